@@ -1,0 +1,58 @@
+// Package auth knows who is asking and decides whether they may.
+//
+// A Caller is what a valid token says about its bearer. A rule is one line of
+// the oslo.policy language; services register theirs under OpenStack's names
+// with the secure defaults, and an operator's file may override them. Policy
+// evaluates a rule for a caller and a target in memory, without a query. What
+// is not allowed is forbidden, also when the rule is unknown or cannot be read.
+package auth
+
+import (
+	"slices"
+	"time"
+)
+
+// Caller is the bearer of a token. The zero value is nobody.
+type Caller struct {
+	Token     string // as presented; empty for nobody
+	ExpiresAt time.Time
+
+	User           string // ids
+	UserName       string
+	UserDomain     string
+	UserDomainName string
+
+	// At most one scope is set: a project, a domain or the system.
+	Project           string
+	ProjectName       string
+	ProjectDomain     string
+	ProjectDomainName string
+	Domain            string
+	DomainName        string
+	System            bool
+
+	Roles   []string // names, implied ones included
+	Methods []string
+
+	AppCredential string // id, when the token came from one
+}
+
+// Has tells whether the caller has the role in the token's scope.
+func (c Caller) Has(role string) bool { return slices.Contains(c.Roles, role) }
+
+// Admin tells whether the caller has the role admin, in whatever scope.
+func (c Caller) Admin() bool { return c.Has("admin") }
+
+// Target is what a call is about. Rules read it as %(project_id)s and so on.
+type Target struct {
+	Project string            // %(project_id)s, %(tenant_id)s
+	User    string            // %(user_id)s
+	Domain  string            // %(domain_id)s
+	Attrs   map[string]string // everything else, such as target.user.domain_id
+}
+
+// Rule is a policy rule as a service registers it.
+type Rule struct {
+	Name  string // as OpenStack spells it: os_compute_api:servers:create
+	Check string // default, in the oslo.policy language
+}

@@ -1,0 +1,206 @@
+// Package fabric is the network below the network service.
+//
+// It has two sides. Cluster turns networks, routers and security groups into
+// logical flows; there is one for all hosts. Host plugs a machine's card into
+// it on one host and opens that host's door for metadata. The drivers are the
+// folders beside this file: ovn moves real packets, simulated none, and can
+// fail on request. fabrictest holds the suite that each of them passes.
+package fabric
+
+import (
+	"context"
+	"net"
+)
+
+// Topology is a set of objects as they should be. Objects that it does not
+// name stay as they are.
+type Topology struct {
+	Networks []Network
+	Ports    []Port
+	Groups   []Group
+	Routers  []Router
+}
+
+// Network is a layer-2 segment.
+type Network struct {
+	ID       string
+	Name     string
+	MTU      int
+	Physical string // provider network name, "" for an overlay
+	VLAN     int    // 0 for flat
+	Subnets  []Subnet
+}
+
+// Subnet is one address range of a network and what DHCP tells about it.
+type Subnet struct {
+	ID         string
+	CIDR       string
+	Gateway    string // "" for none
+	DHCP       bool
+	DNS        []string
+	Routes     []Route // host routes; the driver adds the one to MetadataIP
+	MetadataIP string  // address of the metadata port, "" for none
+}
+
+// Route is a static route.
+type Route struct {
+	Destination string // CIDR
+	NextHop     string
+}
+
+// Port is one connection to a network that is not a router's. Router
+// interfaces stand in Router.
+type Port struct {
+	ID           string
+	Network      string
+	MAC          string
+	IPs          []string // without prefix length
+	Groups       []string // security groups
+	PortSecurity bool     // anti-spoofing, and everything that Groups does not allow is dropped
+	AllowedPairs []Pair   // further addresses that may be used
+	Enabled      bool     // admin_state_up
+	Metadata     bool     // the network's metadata port: present on every host
+	Host         string   // where it is bound, "" for nowhere
+}
+
+// Pair is an address which a port may use besides its own.
+type Pair struct {
+	MAC string // "" for the port's
+	IP  string // address or CIDR
+}
+
+// Group is a security group with all its rules. Members are the ports that
+// name it.
+type Group struct {
+	ID    string
+	Rules []Rule
+}
+
+// Rule allows traffic. Replies to what is allowed are allowed.
+type Rule struct {
+	ID          string
+	Egress      bool
+	IPv6        bool
+	Protocol    string // "", "tcp", "udp", "icmp", "icmpv6" or a number
+	PortMin     int    // first port or ICMP type; -1 for any
+	PortMax     int    // last port or ICMP code; -1 for any
+	RemoteCIDR  string // "" for any
+	RemoteGroup string // "" for any
+}
+
+// Router joins networks.
+type Router struct {
+	ID      string
+	Name    string
+	Enabled bool
+	Ports   []RouterPort
+	Gateway *Gateway // nil: no way out
+	Routes  []Route
+	NATs    []FloatingIP
+}
+
+// RouterPort is an interface of a router.
+type RouterPort struct {
+	ID      string
+	Network string
+	MAC     string
+	CIDRs   []string // its addresses with prefix length, 10.0.0.1/24
+}
+
+// Gateway is the interface towards an external network.
+type Gateway struct {
+	RouterPort
+	NextHops []string // gateways of the external subnets
+	SNAT     bool     // inner subnets reach out under the gateway's first IPv4 address
+}
+
+// FloatingIP maps an external address to an inner one in both directions.
+type FloatingIP struct {
+	ID       string
+	External string
+	Internal string
+	Port     string // the port that has Internal
+	MAC      string // of the external address
+}
+
+// Kind says what a Ref refers to.
+type Kind string
+
+// The kinds of objects.
+const (
+	KindNetwork Kind = "network"
+	KindPort    Kind = "port"
+	KindGroup   Kind = "group"
+	KindRouter  Kind = "router"
+)
+
+// Ref names one object.
+type Ref struct {
+	Kind Kind
+	ID   string
+}
+
+// Cluster is the network all hosts share. Its methods may be called
+// concurrently and are idempotent.
+type Cluster interface {
+	// Ensure makes the objects exist exactly as given, in one transaction. What
+	// they refer to (a port's network and groups) exists already or is in the
+	// same topology. When it returns nil, the state is stored; hosts follow
+	// within milliseconds.
+	Ensure(ctx context.Context, t Topology) error
+
+	// Remove makes the objects not exist. Missing ones are a success.
+	Remove(ctx context.Context, refs ...Ref) error
+
+	// List returns every object of ours, also those nobody asked for.
+	List(ctx context.Context) ([]Ref, error)
+
+	// Up returns ids of the ports that are plugged in and working.
+	Up(ctx context.Context) ([]string, error)
+
+	// Changed carries ids of ports that went up or down. It is a hint: Up has
+	// the facts.
+	Changed() <-chan string
+}
+
+// Plug is a machine's card as the host should have it.
+type Plug struct {
+	Port    string
+	Network string
+	MAC     string
+	MTU     int
+}
+
+// Metadata is a network's door to the metadata service on one host.
+type Metadata struct {
+	Network string
+	Port    string // the metadata port
+	MAC     string
+	CIDRs   []string // its addresses with prefix length
+	MTU     int
+}
+
+// Host is one host's side of the network.
+type Host interface {
+	// Plug makes a tap device for the port and connects it. Plugging again
+	// returns the same device.
+	Plug(ctx context.Context, p Plug) (tap string, err error)
+
+	// Unplug removes the port's device. A missing one is a success.
+	Unplug(ctx context.Context, port string) error
+
+	// Plugged returns the ids of all ports plugged on this host.
+	Plugged(ctx context.Context) ([]string, error)
+
+	// OpenMetadata makes the network's metadata door (a network namespace with
+	// the metadata port in it) and listens on 169.254.169.254:80 inside. Opening
+	// again returns a new listener on the same door after the earlier one was closed.
+	OpenMetadata(ctx context.Context, m Metadata) (net.Listener, error)
+
+	// CloseMetadata removes the door. A missing one is a success.
+	CloseMetadata(ctx context.Context, network string) error
+
+	// MAC returns who on the network has the source address right now, as the
+	// metadata door's neighbour table has it.
+	MAC(ctx context.Context, network, ip string) (string, error)
+}

@@ -1,0 +1,119 @@
+// Package virt is the hypervisor as a node sees it: one interface, several
+// drivers.
+//
+// A driver makes machines match definitions. It is told what should be, never
+// what to do, so a call that is repeated after a crash does no harm. The
+// drivers are the folders beside this file: qemu runs real guests, simulated
+// runs guests of the imagination and can fail on request. virttest holds the
+// suite that each of them passes.
+package virt
+
+import (
+	"context"
+	"io"
+)
+
+// Machine is one virtual machine as it should be.
+type Machine struct {
+	ID       string // the server's UUID
+	Name     string // shown in the process list, nothing else
+	Project  string
+	VCPUs    int
+	MemoryMB int
+	Running  bool // powered on
+
+	Root        *Root  // nil: boots from the first of Disks
+	Disks       []Disk // attached volumes, in boot order
+	NICs        []NIC  // in guest order
+	ConfigDrive []byte // an ISO 9660 image labelled config-2; nil for none
+
+	// Counters of one-off acts: a driver that has recorded a lower number
+	// performs the act once and records this one. A machine that does not run
+	// only records.
+	SoftReboots int64
+	HardReboots int64
+}
+
+// Root is the disk that lives with the machine and dies with it.
+type Root struct {
+	Image  string // id of the image it starts from; empty: blank
+	SizeGB int    // 0: as large as the image
+}
+
+// Disk is an attached volume, reached by NBD over a unix socket.
+type Disk struct {
+	ID     string // the volume's UUID; the guest sees its first 20 characters as serial
+	Socket string // path of the NBD server's unix socket
+	Export string // NBD export name
+	Device string // what the API calls it: /dev/vdb
+}
+
+// NIC is a network card on a tap device that the fabric has made.
+type NIC struct {
+	ID  string // the port's UUID
+	MAC string
+	Tap string // name of the tap device
+	MTU int
+}
+
+// State is what a driver sees of one machine.
+type State struct {
+	ID          string
+	Running     bool
+	Paused      bool
+	Crashed     bool     // it ran, and ended in a way nobody asked for
+	Disks       []string // ids of the volumes that the guest has
+	NICs        []string // ids of the ports that the guest has
+	SoftReboots int64
+	HardReboots int64
+}
+
+// Capacity is what a host offers before allocation ratios.
+type Capacity struct {
+	VCPUs    int
+	MemoryMB int
+	DiskGB   int
+	Traits   []string // such as HW_CPU_X86_AVX2
+	Type     string   // hypervisor type: "QEMU" or "fake"
+	Version  int      // hypervisor version, as 7002000 for 7.2
+	CPUInfo  string   // JSON, as os-hypervisors shows it
+}
+
+// Host runs machines. Its methods may be called concurrently and are
+// idempotent: asking twice for the same thing is asking once.
+type Host interface {
+	// Ensure makes the machine exist with this definition and power state,
+	// including which volumes and cards a running guest has (hot-plug). When it
+	// returns nil, the change survives a reboot of the host. A soft stop gives
+	// the guest some time to shut down before its power is cut.
+	Ensure(ctx context.Context, m Machine) error
+
+	// Remove makes the machine and its root disk not exist. A missing machine
+	// is a success.
+	Remove(ctx context.Context, id string) error
+
+	// List returns all machines of this host, also those nobody asked for.
+	List(ctx context.Context) ([]State, error)
+
+	// Capacity returns what the host has.
+	Capacity(ctx context.Context) (Capacity, error)
+
+	// Log returns the last lines of the serial console, all when lines < 0.
+	// A machine that never ran has an empty log.
+	Log(ctx context.Context, id string, lines int) ([]byte, error)
+
+	// VNC connects to the machine's screen in RFB. The caller closes it.
+	VNC(ctx context.Context, id string) (io.ReadWriteCloser, error)
+
+	// Changed carries ids of machines whose power state changed by themselves
+	// (the guest shut down, crashed). It is a hint: List has the facts.
+	Changed() <-chan string
+}
+
+// Images is what a driver needs from the node's image cache.
+type Images interface {
+	// Path returns a local file with the image's bytes, fetching it if it is
+	// not there, and its format ("raw" or "qcow2"). The file was inspected:
+	// it has no backing file, no data file. It is never written to.
+	Path(ctx context.Context, image string) (path, format string, err error)
+}
