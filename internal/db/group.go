@@ -1,0 +1,156 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/uptrace/bun"
+)
+
+// group is the one writer of an SQLite database. It takes whatever waits, runs
+// it inside one BEGIN IMMEDIATE with a SAVEPOINT per use case, and commits all
+// with one flush to disk. While the disk flushes, the next group gathers.
+type group struct {
+	conn  bun.Conn
+	queue chan *job
+	done  chan struct{} // closed when the writer has ended
+
+	mu     sync.RWMutex // guards closed against sends on queue
+	closed bool
+}
+
+type job struct {
+	ctx      context.Context
+	do       func(tx *Tx) error
+	tx       *Tx
+	err      error
+	panicked any
+	done     chan struct{}
+}
+
+// maxGroup bounds how long the first of a group waits for the last.
+const maxGroup = 256
+
+var errClosed = errors.New("database is closed")
+
+func startGroup(ctx context.Context, write *bun.DB) (*group, error) {
+	conn, err := write.Conn(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("take the writing connection: %w", err)
+	}
+	g := &group{conn: conn, queue: make(chan *job, maxGroup), done: make(chan struct{})}
+	go g.run()
+	return g, nil
+}
+
+func (g *group) stop() {
+	g.mu.Lock()
+	if !g.closed {
+		g.closed = true
+		close(g.queue)
+	}
+	g.mu.Unlock()
+	<-g.done
+}
+
+func (g *group) write(ctx context.Context, do func(tx *Tx) error) error {
+	j := &job{ctx: ctx, do: do, done: make(chan struct{})}
+	g.mu.RLock()
+	if g.closed {
+		g.mu.RUnlock()
+		return errClosed
+	}
+	g.queue <- j
+	g.mu.RUnlock()
+	<-j.done
+	if j.panicked != nil {
+		panic(j.panicked)
+	}
+	if j.err != nil {
+		return j.err
+	}
+	for _, after := range j.tx.after {
+		after()
+	}
+	return nil
+}
+
+func (g *group) run() {
+	defer close(g.done)
+	defer g.conn.Close()
+	for j := range g.queue {
+		jobs := g.commit(j)
+		for _, j := range jobs {
+			close(j.done)
+		}
+	}
+}
+
+// commit runs the job and all that wait behind it in one transaction. After a
+// failed BEGIN or COMMIT each of them has an error.
+func (g *group) commit(first *job) []*job {
+	jobs := []*job{first}
+	ctx := context.Background() // a caller that goes away must not end the others' transaction
+	_, err := g.conn.ExecContext(ctx, "BEGIN IMMEDIATE")
+	if err != nil {
+		first.err = fmt.Errorf("begin: %w", err)
+		return jobs
+	}
+	g.runJob(ctx, first)
+gather:
+	for len(jobs) < maxGroup {
+		select {
+		case j, open := <-g.queue:
+			if !open {
+				break gather
+			}
+			jobs = append(jobs, j)
+			g.runJob(ctx, j)
+		default:
+			break gather
+		}
+	}
+	_, err = g.conn.ExecContext(ctx, "COMMIT")
+	if err == nil {
+		return jobs
+	}
+	_, rollbackErr := g.conn.ExecContext(ctx, "ROLLBACK")
+	for _, j := range jobs {
+		if j.err == nil && j.panicked == nil {
+			j.err = errors.Join(fmt.Errorf("commit: %w", err), rollbackErr)
+		}
+	}
+	return jobs
+}
+
+func (g *group) runJob(ctx context.Context, j *job) {
+	j.err = j.ctx.Err()
+	if j.err != nil {
+		return
+	}
+	_, j.err = g.conn.ExecContext(ctx, "SAVEPOINT job")
+	if j.err != nil {
+		return
+	}
+	j.tx = &Tx{IDB: g.conn}
+	g.call(j)
+	if j.err == nil && j.panicked == nil {
+		_, j.err = g.conn.ExecContext(ctx, "RELEASE job")
+		return
+	}
+	_, err := g.conn.ExecContext(ctx, "ROLLBACK TO job")
+	if err == nil {
+		_, err = g.conn.ExecContext(ctx, "RELEASE job")
+	}
+	if err != nil {
+		j.err = errors.Join(j.err, fmt.Errorf("undo: %w", err))
+	}
+}
+
+// call hands a panic of the job to the goroutine that asked for it.
+func (g *group) call(j *job) {
+	defer func() { j.panicked = recover() }()
+	j.err = j.do(j.tx)
+}

@@ -1,0 +1,68 @@
+package db
+
+import (
+	"database/sql/driver"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Time is a moment as a column keeps it: microseconds since 1970 in UTC, 0 for
+// never.
+type Time int64
+
+// At makes a Time. The zero time is never.
+func At(t time.Time) Time {
+	if t.IsZero() {
+		return 0
+	}
+	return Time(t.UnixMicro())
+}
+
+// Time gives the moment in UTC, the zero time for never.
+func (t Time) Time() time.Time {
+	if t == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(int64(t)).UTC()
+}
+
+// JSON is a column that holds a value as JSON text.
+type JSON[T any] struct{ V T }
+
+// Of wraps a value for a JSON column.
+func Of[T any](v T) JSON[T] { return JSON[T]{V: v} }
+
+// Value implements driver.Valuer.
+func (j JSON[T]) Value() (driver.Value, error) {
+	b, err := json.Marshal(j.V)
+	if err != nil {
+		return nil, fmt.Errorf("write JSON column: %w", err)
+	}
+	return string(b), nil
+}
+
+// Scan implements sql.Scanner. NULL and the empty text are the zero value.
+func (j *JSON[T]) Scan(src any) error {
+	var zero T
+	j.V = zero
+	var b []byte
+	switch s := src.(type) {
+	case nil:
+		return nil
+	case string:
+		b = []byte(s)
+	case []byte:
+		b = s
+	default:
+		return fmt.Errorf("read JSON column: cannot read %T", src)
+	}
+	if len(b) == 0 {
+		return nil
+	}
+	err := json.Unmarshal(b, &j.V)
+	if err != nil {
+		return fmt.Errorf("read JSON column: %w", err)
+	}
+	return nil
+}
