@@ -1,0 +1,238 @@
+// Package scheduler chooses hosts. It is a pure function from a snapshot and a
+// request to a ranked list with reasons: no clock, no database, no network.
+//
+// Filters come first: host up and enabled, availability zone, a host that was
+// asked for by name, aggregates, traits and image properties, server group
+// rules, capacity with allocation ratios. What is left is ordered by
+//
+//	score = available_cores/total_cores × available_memory/total_memory × available_disk/total_disk
+//
+// where total = (inventory total − reserved) × allocation ratio and available =
+// total − used; a resource with total 0 counts as factor 1. Equal scores are
+// settled on a ring of host ids: the first tied host at or after hash(server)
+// wins, so that a run can be repeated and equal hosts share the load.
+//
+// A snapshot keeps hosts in columns and each host's score ready, so that a
+// decision over ten thousand hosts is one pass of comparisons.
+package scheduler
+
+import (
+	"hash/fnv"
+	"slices"
+)
+
+// Resource is one of the three resources that every server takes.
+type Resource int
+
+// The resources, in the order of the score's factors.
+const (
+	VCPU Resource = iota
+	MemoryMB
+	DiskGB
+	resources
+)
+
+// Amounts is how much of each resource.
+type Amounts [resources]int64
+
+// Add returns a + b.
+func (a Amounts) Add(b Amounts) Amounts {
+	for i := range a {
+		a[i] += b[i]
+	}
+	return a
+}
+
+// Sub returns a − b.
+func (a Amounts) Sub(b Amounts) Amounts {
+	for i := range a {
+		a[i] -= b[i]
+	}
+	return a
+}
+
+// Inventory is what a host offers of one resource.
+type Inventory struct {
+	Total    int64
+	Reserved int64
+	Ratio    float64 // allocation ratio
+	MaxUnit  int64   // most that one server may take; 0 for no bound
+}
+
+// capacity is the total of the score.
+func (i Inventory) capacity() float64 { return float64(i.Total-i.Reserved) * i.Ratio }
+
+// Policy is a server group's rule.
+type Policy string
+
+// The policies of server groups.
+const (
+	Affinity         Policy = "affinity"
+	AntiAffinity     Policy = "anti-affinity"
+	SoftAffinity     Policy = "soft-affinity"
+	SoftAntiAffinity Policy = "soft-anti-affinity"
+)
+
+// Group is the server group that the request belongs to.
+type Group struct {
+	Policy     Policy
+	MaxPerHost int            // anti-affinity: how many may share a host; 0 counts as 1
+	Members    map[string]int // host id → members there
+}
+
+// Request is what a server asks for.
+type Request struct {
+	Server string // id; decides ties
+	Amounts
+
+	Zone       string   // availability zone, "" for any
+	Host       string   // name of the only host to take, "" for any
+	Exclude    []string // ids of hosts that were tried already
+	Aggregates []string // the host must be in one of these; empty for any
+	Required   []string // traits that the host must have
+	Forbidden  []string // traits that it must not have
+	Arch       string   // image property hw_architecture, "" for any
+	Hypervisor string   // image property img_hv_type, "" for any
+	Group      *Group
+}
+
+// Filter names a reason for refusal.
+type Filter string
+
+// The filters, in the order in which they are asked.
+const (
+	FilterTried      Filter = "tried"
+	FilterHost       Filter = "host"
+	FilterState      Filter = "state"
+	FilterZone       Filter = "availability zone"
+	FilterAggregates Filter = "aggregates"
+	FilterTraits     Filter = "traits"
+	FilterImage      Filter = "image properties"
+	FilterGroup      Filter = "server group"
+	FilterCapacity   Filter = "capacity"
+)
+
+// Candidate is a host that passed.
+type Candidate struct {
+	ID      string
+	Host    string // name
+	Score   float64
+	Factors [resources]float64
+}
+
+// Rank returns the best hosts, at most n of them, best first.
+func (s *Snapshot) Rank(r Request, n int) []Candidate {
+	q := s.compile(r)
+	best := make([]int, 0, n+1)
+	for i := range s.ids {
+		if s.refuse(&q, i) != "" {
+			continue
+		}
+		if len(best) == n && !q.before(s, i, best[n-1]) {
+			continue
+		}
+		at, _ := slices.BinarySearchFunc(best, i, func(have, i int) int {
+			if q.before(s, have, i) {
+				return -1
+			}
+			return 1
+		})
+		best = slices.Insert(best, at, i)
+		if len(best) > n {
+			best = best[:n]
+		}
+	}
+	list := make([]Candidate, len(best))
+	for k, i := range best {
+		list[k] = s.candidate(i)
+	}
+	return list
+}
+
+// before tells whether host i is a better choice than host j.
+func (q *query) before(s *Snapshot, i, j int) bool {
+	if q.soft != 0 {
+		a, b := q.soft*q.Group.Members[s.ids[i]], q.soft*q.Group.Members[s.ids[j]]
+		if a != b {
+			return a > b
+		}
+	}
+	if s.score[i] != s.score[j] {
+		return s.score[i] > s.score[j]
+	}
+	// Distance on the ring, from the server's point forward.
+	return s.ring[i]-q.point < s.ring[j]-q.point
+}
+
+// query is a request translated into the snapshot's numbers.
+type query struct {
+	Request
+	point      uint64
+	exclude    map[int]bool
+	zone       int
+	aggregates []int
+	required   bits
+	forbidden  bits
+	unknown    string // a required trait that no host has
+	soft       int    // +1 soft-affinity, −1 soft-anti-affinity, 0 neither
+	max        int    // anti-affinity
+}
+
+func (s *Snapshot) compile(r Request) query {
+	q := query{Request: r, point: point(r.Server), zone: anyZone}
+	if r.Zone != "" {
+		q.zone = s.zones.find(r.Zone)
+	}
+	for _, id := range r.Exclude {
+		i, ok := s.index[id]
+		if !ok {
+			continue
+		}
+		if q.exclude == nil {
+			q.exclude = map[int]bool{}
+		}
+		q.exclude[i] = true
+	}
+	for _, a := range r.Aggregates {
+		q.aggregates = append(q.aggregates, s.aggregateNames.find(a))
+	}
+	for _, t := range r.Required {
+		at := s.traitNames.find(t)
+		if at < 0 {
+			q.unknown = t
+			continue
+		}
+		q.required = q.required.with(at)
+	}
+	for _, t := range r.Forbidden {
+		at := s.traitNames.find(t)
+		if at >= 0 {
+			q.forbidden = q.forbidden.with(at)
+		}
+	}
+	if r.Group != nil {
+		switch r.Group.Policy {
+		case SoftAffinity:
+			q.soft = 1
+		case SoftAntiAffinity:
+			q.soft = -1
+		case AntiAffinity:
+			q.max = max(r.Group.MaxPerHost, 1)
+		}
+	}
+	return q
+}
+
+// point is a place on the ring.
+func point(id string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(id))
+	// FNV leaves the high bits of similar texts alike; this spreads them.
+	x := h.Sum64()
+	x ^= x >> 33
+	x *= 0xff51afd7ed558ccd
+	x ^= x >> 33
+	x *= 0xc4ceb9fe1a85ec53
+	x ^= x >> 33
+	return x
+}

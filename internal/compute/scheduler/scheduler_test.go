@@ -1,0 +1,277 @@
+package scheduler
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+// host has 10 cores at ratio 2, 1000 MB, 100 GB.
+func host(id string, change ...func(*Host)) Host {
+	h := Host{
+		ID: id, Name: "name-" + id, Up: true, Enabled: true, Zone: "nova", Arch: "x86_64", Hypervisor: "QEMU",
+		Inventory: [resources]Inventory{{Total: 10, Ratio: 2}, {Total: 1512, Reserved: 512, Ratio: 1}, {Total: 100, Ratio: 1}},
+	}
+	for _, c := range change {
+		c(&h)
+	}
+	return h
+}
+
+func snapshot(hosts ...Host) *Snapshot {
+	s := &Snapshot{}
+	for _, h := range hosts {
+		s.Put(h)
+	}
+	return s
+}
+
+func TestFilters(t *testing.T) {
+	tests := []struct {
+		name    string
+		host    func(*Host)
+		request Request
+		filter  Filter
+		reason  string
+	}{
+		{"passes", nil, Request{Amounts: Amounts{20, 1000, 100}}, "", ""},
+		{"down", func(h *Host) { h.Up = false }, Request{}, FilterState, "the host is down"},
+		{"disabled", func(h *Host) { h.Enabled = false }, Request{}, FilterState, "the host is disabled"},
+		{"disabled for a reason", func(h *Host) { h.Enabled = false; h.Why = "disabled: new disks" }, Request{}, FilterState, "disabled: new disks"},
+		{"other zone", nil, Request{Zone: "east"}, FilterZone, "the host is in availability zone nova, not in east"},
+		{"own zone", nil, Request{Zone: "nova"}, "", ""},
+		{"other host", nil, Request{Host: "b"}, FilterHost, "only host b was asked for"},
+		{"this host", nil, Request{Host: "name-a"}, "", ""},
+		{"tried", nil, Request{Exclude: []string{"a"}}, FilterTried, "the host was tried before and could not take the server"},
+		{"no aggregate", nil, Request{Aggregates: []string{"x", "y"}}, FilterAggregates, "the host is in none of the aggregates x, y"},
+		{"one aggregate", func(h *Host) { h.Aggregates = []string{"y"} }, Request{Aggregates: []string{"x", "y"}}, "", ""},
+		{"unknown trait", nil, Request{Required: []string{"T"}}, FilterTraits, "the host lacks trait T"},
+		{"one trait of two", func(h *Host) { h.Traits = []string{"T"} }, Request{Required: []string{"T", "U"}}, FilterTraits, "the host lacks trait U"},
+		{"both traits", func(h *Host) { h.Traits = []string{"T", "U"} }, Request{Required: []string{"T", "U"}}, "", ""},
+		{"forbidden trait", func(h *Host) { h.Traits = []string{"T"} }, Request{Forbidden: []string{"T"}}, FilterTraits, "the host has the forbidden trait T"},
+		{"other architecture", nil, Request{Arch: "aarch64"}, FilterImage, "the image is for aarch64, the host is x86_64"},
+		{"other hypervisor", nil, Request{Hypervisor: "vmware"}, FilterImage, "the image is for hypervisor vmware, the host has QEMU"},
+		{"hypervisor in lower case", nil, Request{Hypervisor: "qemu"}, "", ""},
+		{"affinity elsewhere", nil, Request{Group: &Group{Policy: Affinity, Members: map[string]int{"b": 1}}}, FilterGroup, "the server group's members are on another host"},
+		{"affinity here", nil, Request{Group: &Group{Policy: Affinity, Members: map[string]int{"a": 1}}}, "", ""},
+		{"affinity, first member", nil, Request{Group: &Group{Policy: Affinity}}, "", ""},
+		{"anti-affinity", nil, Request{Group: &Group{Policy: AntiAffinity, Members: map[string]int{"a": 1}}}, FilterGroup, "1 of 1 allowed members of the server group are on the host"},
+		{"anti-affinity, two may", nil, Request{Group: &Group{Policy: AntiAffinity, MaxPerHost: 2, Members: map[string]int{"a": 1}}}, "", ""},
+		{"too many cores", nil, Request{Amounts: Amounts{21, 0, 0}}, FilterCapacity, "VCPU: 21 asked for, 20 of 20 free"},
+		{"too much memory", func(h *Host) { h.Used = Amounts{0, 600, 0} }, Request{Amounts: Amounts{0, 401, 0}}, FilterCapacity, "MEMORY_MB: 401 asked for, 400 of 1000 free"},
+		{"over-committed, asks for none of it", func(h *Host) { h.Used = Amounts{0, 0, 900} }, Request{Amounts: Amounts{1, 1, 0}}, "", ""},
+		{"over-committed", func(h *Host) { h.Used = Amounts{0, 0, 900} }, Request{Amounts: Amounts{1, 1, 1}}, FilterCapacity, "DISK_GB: 1 asked for, 0 of 100 free"},
+		{"max unit", func(h *Host) { h.Inventory[VCPU].MaxUnit = 10 }, Request{Amounts: Amounts{11, 0, 0}}, FilterCapacity, "VCPU: 11 asked for, one server may take 10"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			h := host("a")
+			if test.host != nil {
+				test.host(&h)
+			}
+			got := snapshot(h).Explain(test.request, 1, 1).Hosts[0]
+			if got.Refused != test.filter || got.Reason != test.reason {
+				t.Errorf("got %q, %q, want %q, %q", got.Refused, got.Reason, test.filter, test.reason)
+			}
+		})
+	}
+}
+
+func TestScore(t *testing.T) {
+	s := snapshot(host("a", func(h *Host) { h.Used = Amounts{5, 250, 20} }))
+	got := s.Rank(Request{}, 1)[0]
+	want := Candidate{ID: "a", Host: "name-a", Score: 0.75 * 0.75 * 0.8, Factors: [resources]float64{0.75, 0.75, 0.8}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("candidate (-want +got):\n%s", diff)
+	}
+}
+
+func TestTotalZeroIsFactorOne(t *testing.T) {
+	s := snapshot(host("a", func(h *Host) { h.Inventory[DiskGB] = Inventory{} }))
+	got := s.Rank(Request{Amounts: Amounts{1, 1, 0}}, 1)
+	if len(got) != 1 || got[0].Score != 1 {
+		t.Errorf("got %+v, want one host of score 1", got)
+	}
+}
+
+func TestSoftGroups(t *testing.T) {
+	s := snapshot(host("a"), host("b"), host("c", func(h *Host) { h.Used = Amounts{10, 0, 0} }))
+	group := &Group{Policy: SoftAffinity, Members: map[string]int{"c": 1}}
+	got := s.Rank(Request{Group: group}, 1)[0].ID
+	if got != "c" {
+		t.Errorf("soft affinity took %s, want c", got)
+	}
+	group = &Group{Policy: SoftAntiAffinity, Members: map[string]int{"a": 2, "b": 1, "c": 3}}
+	got = s.Rank(Request{Group: group}, 1)[0].ID
+	if got != "b" {
+		t.Errorf("soft anti-affinity took %s, want b", got)
+	}
+}
+
+func TestOldReportsAreIgnored(t *testing.T) {
+	s := snapshot(host("a", func(h *Host) { h.Generation = 5; h.Used = Amounts{5, 0, 0} }))
+	s.Use("a", 4, Amounts{})
+	s.Put(host("a", func(h *Host) { h.Generation = 3; h.Enabled = false }))
+	got, _ := s.Host("a")
+	if got.Used[VCPU] != 5 || got.Generation != 5 || got.Enabled {
+		t.Errorf("got %+v, want the usage of generation 5, disabled", got)
+	}
+}
+
+func TestHolds(t *testing.T) {
+	s := snapshot(host("a"))
+	s.Hold("s1", "a", Amounts{15, 0, 0})
+	s.Hold("s1", "a", Amounts{15, 0, 0})
+	if got := s.Rank(Request{Amounts: Amounts{6, 0, 0}}, 1); len(got) != 0 {
+		t.Errorf("got %v, want no host while 15 of 20 are held", got)
+	}
+	s.Release("s1")
+	s.Release("s1")
+	if got := s.Rank(Request{Amounts: Amounts{20, 0, 0}}, 1); len(got) != 1 || got[0].Score != 1 {
+		t.Errorf("got %v, want the free host", got)
+	}
+}
+
+func TestSummary(t *testing.T) {
+	s := snapshot(host("a", func(h *Host) { h.Up = false }), host("b"), host("c"))
+	got := s.Explain(Request{Amounts: Amounts{99, 0, 0}}, 5, 5).Summary()
+	want := "3 of 3 hosts refused: 2 by capacity (name-b: VCPU: 99 asked for, 20 of 20 free), 1 by state (name-a: the host is down)."
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// TestRankAgainstPlainSort compares with the definition written down naively,
+// while hosts come, change and go.
+func TestRankAgainstPlainSort(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := &Snapshot{}
+		model := map[string]Host{}
+		held := map[string]hold{}
+		id := rapid.Custom(func(t *rapid.T) string { return fmt.Sprint(rapid.IntRange(0, 12).Draw(t, "n")) })
+		amounts := rapid.Custom(func(t *rapid.T) Amounts {
+			return Amounts{rapid.Int64Range(0, 8).Draw(t, "vcpu"), rapid.Int64Range(0, 400).Draw(t, "mb"), rapid.Int64Range(0, 50).Draw(t, "gb")}
+		})
+		t.Repeat(map[string]func(*rapid.T){
+			"put": func(t *rapid.T) {
+				h := host(id.Draw(t, "id"), func(h *Host) {
+					h.Up = rapid.Bool().Draw(t, "up")
+					h.Zone = rapid.SampledFrom([]string{"nova", "east"}).Draw(t, "zone")
+					h.Used = amounts.Draw(t, "used")
+				})
+				model[h.ID] = h
+				s.Put(h)
+			},
+			"remove": func(t *rapid.T) {
+				h := id.Draw(t, "id")
+				delete(model, h)
+				for server, x := range held {
+					if x.host == h {
+						delete(held, server)
+					}
+				}
+				s.Remove(h)
+			},
+			"hold": func(t *rapid.T) {
+				h, server, a := id.Draw(t, "id"), "s"+id.Draw(t, "server"), amounts.Draw(t, "amounts")
+				s.Hold(server, h, a)
+				delete(held, server)
+				if _, ok := model[h]; ok {
+					held[server] = hold{h, a}
+				}
+			},
+			"release": func(t *rapid.T) {
+				server := "s" + id.Draw(t, "server")
+				delete(held, server)
+				s.Release(server)
+			},
+			"": func(t *rapid.T) {
+				r := Request{Server: "s" + id.Draw(t, "asks"), Amounts: amounts.Draw(t, "asked"), Zone: rapid.SampledFrom([]string{"", "nova", "west"}).Draw(t, "zone")}
+				var want, got []string
+				for _, c := range naive(model, held, r) {
+					want = append(want, c.ID)
+				}
+				n := rapid.IntRange(1, 15).Draw(t, "n")
+				for _, c := range s.Rank(r, n) {
+					got = append(got, c.ID)
+				}
+				want = want[:min(n, len(want))]
+				if !slices.Equal(got, want) {
+					t.Fatalf("got %v, want %v", got, want)
+				}
+			},
+		})
+	})
+}
+
+func naive(model map[string]Host, held map[string]hold, r Request) []Candidate {
+	var list []Candidate
+	for _, h := range model {
+		used := h.Used
+		for _, x := range held {
+			if x.host == h.ID {
+				used = used.Add(x.Amounts)
+			}
+		}
+		fits := h.Up && (r.Zone == "" || r.Zone == h.Zone)
+		c := Candidate{ID: h.ID, Score: 1}
+		for i, inv := range h.Inventory {
+			total := float64(inv.Total-inv.Reserved) * inv.Ratio
+			fits = fits && (r.Amounts[i] == 0 || float64(used[i]+r.Amounts[i]) <= total)
+			c.Score *= math.Max(0, total-float64(used[i])) / total
+		}
+		if fits {
+			list = append(list, c)
+		}
+	}
+	start := point(r.Server)
+	slices.SortFunc(list, func(a, b Candidate) int {
+		switch {
+		case a.Score != b.Score && a.Score > b.Score:
+			return -1
+		case a.Score != b.Score:
+			return 1
+		case point(a.ID)-start < point(b.ID)-start:
+			return -1
+		}
+		return 1
+	})
+	return list
+}
+
+// TestTiesSpread places many servers on equal hosts: the ring shares them out.
+func TestTiesSpread(t *testing.T) {
+	s := &Snapshot{}
+	for i := range 100 {
+		s.Put(host(fmt.Sprintf("host-%d", i)))
+	}
+	counts := map[string]int{}
+	for i := range 10000 {
+		counts[s.Rank(Request{Server: fmt.Sprintf("server-%d", i)}, 1)[0].ID]++
+	}
+	if len(counts) < 95 {
+		t.Errorf("10,000 servers went to %d of 100 equal hosts", len(counts))
+	}
+}
+
+func BenchmarkDecision10000Hosts(b *testing.B) {
+	s := &Snapshot{}
+	for i := range 10000 {
+		s.Put(host(fmt.Sprintf("host-%d", i), func(h *Host) {
+			h.Inventory[VCPU].Total = 1000
+			h.Inventory[MemoryMB].Total = 1 << 20
+			h.Inventory[DiskGB].Total = 1 << 20
+			h.Traits = []string{"HW_CPU_X86_AVX2", "COMPUTE_NODE"}
+		}))
+	}
+	r := Request{Amounts: Amounts{1, 512, 1}, Zone: "nova", Required: []string{"HW_CPU_X86_AVX2"}}
+	for i := 0; b.Loop(); i++ {
+		r.Server = fmt.Sprintf("server-%d", i)
+		best := s.Rank(r, 5)
+		s.Hold(r.Server, best[0].ID, r.Amounts)
+	}
+}
