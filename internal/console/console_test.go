@@ -1,0 +1,421 @@
+package console
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"nacre/internal/clock"
+)
+
+// cloud is an identity service with two users, and one path that says whose
+// token came along.
+type cloud struct {
+	clock *clock.Manual
+
+	mu     sync.Mutex // guards tokens and count
+	tokens map[string]token
+	count  int
+}
+
+type token struct {
+	user, project string
+	expires       time.Time
+}
+
+var projectsOf = map[string][]name{
+	"demo":   {{ID: "p-web", Name: "web"}, {ID: "p-demo", Name: "demo"}},
+	"nobody": {},
+}
+
+func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	caller, known := c.tokens[r.Header.Get("X-Auth-Token")]
+	switch r.Method + " " + r.URL.Path {
+	case "POST /identity/v3/auth/tokens":
+		c.issue(w, r)
+	case "DELETE /identity/v3/auth/tokens":
+		delete(c.tokens, r.Header.Get("X-Subject-Token"))
+		w.WriteHeader(204)
+	case "GET /identity/v3/auth/projects":
+		if !known {
+			w.WriteHeader(401)
+			return
+		}
+		reply(w, 200, map[string]any{"projects": projectsOf[caller.user]})
+	case "GET /whose":
+		fmt.Fprintf(w, "%s in %s", caller.user, caller.project)
+	default:
+		w.WriteHeader(404)
+	}
+}
+
+func (c *cloud) issue(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Auth struct {
+			Identity struct {
+				Methods  []string
+				Password struct {
+					User struct {
+						Name, Password string
+						Domain         struct{ Name string }
+					}
+				}
+				Token struct{ ID string }
+			}
+			Scope struct{ Project struct{ ID string } }
+		}
+	}
+	err := json.NewDecoder(r.Body).Decode(&in)
+	if err != nil {
+		w.WriteHeader(400)
+		return
+	}
+	made := token{expires: c.clock.Now().Add(time.Hour)}
+	id := in.Auth.Identity
+	switch id.Methods[0] {
+	case "password":
+		_, known := projectsOf[id.Password.User.Name]
+		if !known || id.Password.User.Password != "secret" || id.Password.User.Domain.Name != "Default" {
+			refuse(w, 401, "The request you have made requires authentication.")
+			return
+		}
+		made.user = id.Password.User.Name
+	case "token":
+		former, known := c.tokens[id.Token.ID]
+		if !known {
+			refuse(w, 401, "The request you have made requires authentication.")
+			return
+		}
+		made.user, made.expires = former.user, former.expires
+	}
+	body := map[string]any{
+		"user":       name{ID: "u-" + made.user, Name: made.user, Domain: &name{ID: "default", Name: "Default"}},
+		"expires_at": made.expires,
+	}
+	wanted := in.Auth.Scope.Project.ID
+	if wanted != "" {
+		for _, p := range projectsOf[made.user] {
+			if p.ID == wanted {
+				made.project = p.Name
+				body["project"] = p
+				body["roles"] = []name{{ID: "1", Name: "member"}}
+			}
+		}
+		if made.project == "" {
+			refuse(w, 401, "The request you have made requires authentication.")
+			return
+		}
+	}
+	c.count++
+	key := fmt.Sprintf("token-%d", c.count)
+	c.tokens[key] = made
+	w.Header().Set("X-Subject-Token", key)
+	reply(w, 201, map[string]any{"token": body})
+}
+
+func (c *cloud) held() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.tokens)
+}
+
+// browser is a page of the dashboard as the server sees it.
+type browser struct {
+	t      *testing.T
+	base   string
+	client *http.Client
+	header map[string]string
+}
+
+func start(t *testing.T, max int) (*cloud, *browser) {
+	t.Helper()
+	c := &cloud{clock: clock.NewManual(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)), tokens: map[string]token{}}
+	d := New(Options{API: c, Clock: c.clock, MaxSessions: max})
+	mux := http.NewServeMux()
+	mux.Handle("/dashboard/", d)
+	mux.Handle("/", d.WithSession(c))
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	return c, newBrowser(t, server.URL)
+}
+
+func newBrowser(t *testing.T, base string) *browser {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &browser{t: t, base: base, client: &http.Client{Jar: jar}, header: map[string]string{
+		"X-Nacre-Dashboard": "1", "Sec-Fetch-Site": "same-origin", "Origin": base,
+	}}
+}
+
+func (b *browser) do(method, path, body string) (*http.Response, string) {
+	b.t.Helper()
+	r, err := http.NewRequest(method, b.base+path, strings.NewReader(body))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for key, value := range b.header {
+		if value != "" {
+			r.Header.Set(key, value)
+		}
+	}
+	reply, err := b.client.Do(r)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer reply.Body.Close()
+	got, err := io.ReadAll(reply.Body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return reply, string(got)
+}
+
+func (b *browser) want(method, path, body string, status int, text string) *http.Response {
+	b.t.Helper()
+	reply, got := b.do(method, path, body)
+	if reply.StatusCode != status || !strings.Contains(got, text) {
+		b.t.Fatalf("%s %s: got %d %s, want %d with %q", method, path, reply.StatusCode, got, status, text)
+	}
+	return reply
+}
+
+const signIn = `{"user":"demo","password":"secret","domain":"Default"}`
+
+func TestSignInChoosesFirstProjectByName(t *testing.T) {
+	_, b := start(t, 0)
+	b.want("GET", "/dashboard/session", "", 401, "Nobody is signed in")
+	got := b.want("POST", "/dashboard/session", signIn, 201, `"name":"demo"`)
+	cookie := got.Header.Get("Set-Cookie")
+	for _, part := range []string{"HttpOnly", "SameSite=Strict", "Path=/"} {
+		if !strings.Contains(cookie, part) {
+			t.Errorf("cookie %q lacks %s", cookie, part)
+		}
+	}
+	b.want("GET", "/dashboard/session", "", 200, `"roles":["member"]`)
+	b.want("GET", "/whose", "", 200, "demo in demo")
+}
+
+func TestSignInKeepsWishedProject(t *testing.T) {
+	_, b := start(t, 0)
+	b.want("POST", "/dashboard/session", `{"user":"demo","password":"secret","domain":"","project":"p-web"}`, 201, `"id":"p-web"`)
+	b.want("GET", "/whose", "", 200, "demo in web")
+	b.want("POST", "/dashboard/session", `{"user":"demo","password":"secret","domain":"","project":"p-gone"}`, 201, `"id":"p-demo"`)
+}
+
+func TestUserWithoutProject(t *testing.T) {
+	_, b := start(t, 0)
+	b.want("POST", "/dashboard/session", `{"user":"nobody","password":"secret","domain":""}`, 201, `"project":null`)
+}
+
+func TestSignInRefusals(t *testing.T) {
+	c, b := start(t, 0)
+	b.want("POST", "/dashboard/session", `{"user":"demo","password":"wrong","domain":""}`, 401, "requires authentication")
+	b.want("POST", "/dashboard/session", `{"user":"demo","password":""}`, 400, "needed")
+	b.want("POST", "/dashboard/session", `{"user":`, 400, "JSON")
+	b.want("PUT", "/dashboard/session", ``, 405, "")
+	if c.held() != 0 {
+		t.Errorf("got %d tokens, want none", c.held())
+	}
+}
+
+func TestForeignPagesAreStrangers(t *testing.T) {
+	_, b := start(t, 0)
+	b.want("POST", "/dashboard/session", signIn, 201, "")
+	for _, foreign := range []map[string]string{
+		{"X-Nacre-Dashboard": ""},
+		{"Sec-Fetch-Site": "cross-site"},
+		{"Sec-Fetch-Site": "same-site"},
+		{"Origin": "http://evil.example"},
+		{"Origin": "null"},
+	} {
+		page := newBrowser(t, b.base)
+		page.client = b.client
+		for key, value := range foreign {
+			page.header[key] = value
+		}
+		_, got := page.do("GET", "/whose", "")
+		if got != " in " {
+			t.Errorf("with %v: got %q, want nobody", foreign, got)
+		}
+		page.want("POST", "/dashboard/session", signIn, 403, "own page")
+	}
+}
+
+func TestOwnTokenWins(t *testing.T) {
+	_, b := start(t, 0)
+	b.want("POST", "/dashboard/session", signIn, 201, "")
+	b.header["X-Auth-Token"] = "token-1" // the unscoped one
+	b.want("GET", "/whose", "", 200, "demo in ")
+	_, got := b.do("GET", "/whose", "")
+	if got != "demo in " {
+		t.Errorf("got %q, want the scope of the token that was sent", got)
+	}
+}
+
+func TestChangeProject(t *testing.T) {
+	_, b := start(t, 0)
+	b.want("PATCH", "/dashboard/session", `{"project":"p-web"}`, 401, "Nobody")
+	b.want("POST", "/dashboard/session", signIn, 201, "")
+	b.want("PATCH", "/dashboard/session", `{"project":"p-web"}`, 200, `"id":"p-web"`)
+	b.want("GET", "/whose", "", 200, "demo in web")
+	b.want("PATCH", "/dashboard/session", `{"project":"p-other"}`, 401, "requires authentication")
+	b.want("GET", "/whose", "", 200, "demo in web")
+}
+
+func TestSignOutRevokesEveryToken(t *testing.T) {
+	c, b := start(t, 0)
+	b.want("POST", "/dashboard/session", signIn, 201, "")
+	for i := range 30 {
+		project := []string{"p-web", "p-demo"}[i%2]
+		b.want("PATCH", "/dashboard/session", `{"project":"`+project+`"}`, 200, project)
+	}
+	if c.held() > keptTokens+3 {
+		t.Errorf("got %d live tokens after many changes, want at most %d", c.held(), keptTokens+3)
+	}
+	b.want("DELETE", "/dashboard/session", "", 204, "")
+	if c.held() != 0 {
+		t.Errorf("got %d live tokens, want none", c.held())
+	}
+	b.want("GET", "/dashboard/session", "", 401, "Nobody")
+	b.want("DELETE", "/dashboard/session", "", 204, "")
+}
+
+func TestSessionEndsWithItsToken(t *testing.T) {
+	c, b := start(t, 0)
+	b.want("POST", "/dashboard/session", signIn, 201, "")
+	c.clock.Advance(59 * time.Minute)
+	b.want("GET", "/whose", "", 200, "demo in demo")
+	c.clock.Advance(time.Minute)
+	b.want("GET", "/whose", "", 200, " in ")
+	b.want("GET", "/dashboard/session", "", 401, "Nobody")
+}
+
+func TestSessionsAreBounded(t *testing.T) {
+	c, first := start(t, 2)
+	first.want("POST", "/dashboard/session", signIn, 201, "")
+	var later []*browser
+	for range 2 {
+		c.clock.Advance(time.Second)
+		b := newBrowser(t, first.base)
+		b.want("POST", "/dashboard/session", signIn, 201, "")
+		later = append(later, b)
+	}
+	first.want("GET", "/dashboard/session", "", 401, "Nobody")
+	for _, b := range later {
+		b.want("GET", "/dashboard/session", "", 200, "demo")
+	}
+}
+
+func TestOneUserCannotPushOutOthers(t *testing.T) {
+	c := clock.NewManual(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC))
+	s := newSessions(c, perUser+1)
+	of := func(user string) grant {
+		return grant{Token: "t", Who: who{User: name{ID: user}, ExpiresAt: c.Now().Add(time.Hour)}}
+	}
+	quiet := s.add(of("quiet"), of("quiet"))
+	for range 3 * perUser {
+		c.Advance(time.Second)
+		s.add(of("loud"), of("loud"))
+	}
+	_, ok := s.get(quiet.id)
+	if !ok {
+		t.Error("another user's sign-ins ended the session")
+	}
+	if len(s.byID) != perUser+1 {
+		t.Errorf("got %d sessions, want %d", len(s.byID), perUser+1)
+	}
+}
+
+func built(t *testing.T) http.Handler {
+	t.Helper()
+	s, err := readSite(fstest.MapFS{
+		"index.html":         {Data: []byte("<title>Nacre</title>" + strings.Repeat(" ", 2000))},
+		"assets/app-1a2b.js": {Data: []byte("start()")},
+		".keep":              {},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := New(Options{API: http.NotFoundHandler()})
+	d.site = s
+	return d
+}
+
+func get(h http.Handler, path string, header ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("GET", path, nil)
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func TestPagesAndFiles(t *testing.T) {
+	h := built(t)
+	for _, c := range []struct {
+		path   string
+		status int
+		text   string
+		cache  string
+	}{
+		{"/dashboard", 200, "<title>Nacre", "no-cache"},
+		{"/dashboard/", 200, "<title>Nacre", "no-cache"},
+		{"/dashboard/instances/1f", 200, "<title>Nacre", "no-cache"},
+		{"/dashboard/vnc?token=x", 200, "<title>Nacre", "no-cache"},
+		{"/dashboard/assets/app-1a2b.js", 200, "start()", "public, max-age=31536000, immutable"},
+		{"/dashboard/assets/old-9z.js", 404, "Reload", ""},
+		{"/dashboard/.keep", 404, "", ""},
+	} {
+		w := get(h, c.path)
+		if w.Code != c.status || !strings.Contains(w.Body.String(), c.text) || w.Header().Get("Cache-Control") != c.cache {
+			t.Errorf("%s: got %d %q, cache %q; want %d %q, cache %q",
+				c.path, w.Code, w.Body, w.Header().Get("Cache-Control"), c.status, c.text, c.cache)
+		}
+		csp := w.Header().Get("Content-Security-Policy")
+		if !strings.Contains(csp, "script-src 'self';") || w.Header().Get("Referrer-Policy") != "no-referrer" {
+			t.Errorf("%s: got policy %q and referrer policy %q", c.path, csp, w.Header().Get("Referrer-Policy"))
+		}
+	}
+}
+
+func TestUnchangedPageCosts304(t *testing.T) {
+	h := built(t)
+	first := get(h, "/dashboard/", "Accept-Encoding", "gzip")
+	if first.Header().Get("Content-Encoding") != "gzip" {
+		t.Errorf("got encoding %q, want gzip", first.Header().Get("Content-Encoding"))
+	}
+	again := get(h, "/dashboard/", "Accept-Encoding", "gzip", "If-None-Match", first.Header().Get("ETag"))
+	if again.Code != 304 || again.Body.Len() != 0 {
+		t.Errorf("got %d with %d bytes, want 304 with none", again.Code, again.Body.Len())
+	}
+}
+
+func TestPagesAreReadOnly(t *testing.T) {
+	w := httptest.NewRecorder()
+	built(t).ServeHTTP(w, httptest.NewRequest("POST", "/dashboard/", nil))
+	if w.Code != 405 {
+		t.Errorf("got %d, want 405", w.Code)
+	}
+}
+
+func TestBinaryWithoutDashboardSaysHowToBuildIt(t *testing.T) {
+	d := New(Options{API: http.NotFoundHandler()})
+	d.site = site{}
+	w := get(d, "/dashboard/")
+	if w.Code != 503 || !strings.Contains(w.Body.String(), "make build") {
+		t.Errorf("got %d %s, want 503 and how to build it", w.Code, w.Body)
+	}
+}

@@ -1,0 +1,271 @@
+package console
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// guard is the header that a page of another origin cannot send along.
+const guard = "X-Nacre-Dashboard"
+
+// WithSession gives requests of the dashboard's page their token. Requests
+// that bring a token of their own, or that the page cannot have sent, pass
+// through as they are: to the API they are strangers.
+func (d *Dashboard) WithSession(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Auth-Token") != "" || !ours(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		s, ok := d.session(r)
+		if !ok {
+			next.ServeHTTP(w, r)
+			return
+		}
+		inner := r.WithContext(r.Context())
+		inner.Header = r.Header.Clone()
+		inner.Header.Set("X-Auth-Token", s.now.Token)
+		inner.Header.Del("Cookie")
+		next.ServeHTTP(w, inner)
+	})
+}
+
+// ours tells whether the request was made by a page of this very origin. The
+// header alone would do in today's browsers, since sending it across origins
+// needs our consent; the other two don't depend on that.
+func ours(r *http.Request) bool {
+	if r.Header.Get(guard) != "1" {
+		return false
+	}
+	site := r.Header.Get("Sec-Fetch-Site")
+	if site != "" && site != "same-origin" {
+		return false
+	}
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return true
+	}
+	u, err := url.Parse(origin)
+	return err == nil && strings.EqualFold(u.Host, r.Host)
+}
+
+// serveSession is sign-in, who am I, another project, and sign-out.
+func (d *Dashboard) serveSession(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if !ours(r) {
+		refuse(w, http.StatusForbidden, "This address is for the dashboard's own page. Other programs ask /identity/v3 for a token.")
+		return
+	}
+	switch r.Method {
+	case http.MethodPost:
+		d.signIn(w, r)
+	case http.MethodGet:
+		d.whoAmI(w, r)
+	case http.MethodPatch:
+		d.changeProject(w, r)
+	case http.MethodDelete:
+		d.signOut(w, r)
+	default:
+		w.Header().Set("Allow", "GET, POST, PATCH, DELETE")
+		refuse(w, http.StatusMethodNotAllowed, "A session can be read, made, changed and ended.")
+	}
+}
+
+func (d *Dashboard) signIn(w http.ResponseWriter, r *http.Request) {
+	var in credentials
+	if !read(w, r, &in) {
+		return
+	}
+	if in.User == "" || in.Password == "" {
+		refuse(w, http.StatusBadRequest, "User name and password are needed.")
+		return
+	}
+	first, err := d.identity.password(r, in)
+	if err != nil {
+		d.fail(w, "sign in", err)
+		return
+	}
+	now, err := d.choose(r, first, in.Project)
+	if err != nil {
+		d.fail(w, "choose project", err)
+		return
+	}
+	s := d.sessions.add(first, now)
+	http.SetCookie(w, d.cookie(r, s.id, now.Who.ExpiresAt))
+	reply(w, http.StatusCreated, now.Who)
+}
+
+// choose finds the project that a fresh session works in: the wished one if
+// the user still has a role there, else the one identity gave, else the first
+// by name. A user without any project stays without.
+func (d *Dashboard) choose(r *http.Request, first grant, wish string) (grant, error) {
+	if first.Who.Project != nil && (wish == "" || wish == first.Who.Project.ID) {
+		return first, nil
+	}
+	projects, err := d.identity.projects(r, first.Token)
+	if err != nil {
+		return grant{}, err
+	}
+	slices.SortFunc(projects, func(a, b name) int { return cmp.Compare(a.Name, b.Name) })
+	wished := slices.IndexFunc(projects, func(p name) bool { return p.ID == wish })
+	if wished < 0 && (first.Who.Project != nil || len(projects) == 0) {
+		return first, nil
+	}
+	return d.identity.scoped(r, first.Token, projects[max(wished, 0)].ID)
+}
+
+func (d *Dashboard) whoAmI(w http.ResponseWriter, r *http.Request) {
+	s, ok := d.session(r)
+	if !ok {
+		refuse(w, http.StatusUnauthorized, "Nobody is signed in.")
+		return
+	}
+	reply(w, http.StatusOK, s.now.Who)
+}
+
+func (d *Dashboard) changeProject(w http.ResponseWriter, r *http.Request) {
+	s, ok := d.session(r)
+	if !ok {
+		refuse(w, http.StatusUnauthorized, "Nobody is signed in.")
+		return
+	}
+	var in struct {
+		Project string `json:"project"`
+	}
+	if !read(w, r, &in) {
+		return
+	}
+	if in.Project == "" {
+		refuse(w, http.StatusBadRequest, "The project's id is needed.")
+		return
+	}
+	now, err := d.identity.scoped(r, s.first.Token, in.Project)
+	if err != nil {
+		d.fail(w, "change project", err)
+		return
+	}
+	spent, ok := d.sessions.rescope(s.id, now)
+	if !ok {
+		refuse(w, http.StatusUnauthorized, "The session has ended.")
+		return
+	}
+	if spent != "" {
+		d.revoke(r, spent)
+	}
+	reply(w, http.StatusOK, now.Who)
+}
+
+// signOut ends the session first: whatever happens to the tokens, this
+// browser has nothing any more.
+func (d *Dashboard) signOut(w http.ResponseWriter, r *http.Request) {
+	s, ok := d.sessions.remove(sessionID(r))
+	gone := d.cookie(r, "", time.Time{})
+	gone.MaxAge = -1
+	http.SetCookie(w, gone)
+	if ok {
+		for _, token := range s.tokens() {
+			d.revoke(r, token)
+		}
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (d *Dashboard) revoke(r *http.Request, token string) {
+	err := d.identity.revoke(r, token)
+	var refused *refusal
+	if err == nil || errors.As(err, &refused) && refused.status < 500 {
+		return // it had ended by itself
+	}
+	d.log.Warn("dashboard token stays valid until it expires", "error", err)
+}
+
+func (d *Dashboard) session(r *http.Request) (session, bool) {
+	id := sessionID(r)
+	if id == "" {
+		return session{}, false
+	}
+	return d.sessions.get(id)
+}
+
+// cookie carries a session id, for as long as the session can live.
+func (d *Dashboard) cookie(r *http.Request, id string, expires time.Time) *http.Cookie {
+	return &http.Cookie{
+		Name:     cookieName(r),
+		Value:    id,
+		Path:     "/",
+		Expires:  expires,
+		HttpOnly: true,
+		Secure:   d.secure || r.TLS != nil,
+		SameSite: http.SameSiteStrictMode,
+	}
+}
+
+// cookieName holds the port, because cookies don't know ports: without it two
+// clouds on one machine would sign each other's users out.
+func cookieName(r *http.Request) string {
+	_, port, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		return "nacre_session"
+	}
+	return "nacre_session_" + port
+}
+
+func sessionID(r *http.Request) string {
+	c, err := r.Cookie(cookieName(r))
+	if err != nil {
+		return ""
+	}
+	return c.Value
+}
+
+// read decodes a small JSON body, or answers 400 and is false.
+func read(w http.ResponseWriter, r *http.Request, into any) bool {
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 16<<10))
+	d.DisallowUnknownFields()
+	err := d.Decode(into)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, "The body is not the JSON object that this call takes: "+err.Error())
+		return false
+	}
+	return true
+}
+
+// fail passes on what identity said; anything else is a fault of ours.
+func (d *Dashboard) fail(w http.ResponseWriter, doing string, err error) {
+	var refused *refusal
+	if !errors.As(err, &refused) {
+		d.log.Error("dashboard session", "doing", doing, "error", err)
+		refuse(w, http.StatusInternalServerError, "An unexpected error prevented the server from fulfilling your request.")
+		return
+	}
+	for _, key := range []string{"Retry-After", "X-Openstack-Request-Id"} {
+		value := refused.header.Get(key)
+		if value != "" {
+			w.Header().Set(key, value)
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(refused.status)
+	_, _ = w.Write(refused.body) // see asset.serve
+}
+
+// refuse answers with identity's error envelope.
+func refuse(w http.ResponseWriter, status int, message string) {
+	reply(w, status, map[string]any{"error": map[string]any{
+		"code": status, "title": http.StatusText(status), "message": message,
+	}})
+}
+
+func reply(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // see asset.serve
+}
