@@ -24,6 +24,8 @@ import (
 	"github.com/uptrace/bun/dialect/sqlitedialect"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"nacre/internal/clock"
 )
 
 //go:embed migrations/*.sql
@@ -34,6 +36,8 @@ type DB struct {
 	read  *bun.DB
 	group *group
 	write *bun.DB
+	hub   hub
+	clock clock.Clock
 }
 
 // Tx runs statements: inside a transaction when it comes from Write, each for
@@ -41,6 +45,7 @@ type DB struct {
 // to returns.
 type Tx struct {
 	bun.IDB
+	home  *DB
 	after []func()
 }
 
@@ -69,8 +74,9 @@ func Open(ctx context.Context, file string) (*DB, error) {
 	d := &DB{
 		read:  bun.NewDB(reader, sqlitedialect.New()),
 		write: bun.NewDB(writer, sqlitedialect.New()),
+		clock: clock.Real{},
 	}
-	d.group, err = startGroup(ctx, d.write)
+	d.group, err = startGroup(ctx, d)
 	if err != nil {
 		reader.Close()
 		writer.Close()
@@ -115,7 +121,7 @@ func (d *DB) Read(ctx context.Context, do func(tx *Tx) error) error {
 	if err != nil {
 		return err
 	}
-	return do(&Tx{IDB: d.read})
+	return do(&Tx{IDB: d.read, home: d})
 }
 
 // Exec runs a statement and returns how many rows it changed.

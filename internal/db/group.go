@@ -13,6 +13,7 @@ import (
 // it inside one BEGIN IMMEDIATE with a SAVEPOINT per use case, and commits all
 // with one flush to disk. While the disk flushes, the next group gathers.
 type group struct {
+	home  *DB
 	conn  bun.Conn
 	queue chan *job
 	done  chan struct{} // closed when the writer has ended
@@ -35,12 +36,12 @@ const maxGroup = 256
 
 var errClosed = errors.New("database is closed")
 
-func startGroup(ctx context.Context, write *bun.DB) (*group, error) {
-	conn, err := write.Conn(ctx)
+func startGroup(ctx context.Context, home *DB) (*group, error) {
+	conn, err := home.write.Conn(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("take the writing connection: %w", err)
 	}
-	g := &group{conn: conn, queue: make(chan *job, maxGroup), done: make(chan struct{})}
+	g := &group{home: home, conn: conn, queue: make(chan *job, maxGroup), done: make(chan struct{})}
 	go g.run()
 	return g, nil
 }
@@ -134,7 +135,7 @@ func (g *group) runJob(ctx context.Context, j *job) {
 	if j.err != nil {
 		return
 	}
-	j.tx = &Tx{IDB: g.conn}
+	j.tx = &Tx{IDB: g.conn, home: g.home}
 	g.call(j)
 	if j.err == nil && j.panicked == nil {
 		_, j.err = g.conn.ExecContext(ctx, "RELEASE job")

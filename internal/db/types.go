@@ -66,3 +66,18 @@ func (j *JSON[T]) Scan(src any) error {
 	}
 	return nil
 }
+
+// ParseTime reads the forms of a time that OpenStack's clients send: ISO 8601
+// with or without a zone, a fraction, or a T. Without a zone it is UTC.
+func ParseTime(text string) (time.Time, error) {
+	for _, layout := range []string{
+		time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999",
+		"2006-01-02T15:04:05-0700", "2006-01-02T15:04", "2006-01-02",
+	} {
+		t, err := time.Parse(layout, text)
+		if err == nil {
+			return t.UTC(), nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%q is not a time", text)
+}

@@ -4,11 +4,13 @@
 CREATE TABLE plans (
     id         TEXT PRIMARY KEY,
     name       TEXT NOT NULL,
+    action     TEXT NOT NULL DEFAULT '', -- name as an action that users see, '' for none
     resource   TEXT NOT NULL,            -- id of what the plan is about
+    turn       INTEGER NOT NULL,         -- its place among all plans of the resource
     project    TEXT NOT NULL DEFAULT '',
-    caller     TEXT NOT NULL DEFAULT '{}', -- who asked: user, request id
+    caller     TEXT NOT NULL DEFAULT '{}', -- who asked: user, project, request id
     state      TEXT NOT NULL,            -- JSON, the plan's own
-    step       INTEGER NOT NULL,         -- index of the step to do or undo next
+    step       TEXT NOT NULL,            -- name of the step to do or undo next
     phase      TEXT NOT NULL,            -- queued, doing, undoing, done, undone
     attempt    BIGINT NOT NULL DEFAULT 0, -- fences writers together with owner and step
     tries      INTEGER NOT NULL DEFAULT 0, -- failures of the current step in a row
@@ -17,13 +19,15 @@ CREATE TABLE plans (
     wake       BIGINT NOT NULL,          -- not before
     deadline   BIGINT NOT NULL,          -- give up doing and undo after this
     cancelled  INTEGER NOT NULL DEFAULT 0,
+    fault      TEXT NOT NULL DEFAULT '', -- JSON, why it is undone
     reason     TEXT NOT NULL DEFAULT '', -- what it waits for, or why it failed
-    since      BIGINT NOT NULL,          -- when the current step or reason began
+    since      BIGINT NOT NULL,          -- when the current step began
     created_at BIGINT NOT NULL,
-    updated_at BIGINT NOT NULL
+    updated_at BIGINT NOT NULL,
+    UNIQUE (resource, turn)
 );
 CREATE INDEX plans_due ON plans (phase, wake);
-CREATE INDEX plans_resource ON plans (resource, created_at);
+CREATE INDEX plans_owner ON plans (owner);
 
 CREATE TABLE plan_steps (
     plan     TEXT NOT NULL REFERENCES plans (id) ON DELETE CASCADE,
@@ -31,8 +35,8 @@ CREATE TABLE plan_steps (
     step     TEXT NOT NULL,
     undo     INTEGER NOT NULL,
     started  BIGINT NOT NULL,
-    finished BIGINT NOT NULL DEFAULT 0,
-    result   TEXT NOT NULL DEFAULT '', -- '', success, error
+    finished BIGINT NOT NULL,
+    result   TEXT NOT NULL,            -- success, error
     message  TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (plan, seq)
 );

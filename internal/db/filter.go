@@ -1,0 +1,82 @@
+package db
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/uptrace/bun"
+)
+
+// Match says how a filter compares.
+type Match int
+
+// The ways to compare.
+const (
+	Equal    Match = iota // one of the values
+	Flag                  // a truth value, kept as 0 or 1
+	Number                // an integer, one of the values
+	Contains              // the text occurs in the column
+	Since                 // column is at or after the value (RFC 3339)
+)
+
+// Filter is one column that a list can be filtered by.
+type Filter struct {
+	Column string
+	Match  Match
+}
+
+// Cond is a filter with the values asked for.
+type Cond struct {
+	Filter
+	Values []any
+}
+
+// Cond checks the values of a filter. The error is a sentence for the user.
+func (f Filter) Cond(values []string) (Cond, error) {
+	c := Cond{Filter: f}
+	for _, text := range values {
+		switch f.Match {
+		case Flag:
+			switch strings.ToLower(text) {
+			case "true", "1", "yes", "on", "t", "y":
+				c.Values = append(c.Values, 1)
+			case "false", "0", "no", "off", "f", "n":
+				c.Values = append(c.Values, 0)
+			default:
+				return Cond{}, errors.New("it is not a truth value.")
+			}
+		case Number:
+			n, err := strconv.ParseInt(text, 10, 64)
+			if err != nil {
+				return Cond{}, errors.New("it is not an integer.")
+			}
+			c.Values = append(c.Values, n)
+		case Since:
+			t, err := ParseTime(text)
+			if err != nil {
+				return Cond{}, errors.New("it is not a time.")
+			}
+			c.Values = append(c.Values, At(t))
+		default:
+			c.Values = append(c.Values, text)
+		}
+	}
+	return c, nil
+}
+
+// Where adds the conditions on a table to a query.
+func Where(q *bun.SelectQuery, table string, conds []Cond) *bun.SelectQuery {
+	for _, c := range conds {
+		column := []any{bun.Ident(table), bun.Ident(c.Column)}
+		switch c.Match {
+		case Contains:
+			q = q.Where(`?.? LIKE ? ESCAPE '\'`, append(column, Like(c.Values[0].(string)))...)
+		case Since:
+			q = q.Where("?.? >= ?", append(column, c.Values[0])...)
+		default:
+			q = q.Where("?.? IN (?)", append(column, bun.In(c.Values))...)
+		}
+	}
+	return q
+}

@@ -1,0 +1,58 @@
+package db
+
+import (
+	"sync"
+	"time"
+
+	"nacre/internal/clock"
+)
+
+// hub passes announcements of committed transactions on to listeners in this
+// process.
+type hub struct {
+	mu        sync.RWMutex // guards listeners and next
+	listeners map[string]map[int]func(key string)
+	next      int
+}
+
+// Listen calls the function with each key that a committed transaction of
+// this process announced on the channel, in the goroutine that wrote. It must
+// be quick. Stop ends the listening.
+func (d *DB) Listen(channel string, hear func(key string)) (stop func()) {
+	h := &d.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.listeners == nil {
+		h.listeners = map[string]map[int]func(string){}
+	}
+	if h.listeners[channel] == nil {
+		h.listeners[channel] = map[int]func(string){}
+	}
+	n := h.next
+	h.next++
+	h.listeners[channel][n] = hear
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.listeners[channel], n)
+	}
+}
+
+// Notify announces the key on the channel once the transaction is on disk. It
+// is a hint: whoever misses it finds the change in the database.
+func (tx *Tx) Notify(channel, key string) {
+	tx.After(func() {
+		h := &tx.home.hub
+		h.mu.RLock()
+		defer h.mu.RUnlock()
+		for _, hear := range h.listeners[channel] {
+			hear(key)
+		}
+	})
+}
+
+// UseClock sets the clock behind Tx.Now, before the first transaction.
+func (d *DB) UseClock(c clock.Clock) { d.clock = c }
+
+// Now is the time that rows of this transaction are stamped with.
+func (tx *Tx) Now() time.Time { return tx.home.clock.Now() }
