@@ -1,0 +1,206 @@
+// Package nodeapi is the contract between servers and nodes: the documents
+// they share and the stream that carries them. It imports nothing of ours, so
+// that both sides stand on it and neither on the other.
+//
+// Servers and nodes exchange state, not commands. A desired document says how
+// one machine or volume should be; the node makes it so and sends an observed
+// document back, with the generation of the desired one that it answers. Both
+// are whole: a late, repeated or reordered frame does no harm, since whoever
+// gets it compares generations.
+//
+// A connection (see Conn) is a stream of frames over any byte stream: a pipe
+// while server and node share a process, a WebSocket between machines. The
+// node dials and greets with Hello; the server answers with Welcome and sends
+// everything it wants of the host, the last frame marked Complete; from then on
+// changes follow as they happen. Besides documents, either side may ask the
+// other a question (query and reply) and open byte streams (consoles, images),
+// which have a window each, so that a slow reader holds up nobody else.
+//
+// The other side is not trusted to be well: frames have a size limit, so have
+// the numbers of open questions and streams, and whatever breaks a rule ends
+// the connection.
+package nodeapi
+
+// Version grows by one whenever either side learns something new.
+//
+//   - 1: 2026-11-22: machines, volumes, metadata, image bytes, VNC
+const Version = 1
+
+// Kinds of documents.
+const (
+	KindMachine = "machine" // desired Machine, observed MachineObserved
+	KindVolume  = "volume"  // desired Volume, observed VolumeObserved
+)
+
+// Queries and streams. The comment names who answers.
+const (
+	QueryLog      = "log"      // node: LogQuery → LogReply
+	QueryMetadata = "metadata" // server: MetadataQuery → MetadataReply
+	QueryImage    = "image"    // server: ImageQuery → ImageReply
+	StreamVNC     = "vnc"      // node: a machine's screen in RFB, by machine id
+	StreamImage   = "image"    // server: the bytes of an image, by image id
+)
+
+// Machine is a server as its host should have it.
+type Machine struct {
+	ID       string `json:"id"`
+	Name     string `json:"name"`
+	Project  string `json:"project"`
+	VCPUs    int    `json:"vcpus"`
+	MemoryMB int    `json:"memory_mb"`
+	Running  bool   `json:"running"`
+
+	Root        *Root  `json:"root,omitempty"` // nil: boots from the first of Disks
+	Disks       []Disk `json:"disks,omitempty"`
+	NICs        []NIC  `json:"nics,omitempty"`
+	ConfigDrive []byte `json:"config_drive,omitempty"` // ISO 9660 image labelled config-2
+
+	// Counters of one-off acts: raising one performs the act once.
+	SoftReboots int64 `json:"soft_reboots,omitempty"`
+	HardReboots int64 `json:"hard_reboots,omitempty"`
+}
+
+// Root is the disk that lives and dies with the machine.
+type Root struct {
+	Image  string `json:"image,omitempty"` // empty: blank
+	SizeGB int    `json:"size_gb"`         // 0: as large as the image
+}
+
+// Disk is an attached volume. The volume's own document exports it; the
+// machine gets it when that export has this epoch.
+type Disk struct {
+	Volume     string `json:"volume"`
+	Device     string `json:"device"` // what the API calls it: /dev/vdb
+	Attachment string `json:"attachment,omitempty"`
+	Epoch      int64  `json:"epoch"`
+}
+
+// NIC is a network card.
+type NIC struct {
+	Port     string    `json:"port"`
+	Network  string    `json:"network"`
+	MAC      string    `json:"mac"`
+	MTU      int       `json:"mtu"`
+	Metadata *Metadata `json:"metadata,omitempty"` // nil: this network has no metadata door
+}
+
+// Metadata is the door to the metadata service that a card's network has on
+// each host with a machine on it.
+type Metadata struct {
+	Port  string   `json:"port"`
+	MAC   string   `json:"mac"`
+	CIDRs []string `json:"cidrs"`
+}
+
+// MachineObserved is what the node made of one Machine.
+type MachineObserved struct {
+	Running     bool     `json:"running"`
+	Paused      bool     `json:"paused,omitempty"`
+	Crashed     bool     `json:"crashed,omitempty"`
+	Disks       []string `json:"disks,omitempty"` // ids of the volumes that the guest has
+	NICs        []string `json:"nics,omitempty"`  // ids of the ports that the guest has
+	SoftReboots int64    `json:"soft_reboots,omitempty"`
+	HardReboots int64    `json:"hard_reboots,omitempty"`
+
+	Problem string `json:"problem,omitempty"` // empty when all is as desired
+	Refused bool   `json:"refused,omitempty"` // the problem will not go away by itself
+}
+
+// Volume is a volume as its host should have it.
+type Volume struct {
+	ID     string  `json:"id"`
+	SizeGB int     `json:"size_gb"`
+	Image  string  `json:"image,omitempty"`  // starts with the bytes of this image
+	Source string  `json:"source,omitempty"` // or of this volume of the same host
+	Export *Export `json:"export,omitempty"` // nil: nobody may use it
+}
+
+// Export asks that one attachment can reach the volume. A higher epoch cuts
+// off whoever had a lower one.
+type Export struct {
+	Epoch int64 `json:"epoch"`
+}
+
+// VolumeObserved is what the node made of one Volume.
+type VolumeObserved struct {
+	Present bool     `json:"present"`
+	SizeGB  int      `json:"size_gb,omitempty"`
+	Export  *Address `json:"export,omitempty"`
+
+	Problem string `json:"problem,omitempty"`
+	Refused bool   `json:"refused,omitempty"`
+}
+
+// Address is where an export is reached.
+type Address struct {
+	Epoch  int64  `json:"epoch"`
+	Socket string `json:"socket"` // unix socket on the volume's host
+	Name   string `json:"name"`   // NBD export name
+}
+
+// HostInfo is what a host is and has.
+type HostInfo struct {
+	VCPUs     int      `json:"vcpus"`
+	MemoryMB  int      `json:"memory_mb"`
+	DiskGB    int      `json:"disk_gb"`
+	Traits    []string `json:"traits,omitempty"`
+	Type      string   `json:"type"`    // hypervisor type
+	Version   int      `json:"version"` // hypervisor version, as 7002000 for 7.2
+	CPUInfo   string   `json:"cpu_info,omitempty"`
+	Address   string   `json:"address,omitempty"` // the host's own address
+	VolumesGB float64  `json:"volumes_gb"`        // room for volumes
+	FreeGB    float64  `json:"free_gb"`           // what of it is free
+	Agents    []Agent  `json:"agents,omitempty"`  // the parts of the node
+	Node      int      `json:"node_api_version"`  // nodeapi.Version of the node
+	BootID    string   `json:"boot_id,omitempty"` // changes when the host reboots
+}
+
+// Agent is one part of a node and whether it works.
+type Agent struct {
+	Name    string `json:"name"` // virt, fabric, blockdev
+	Problem string `json:"problem,omitempty"`
+}
+
+// LogQuery asks for a machine's console log.
+type LogQuery struct {
+	Machine string `json:"machine"`
+	Lines   int    `json:"lines"` // the last ones; negative for all
+}
+
+// LogReply is the log, cut at its beginning when it is longer than MaxLog.
+type LogReply struct {
+	Log []byte `json:"log"`
+}
+
+// MaxLog is how much of a console log a reply carries.
+const MaxLog = 1 << 20
+
+// MetadataQuery is a guest's request to the metadata service. Who is asking is
+// told by network, address and MAC, which the node has seen itself.
+type MetadataQuery struct {
+	Network string `json:"network"`
+	IP      string `json:"ip"`
+	MAC     string `json:"mac"`
+	Method  string `json:"method"`
+	Path    string `json:"path"` // with the query, undecoded
+	Body    []byte `json:"body,omitempty"`
+}
+
+// MetadataReply is the answer for the guest.
+type MetadataReply struct {
+	Status int               `json:"status"`
+	Header map[string]string `json:"header,omitempty"`
+	Body   []byte            `json:"body,omitempty"`
+}
+
+// ImageQuery asks how to get an image.
+type ImageQuery struct {
+	Image string `json:"image"`
+}
+
+// ImageReply describes an image whose bytes were inspected and found harmless.
+type ImageReply struct {
+	Format string `json:"format"` // raw or qcow2
+	Size   int64  `json:"size"`   // bytes of the file
+	SHA512 string `json:"sha512"` // hex, "" when unknown
+}
