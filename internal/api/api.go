@@ -1,0 +1,296 @@
+// Package api is the HTTP kernel all services speak through.
+//
+// A service is a literal table of routes. The kernel finds the row, learns who
+// is asking, negotiates the microversion, checks the body against the request
+// type, calls the handler, and renders what it returns: a view in the shape of
+// the negotiated microversion, or an error in the envelope of the service. A
+// handler finds, authorizes, acts and returns; it never writes to the wire.
+//
+// The kernel fails closed: a success that no handler authorized is a 500.
+// Paths are matched as they were sent, escaped, never cleaned or redirected.
+package api
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"nacre/internal/auth"
+	"nacre/internal/clock"
+	"nacre/internal/errs"
+)
+
+// Tokens turns a token into its bearer. The identity service implements it.
+type Tokens interface {
+	// Caller returns who bears the token. An invalid token is errs.Unauthorized.
+	Caller(ctx context.Context, token string) (auth.Caller, error)
+}
+
+// Policy decides rules. *auth.Policy implements it.
+type Policy interface {
+	Allows(rule string, caller auth.Caller, target auth.Target) bool
+}
+
+// Service is one API as it is mounted.
+type Service struct {
+	Name    string   // as in the reference tables: keystone, nova …
+	Type    string   // service type: identity, compute …
+	Mount   string   // path prefix here: /compute/v2.1
+	Aliases []string // further prefixes with the same routes
+	Spec    string   // path prefix in the public reference: /v2.1
+
+	// ProjectInPath also accepts every path behind /{project_id}, as Nova and
+	// Cinder do; the id must be the one of the token's scope.
+	ProjectInPath bool
+
+	Versions *Microversions // nil: the API has none
+	Envelope Envelope
+	Routes   []Route
+}
+
+// Route is one row of a service's table.
+type Route struct {
+	Method  string
+	Path    string // below the mount, parameters named as in the public reference
+	Action  string // key of the body for POST …/action: os-start
+	Variant string // tells rows apart that the reference lists by query or method of use
+	Rule    string // policy rule
+	Public  bool   // needs no token and no rule
+	Since   Version
+	Until   Version
+	OK      int   // status of a success; 0 is 200
+	MaxBody int64 // bytes; 0 is DefaultMaxBody, -1 no limit (streams)
+	Do      Handler
+}
+
+// DefaultMaxBody is the largest JSON body, oslo.middleware's default.
+const DefaultMaxBody = 114688
+
+// requestTime bounds a request that is not a stream.
+const requestTime = 60 * time.Second
+
+// Options are what a kernel needs.
+type Options struct {
+	Tokens    Tokens
+	Policy    Policy
+	Clock     clock.Clock
+	Log       *slog.Logger
+	PublicURL string // http://host:port without a path, for links; "" takes it from each request
+}
+
+// Kernel serves the APIs that were added to it.
+type Kernel struct {
+	tokens   Tokens
+	policy   Policy
+	clock    clock.Clock
+	log      *slog.Logger
+	public   string
+	services []*Service
+	root     node
+}
+
+// New makes a kernel without services.
+func New(o Options) *Kernel {
+	return &Kernel{tokens: o.Tokens, policy: o.Policy, clock: o.Clock, log: o.Log, public: strings.TrimSuffix(o.PublicURL, "/")}
+}
+
+// Add mounts a service. Two rows that answer the same request are a mistake of
+// ours and panic at start.
+func (k *Kernel) Add(s Service) {
+	k.services = append(k.services, &s)
+	for i := range s.Routes {
+		row := &s.Routes[i]
+		if row.OK == 0 {
+			row.OK = http.StatusOK
+		}
+		if row.Rule == "" && !row.Public {
+			panic(fmt.Sprintf("route %s %s%s has no policy rule", row.Method, s.Mount, row.Path))
+		}
+		for _, mount := range append([]string{s.Mount}, s.Aliases...) {
+			k.root.add(mount+row.Path, &endpoint{service: &s, route: row})
+			if s.ProjectInPath && row.Path != "" && row.Path != "/" {
+				k.root.add(mount+"/{project_id}"+row.Path, &endpoint{service: &s, route: row, scoped: true})
+			}
+		}
+	}
+}
+
+// Services lists what was added, for nacre describe.
+func (k *Kernel) Services() []*Service { return k.services }
+
+// ServeHTTP implements http.Handler.
+func (k *Kernel) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := &Call{kernel: k, request: r, writer: w, began: k.clock.Now(), header: http.Header{}}
+	c.id = "req-" + clock.UUID()
+	c.globalID = globalRequestID(r.Header.Get("X-OpenStack-Request-ID"))
+	defer c.report()
+	c.serve()
+}
+
+func (c *Call) serve() {
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		if p == http.ErrAbortHandler {
+			panic(p)
+		}
+		c.fail(fmt.Errorf("panic: %v\n%s", p, stack()))
+	}()
+	found, params := c.kernel.root.find(c.request.URL.EscapedPath())
+	if found == nil {
+		c.service = c.kernel.nearest(c.request.URL.EscapedPath())
+		c.fail(errs.NotFoundf("The resource could not be found."))
+		return
+	}
+	c.params = params
+	c.service = found[0].service
+	err := c.negotiate()
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	err = c.identify(found)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	e, err := c.choose(found)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	c.service, c.route = e.service, e.route
+	if e.scoped && c.PathValue("project_id") != c.Caller.Project && !c.Caller.Admin() {
+		c.fail(c.service.Envelope.wrongProject())
+		return
+	}
+	if c.route.MaxBody != -1 {
+		ctx, cancel := context.WithTimeout(c.request.Context(), requestTime)
+		defer cancel()
+		c.request = c.request.WithContext(ctx)
+	}
+	reply, err := c.route.Do(c)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	if !c.authorized && !c.route.Public {
+		c.fail(fmt.Errorf("%s %s answered without authorization", c.route.Method, c.service.Mount+c.route.Path))
+		return
+	}
+	c.render(reply)
+}
+
+// nearest finds whose error envelope an unknown path gets.
+func (k *Kernel) nearest(path string) *Service {
+	var best *Service
+	length := -1
+	for _, s := range k.services {
+		for _, mount := range append([]string{s.Mount}, s.Aliases...) {
+			if strings.HasPrefix(path, mount) && len(mount) > length {
+				best, length = s, len(mount)
+			}
+		}
+	}
+	if best == nil {
+		return &Service{Envelope: Keystone}
+	}
+	return best
+}
+
+// identify finds the caller. Only public routes are served to nobody.
+func (c *Call) identify(found []*endpoint) error {
+	public := true
+	for _, e := range found {
+		public = public && e.route.Public
+	}
+	token := c.request.Header.Get("X-Auth-Token")
+	if token == "" {
+		token = c.request.Header.Get("X-Storage-Token")
+	}
+	if token == "" {
+		if public {
+			return nil
+		}
+		return c.unauthorized(nil)
+	}
+	caller, err := c.kernel.tokens.Caller(c.Context(), token)
+	if err == nil {
+		c.Caller = caller
+		return nil
+	}
+	if !errs.Is(err, errs.Unauthorized) && !errs.Is(err, errs.NotFound) {
+		return fmt.Errorf("validate token: %w", err)
+	}
+	if public {
+		return nil
+	}
+	return c.unauthorized(err)
+}
+
+func (c *Call) unauthorized(cause error) error {
+	return errs.Unauthorizedf("The request you have made requires authentication.").
+		With("WWW-Authenticate", `Keystone uri="`+c.Base()+`/identity"`).Because(cause)
+}
+
+// choose picks the row by method, action and microversion.
+func (c *Call) choose(found []*endpoint) (*endpoint, error) {
+	var methods []string
+	var candidates []*endpoint
+	action := false
+	for _, e := range found {
+		if e.route.Method == c.request.Method || (c.request.Method == http.MethodHead && e.route.Method == http.MethodGet && !hasHead(found)) {
+			candidates = append(candidates, e)
+			action = action || e.route.Action != ""
+		}
+		methods = append(methods, e.route.Method)
+	}
+	if len(candidates) == 0 {
+		return nil, errs.New(errs.MethodNotAllowed, "The method %s is not allowed for this resource.", c.request.Method).
+			With("Allow", strings.Join(unique(methods), ", "))
+	}
+	name := ""
+	if action {
+		c.route = candidates[0].route
+		var err error
+		name, err = c.readAction()
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, e := range candidates {
+		if e.route.Action == name && c.Version.within(e.route.Since, e.route.Until) {
+			return e, nil
+		}
+	}
+	if action {
+		return nil, errs.BadRequestf("There is no such action: %s", name)
+	}
+	return nil, errs.NotFoundf("The resource could not be found.")
+}
+
+func hasHead(found []*endpoint) bool {
+	for _, e := range found {
+		if e.route.Method == http.MethodHead {
+			return true
+		}
+	}
+	return false
+}
+
+func unique(list []string) []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, s := range list {
+		if !seen[s] {
+			seen[s] = true
+			out = append(out, s)
+		}
+	}
+	return out
+}

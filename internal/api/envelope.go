@@ -1,0 +1,190 @@
+package api
+
+import (
+	"fmt"
+	"html"
+	"net/http"
+	"strings"
+
+	"nacre/internal/errs"
+)
+
+// Envelope is how one service words and frames its errors. The frames are
+// facts of the public APIs; see the variables below.
+type Envelope struct {
+	// Forbidden is the error when the caller does not pass the rule.
+	Forbidden func(rule string) error
+	frame     func(c *Call, e *errs.Error) (contentType string, body any)
+	invalid   func(v Violation) error
+}
+
+// body frames an error. What the token check says has the same frame in every
+// service, since all use the same middleware.
+func (e Envelope) body(c *Call, err *errs.Error) (string, []byte) {
+	frame := e.frame
+	if frame == nil || (err.Kind == errs.Unauthorized && c.Caller.User == "") {
+		frame = keystoneFrame
+	}
+	contentType, value := frame(c, err)
+	text, isText := value.(string)
+	if isText {
+		return contentType, []byte(text)
+	}
+	body, encodeErr := Encode(value, 0)
+	if encodeErr != nil {
+		return "text/plain", []byte(err.Message)
+	}
+	return contentType, body
+}
+
+func (e Envelope) malformed(cause error) error {
+	return errs.BadRequestf("Malformed request body: cannot understand JSON").Typed("HTTPBadRequest").Because(cause)
+}
+
+func (e Envelope) wrongProject() error {
+	return errs.BadRequestf("Malformed request url")
+}
+
+// The envelopes of the services.
+var (
+	Keystone = Envelope{
+		Forbidden: func(rule string) error {
+			return errs.Forbiddenf("You are not authorized to perform the requested action: %s.", rule)
+		},
+		frame:   keystoneFrame,
+		invalid: quotedInvalid,
+	}
+	Nova = Envelope{
+		Forbidden: func(rule string) error {
+			return errs.Forbiddenf("Policy doesn't allow %s to be performed.", rule)
+		},
+		frame:   novaFrame,
+		invalid: novaInvalid,
+	}
+	Cinder  = Nova
+	Neutron = Envelope{
+		Forbidden: func(rule string) error {
+			return errs.Forbiddenf("(rule:%s) is disallowed by policy", rule).Typed("PolicyNotAuthorized")
+		},
+		frame:   neutronFrame,
+		invalid: neutronInvalid,
+	}
+	Glance = Envelope{
+		Forbidden: func(rule string) error {
+			return errs.Forbiddenf("You are not authorized to complete %s action.", rule)
+		},
+		frame:   glanceFrame,
+		invalid: glanceInvalid,
+	}
+	Placement = Envelope{
+		Forbidden: func(rule string) error {
+			return errs.Forbiddenf("Access was denied to this resource: %s does not allow it.", rule)
+		},
+		frame:   placementFrame,
+		invalid: placementInvalid,
+	}
+	Swift = Envelope{
+		Forbidden: func(string) error {
+			return errs.Forbiddenf("Access was denied to this resource.")
+		},
+		frame:   swiftFrame,
+		invalid: quotedInvalid,
+	}
+)
+
+type object map[string]any
+
+func title(kind errs.Kind) string { return http.StatusText(int(kind)) }
+
+func keystoneFrame(_ *Call, e *errs.Error) (string, any) {
+	return "application/json", object{"error": object{"code": int(e.Kind), "title": title(e.Kind), "message": e.Message}}
+}
+
+var novaFaults = map[errs.Kind]string{
+	errs.BadRequest: "badRequest", errs.Unauthorized: "unauthorized", errs.Forbidden: "forbidden",
+	errs.NotFound: "itemNotFound", errs.MethodNotAllowed: "badMethod", errs.Conflict: "conflictingRequest",
+	errs.TooLarge: "overLimit", errs.TooMany: "overLimit", errs.UnsupportedMedia: "badMediaType",
+	errs.NotImplemented: "notImplemented", errs.Unavailable: "serviceUnavailable",
+}
+
+func novaFrame(_ *Call, e *errs.Error) (string, any) {
+	name, known := novaFaults[e.Kind]
+	if !known {
+		name = "computeFault"
+	}
+	fault := object{"code": int(e.Kind), "message": e.Message}
+	retry, limited := e.Headers["Retry-After"]
+	if limited && name == "overLimit" {
+		fault["retryAfter"] = retry
+	}
+	return "application/json", object{name: fault}
+}
+
+func neutronFrame(_ *Call, e *errs.Error) (string, any) {
+	name := e.Type
+	if name == "" {
+		name = "HTTP" + strings.ReplaceAll(title(e.Kind), " ", "")
+	}
+	return "application/json", object{"NeutronError": object{"type": name, "message": e.Message, "detail": ""}}
+}
+
+// glanceFrame is webob's: HTML, or JSON when the client asks for it.
+func glanceFrame(c *Call, e *errs.Error) (string, any) {
+	heading := fmt.Sprintf("%d %s", int(e.Kind), title(e.Kind))
+	if strings.Contains(c.Header("Accept"), "application/json") {
+		return "application/json", object{"message": e.Message + "\n\n   ", "code": heading, "title": title(e.Kind)}
+	}
+	return "text/html; charset=UTF-8", "<html>\n <head>\n  <title>" + heading + "</title>\n </head>\n <body>\n  <h1>" + heading +
+		"</h1>\n  " + html.EscapeString(e.Message) + "<br /><br />\n\n\n </body>\n</html>"
+}
+
+func placementFrame(c *Call, e *errs.Error) (string, any) {
+	fault := object{"status": int(e.Kind), "title": title(e.Kind), "detail": e.Message, "request_id": c.id}
+	if c.Version >= V(1, 23) {
+		fault["code"] = e.Type
+		if e.Type == "" {
+			fault["code"] = "placement.undefined_code"
+		}
+	}
+	if e.Kind == errs.NotAcceptable {
+		fault["max_version"], fault["min_version"] = c.service.Versions.Max.String(), c.service.Versions.Min.String()
+	}
+	return "application/json", object{"errors": []object{fault}}
+}
+
+func swiftFrame(_ *Call, e *errs.Error) (string, any) {
+	return "text/html; charset=UTF-8", "<html><h1>" + title(e.Kind) + "</h1><p>" + html.EscapeString(e.Message) + "</p></html>"
+}
+
+// quotedInvalid is Keystone's sentence.
+func quotedInvalid(v Violation) error {
+	if v.Field == "" {
+		return errs.BadRequestf("%s", v.Text)
+	}
+	return errs.BadRequestf("Invalid input for field '%s': %s", v.Path, v.Text)
+}
+
+func novaInvalid(v Violation) error {
+	if v.Field == "" {
+		return errs.BadRequestf("%s", v.Text)
+	}
+	return errs.BadRequestf("Invalid input for field/attribute %s. Value: %s. %s", v.Field, v.Value, v.Text)
+}
+
+func neutronInvalid(v Violation) error {
+	switch {
+	case len(v.Unknown) > 0:
+		return errs.BadRequestf("Unrecognized attribute(s) '%s'", strings.Join(v.Unknown, ", ")).Typed("HTTPBadRequest")
+	case len(v.Missing) > 0:
+		return errs.BadRequestf("Failed to parse request. Required attribute '%s' not specified", v.Missing[0]).Typed("HTTPBadRequest")
+	}
+	return errs.BadRequestf("Invalid input for %s. Reason: %s.", v.Field, v.Text).Typed("HTTPBadRequest")
+}
+
+func glanceInvalid(v Violation) error {
+	return errs.BadRequestf("Provided object does not match schema 'image': %s. Failed validating '%s'", v.Text, v.Field)
+}
+
+func placementInvalid(v Violation) error {
+	return errs.BadRequestf("JSON does not validate: %s", v.Text)
+}

@@ -1,0 +1,280 @@
+package api
+
+import (
+	"bytes"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// A request type is its own schema. Each field may say in a tag check, parts
+// separated by commas:
+//
+//	required       the key must be there
+//	nullable       null is allowed (pointers, Opt: always)
+//	min=N, max=N   length of a string, number of items, or value of a number
+//	enum=a|b       one of these
+//	pattern=NAME   matches the pattern of that name below
+//	open           (on a field named _ of type struct{}) further keys are allowed
+//	nonempty       at least one key (objects)
+//
+// and in the tags since and until which microversions know it. A type may give
+// its own schema by implementing Schemer.
+
+// Schemer gives the JSON schema of a type that tags cannot describe.
+type Schemer interface {
+	JSONSchema() map[string]any
+}
+
+// patterns are the named patterns, as OpenStack's parameter types have them.
+var patterns = map[string]string{
+	"name":     `^(?:[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?)$`, // printable, no space at the ends
+	"uuid":     `^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}$`,
+	"id":       `^[a-zA-Z0-9-]+$`,
+	"hostname": `^[a-zA-Z0-9._-]*$`,
+	"key":      `^[a-zA-Z0-9-_:. ]{1,255}$`, // metadata keys
+	"base64":   `^[A-Za-z0-9+/\s]*={0,2}\s*$`,
+	"tag":      `^[^,/]*$`,
+}
+
+type schemaKey struct {
+	t reflect.Type
+	v Version
+}
+
+var schemas sync.Map // schemaKey → *jsonschema.Schema
+
+// check validates a body against the type at a microversion. The error is a
+// *Violation, or says that the body is no JSON.
+func check(t reflect.Type, v Version, body []byte) error {
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	schema, err := compile(t, v)
+	if err != nil {
+		return fmt.Errorf("schema of %s: %w", t, err)
+	}
+	err = schema.Validate(value)
+	if err == nil {
+		return nil
+	}
+	invalid, ok := err.(*jsonschema.ValidationError)
+	if !ok {
+		return err
+	}
+	return violation(invalid, value)
+}
+
+func compile(t reflect.Type, v Version) (*jsonschema.Schema, error) {
+	key := schemaKey{t, v}
+	known, ok := schemas.Load(key)
+	if ok {
+		return known.(*jsonschema.Schema), nil
+	}
+	compiler := jsonschema.NewCompiler()
+	const url = "request.json"
+	err := compiler.AddResource(url, normal(schemaOf(t, "", v)))
+	if err != nil {
+		return nil, err
+	}
+	schema, err := compiler.Compile(url)
+	if err != nil {
+		return nil, err
+	}
+	schemas.Store(key, schema)
+	return schema, nil
+}
+
+var schemerType = reflect.TypeFor[Schemer]()
+
+// schemaOf derives the schema of a type with the check tag of its field.
+func schemaOf(t reflect.Type, tag string, v Version) map[string]any {
+	if t.Implements(schemerType) {
+		return reflect.Zero(t).Interface().(Schemer).JSONSchema()
+	}
+	s := map[string]any{}
+	nullable := hasPart(tag, "nullable")
+	switch {
+	case t.Kind() == reflect.Pointer:
+		return withNull(schemaOf(t.Elem(), tag, v))
+	case isOpt(t):
+		return withNull(schemaOf(t.Field(2).Type, tag, v))
+	case t == reflect.TypeFor[Int]():
+		s["type"] = []any{"integer", "string"}
+		s["pattern"] = "^-?[0-9]+$"
+	case t == reflect.TypeFor[Bool]():
+		s["enum"] = []any{true, false, "True", "TRUE", "true", "1", "ON", "On", "on", "YES", "Yes", "yes", "y", "t",
+			"False", "FALSE", "false", "0", "OFF", "Off", "off", "NO", "No", "no", "n", "f"}
+	default:
+		byKind(s, t, v)
+	}
+	limits(s, tag)
+	if nullable {
+		return withNull(s)
+	}
+	return s
+}
+
+func byKind(s map[string]any, t reflect.Type, v Version) {
+	switch t.Kind() {
+	case reflect.String:
+		s["type"] = "string"
+	case reflect.Bool:
+		s["type"] = "boolean"
+	case reflect.Int, reflect.Int32, reflect.Int64, reflect.Uint, reflect.Uint32, reflect.Uint64:
+		s["type"] = "integer"
+	case reflect.Float64:
+		s["type"] = "number"
+	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Uint8 { // json.RawMessage and the like: anything
+			return
+		}
+		s["type"] = "array"
+		s["items"] = schemaOf(t.Elem(), "", v)
+	case reflect.Map:
+		s["type"] = "object"
+		s["additionalProperties"] = schemaOf(t.Elem(), "", v)
+	case reflect.Struct:
+		ofStruct(s, t, v)
+	}
+}
+
+func ofStruct(s map[string]any, t reflect.Type, v Version) {
+	properties := map[string]any{}
+	var required []any
+	s["type"], s["additionalProperties"] = "object", false
+	var walk func(t reflect.Type)
+	walk = func(t reflect.Type) {
+		for i := range t.NumField() {
+			f := t.Field(i)
+			tag := f.Tag.Get("check")
+			if f.Name == "_" {
+				if hasPart(tag, "open") {
+					delete(s, "additionalProperties")
+				}
+				if hasPart(tag, "nonempty") {
+					s["minProperties"] = 1
+				}
+				continue
+			}
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if f.Anonymous && name == "" {
+				walk(f.Type)
+				continue
+			}
+			if name == "-" || name == "" || !inVersion(f, v) {
+				continue
+			}
+			properties[name] = schemaOf(f.Type, tag, v)
+			if hasPart(tag, "required") {
+				required = append(required, name)
+			}
+		}
+	}
+	walk(t)
+	s["properties"] = properties
+	if required != nil {
+		s["required"] = required
+	}
+}
+
+func inVersion(f reflect.StructField, v Version) bool {
+	since, _ := ParseVersion(f.Tag.Get("since"))
+	until, _ := ParseVersion(f.Tag.Get("until"))
+	return v.within(since, until)
+}
+
+func isOpt(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && strings.HasPrefix(t.Name(), "Opt[") && t.PkgPath() == "nacre/internal/api"
+}
+
+func hasPart(tag, part string) bool {
+	for _, p := range strings.Split(tag, ",") {
+		if p == part {
+			return true
+		}
+	}
+	return false
+}
+
+// limits adds what the tag says besides the type.
+func limits(s map[string]any, tag string) {
+	lower, upper := "minimum", "maximum"
+	switch s["type"] {
+	case "string":
+		lower, upper = "minLength", "maxLength"
+	case "array":
+		lower, upper = "minItems", "maxItems"
+	case "object":
+		lower, upper = "minProperties", "maxProperties"
+	}
+	for _, part := range strings.Split(tag, ",") {
+		name, value, _ := strings.Cut(part, "=")
+		n, err := strconv.Atoi(value)
+		switch name {
+		case "min":
+			s[lower] = n
+		case "max":
+			s[upper] = n
+		case "enum":
+			var list []any
+			for _, word := range strings.Split(value, "|") {
+				list = append(list, word)
+			}
+			s["enum"] = list
+			continue
+		case "pattern":
+			pattern, known := patterns[value]
+			if !known {
+				panic("no pattern named " + value)
+			}
+			s["pattern"] = pattern
+			continue
+		default:
+			continue
+		}
+		if err != nil {
+			panic("bad check tag " + tag)
+		}
+	}
+}
+
+func withNull(s map[string]any) map[string]any {
+	enum, ok := s["enum"].([]any)
+	if ok {
+		s["enum"] = append(enum, nil)
+	}
+	switch t := s["type"].(type) {
+	case string:
+		s["type"] = []any{t, "null"}
+	case []any:
+		s["type"] = append(append([]any{}, t...), "null")
+	}
+	return s
+}
+
+// normal turns Go numbers and maps into what the schema library wants.
+func normal(v any) any {
+	switch x := v.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(x))
+		for key, value := range x {
+			out[key] = normal(value)
+		}
+		return out
+	case []any:
+		out := make([]any, len(x))
+		for i, value := range x {
+			out[i] = normal(value)
+		}
+		return out
+	case int:
+		return float64(x)
+	}
+	return v
+}
