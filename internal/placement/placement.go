@@ -1,0 +1,233 @@
+// Package placement keeps what there is and who has claimed how much of it.
+//
+// Resource providers have inventories (so many VCPUs, at this allocation
+// ratio), traits and aggregates; consumers have allocations. A provider's
+// generation grows with each change of its inventories, traits or allocations,
+// a consumer's with each change of its allocations: whoever decided on the
+// ground of an older one is told so and decides again. Usage is kept beside the
+// inventory in the transaction of the allocation, so that a claim reads no sums
+// and can never overdraw.
+//
+// After a commit the service tells its watchers what a provider looks like now.
+// The scheduler's snapshot lives on that.
+package placement
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"nacre/internal/clock"
+	"nacre/internal/db"
+	"nacre/internal/errs"
+)
+
+// The resource classes that every server takes.
+const (
+	VCPU     = "VCPU"
+	MemoryMB = "MEMORY_MB"
+	DiskGB   = "DISK_GB"
+)
+
+// Options are what the service needs.
+type Options struct {
+	DB    *db.DB
+	Clock clock.Clock
+	NewID func() string // nil: clock.UUID
+}
+
+// Service is placement.
+type Service struct {
+	db    *db.DB
+	clock clock.Clock
+	newID func() string
+
+	mu       sync.RWMutex // guards watchers
+	watchers []func(Change)
+}
+
+// New makes the service.
+func New(o Options) *Service {
+	if o.NewID == nil {
+		o.NewID = clock.UUID
+	}
+	return &Service{db: o.DB, clock: o.Clock, newID: o.NewID}
+}
+
+// Change is what a provider looks like after a commit. Changes of one provider
+// may arrive out of order: the generation tells which is newer.
+type Change struct {
+	Provider    Provider
+	Removed     bool
+	Inventories map[string]Inventory
+	Whole       bool // Traits and Aggregates are given too
+	Traits      []string
+	Aggregates  []string
+}
+
+// Watch calls the function with every provider as it is now and after each
+// change from now on. It must be quick.
+func (s *Service) Watch(ctx context.Context, do func(Change)) error {
+	s.mu.Lock()
+	s.watchers = append(s.watchers, do)
+	s.mu.Unlock()
+	return s.db.Read(ctx, func(tx *db.Tx) error {
+		all, err := changes(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for _, c := range all {
+			do(c)
+		}
+		return nil
+	})
+}
+
+func (s *Service) tell(c Change) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, do := range s.watchers {
+		do(c)
+	}
+}
+
+// tellAfter tells the watchers of providers once the transaction is on disk.
+func (s *Service) tellAfter(ctx context.Context, tx *db.Tx, whole bool, ids ...string) error {
+	for _, id := range ids {
+		p, err := provider(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		c := Change{Provider: p, Whole: whole}
+		c.Inventories, err = inventories(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if whole {
+			c.Traits, err = traitsOf(ctx, tx, id)
+			if err != nil {
+				return err
+			}
+			c.Aggregates, err = aggregatesOf(ctx, tx, id)
+			if err != nil {
+				return err
+			}
+		}
+		tx.After(func() { s.tell(c) })
+	}
+	return nil
+}
+
+// changes reads all providers whole, with one query per table.
+func changes(ctx context.Context, tx *db.Tx) ([]Change, error) {
+	var rows []Provider
+	err := tx.All(ctx, &rows, "SELECT * FROM resource_providers ORDER BY id")
+	if err != nil {
+		return nil, fmt.Errorf("read providers: %w", err)
+	}
+	all := make([]Change, len(rows))
+	at := make(map[string]*Change, len(rows))
+	for i, p := range rows {
+		all[i] = Change{Provider: p, Inventories: map[string]Inventory{}, Whole: true}
+		at[p.ID] = &all[i]
+	}
+	var stock []Inventory
+	err = tx.All(ctx, &stock, "SELECT * FROM inventories")
+	if err != nil {
+		return nil, fmt.Errorf("read inventories: %w", err)
+	}
+	for _, i := range stock {
+		at[i.Provider].Inventories[i.Class] = i
+	}
+	var pairs []struct{ Provider, Name string }
+	err = tx.All(ctx, &pairs, "SELECT provider, trait AS name FROM provider_traits ORDER BY trait")
+	if err != nil {
+		return nil, fmt.Errorf("read traits: %w", err)
+	}
+	for _, p := range pairs {
+		at[p.Provider].Traits = append(at[p.Provider].Traits, p.Name)
+	}
+	pairs = nil
+	err = tx.All(ctx, &pairs, "SELECT provider, aggregate AS name FROM provider_aggregates ORDER BY aggregate")
+	if err != nil {
+		return nil, fmt.Errorf("read aggregates: %w", err)
+	}
+	for _, p := range pairs {
+		at[p.Provider].Aggregates = append(at[p.Provider].Aggregates, p.Name)
+	}
+	return all, nil
+}
+
+// Report says what a compute host has. The provider is made if it is missing.
+// What an operator set by the API stays: allocation ratios, reserved amounts,
+// traits that the host doesn't report itself. A report without news writes nothing.
+func (s *Service) Report(ctx context.Context, id, name string, stock map[string]Inventory, traits []string) error {
+	return s.db.Write(ctx, func(tx *db.Tx) error {
+		p, err := provider(ctx, tx, id)
+		fresh := errs.Is(err, errs.NotFound)
+		if err != nil && !fresh {
+			return err
+		}
+		if fresh {
+			p, err = insertProvider(ctx, tx, Provider{ID: id, Name: name, Root: id}, s.clock.Now())
+			if err != nil {
+				return err
+			}
+		}
+		have, err := inventories(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		want := map[string]Inventory{}
+		for class, i := range stock {
+			old, ok := have[class]
+			if ok {
+				i.Ratio, i.Reserved = old.Ratio, old.Reserved
+			}
+			want[class] = i.whole(id, class)
+		}
+		for class, i := range have {
+			if _, reported := stock[class]; !reported {
+				want[class] = i // somebody added it by hand, or it is in use
+			}
+		}
+		news := fresh || !sameStock(have, want)
+		if news {
+			err = writeInventories(ctx, tx, id, have, want)
+			if err != nil {
+				return err
+			}
+		}
+		known, err := traitsOf(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		for _, t := range traits {
+			if slices.Contains(known, t) || !validTrait(t) {
+				continue
+			}
+			news = true
+			_, err = tx.Exec(ctx, "INSERT INTO provider_traits (provider, trait) VALUES (?, ?)", id, t)
+			if err != nil {
+				return fmt.Errorf("add trait: %w", err)
+			}
+		}
+		if !news {
+			return nil
+		}
+		err = bump(ctx, tx, p, s.clock.Now())
+		if err != nil {
+			return err
+		}
+		return s.tellAfter(ctx, tx, true, id)
+	})
+}
+
+func sameStock(a, b map[string]Inventory) bool {
+	return maps.EqualFunc(a, b, func(x, y Inventory) bool {
+		y.Used = x.Used
+		return x == y
+	})
+}
