@@ -1,0 +1,368 @@
+// Package simulated is a hypervisor of the imagination.
+//
+// It keeps every promise of virt.Host and runs nothing: `nacre dev` and all
+// tests without real guests stand on it. A guest boots at once, has a
+// plausible console log and a screen that a VNC client can connect to. The
+// driver fails on request, takes as long as it is told to, and a test can make
+// a guest crash or shut down.
+//
+// A host costs a map and, with a folder, one small JSON file that is replaced
+// as a whole after each change. The file survives the death of the process; it
+// isn't synced to the disk, since what it tells about never existed. There is
+// no goroutine but those of open screens.
+package simulated
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"nacre/internal/clock"
+	"nacre/internal/errs"
+	"nacre/internal/virt"
+)
+
+// Options describe a simulated host. The zero value works.
+type Options struct {
+	Capacity virt.Capacity // zero: 16 cores, 64 GiB, 1000 GB
+	Latency  time.Duration // what Ensure and Remove take
+	Dir      string        // keeps the state; empty: memory only
+	Clock    clock.Clock   // nil: the real one
+}
+
+// The operations that can be made to fail.
+const (
+	OpEnsure   = "ensure"
+	OpRemove   = "remove"
+	OpList     = "list"
+	OpCapacity = "capacity"
+	OpLog      = "log"
+	OpVNC      = "vnc"
+)
+
+// maxBoots is how many boots a console log goes back.
+const maxBoots = 20
+
+// Host is a simulated host.
+type Host struct {
+	options Options
+	changed chan string
+
+	mu       sync.Mutex // guards what follows, and the state file
+	machines map[string]*machine
+	once     map[string][]error // failures to come, first first
+	always   map[string]error
+	closed   bool
+
+	screens sync.WaitGroup // goroutines of open screens
+	ends    map[io.Closer]struct{}
+}
+
+// machine is one machine as the state file keeps it.
+type machine struct {
+	Machine virt.Machine
+	Running bool
+	Crashed bool
+	Boots   []boot // what the console log is made from
+}
+
+// boot is one start or reset of a guest.
+type boot struct {
+	At   time.Time
+	Boot int // counts from one over the machine's life
+	Run  int // grows when the power was off in between
+}
+
+// New opens a simulated host, with the machines that its folder knows.
+func New(o Options) (*Host, error) {
+	if o.Clock == nil {
+		o.Clock = clock.Real{}
+	}
+	c := &o.Capacity
+	if c.VCPUs == 0 {
+		c.VCPUs = 16
+	}
+	if c.MemoryMB == 0 {
+		c.MemoryMB = 64 << 10
+	}
+	if c.DiskGB == 0 {
+		c.DiskGB = 1000
+	}
+	if c.Type == "" {
+		c.Type, c.Version = "fake", 1000000
+	}
+	if c.CPUInfo == "" {
+		c.CPUInfo = fmt.Sprintf(`{"arch":"x86_64","vendor":"Nacre","model":"simulated","features":[],"topology":{"sockets":1,"cores":%d,"threads":1}}`, c.VCPUs)
+	}
+	if c.Traits == nil {
+		c.Traits = []string{"HW_CPU_X86_SSE2"}
+	}
+	h := &Host{
+		options:  o,
+		changed:  make(chan string, 64),
+		machines: map[string]*machine{},
+		once:     map[string][]error{},
+		always:   map[string]error{},
+		ends:     map[io.Closer]struct{}{},
+	}
+	err := h.load()
+	if err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// Close ends open screens and waits for them. The machines stay as they are.
+func (h *Host) Close() error {
+	h.mu.Lock()
+	h.closed = true
+	for end := range h.ends {
+		end.Close()
+	}
+	h.mu.Unlock()
+	h.screens.Wait()
+	return nil
+}
+
+// FailNext makes the next call of an operation fail with the error, before it
+// does anything. Several failures queue up.
+func (h *Host) FailNext(op string, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.once[op] = append(h.once[op], err)
+}
+
+// FailAlways makes an operation fail until it is called with nil.
+func (h *Host) FailAlways(op string, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err == nil {
+		delete(h.always, op)
+		return
+	}
+	h.always[op] = err
+}
+
+// enter takes the time an operation takes, and its planned failure.
+func (h *Host) enter(ctx context.Context, op string, takes time.Duration) error {
+	err := ctx.Err()
+	if err != nil {
+		return err
+	}
+	if takes > 0 {
+		select {
+		case <-h.options.Clock.After(takes):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if queue := h.once[op]; len(queue) > 0 {
+		h.once[op] = queue[1:]
+		return queue[0]
+	}
+	return h.always[op]
+}
+
+// Ensure implements virt.Host.
+func (h *Host) Ensure(ctx context.Context, want virt.Machine) error {
+	err := h.enter(ctx, OpEnsure, h.options.Latency)
+	if err != nil {
+		return err
+	}
+	if want.ID == "" {
+		return errors.New("ensure machine: no id")
+	}
+	want.ConfigDrive = nil // nothing here reads it
+	want.Disks, want.NICs = slices.Clone(want.Disks), slices.Clone(want.NICs)
+
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	before, known := h.machines[want.ID]
+	next := machine{Machine: want, Running: want.Running}
+	if known {
+		next.Boots = slices.Clone(before.Boots)
+	}
+	switch {
+	case !want.Running:
+	case !known || !before.Running:
+		next.start(h.options.Clock.Now(), true)
+	case want.HardReboots > before.Machine.HardReboots || want.SoftReboots > before.Machine.SoftReboots:
+		next.start(h.options.Clock.Now(), false)
+	}
+	h.machines[want.ID] = &next
+	err = h.save()
+	if err != nil && known {
+		h.machines[want.ID] = before
+	} else if err != nil {
+		delete(h.machines, want.ID)
+	}
+	return err
+}
+
+// start adds a boot, on a new power cycle or on the one that runs.
+func (m *machine) start(now time.Time, cold bool) {
+	next := boot{At: now, Boot: 1, Run: 1}
+	if n := len(m.Boots); n > 0 {
+		next.Boot, next.Run = m.Boots[n-1].Boot+1, m.Boots[n-1].Run
+		if cold {
+			next.Run++
+		}
+	}
+	m.Boots = append(m.Boots, next)
+	if len(m.Boots) > maxBoots {
+		m.Boots = m.Boots[len(m.Boots)-maxBoots:]
+	}
+}
+
+// Remove implements virt.Host.
+func (h *Host) Remove(ctx context.Context, id string) error {
+	err := h.enter(ctx, OpRemove, h.options.Latency)
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	before, known := h.machines[id]
+	if !known {
+		return nil
+	}
+	delete(h.machines, id)
+	err = h.save()
+	if err != nil {
+		h.machines[id] = before
+	}
+	return err
+}
+
+// List implements virt.Host.
+func (h *Host) List(ctx context.Context) ([]virt.State, error) {
+	err := h.enter(ctx, OpList, 0)
+	if err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := make([]virt.State, 0, len(h.machines))
+	for id, m := range h.machines {
+		st := virt.State{
+			ID: id, Running: m.Running, Crashed: m.Crashed,
+			SoftReboots: m.Machine.SoftReboots, HardReboots: m.Machine.HardReboots,
+		}
+		if m.Running {
+			for _, d := range m.Machine.Disks {
+				st.Disks = append(st.Disks, d.ID)
+			}
+			for _, n := range m.Machine.NICs {
+				st.NICs = append(st.NICs, n.ID)
+			}
+		}
+		all = append(all, st)
+	}
+	return all, nil
+}
+
+// Capacity implements virt.Host.
+func (h *Host) Capacity(ctx context.Context) (virt.Capacity, error) {
+	err := h.enter(ctx, OpCapacity, 0)
+	if err != nil {
+		return virt.Capacity{}, err
+	}
+	return h.options.Capacity, nil
+}
+
+// Log implements virt.Host. The text is made when somebody asks for it.
+func (h *Host) Log(ctx context.Context, id string, lines int) ([]byte, error) {
+	err := h.enter(ctx, OpLog, 0)
+	if err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	m, known := h.machines[id]
+	var copied machine
+	if known {
+		copied = *m
+	}
+	h.mu.Unlock()
+	if !known {
+		return nil, nil
+	}
+	return lastLines(copied.console(), lines), nil
+}
+
+func lastLines(text []byte, lines int) []byte {
+	if lines < 0 {
+		return text
+	}
+	at := len(bytes.TrimSuffix(text, []byte("\n")))
+	for range lines {
+		if at < 0 {
+			break
+		}
+		at = bytes.LastIndexByte(text[:at], '\n')
+	}
+	if lines == 0 {
+		return nil
+	}
+	return text[at+1:]
+}
+
+// VNC implements virt.Host.
+func (h *Host) VNC(ctx context.Context, id string) (io.ReadWriteCloser, error) {
+	err := h.enter(ctx, OpVNC, 0)
+	if err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	m, known := h.machines[id]
+	if !known {
+		return nil, errs.NotFoundf("Instance %s could not be found.", id)
+	}
+	if !m.Running || h.closed {
+		return nil, errs.Conflictf("Instance %s is not running.", id)
+	}
+	return h.openScreen(*m), nil
+}
+
+// Changed implements virt.Host.
+func (h *Host) Changed() <-chan string { return h.changed }
+
+// PowerOff makes a guest shut down by itself.
+func (h *Host) PowerOff(id string) error { return h.end(id, false) }
+
+// Crash makes a machine end as nobody asked for.
+func (h *Host) Crash(id string) error { return h.end(id, true) }
+
+// Run identifies the machine's current power cycle; 0 when it is off.
+func (h *Host) Run(id string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	m, known := h.machines[id]
+	if !known || !m.Running {
+		return 0
+	}
+	return m.Boots[len(m.Boots)-1].Run
+}
+
+func (h *Host) end(id string, crashed bool) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	m, known := h.machines[id]
+	if !known || !m.Running {
+		return fmt.Errorf("machine %s does not run", id)
+	}
+	m.Running, m.Crashed = false, crashed
+	err := h.save()
+	select {
+	case h.changed <- id:
+	default: // a hint may be lost
+	}
+	return err
+}
