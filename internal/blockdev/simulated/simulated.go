@@ -1,0 +1,258 @@
+// Package simulated keeps volumes of the imagination.
+//
+// It is product code: the simulated cloud runs on it, with thousands of hosts in
+// one process. A volume is a few words in a map, an address leads nowhere, and
+// what a node would promise about fencing is promised here too. It fails when it
+// is told to (SetFault), before or after the effect, so that everything above
+// can be tested against storage that breaks.
+//
+// With a state file a host goes on where it was after a restart. The file is
+// replaced in one step but not flushed: what is lost by a power cut, the node
+// agent asks for again, and there are no bytes to lose.
+package simulated
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"nacre/internal/blockdev"
+	"nacre/internal/errs"
+)
+
+// Options are a host's settings. All may be zero.
+type Options struct {
+	TotalGB float64 // room of the store; 0 means 1000
+	State   string  // file that keeps the volumes over a restart; empty for none
+}
+
+// Fault decides whether a call fails. It is asked twice: before the effect, and
+// with done after it. Call is the method's name, volume its subject.
+type Fault func(call, volume string, done bool) error
+
+// Host is a simulated store of volumes. It implements blockdev.Host.
+type Host struct {
+	options Options
+
+	mu      sync.Mutex // guards the following
+	fault   Fault
+	volumes map[string]volume
+}
+
+// volume is all there is of one.
+type volume struct {
+	SizeGB   int
+	Exported bool  `json:",omitempty"`
+	Epoch    int64 `json:",omitempty"`
+}
+
+var _ blockdev.Host = (*Host)(nil)
+
+// New makes a host with the volumes of its state file, if there is one.
+func New(options Options) (*Host, error) {
+	if options.TotalGB == 0 {
+		options.TotalGB = 1000
+	}
+	h := &Host{options: options, volumes: map[string]volume{}}
+	if options.State == "" {
+		return h, nil
+	}
+	text, err := os.ReadFile(options.State)
+	if errors.Is(err, fs.ErrNotExist) {
+		return h, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read simulated volumes: %w", err)
+	}
+	err = json.Unmarshal(text, &h.volumes)
+	if err != nil {
+		return nil, fmt.Errorf("read simulated volumes of %s: %w", options.State, err)
+	}
+	return h, nil
+}
+
+// SetFault makes calls fail as the function says; nil ends it.
+func (h *Host) SetFault(f Fault) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.fault = f
+}
+
+// Ensure implements blockdev.Host. Images are taken for present.
+func (h *Host) Ensure(ctx context.Context, v blockdev.Volume) error {
+	return h.change(ctx, "Ensure", v.ID, func() error {
+		if v.SizeGB <= 0 {
+			return errs.BadRequestf("Volume %s needs a size.", v.ID)
+		}
+		have, exists := h.volumes[v.ID]
+		if !exists {
+			err := h.checkSource(v)
+			if err != nil {
+				return err
+			}
+		}
+		if exists && have.SizeGB >= v.SizeGB {
+			return nil
+		}
+		if have.Exported {
+			return errs.Conflictf("Volume %s is in use and cannot grow.", v.ID)
+		}
+		have.SizeGB = v.SizeGB
+		h.volumes[v.ID] = have
+		return nil
+	})
+}
+
+func (h *Host) checkSource(v blockdev.Volume) error {
+	if v.Source.Volume == "" {
+		return nil
+	}
+	source, ok := h.volumes[v.Source.Volume]
+	switch {
+	case !ok:
+		return errs.NotFoundf("Volume %s could not be found.", v.Source.Volume)
+	case source.Exported:
+		return errs.Conflictf("Volume %s is in use and cannot be copied.", v.Source.Volume)
+	case source.SizeGB > v.SizeGB:
+		return errs.BadRequestf("Volume size %dGB cannot be smaller than the source's size %dGB.", v.SizeGB, source.SizeGB)
+	}
+	return nil
+}
+
+// Remove implements blockdev.Host.
+func (h *Host) Remove(ctx context.Context, id string) error {
+	return h.change(ctx, "Remove", id, func() error {
+		delete(h.volumes, id)
+		return nil
+	})
+}
+
+// Export implements blockdev.Host. The address is of the right form, and nobody
+// listens there.
+func (h *Host) Export(ctx context.Context, e blockdev.Export) (blockdev.Address, error) {
+	err := h.change(ctx, "Export", e.Volume, func() error {
+		v, ok := h.volumes[e.Volume]
+		if !ok {
+			return errs.NotFoundf("Volume %s could not be found.", e.Volume)
+		}
+		if e.Epoch < v.Epoch {
+			return errs.Conflictf("Volume %s has been attached anew: epoch %d is over, it is at %d.", e.Volume, e.Epoch, v.Epoch)
+		}
+		v.Exported, v.Epoch = true, e.Epoch
+		h.volumes[e.Volume] = v
+		return nil
+	})
+	if err != nil {
+		return blockdev.Address{}, err
+	}
+	return blockdev.Address{Socket: "/simulated/" + e.Volume + ".sock", Name: fmt.Sprintf("%s.%d", e.Volume, e.Epoch)}, nil
+}
+
+// Unexport implements blockdev.Host.
+func (h *Host) Unexport(ctx context.Context, id string) error {
+	return h.change(ctx, "Unexport", id, func() error {
+		v, ok := h.volumes[id]
+		if !ok {
+			return nil
+		}
+		v.Exported = false
+		h.volumes[id] = v
+		return nil
+	})
+}
+
+// List implements blockdev.Host.
+func (h *Host) List(ctx context.Context) ([]blockdev.State, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	err := h.ask(ctx, "List", "", false)
+	if err != nil {
+		return nil, err
+	}
+	states := make([]blockdev.State, 0, len(h.volumes))
+	for _, id := range slices.Sorted(maps.Keys(h.volumes)) {
+		v := h.volumes[id]
+		states = append(states, blockdev.State{ID: id, SizeGB: v.SizeGB, Exported: v.Exported, Epoch: v.Epoch})
+	}
+	return states, nil
+}
+
+// Usage implements blockdev.Host. Every volume counts with its whole size.
+func (h *Host) Usage(ctx context.Context) (blockdev.Usage, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	err := h.ask(ctx, "Usage", "", false)
+	if err != nil {
+		return blockdev.Usage{}, err
+	}
+	free := h.options.TotalGB
+	for _, v := range h.volumes {
+		free -= float64(v.SizeGB)
+	}
+	return blockdev.Usage{TotalGB: h.options.TotalGB, FreeGB: max(0, free)}, nil
+}
+
+// change runs a call that may alter the volume, with the faults around it, and
+// keeps the outcome.
+func (h *Host) change(ctx context.Context, call, id string, do func() error) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	err := h.ask(ctx, call, id, false)
+	if err != nil {
+		return err
+	}
+	before, existed := h.volumes[id]
+	err = do()
+	if err != nil {
+		return err
+	}
+	after, exists := h.volumes[id]
+	if before != after || existed != exists {
+		err = h.save()
+		if err != nil {
+			return err
+		}
+	}
+	return h.ask(ctx, call, id, true)
+}
+
+// ask asks the fault. A call whose context has ended does not begin.
+func (h *Host) ask(ctx context.Context, call, id string, done bool) error {
+	if !done && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if h.fault == nil {
+		return nil
+	}
+	return h.fault(call, id, done)
+}
+
+func (h *Host) save() error {
+	if h.options.State == "" {
+		return nil
+	}
+	text, err := json.Marshal(h.volumes)
+	if err != nil {
+		return fmt.Errorf("encode simulated volumes: %w", err)
+	}
+	err = os.MkdirAll(filepath.Dir(h.options.State), 0o700)
+	if err != nil {
+		return fmt.Errorf("keep simulated volumes: %w", err)
+	}
+	err = os.WriteFile(h.options.State+".new", text, 0o600)
+	if err != nil {
+		return fmt.Errorf("keep simulated volumes: %w", err)
+	}
+	err = os.Rename(h.options.State+".new", h.options.State)
+	if err != nil {
+		return fmt.Errorf("keep simulated volumes: %w", err)
+	}
+	return nil
+}
