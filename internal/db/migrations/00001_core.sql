@@ -69,8 +69,8 @@ CREATE TABLE quota_usages (
 CREATE TABLE hosts (
     name       TEXT PRIMARY KEY,
     id         TEXT NOT NULL UNIQUE,
-    seen_at    BIGINT NOT NULL DEFAULT 0,
-    connected  INTEGER NOT NULL DEFAULT 0,
+    sequence   BIGINT NOT NULL DEFAULT 0, -- the last generation given to one of its documents
+    seen_at    BIGINT NOT NULL,
     info       TEXT NOT NULL DEFAULT '{}',
     created_at BIGINT NOT NULL
 );
@@ -86,3 +86,4 @@ CREATE TABLE documents (
     PRIMARY KEY (host, kind, id)
 );
 CREATE INDEX documents_id ON documents (id);
+CREATE INDEX documents_sequence ON documents (host, generation);

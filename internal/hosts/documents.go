@@ -1,0 +1,173 @@
+package hosts
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/uptrace/bun"
+
+	"nacre/internal/db"
+	"nacre/internal/nodeapi"
+)
+
+// Document is one document with both its sides.
+type Document struct {
+	Host       string
+	Kind       string
+	ID         string
+	Generation int64
+	Forgotten  bool            // wanted by nobody, and not yet confirmed as gone
+	Desired    json.RawMessage // nil when Forgotten
+	Answered   int64           // the generation that Observed is about; 0: none yet
+	Observed   json.RawMessage
+}
+
+type documentRow struct {
+	bun.BaseModel `bun:"table:documents"`
+
+	Host       string `bun:",pk"`
+	Kind       string `bun:",pk"`
+	ID         string `bun:",pk"`
+	Generation int64
+	Desired    string
+	Answered   int64
+	Observed   string
+	UpdatedAt  db.Time
+}
+
+// Want makes the document what the host should have under this kind and id,
+// and returns its generation. Wanting the same again changes nothing.
+func (s *Service) Want(ctx context.Context, tx *db.Tx, host, kind, id string, desired any) (int64, error) {
+	body, err := json.Marshal(desired)
+	if err != nil {
+		return 0, fmt.Errorf("want %s %s: %w", kind, id, err)
+	}
+	if len(body) > nodeapi.MaxFrame/2 {
+		return 0, fmt.Errorf("want %s %s: the document has %d bytes", kind, id, len(body))
+	}
+	generation, err := s.want(ctx, tx, host, kind, id, string(body))
+	if err != nil {
+		return 0, fmt.Errorf("want %s %s on host %s: %w", kind, id, host, err)
+	}
+	return generation, nil
+}
+
+// Forget makes the host remove what it has under this kind and id. The
+// document is there, as forgotten, until the node confirms. Forgetting what
+// was never wanted changes nothing.
+func (s *Service) Forget(ctx context.Context, tx *db.Tx, host, kind, id string) error {
+	row, err := getDocument(ctx, tx, host, kind, id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err == nil && row.Desired != "" {
+		_, err = s.want(ctx, tx, host, kind, id, "")
+	}
+	if err != nil {
+		return fmt.Errorf("forget %s %s on host %s: %w", kind, id, host, err)
+	}
+	return nil
+}
+
+func (s *Service) want(ctx context.Context, tx *db.Tx, host, kind, id, desired string) (int64, error) {
+	row, err := getDocument(ctx, tx, host, kind, id)
+	if err == nil && row.Desired == desired {
+		return row.Generation, nil
+	}
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return 0, err
+	}
+	var generation int64
+	err = tx.Get(ctx, &generation, "UPDATE hosts SET sequence = sequence + 1 WHERE name = ? RETURNING sequence", host)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, fmt.Errorf("host %s is not known", host)
+	}
+	if err != nil {
+		return 0, err
+	}
+	_, err = tx.Exec(ctx, `
+		INSERT INTO documents (host, kind, id, generation, desired, updated_at) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (host, kind, id) DO UPDATE SET
+			generation = excluded.generation, desired = excluded.desired, updated_at = excluded.updated_at`,
+		host, kind, id, generation, desired, db.At(s.clock.Now()))
+	if err != nil {
+		return 0, err
+	}
+	tx.Notify(channel, host)
+	return generation, nil
+}
+
+func getDocument(ctx context.Context, tx *db.Tx, host, kind, id string) (documentRow, error) {
+	var row documentRow
+	err := tx.Get(ctx, &row, "SELECT * FROM documents WHERE host = ? AND kind = ? AND id = ?", host, kind, id)
+	return row, err
+}
+
+// Observed reads what the host made of a document into a value and tells
+// whether that answers the newest generation. A document that does not exist
+// is answered and leaves the value as it is: nothing is wanted, nothing is
+// there. So whoever forgot one waits until it is answered.
+func (s *Service) Observed(ctx context.Context, tx *db.Tx, host, kind, id string, into any) (answered bool, err error) {
+	row, err := getDocument(ctx, tx, host, kind, id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read %s %s of host %s: %w", kind, id, host, err)
+	}
+	if row.Observed != "" && into != nil {
+		err = json.Unmarshal([]byte(row.Observed), into)
+		if err != nil {
+			return false, fmt.Errorf("read what host %s observed of %s %s: %w", host, kind, id, err)
+		}
+	}
+	return row.Desired != "" && row.Answered == row.Generation, nil
+}
+
+// Documents returns all documents with this id, on whichever host.
+func (s *Service) Documents(ctx context.Context, tx *db.Tx, id string) ([]Document, error) {
+	var rows []documentRow
+	err := tx.All(ctx, &rows, "SELECT * FROM documents WHERE id = ? ORDER BY host, kind", id)
+	if err != nil {
+		return nil, fmt.Errorf("read documents of %s: %w", id, err)
+	}
+	return viewDocuments(rows), nil
+}
+
+// OfKind returns all documents of a kind, host by host. It is meant for loops
+// that compare everything.
+func (s *Service) OfKind(ctx context.Context, tx *db.Tx, kind string) ([]Document, error) {
+	var rows []documentRow
+	err := tx.All(ctx, &rows, "SELECT * FROM documents WHERE kind = ? ORDER BY host, id", kind)
+	if err != nil {
+		return nil, fmt.Errorf("read documents of kind %s: %w", kind, err)
+	}
+	return viewDocuments(rows), nil
+}
+
+func viewDocuments(rows []documentRow) []Document {
+	list := make([]Document, len(rows))
+	for i, row := range rows {
+		list[i] = Document{
+			Host:       row.Host,
+			Kind:       row.Kind,
+			ID:         row.ID,
+			Generation: row.Generation,
+			Forgotten:  row.Desired == "",
+			Desired:    raw(row.Desired),
+			Answered:   row.Answered,
+			Observed:   raw(row.Observed),
+		}
+	}
+	return list
+}
+
+func raw(text string) json.RawMessage {
+	if text == "" {
+		return nil
+	}
+	return json.RawMessage(text)
+}
