@@ -17,7 +17,9 @@ const (
 	Flag                  // a truth value, kept as 0 or 1
 	Number                // an integer, one of the values
 	Contains              // the text occurs in the column
-	Since                 // column is at or after the value (RFC 3339)
+	Since                 // a time at or after the value (ISO 8601)
+	AtLeast               // an integer not below the value
+	AtMost                // an integer not above the value
 )
 
 // Filter is one column that a list can be filtered by.
@@ -46,7 +48,7 @@ func (f Filter) Cond(values []string) (Cond, error) {
 			default:
 				return Cond{}, errors.New("it is not a truth value.")
 			}
-		case Number:
+		case Number, AtLeast, AtMost:
 			n, err := strconv.ParseInt(text, 10, 64)
 			if err != nil {
 				return Cond{}, errors.New("it is not an integer.")
@@ -72,8 +74,10 @@ func Where(q *bun.SelectQuery, table string, conds []Cond) *bun.SelectQuery {
 		switch c.Match {
 		case Contains:
 			q = q.Where(`?.? LIKE ? ESCAPE '\'`, append(column, Like(c.Values[0].(string)))...)
-		case Since:
+		case Since, AtLeast:
 			q = q.Where("?.? >= ?", append(column, c.Values[0])...)
+		case AtMost:
+			q = q.Where("?.? <= ?", append(column, c.Values[0])...)
 		default:
 			q = q.Where("?.? IN (?)", append(column, bun.In(c.Values))...)
 		}

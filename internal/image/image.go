@@ -1,0 +1,153 @@
+// Package image keeps disk images: what they are called, who may see them, and
+// their bytes.
+//
+// Bytes are hostile. They are inspected while they stream in, by our own code,
+// and what could make a host read a file of its own is refused at the upload.
+// What the inspector found is kept with the image, and Usable holds it against
+// the image's disk format before anything boots from it; no format is ever
+// probed again.
+//
+// An upload writes a blob under a key of its own and then, in one transaction,
+// makes it the image's. A process that dies in between leaves a blob nobody
+// names and an image whose upload shows no life: two loops clear both away, the
+// image is queued again and can be uploaded to anew.
+package image
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"nacre/internal/blob"
+	"nacre/internal/clock"
+	"nacre/internal/db"
+	"nacre/internal/errs"
+	"nacre/internal/image/inspect"
+)
+
+// Service is the image service.
+type Service struct {
+	db    *db.DB
+	blobs blob.Store
+	clock clock.Clock
+	log   *slog.Logger
+}
+
+// Options are what the service needs.
+type Options struct {
+	DB    *db.DB
+	Blobs blob.Store
+	Clock clock.Clock
+	Log   *slog.Logger
+}
+
+// New makes the service.
+func New(o Options) *Service {
+	return &Service{db: o.DB, blobs: o.Blobs, clock: o.Clock, log: o.Log}
+}
+
+// The states of an image.
+const (
+	Queued = "queued" // no bytes yet
+	Saving = "saving" // bytes on their way in
+	Active = "active" // whole, and never changed again
+)
+
+// The visibilities of an image.
+const (
+	Private   = "private"
+	Shared    = "shared"
+	Community = "community"
+	Public    = "public"
+)
+
+// Image is one image.
+type Image struct {
+	ID              string                     `bun:",pk"`
+	Name            string                     // "" for none
+	Owner           string                     // project id
+	Visibility      string                     //
+	Status          string                     //
+	DiskFormat      string                     //
+	ContainerFormat string                     //
+	MinDisk         int64                      // GiB
+	MinRAM          int64                      `bun:"min_ram"` // MiB
+	Size            int64                      // bytes; -1 until they are there
+	VirtualSize     int64                      // bytes; -1 when unknown
+	Checksum        string                     // MD5 in hex
+	HashValue       string                     // SHA-512 in hex
+	Protected       bool                       //
+	Hidden          bool                       //
+	Properties      db.JSON[map[string]string] //
+	Tags            db.JSON[[]string]          //
+	Content         db.JSON[inspect.Result]    // what the bytes are
+	Blob            string                     // key of the bytes
+	Upload          string                     // id of the upload under way
+	UploadSeen      db.Time                    //
+	Generation      int64                      //
+	CreatedAt       db.Time                    //
+	UpdatedAt       db.Time                    //
+}
+
+// Viewer is who looks at images.
+type Viewer struct {
+	Project string
+	Admin   bool
+}
+
+// Image returns an image that the viewer may see. Others are not found.
+func (s *Service) Image(ctx context.Context, who Viewer, id string) (Image, error) {
+	var image Image
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		var err error
+		image, err = find(ctx, tx, id)
+		return err
+	})
+	if err != nil {
+		return Image{}, err
+	}
+	if !who.sees(image) {
+		return Image{}, notFound(id)
+	}
+	return image, nil
+}
+
+// sees tells whether the viewer may read the image. Community images are read
+// by whoever knows their id, and listed only on demand.
+func (w Viewer) sees(i Image) bool {
+	return w.Admin || i.Owner == w.Project || i.Visibility == Public || i.Visibility == Community
+}
+
+// Usable is an error unless the image's bytes are there and are what its disk
+// format says. Whoever boots from an image or copies it to a volume asks first.
+func (i Image) Usable() error {
+	if i.Status != Active {
+		return errs.BadRequestf("Image %s is not active.", i.ID)
+	}
+	err := i.Content.V.Matches(i.DiskFormat)
+	if err != nil {
+		return errs.BadRequestf("Image %s is unacceptable: %s.", i.ID, err)
+	}
+	return nil
+}
+
+// Open reads the image's bytes. One that has none is fs.ErrNotExist.
+func (s *Service) Open(ctx context.Context, i Image) (blob.Reader, error) {
+	return s.blobs.Open(ctx, i.Blob)
+}
+
+func find(ctx context.Context, tx *db.Tx, id string) (Image, error) {
+	var image Image
+	err := tx.Get(ctx, &image, "SELECT * FROM images WHERE id = ?", id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Image{}, notFound(id)
+	}
+	if err != nil {
+		return Image{}, fmt.Errorf("read image %s: %w", id, err)
+	}
+	return image, nil
+}
+
+func notFound(id string) error { return errs.NotFoundf("No image found with ID %s", id) }
