@@ -49,10 +49,10 @@ type Engine struct {
 	about    map[string]map[string]*run // by resource, by id
 	ready    []*run
 	parked   parkedHeap
-	active   int           // workers
-	finished sync.WaitGroup // waits for workers
+	active   int             // workers
+	finished sync.WaitGroup  // waits for workers
 	ctx      context.Context // of Run
-	idle     chan struct{} // closed when the last worker ends; replaced when one begins
+	idle     chan struct{}   // closed when the last worker ends; replaced when one begins
 	hook     func(Point) error
 }
 

@@ -1,0 +1,151 @@
+package work_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"nacre/internal/db"
+	"nacre/internal/work"
+)
+
+// running starts an engine on the real clock and stops it with the test.
+func running(t testing.TB, register func(e *work.Engine)) *db.DB {
+	t.Helper()
+	d, err := db.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := work.New(work.Options{DB: d, Log: slog.New(slog.DiscardHandler)})
+	register(e)
+	ctx, cancel := context.WithCancel(t.Context())
+	var runner sync.WaitGroup
+	runner.Go(func() {
+		err := e.Run(ctx)
+		if err != nil {
+			t.Errorf("run: %v", err)
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		runner.Wait()
+		d.Close()
+	})
+	return d
+}
+
+func TestWakeRunsAWaitingStepAtOnce(t *testing.T) {
+	var open atomic.Bool
+	looked, through := make(chan bool, 10), make(chan time.Time, 1)
+	p := work.Plan[state]{Name: "p", Steps: []work.Step[state]{{Name: "wait", Do: func(ctx context.Context, s *state) error {
+		if !open.Load() {
+			looked <- true
+			return work.NotYet("waiting for the door")
+		}
+		through <- time.Now()
+		return nil
+	}}}}
+	d := running(t, func(e *work.Engine) { work.Register(e, p) })
+	best := time.Hour
+	for i := range 5 {
+		open.Store(false)
+		resource := fmt.Sprint("r", i)
+		err := d.Write(t.Context(), func(tx *db.Tx) error {
+			_, err := work.Start(t.Context(), tx, p, resource, state{})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-looked
+		var began time.Time
+		err = d.Write(t.Context(), func(tx *db.Tx) error {
+			work.Wake(tx, resource)
+			tx.After(func() { began = time.Now(); open.Store(true) })
+			work.Wake(tx, resource)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		best = min(best, (<-through).Sub(began))
+	}
+	t.Logf("wake to run: %v", best)
+	if best > 20*time.Millisecond {
+		t.Errorf("a woken step ran after %v, want about 1 ms", best)
+	}
+}
+
+func TestCancelInterruptsARunningStep(t *testing.T) {
+	inside, undone := make(chan bool), make(chan error, 1)
+	p := work.Plan[state]{
+		Name: "p",
+		Steps: []work.Step[state]{{Name: "long", Do: func(ctx context.Context, s *state) error {
+			close(inside)
+			<-ctx.Done()
+			return ctx.Err()
+		}}},
+		Undone: func(ctx context.Context, tx *db.Tx, s *state, cause error) error { undone <- cause; return nil },
+	}
+	d := running(t, func(e *work.Engine) { work.Register(e, p) })
+	err := d.Write(t.Context(), func(tx *db.Tx) error {
+		_, err := work.Start(t.Context(), tx, p, "r", state{})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-inside
+	err = d.Write(t.Context(), func(tx *db.Tx) error { return work.Cancel(t.Context(), tx, "r") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case cause := <-undone:
+		if cause != work.ErrCancelled {
+			t.Errorf("cause is %v, want %v", cause, work.ErrCancelled)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the step was not interrupted within 10 s")
+	}
+}
+
+func BenchmarkSteps(b *testing.B) {
+	const steps = 10
+	var finished sync.WaitGroup
+	p := work.Plan[state]{Name: "p"}
+	for i := range steps {
+		p.Steps = append(p.Steps, work.Step[state]{Name: fmt.Sprint("step ", i), Do: func(ctx context.Context, s *state) error {
+			s.N++
+			if s.N == steps {
+				finished.Done()
+			}
+			return nil
+		}})
+	}
+	d := running(b, func(e *work.Engine) { work.Register(e, p) })
+	plans := max(b.N/steps, 1)
+	finished.Add(plans)
+	b.ResetTimer()
+	limit := make(chan bool, 128)
+	for i := range plans {
+		limit <- true
+		go func() {
+			defer func() { <-limit }()
+			err := d.Write(context.Background(), func(tx *db.Tx) error {
+				_, err := work.Start(context.Background(), tx, p, fmt.Sprint("r", i), state{})
+				return err
+			})
+			if err != nil {
+				b.Error(err)
+			}
+		}()
+	}
+	finished.Wait()
+	b.ReportMetric(float64(plans*steps)/b.Elapsed().Seconds(), "steps/s")
+}

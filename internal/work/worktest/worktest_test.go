@@ -1,0 +1,81 @@
+package worktest_test
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"testing"
+
+	"nacre/internal/db"
+	"nacre/internal/work"
+	"nacre/internal/work/worktest"
+)
+
+type state struct{ Disk, Machine string }
+
+// world is a host with disks and machines, which survive a crash of ours.
+type world map[string]bool
+
+func (w world) plan() work.Plan[state] {
+	return work.Plan[state]{Name: "create", Steps: []work.Step[state]{
+		{
+			Name: "disk",
+			Do:   func(ctx context.Context, s *state) error { w[s.Disk] = true; return nil },
+			Undo: func(ctx context.Context, s *state) error { delete(w, s.Disk); return nil },
+		},
+		{
+			Name: "count",
+			Tx: func(ctx context.Context, tx *db.Tx, s *state) error {
+				_, err := tx.Exec(ctx, `INSERT INTO quota_usages (project, resource, used) VALUES ('p', 'r', 1)
+					ON CONFLICT (project, resource) DO UPDATE SET used = quota_usages.used + 1`)
+				return err
+			},
+			UndoTx: func(ctx context.Context, tx *db.Tx, s *state) error {
+				_, err := tx.Exec(ctx, `DELETE FROM quota_usages WHERE project = 'p'`)
+				return err
+			},
+		},
+		{
+			Name: "machine", NoReturn: true,
+			Do:   func(ctx context.Context, s *state) error { w[s.Machine] = true; return nil },
+			Undo: func(ctx context.Context, s *state) error { delete(w, s.Machine); return nil },
+		},
+		{Name: "tell", Do: func(ctx context.Context, s *state) error { w["told"] = true; return nil }},
+	}}
+}
+
+func TestExercise(t *testing.T) {
+	worktest.Exercise(t, func(t *testing.T) worktest.Case {
+		d, err := db.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { d.Close() })
+		e := work.New(work.Options{DB: d, Log: slog.New(slog.DiscardHandler)})
+		w := world{}
+		work.Register(e, w.plan())
+		return worktest.Case{
+			Plan: "create", Engine: e,
+			Start: func(t *testing.T) {
+				err := d.Write(t.Context(), func(tx *db.Tx) error {
+					_, err := work.Start(t.Context(), tx, w.plan(), "r", state{Disk: "d", Machine: "m"})
+					return err
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+			},
+			World: func(t *testing.T) any {
+				used := 0
+				err := d.Read(t.Context(), func(tx *db.Tx) error {
+					return tx.Get(t.Context(), &used, `SELECT COALESCE(SUM(used), 0) FROM quota_usages`)
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return []any{maps.Clone(map[string]bool(w)), used}
+			},
+		}
+	})
+}
