@@ -60,9 +60,17 @@ func (c *Call) Header(name string) string { return c.request.Header.Get(name) }
 // Request is the request itself, for the few calls that are not JSON.
 func (c *Call) Request() *http.Request { return c.request }
 
-// Writer is the raw reply, for the few calls that take the connection over
-// (WebSockets). Such a handler returns Done.
-func (c *Call) Writer() http.ResponseWriter { return c.writer }
+// Takeover is the raw reply with the headers set so far, for the few calls that
+// write it themselves (ranges, WebSockets). Such a handler returns Done, having
+// authorized first.
+func (c *Call) Takeover() http.ResponseWriter {
+	c.replyHeaders()
+	return c.writer
+}
+
+// ModTime is a time as Last-Modified has it: rounded up to whole seconds, so
+// that a change within the second does not look like none.
+func ModTime(t time.Time) time.Time { return t.Add(time.Second - 1).Truncate(time.Second) }
 
 // Route is the row that the call was found by.
 func (c *Call) Route() *Route { return c.route }
@@ -177,7 +185,7 @@ type Reply struct {
 
 type done struct{}
 
-// Done says that the handler has written the reply itself, through Writer.
+// Done says that the handler has written the reply itself.
 var Done any = done{}
 
 func (c *Call) render(reply any) {
@@ -239,14 +247,7 @@ func (c *Call) stream(status int, r Reply) {
 
 func (c *Call) begin(status int, contentType string, size int64) {
 	c.status = status
-	h := c.writer.Header()
-	for name, values := range c.header {
-		h[name] = values
-	}
-	h.Set("X-Openstack-Request-Id", c.id)
-	if c.service != nil && c.service.Name == "nova" {
-		h.Set("X-Compute-Request-Id", c.id)
-	}
+	h := c.replyHeaders()
 	if contentType != "" {
 		h.Set("Content-Type", contentType)
 	}
@@ -254,6 +255,21 @@ func (c *Call) begin(status int, contentType string, size int64) {
 		h.Set("Content-Length", strconv.FormatInt(size, 10))
 	}
 	c.writer.WriteHeader(status)
+}
+
+func (c *Call) replyHeaders() http.Header {
+	h := c.writer.Header()
+	for name, values := range c.header {
+		h[name] = values
+	}
+	h.Set("X-Openstack-Request-Id", c.id)
+	switch c.service.Name {
+	case "nova":
+		h.Set("X-Compute-Request-Id", c.id)
+	case "swift":
+		h.Set("X-Trans-Id", "tx"+strings.ReplaceAll(strings.TrimPrefix(c.id, "req-"), "-", ""))
+	}
+	return h
 }
 
 // fail renders an error in the service's envelope. What nobody classified is
