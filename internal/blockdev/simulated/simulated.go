@@ -34,7 +34,8 @@ type Options struct {
 }
 
 // Fault decides whether a call fails. It is asked twice: before the effect, and
-// with done after it. Call is the method's name, volume its subject.
+// with done after it. Call is the method's name, volume its subject. The host is
+// locked meanwhile, so a fault must not call it.
 type Fault func(call, volume string, done bool) error
 
 // Host is a simulated store of volumes. It implements blockdev.Host.
