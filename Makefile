@@ -1,0 +1,74 @@
+# Nacre (珠云): a complete cloud in one binary. `make help` lists the targets.
+
+SHELL      := /bin/bash
+DATA       ?= /var/lib/nacre
+LISTEN     ?= 127.0.0.1:5000
+HOSTS      ?= 2
+GOFLAGS    ?= -buildvcs=false
+VERSION    := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+WEB_SOURCE := $(shell find web -path web/node_modules -prune -o -type f -print 2>/dev/null)
+WEB_BUILT  := internal/console/dist/index.html
+
+export CGO_ENABLED = 0
+export GOFLAGS
+
+.PHONY: help demo test build up down dev check bench web web-test packages test-packages clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@echo
+	@echo "  DATA=$(DATA) LISTEN=$(LISTEN) can be set on the command line."
+
+demo: packages build ## a cloud on this machine, with a guest you can log in to
+	@bin/demo --data-dir "$(DATA)" --listen "$(LISTEN)"
+
+test: test-packages build web-test ## the whole test suite
+	@go run ./build/testsum ./...
+
+build: web ## bin/nacre with the dashboard in it
+	@mkdir -p bin
+	@echo "building bin/nacre $(VERSION) (the first time takes some minutes)"
+	@go build -trimpath -ldflags "-s -w -X nacre/internal/app.Version=$(VERSION)" -o bin/nacre ./cmd/nacre
+	@go build -trimpath -o bin/demo ./cmd/demo
+
+up: packages build ## start the one-machine cloud in the background
+	@bin/demo --data-dir "$(DATA)" --listen "$(LISTEN)" --only up
+
+down: ## stop it; guests keep running (ALL=1: guests too, nothing left behind)
+	@if [ -x bin/demo ]; then bin/demo --data-dir "$(DATA)" --only down $(if $(ALL),--all) $(if $(YES),--yes); \
+	 else echo "nothing was built, so nothing runs"; fi
+
+dev: build ## a simulated cloud in the foreground, no root needed
+	@bin/nacre dev --listen "$(LISTEN)" --data-dir .nacre/dev --hosts $(HOSTS)
+
+check: test-packages web ## linters
+	@test -z "$$(gofmt -l cmd internal build)" || { gofmt -l cmd internal build; echo "run gofmt -w on these"; exit 1; }
+	@go vet ./...
+	@cd tools && go build -o ../.nacre/staticcheck honnef.co/go/tools/cmd/staticcheck
+	@.nacre/staticcheck ./...
+	@cd web && PATH="$(CURDIR)/.nacre/node/bin:$$PATH" npm run --silent check
+
+bench: ## figures, printed as they are measured
+	@go test -run '^$$' -bench . -benchtime 2s ./...
+
+web: $(WEB_BUILT)
+
+$(WEB_BUILT): $(WEB_SOURCE)
+	@build/node.sh
+	@echo "building the dashboard"
+	@cd web && PATH="$(CURDIR)/.nacre/node/bin:$$PATH" npm ci --no-audit --no-fund --loglevel=error && \
+	 PATH="$(CURDIR)/.nacre/node/bin:$$PATH" npm run --silent build
+	@touch $@
+
+web-test: web
+	@cd web && PATH="$(CURDIR)/.nacre/node/bin:$$PATH" npm test --silent
+
+packages:
+	@build/packages.sh run
+
+test-packages:
+	@build/packages.sh run test
+
+clean: ## remove what was built
+	rm -rf bin web/node_modules
+	find internal/console/dist -mindepth 1 ! -name .keep -delete

@@ -1,0 +1,107 @@
+// Command testsum runs go test and says what came of it: a line for each
+// package as it finishes, the output of what failed, and the counts at the end.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// event is a line of go test -json.
+type event struct {
+	Action  string
+	Package string
+	Test    string
+	Output  string
+	Elapsed float64
+}
+
+func main() {
+	began := time.Now()
+	args := append([]string{"test", "-json", "-timeout", "25m"}, os.Args[1:]...)
+	cmd := exec.Command("go", args...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "testsum:", err)
+		os.Exit(2)
+	}
+	err = cmd.Start()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "testsum:", err)
+		os.Exit(2)
+	}
+	sum := summary{output: map[string]*strings.Builder{}}
+	lines := bufio.NewScanner(out)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		var e event
+		if json.Unmarshal(lines.Bytes(), &e) != nil {
+			fmt.Println(lines.Text())
+			continue
+		}
+		sum.add(e)
+	}
+	err = cmd.Wait()
+	fmt.Printf("in %s\n%d passed, %d failed, %d skipped\n", time.Since(began).Round(time.Second), sum.passed, sum.failed, sum.skipped)
+	if err != nil {
+		os.Exit(1)
+	}
+}
+
+type summary struct {
+	passed, failed, skipped int
+	output                  map[string]*strings.Builder
+}
+
+func (s *summary) add(e event) {
+	key := e.Package + " " + e.Test
+	if e.Test == "" {
+		s.addPackage(e)
+		return
+	}
+	if s.output[key] == nil {
+		s.output[key] = &strings.Builder{}
+	}
+	switch e.Action {
+	case "output":
+		s.output[key].WriteString(e.Output)
+		return
+	case "pass":
+		s.passed++
+	case "skip":
+		s.skipped++
+		fmt.Printf("skip  %s\n%s", key, s.output[key])
+	case "fail":
+		s.failed++
+		fmt.Printf("FAIL  %s\n%s", key, s.output[key])
+	default:
+		return
+	}
+	delete(s.output, key)
+}
+
+// addPackage handles what a package says as a whole: its end, and output that
+// belongs to no test, such as a compiler's or a panic's.
+func (s *summary) addPackage(e event) {
+	key := e.Package + " "
+	switch e.Action {
+	case "output", "build-output":
+		if s.output[key] == nil {
+			s.output[key] = &strings.Builder{}
+		}
+		s.output[key].WriteString(e.Output)
+	case "pass":
+		fmt.Printf("ok    %-50s %6.1f s\n", e.Package, e.Elapsed)
+	case "fail", "build-fail":
+		fmt.Printf("FAIL  %s\n", e.Package)
+		if s.output[key] != nil {
+			fmt.Print(s.output[key])
+		}
+	}
+}
