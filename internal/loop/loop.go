@@ -1,0 +1,239 @@
+// Package loop runs what must stay true.
+//
+// A loop looks at the world, compares it with what should be, and closes the
+// gap. It has no input: it does the same after its period and when nudged, so
+// a lost nudge costs a period and a needless one nothing. After an error it
+// simply runs again, soon at first.
+//
+// Each turn that did something or failed leaves one wide event. A loop tells
+// what it did by Did.
+package loop
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime/debug"
+	"sort"
+	"sync"
+	"time"
+
+	"nacre/internal/clock"
+)
+
+// Loop is something kept true.
+type Loop struct {
+	Name  string                          // "compute.orphans"
+	Every time.Duration                   // at the latest
+	Once  func(ctx context.Context) error // one look, and whatever is to be done about it
+}
+
+// Options are what a runner is made of.
+type Options struct {
+	Clock clock.Clock  // the machine's, if nil
+	Log   *slog.Logger // slog.Default, if nil
+}
+
+// Runner runs loops. Make it, add loops, then Run it.
+type Runner struct {
+	clock clock.Clock
+	log   *slog.Logger
+	loops map[string]*runner // complete before the first run
+}
+
+type runner struct {
+	Loop
+	nudged chan struct{}
+	turn   sync.Mutex // held while Once runs
+
+	mu     sync.Mutex // guards status
+	status Status
+}
+
+// Status is how a loop is doing.
+type Status struct {
+	Name     string        `json:"name"`
+	Every    time.Duration `json:"every"`
+	Turns    int           `json:"turns"`
+	Acted    int           `json:"acted"`    // turns that did something
+	Failures int           `json:"failures"` // turns that failed
+	InARow   int           `json:"failures_in_a_row"`
+	LastAt   time.Time     `json:"last_at"`
+	LastTook time.Duration `json:"last_took"`
+	Error    string        `json:"error,omitempty"` // of the last turn
+}
+
+// New makes a runner.
+func New(o Options) *Runner {
+	r := &Runner{clock: o.Clock, log: o.Log, loops: map[string]*runner{}}
+	if r.clock == nil {
+		r.clock = clock.Real{}
+	}
+	if r.log == nil {
+		r.log = slog.Default()
+	}
+	return r
+}
+
+// Add adds loops, before Run. It panics on a malformed or doubled one, since
+// that is a mistake in the program.
+func (r *Runner) Add(loops ...Loop) {
+	for _, l := range loops {
+		if l.Name == "" || l.Every <= 0 || l.Once == nil || r.loops[l.Name] != nil {
+			panic(fmt.Sprintf("loop: %q is malformed or added twice", l.Name))
+		}
+		r.loops[l.Name] = &runner{
+			Loop: l, nudged: make(chan struct{}, 1), status: Status{Name: l.Name, Every: l.Every},
+		}
+	}
+}
+
+// Run runs all loops until the context ends, and returns when they have.
+func (r *Runner) Run(ctx context.Context) {
+	var running sync.WaitGroup
+	for _, l := range r.loops {
+		running.Go(func() { r.keep(ctx, l) })
+	}
+	running.Wait()
+}
+
+// Nudge lets a loop look at once. It never blocks; nudges that come while one
+// is waiting are one.
+func (r *Runner) Nudge(name string) {
+	l := r.loops[name]
+	if l == nil {
+		panic("loop: no loop " + name)
+	}
+	select {
+	case l.nudged <- struct{}{}:
+	default:
+	}
+}
+
+// Turn runs every loop once, in the order of their names, and tells whether any
+// did something. It returns the first error. Tests call it.
+func (r *Runner) Turn(ctx context.Context) (moved bool, err error) {
+	for _, name := range r.names() {
+		acted, failed := r.once(ctx, r.loops[name])
+		moved = moved || acted
+		if err == nil && failed != nil {
+			err = fmt.Errorf("loop %s: %w", name, failed)
+		}
+	}
+	return moved, err
+}
+
+// Status tells how the loops are doing, sorted by name.
+func (r *Runner) Status() []Status {
+	var list []Status
+	for _, name := range r.names() {
+		l := r.loops[name]
+		l.mu.Lock()
+		list = append(list, l.status)
+		l.mu.Unlock()
+	}
+	return list
+}
+
+func (r *Runner) names() []string {
+	var names []string
+	for name := range r.loops {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return names
+}
+
+func (r *Runner) keep(ctx context.Context, l *runner) {
+	for ctx.Err() == nil {
+		_, err := r.once(ctx, l)
+		pause := l.Every - time.Duration(rand.Int64N(int64(l.Every)/10+1)) // so that loops don't march in step
+		if err != nil {
+			pause = min(pause, l.backoff())
+		}
+		select {
+		case <-ctx.Done():
+		case <-l.nudged:
+		case <-r.clock.After(pause):
+		}
+	}
+}
+
+// backoff is the pause after failures: 100 ms, doubled by each in a row.
+func (l *runner) backoff() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return 100 * time.Millisecond << min(l.status.InARow-1, 12)
+}
+
+type didKey struct{}
+
+type did struct {
+	mu     sync.Mutex // guards fields
+	fields []any
+}
+
+// Did records what a turn did, as slog's keys and values. Turns that did
+// nothing leave no event.
+func Did(ctx context.Context, fields ...any) {
+	d, ok := ctx.Value(didKey{}).(*did)
+	if !ok {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fields = append(d.fields, fields...)
+}
+
+func (r *Runner) once(ctx context.Context, l *runner) (acted bool, err error) {
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	d := &did{}
+	started := r.clock.Now()
+	err = guarded(context.WithValue(ctx, didKey{}, d), l.Once)
+	took := r.clock.Now().Sub(started)
+	if err != nil && ctx.Err() != nil {
+		return false, err // stopped, which is not the loop's fault
+	}
+	d.mu.Lock()
+	fields := append([]any{"loop", l.Name, "duration", took}, d.fields...)
+	acted = len(d.fields) > 0
+	d.mu.Unlock()
+	l.note(started, took, acted, err)
+	if err != nil {
+		r.log.Error("loop", append(fields, "error", err)...)
+	} else if acted {
+		r.log.Info("loop", fields...)
+	}
+	return acted, err
+}
+
+func (l *runner) note(started time.Time, took time.Duration, acted bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := &l.status
+	s.Turns++
+	s.LastAt, s.LastTook = started, took
+	s.Error = ""
+	if acted {
+		s.Acted++
+	}
+	if err == nil {
+		s.InARow = 0
+		return
+	}
+	s.Failures++
+	s.InARow++
+	s.Error = err.Error()
+}
+
+func guarded(ctx context.Context, once func(context.Context) error) (err error) {
+	defer func() {
+		caught := recover()
+		if caught != nil {
+			err = fmt.Errorf("panic: %v\n%s", caught, debug.Stack())
+		}
+	}()
+	return once(ctx)
+}
