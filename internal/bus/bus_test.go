@@ -1,0 +1,156 @@
+package bus_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"reflect"
+	"sync"
+	"testing"
+	"time"
+
+	"nacre/internal/bus"
+	"nacre/internal/db"
+	"nacre/internal/errs"
+)
+
+func quiet() *bus.InProcess { return bus.NewInProcess(slog.New(slog.DiscardHandler)) }
+
+func TestPublishReachesSubscribersOfTheTopic(t *testing.T) {
+	b := quiet()
+	var got []string
+	b.Subscribe("a", func(ctx context.Context, m bus.Message) { panic("ouch") })
+	stop := b.Subscribe("a", func(ctx context.Context, m bus.Message) { got = append(got, "a:"+m.Type) })
+	b.Subscribe("", func(ctx context.Context, m bus.Message) { got = append(got, "all:"+m.Type) })
+	publish := func(topic, kind string) {
+		err := b.Publish(t.Context(), bus.Message{Topic: topic, Type: kind})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish("a", "1")
+	publish("b", "2")
+	stop()
+	publish("a", "3")
+	want := []string{"a:1", "all:1", "all:2", "all:3"}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestRequestIsAnswered(t *testing.T) {
+	b := quiet()
+	_, err := b.Request(t.Context(), "sum", json.RawMessage(`[1,2]`))
+	if !errs.Is(err, errs.Unavailable) {
+		t.Errorf("got %v, want unavailable", err)
+	}
+	stop := b.Answer("sum", func(ctx context.Context, q json.RawMessage) (json.RawMessage, error) {
+		var list []int
+		err := json.Unmarshal(q, &list)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(list[0] + list[1])
+	})
+	reply, err := b.Request(t.Context(), "sum", json.RawMessage(`[1,2]`))
+	if err != nil || string(reply) != "3" {
+		t.Errorf("got %s, %v, want 3", reply, err)
+	}
+	stop()
+	_, err = b.Request(t.Context(), "sum", json.RawMessage(`[1,2]`))
+	if !errs.Is(err, errs.Unavailable) {
+		t.Errorf("got %v after stop, want unavailable", err)
+	}
+}
+
+func open(t *testing.T) *db.DB {
+	t.Helper()
+	d, err := db.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+func emit(t *testing.T, d *db.DB, kind, resource string, fail error) {
+	t.Helper()
+	err := d.Write(t.Context(), func(tx *db.Tx) error {
+		err := bus.Emit(t.Context(), tx, bus.Event{Topic: "t", Type: kind, Resource: resource, Payload: map[string]int{"n": 1}})
+		return errors.Join(err, fail)
+	})
+	if !errors.Is(err, fail) {
+		t.Fatal(err)
+	}
+}
+
+// broken refuses the n-th message, once.
+type broken struct {
+	bus.Bus
+	left int
+}
+
+func (b *broken) Publish(ctx context.Context, m bus.Message) error {
+	b.left--
+	if b.left == 0 {
+		return errors.New("broker is away")
+	}
+	return b.Bus.Publish(ctx, m)
+}
+
+func TestRelayPublishesCommittedEventsInOrder(t *testing.T) {
+	d, b := open(t), quiet()
+	var got []string
+	b.Subscribe("t", func(ctx context.Context, m bus.Message) {
+		got = append(got, fmt.Sprintf("%s %s %s", m.Type, m.Resource, m.Payload))
+	})
+	emit(t, d, "one", "r", nil)
+	emit(t, d, "never", "r", errors.New("rolled back"))
+	emit(t, d, "two", "r", nil)
+	emit(t, d, "three", "r", nil)
+	relay := bus.NewRelay(d, &broken{b, 2}, nil, slog.New(slog.DiscardHandler))
+	_, err := relay.Turn(t.Context())
+	if err == nil {
+		t.Error("the broker's failure was hidden")
+	}
+	moved, err := relay.Turn(t.Context())
+	if err != nil || !moved {
+		t.Errorf("got %v, %v, want the rest published", moved, err)
+	}
+	moved, err = relay.Turn(t.Context())
+	if err != nil || moved {
+		t.Errorf("got %v, %v, want an empty outbox", moved, err)
+	}
+	want := []string{`one r {"n":1}`, `two r {"n":1}`, `three r {"n":1}`}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestRelayIsWokenByACommit(t *testing.T) {
+	d, b := open(t), quiet()
+	heard := make(chan string, 10)
+	b.Subscribe("t", func(ctx context.Context, m bus.Message) { heard <- m.Type })
+	emit(t, d, "before", "r", nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { bus.NewRelay(d, b, nil, slog.New(slog.DiscardHandler)).Run(ctx) })
+	defer running.Wait()
+	defer cancel()
+	for _, want := range []string{"before", "after"} {
+		select {
+		case got := <-heard:
+			if got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%s was not published", want)
+		}
+		if want == "before" {
+			emit(t, d, "after", "r", nil)
+		}
+	}
+}
