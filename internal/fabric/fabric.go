@@ -105,6 +105,10 @@ type RouterPort struct {
 	Network string
 	MAC     string
 	CIDRs   []string // its addresses with prefix length, 10.0.0.1/24
+
+	// Advertise is how IPv6 router advertisements tell guests to find their
+	// address: "slaac", "dhcpv6_stateful", "dhcpv6_stateless"; "" sends none.
+	Advertise string
 }
 
 // Gateway is the interface towards an external network.
