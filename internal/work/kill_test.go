@@ -1,0 +1,121 @@
+package work_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"nacre/internal/db"
+	"nacre/internal/work"
+)
+
+const childFile = "NACRE_WORK_TEST_CHILD"
+
+// TestMain is also the child process that TestKilledEngineGoesOn kills.
+func TestMain(m *testing.M) {
+	file := os.Getenv(childFile)
+	if file != "" {
+		err := runForEver(file)
+		fmt.Println("child:", err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+type killState struct{ Resource string }
+
+// killPlan has effects that break a primary key when they are doubled.
+func killPlan() work.Plan[killState] {
+	p := work.Plan[killState]{Name: "kill"}
+	for i := range 5 {
+		p.Steps = append(p.Steps, work.Step[killState]{Name: fmt.Sprint("step ", i), Tx: func(ctx context.Context, tx *db.Tx, s *killState) error {
+			_, err := tx.Exec(ctx, `INSERT INTO quota_limits (project, resource, hard) VALUES (?, ?, 1)`, s.Resource, i)
+			if err == nil {
+				tx.After(func() { fmt.Println("step") })
+			}
+			return err
+		}})
+	}
+	return p
+}
+
+func runForEver(file string) error {
+	d, err := db.Open(context.Background(), file)
+	if err != nil {
+		return err
+	}
+	e := work.New(work.Options{DB: d, Log: slog.New(slog.DiscardHandler)})
+	work.Register(e, killPlan())
+	return e.Run(context.Background())
+}
+
+func TestKilledEngineGoesOn(t *testing.T) {
+	const plans, kills = 200, 6
+	file := filepath.Join(t.TempDir(), "test.db")
+	d, err := db.Open(t.Context(), file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = d.Write(t.Context(), func(tx *db.Tx) error {
+		for i := range plans {
+			resource := fmt.Sprint("r", i)
+			_, err := work.Start(t.Context(), tx, killPlan(), resource, killState{resource})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k := range kills {
+		child := exec.Command(os.Args[0])
+		child.Env = append(os.Environ(), childFile+"="+file)
+		out, err := child.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = child.Start()
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(out)
+		for n := 0; n < 20+17*k && lines.Scan(); n++ {
+		}
+		child.Process.Kill()
+		for lines.Scan() {
+		}
+		child.Wait()
+	}
+	defer d.Close()
+	e := work.New(work.Options{DB: d, Log: slog.New(slog.DiscardHandler)})
+	work.Register(e, killPlan())
+	_, err = e.Turn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var unfinished, effects, journalled int
+	err = d.Read(t.Context(), func(tx *db.Tx) error {
+		err := tx.Get(t.Context(), &unfinished, `SELECT COUNT(*) FROM plans WHERE phase <> 'done' OR owner <> ''`)
+		if err != nil {
+			return err
+		}
+		err = tx.Get(t.Context(), &effects, `SELECT COUNT(*) FROM quota_limits`)
+		if err != nil {
+			return err
+		}
+		return tx.Get(t.Context(), &journalled, `SELECT COUNT(*) FROM plan_steps`)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if unfinished != 0 || effects != plans*5 || journalled != plans*5 {
+		t.Errorf("got %d unfinished, %d effects, %d journal lines, want 0, %d, %d", unfinished, effects, journalled, plans*5, plans*5)
+	}
+}
