@@ -207,7 +207,9 @@ func (k *Kernel) nearest(path string) *Service {
 func (c *Call) identify(found []*endpoint) error {
 	public := true
 	for _, e := range found {
-		public = public && e.route.Public
+		method := e.route.Method
+		asked := method == c.request.Method || (method == http.MethodGet && c.request.Method == http.MethodHead)
+		public = public && (e.route.Public || !asked)
 	}
 	token := c.request.Header.Get("X-Auth-Token")
 	if token == "" {
