@@ -1,0 +1,158 @@
+package identity
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"nacre/internal/errs"
+)
+
+const (
+	// maxPassword is Keystone's limit in bytes.
+	maxPassword = 4096
+	// bcryptMax is how many bytes bcrypt looks at. A longer password is hashed
+	// with SHA-256 first, so that its end counts.
+	bcryptMax = 72
+	// defaultCost takes about 60 ms.
+	defaultCost = 10
+	// secretLength is that of generated passwords; they hold 190 bits, which no
+	// amount of guessing finds, so that the lowest cost does for them.
+	secretLength = 32
+)
+
+var errPassword = errors.New("wrong password")
+
+// passwords hashes and compares, a few at a time: hashing is slow on purpose
+// and must not take all processors from everybody else.
+type passwords struct {
+	cost  int
+	slots chan struct{}
+	// Compared with when there is nothing to compare with: a hash at each of the
+	// two costs in use.
+	dummy, cheapDummy string
+}
+
+func newPasswords(cost int) (*passwords, error) {
+	if cost == 0 {
+		cost = defaultCost
+	}
+	p := &passwords{cost: cost, slots: make(chan struct{}, max(1, runtime.NumCPU()-1))}
+	var err error
+	p.dummy, err = bcryptHash("no password has this hash", cost)
+	if err != nil {
+		return nil, fmt.Errorf("hash passwords at cost %d: %w", cost, err)
+	}
+	p.cheapDummy, err = bcryptHash("no password has this hash", bcrypt.MinCost)
+	return p, err
+}
+
+// NewPassword makes a long random password.
+func NewPassword() string {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	var out [secretLength]byte
+	var random [1]byte
+	for i := 0; i < len(out); {
+		_, err := rand.Read(random[:])
+		if err != nil {
+			panic(err) // crypto/rand never fails on the systems we support
+		}
+		if int(random[0]) < 256/len(letters)*len(letters) {
+			out[i] = letters[int(random[0])%len(letters)]
+			i++
+		}
+	}
+	return string(out[:])
+}
+
+func (p *passwords) enter(ctx context.Context) error {
+	select {
+	case p.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (p *passwords) leave() { <-p.slots }
+
+// hash makes what is stored of a password that somebody chose.
+func (p *passwords) hash(ctx context.Context, password string) (string, error) {
+	if len(password) > maxPassword {
+		return "", errs.Forbiddenf("The password length must be less than or equal to %d. "+
+			"The server could not comply with the request because the password is invalid.", maxPassword)
+	}
+	err := p.enter(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer p.leave()
+	return bcryptHash(password, p.cost)
+}
+
+// hashGenerated makes what is stored of a password from NewPassword.
+func (p *passwords) hashGenerated(password string) (string, error) {
+	cost := p.cost
+	if len(password) >= secretLength {
+		cost = bcrypt.MinCost
+	}
+	return bcryptHash(password, cost)
+}
+
+// check compares. A failure takes the same work, whether the user is unknown,
+// has no password, a generated or a chosen one.
+func (p *passwords) check(ctx context.Context, hash, password string) error {
+	err := p.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer p.leave()
+	cheap, dear := p.cheapDummy, p.dummy
+	cost, err := bcrypt.Cost([]byte(strings.TrimPrefix(hash, longPrefix)))
+	known := err == nil
+	if known && cost == bcrypt.MinCost {
+		cheap = hash
+	} else if known {
+		dear = hash
+	}
+	right := compare(cheap, password)
+	if right && known && cost == bcrypt.MinCost {
+		return nil
+	}
+	right = compare(dear, password)
+	if right && known && cost != bcrypt.MinCost {
+		return nil
+	}
+	return errPassword
+}
+
+// longPrefix marks the hash of a password beyond bcrypt's limit.
+const longPrefix = "sha256:"
+
+func bcryptHash(password string, cost int) (string, error) {
+	prefix, key := prepare(password)
+	hash, err := bcrypt.GenerateFromPassword(key, cost)
+	return prefix + string(hash), err
+}
+
+func compare(hash, password string) bool {
+	prefix, key := prepare(password)
+	stored, long := strings.CutPrefix(hash, longPrefix)
+	err := bcrypt.CompareHashAndPassword([]byte(stored), key)
+	return err == nil && long == (prefix != "")
+}
+
+func prepare(password string) (prefix string, key []byte) {
+	if len(password) <= bcryptMax {
+		return "", []byte(password)
+	}
+	sum := sha256.Sum256([]byte(password))
+	return longPrefix, []byte(base64.StdEncoding.EncodeToString(sum[:]))
+}

@@ -1,0 +1,124 @@
+package identity
+
+import "nacre/internal/auth"
+
+// The pieces that Keystone's defaults are made of. They are spelled out in each
+// rule, since names such as owner mean other things in other services.
+const (
+	isAdminRole   = "rule:admin_required"
+	isSystem      = "(role:reader and system_scope:all)"
+	adminOrSystem = "rule:admin_required or " + isSystem
+	tokenSubject  = "user_id:%(target.token.user_id)s"
+
+	readsListedDomain  = "(role:reader and domain_id:%(target.domain_id)s)"
+	readsUserDomain    = "(role:reader and token.domain.id:%(target.user.domain_id)s)"
+	readsGroupDomain   = "(role:reader and domain_id:%(target.group.domain_id)s)"
+	readsProjectDomain = "(role:reader and domain_id:%(target.project.domain_id)s)"
+	managesProject     = isAdminRole + " or (role:manager and domain_id:%(target.project.domain_id)s)"
+	managesUser        = isAdminRole + " or (role:manager and token.domain.id:%(target.user.domain_id)s)"
+	managesGroup       = isAdminRole + " or (role:manager and domain_id:%(target.group.domain_id)s)"
+	managesMember      = isAdminRole + " or (role:manager and domain_id:%(target.group.domain_id)s and domain_id:%(target.user.domain_id)s)"
+	showsProject       = adminOrSystem + " or " + readsProjectDomain + " or project_id:%(target.project.id)s"
+
+	domainRole   = "(domain_id:%(target.role.domain_id)s or None:%(target.role.domain_id)s)"
+	grantInside  = "(domain_id:%(target.user.domain_id)s or domain_id:%(target.group.domain_id)s) and (domain_id:%(target.project.domain_id)s or domain_id:%(target.domain.id)s)"
+	readsGrants  = adminOrSystem + " or (role:reader and " + grantInside
+	givesGrants  = isAdminRole + " or (role:admin and " + grantInside + " and " + domainRole + ") or (role:manager and " + grantInside + " and rule:domain_managed_target_role)"
+	anyoneSigned = "@"
+)
+
+// Rules are Keystone's, with its secure defaults.
+var Rules = []auth.Rule{
+	{Name: "domain_managed_target_role", Check: "'manager':%(target.role.name)s or 'member':%(target.role.name)s or 'reader':%(target.role.name)s"},
+
+	{Name: "identity:validate_token", Check: adminOrSystem + " or rule:service_role or " + tokenSubject},
+	{Name: "identity:check_token", Check: adminOrSystem + " or " + tokenSubject},
+	{Name: "identity:revoke_token", Check: isAdminRole + " or " + tokenSubject},
+	{Name: "identity:get_auth_catalog", Check: anyoneSigned},
+	{Name: "identity:get_auth_projects", Check: anyoneSigned},
+	{Name: "identity:get_auth_domains", Check: anyoneSigned},
+	{Name: "identity:get_auth_system", Check: anyoneSigned},
+
+	{Name: "identity:list_users", Check: adminOrSystem + " or " + readsListedDomain},
+	{Name: "identity:get_user", Check: adminOrSystem + " or " + readsUserDomain + " or user_id:%(target.user.id)s"},
+	{Name: "identity:create_user", Check: managesUser},
+	{Name: "identity:update_user", Check: managesUser},
+	{Name: "identity:delete_user", Check: managesUser},
+	{Name: "identity:list_user_projects", Check: adminOrSystem + " or (role:reader and domain_id:%(target.user.domain_id)s) or user_id:%(target.user.id)s"},
+	{Name: "identity:list_groups_for_user", Check: adminOrSystem + " or (role:reader and domain_id:%(target.user.domain_id)s) or user_id:%(target.user.id)s"},
+
+	{Name: "identity:list_groups", Check: adminOrSystem + " or " + readsListedDomain},
+	{Name: "identity:get_group", Check: adminOrSystem + " or " + readsGroupDomain},
+	{Name: "identity:create_group", Check: managesGroup},
+	{Name: "identity:update_group", Check: managesGroup},
+	{Name: "identity:delete_group", Check: managesGroup},
+	{Name: "identity:list_users_in_group", Check: adminOrSystem + " or " + readsGroupDomain},
+	{Name: "identity:check_user_in_group", Check: adminOrSystem + " or (role:reader and domain_id:%(target.group.domain_id)s and domain_id:%(target.user.domain_id)s)"},
+	{Name: "identity:add_user_to_group", Check: managesMember},
+	{Name: "identity:remove_user_from_group", Check: managesMember},
+
+	{Name: "identity:list_projects", Check: adminOrSystem + " or " + readsListedDomain},
+	{Name: "identity:get_project", Check: showsProject},
+	{Name: "identity:create_project", Check: managesProject},
+	{Name: "identity:update_project", Check: managesProject},
+	{Name: "identity:delete_project", Check: managesProject},
+	{Name: "identity:list_project_tags", Check: showsProject},
+	{Name: "identity:get_project_tag", Check: showsProject},
+	{Name: "identity:update_project_tags", Check: managesProject},
+	{Name: "identity:create_project_tag", Check: managesProject},
+	{Name: "identity:delete_project_tags", Check: managesProject},
+	{Name: "identity:delete_project_tag", Check: managesProject},
+
+	{Name: "identity:list_domains", Check: adminOrSystem + " or (role:reader and domain_id:%(target.domain.id)s)"},
+	{Name: "identity:get_domain", Check: adminOrSystem + " or token.domain.id:%(target.domain.id)s or token.project.domain.id:%(target.domain.id)s"},
+	{Name: "identity:create_domain", Check: isAdminRole},
+	{Name: "identity:update_domain", Check: isAdminRole},
+	{Name: "identity:delete_domain", Check: isAdminRole},
+
+	{Name: "identity:list_roles", Check: adminOrSystem + " or (role:manager and not domain_id:None)"},
+	{Name: "identity:get_role", Check: adminOrSystem + " or (role:manager and rule:domain_managed_target_role)"},
+	{Name: "identity:create_role", Check: isAdminRole},
+	{Name: "identity:update_role", Check: isAdminRole},
+	{Name: "identity:delete_role", Check: isAdminRole},
+	{Name: "identity:list_domain_roles", Check: adminOrSystem},
+	{Name: "identity:get_domain_role", Check: adminOrSystem},
+	{Name: "identity:create_domain_role", Check: isAdminRole},
+	{Name: "identity:update_domain_role", Check: isAdminRole},
+	{Name: "identity:delete_domain_role", Check: isAdminRole},
+	{Name: "identity:list_implied_roles", Check: adminOrSystem},
+	{Name: "identity:get_implied_role", Check: adminOrSystem},
+	{Name: "identity:check_implied_role", Check: adminOrSystem},
+	{Name: "identity:create_implied_role", Check: isAdminRole},
+	{Name: "identity:delete_implied_role", Check: isAdminRole},
+	{Name: "identity:list_role_inference_rules", Check: adminOrSystem},
+
+	{Name: "identity:list_role_assignments", Check: adminOrSystem + " or " + readsListedDomain},
+	{Name: "identity:list_grants", Check: readsGrants + ")"},
+	{Name: "identity:check_grant", Check: readsGrants + " and " + domainRole + ")"},
+	{Name: "identity:create_grant", Check: givesGrants},
+	{Name: "identity:revoke_grant", Check: givesGrants},
+	{Name: "identity:list_system_grants_for_user", Check: adminOrSystem},
+	{Name: "identity:check_system_grant_for_user", Check: adminOrSystem},
+	{Name: "identity:create_system_grant_for_user", Check: isAdminRole},
+	{Name: "identity:revoke_system_grant_for_user", Check: isAdminRole},
+	{Name: "identity:list_system_grants_for_group", Check: adminOrSystem},
+	{Name: "identity:check_system_grant_for_group", Check: adminOrSystem},
+	{Name: "identity:create_system_grant_for_group", Check: isAdminRole},
+	{Name: "identity:revoke_system_grant_for_group", Check: isAdminRole},
+
+	{Name: "identity:list_services", Check: adminOrSystem},
+	{Name: "identity:get_service", Check: adminOrSystem},
+	{Name: "identity:create_service", Check: isAdminRole},
+	{Name: "identity:update_service", Check: isAdminRole},
+	{Name: "identity:delete_service", Check: isAdminRole},
+	{Name: "identity:list_endpoints", Check: adminOrSystem},
+	{Name: "identity:get_endpoint", Check: adminOrSystem},
+	{Name: "identity:create_endpoint", Check: isAdminRole},
+	{Name: "identity:update_endpoint", Check: isAdminRole},
+	{Name: "identity:delete_endpoint", Check: isAdminRole},
+	{Name: "identity:list_regions", Check: anyoneSigned},
+	{Name: "identity:get_region", Check: anyoneSigned},
+	{Name: "identity:create_region", Check: isAdminRole},
+	{Name: "identity:update_region", Check: isAdminRole},
+	{Name: "identity:delete_region", Check: isAdminRole},
+}

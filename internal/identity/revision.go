@@ -1,0 +1,147 @@
+package identity
+
+import (
+	"context"
+	"fmt"
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"nacre/internal/db"
+)
+
+// lookEvery is how old our knowledge of the revision may be.
+const lookEvery = 100 * time.Millisecond
+
+// revision is the authorization revision as far as this process knows. It
+// only grows.
+type revision struct {
+	known    atomic.Int64
+	lookedAt atomic.Int64 // microseconds
+	looking  sync.Mutex   // one look at a time
+}
+
+func (r *revision) raise(to int64) {
+	for {
+		known := r.known.Load()
+		if known >= to || r.known.CompareAndSwap(known, to) {
+			return
+		}
+	}
+}
+
+// currentRevision gives the revision, at most 100 ms old.
+func (s *Service) currentRevision(ctx context.Context) (int64, error) {
+	now := s.clock.Now().UnixMicro()
+	fresh := func() bool { return now-s.revision.lookedAt.Load() < lookEvery.Microseconds() }
+	if fresh() {
+		return s.revision.known.Load(), nil
+	}
+	s.revision.looking.Lock()
+	defer s.revision.looking.Unlock()
+	if fresh() {
+		return s.revision.known.Load(), nil
+	}
+	var found int64
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		return tx.Get(ctx, &found, `SELECT revision FROM auth_revision`)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("read authorization revision: %w", err)
+	}
+	s.revision.raise(found)
+	s.revision.lookedAt.Store(now)
+	return s.revision.known.Load(), nil
+}
+
+// bump raises the revision together with the change that needs it.
+func (s *Service) bump(ctx context.Context, tx *db.Tx) (int64, error) {
+	var now int64
+	err := tx.Get(ctx, &now, `UPDATE auth_revision SET revision = revision + 1 RETURNING revision`)
+	if err != nil {
+		return 0, fmt.Errorf("raise authorization revision: %w", err)
+	}
+	tx.After(func() { s.revision.raise(now) })
+	return now, nil
+}
+
+// Subjects of floors.
+func userSubject(id string) string    { return "user/" + id }
+func projectSubject(id string) string { return "project/" + id }
+func domainSubject(id string) string  { return "domain/" + id }
+func grantSubject(user, targetKind, target string) string {
+	return "grant/" + user + "/" + targetKind + "/" + target
+}
+
+// endTokens raises the revision and makes the tokens of these subjects that
+// exist now invalid for ever.
+func (s *Service) endTokens(ctx context.Context, tx *db.Tx, now time.Time, subjects ...string) error {
+	rev, err := s.bump(ctx, tx)
+	if err != nil {
+		return err
+	}
+	for _, subject := range subjects {
+		_, err := tx.Exec(ctx, `
+			INSERT INTO token_floors (subject, revision, updated_at) VALUES (?, ?, ?)
+			ON CONFLICT (subject) DO UPDATE SET revision = excluded.revision, updated_at = excluded.updated_at`,
+			subject, rev, db.At(now))
+		if err != nil {
+			return fmt.Errorf("end tokens of %s: %w", subject, err)
+		}
+	}
+	// What lies further back than a token lives has no token to end any more.
+	_, err = tx.Exec(ctx, `DELETE FROM token_floors WHERE updated_at < ?`, db.At(now.Add(-s.lifetime-time.Hour)))
+	return err
+}
+
+// cache keeps what tokens stand for. It is bounded: each shard has a young and
+// an old generation; what is used moves to the young one, and when that is full
+// the old one is dropped. That is close to least recently used and needs no
+// lock for writing on a hit in the young generation.
+type cache struct {
+	seed   maphash.Seed
+	shards [16]shard
+}
+
+// generation is how many tokens one generation of a shard holds.
+const generation = 256
+
+type shard struct {
+	mu         sync.RWMutex // guards young and old
+	young, old map[string]*Issued
+}
+
+func newCache() *cache { return &cache{seed: maphash.MakeSeed()} }
+
+func (c *cache) shard(token string) *shard {
+	return &c.shards[maphash.String(c.seed, token)%uint64(len(c.shards))]
+}
+
+func (c *cache) get(token string) *Issued {
+	s := c.shard(token)
+	s.mu.RLock()
+	found, young := s.young[token]
+	if !young {
+		found = s.old[token]
+	}
+	s.mu.RUnlock()
+	if found != nil && !young {
+		s.put(token, found)
+	}
+	return found
+}
+
+func (c *cache) put(token string, issued *Issued) { c.shard(token).put(token, issued) }
+
+func (s *shard) put(token string, issued *Issued) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.young) >= generation {
+		s.young, s.old = nil, s.young
+	}
+	if s.young == nil {
+		s.young = make(map[string]*Issued, generation)
+	}
+	s.young[token] = issued
+}

@@ -1,0 +1,269 @@
+package identity
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/uptrace/bun"
+
+	"nacre/internal/db"
+	"nacre/internal/errs"
+)
+
+// Role is a name that policy rules ask for.
+type Role struct {
+	bun.BaseModel `bun:"table:roles"`
+
+	ID          string `bun:",pk"`
+	DomainID    string // "" for a role of the whole cloud
+	Name        string
+	Description *string
+	Options     Extra
+	Extra       Extra
+	CreatedAt   db.Time
+}
+
+// Implication says that who has the prior role has the implied one too.
+type Implication struct {
+	bun.BaseModel `bun:"table:role_implications"`
+
+	PriorID   string `bun:",pk"`
+	ImpliedID string `bun:",pk"`
+}
+
+// Roles lists the roles of a domain ("" for those of the whole cloud) by name.
+func (s *Service) Roles(ctx context.Context, domain, name string) ([]Role, error) {
+	var out []Role
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		return equal(tx.NewSelect().Model(&out).Where("domain_id = ?", domain).Order("name", "id"), "name", name).Scan(ctx)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list roles: %w", err)
+	}
+	return out, nil
+}
+
+// Role finds a role by id.
+func (s *Service) Role(ctx context.Context, id string) (Role, error) {
+	var r Role
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		var err error
+		r, err = readRole(ctx, tx, id)
+		return err
+	})
+	return r, err
+}
+
+func readRole(ctx context.Context, tx *db.Tx, id string) (Role, error) {
+	var r Role
+	err := tx.NewSelect().Model(&r).Where("id = ?", id).Scan(ctx)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Role{}, errs.NotFoundf("Could not find role: %s.", id)
+	}
+	if err != nil {
+		return Role{}, fmt.Errorf("read role %s: %w", id, err)
+	}
+	return r, nil
+}
+
+// CreateRole adds a role.
+func (s *Service) CreateRole(ctx context.Context, r Role) (Role, error) {
+	r.ID, r.CreatedAt = s.newID(), db.At(s.clock.Now())
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		if r.DomainID != "" {
+			_, err := readDomain(ctx, tx, r.DomainID)
+			if err != nil {
+				return err
+			}
+		}
+		return duplicate(tx.Insert(ctx, &r), "role", r.Name)
+	})
+	if err != nil {
+		return Role{}, fmt.Errorf("create role %q: %w", r.Name, err)
+	}
+	return r, nil
+}
+
+// UpdateRole changes a role by the function.
+func (s *Service) UpdateRole(ctx context.Context, id string, change func(r *Role) error) (Role, error) {
+	var r Role
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		var err error
+		r, err = readRole(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		err = change(&r)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Update(ctx, &r, "name", "description", "options", "extra")
+		if err != nil {
+			return duplicate(err, "role", r.Name)
+		}
+		_, err = s.bump(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return Role{}, fmt.Errorf("update role %s: %w", id, err)
+	}
+	return r, nil
+}
+
+// DeleteRole removes a role with its grants and implications. Tokens in use
+// lose it.
+func (s *Service) DeleteRole(ctx context.Context, id string) error {
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		_, err := readRole(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `DELETE FROM roles WHERE id = ?`, id)
+		if err != nil {
+			return err
+		}
+		_, err = s.bump(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("delete role %s: %w", id, err)
+	}
+	return nil
+}
+
+// Implications lists all implications.
+func (s *Service) Implications(ctx context.Context) ([]Implication, error) {
+	var out []Implication
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		return tx.NewSelect().Model(&out).Order("prior_id", "implied_id").Scan(ctx)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list role implications: %w", err)
+	}
+	return out, nil
+}
+
+// CreateImplication makes a role imply another. Once more is a success; a
+// circle is refused.
+func (s *Service) CreateImplication(ctx context.Context, prior, implied string) error {
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		for _, id := range []string{prior, implied} {
+			_, err := readRole(ctx, tx, id)
+			if err != nil {
+				return err
+			}
+		}
+		g, err := readRoleGraph(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if implied == prior || slices.ContainsFunc(g.expand([]string{implied}), func(r RoleRef) bool { return r.ID == prior }) {
+			return errs.Forbiddenf("Create implied role between %s and %s would form a circle.", prior, implied)
+		}
+		_, err = tx.Exec(ctx, `INSERT INTO role_implications (prior_id, implied_id) VALUES (?, ?) ON CONFLICT DO NOTHING`, prior, implied)
+		if err != nil {
+			return err
+		}
+		_, err = s.bump(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("imply role %s by %s: %w", implied, prior, err)
+	}
+	return nil
+}
+
+// DeleteImplication takes an implication back.
+func (s *Service) DeleteImplication(ctx context.Context, prior, implied string) error {
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		n, err := tx.Exec(ctx, `DELETE FROM role_implications WHERE prior_id = ? AND implied_id = ?`, prior, implied)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return errs.NotFoundf("%s does not imply %s.", prior, implied)
+		}
+		_, err = s.bump(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("end implication of role %s by %s: %w", implied, prior, err)
+	}
+	return nil
+}
+
+// RoleRef is a role as a token shows it.
+type RoleRef struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// roleGraph is all roles and implications at a revision.
+type roleGraph struct {
+	revision int64
+	roles    map[string]Role
+	implied  map[string][]string
+}
+
+func readRoleGraph(ctx context.Context, tx *db.Tx) (*roleGraph, error) {
+	var roles []Role
+	err := tx.NewSelect().Model(&roles).Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read roles: %w", err)
+	}
+	var implications []Implication
+	err = tx.NewSelect().Model(&implications).Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read role implications: %w", err)
+	}
+	g := &roleGraph{roles: make(map[string]Role, len(roles)), implied: map[string][]string{}}
+	for _, r := range roles {
+		g.roles[r.ID] = r
+	}
+	for _, i := range implications {
+		g.implied[i.PriorID] = append(g.implied[i.PriorID], i.ImpliedID)
+	}
+	return g, nil
+}
+
+// roleGraph gives the graph at the revision at least.
+func (s *Service) roleGraph(ctx context.Context, tx *db.Tx, revision int64) (*roleGraph, error) {
+	known := s.roles.Load()
+	if known != nil && known.revision == revision {
+		return known, nil
+	}
+	g, err := readRoleGraph(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	g.revision = revision
+	s.roles.Store(g)
+	return g, nil
+}
+
+// expand adds what the roles imply and sorts by name. Roles of a domain only
+// stand for what they imply.
+func (g *roleGraph) expand(ids []string) []RoleRef {
+	seen := map[string]bool{}
+	var out []RoleRef
+	queue := slices.Clone(ids)
+	for len(queue) > 0 {
+		id := queue[0]
+		queue = queue[1:]
+		role, exists := g.roles[id]
+		if seen[id] || !exists {
+			continue
+		}
+		seen[id] = true
+		queue = append(queue, g.implied[id]...)
+		if role.DomainID == "" {
+			out = append(out, RoleRef{ID: id, Name: role.Name})
+		}
+	}
+	slices.SortFunc(out, func(a, b RoleRef) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}

@@ -1,0 +1,278 @@
+package identity
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"nacre/internal/auth"
+	"nacre/internal/db"
+	"nacre/internal/errs"
+)
+
+// Ref names something by id or by name, users and projects together with
+// their domain.
+type Ref struct {
+	ID     string
+	Name   string
+	Domain *Ref
+}
+
+// PasswordLogin is a user with its password.
+type PasswordLogin struct {
+	User     Ref
+	Password string
+}
+
+// Login is what a client presents for a token. All that is set must hold and
+// mean the same user.
+type Login struct {
+	Password *PasswordLogin
+	Token    string // "" for none
+}
+
+// Scope is what a token is asked for. The zero value is the user's default
+// project or else no scope.
+type Scope struct {
+	Unscoped bool // no scope, even when the user has a default project
+	Project  *Ref
+	Domain   *Ref
+	System   bool
+}
+
+// Issued is a valid token with all it stands for now. It is shared: nobody
+// changes it.
+type Issued struct {
+	auth.Caller
+	AuditIDs          []string
+	IssuedAt          time.Time
+	PasswordExpiresAt time.Time // zero for never
+	RoleRefs          []RoleRef
+
+	revision int64 // at which this was read
+}
+
+// Scoped tells whether the token has any scope.
+func (i *Issued) Scoped() bool { return i.Project != "" || i.Domain != "" || i.System }
+
+// Issue authenticates and makes a token.
+func (s *Service) Issue(ctx context.Context, login Login, scope Scope) (*Issued, error) {
+	revision, err := s.lookNow(ctx)
+	if err != nil {
+		return nil, err
+	}
+	token := auth.Token{IssuedAt: s.clock.Now().Truncate(time.Second)}
+	token.ExpiresAt = token.IssuedAt.Add(s.lifetime)
+	token.AuditIDs = []string{newAuditID(revision)}
+	var user User
+	if login.Token != "" {
+		parent, err := s.Validate(ctx, login.Token)
+		if err != nil {
+			return nil, err
+		}
+		token.User, token.Methods = parent.User, slices.Clone(parent.Methods)
+		token.ExpiresAt = parent.ExpiresAt
+		token.AuditIDs = append(token.AuditIDs, parent.AuditIDs[0])
+		if !slices.Contains(token.Methods, "token") {
+			token.Methods = append([]string{"token"}, token.Methods...)
+		}
+	}
+	if login.Password != nil {
+		user, err = s.authenticate(ctx, *login.Password)
+		if err != nil {
+			return nil, err
+		}
+		if token.User != "" && token.User != user.ID {
+			return nil, unauthorized(errors.New("the methods mean different users"))
+		}
+		token.User = user.ID
+		if !slices.Contains(token.Methods, "password") {
+			token.Methods = append(token.Methods, "password")
+		}
+	}
+	if token.User == "" {
+		return nil, unauthorized(errors.New("no method was given"))
+	}
+	err = s.scope(ctx, &token, scope)
+	if err != nil {
+		return nil, err
+	}
+	issued, err := s.describe(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	issued.Token, err = s.keys.Encode(token)
+	if err != nil {
+		return nil, err
+	}
+	s.tokens.put(issued.Token, issued)
+	return issued, nil
+}
+
+// lookNow asks the database for the revision, whatever we know: a token must
+// not be older than the facts it was made from.
+func (s *Service) lookNow(ctx context.Context) (int64, error) {
+	s.revision.lookedAt.Store(0)
+	return s.currentRevision(ctx)
+}
+
+// authenticate finds the user and checks the password. Whatever is wrong, the
+// answer is the same.
+func (s *Service) authenticate(ctx context.Context, login PasswordLogin) (User, error) {
+	var user User
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		var err error
+		user, err = findUser(ctx, tx, login.User)
+		return err
+	})
+	if err != nil && !errs.Is(err, errs.NotFound) {
+		return User{}, err
+	}
+	wrong := s.passwords.check(ctx, user.PasswordHash, login.Password)
+	if wrong != nil && !errors.Is(wrong, errPassword) {
+		return User{}, wrong
+	}
+	if err != nil || wrong != nil {
+		return User{}, unauthorized(errors.Join(err, wrong))
+	}
+	expires := user.PasswordExpiresAt.Time()
+	if !expires.IsZero() && !s.clock.Now().Before(expires) {
+		return User{}, errs.Unauthorizedf("The password is expired and needs to be changed for user: %s.", user.ID)
+	}
+	return user, nil
+}
+
+func findUser(ctx context.Context, tx *db.Tx, ref Ref) (User, error) {
+	if ref.ID != "" {
+		return readUser(ctx, tx, ref.ID)
+	}
+	if ref.Domain == nil {
+		return User{}, errs.BadRequestf("Expecting to find domain in user. The server could not comply with the request since it is either malformed or otherwise incorrect. The client is assumed to be in error.")
+	}
+	domain, err := domainID(ctx, tx, *ref.Domain)
+	if err != nil {
+		return User{}, err
+	}
+	var u User
+	err = tx.NewSelect().Model(&u).Where("domain_id = ? AND name = ?", domain, ref.Name).Scan(ctx)
+	if errors.Is(err, sql.ErrNoRows) {
+		return User{}, errs.NotFoundf("Could not find user: %s.", ref.Name)
+	}
+	if err != nil {
+		return User{}, fmt.Errorf("find user %q: %w", ref.Name, err)
+	}
+	return u, nil
+}
+
+// scope writes the scope into the token. A default project that the user
+// cannot have is passed over.
+func (s *Service) scope(ctx context.Context, token *auth.Token, scope Scope) error {
+	return s.db.Read(ctx, func(tx *db.Tx) error {
+		var err error
+		switch {
+		case scope.Unscoped:
+		case scope.System:
+			token.System = true
+		case scope.Domain != nil:
+			token.Domain, err = domainID(ctx, tx, *scope.Domain)
+		case scope.Project != nil:
+			token.Project, err = projectID(ctx, tx, *scope.Project)
+		default:
+			token.Project, err = usableDefault(ctx, tx, token.User)
+		}
+		if errs.Is(err, errs.NotFound) {
+			return unauthorized(err)
+		}
+		return err
+	})
+}
+
+func projectID(ctx context.Context, tx *db.Tx, ref Ref) (string, error) {
+	if ref.ID != "" {
+		return ref.ID, nil
+	}
+	if ref.Domain == nil {
+		return "", errs.BadRequestf("Expecting to find domain in project. The server could not comply with the request since it is either malformed or otherwise incorrect. The client is assumed to be in error.")
+	}
+	domain, err := domainID(ctx, tx, *ref.Domain)
+	if err != nil {
+		return "", err
+	}
+	var id string
+	err = tx.Get(ctx, &id, `SELECT id FROM projects WHERE domain_id = ? AND name = ?`, domain, ref.Name)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", errs.NotFoundf("Could not find project: %s.", ref.Name)
+	}
+	if err != nil {
+		return "", fmt.Errorf("find project %q: %w", ref.Name, err)
+	}
+	return id, nil
+}
+
+func usableDefault(ctx context.Context, tx *db.Tx, user string) (string, error) {
+	var project string
+	err := tx.Get(ctx, &project, `
+		SELECT p.id FROM users u JOIN projects p ON p.id = u.default_project_id JOIN domains d ON d.id = p.domain_id
+		WHERE u.id = ? AND p.enabled AND d.enabled`, user)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read default project of user %s: %w", user, err)
+	}
+	roles, err := projectRoles(ctx, tx, user, project)
+	if err != nil || len(roles) == 0 {
+		return "", err
+	}
+	return project, nil
+}
+
+// Revoke ends one token; those made from it live on.
+func (s *Service) Revoke(ctx context.Context, token *Issued) error {
+	now := s.clock.Now()
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(ctx, `DELETE FROM revoked_tokens WHERE expires_at < ?`, db.At(now))
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `INSERT INTO revoked_tokens (audit_id, expires_at) VALUES (?, ?) ON CONFLICT DO NOTHING`,
+			token.AuditIDs[0], db.At(token.ExpiresAt))
+		if err != nil {
+			return err
+		}
+		_, err = s.bump(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("revoke token: %w", err)
+	}
+	return nil
+}
+
+// An audit id is 16 bytes: 6 of the revision at which the token was made, and
+// 10 random ones.
+const revisionBytes = 6
+
+func newAuditID(revision int64) string {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], uint64(revision)<<16)
+	_, err := rand.Read(b[revisionBytes:])
+	if err != nil {
+		panic(err) // crypto/rand never fails on the systems we support
+	}
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+func auditRevision(id string) (int64, error) {
+	b, err := base64.RawURLEncoding.DecodeString(id)
+	if err != nil || len(b) != 16 {
+		return 0, errors.New("malformed audit id")
+	}
+	return int64(binary.BigEndian.Uint64(b[:8]) >> 16), nil
+}

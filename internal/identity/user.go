@@ -1,0 +1,239 @@
+package identity
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"nacre/internal/db"
+	"nacre/internal/errs"
+)
+
+// User is somebody who can sign in. The hash of the password leaves this
+// package in no form.
+type User struct {
+	bun.BaseModel `bun:"table:users"`
+
+	ID                string `bun:",pk"`
+	DomainID          string
+	Name              string
+	PasswordHash      string
+	PasswordExpiresAt db.Time
+	DefaultProjectID  string
+	Enabled           bool
+	Description       *string
+	Email             *string
+	Options           Extra
+	Extra             Extra
+	CreatedAt         db.Time
+}
+
+// LogValue keeps the hash out of logs.
+func (u User) String() string { return "user " + u.ID }
+
+// UserFilter narrows a list; empty fields match all.
+type UserFilter struct {
+	DomainID  string
+	GroupID   string
+	Name      string
+	NameParts NameParts
+	Enabled   *bool
+}
+
+// Users lists users by name.
+func (s *Service) Users(ctx context.Context, f UserFilter) ([]User, error) {
+	var out []User
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		q := tx.NewSelect().Model(&out).Order("name", "id")
+		q = equal(q, "domain_id", f.DomainID)
+		q = equal(q, "name", f.Name)
+		if f.Enabled != nil {
+			q = q.Where("enabled = ?", *f.Enabled)
+		}
+		if f.GroupID != "" {
+			q = q.Where("id IN (SELECT user_id FROM group_members WHERE group_id = ?)", f.GroupID)
+		}
+		return f.NameParts.where(q).Scan(ctx)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list users: %w", err)
+	}
+	return out, nil
+}
+
+// User finds a user by id.
+func (s *Service) User(ctx context.Context, id string) (User, error) {
+	var u User
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		var err error
+		u, err = readUser(ctx, tx, id)
+		return err
+	})
+	return u, err
+}
+
+func readUser(ctx context.Context, tx *db.Tx, id string) (User, error) {
+	var u User
+	err := tx.NewSelect().Model(&u).Where("id = ?", id).Scan(ctx)
+	if errors.Is(err, sql.ErrNoRows) {
+		return User{}, errs.NotFoundf("Could not find user: %s.", id)
+	}
+	if err != nil {
+		return User{}, fmt.Errorf("read user %s: %w", id, err)
+	}
+	return u, nil
+}
+
+// CreateUser adds a user. Without a password nobody can sign in as it.
+func (s *Service) CreateUser(ctx context.Context, u User, password *string) (User, error) {
+	u.ID, u.CreatedAt = s.newID(), db.At(s.clock.Now())
+	if password != nil {
+		var err error
+		u.PasswordHash, err = s.passwords.hash(ctx, *password)
+		if err != nil {
+			return User{}, err
+		}
+	}
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		err := checkUser(ctx, tx, u)
+		if err != nil {
+			return err
+		}
+		return duplicate(tx.Insert(ctx, &u), "user", u.Name)
+	})
+	if err != nil {
+		return User{}, fmt.Errorf("create user %q: %w", u.Name, err)
+	}
+	return u, nil
+}
+
+// checkUser refuses references to what doesn't exist.
+func checkUser(ctx context.Context, tx *db.Tx, u User) error {
+	_, err := readDomain(ctx, tx, u.DomainID)
+	if err != nil || u.DefaultProjectID == "" {
+		return err
+	}
+	var domains int
+	err = tx.Get(ctx, &domains, `SELECT COUNT(*) FROM domains WHERE id = ?`, u.DefaultProjectID)
+	if err != nil {
+		return err
+	}
+	if domains > 0 {
+		return errs.BadRequestf("User's default project ID cannot be a domain ID: %s", u.DefaultProjectID)
+	}
+	return nil
+}
+
+// UpdateUser changes a user by the function. Disabling it or a new password
+// ends its tokens.
+func (s *Service) UpdateUser(ctx context.Context, id string, password *string, change func(u *User) error) (User, error) {
+	hash := ""
+	if password != nil {
+		var err error
+		hash, err = s.passwords.hash(ctx, *password)
+		if err != nil {
+			return User{}, err
+		}
+	}
+	now := s.clock.Now()
+	var u User
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		var err error
+		u, err = readUser(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		before := u
+		err = change(&u)
+		if err != nil {
+			return err
+		}
+		if u.DefaultProjectID != before.DefaultProjectID {
+			err = checkUser(ctx, tx, u)
+			if err != nil {
+				return err
+			}
+		}
+		if password != nil {
+			u.PasswordHash, u.PasswordExpiresAt = hash, 0
+		}
+		_, err = tx.Update(ctx, &u, "name", "password_hash", "password_expires_at", "default_project_id", "enabled",
+			"description", "email", "options", "extra")
+		if err != nil {
+			return duplicate(err, "user", u.Name)
+		}
+		return s.userChanged(ctx, tx, now, before, u)
+	})
+	if err != nil {
+		return User{}, fmt.Errorf("update user %s: %w", id, err)
+	}
+	return u, nil
+}
+
+func (s *Service) userChanged(ctx context.Context, tx *db.Tx, now time.Time, before, after User) error {
+	if (before.Enabled && !after.Enabled) || before.PasswordHash != after.PasswordHash {
+		return s.endTokens(ctx, tx, now, userSubject(after.ID))
+	}
+	if before.Enabled != after.Enabled || before.Name != after.Name {
+		_, err := s.bump(ctx, tx)
+		return err
+	}
+	return nil
+}
+
+// ChangePassword is what users do for themselves: they need no token, but
+// their present password.
+func (s *Service) ChangePassword(ctx context.Context, id, original, password string) error {
+	u, err := s.authenticate(ctx, PasswordLogin{User: Ref{ID: id}, Password: original})
+	if err != nil {
+		return err
+	}
+	if original == password {
+		return errs.BadRequestf("Password validation error: The new password cannot be identical to a previous password.")
+	}
+	_, err = s.UpdateUser(ctx, u.ID, &password, func(*User) error { return nil })
+	return err
+}
+
+// SetPassword sets a user's password; the commands on the machine use it.
+func (s *Service) SetPassword(ctx context.Context, domain, name, password string) error {
+	var id string
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		u, err := findUser(ctx, tx, Ref{Name: name, Domain: &Ref{Name: domain}})
+		id = u.ID
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("set password of %q: %w", name, err)
+	}
+	_, err = s.UpdateUser(ctx, id, &password, func(*User) error { return nil })
+	return err
+}
+
+// DeleteUser removes a user with its grants and memberships.
+func (s *Service) DeleteUser(ctx context.Context, id string) error {
+	now := s.clock.Now()
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		_, err := readUser(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `DELETE FROM grants WHERE actor_kind = 'user' AND actor_id = ?`, id)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `DELETE FROM users WHERE id = ?`, id)
+		if err != nil {
+			return err
+		}
+		return s.endTokens(ctx, tx, now, userSubject(id))
+	})
+	if err != nil {
+		return fmt.Errorf("delete user %s: %w", id, err)
+	}
+	return nil
+}
