@@ -1,0 +1,69 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+
+	"nacre/internal/errs"
+	"nacre/internal/nodeapi"
+)
+
+// answer answers the servers' questions.
+func (n *Node) answer(ctx context.Context, name string, payload json.RawMessage) (any, error) {
+	if name != nodeapi.QueryLog {
+		return nil, &nodeapi.RemoteError{Status: http.StatusNotFound, Message: "this node does not answer " + name}
+	}
+	var query nodeapi.LogQuery
+	err := json.Unmarshal(payload, &query)
+	if err != nil {
+		return nil, &nodeapi.RemoteError{Status: http.StatusBadRequest, Message: "unreadable question"}
+	}
+	log, err := n.o.Virt.Log(ctx, query.Machine, query.Lines)
+	if err != nil {
+		return nil, remote(fmt.Errorf("read console log of machine %s: %w", query.Machine, err))
+	}
+	if len(log) > nodeapi.MaxLog {
+		log = log[len(log)-nodeapi.MaxLog:]
+	}
+	return nodeapi.LogReply{Log: log}, nil
+}
+
+// stream opens a machine's screen for a server.
+func (n *Node) stream(ctx context.Context, kind, id string) (func(*nodeapi.Stream) error, error) {
+	if kind != nodeapi.StreamVNC {
+		return nil, &nodeapi.RemoteError{Status: http.StatusNotFound, Message: "this node does not serve " + kind}
+	}
+	screen, err := n.o.Virt.VNC(ctx, id)
+	if err != nil {
+		return nil, remote(fmt.Errorf("open screen of machine %s: %w", id, err))
+	}
+	return func(s *nodeapi.Stream) error { return splice(s, screen) }, nil
+}
+
+// splice copies in both directions until one of them ends, and closes both.
+func splice(a, b io.ReadWriteCloser) error {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		io.Copy(a, b) // ends with either side, whatever the reason
+		a.Close()
+		b.Close()
+	}()
+	io.Copy(b, a)
+	a.Close()
+	b.Close()
+	<-ended
+	return nil
+}
+
+// remote makes an error that keeps its class over the connection.
+func remote(err error) error {
+	e, ok := errs.As(err)
+	if ok {
+		return &nodeapi.RemoteError{Status: int(e.Kind), Message: e.Message}
+	}
+	return err
+}

@@ -1,0 +1,281 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+
+	"nacre/internal/fabric"
+	"nacre/internal/nodeapi"
+	"nacre/internal/virt"
+)
+
+// turnMachine makes one machine be as desired.
+func (n *Node) turnMachine(ctx context.Context, d *doc) error {
+	n.mu.Lock()
+	generation, gone, machine := d.desired.Generation, d.desired.Gone, d.machine
+	done := generation != 0 && (d.ensured == generation || d.stopped == generation)
+	plugged := maps.Clone(d.plugged)
+	n.mu.Unlock()
+	if gone {
+		return n.removeMachine(ctx, d, generation, plugged)
+	}
+	if done {
+		return n.observeMachine(ctx, d, generation, nil)
+	}
+	ended, err := n.endedByItself(ctx, d, machine)
+	if err == nil && !ended {
+		err = n.makeMachine(ctx, d, machine, plugged)
+	}
+	if err == nil && !ended {
+		n.mu.Lock()
+		d.ensured = generation
+		n.mu.Unlock()
+	}
+	problem := err
+	err = n.observeMachine(ctx, d, generation, problem)
+	if problem != nil {
+		return problem
+	}
+	return err
+}
+
+// endedByItself tells whether the guest stopped while this node was away,
+// having run at the same generation: then nobody asked for a new start. A host
+// that has rebooted forgets what was answered, so there machines start.
+func (n *Node) endedByItself(ctx context.Context, d *doc, machine nodeapi.Machine) (bool, error) {
+	n.mu.Lock()
+	ran := d.settled() && d.machineSeen.Running && machine.Running
+	n.mu.Unlock()
+	if !ran {
+		return false, nil
+	}
+	states, err := n.views.get(ctx)
+	if err != nil {
+		return false, fmt.Errorf("list machines: %w", err)
+	}
+	state, found := states[machine.ID]
+	return found && !state.Running, nil
+}
+
+// makeMachine puts the machine together: volumes, cards, doors, machine.
+// Cards it no longer has are unplugged last.
+func (n *Node) makeMachine(ctx context.Context, d *doc, machine nodeapi.Machine, plugged map[string]string) error {
+	want := virt.Machine{
+		ID:          machine.ID,
+		Name:        machine.Name,
+		Project:     machine.Project,
+		VCPUs:       machine.VCPUs,
+		MemoryMB:    machine.MemoryMB,
+		Running:     machine.Running,
+		ConfigDrive: machine.ConfigDrive,
+		SoftReboots: machine.SoftReboots,
+		HardReboots: machine.HardReboots,
+	}
+	if machine.Root != nil {
+		want.Root = &virt.Root{Image: machine.Root.Image, SizeGB: machine.Root.SizeGB}
+	}
+	for _, disk := range machine.Disks {
+		export, err := n.exported(disk)
+		if err != nil {
+			return err
+		}
+		want.Disks = append(want.Disks, virt.Disk{ID: disk.Volume, Socket: export.Socket, Export: export.Name, Device: disk.Device})
+	}
+	// Write the cards down before plugging, so that a stop in between leaves
+	// none that we would not unplug.
+	n.remember(d, machine.NICs)
+	for _, nic := range machine.NICs {
+		tap, err := n.o.Fabric.Plug(ctx, fabric.Plug{Port: nic.Port, Network: nic.Network, MAC: nic.MAC, MTU: nic.MTU})
+		if err != nil {
+			return fmt.Errorf("plug port %s: %w", nic.Port, err)
+		}
+		want.NICs = append(want.NICs, virt.NIC{ID: nic.Port, MAC: nic.MAC, Tap: tap, MTU: nic.MTU})
+	}
+	err := n.openDoors(ctx, machine.NICs)
+	if err != nil {
+		return err
+	}
+	err = n.o.Virt.Ensure(ctx, want)
+	if err != nil {
+		return fmt.Errorf("ensure machine: %w", err)
+	}
+	for _, nic := range machine.NICs {
+		delete(plugged, nic.Port)
+	}
+	return n.unplug(ctx, d, plugged)
+}
+
+// exported is where a machine reaches its volume, provided that the volume is
+// exported at the epoch that the machine was given.
+func (n *Node) exported(disk nodeapi.Disk) (nodeapi.Address, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	v := n.docs[key{nodeapi.KindVolume, disk.Volume}]
+	if v == nil || v.ensured != v.desired.Generation || v.volumeSeen.Export == nil || v.volumeSeen.Export.Epoch != disk.Epoch {
+		return nodeapi.Address{}, waitFor("waiting for volume %s to be exported", disk.Volume)
+	}
+	return *v.volumeSeen.Export, nil
+}
+
+// remember writes down which ports are plugged for a machine.
+func (n *Node) remember(d *doc, nics []nodeapi.NIC) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	changed := false
+	for _, nic := range nics {
+		if _, known := d.plugged[nic.Port]; known {
+			continue
+		}
+		if d.plugged == nil {
+			d.plugged = map[string]string{}
+		}
+		d.plugged[nic.Port] = nic.Network
+		changed = true
+	}
+	if !changed {
+		return
+	}
+	err := n.save(d)
+	if err != nil {
+		n.log.Error("keep document", "kind", d.key.kind, "id", d.key.id, "error", err)
+	}
+}
+
+// unplug removes cards that the machine no longer has, unless another machine
+// wants them now, and closes doors that nobody needs.
+func (n *Node) unplug(ctx context.Context, d *doc, ports map[string]string) error {
+	for port, network := range ports {
+		if !n.wantedElsewhere(d, port) {
+			err := n.o.Fabric.Unplug(ctx, port)
+			if err != nil {
+				return fmt.Errorf("unplug port %s: %w", port, err)
+			}
+		}
+		n.mu.Lock()
+		delete(d.plugged, port)
+		n.mu.Unlock()
+		err := n.closeDoor(ctx, network)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wantedElsewhere tells whether a machine other than this one has the port.
+func (n *Node) wantedElsewhere(d *doc, port string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, other := range n.docs {
+		if other == d || other.desired.Gone {
+			continue
+		}
+		for _, nic := range other.machine.NICs {
+			if nic.Port == port {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// removeMachine takes the machine apart.
+func (n *Node) removeMachine(ctx context.Context, d *doc, generation int64, plugged map[string]string) error {
+	err := n.o.Virt.Remove(ctx, d.key.id)
+	if err == nil {
+		err = n.unplug(ctx, d, plugged)
+	}
+	if err != nil {
+		err = fmt.Errorf("remove machine: %w", err)
+		n.observe(d, generation, err, nil)
+		return err
+	}
+	n.drop(d, generation)
+	return nil
+}
+
+// observeMachine looks at the machine and writes down how it is.
+func (n *Node) observeMachine(ctx context.Context, d *doc, generation int64, problem error) error {
+	states, err := n.views.get(ctx)
+	if err != nil {
+		err = fmt.Errorf("list machines: %w", err)
+		if problem == nil {
+			problem = err
+		}
+		n.observe(d, generation, problem, nil)
+		return err
+	}
+	state := states[d.key.id]
+	n.observe(d, generation, problem, func() {
+		d.machineSeen = nodeapi.MachineObserved{
+			Running:     state.Running,
+			Paused:      state.Paused,
+			Crashed:     state.Crashed,
+			Disks:       state.Disks,
+			NICs:        state.NICs,
+			SoftReboots: state.SoftReboots,
+			HardReboots: state.HardReboots,
+		}
+		d.stopped = 0
+		if problem == nil && d.machine.Running && !state.Running {
+			d.stopped = generation
+		}
+	})
+	return nil
+}
+
+// views shares looks at all machines: whoever asks while one is under way
+// gets the next, since the present one may have begun too early.
+type views struct {
+	list func(ctx context.Context) ([]virt.State, error)
+
+	mu      sync.Mutex // guards current and next
+	current *view
+	next    *view
+}
+
+type view struct {
+	done   chan struct{}
+	states map[string]virt.State
+	err    error
+}
+
+// get returns the machines as they were at a moment after the call.
+func (v *views) get(ctx context.Context) (map[string]virt.State, error) {
+	v.mu.Lock()
+	mine := v.next
+	switch {
+	case v.current == nil:
+		mine = &view{done: make(chan struct{})}
+		v.current = mine
+		v.mu.Unlock()
+		v.look(ctx, mine)
+		return mine.states, mine.err
+	case mine == nil:
+		mine = &view{done: make(chan struct{})}
+		v.next = mine
+		turn := v.current.done
+		v.mu.Unlock()
+		<-turn // a look ends with the node's context at the latest
+		v.look(ctx, mine)
+		return mine.states, mine.err
+	}
+	v.mu.Unlock()
+	<-mine.done
+	return mine.states, mine.err
+}
+
+// look looks, and makes way for the next.
+func (v *views) look(ctx context.Context, mine *view) {
+	states, err := v.list(ctx)
+	mine.states, mine.err = make(map[string]virt.State, len(states)), err
+	for _, state := range states {
+		mine.states[state.ID] = state
+	}
+	v.mu.Lock()
+	v.current, v.next = v.next, nil
+	v.mu.Unlock()
+	close(mine.done)
+}

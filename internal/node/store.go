@@ -1,0 +1,161 @@
+package node
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"nacre/internal/nodeapi"
+)
+
+// stored is a document as it stands on the node's disk.
+type stored struct {
+	Desired     nodeapi.Document
+	Answered    int64
+	MachineSeen *nodeapi.MachineObserved `json:",omitempty"`
+	VolumeSeen  *nodeapi.VolumeObserved  `json:",omitempty"`
+	Plugged     map[string]string        `json:",omitempty"`
+	Stopped     int64                    `json:",omitempty"`
+}
+
+func (n *Node) folder() string { return filepath.Join(n.o.Dir, "documents") }
+
+func (n *Node) file(k key) string { return filepath.Join(n.folder(), k.kind+"-"+k.id+".json") }
+
+// load reads all documents. After a reboot of the host nothing runs that ran
+// before, so what was seen is forgotten and everything is made true anew.
+func (n *Node) load() error {
+	if n.o.Dir == "" {
+		return nil
+	}
+	err := os.MkdirAll(n.folder(), 0o700)
+	if err != nil {
+		return err
+	}
+	bootFile := filepath.Join(n.o.Dir, "boot_id")
+	boot, err := os.ReadFile(bootFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	rebooted := string(boot) != n.o.BootID
+	entries, err := os.ReadDir(n.folder())
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		name := entry.Name()
+		if !strings.HasSuffix(name, ".json") {
+			os.Remove(filepath.Join(n.folder(), name)) // half written when we stopped
+			continue
+		}
+		d, err := readDoc(filepath.Join(n.folder(), name))
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if rebooted {
+			d.answered, d.stopped = 0, 0
+			d.machineSeen, d.volumeSeen = nodeapi.MachineObserved{}, nodeapi.VolumeObserved{}
+			err = n.save(d)
+			if err != nil {
+				return err
+			}
+		}
+		n.docs[d.key] = d
+	}
+	if !rebooted {
+		return nil
+	}
+	return writeFile(bootFile, []byte(n.o.BootID))
+}
+
+func readDoc(file string) (*doc, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var s stored
+	err = json.Unmarshal(text, &s)
+	if err != nil {
+		return nil, err
+	}
+	d := &doc{
+		key:      key{s.Desired.Kind, s.Desired.ID},
+		answered: s.Answered,
+		plugged:  s.Plugged,
+		stopped:  s.Stopped,
+		wake:     make(chan struct{}, 1),
+	}
+	err = d.set(s.Desired)
+	if err != nil {
+		return nil, err
+	}
+	if s.MachineSeen != nil {
+		d.machineSeen = *s.MachineSeen
+	}
+	if s.VolumeSeen != nil {
+		d.volumeSeen = *s.VolumeSeen
+	}
+	return d, nil
+}
+
+// save writes the document to disk. The lock is held, or nobody else is there.
+func (n *Node) save(d *doc) error {
+	if n.o.Dir == "" {
+		return nil
+	}
+	s := stored{Desired: d.desired, Answered: d.answered, Plugged: d.plugged, Stopped: d.stopped}
+	if d.key.kind == nodeapi.KindVolume {
+		s.VolumeSeen = &d.volumeSeen
+	} else {
+		s.MachineSeen = &d.machineSeen
+	}
+	text, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	return writeFile(n.file(d.key), text)
+}
+
+func (n *Node) unsave(d *doc) error {
+	if n.o.Dir == "" {
+		return nil
+	}
+	err := os.Remove(n.file(d.key))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// writeFile replaces a file as a whole: after a power cut there is the old
+// one or the new one.
+func writeFile(name string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(name), ".new-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return syncDir(filepath.Dir(name))
+}
+
+func syncDir(name string) error {
+	d, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,102 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"nacre/internal/blockdev"
+	"nacre/internal/nodeapi"
+)
+
+// turnVolume makes one volume be as desired.
+func (n *Node) turnVolume(ctx context.Context, d *doc) error {
+	n.mu.Lock()
+	generation, gone, volume := d.desired.Generation, d.desired.Gone, d.volume
+	done := d.ensured == generation
+	n.mu.Unlock()
+	if done {
+		return nil
+	}
+	if gone {
+		return n.removeVolume(ctx, d, generation)
+	}
+	err := n.o.Block.Ensure(ctx, blockdev.Volume{
+		ID:     volume.ID,
+		SizeGB: volume.SizeGB,
+		Source: blockdev.Source{Image: volume.Image, Volume: volume.Source},
+	})
+	if err != nil {
+		err = fmt.Errorf("ensure volume: %w", err)
+		n.observe(d, generation, err, nil)
+		return err
+	}
+	address, err := n.export(ctx, volume)
+	n.observe(d, generation, err, func() {
+		d.volumeSeen.Present = true
+		d.volumeSeen.SizeGB = volume.SizeGB
+		if err == nil {
+			d.volumeSeen.Export = address
+		}
+	})
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	d.ensured = generation
+	n.wakeWaiting() // machines rely on what this life of the node has exported
+	n.mu.Unlock()
+	return nil
+}
+
+// export offers the volume at the epoch wanted, or to nobody.
+func (n *Node) export(ctx context.Context, volume nodeapi.Volume) (*nodeapi.Address, error) {
+	if volume.Export != nil {
+		address, err := n.o.Block.Export(ctx, blockdev.Export{Volume: volume.ID, Epoch: volume.Export.Epoch})
+		if err != nil {
+			return nil, fmt.Errorf("export volume: %w", err)
+		}
+		return &nodeapi.Address{Epoch: volume.Export.Epoch, Socket: address.Socket, Name: address.Name}, nil
+	}
+	err := n.unused(volume.ID)
+	if err != nil {
+		return nil, err
+	}
+	err = n.o.Block.Unexport(ctx, volume.ID)
+	if err != nil {
+		return nil, fmt.Errorf("end export of volume: %w", err)
+	}
+	return nil, nil
+}
+
+// unused waits for a machine of this host that is just letting go of the
+// volume, so that the disk does not vanish under a guest. A machine that is
+// as desired and has it all the same loses it: the servers want that.
+func (n *Node) unused(volume string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, d := range n.docs {
+		if d.key.kind == nodeapi.KindMachine && !d.settled() && slices.Contains(d.machineSeen.Disks, volume) {
+			return waitFor("waiting for machine %s to let go of the volume", d.key.id)
+		}
+	}
+	return nil
+}
+
+// removeVolume removes the volume. The bytes of one that the servers do not
+// know stay: they may be all that is left of it.
+func (n *Node) removeVolume(ctx context.Context, d *doc, generation int64) error {
+	err := n.unused(d.key.id)
+	if err == nil && generation == unknown {
+		err = n.o.Block.Unexport(ctx, d.key.id)
+	} else if err == nil {
+		err = n.o.Block.Remove(ctx, d.key.id)
+	}
+	if err != nil {
+		err = fmt.Errorf("remove volume: %w", err)
+		n.observe(d, generation, err, nil)
+		return err
+	}
+	n.drop(d, generation)
+	return nil
+}
