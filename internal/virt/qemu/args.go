@@ -1,0 +1,191 @@
+package qemu
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"nacre/internal/virt"
+)
+
+// Devices that come and go carry their volume's or port's id in their name.
+const (
+	diskPrefix = "disk-"
+	nicPrefix  = "nic-"
+)
+
+// sparePorts is how many devices a running guest can get at least.
+const sparePorts = 8
+
+// settings are what the command line needs besides the definition.
+type settings struct {
+	kvm            bool
+	hasConfigDrive bool
+	consoleFD      int
+	tapFDs         []int // one per card
+}
+
+// options is a part of the command line or a QMP argument.
+type options map[string]any
+
+func (o options) String() string {
+	data, err := json.Marshal(o)
+	if err != nil {
+		panic(err) // strings, numbers and booleans only
+	}
+	return string(data)
+}
+
+// arguments writes the command line. It starts in the machine's folder, and
+// paths that QEMU makes are relative to that, since a socket's path has little
+// room. Options that carry foreign text are JSON, where a comma means nothing.
+func arguments(m virt.Machine, s settings) []string {
+	args := []string{
+		"-name", "guest=" + processName(m),
+		"-nodefaults", "-no-user-config", "-no-shutdown",
+		"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+		"-pidfile", "run/pid",
+		"-machine", "q35",
+		"-m", fmt.Sprintf("%dM", m.MemoryMB),
+		"-smp", fmt.Sprintf("%d", max(m.VCPUs, 1)),
+		"-rtc", "base=utc",
+		"-boot", "strict=on",
+		"-display", "none",
+		"-vnc", "unix:run/vnc.sock",
+		"-qmp", "unix:run/qmp.sock,server=on,wait=off",
+		"-add-fd", fmt.Sprintf("set=1,fd=%d", s.consoleFD),
+		"-chardev", "socket,id=serial,path=run/serial.sock,server=on,wait=off,logfile=/dev/fdset/1,logappend=on",
+		"-serial", "chardev:serial",
+		"-device", "VGA",
+		"-object", "rng-random,id=rng,filename=/dev/urandom",
+		"-device", "virtio-rng-pci,rng=rng",
+		"-device", "virtio-balloon-pci,id=balloon,free-page-reporting=on",
+		// Guests recognise by these names that there is metadata for them.
+		"-smbios", "type=1,manufacturer=Nacre,product=OpenStack Nova,serial=" + m.ID + ",family=Virtual Machine",
+	}
+	if isUUID.MatchString(m.ID) {
+		args = append(args, "-uuid", m.ID)
+	}
+	if s.kvm {
+		args = append(args, "-accel", "kvm", "-cpu", "host")
+	} else {
+		args = append(args, "-accel", "tcg,thread=multi,tb-size=64", "-cpu", "max")
+	}
+	ports := portsFor(len(m.Disks) + len(m.NICs) + 1)
+	for i := range ports {
+		args = append(args, "-device", rootPort(i).String())
+	}
+	port, boot := 0, 1
+	device := func(o options) {
+		o["bus"] = portName(port)
+		port++
+		args = append(args, "-device", o.String())
+	}
+	if m.Root != nil {
+		args = append(args, "-blockdev", rootNode().String())
+		device(options{"driver": "virtio-blk-pci", "id": "root", "drive": "root", "bootindex": boot})
+		boot++
+	}
+	for _, d := range m.Disks {
+		args = append(args, "-blockdev", diskNode(d).String())
+		o := diskDevice(d)
+		o["bootindex"] = boot
+		boot++
+		device(o)
+	}
+	for i, n := range m.NICs {
+		args = append(args, "-netdev", fmt.Sprintf("tap,id=%s%s,fd=%d", nicPrefix, n.ID, s.tapFDs[i]))
+		device(nicDevice(n))
+	}
+	if s.hasConfigDrive {
+		args = append(args,
+			"-blockdev", options{"driver": "raw", "node-name": "config", "read-only": true,
+				"file": options{"driver": "file", "filename": "config.iso"}}.String(),
+			"-device", "virtio-scsi-pci,id=scsi",
+			"-device", "scsi-cd,bus=scsi.0,drive=config",
+		)
+	}
+	return args
+}
+
+var (
+	isUUID   = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+	unusable = regexp.MustCompile(`[^0-9A-Za-z._-]+`)
+)
+
+// processName is what the process list shows: the name as far as it is plain,
+// and the id.
+func processName(m virt.Machine) string {
+	name := strings.Trim(unusable.ReplaceAllString(m.Name, "-"), "-")
+	if len(name) > 40 {
+		name = name[:40]
+	}
+	if name == "" {
+		return m.ID
+	}
+	return name + "." + m.ID
+}
+
+// portsFor is how many ports a machine has that starts with so many devices:
+// the spare ones on top, in whole slots of eight.
+func portsFor(devices int) int { return (devices + sparePorts + 7) / 8 * 8 }
+
+func portName(i int) string { return fmt.Sprintf("port%d", i) }
+
+// rootPort is one place for a device that may come and go. Eight share a slot
+// of the root bus.
+func rootPort(i int) options {
+	return options{
+		"driver": "pcie-root-port", "id": portName(i), "bus": "pcie.0",
+		"addr": fmt.Sprintf("0x%x.0x%x", 0x10+i/8, i%8), "multifunction": i%8 == 0,
+		"chassis": i + 1, "slot": i + 1,
+		"io-reserve": 0, // there are not enough I/O ports for so many, and virtio needs none
+	}
+}
+
+func rootNode() options {
+	return options{
+		"driver": "qcow2", "node-name": "root", "discard": "unmap",
+		"file": options{"driver": "file", "filename": "root.qcow2", "discard": "unmap"},
+	}
+}
+
+// diskNodeName names a volume's block node, within the 31 characters that QEMU
+// allows.
+func diskNodeName(id string) string {
+	name := "v" + strings.ReplaceAll(id, "-", "")
+	return name[:min(len(name), 31)]
+}
+
+func diskNode(d virt.Disk) options {
+	return options{
+		"driver": "nbd", "node-name": diskNodeName(d.ID), "export": d.Export, "discard": "unmap",
+		"server":          options{"type": "unix", "path": filepath.Clean(d.Socket)},
+		"reconnect-delay": 10,
+	}
+}
+
+func diskDevice(d virt.Disk) options {
+	return options{
+		"driver": "virtio-blk-pci", "id": diskPrefix + d.ID, "drive": diskNodeName(d.ID),
+		"serial": d.ID[:min(len(d.ID), 20)],
+	}
+}
+
+// nicDevice leaves all offloads off: the userspace datapath of OVS hands on
+// packets with checksums that nobody has filled in.
+func nicDevice(n virt.NIC) options {
+	o := options{
+		"driver": "virtio-net-pci", "id": nicPrefix + n.ID, "netdev": nicPrefix + n.ID, "mac": n.MAC, "romfile": "",
+		"csum": false, "gso": false,
+		"host_tso4": false, "host_tso6": false, "host_ecn": false, "host_ufo": false,
+		"guest_csum": false, "guest_tso4": false, "guest_tso6": false, "guest_ecn": false, "guest_ufo": false,
+		"mrg_rxbuf": false,
+	}
+	if n.MTU > 0 {
+		o["host_mtu"] = n.MTU
+	}
+	return o
+}

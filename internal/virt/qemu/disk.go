@@ -1,0 +1,184 @@
+package qemu
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"nacre/internal/errs"
+	"nacre/internal/virt"
+)
+
+// makeFolders makes the machine's folder. Only run belongs to the guest's user.
+func (h *Host) makeFolders(m *machine) error {
+	run := filepath.Join(m.dir, "run")
+	err := os.MkdirAll(run, 0o711)
+	if err != nil {
+		return fmt.Errorf("make machine folder: %w", err)
+	}
+	if h.owner != nil {
+		err = os.Chown(run, int(h.owner.Uid), int(h.owner.Gid))
+	}
+	if err == nil {
+		err = os.Chmod(run, 0o700)
+	}
+	if err != nil {
+		return fmt.Errorf("make machine folder: %w", err)
+	}
+	return syncPath(h.options.Dir)
+}
+
+// ensureRoot makes the root disk, or grows it. A running guest's disk grows at
+// its next start.
+func (h *Host) ensureRoot(ctx context.Context, m *machine, running bool) error {
+	h.mu.Lock()
+	rec := m.record
+	h.mu.Unlock()
+	want := rec.Machine.Root
+	if want == nil {
+		return nil
+	}
+	bytes := int64(want.SizeGB) << 30
+	_, err := os.Stat(filepath.Join(m.dir, "root.qcow2"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return h.makeRoot(ctx, m, *want)
+	}
+	if err != nil {
+		return fmt.Errorf("root disk: %w", err)
+	}
+	if running || bytes <= rec.RootBytes {
+		return nil
+	}
+	err = h.imageTool(ctx, m, "resize", "-q", "-f", "qcow2", "root.qcow2", fmt.Sprint(bytes))
+	if err != nil {
+		return fmt.Errorf("grow root disk: %w", err)
+	}
+	return h.note(m, func(r *record) { r.RootBytes = bytes })
+}
+
+// makeRoot writes the disk under another name first, as the guest's user in
+// the user's folder, and puts it in place when it is whole.
+func (h *Host) makeRoot(ctx context.Context, m *machine, want virt.Root) error {
+	args := []string{"create", "-q", "-f", "qcow2"}
+	size := int64(want.SizeGB) << 30
+	if want.Image != "" {
+		base, format, err := h.options.Images.Path(ctx, want.Image)
+		if err != nil {
+			return fmt.Errorf("image %s: %w", want.Image, err)
+		}
+		virtual, err := virtualSize(base, format)
+		if err != nil {
+			return fmt.Errorf("image %s: %w", want.Image, err)
+		}
+		if size != 0 && size < virtual {
+			return errs.BadRequestf("Flavor's disk is too small for requested image. Flavor disk is %d bytes, image is %d bytes.", size, virtual)
+		}
+		size = max(size, virtual)
+		args = append(args, "-b", base, "-F", format)
+	}
+	if size == 0 {
+		return errs.BadRequestf("The root disk of instance %s has neither an image nor a size.", m.id)
+	}
+	fresh := filepath.Join(m.dir, "run", "root.new")
+	err := os.Remove(fresh)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("root disk: %w", err)
+	}
+	err = h.imageTool(ctx, m, append(args, "run/root.new", fmt.Sprint(size))...)
+	if err != nil {
+		return fmt.Errorf("make root disk: %w", err)
+	}
+	err = h.note(m, func(r *record) { r.RootBytes = size })
+	if err != nil {
+		return err
+	}
+	err = syncPath(fresh)
+	if err == nil {
+		err = os.Rename(fresh, filepath.Join(m.dir, "root.qcow2"))
+	}
+	if err == nil {
+		err = syncPath(m.dir)
+	}
+	if err != nil {
+		return fmt.Errorf("root disk: %w", err)
+	}
+	return nil
+}
+
+// imageTool runs qemu-img in the machine's folder as the guest's user, with
+// limits on memory and time.
+func (h *Host) imageTool(ctx context.Context, m *machine, args ...string) error {
+	cmd := exec.CommandContext(ctx, "prlimit", append([]string{"--as=2147483648", "--cpu=60", "qemu-img"}, args...)...)
+	cmd.Dir = m.dir
+	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: h.owner}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("qemu-img %s: %w: %s", args[0], err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+// virtualSize is the size that a guest sees.
+func virtualSize(path, format string) (int64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	switch format {
+	case "raw":
+		info, err := f.Stat()
+		if err != nil {
+			return 0, err
+		}
+		return (info.Size() + 511) / 512 * 512, nil
+	case "qcow2":
+		head := make([]byte, 32)
+		_, err = io.ReadFull(f, head)
+		if err != nil || string(head[:4]) != "QFI\xfb" {
+			return 0, errors.New("not a qcow2 file")
+		}
+		size := binary.BigEndian.Uint64(head[24:])
+		if size > 1<<60 {
+			return 0, fmt.Errorf("a size of %d bytes is not credible", size)
+		}
+		return int64(size), nil
+	}
+	return 0, fmt.Errorf("format %q is not supported", format)
+}
+
+// ensureConfigDrive writes the config drive if it is another one than before.
+// A running guest keeps the one that it has open.
+func (h *Host) ensureConfigDrive(m *machine, content []byte) error {
+	path := filepath.Join(m.dir, "config.iso")
+	if content == nil {
+		err := os.Remove(path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("config drive: %w", err)
+		}
+		return nil
+	}
+	before, err := os.ReadFile(path)
+	if err == nil && bytes.Equal(before, content) {
+		return nil
+	}
+	// It holds secrets, so only the guest's user may read it.
+	err = writeFile(path, content, 0o400)
+	if err == nil && h.owner != nil {
+		err = os.Chown(path, int(h.owner.Uid), int(h.owner.Gid))
+	}
+	if err != nil {
+		return fmt.Errorf("config drive: %w", err)
+	}
+	return nil
+}

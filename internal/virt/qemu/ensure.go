@@ -1,0 +1,280 @@
+package qemu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"nacre/internal/virt"
+)
+
+// Ensure implements virt.Host. The definition is recorded first, so that a
+// machine that we made half is listed and can be removed or made whole. Each
+// step looks at what is, therefore a repeated call goes on where the former
+// stopped.
+func (h *Host) Ensure(ctx context.Context, want virt.Machine) error {
+	if !machineID.MatchString(want.ID) {
+		return fmt.Errorf("ensure machine: id %q is unusable", want.ID)
+	}
+	if want.MemoryMB < 1 {
+		return fmt.Errorf("ensure machine %s: no memory", want.ID)
+	}
+	ctx, cancel := h.within(ctx)
+	defer cancel()
+	m, err := h.acquire(ctx, want.ID, true)
+	if err != nil {
+		return err
+	}
+	defer func() { <-m.busy }()
+	err = h.ensure(ctx, m, want)
+	if err != nil {
+		return fmt.Errorf("ensure machine %s: %w", want.ID, err)
+	}
+	return nil
+}
+
+// within gives a context that also ends when the host is closed.
+func (h *Host) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(h.ctx, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+func (h *Host) ensure(ctx context.Context, m *machine, want virt.Machine) error {
+	err := h.makeFolders(m)
+	if err != nil {
+		return err
+	}
+	configDrive := want.ConfigDrive
+	want.ConfigDrive = nil
+	err = h.note(m, func(r *record) { r.Machine = want })
+	if err != nil {
+		return err
+	}
+	g, err := h.process(ctx, m)
+	if err != nil {
+		return err
+	}
+	err = h.ensureConfigDrive(m, configDrive)
+	if err != nil {
+		return err
+	}
+	err = h.ensureRoot(ctx, m, g != nil)
+	if err != nil {
+		return err
+	}
+	if !want.Running {
+		return h.ensureStopped(ctx, m, g)
+	}
+	if g != nil && h.isOff(g) {
+		err = h.end(ctx, m, g, true)
+		if err != nil {
+			return err
+		}
+		g = nil
+	}
+	if g == nil {
+		return h.start(ctx, m)
+	}
+	// A stop that was begun and not seen through is forgotten.
+	h.mu.Lock()
+	g.stopping, g.patience = false, time.Time{}
+	done := m.record
+	h.mu.Unlock()
+	if !done.Started {
+		err = h.note(m, func(r *record) { r.Started, r.Off = true, false })
+		if err != nil {
+			return err
+		}
+	}
+	if want.HardReboots > done.HardReboots {
+		err = h.hardReboot(ctx, m, g)
+	} else if want.SoftReboots > done.SoftReboots {
+		err = h.softReboot(ctx, m, g)
+	}
+	if err != nil {
+		return err
+	}
+	g, err = h.process(ctx, m)
+	if err != nil {
+		return err
+	}
+	if g == nil {
+		return errors.New("the guest went away while it was changed")
+	}
+	return h.replug(ctx, m, g)
+}
+
+// process returns the machine's process, nil if there is none. It looks for
+// one that it did not know of: its predecessor may have died with a QEMU
+// between fork and the first sign of life.
+func (h *Host) process(ctx context.Context, m *machine) (*guest, error) {
+	h.mu.Lock()
+	g := m.guest
+	h.mu.Unlock()
+	if g != nil {
+		return g, nil
+	}
+	err := h.adopt(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	g = m.guest
+	h.mu.Unlock()
+	if g == nil {
+		return nil, nil
+	}
+	_, err = h.monitor(ctx, m, g)
+	return g, err
+}
+
+func (h *Host) isOff(g *guest) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return g.off
+}
+
+// start starts the process. A failed start is no crash.
+func (h *Host) start(ctx context.Context, m *machine) error {
+	err := h.spawn(ctx, m)
+	if err == nil {
+		return nil
+	}
+	h.mu.Lock()
+	alive := m.guest != nil
+	h.mu.Unlock()
+	if !alive {
+		err = errors.Join(err, h.note(m, func(r *record) { r.Started = false }))
+	}
+	return err
+}
+
+// ensureStopped ends the guest gently. That nobody wants it to run is recorded
+// before, so that its end is not taken for a crash.
+func (h *Host) ensureStopped(ctx context.Context, m *machine, g *guest) error {
+	err := h.note(m, func(r *record) {
+		r.Started, r.Off = false, false
+		r.SoftReboots, r.HardReboots = r.Machine.SoftReboots, r.Machine.HardReboots
+	})
+	if err != nil || g == nil {
+		return err
+	}
+	err = h.shutDown(ctx, m, g)
+	if err != nil {
+		return err
+	}
+	return h.end(ctx, m, g, true)
+}
+
+// shutDown presses the power button and waits until the guest is off. It is a
+// success when the guest's time is over, too: what then happens to it is up to
+// the caller. The time counts over all calls until the guest is off.
+func (h *Host) shutDown(ctx context.Context, m *machine, g *guest) error {
+	h.mu.Lock()
+	g.stopping = true
+	if g.patience.IsZero() {
+		g.patience = time.Now().Add(h.options.StopTimeout)
+	}
+	left := time.Until(g.patience)
+	h.mu.Unlock()
+	client, err := h.monitor(ctx, m, g)
+	if err != nil {
+		return ctx.Err() // it hears nothing, so there is nothing to wait for
+	}
+	wait, cancel := context.WithTimeout(ctx, max(left, 0))
+	defer cancel()
+	err = client.Execute(wait, "system_powerdown", nil, nil)
+	if err != nil {
+		return ctx.Err()
+	}
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for !h.isOff(g) {
+		select {
+		case <-tick.C:
+		case <-g.gone:
+			return nil
+		case <-wait.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// softReboot lets the guest shut down and starts it again, with its present
+// definition. A guest that does not heed is reset.
+func (h *Host) softReboot(ctx context.Context, m *machine, g *guest) error {
+	err := h.shutDown(ctx, m, g)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-g.gone:
+	default:
+		if !h.isOff(g) {
+			h.mu.Lock()
+			g.stopping, g.patience = false, time.Time{}
+			h.mu.Unlock()
+			return h.hardReboot(ctx, m, g)
+		}
+		err = h.end(ctx, m, g, true)
+		if err != nil {
+			return err
+		}
+	}
+	return h.start(ctx, m)
+}
+
+// hardReboot presses the reset button. It is recorded afterwards: when we die
+// in between, the guest is reset twice rather than never.
+func (h *Host) hardReboot(ctx context.Context, m *machine, g *guest) error {
+	client, err := h.monitor(ctx, m, g)
+	if err != nil {
+		return err
+	}
+	err = client.Execute(ctx, "system_reset", nil, nil)
+	if err != nil {
+		return err
+	}
+	return h.note(m, func(r *record) {
+		r.SoftReboots, r.HardReboots = r.Machine.SoftReboots, r.Machine.HardReboots
+	})
+}
+
+// Remove implements virt.Host.
+func (h *Host) Remove(ctx context.Context, id string) error {
+	ctx, cancel := h.within(ctx)
+	defer cancel()
+	m, err := h.acquire(ctx, id, false)
+	if err != nil || m == nil {
+		return err
+	}
+	defer func() { <-m.busy }()
+	g, err := h.process(ctx, m)
+	if err != nil && g == nil {
+		return fmt.Errorf("remove machine %s: %w", id, err)
+	}
+	if g != nil {
+		err = h.end(ctx, m, g, false)
+		if err != nil {
+			return fmt.Errorf("remove machine %s: %w", id, err)
+		}
+	}
+	// The folder goes file by file. What is left when we die in between is
+	// listed, and removed by the next call.
+	err = os.RemoveAll(m.dir)
+	if err == nil {
+		err = syncPath(h.options.Dir)
+	}
+	if err != nil {
+		return fmt.Errorf("remove machine %s: %w", id, err)
+	}
+	h.mu.Lock()
+	m.removed = true
+	delete(h.machines, id)
+	h.mu.Unlock()
+	return nil
+}

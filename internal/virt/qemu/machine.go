@@ -1,0 +1,152 @@
+package qemu
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"nacre/internal/virt"
+)
+
+// machine is one machine of this host.
+type machine struct {
+	id   string
+	dir  string
+	busy chan struct{} // holds a token while somebody works on the machine
+
+	// Guarded by Host.mu; record is changed only by whoever holds busy.
+	record  record
+	guest   *guest // the running process, nil if there is none
+	exists  bool   // its folder exists
+	removed bool   // whoever waits for busy must look it up again
+}
+
+// record is what survives in machine.json.
+type record struct {
+	Machine virt.Machine // as last ensured, without the config drive
+
+	SoftReboots int64 // acts that were performed
+	HardReboots int64
+
+	// Started is set from before the process exists until somebody asks for a
+	// stop. Off says that the guest turned itself off. Started without Off and
+	// without a process is a crash.
+	Started bool
+	Off     bool
+
+	RootBytes int64 // size of root.qcow2; 0: not made yet
+}
+
+func (h *Host) newMachine(id string) *machine {
+	return &machine{id: id, dir: filepath.Join(h.options.Dir, id), busy: make(chan struct{}, 1), exists: true}
+}
+
+// acquire returns the machine, with its token taken. With make unset, nil
+// stands for a machine that does not exist.
+func (h *Host) acquire(ctx context.Context, id string, create bool) (*machine, error) {
+	for {
+		h.mu.Lock()
+		m := h.machines[id]
+		if m == nil && create {
+			m = h.newMachine(id)
+			m.exists = false
+			h.machines[id] = m
+		}
+		h.mu.Unlock()
+		if m == nil {
+			return nil, nil
+		}
+		select {
+		case m.busy <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		h.mu.Lock()
+		gone := m.removed
+		h.mu.Unlock()
+		if !gone {
+			return m, nil
+		}
+		<-m.busy
+	}
+}
+
+// note changes the record, on disk first.
+func (h *Host) note(m *machine, change func(*record)) error {
+	h.mu.Lock()
+	rec := m.record
+	h.mu.Unlock()
+	change(&rec)
+	err := writeRecord(m.dir, rec)
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	m.record = rec
+	m.exists = true
+	h.mu.Unlock()
+	return nil
+}
+
+func readRecord(dir string) (record, error) {
+	var rec record
+	path := filepath.Join(dir, "machine.json")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return rec, fmt.Errorf("read machine: %w", err)
+	}
+	err = json.Unmarshal(data, &rec)
+	if err != nil {
+		return rec, fmt.Errorf("read %s: %w", path, err)
+	}
+	return rec, nil
+}
+
+func writeRecord(dir string, rec record) error {
+	data, err := json.MarshalIndent(rec, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write machine: %w", err)
+	}
+	err = writeFile(filepath.Join(dir, "machine.json"), data, 0o600)
+	if err != nil {
+		return fmt.Errorf("write machine: %w", err)
+	}
+	return nil
+}
+
+// writeFile replaces a file as a whole and makes that durable.
+func writeFile(path string, data []byte, mode os.FileMode) error {
+	fresh := path + ".new"
+	f, err := os.OpenFile(fresh, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, mode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		f.Close()
+		return err
+	}
+	err = f.Close()
+	if err != nil {
+		return err
+	}
+	err = os.Rename(fresh, path)
+	if err != nil {
+		return err
+	}
+	return syncPath(filepath.Dir(path))
+}
+
+func syncPath(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
+}

@@ -1,0 +1,242 @@
+package qemu
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"nacre/internal/virt"
+	"nacre/internal/virt/qemu/qmp"
+)
+
+// pciDevice is the part of query-pci that tells what sits where.
+type pciDevice struct {
+	ID     string `json:"qdev_id"`
+	Bridge *struct {
+		Devices []pciDevice `json:"devices"`
+	} `json:"pci_bridge"`
+}
+
+// inventory asks a guest which device sits in which port. Free ports are in it
+// with an empty name.
+func inventory(ctx context.Context, client *qmp.Client) (map[int]string, error) {
+	var buses []struct {
+		Devices []pciDevice `json:"devices"`
+	}
+	err := client.Execute(ctx, "query-pci", nil, &buses)
+	if err != nil {
+		return nil, err
+	}
+	ports := map[int]string{}
+	for _, bus := range buses {
+		for _, d := range bus.Devices {
+			number, ok := strings.CutPrefix(d.ID, "port")
+			n, err := strconv.Atoi(number)
+			if !ok || err != nil {
+				continue
+			}
+			ports[n] = ""
+			if d.Bridge != nil && len(d.Bridge.Devices) > 0 {
+				ports[n] = d.Bridge.Devices[0].ID
+			}
+		}
+	}
+	return ports, nil
+}
+
+// replug makes a running guest have the volumes and cards of its definition.
+// What goes, goes first: it makes room.
+func (h *Host) replug(ctx context.Context, m *machine, g *guest) error {
+	client, err := h.monitor(ctx, m, g)
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	want := m.record.Machine
+	have := map[string]bool{}
+	for _, device := range g.ports {
+		have[device] = true
+	}
+	h.mu.Unlock()
+
+	wanted := map[string]bool{}
+	for _, d := range want.Disks {
+		wanted[diskPrefix+d.ID] = true
+	}
+	for _, n := range want.NICs {
+		wanted[nicPrefix+n.ID] = true
+	}
+	for device := range have {
+		if wanted[device] {
+			continue
+		}
+		if strings.HasPrefix(device, diskPrefix) || strings.HasPrefix(device, nicPrefix) {
+			err = h.unplug(ctx, client, device)
+			if err != nil {
+				return err
+			}
+		}
+	}
+	err = sweepNodes(ctx, client, want.Disks)
+	if err != nil {
+		return err
+	}
+	for _, d := range want.Disks {
+		if !have[diskPrefix+d.ID] {
+			err = h.plugDisk(ctx, client, g, d)
+			if err != nil {
+				return fmt.Errorf("plug volume %s: %w", d.ID, err)
+			}
+		}
+	}
+	for _, n := range want.NICs {
+		if !have[nicPrefix+n.ID] {
+			err = h.plugNIC(ctx, client, g, n)
+			if err != nil {
+				return fmt.Errorf("plug port %s: %w", n.ID, err)
+			}
+		}
+	}
+	return nil
+}
+
+// unplug asks the guest to let a device go and waits until it has. What stood
+// behind the device is removed after that: QEMU refuses it before.
+func (h *Host) unplug(ctx context.Context, client *qmp.Client, device string) error {
+	ctx, cancel := context.WithTimeout(ctx, h.options.UnplugTimeout)
+	defer cancel()
+	wait := client.Expect(func(e qmp.Event) bool {
+		var data struct{ Device string }
+		if e.Name != "DEVICE_DELETED" {
+			return false
+		}
+		err := json.Unmarshal(e.Data, &data)
+		return err == nil && data.Device == device
+	})
+	err := client.Execute(ctx, "device_del", options{"id": device}, nil)
+	switch {
+	case qmp.IsClass(err, "DeviceNotFound"): // it went by itself
+		done, stop := context.WithCancel(ctx)
+		stop()
+		wait(done)
+	case err != nil && !qmp.Says(err, "in the process of unplug"):
+		done, stop := context.WithCancel(ctx)
+		stop()
+		wait(done)
+		return fmt.Errorf("unplug %s: %w", device, err)
+	default:
+		_, err = wait(ctx)
+		if err != nil {
+			return fmt.Errorf("unplug %s: the guest does not let it go: %w", device, err)
+		}
+	}
+	if strings.HasPrefix(device, nicPrefix) {
+		err = client.Execute(ctx, "netdev_del", options{"id": device}, nil)
+		if err != nil && !qmp.IsClass(err, "DeviceNotFound") {
+			return fmt.Errorf("unplug %s: %w", device, err)
+		}
+	}
+	return nil // block nodes are swept
+}
+
+// sweepNodes closes volumes that no device uses: those just unplugged, and what
+// an interrupted plug or unplug has left.
+func sweepNodes(ctx context.Context, client *qmp.Client, keep []virt.Disk) error {
+	var nodes []struct {
+		Name   string `json:"node-name"`
+		Driver string `json:"drv"`
+	}
+	err := client.Execute(ctx, "query-named-block-nodes", options{"flat": true}, &nodes)
+	if err != nil {
+		return err
+	}
+	wanted := map[string]bool{}
+	for _, d := range keep {
+		wanted[diskNodeName(d.ID)] = true
+	}
+	for _, n := range nodes {
+		if n.Driver != "nbd" || wanted[n.Name] {
+			continue
+		}
+		err = client.Execute(ctx, "blockdev-del", options{"node-name": n.Name}, nil)
+		if err != nil {
+			return fmt.Errorf("close volume node: %w", err)
+		}
+	}
+	return nil
+}
+
+func (h *Host) plugDisk(ctx context.Context, client *qmp.Client, g *guest, d virt.Disk) error {
+	port, err := h.freePort(g)
+	if err != nil {
+		return err
+	}
+	// An interrupted plug may have left a node, perhaps to an older address.
+	node := diskNode(d)
+	err = client.Execute(ctx, "blockdev-del", options{"node-name": node["node-name"]}, nil)
+	if err != nil && !qmp.IsClass(err, "GenericError") {
+		return err
+	}
+	err = client.Execute(ctx, "blockdev-add", node, nil)
+	if err != nil {
+		return err
+	}
+	return h.addDevice(ctx, client, g, port, diskDevice(d))
+}
+
+func (h *Host) plugNIC(ctx context.Context, client *qmp.Client, g *guest, n virt.NIC) error {
+	port, err := h.freePort(g)
+	if err != nil {
+		return err
+	}
+	name := nicPrefix + n.ID
+	err = client.Execute(ctx, "netdev_del", options{"id": name}, nil)
+	if err != nil && !qmp.IsClass(err, "DeviceNotFound") && !qmp.IsClass(err, "GenericError") {
+		return err
+	}
+	tap, err := openTap(n.Tap)
+	if err != nil {
+		return err
+	}
+	defer tap.Close()
+	err = client.ExecuteFD(ctx, "getfd", options{"fdname": name}, int(tap.Fd()))
+	if err != nil {
+		return err
+	}
+	err = client.Execute(ctx, "netdev_add", options{"type": "tap", "id": name, "fd": name}, nil)
+	if err != nil {
+		return err
+	}
+	return h.addDevice(ctx, client, g, port, nicDevice(n))
+}
+
+func (h *Host) addDevice(ctx context.Context, client *qmp.Client, g *guest, port int, device options) error {
+	device["bus"] = portName(port)
+	err := client.Execute(ctx, "device_add", device, nil)
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	g.ports[port] = device["id"].(string)
+	h.mu.Unlock()
+	return nil
+}
+
+// freePort returns the lowest port that has no device.
+func (h *Host) freePort(g *guest) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	free := -1
+	for port, device := range g.ports {
+		if device == "" && (free < 0 || port < free) {
+			free = port
+		}
+	}
+	if free < 0 {
+		return 0, errors.New("the guest has no free slot; it gets more when it is stopped and started")
+	}
+	return free, nil
+}

@@ -1,0 +1,423 @@
+package qemu
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nacre/internal/virt/qemu/qmp"
+)
+
+const emulator = "qemu-system-x86_64"
+
+// startTimeout bounds the time from the start of QEMU until it answers.
+const startTimeout = time.Minute
+
+// guest is a QEMU process that lives, whoever has started it.
+type guest struct {
+	pid   int
+	pidfd *os.File
+	gone  chan struct{} // closed when the process has ended
+
+	// Guarded by Host.mu.
+	qmp      *qmp.Client // nil or ended: must be dialled again
+	off      bool        // the guest turned itself off, the process is left
+	paused   bool
+	stopping bool           // we are ending it: its end is no news
+	patience time.Time      // until when it may take to shut down; zero: nobody asked
+	ports    map[int]string // which device sits in which port
+}
+
+// find returns the pid of the machine's process, 0 if there is none. A process
+// that was started a moment ago, by us or by our predecessor, holds the lock
+// but has no pid yet: find waits for either.
+func find(ctx context.Context, dir string) (int, error) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		pid, err := lockHolder(filepath.Join(dir, "run", "pid"))
+		if err != nil || pid != 0 {
+			return pid, err
+		}
+		lock, err := lockMachine(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			return 0, nil
+		}
+		if err == nil {
+			lock.Close()
+			return 0, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return 0, err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return 0, fmt.Errorf("wait for a starting QEMU: %w", ctx.Err())
+		}
+	}
+}
+
+// lockHolder asks the kernel who holds the lock on QEMU's pid file.
+func lockHolder(path string) (int, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("open pid file: %w", err)
+	}
+	defer f.Close()
+	ask := unix.Flock_t{Type: unix.F_WRLCK}
+	err = unix.FcntlFlock(f.Fd(), unix.F_GETLK, &ask)
+	if err != nil {
+		return 0, fmt.Errorf("ask for the holder of the pid file: %w", err)
+	}
+	if ask.Type == unix.F_UNLCK {
+		return 0, nil
+	}
+	return int(ask.Pid), nil
+}
+
+// lockMachine takes the lock that a machine's process inherits.
+func lockMachine(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock machine: %w", err)
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock machine: %w", err)
+	}
+	return f, nil
+}
+
+// adopt makes the machine's process ours to watch, if there is one. A process
+// that does not answer is adopted too: it can still be ended.
+func (h *Host) adopt(ctx context.Context, m *machine) error {
+	pid, err := find(ctx, m.dir)
+	if err != nil {
+		return fmt.Errorf("machine %s: %w", m.id, err)
+	}
+	if pid == 0 {
+		return nil
+	}
+	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("machine %s: open process %d: %w", m.id, pid, err)
+	}
+	g := &guest{pid: pid, pidfd: os.NewFile(uintptr(fd), "pidfd"), gone: make(chan struct{}), ports: map[int]string{}}
+	// The number may have changed hands between the two calls; the lock has not.
+	again, err := lockHolder(filepath.Join(m.dir, "run", "pid"))
+	if err != nil || again != pid {
+		g.pidfd.Close()
+		return err
+	}
+	h.mu.Lock()
+	m.guest = g
+	h.mu.Unlock()
+	h.watchers.Go(func() { h.watch(m, g) })
+	return nil
+}
+
+// watch waits for the end of the process, or of the watching.
+func (h *Host) watch(m *machine, g *guest) {
+	raw, err := g.pidfd.SyscallConn()
+	if err == nil {
+		err = raw.Read(func(fd uintptr) bool {
+			poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+			n, _ := unix.Poll(poll, 0)
+			return n > 0
+		})
+	}
+	if err != nil {
+		return // the host is closed
+	}
+	unix.Wait4(g.pid, nil, unix.WNOHANG, nil) // our own child; somebody else's is not ours to reap
+	h.mu.Lock()
+	if m.guest == g {
+		m.guest = nil
+	}
+	news := !g.stopping && !m.removed
+	if g.off {
+		m.record.Off = true
+	}
+	client := g.qmp
+	h.mu.Unlock()
+	close(g.gone)
+	g.pidfd.Close()
+	if client != nil {
+		client.Close()
+	}
+	if news {
+		h.hint(m.id)
+	}
+}
+
+// monitor returns a working QMP connection to the process.
+func (h *Host) monitor(ctx context.Context, m *machine, g *guest) (*qmp.Client, error) {
+	h.mu.Lock()
+	client := g.qmp
+	h.mu.Unlock()
+	if client != nil {
+		select {
+		case <-client.Done():
+		default:
+			return client, nil
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	path, done, err := socketPath(m.dir, "qmp.sock")
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	client, err = qmp.Dial(ctx, path, func(e qmp.Event) { h.event(m, g, e) })
+	if err != nil {
+		return nil, err
+	}
+	// What happened before we listened: is it off, and what is plugged in?
+	var status struct{ Status string }
+	err = client.Execute(ctx, "query-status", nil, &status)
+	if err == nil {
+		var ports map[int]string
+		ports, err = inventory(ctx, client)
+		if err == nil {
+			h.mu.Lock()
+			g.ports = ports
+			g.off = status.Status == "shutdown"
+			g.paused = status.Status == "paused" || status.Status == "io-error"
+			g.qmp = client
+			h.mu.Unlock()
+		}
+	}
+	if err != nil {
+		client.Close()
+		return nil, err
+	}
+	return client, nil
+}
+
+// event takes note of what the guest did. It must not block.
+func (h *Host) event(m *machine, g *guest, e qmp.Event) {
+	var data struct {
+		Guest  bool
+		Device string
+	}
+	if len(e.Data) > 0 {
+		err := json.Unmarshal(e.Data, &data)
+		if err != nil {
+			return
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch e.Name {
+	case "SHUTDOWN":
+		if !data.Guest {
+			return
+		}
+		g.off = true
+		if !g.stopping {
+			h.hint(m.id)
+		}
+	case "STOP":
+		g.paused = true
+	case "RESUME":
+		g.paused = false
+	case "DEVICE_DELETED":
+		for port, device := range g.ports {
+			if device == data.Device && device != "" {
+				g.ports[port] = ""
+			}
+		}
+	}
+}
+
+// spawn starts the process and waits until it answers.
+func (h *Host) spawn(ctx context.Context, m *machine) error {
+	lock, err := lockMachine(m.dir)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	complaints, err := os.OpenFile(filepath.Join(m.dir, "qemu.log"), os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	defer complaints.Close()
+	console, err := os.OpenFile(filepath.Join(m.dir, "console.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer console.Close()
+
+	h.mu.Lock()
+	want := m.record.Machine
+	h.mu.Unlock()
+	files := []*os.File{lock, console}
+	const firstExtra = 3 // behind stdin, stdout, stderr
+	var taps []int
+	for _, n := range want.NICs {
+		tap, err := openTap(n.Tap)
+		if err != nil {
+			return fmt.Errorf("port %s: %w", n.ID, err)
+		}
+		defer tap.Close()
+		taps = append(taps, firstExtra+len(files))
+		files = append(files, tap)
+	}
+	_, err = os.Stat(filepath.Join(m.dir, "config.iso"))
+	args := arguments(want, settings{
+		kvm: h.kvm, hasConfigDrive: err == nil, consoleFD: firstExtra + 1, tapFDs: taps,
+	})
+	// No process holds the machine's lock, so these sockets are nobody's.
+	for _, name := range []string{"qmp.sock", "vnc.sock", "serial.sock"} {
+		err = os.Remove(filepath.Join(m.dir, "run", name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	err = h.note(m, func(r *record) {
+		// A start makes up for every reboot that was asked for.
+		r.Started, r.Off = true, false
+		r.SoftReboots, r.HardReboots = want.SoftReboots, want.HardReboots
+	})
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(emulator, args...)
+	cmd.Dir = m.dir
+	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}
+	cmd.Stdout, cmd.Stderr = complaints, complaints
+	cmd.ExtraFiles = files
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: h.owner}
+	err = cmd.Start()
+	if err != nil {
+		return fmt.Errorf("start QEMU: %w", err)
+	}
+	pid := cmd.Process.Pid
+	cmd.Process.Release()
+	lock.Close() // the child's copy keeps the lock
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	err = h.awaitStart(ctx, m, pid)
+	if err == nil {
+		return nil
+	}
+	said := readTail(complaints, 2000)
+	return fmt.Errorf("start QEMU: %w: %s", err, strings.TrimSpace(said))
+}
+
+// awaitStart waits until the new process has its pid lock and its socket, and
+// adopts it; or until it is gone.
+func (h *Host) awaitStart(ctx context.Context, m *machine, pid int) error {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	for {
+		// The wait is for the end of the process, at most for one look's time.
+		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(poll, 20)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+		if n > 0 {
+			unix.Wait4(pid, nil, unix.WNOHANG, nil)
+			return errors.New("it has exited")
+		}
+		if ctx.Err() != nil {
+			unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+			unix.Poll(poll, 5000)
+			unix.Wait4(pid, nil, unix.WNOHANG, nil)
+			return ctx.Err()
+		}
+		holder, err := lockHolder(filepath.Join(m.dir, "run", "pid"))
+		if err != nil {
+			return err
+		}
+		_, missing := os.Lstat(filepath.Join(m.dir, "run", "qmp.sock"))
+		if holder == 0 || missing != nil {
+			continue
+		}
+		h.mu.Lock()
+		g := m.guest
+		h.mu.Unlock()
+		if g == nil {
+			err = h.adopt(ctx, m)
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		_, err = h.monitor(ctx, m, g)
+		if err == nil {
+			return nil
+		}
+	}
+}
+
+// end ends the process for good: by a request when it listens, so that its
+// disks are flushed, by force when it does not.
+func (h *Host) end(ctx context.Context, m *machine, g *guest, flush bool) error {
+	h.mu.Lock()
+	g.stopping = true
+	h.mu.Unlock()
+	if flush {
+		short, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		client, err := h.monitor(short, m, g)
+		if err == nil {
+			client.Execute(short, "quit", nil, nil) // its end is the answer
+		}
+		select {
+		case <-g.gone:
+			return nil
+		case <-short.Done():
+		}
+	}
+	raw, err := g.pidfd.SyscallConn()
+	if err == nil {
+		raw.Control(func(fd uintptr) { err = unix.PidfdSendSignal(int(fd), unix.SIGKILL, nil, 0) })
+	}
+	if err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, os.ErrClosed) {
+		return fmt.Errorf("kill QEMU: %w", err)
+	}
+	select {
+	case <-g.gone:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the end of QEMU: %w", ctx.Err())
+	}
+}
+
+// readTail returns up to n bytes from the end of a file.
+func readTail(f *os.File, n int64) string {
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return ""
+	}
+	at := max(0, size-n)
+	data := make([]byte, size-at)
+	got, _ := f.ReadAt(data, at)
+	return string(bytes.ToValidUTF8(data[:got], []byte("?")))
+}
