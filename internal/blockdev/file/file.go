@@ -41,8 +41,8 @@ type Options struct {
 	Dir    string          // volumes are in Dir/volumes
 	Run    string          // sockets and notes about daemons; empty means Dir/run/volumes; at most 65 characters
 	Images blockdev.Images // where volumes from images start; nil: there are none
-	User   *User           // who may connect to the sockets, next to us; nil: nobody
-	Server *User           // whom the daemons run as; nil: ourselves
+	User   *User           // who may connect to the sockets, next to us; nil: nobody. Needs root
+	Server *User           // whom the daemons run as; nil: ourselves. Needs root
 	Log    *slog.Logger    // nil means slog.Default()
 }
 
@@ -101,6 +101,9 @@ func New(options Options) (*Host, error) {
 	}
 	// Guests' users reach their sockets by full path and cannot list them.
 	err = os.MkdirAll(h.run, 0o711)
+	if err == nil {
+		err = os.Chmod(h.run, 0o711) // whatever our umask is
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open volume store: %w", err)
 	}
@@ -189,7 +192,9 @@ func (h *Host) List(ctx context.Context) ([]blockdev.State, error) {
 			continue // removed while we were listing
 		}
 		if err != nil {
-			return nil, fmt.Errorf("list volumes: %w", err)
+			// One broken file must not hide all the others. Its size shows as 0.
+			h.options.Log.Error("volume is unreadable", "volume_id", id, "error", err)
+			size = 0
 		}
 		record, err := h.record(id)
 		if err != nil {

@@ -264,6 +264,20 @@ func TestHostileImagesAreRefused(t *testing.T) {
 	}
 }
 
+func TestBrokenFileHidesNoOther(t *testing.T) {
+	host := open(t, tempDir(t), Options{})
+	must(t, host.Ensure(ctx, blockdev.Volume{ID: "a", SizeGB: 1}))
+	must(t, os.WriteFile(host.disk("broken"), []byte("cut"), 0o600))
+	states, err := host.List(ctx)
+	must(t, err)
+	if len(states) != 2 || states[0].SizeGB != 1 || states[1].SizeGB != 0 {
+		t.Errorf("got %+v, want both", states)
+	}
+	if host.Ensure(ctx, blockdev.Volume{ID: "broken", SizeGB: 1}) == nil {
+		t.Error("a broken volume was taken for a good one")
+	}
+}
+
 func TestStrangeIds(t *testing.T) {
 	host := open(t, tempDir(t), Options{})
 	for _, id := range []string{"", "../x", "a/b", ".new-a", "A", strings.Repeat("a", 37)} {
