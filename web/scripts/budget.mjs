@@ -1,0 +1,51 @@
+// Fails the build when the page grows beyond what it may cost to open.
+//
+// Counted is what a browser fetches before the first page can be drawn: the
+// entry with everything it imports statically, the larger language, and the
+// sign-in page. The console's code must not be part of it.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+
+const folder = join(import.meta.dirname, '../../internal/console/dist');
+const manifest = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'));
+const budget = 450 * 1024;
+
+function files(key, into = new Set()) {
+  const chunk = manifest[key];
+  if (chunk === undefined) {
+    throw new Error(`the manifest has no ${key}`);
+  }
+  if (into.has(chunk.file)) {
+    return into;
+  }
+  into.add(chunk.file);
+  for (const style of chunk.css ?? []) {
+    into.add(style);
+  }
+  for (const imported of chunk.imports ?? []) {
+    files(imported, into);
+  }
+  return into;
+}
+
+const size = (file) => gzipSync(readFileSync(join(folder, file)), { level: 6 }).length;
+const initial = files('index.html');
+files('src/i18n/zh-CN.ts', initial);
+files('src/pages/sign-in.tsx', initial);
+let total = 0;
+for (const file of initial) {
+  total += size(file);
+}
+const kB = (n) => `${(n / 1024).toFixed(1)} kB`;
+console.log(`initial: ${kB(total)} gzip in ${initial.size} files (budget ${kB(budget)})`);
+const speaksRFB = (file) => readFileSync(join(folder, file), 'utf8').includes('RFB 003.008');
+if ([...initial].some(speaksRFB)) {
+  throw new Error('the console belongs in a chunk of its own that is loaded when it is opened');
+}
+if (!Object.values(manifest).some((chunk) => speaksRFB(chunk.file))) {
+  throw new Error('no chunk has the console in it');
+}
+if (total > budget) {
+  throw new Error(`the first page costs ${kB(total)}, the budget is ${kB(budget)}: make a route lazy or drop a dependency`);
+}

@@ -1,0 +1,227 @@
+import { queryOptions } from '@tanstack/react-query';
+import { transient } from '../state';
+import { all, ask } from './client';
+
+export interface Address {
+  addr: string;
+  version: 4 | 6;
+  'OS-EXT-IPS:type': 'fixed' | 'floating';
+  'OS-EXT-IPS-MAC:mac_addr': string;
+}
+
+export interface Fault {
+  code: number;
+  message: string;
+  details?: string;
+  created: string;
+}
+
+export interface Server {
+  id: string;
+  name: string;
+  status: string;
+  created: string;
+  updated: string;
+  user_id: string;
+  tenant_id: string;
+  description: string | null;
+  image: { id: string } | '';
+  flavor: { original_name: string; vcpus: number; ram: number; disk: number };
+  addresses: Record<string, Address[]>;
+  key_name: string | null;
+  security_groups?: { name: string }[];
+  fault?: Fault;
+  progress?: number;
+  locked?: boolean;
+  'OS-EXT-STS:task_state': string | null;
+  'OS-EXT-STS:vm_state': string;
+  'OS-EXT-STS:power_state': number;
+  'OS-EXT-AZ:availability_zone'?: string;
+  'OS-SRV-USG:launched_at'?: string | null;
+  'OS-EXT-SRV-ATTR:host'?: string | null;
+  'os-extended-volumes:volumes_attached'?: { id: string; delete_on_termination: boolean }[];
+}
+
+export interface Flavor {
+  id: string;
+  name: string;
+  vcpus: number;
+  ram: number;
+  disk: number;
+  description: string | null;
+}
+
+export interface KeyPair {
+  name: string;
+  fingerprint: string;
+  type: string;
+  public_key: string;
+}
+
+/** How often to look again: quickly while something moves, calmly otherwise. */
+export function pace(servers: Server[] | undefined): number {
+  if (servers?.some(transient) !== true) {
+    return 8_000;
+  }
+  return servers.length > 500 ? 4_000 : 1_500;
+}
+
+export const serversQuery = queryOptions({
+  queryKey: ['servers'],
+  queryFn: ({ signal }) => all<Server>('compute', '/servers/detail?limit=1000', 'servers', signal),
+  refetchInterval: (query) => pace(query.state.data),
+});
+
+export const serverQuery = (id: string) =>
+  queryOptions({
+    queryKey: ['servers', id],
+    queryFn: async ({ signal }) => (await ask<{ server: Server }>('compute', `/servers/${id}`, { signal })).server,
+    refetchInterval: (query) => (query.state.error === null && query.state.data ? pace([query.state.data]) : false),
+  });
+
+export const flavorsQuery = queryOptions({
+  queryKey: ['flavors'],
+  queryFn: async ({ signal }) => {
+    const flavors = await all<Flavor>('compute', '/flavors/detail', 'flavors', signal);
+    return flavors.sort((a, b) => a.ram - b.ram || a.vcpus - b.vcpus || a.disk - b.disk);
+  },
+  staleTime: 60_000,
+});
+
+export const keyPairsQuery = queryOptions({
+  queryKey: ['keypairs'],
+  queryFn: async ({ signal }) => {
+    const pairs = await all<{ keypair: KeyPair }>('compute', '/os-keypairs', 'keypairs', signal);
+    return pairs.map((p) => p.keypair);
+  },
+});
+
+export const importKeyPair = (name: string, publicKey: string) =>
+  ask<{ keypair: KeyPair }>('compute', '/os-keypairs', {
+    method: 'POST',
+    body: { keypair: { name, type: 'ssh', public_key: publicKey } },
+  });
+
+export interface NewServer {
+  name: string;
+  imageRef?: string;
+  flavorRef: string;
+  networks: { uuid: string }[] | 'auto' | 'none';
+  key_name?: string;
+  security_groups?: { name: string }[];
+  user_data?: string;
+  min_count?: number;
+  max_count?: number;
+  block_device_mapping_v2?: Record<string, unknown>[];
+}
+
+export const createServer = (server: NewServer) =>
+  ask<{ server: { id: string } }>('compute', '/servers', { method: 'POST', body: { server } });
+
+export type Action = 'start' | 'stop' | 'reboot' | 'hardReboot' | 'delete';
+
+const bodies: Record<Exclude<Action, 'delete'>, unknown> = {
+  start: { 'os-start': null },
+  stop: { 'os-stop': null },
+  reboot: { reboot: { type: 'SOFT' } },
+  hardReboot: { reboot: { type: 'HARD' } },
+};
+
+/** Accepts the action; the server follows in its own time. */
+export function act(id: string, action: Action): Promise<void> {
+  if (action === 'delete') {
+    return ask<void>('compute', `/servers/${id}`, { method: 'DELETE' });
+  }
+  return ask<void>('compute', `/servers/${id}/action`, { method: 'POST', body: bodies[action] });
+}
+
+export async function openConsole(id: string): Promise<string> {
+  const reply = await ask<{ remote_console: { url: string } }>('compute', `/servers/${id}/remote-consoles`, {
+    method: 'POST',
+    body: { remote_console: { protocol: 'vnc', type: 'novnc' } },
+  });
+  return reply.remote_console.url;
+}
+
+export const logQuery = (id: string, lines: number, follow: boolean) =>
+  queryOptions({
+    queryKey: ['log', id, lines],
+    queryFn: async ({ signal }) => {
+      const reply = await ask<{ output: string }>('compute', `/servers/${id}/action`, {
+        method: 'POST',
+        body: { 'os-getConsoleOutput': { length: lines } },
+        signal,
+      });
+      return reply.output;
+    },
+    refetchInterval: (query) => (follow && query.state.error === null ? 3_000 : false),
+    retry: false,
+  });
+
+export interface InstanceAction {
+  action: string;
+  request_id: string;
+  start_time: string;
+  updated_at?: string;
+  message: string | null;
+  user_id: string | null;
+  instance_uuid: string;
+}
+
+export interface ActionEvent {
+  event: string;
+  start_time: string;
+  finish_time: string | null;
+  result: string | null;
+  details?: string | null;
+  traceback?: string | null;
+}
+
+export const actionsQuery = (id: string) =>
+  queryOptions({
+    queryKey: ['actions', id],
+    queryFn: ({ signal }) => all<InstanceAction>('compute', `/servers/${id}/os-instance-actions`, 'instanceActions', signal, 200),
+  });
+
+export const actionQuery = (id: string, request: string) =>
+  queryOptions({
+    queryKey: ['actions', id, request],
+    queryFn: async ({ signal }) =>
+      (
+        await ask<{ instanceAction: InstanceAction & { events?: ActionEvent[] } }>(
+          'compute',
+          `/servers/${id}/os-instance-actions/${request}`,
+          { signal },
+        )
+      ).instanceAction,
+  });
+
+export interface Attachment {
+  volumeId: string;
+  serverId: string;
+  device: string | null;
+}
+
+export const attachVolume = (server: string, volume: string) =>
+  ask<void>('compute', `/servers/${server}/os-volume_attachments`, {
+    method: 'POST',
+    body: { volumeAttachment: { volumeId: volume } },
+  });
+
+export const detachVolume = (server: string, volume: string) =>
+  ask<void>('compute', `/servers/${server}/os-volume_attachments/${volume}`, { method: 'DELETE' });
+
+export interface ComputeLimits {
+  maxTotalInstances: number;
+  totalInstancesUsed: number;
+  maxTotalCores: number;
+  totalCoresUsed: number;
+  maxTotalRAMSize: number;
+  totalRAMUsed: number;
+}
+
+export const computeLimitsQuery = queryOptions({
+  queryKey: ['limits', 'compute'],
+  queryFn: async ({ signal }) =>
+    (await ask<{ limits: { absolute: ComputeLimits } }>('compute', '/limits', { signal })).limits.absolute,
+});

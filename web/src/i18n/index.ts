@@ -1,0 +1,60 @@
+// The pages speak English and Chinese. A catalogue is loaded when its language
+// is chosen; the choice is remembered, and starts as the browser's.
+import i18next from 'i18next';
+import { initReactI18next } from 'react-i18next';
+import type { Catalog } from './en';
+
+declare module 'i18next' {
+  interface CustomTypeOptions {
+    resources: { translation: Catalog };
+  }
+}
+
+export const languages = { en: 'English', 'zh-CN': '简体中文' } as const;
+export type Language = keyof typeof languages;
+
+const memory = 'nacre.language';
+
+/** The language to begin with: the remembered one, else the browser's first that we speak. */
+export function preferred(remembered: string | null, browser: readonly string[]): Language {
+  if (remembered !== null && remembered in languages) {
+    return remembered as Language;
+  }
+  for (const wish of browser) {
+    if (wish.toLowerCase().startsWith('zh')) {
+      return 'zh-CN';
+    }
+    if (wish.toLowerCase().startsWith('en')) {
+      return 'en';
+    }
+  }
+  return 'en';
+}
+
+const catalogues = {
+  en: () => import('./en'),
+  'zh-CN': () => import('./zh-CN'),
+};
+
+export async function start(): Promise<Language> {
+  const language = preferred(localStorage.getItem(memory), navigator.languages);
+  await i18next.use(initReactI18next).init({
+    lng: language,
+    fallbackLng: false,
+    resources: { [language]: { translation: (await catalogues[language]()).default } },
+    interpolation: { escapeValue: false }, // React escapes
+    returnNull: false,
+  });
+  document.documentElement.lang = language;
+  return language;
+}
+
+/** Changes the language at once and for the next visits. */
+export async function choose(language: Language): Promise<void> {
+  if (!i18next.hasResourceBundle(language, 'translation')) {
+    i18next.addResourceBundle(language, 'translation', (await catalogues[language]()).default);
+  }
+  localStorage.setItem(memory, language);
+  document.documentElement.lang = language;
+  await i18next.changeLanguage(language);
+}

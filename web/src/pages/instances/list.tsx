@@ -1,0 +1,244 @@
+import { DesktopOutlined, EllipsisOutlined, PlusOutlined, SearchOutlined } from '@ant-design/icons';
+import { useQuery } from '@tanstack/react-query';
+import { Link, useNavigate } from '@tanstack/react-router';
+import { Button, Dropdown, Input, Select, Table, type MenuProps, type TableColumnsType } from 'antd';
+import { useMemo, useState } from 'react';
+import { useTranslation } from 'react-i18next';
+import { serversQuery, type Action, type Server } from '../../api/compute';
+import { imagesQuery } from '../../api/image';
+import { memory } from '../../format';
+import { addresses, allowed, tone, type Tone } from '../../state';
+import { Empty } from '../../ui/empty';
+import { PageHead } from '../../ui/page';
+import { Problem } from '../../ui/problem';
+import { Reason, ServerStatus } from '../../ui/status';
+import { Ago } from '../../ui/time';
+import { useActions } from './actions';
+import { FloatingIPDialog } from './floating-ip';
+
+const bulk: Action[] = ['start', 'stop', 'reboot', 'delete'];
+const none: Server[] = [];
+
+export default function Instances() {
+  const { t } = useTranslation();
+  const servers = useQuery(serversQuery);
+  const [text, setText] = useState('');
+  const [state, setState] = useState<Tone | null>(null);
+  const [selected, setSelected] = useState<string[]>([]);
+  const [floating, setFloating] = useState<Server | null>(null);
+  const run = useActions();
+  const list = servers.data ?? none;
+  const shown = useMemo(() => matching(list, text, state), [list, text, state]);
+  const columns = useColumns(run, setFloating);
+  // What was deleted meanwhile is no longer selected.
+  const chosen = list.filter((server) => selected.includes(server.id));
+
+  const launch = (
+    <Link to="/launch">
+      <Button type="primary" icon={<PlusOutlined />} tabIndex={-1}>
+        {t('instances.launch')}
+      </Button>
+    </Link>
+  );
+  return (
+    <>
+      <PageHead title={t('nav.instances')} beside={<span className="tag nums">{servers.data?.length ?? '…'}</span>}>
+        {launch}
+      </PageHead>
+      {servers.error && servers.data === undefined ? (
+        <Problem error={servers.error} retry={() => void servers.refetch()} />
+      ) : (
+        <div className="panel">
+          {servers.data?.length === 0 ? (
+            <Empty icon={<DesktopOutlined />} title={t('instances.empty.title')} text={t('instances.empty.text')}>
+              {launch}
+            </Empty>
+          ) : (
+            <>
+              {servers.error && <Problem error={servers.error} hint={t('instances.stale')} />}
+              <div className="tools" role="toolbar" aria-label={t('instances.tools')}>
+                <Input
+                  allowClear
+                  prefix={<SearchOutlined aria-hidden="true" />}
+                  placeholder={t('instances.filter')}
+                  aria-label={t('instances.filter')}
+                  style={{ width: 260, maxWidth: '100%' }}
+                  value={text}
+                  onChange={(event) => setText(event.target.value)}
+                />
+                <Select<Tone | null>
+                  aria-label={t('instances.state')}
+                  style={{ width: 150 }}
+                  value={state}
+                  onChange={setState}
+                  options={[
+                    { value: null, label: t('instances.anyState') },
+                    ...(['ok', 'busy', 'off', 'warn', 'bad'] as const).map((value) => ({ value, label: t(`tone.${value}`) })),
+                  ]}
+                />
+                <span className="grow" />
+                {chosen.length > 0 && <span className="muted nums">{t('instances.selected', { count: chosen.length })}</span>}
+                {bulk.map((action) => {
+                  const able = chosen.filter((server) => allowed(server, action));
+                  return (
+                    <Button key={action} danger={action === 'delete'} disabled={able.length === 0} onClick={() => void run(action, able)}>
+                      {t(`action.${action}`)}
+                    </Button>
+                  );
+                })}
+              </div>
+              <Table<Server>
+                size="middle"
+                rowKey="id"
+                columns={columns}
+                dataSource={shown}
+                loading={servers.isPending}
+                rowSelection={{
+                  selectedRowKeys: chosen.map((server) => server.id),
+                  onChange: (keys) => setSelected(keys as string[]),
+                  getCheckboxProps: (server) => ({ 'aria-label': t('instances.select', { name: server.name }) }),
+                  getTitleCheckboxProps: () => ({ 'aria-label': t('instances.selectAll') }),
+                }}
+                pagination={{ defaultPageSize: 20, hideOnSinglePage: true, showSizeChanger: true, pageSizeOptions: [20, 50, 100] }}
+                locale={{ emptyText: <p className="muted">{t('instances.noMatch')}</p> }}
+                showSorterTooltip={false}
+              />
+            </>
+          )}
+        </div>
+      )}
+      {floating && <FloatingIPDialog server={floating} close={() => setFloating(null)} />}
+    </>
+  );
+}
+
+function matching(servers: Server[], text: string, state: Tone | null): Server[] {
+  const wanted = text.trim().toLowerCase();
+  return servers.filter(
+    (server) =>
+      (state === null || tone(server) === state) &&
+      (wanted === '' ||
+        server.name.toLowerCase().includes(wanted) ||
+        server.id.startsWith(wanted) ||
+        addresses(server).some((address) => address.addr.includes(wanted))),
+  );
+}
+
+function useColumns(run: ReturnType<typeof useActions>, float: (server: Server) => void): TableColumnsType<Server> {
+  const { t, i18n } = useTranslation();
+  const { data: images } = useQuery(imagesQuery);
+  return [
+    {
+      title: t('field.name'),
+      key: 'name',
+      sorter: (a, b) => a.name.localeCompare(b.name),
+      render: (_, server) => (
+        <Link to="/instances/$id/$tab" params={{ id: server.id, tab: 'overview' }} style={{ fontWeight: 600, overflowWrap: 'anywhere' }}>
+          {server.name}
+        </Link>
+      ),
+    },
+    {
+      title: t('field.status'),
+      key: 'status',
+      width: '24%',
+      sorter: (a, b) => a.status.localeCompare(b.status),
+      render: (_, server) => (
+        <>
+          <ServerStatus server={server} />
+          <Reason server={server} />
+        </>
+      ),
+    },
+    {
+      title: t('field.addresses'),
+      key: 'addresses',
+      render: (_, server) =>
+        addresses(server).map((address) => (
+          <div key={address.addr} className="mono" style={{ whiteSpace: 'nowrap' }}>
+            {address.addr}
+            {address['OS-EXT-IPS:type'] === 'floating' && <span className="tag" style={{ marginLeft: 6 }}>{t('instances.floating')}</span>}
+          </div>
+        )),
+    },
+    {
+      title: t('field.flavor'),
+      key: 'flavor',
+      responsive: ['lg'],
+      render: (_, server) => (
+        <>
+          {server.flavor.original_name}
+          <div className="muted small nums" style={{ whiteSpace: 'nowrap' }}>
+            {t('flavor.short', { vcpus: server.flavor.vcpus, ram: memory(server.flavor.ram, i18n.language) })}
+          </div>
+        </>
+      ),
+    },
+    {
+      title: t('field.image'),
+      key: 'image',
+      responsive: ['xl'],
+      render: (_, server) => {
+        if (server.image === '') {
+          return <span className="muted">{t('instances.fromVolume')}</span>;
+        }
+        const { id } = server.image;
+        return images?.find((image) => image.id === id)?.name ?? <span className="mono">{id.slice(0, 8)}</span>;
+      },
+    },
+    {
+      title: t('field.created'),
+      key: 'created',
+      responsive: ['md'],
+      defaultSortOrder: 'descend',
+      sorter: (a, b) => a.created.localeCompare(b.created) || a.name.localeCompare(b.name),
+      render: (_, server) => (
+        <span style={{ whiteSpace: 'nowrap' }}>
+          <Ago time={server.created} />
+        </span>
+      ),
+    },
+    {
+      title: <span style={{ position: 'absolute', clip: 'rect(0 0 0 0)' }}>{t('field.actions')}</span>,
+      key: 'actions',
+      width: 56,
+      render: (_, server) => <RowMenu server={server} run={run} float={float} />,
+    },
+  ];
+}
+
+function RowMenu({ server, run, float }: { server: Server; run: ReturnType<typeof useActions>; float: (server: Server) => void }) {
+  const { t } = useTranslation();
+  const navigate = useNavigate();
+  const item = (action: Action) => ({ key: action, label: t(`action.${action}`), disabled: !allowed(server, action) });
+  const items: MenuProps['items'] = [
+    item('start'),
+    item('stop'),
+    item('reboot'),
+    item('hardReboot'),
+    { type: 'divider' },
+    { key: 'console', label: t('tab.console'), disabled: server.status !== 'ACTIVE' },
+    { key: 'floating', label: t('floating.manage') },
+    { type: 'divider' },
+    { ...item('delete'), danger: true },
+  ];
+  return (
+    <Dropdown
+      trigger={['click']}
+      menu={{
+        items,
+        onClick: ({ key }) => {
+          if (key === 'console') {
+            void navigate({ to: '/instances/$id/$tab', params: { id: server.id, tab: 'console' } });
+          } else if (key === 'floating') {
+            float(server);
+          } else {
+            void run(key as Action, [server]);
+          }
+        },
+      }}
+    >
+      <Button type="text" icon={<EllipsisOutlined />} aria-label={t('instances.menu', { name: server.name })} />
+    </Dropdown>
+  );
+}

@@ -1,0 +1,81 @@
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router';
+import { Lost } from './shell/lost';
+import { SignedIn } from './shell/signed-in';
+
+const root = createRootRoute({ notFoundComponent: Lost });
+
+// A console's address works for whoever has it, signed in or not.
+const screen = createRoute({
+  getParentRoute: () => root,
+  path: '/vnc',
+  validateSearch: (search): { token: string } => ({ token: String(search['token'] ?? '') }),
+  component: lazyRouteComponent(() => import('./pages/screen')),
+});
+
+const signedIn = createRoute({ getParentRoute: () => root, id: 'signed-in', component: SignedIn });
+
+const overview = createRoute({
+  getParentRoute: () => signedIn,
+  path: '/',
+  component: lazyRouteComponent(() => import('./pages/overview')),
+});
+
+const instances = createRoute({
+  getParentRoute: () => signedIn,
+  path: '/instances',
+  component: lazyRouteComponent(() => import('./pages/instances/list')),
+});
+
+const launch = createRoute({
+  getParentRoute: () => signedIn,
+  path: '/launch',
+  component: lazyRouteComponent(() => import('./pages/launch/launch')),
+});
+
+export const tabs = ['overview', 'console', 'log', 'history'] as const;
+export type Tab = (typeof tabs)[number];
+
+const instance = createRoute({
+  getParentRoute: () => signedIn,
+  path: '/instances/$id',
+  beforeLoad: ({ params }) => {
+    throw redirect({ to: '/instances/$id/$tab', params: { id: params.id, tab: 'overview' }, replace: true });
+  },
+});
+
+const instanceTab = createRoute({
+  getParentRoute: () => signedIn,
+  path: '/instances/$id/$tab',
+  params: {
+    parse: ({ id, tab }) => ({ id, tab: tabs.find((t) => t === tab) ?? 'overview' }),
+  },
+  component: lazyRouteComponent(() => import('./pages/instance/instance')),
+});
+
+const volumes = createRoute({
+  getParentRoute: () => signedIn,
+  path: '/volumes',
+  component: lazyRouteComponent(() => import('./pages/volumes')),
+});
+
+const networks = createRoute({
+  getParentRoute: () => signedIn,
+  path: '/networks',
+  component: lazyRouteComponent(() => import('./pages/networks')),
+});
+
+export const router = createRouter({
+  routeTree: root.addChildren([
+    screen,
+    signedIn.addChildren([overview, instances, launch, instance, instanceTab, volumes, networks]),
+  ]),
+  basepath: '/dashboard',
+  defaultPreload: 'intent',
+  defaultPreloadDelay: 50,
+});
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: typeof router;
+  }
+}

@@ -1,0 +1,155 @@
+import {
+  ClusterOutlined,
+  DashboardOutlined,
+  DesktopOutlined,
+  DownOutlined,
+  FolderOutlined,
+  HddOutlined,
+  LogoutOutlined,
+  UserOutlined,
+} from '@ant-design/icons';
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { Link, useNavigate } from '@tanstack/react-router';
+import { App, Button, Dropdown } from 'antd';
+import { useEffect, type ReactNode } from 'react';
+import { useTranslation } from 'react-i18next';
+import { changeProject, projectsQuery, sessionQuery, signOut, type Session } from '../api/session';
+import { problemText } from '../ui/problem';
+import { LanguageSwitch } from './language';
+import { remember } from './memory';
+
+// Tabs of one browser share the session: when one changes the project or signs
+// out, the others must not go on showing what is no longer so.
+const channel = new BroadcastChannel('nacre.session');
+
+/** The frame around all pages: where one can go, who one is, which project it is about. */
+export function Frame({ session, children }: { session: Session; children: ReactNode }) {
+  const { t } = useTranslation();
+  const queryClient = useQueryClient();
+  useEffect(() => {
+    channel.onmessage = () => void queryClient.invalidateQueries({ queryKey: sessionQuery.queryKey });
+    return () => {
+      channel.onmessage = null;
+    };
+  }, [queryClient]);
+  return (
+    <div className="frame">
+      <a className="skip" href="#main">
+        {t('skip')}
+      </a>
+      <Link to="/" className="brand" activeProps={{}} aria-label="Nacre">
+        <img src="/dashboard/icon.svg" alt="" />
+        Nacre
+      </Link>
+      <header className="bar">
+        <ProjectSwitch session={session} />
+        <span className="grow" />
+        <LanguageSwitch />
+        <UserMenu session={session} />
+      </header>
+      <nav className="nav" aria-label={t('nav.label')}>
+        <ul>
+          <Item to="/" icon={<DashboardOutlined />} text={t('nav.overview')} />
+          <Item to="/instances" icon={<DesktopOutlined />} text={t('nav.instances')} />
+          <Item to="/volumes" icon={<HddOutlined />} text={t('nav.volumes')} />
+          <Item to="/networks" icon={<ClusterOutlined />} text={t('nav.networks')} />
+        </ul>
+      </nav>
+      <main className="main" id="main" tabIndex={-1}>
+        <div className="page">{children}</div>
+      </main>
+    </div>
+  );
+}
+
+function Item({ to, icon, text }: { to: '/' | '/instances' | '/volumes' | '/networks'; icon: ReactNode; text: string }) {
+  return (
+    <li>
+      <Link to={to} activeOptions={{ exact: to === '/' }}>
+        {icon}
+        <span>{text}</span>
+      </Link>
+    </li>
+  );
+}
+
+function ProjectSwitch({ session }: { session: Session }) {
+  const { t } = useTranslation();
+  const { notification } = App.useApp();
+  const navigate = useNavigate();
+  const queryClient = useQueryClient();
+  const projects = useQuery(projectsQuery);
+  const change = useMutation({
+    mutationFn: changeProject,
+    meta: { answers401: true },
+    onSuccess: async (changed) => {
+      remember(changed);
+      // What belongs to the former project must not be seen under the new name.
+      await queryClient.cancelQueries();
+      queryClient.removeQueries({ predicate: (query) => !['session', 'projects'].includes(String(query.queryKey[0])) });
+      queryClient.setQueryData(sessionQuery.queryKey, changed);
+      channel.postMessage('changed');
+      await navigate({ to: '/' });
+    },
+    onError: (error) => notification.error({ title: t('project.failed'), description: problemText(t, error) }),
+  });
+  const current = session.project;
+  return (
+    <Dropdown
+      trigger={['click']}
+      menu={{
+        selectedKeys: current ? [current.id] : [],
+        items: (projects.data ?? []).map((p) => ({ key: p.id, label: p.name })),
+        onClick: ({ key }) => {
+          if (key !== current?.id) {
+            change.mutate(key);
+          }
+        },
+      }}
+    >
+      <Button type="text" icon={<FolderOutlined />} loading={change.isPending} aria-label={t('project.label', { name: current?.name ?? '–' })} data-testid="project">
+        <strong>{current?.name ?? t('project.none')}</strong>
+        <DownOutlined style={{ fontSize: 10 }} />
+      </Button>
+    </Dropdown>
+  );
+}
+
+function UserMenu({ session }: { session: Session }) {
+  const { t } = useTranslation();
+  const queryClient = useQueryClient();
+  const leave = useMutation({
+    mutationFn: signOut,
+    onSettled: async () => {
+      await queryClient.cancelQueries();
+      queryClient.clear();
+      queryClient.setQueryData(sessionQuery.queryKey, null);
+      channel.postMessage('changed');
+    },
+  });
+  return (
+    <Dropdown
+      trigger={['click']}
+      menu={{
+        items: [
+          {
+            key: 'who',
+            disabled: true,
+            label: t('user.roles', { domain: session.user.domain?.name ?? '', roles: session.roles.join(', ') }),
+          },
+          { type: 'divider' },
+          { key: 'out', icon: <LogoutOutlined />, label: t('user.signOut') },
+        ],
+        onClick: ({ key }) => {
+          if (key === 'out') {
+            leave.mutate();
+          }
+        },
+      }}
+    >
+      <Button type="text" icon={<UserOutlined />} aria-label={t('user.label', { name: session.user.name })} data-testid="user">
+        {session.user.name}
+      </Button>
+    </Dropdown>
+  );
+}

@@ -1,0 +1,22 @@
+import { GlobalOutlined } from '@ant-design/icons';
+import { Button, Dropdown } from 'antd';
+import { useTranslation } from 'react-i18next';
+import { choose, languages, type Language } from '../i18n';
+
+export function LanguageSwitch() {
+  const { t, i18n } = useTranslation();
+  return (
+    <Dropdown
+      trigger={['click']}
+      menu={{
+        selectedKeys: [i18n.language],
+        items: Object.entries(languages).map(([key, label]) => ({ key, label: <span lang={key}>{label}</span> })),
+        onClick: ({ key }) => void choose(key as Language),
+      }}
+    >
+      <Button type="text" icon={<GlobalOutlined />} aria-label={t('language')} data-testid="language">
+        {languages[i18n.language as Language]}
+      </Button>
+    </Dropdown>
+  );
+}
