@@ -1,0 +1,392 @@
+package api
+
+import (
+	"encoding/json"
+
+	"nacre/internal/api"
+	"nacre/internal/auth"
+	"nacre/internal/errs"
+	"nacre/internal/identity"
+)
+
+func (h handlers) tokens() []api.Route {
+	return []api.Route{
+		{Method: "POST", Path: "/auth/tokens", Public: true, OK: 201, Do: api.Body(h.issueToken)},
+		{Method: "GET", Path: "/auth/tokens", Rule: "identity:validate_token", Do: api.Get(h.showToken)},
+		{Method: "HEAD", Path: "/auth/tokens", Rule: "identity:check_token", Do: api.Get(h.showToken)},
+		{Method: "DELETE", Path: "/auth/tokens", Rule: "identity:revoke_token", OK: 204, Do: api.Empty(h.revokeToken)},
+		{Method: "GET", Path: "/auth/catalog", Rule: "identity:get_auth_catalog", Do: api.Get(h.authCatalog)},
+		{Method: "GET", Path: "/auth/projects", Rule: "identity:get_auth_projects", Do: api.Get(h.authProjects)},
+		{Method: "GET", Path: "/auth/domains", Rule: "identity:get_auth_domains", Do: api.Get(h.authDomains)},
+		{Method: "GET", Path: "/auth/system", Rule: "identity:get_auth_system", Do: api.Get(h.authSystem)},
+	}
+}
+
+type domainRequest struct {
+	_    struct{} `check:"open"`
+	ID   string   `json:"id"`
+	Name string   `json:"name"`
+}
+
+type tokenRequest struct {
+	_    struct{} `check:"open"`
+	Auth struct {
+		_        struct{} `check:"open"`
+		Identity struct {
+			_        struct{} `check:"open"`
+			Methods  []string `json:"methods" check:"required"`
+			Password *struct {
+				_    struct{} `check:"open"`
+				User *struct {
+					_        struct{}       `check:"open"`
+					ID       string         `json:"id"`
+					Name     string         `json:"name"`
+					Password string         `json:"password"`
+					Domain   *domainRequest `json:"domain"`
+				} `json:"user"`
+			} `json:"password"`
+			Token *struct {
+				_  struct{} `check:"open"`
+				ID string   `json:"id" check:"required"`
+			} `json:"token"`
+		} `json:"identity" check:"required"`
+		Scope json.RawMessage `json:"scope"` // an object or the word unscoped
+	} `json:"auth" check:"required"`
+}
+
+type scopeRequest struct {
+	Project *struct {
+		ID     string         `json:"id"`
+		Name   string         `json:"name"`
+		Domain *domainRequest `json:"domain"`
+	} `json:"project"`
+	Domain *domainRequest `json:"domain"`
+	System *struct {
+		All *bool `json:"all"`
+	} `json:"system"`
+	Unscoped json.RawMessage `json:"unscoped"`
+	Trust    json.RawMessage `json:"OS-TRUST:trust"`
+}
+
+func missing(attribute, target string) error {
+	return errs.BadRequestf("Expecting to find %s in %s. The server could not comply with the request since it is either malformed or otherwise incorrect. The client is assumed to be in error.", attribute, target)
+}
+
+func (h handlers) issueToken(c *api.Call, in tokenRequest) (tokenReply, error) {
+	c.SetHeader("Vary", "X-Auth-Token")
+	login, err := loginOf(in)
+	if err != nil {
+		return tokenReply{}, err
+	}
+	scope, err := scopeOf(in.Auth.Scope)
+	if err != nil {
+		return tokenReply{}, err
+	}
+	issued, err := h.identity.Issue(c.Context(), login, scope)
+	if err != nil {
+		return tokenReply{}, err
+	}
+	c.Log("subject_user_id", issued.User)
+	return h.viewToken(c, issued)
+}
+
+func loginOf(in tokenRequest) (identity.Login, error) {
+	var login identity.Login
+	if len(in.Auth.Identity.Methods) == 0 {
+		return login, errs.Unauthorizedf("The request you have made requires authentication.")
+	}
+	for _, method := range in.Auth.Identity.Methods {
+		switch method {
+		case "password":
+			p := in.Auth.Identity.Password
+			if p == nil {
+				return login, missing("password", "identity")
+			}
+			if p.User == nil {
+				return login, missing("user", "password")
+			}
+			if p.User.ID == "" && p.User.Name == "" {
+				return login, errs.BadRequestf("Invalid input for field identity/password/user: id or name must be present.")
+			}
+			login.Password = &identity.PasswordLogin{
+				User:     identity.Ref{ID: p.User.ID, Name: p.User.Name, Domain: domainRef(p.User.Domain)},
+				Password: p.User.Password,
+			}
+			if p.User.ID == "" && login.Password.User.Domain == nil {
+				return login, missing("domain", "user")
+			}
+		case "token":
+			if in.Auth.Identity.Token == nil {
+				return login, missing("token", "identity")
+			}
+			login.Token = in.Auth.Identity.Token.ID
+			if login.Token == "" {
+				return login, errs.Unauthorizedf("The request you have made requires authentication.")
+			}
+		default:
+			return login, errs.Unauthorizedf("Attempted to authenticate with an unsupported method.")
+		}
+	}
+	return login, nil
+}
+
+// domainRef is nil for a domain that is missing or names nothing.
+func domainRef(d *domainRequest) *identity.Ref {
+	if d == nil || (d.ID == "" && d.Name == "") {
+		return nil
+	}
+	return &identity.Ref{ID: d.ID, Name: d.Name}
+}
+
+func scopeOf(raw json.RawMessage) (identity.Scope, error) {
+	var word string
+	if len(raw) == 0 || string(raw) == "null" || json.Unmarshal(raw, &word) == nil {
+		return identity.Scope{Unscoped: word == "unscoped"}, nil
+	}
+	var in scopeRequest
+	err := json.Unmarshal(raw, &in)
+	if err != nil {
+		return identity.Scope{}, errs.BadRequestf("Invalid input for field 'scope': it is neither an object nor the word unscoped.").Because(err)
+	}
+	var scope identity.Scope
+	chosen := 0
+	if in.Project != nil {
+		chosen++
+		if in.Project.ID == "" && in.Project.Name == "" {
+			return scope, errs.BadRequestf("Invalid input for field scope/project: id or name must be present.")
+		}
+		scope.Project = &identity.Ref{ID: in.Project.ID, Name: in.Project.Name, Domain: domainRef(in.Project.Domain)}
+		if in.Project.ID == "" && scope.Project.Domain == nil {
+			return scope, missing("domain", "project")
+		}
+	}
+	if in.Domain != nil {
+		chosen++
+		scope.Domain = domainRef(in.Domain)
+		if scope.Domain == nil {
+			return scope, errs.BadRequestf("Invalid input for field scope/domain: id or name must be present.")
+		}
+	}
+	if in.System != nil {
+		chosen++
+		scope.System = in.System.All != nil && *in.System.All
+		if !scope.System {
+			return scope, missing("all", "system")
+		}
+	}
+	if in.Trust != nil {
+		return scope, errs.Forbiddenf("Trusts are not supported by this cloud.")
+	}
+	if in.Unscoped != nil {
+		chosen++
+		scope.Unscoped = true
+	}
+	if chosen != 1 {
+		return scope, missing("exactly one of project, domain, system or unscoped", "scope")
+	}
+	return scope, nil
+}
+
+// subject validates the token the call is about. Callers that ask for their own
+// token, and those the rule lets pass, hear about it.
+func (h handlers) subject(c *api.Call) (*identity.Issued, error) {
+	text := c.Header("X-Subject-Token")
+	if text == "" {
+		err := c.Authorize(auth.Target{})
+		if err != nil {
+			return nil, err
+		}
+		return nil, errs.NotFoundf("No token in the request")
+	}
+	issued, err := h.identity.Validate(c.Context(), text)
+	if errs.Is(err, errs.Unauthorized) {
+		return nil, errs.NotFoundf("Failed to validate token").Because(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	err = c.Authorize(auth.Target{Attrs: map[string]string{"target.token.user_id": issued.User}})
+	if err != nil {
+		return nil, err
+	}
+	return issued, nil
+}
+
+func (h handlers) showToken(c *api.Call) (tokenReply, error) {
+	c.SetHeader("Vary", "X-Auth-Token")
+	issued, err := h.subject(c)
+	if err != nil {
+		return tokenReply{}, err
+	}
+	return h.viewToken(c, issued)
+}
+
+func (h handlers) revokeToken(c *api.Call) error {
+	issued, err := h.subject(c)
+	if err != nil {
+		return err
+	}
+	return h.identity.Revoke(c.Context(), issued)
+}
+
+type idName struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+type tokenUser struct {
+	Domain            idName `json:"domain"`
+	ID                string `json:"id"`
+	Name              string `json:"name"`
+	PasswordExpiresAt stamp  `json:"password_expires_at"`
+}
+
+type tokenProject struct {
+	Domain idName `json:"domain"`
+	ID     string `json:"id"`
+	Name   string `json:"name"`
+}
+
+type tokenView struct {
+	Methods   []string           `json:"methods"`
+	User      tokenUser          `json:"user"`
+	AuditIDs  []string           `json:"audit_ids"`
+	ExpiresAt stamp              `json:"expires_at"`
+	IssuedAt  stamp              `json:"issued_at"`
+	Project   *tokenProject      `json:"project,omitempty"`
+	IsDomain  *bool              `json:"is_domain,omitempty"`
+	Domain    *idName            `json:"domain,omitempty"`
+	System    map[string]bool    `json:"system,omitempty"`
+	Roles     []identity.RoleRef `json:"roles,omitempty"`
+	Catalog   *[]catalogEntry    `json:"catalog,omitempty"`
+}
+
+type tokenReply struct {
+	Token tokenView `json:"token"`
+}
+
+func (h handlers) viewToken(c *api.Call, i *identity.Issued) (tokenReply, error) {
+	v := tokenView{
+		Methods:   i.Methods,
+		User:      tokenUser{idName{i.UserDomain, i.UserDomainName}, i.User, i.UserName, stamp(i.PasswordExpiresAt)},
+		AuditIDs:  i.AuditIDs,
+		ExpiresAt: stamp(i.ExpiresAt),
+		IssuedAt:  stamp(i.IssuedAt),
+		Roles:     i.RoleRefs,
+	}
+	switch {
+	case i.Project != "":
+		v.Project = &tokenProject{idName{i.ProjectDomain, i.ProjectDomainName}, i.Project, i.ProjectName}
+		v.IsDomain = new(bool)
+	case i.Domain != "":
+		v.Domain = &idName{i.Domain, i.DomainName}
+	case i.System:
+		v.System = map[string]bool{"all": true}
+	}
+	if i.Scoped() && !c.Query().Has("nocatalog") {
+		catalog, err := h.viewCatalog(c, i.Project)
+		if err != nil {
+			return tokenReply{}, err
+		}
+		v.Catalog = &catalog
+	}
+	c.SetHeader("X-Subject-Token", i.Token)
+	return tokenReply{v}, nil
+}
+
+type catalogEntry struct {
+	Endpoints []catalogEndpoint `json:"endpoints"`
+	ID        string            `json:"id"`
+	Type      string            `json:"type"`
+	Name      string            `json:"name"`
+}
+
+type catalogEndpoint struct {
+	ID        string  `json:"id"`
+	Interface string  `json:"interface"`
+	RegionID  *string `json:"region_id"`
+	URL       string  `json:"url"`
+	Region    *string `json:"region"`
+}
+
+func (h handlers) viewCatalog(c *api.Call, project string) ([]catalogEntry, error) {
+	entries, err := h.identity.Catalog(c.Context())
+	if err != nil {
+		return nil, err
+	}
+	out := make([]catalogEntry, 0, len(entries))
+	for _, e := range entries {
+		v := catalogEntry{ID: e.Service.ID, Type: e.Service.Type, Name: e.Service.Name}
+		for _, endpoint := range e.Endpoints {
+			url, ok := endpoint.Address(c.Base(), project)
+			if !ok {
+				continue
+			}
+			region := orNull(endpoint.RegionID)
+			v.Endpoints = append(v.Endpoints, catalogEndpoint{endpoint.ID, endpoint.Interface, region, url, region})
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+// orNull makes null of an empty id.
+func orNull(id string) *string {
+	if id == "" {
+		return nil
+	}
+	return &id
+}
+
+type catalogReply struct {
+	Catalog []catalogEntry `json:"catalog"`
+	Links   selfLink       `json:"links"`
+}
+
+func (h handlers) authCatalog(c *api.Call) (catalogReply, error) {
+	err := c.AuthorizeOwn()
+	if err != nil {
+		return catalogReply{}, err
+	}
+	if c.Caller.Project == "" {
+		return catalogReply{}, errs.Forbiddenf("A project-scoped token is required to produce a service catalog.")
+	}
+	catalog, err := h.viewCatalog(c, c.Caller.Project)
+	return catalogReply{catalog, selfLink{c.URL("/auth/catalog")}}, err
+}
+
+func (h handlers) authProjects(c *api.Call) (projectsReply, error) {
+	err := c.AuthorizeOwn()
+	if err != nil {
+		return projectsReply{}, err
+	}
+	projects, err := h.identity.ProjectsOf(c.Context(), c.Caller.User)
+	return viewProjects(c, projects), err
+}
+
+func (h handlers) authDomains(c *api.Call) (domainsReply, error) {
+	err := c.AuthorizeOwn()
+	if err != nil {
+		return domainsReply{}, err
+	}
+	domains, err := h.identity.DomainsOf(c.Context(), c.Caller.User)
+	return viewDomains(c, domains), err
+}
+
+type systemReply struct {
+	System []map[string]bool `json:"system"`
+	Links  selfLink          `json:"links"`
+}
+
+func (h handlers) authSystem(c *api.Call) (systemReply, error) {
+	err := c.AuthorizeOwn()
+	if err != nil {
+		return systemReply{}, err
+	}
+	has, err := h.identity.OnSystem(c.Context(), c.Caller.User)
+	reply := systemReply{Links: selfLink{c.URL("/auth/system")}}
+	if has {
+		reply.System = []map[string]bool{{"all": true}}
+	}
+	return reply, err
+}
