@@ -183,8 +183,8 @@ func (n *Node) turn(ctx context.Context, d *doc) error {
 func (n *Node) observe(d *doc, generation int64, problem error, update func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if generation == unknown {
-		return // nobody has asked for it, so nobody wants to hear
+	if generation == unknown || problem != nil && n.ctx.Err() != nil {
+		return // nobody asked for it; or it only failed because we are stopping
 	}
 	before, answered := d.report(), d.answered
 	if update != nil {

@@ -246,9 +246,9 @@ func write(name string, from io.Reader) error {
 // fresh images are never aged: somebody may be about to use them.
 const fresh = time.Hour
 
-// age removes images that nothing uses, the longest unused first, until the
+// Age removes images that nothing uses, the longest unused first, until the
 // rest fits.
-func (c *Images) age(used map[string]bool) {
+func (c *Images) Age(used map[string]bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	entries, err := os.ReadDir(c.o.Dir)

@@ -153,13 +153,13 @@ func (n *Node) unplug(ctx context.Context, d *doc, ports map[string]string) erro
 				return fmt.Errorf("unplug port %s: %w", port, err)
 			}
 		}
-		n.mu.Lock()
-		delete(d.plugged, port)
-		n.mu.Unlock()
 		err := n.closeDoor(ctx, network)
 		if err != nil {
 			return err
 		}
+		n.mu.Lock()
+		delete(d.plugged, port)
+		n.mu.Unlock()
 	}
 	return nil
 }

@@ -27,7 +27,7 @@ func (n *Node) survey(ctx context.Context) {
 		n.removeStrangers(ctx)
 	}
 	if n.o.Images != nil {
-		n.o.Images.age(n.imagesInUse())
+		n.o.Images.Age(n.imagesInUse())
 	}
 }
 

@@ -69,14 +69,14 @@ func (n *Node) export(ctx context.Context, volume nodeapi.Volume) (*nodeapi.Addr
 	return nil, nil
 }
 
-// unused waits for a machine of this host that is just letting go of the
-// volume, so that the disk does not vanish under a guest. A machine that is
-// as desired and has it all the same loses it: the servers want that.
+// unused waits until no machine of this host has the volume, so that a disk
+// does not vanish under a guest. Who has to take it away by force exports it at
+// a higher epoch.
 func (n *Node) unused(volume string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, d := range n.docs {
-		if d.key.kind == nodeapi.KindMachine && !d.settled() && slices.Contains(d.machineSeen.Disks, volume) {
+		if d.key.kind == nodeapi.KindMachine && slices.Contains(d.machineSeen.Disks, volume) {
 			return waitFor("waiting for machine %s to let go of the volume", d.key.id)
 		}
 	}

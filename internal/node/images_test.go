@@ -1,0 +1,142 @@
+package node_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha512"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"nacre/internal/clock"
+	"nacre/internal/errs"
+	"nacre/internal/node"
+	"nacre/internal/nodeapi"
+)
+
+func TestImagesFromTheServer(t *testing.T) {
+	r := start(t)
+	data := bytes.Repeat([]byte("image"), 200_000)
+	sum := sha512.Sum512(data)
+	about := nodeapi.ImageReply{Format: "qcow2", Size: int64(len(data)), SHA512: hex.EncodeToString(sum[:])}
+	var fetched atomic.Int32
+	var broken atomic.Bool
+	r.hosts.OnQuery(nodeapi.QueryImage, func(_ context.Context, _ string, payload json.RawMessage) (any, error) {
+		if strings.Contains(string(payload), "missing") {
+			return nil, errs.NotFoundf("No image found with ID missing")
+		}
+		return about, nil
+	})
+	r.hosts.OnStream(nodeapi.StreamImage, func(context.Context, string, string) (func(*nodeapi.Stream) error, error) {
+		return func(s *nodeapi.Stream) error {
+			fetched.Add(1)
+			if broken.Load() {
+				_, err := s.Write(data[:1000])
+				return errors.Join(err, errors.New("disk died"))
+			}
+			_, err := s.Write(data)
+			return err
+		}, nil
+	})
+	dir := filepath.Join(r.dir, "images")
+	var err error
+	r.images, err = node.NewImages(node.ImagesOptions{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = r.images.Path(r.ctx, "cirros")
+	if err == nil {
+		t.Error("an image came without a server")
+	}
+	r.run()
+	r.connected()
+	r.until("the connection carries questions", func() bool {
+		_, _, err = r.images.Path(r.ctx, "missing")
+		return errs.Is(err, errs.NotFound)
+	})
+	broken.Store(true)
+	_, _, err = r.images.Path(r.ctx, "cirros")
+	if err == nil {
+		t.Error("half an image was taken for a whole one")
+	}
+	broken.Store(false)
+	fetched.Store(0)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			path, format, err := r.images.Path(r.ctx, "cirros")
+			if err != nil || format != "qcow2" {
+				t.Errorf("got %q, %v", format, err)
+				return
+			}
+			got, err := os.ReadFile(path)
+			if err != nil || !bytes.Equal(got, data) {
+				t.Errorf("the cached image has %d bytes, %v", len(got), err)
+			}
+		})
+	}
+	all.Wait()
+	if fetched.Load() != 1 {
+		t.Errorf("the image was fetched %d times, want once", fetched.Load())
+	}
+	about.SHA512 = strings.Repeat("0", 128)
+	_, _, err = r.images.Path(r.ctx, "forged")
+	if err == nil {
+		t.Error("bytes with another checksum were accepted")
+	}
+	_, _, err = r.images.Path(r.ctx, "../etc/passwd")
+	if !errs.Is(err, errs.BadRequest) {
+		t.Errorf("a path as an id: %v", err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 {
+		t.Errorf("the cache holds %v, %v; want the one image", entries, err)
+	}
+}
+
+func TestImagesAge(t *testing.T) {
+	r := start(t)
+	now := clock.NewManual(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	source := filepath.Join(r.dir, "source")
+	err := os.WriteFile(source, make([]byte, 1000), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	images, err := node.NewImages(node.ImagesOptions{
+		Dir: filepath.Join(r.dir, "images"), MaxBytes: 2500, Clock: now,
+		Local: func(context.Context, string) (string, string, error) { return source, "raw", nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"a", "b", "c", "d", "e"} {
+		_, _, err = images.Path(r.ctx, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now.Advance(2 * time.Hour)
+	}
+	_, _, err = images.Path(r.ctx, "b") // used again just now
+	if err != nil {
+		t.Fatal(err)
+	}
+	images.Age(map[string]bool{"a": true})
+	entries, err := os.ReadDir(filepath.Join(r.dir, "images"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for _, entry := range entries {
+		left = append(left, entry.Name())
+	}
+	if got := strings.Join(left, " "); got != "a.raw b.raw e.raw" {
+		t.Errorf("after ageing the cache holds %s, want a.raw (in use), b.raw and e.raw (used last)", got)
+	}
+}
