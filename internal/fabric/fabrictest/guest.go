@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -30,15 +31,35 @@ type Guest struct {
 // NewGuest makes a guest with this MAC on the driver's tap. It ends with the test.
 func NewGuest(t *testing.T, tap, mac string) *Guest {
 	t.Helper()
+	outer, err := openTap(tap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newGuest(t, outer, mac)
+}
+
+// NewGuest makes a guest whose host is this namespace.
+func (g *Guest) NewGuest(tap, mac string) *Guest {
+	g.t.Helper()
+	var outer *os.File
+	g.must(g.Do(func() error {
+		var err error
+		outer, err = openTap(tap)
+		return err
+	}))
+	return newGuest(g.t, outer, mac)
+}
+
+func newGuest(t *testing.T, outer *os.File, mac string) *Guest {
+	t.Helper()
 	g := &Guest{t: t}
 	g.must(inNewNamespace(func(space netns.NsHandle) error {
 		g.space = space
 		return nil
 	}))
-	outer, err := openTap(tap)
-	g.must(err)
 	var inner *os.File
 	g.must(g.Do(func() error {
+		var err error
 		inner, err = openTap("eth0")
 		if err != nil {
 			return err
@@ -126,6 +147,48 @@ func (g *Guest) Route(destination, hop string) {
 			return err
 		}
 		return netlink.RouteAdd(&netlink.Route{Dst: to, Gw: net.ParseIP(hop)})
+	}))
+}
+
+// Learns waits until the guest has made itself an address in the range, and a
+// default route, from a router's advertisements.
+func (g *Guest) Learns(cidr string) {
+	g.t.Helper()
+	g.must(g.Do(func() error {
+		_, prefix, err := net.ParseCIDR(cidr)
+		if err != nil {
+			return err
+		}
+		link, err := netlink.LinkByName("eth0")
+		if err != nil {
+			return err
+		}
+		late, again := time.After(patience), time.NewTicker(50*time.Millisecond)
+		defer again.Stop()
+		for {
+			addresses, err := netlink.AddrList(link, netlink.FAMILY_V6)
+			if err != nil {
+				return err
+			}
+			routes, err := netlink.RouteList(link, netlink.FAMILY_V6)
+			if err != nil {
+				return err
+			}
+			addressed := slices.ContainsFunc(addresses, func(a netlink.Addr) bool {
+				return prefix.Contains(a.IP) && a.Flags&unix.IFA_F_PERMANENT == 0
+			})
+			routed := slices.ContainsFunc(routes, func(r netlink.Route) bool {
+				return r.Gw != nil && r.Protocol == unix.RTPROT_RA
+			})
+			if addressed && routed {
+				return nil
+			}
+			select {
+			case <-again.C:
+			case <-late:
+				return fmt.Errorf("no address in %s (%v) or no default route (%v)", cidr, addresses, routes)
+			}
+		}
 	}))
 }
 

@@ -207,6 +207,12 @@ func ipv6(t *testing.T, rig Rig) {
 	ensure(t, rig.Cluster, fabric.Topology{Groups: []fabric.Group{with(l.group, rule)}})
 	a.Reaches("[fd00:26::6]:80", "fd00:26::5")
 	a.Misses(l.prefix+"6:80", "") // the rule is for IPv6 alone
+
+	// A router tells guests its prefix and that it is the way out.
+	leg := legOf(l)
+	leg.CIDRs, leg.Advertise = append(leg.CIDRs, "fd00:26::1/64"), "slaac"
+	ensure(t, rig.Cluster, fabric.Topology{Routers: []fabric.Router{{ID: uuid.NewString(), Enabled: true, Ports: []fabric.RouterPort{leg}}}})
+	a.Learns("fd00:26::/64")
 }
 
 // routing checks a router between two networks.
@@ -278,6 +284,7 @@ func external(t *testing.T, rig Rig) {
 	}
 	g.Reaches(outside+":8099", floating)
 	second.Reaches(outside+":8099", own)
+	second.Reaches(floating+":80", own) // also from within the cloud
 	_, err = Reach(floating+":81", "", silence)
 	if err == nil {
 		t.Errorf("the security group let port 81 in")

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -270,6 +269,3 @@ func within(space netns.NsHandle, f func() error) error {
 	}()
 	return <-done
 }
-
-// forwardingPatience bounds how long a device of the switch may take to appear.
-const forwardingPatience = 20 * time.Second

@@ -54,8 +54,12 @@ var _ fabric.Host = (*Host)(nil)
 
 // OpenHost connects to the switch's database.
 func OpenHost(ctx context.Context, options HostOptions) (*Host, error) {
+	dir, err := filepath.Abs(options.Dir)
+	if err != nil {
+		return nil, err
+	}
 	db, err := ovsdb.Open(ctx, ovsdb.Config{
-		Socket:   filepath.Join(chassisDir(options.Dir), "conf.sock"),
+		Socket:   filepath.Join(chassisDir(dir), "conf.sock"),
 		Database: "Open_vSwitch",
 		Follow: map[string][]string{
 			confRoot:       {"bridges", "external_ids", "next_cfg", "cur_cfg"},
@@ -68,7 +72,7 @@ func OpenHost(ctx context.Context, options HostOptions) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Host{dir: options.Dir, owner: options.TapOwner, db: db}, nil
+	return &Host{dir: dir, owner: options.TapOwner, db: db}, nil
 }
 
 // Close ends the connection. The switch goes on as it is.
@@ -205,7 +209,7 @@ func (h *Host) write(ctx context.Context, force bool, edit func(*plan) error) er
 		err = edit(p)
 		ops = p.ops()
 		if len(ops) > 0 || force {
-			ops = append(ops, ovsdb.Increment(confRoot, rootID(tables), "next_cfg"), ovsdb.Commit())
+			ops = append(ops, ovsdb.Increment(confRoot, p.root(), "next_cfg"), ovsdb.Commit())
 		}
 	})
 	if err != nil || len(ops) == 0 {
@@ -237,26 +241,22 @@ func (h *Host) settled(ctx context.Context) error {
 // configure tells ovn-controller who and where this chassis is, and makes the
 // bridges to physical networks.
 func (h *Host) configure(ctx context.Context, o Options) error {
-	bridges := maps.Clone(o.Bridges)
-	if bridges == nil {
-		bridges = map[string]string{}
-	}
-	if o.External != nil {
-		bridges[o.External.Physical] = o.External.Bridge
-	}
 	remote := o.Remote
 	if remote == "" {
 		remote = SouthRemote(o.Dir)
 	}
 	var mappings []string
-	for _, physical := range slices.Sorted(maps.Keys(bridges)) {
-		mappings = append(mappings, physical+":"+bridges[physical])
+	for _, b := range o.Bridges {
+		if b.Physical != "" {
+			mappings = append(mappings, b.Physical+":"+b.Name)
+		}
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.write(ctx, false, func(p *plan) error {
-		root := rootID(p.tables)
-		if p.get(confRoot, root) == nil {
+		root := p.root()
+		if root == "" {
+			root = rowID("switch", o.Chassis)
 			p.put(confRoot, root, ovsdb.Row{"external_ids": ovsdb.Map{}, "bridges": ovsdb.Set{}})
 		}
 		ids := maps.Clone(p.get(confRoot, root).Map("external_ids"))
@@ -276,23 +276,32 @@ func (h *Host) configure(ctx context.Context, o Options) error {
 			"ovn-ofctrl-wait-before-clear": "0",
 		})
 		p.put(confRoot, root, ovsdb.Row{"external_ids": ids})
-		for _, name := range bridges {
-			p.ensureBridge(root, name, o.Datapath)
+		for _, b := range o.Bridges {
+			p.ensureBridge(root, b, o)
 		}
 		return nil
 	})
 }
 
-// ensureBridge makes a bridge with the port by which the host itself is on it.
-func (p *plan) ensureBridge(root, name, datapath string) {
-	if bridgeID(p.tables, name) != "" {
-		return
+// ensureBridge makes a bridge with the port by which the host itself is on it, and
+// the card that it takes in.
+func (p *plan) ensureBridge(root string, b Bridge, o Options) {
+	id := bridgeID(p.tables, b.Name)
+	if id == "" {
+		// The switch derives the bridge's MAC from this: it differs between hosts.
+		id = rowID("bridge", o.Chassis, b.Name)
+		port, iface := rowID("switch-port", "bridge", b.Name), rowID("interface", "bridge", b.Name)
+		p.put(confInterfaces, iface, ovsdb.Row{"name": b.Name, "type": "internal"})
+		p.put(confPorts, port, ovsdb.Row{"name": b.Name, "interfaces": ovsdb.SetOf(iface)})
+		p.put(confBridges, id, ovsdb.Row{"name": b.Name, "datapath_type": o.Datapath, "ports": ovsdb.SetOf(port)})
+		p.link(confRoot, root, "bridges", id)
 	}
-	bridge, port, iface := rowID("bridge", name), rowID("switch-port", "bridge", name), rowID("interface", "bridge", name)
-	p.put(confInterfaces, iface, ovsdb.Row{"name": name, "type": "internal"})
-	p.put(confPorts, port, ovsdb.Row{"name": name, "interfaces": ovsdb.SetOf(iface)})
-	p.put(confBridges, bridge, ovsdb.Row{"name": name, "datapath_type": datapath, "ports": ovsdb.SetOf(port)})
-	p.link(confRoot, root, "bridges", bridge)
+	if b.Device != "" {
+		port, iface := rowID("switch-port", "uplink", b.Device), rowID("interface", "uplink", b.Device)
+		p.put(confInterfaces, iface, ovsdb.Row{"name": b.Device, "type": ""})
+		p.put(confPorts, port, ovsdb.Row{"name": b.Device, "interfaces": ovsdb.SetOf(iface)})
+		p.link(confBridges, id, "ports", port)
+	}
 }
 
 func bridgeID(tables ovsdb.Tables, name string) string {
@@ -304,10 +313,19 @@ func bridgeID(tables ovsdb.Tables, name string) string {
 	return ""
 }
 
-// rootID is the one row of the switch's root table, or the one to be made.
+// root is the one row of the switch's root table, "" before there is one.
+func (p *plan) root() string {
+	for _, key := range p.order {
+		if key.table == confRoot {
+			return key.uuid
+		}
+	}
+	return rootID(p.tables)
+}
+
 func rootID(tables ovsdb.Tables) string {
 	for id := range tables[confRoot] {
 		return id
 	}
-	return rowID("switch")
+	return ""
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,7 +39,7 @@ func (p *plan) ensureNetwork(n fabric.Network) {
 	}
 	is := strings.Join(offered, " ")
 	for _, subnet := range strings.Fields(was) {
-		if !strings.Contains(is, subnet) {
+		if !slices.Contains(offered, subnet) {
 			p.remove(dhcpOptions, dhcpID(subnet))
 		}
 	}

@@ -25,9 +25,9 @@ const (
 
 func options(dir string) ovn.Options {
 	return ovn.Options{
-		Dir:      dir,
-		Chassis:  chassis,
-		External: &ovn.External{Physical: physical, Bridge: "br-ex", CIDR: outside + "/24", Masquerade: true},
+		Dir:     dir,
+		Chassis: chassis,
+		Bridges: []ovn.Bridge{{Name: "br-ex", Physical: physical, CIDR: outside + "/24", Masquerade: true}},
 	}
 }
 
@@ -45,6 +45,11 @@ func folder(t *testing.T) string {
 // start runs a network of the test's own, and stops it at the end.
 func start(t *testing.T, dir string) *ovn.System {
 	t.Helper()
+	return startWith(t, options(dir))
+}
+
+func startWith(t *testing.T, options ovn.Options) *ovn.System {
+	t.Helper()
 	if missing := ovn.Missing(); len(missing) > 0 {
 		t.Fatalf("this test runs OVN: apt-get install %s", strings.Join(missing, " "))
 	}
@@ -53,13 +58,13 @@ func start(t *testing.T, dir string) *ovn.System {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		err := ovn.Stop(ctx, dir)
+		err := ovn.Stop(ctx, options.Dir)
 		if err != nil {
 			t.Errorf("stop: %v", err)
 		}
 	})
 	began := time.Now()
-	system, err := ovn.Start(ctx, options(dir))
+	system, err := ovn.Start(ctx, options)
 	if err != nil {
 		t.Fatalf("start: %v", err)
 	}

@@ -18,24 +18,15 @@ import (
 
 // Options describe one machine's network. Only Dir and Chassis are needed.
 type Options struct {
-	Dir      string            // everything of ours is below; a short path, it holds unix sockets
-	Chassis  string            // this host's name, as fabric.Port.Host has it
-	EncapIP  string            // this host's end of the tunnels; default 127.0.0.1, which is enough for one host
-	Datapath string            // "netdev", "system", or "auto": system where the kernel can
-	Bridges  map[string]string // physical network name to the bridge that leads there
-	External *External         // nil: no way out that we make
-	TapOwner int               // user id that may open the taps, 0 for root alone
-	Remote   string            // southbound database of another machine; "" runs OVN's central part here
-	Log      *slog.Logger      // nil for the default
-}
-
-// External is a network between this host and the cloud's routers. The host is
-// its gateway.
-type External struct {
-	Physical   string // its name as a physical network
-	Bridge     string // the bridge that is made for it, such as br-ex
-	CIDR       string // the host's address on it with prefix length, 172.24.4.1/24
-	Masquerade bool   // hide it behind the host's own addresses towards everywhere else
+	Dir      string       // everything of ours is below; a short path, it holds unix sockets
+	Chassis  string       // this host's name, as fabric.Port.Host has it
+	EncapIP  string       // this host's end of the tunnels; default 127.0.0.1, which is enough for one host
+	Datapath string       // "netdev", "system", or "auto": system where the kernel can
+	Bridges  []Bridge     // ways out of the cloud, and to other hosts
+	TapOwner int          // user id that may open the taps, 0 for root alone
+	Remote   string       // southbound database of another machine; "" runs OVN's central part here
+	Gateways []string     // chassis that carry traffic to external networks; default this one
+	Log      *slog.Logger // nil for the default
 }
 
 // System is a running network on one machine.
@@ -72,7 +63,7 @@ func (s *System) Repair(ctx context.Context) error {
 		if s.Cluster == nil {
 			s.Cluster, err = OpenCluster(ctx, ClusterOptions{
 				Socket:   NorthSocket(s.options.Dir),
-				Gateways: []string{s.options.Chassis},
+				Gateways: s.options.Gateways,
 				Log:      s.log,
 			})
 			if err != nil {
@@ -97,21 +88,19 @@ func (s *System) Close() error {
 // Stop ends the network that was started with this folder, and removes all it has
 // left behind on the machine, the folder included.
 func Stop(ctx context.Context, dir string) error {
-	log := slog.Default()
-	chassis, central := chassisDaemons(chassisDir(dir), "netdev"), centralDaemons(centralDir(dir))
-	// Whoever connects to another goes first.
-	order := slices.Concat(chassis, central)
-	slices.Reverse(order)
-	// Within central, northd was started last; within the chassis, ovn-controller
-	// was. The chassis goes before the central part that it reports to.
-	order = slices.Concat(order[len(central):], order[:len(central)])
-	for _, d := range order {
-		err := d.stop(ctx, log)
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	// Whoever reports to another goes first.
+	daemons := slices.Concat(centralDaemons(centralDir(dir)), chassisDaemons(chassisDir(dir), ""))
+	for _, d := range slices.Backward(daemons) {
+		err = d.stop(ctx, slog.Default())
 		if err != nil {
 			return err
 		}
 	}
-	err := removeDevices(dir)
+	err = removeDevices(dir)
 	if err != nil {
 		return err
 	}
@@ -139,6 +128,9 @@ func chassisDir(dir string) string { return filepath.Join(dir, "chassis") }
 func (o Options) complete() (Options, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
+	}
+	if len(o.Gateways) == 0 {
+		o.Gateways = []string{o.Chassis}
 	}
 	if o.EncapIP == "" {
 		o.EncapIP = "127.0.0.1"
@@ -281,10 +273,16 @@ func (s *System) startChassis(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.options.External != nil {
-		err = s.options.External.connect(ctx)
+	for _, b := range s.options.Bridges {
+		err = b.furnish(ctx)
 		if err != nil {
-			return fmt.Errorf("connect the host to the external network: %w", err)
+			return fmt.Errorf("connect the host to bridge %s: %w", b.Name, err)
+		}
+	}
+	if slices.ContainsFunc(s.options.Bridges, func(b Bridge) bool { return b.Masquerade }) {
+		err = masquerade(s.options.Bridges)
+		if err != nil {
+			return fmt.Errorf("make the way out: %w", err)
 		}
 	}
 	err = daemons[2].start(ctx, s.log)

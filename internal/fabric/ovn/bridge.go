@@ -17,33 +17,47 @@ import (
 // table is the name of the nftables table that is ours alone.
 const table = "nacre"
 
-// connect puts the host on the external network, as its gateway.
-func (e External) connect(ctx context.Context) error {
-	prefix, err := netip.ParsePrefix(e.CIDR)
+// Bridge is a bridge that is made on this host, beside the one that guests are on.
+type Bridge struct {
+	Name       string // of the bridge and of the host's own device on it, such as br-ex
+	Physical   string // the physical network that provider networks reach through it; "" for none
+	Device     string // a network card of the host to be taken into it; "" for none
+	CIDR       string // the host's own address on it with prefix length; "" for none
+	Masquerade bool   // hide the range of CIDR behind the host's other addresses towards everywhere else
+}
+
+// furnish brings the bridge's card up and gives the host its address. The bridge
+// exists already.
+func (b Bridge) furnish(ctx context.Context) error {
+	if b.Device != "" {
+		card, err := netlink.LinkByName(b.Device)
+		if err == nil {
+			err = netlink.LinkSetUp(card)
+		}
+		if err != nil {
+			return fmt.Errorf("bring card %s up: %w", b.Device, err)
+		}
+	}
+	if b.CIDR == "" {
+		return nil
+	}
+	link, err := awaitLink(ctx, b.Name)
 	if err != nil {
 		return err
 	}
-	link, err := awaitLink(ctx, e.Bridge)
+	err = setAddresses(link, []string{b.CIDR})
 	if err != nil {
 		return err
-	}
-	err = setAddresses(link, []string{e.CIDR})
-	if err != nil {
-		return fmt.Errorf("bridge %s: %w", e.Bridge, err)
 	}
 	err = netlink.LinkSetUp(link)
 	if err != nil {
-		return fmt.Errorf("bring %s up: %w", e.Bridge, err)
+		return fmt.Errorf("bring %s up: %w", b.Name, err)
 	}
-	if !e.Masquerade {
-		return nil
-	}
-	err = os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0)
-	if err != nil {
-		return fmt.Errorf("turn forwarding on: %w", err)
-	}
-	return masquerade(prefix.Masked(), e.Bridge)
+	return nil
 }
+
+// devicePatience bounds how long a device of the switch may take to appear.
+const devicePatience = 20 * time.Second
 
 // awaitLink waits for a device that the switch makes.
 func awaitLink(ctx context.Context, name string) (netlink.Link, error) {
@@ -53,7 +67,7 @@ func awaitLink(ctx context.Context, name string) (netlink.Link, error) {
 	if err != nil {
 		return nil, fmt.Errorf("follow devices: %w", err)
 	}
-	late := time.After(forwardingPatience)
+	late := time.After(devicePatience)
 	for {
 		link, err := netlink.LinkByName(name)
 		if err == nil {
@@ -69,9 +83,10 @@ func awaitLink(ctx context.Context, name string) (netlink.Link, error) {
 	}
 }
 
-// masquerade hides the range behind the host's addresses towards every device but
-// the bridge. The table is written anew each time, in one transaction.
-func masquerade(inner netip.Prefix, bridge string) error {
+// masquerade hides the ranges of those bridges that ask for it behind the host's
+// addresses towards every device but the bridge. The table is written anew each
+// time, in one transaction.
+func masquerade(bridges []Bridge) error {
 	conn, err := nftables.New()
 	if err != nil {
 		return fmt.Errorf("reach nftables: %w", err)
@@ -84,25 +99,39 @@ func masquerade(inner netip.Prefix, bridge string) error {
 		Name: "postrouting", Table: t, Type: nftables.ChainTypeNAT,
 		Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource,
 	})
-	conn.AddRule(&nftables.Rule{Table: t, Chain: post, Exprs: append(fromRange(inner),
-		&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: deviceName(bridge)},
-		&expr.Masq{},
-	)})
-	// The way out may carry less than the bridge: have TCP agree on what fits.
 	forward := conn.AddChain(&nftables.Chain{
 		Name: "forward", Table: t, Type: nftables.ChainTypeFilter,
 		Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityMangle,
 	})
-	for _, key := range []expr.MetaKey{expr.MetaKeyIIFNAME, expr.MetaKeyOIFNAME} {
-		conn.AddRule(&nftables.Rule{Table: t, Chain: forward, Exprs: append([]expr.Any{
-			&expr.Meta{Key: key, Register: 1},
-			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: deviceName(bridge)},
-		}, clampSegments()...)})
+	for _, b := range bridges {
+		if !b.Masquerade {
+			continue
+		}
+		inner, err := netip.ParsePrefix(b.CIDR)
+		if err != nil {
+			return err
+		}
+		conn.AddRule(&nftables.Rule{Table: t, Chain: post, Exprs: append(fromRange(inner.Masked()),
+			&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1},
+			&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: deviceName(b.Name)},
+			&expr.Masq{},
+		)})
+		// The way out may carry less than the bridge: have TCP agree on what fits.
+		for _, key := range []expr.MetaKey{expr.MetaKeyIIFNAME, expr.MetaKeyOIFNAME} {
+			conn.AddRule(&nftables.Rule{Table: t, Chain: forward, Exprs: append([]expr.Any{
+				&expr.Meta{Key: key, Register: 1},
+				&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: deviceName(b.Name)},
+			}, clampSegments()...)})
+		}
 	}
 	err = conn.Flush()
 	if err != nil {
 		return fmt.Errorf("write nftables: %w", err)
+	}
+	// Last, so that nothing is forwarded under an inner address.
+	err = os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0)
+	if err != nil {
+		return fmt.Errorf("turn forwarding on: %w", err)
 	}
 	return nil
 }
