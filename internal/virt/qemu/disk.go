@@ -20,6 +20,12 @@ import (
 
 // makeFolders makes the machine's folder. Only run belongs to the guest's user.
 func (h *Host) makeFolders(m *machine) error {
+	h.mu.Lock()
+	whole := m.recorded // the record is written after the folders
+	h.mu.Unlock()
+	if whole {
+		return nil
+	}
 	run := filepath.Join(m.dir, "run")
 	err := os.MkdirAll(run, 0o711)
 	if err != nil {

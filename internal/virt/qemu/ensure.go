@@ -28,6 +28,9 @@ func (h *Host) Ensure(ctx context.Context, want virt.Machine) error {
 		return err
 	}
 	defer func() { <-m.busy }()
+	h.mu.Lock()
+	m.cancel = cancel
+	h.mu.Unlock()
 	err = h.ensure(ctx, m, want)
 	if err != nil {
 		return fmt.Errorf("ensure machine %s: %w", want.ID, err)
@@ -84,7 +87,7 @@ func (h *Host) ensure(ctx context.Context, m *machine, want virt.Machine) error 
 	done := m.record
 	h.mu.Unlock()
 	if !done.Started {
-		err = h.note(m, func(r *record) { r.Started, r.Off = true, false })
+		err = h.note(m, func(r *record) { r.Started = true })
 		if err != nil {
 			return err
 		}
@@ -156,7 +159,7 @@ func (h *Host) start(ctx context.Context, m *machine) error {
 // before, so that its end is not taken for a crash.
 func (h *Host) ensureStopped(ctx context.Context, m *machine, g *guest) error {
 	err := h.note(m, func(r *record) {
-		r.Started, r.Off = false, false
+		r.Started = false
 		r.SoftReboots, r.HardReboots = r.Machine.SoftReboots, r.Machine.HardReboots
 	})
 	if err != nil || g == nil {
@@ -244,10 +247,17 @@ func (h *Host) hardReboot(ctx context.Context, m *machine, g *guest) error {
 	})
 }
 
-// Remove implements virt.Host.
+// Remove implements virt.Host. It does not wait for a guest that takes its time
+// to shut down: an Ensure that is under way is broken off.
 func (h *Host) Remove(ctx context.Context, id string) error {
 	ctx, cancel := h.within(ctx)
 	defer cancel()
+	h.mu.Lock()
+	m := h.machines[id]
+	if m != nil && m.cancel != nil {
+		m.cancel()
+	}
+	h.mu.Unlock()
 	m, err := h.acquire(ctx, id, false)
 	if err != nil || m == nil {
 		return err
@@ -265,6 +275,9 @@ func (h *Host) Remove(ctx context.Context, id string) error {
 	}
 	// The folder goes file by file. What is left when we die in between is
 	// listed, and removed by the next call.
+	h.mu.Lock()
+	m.recorded = false
+	h.mu.Unlock()
 	err = os.RemoveAll(m.dir)
 	if err == nil {
 		err = syncPath(h.options.Dir)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 
 	"nacre/internal/virt"
 )
@@ -17,10 +18,13 @@ type machine struct {
 	busy chan struct{} // holds a token while somebody works on the machine
 
 	// Guarded by Host.mu; record is changed only by whoever holds busy.
-	record  record
-	guest   *guest // the running process, nil if there is none
-	exists  bool   // its folder exists
-	removed bool   // whoever waits for busy must look it up again
+	record   record
+	recorded bool               // machine.json has the record
+	guest    *guest             // the running process, nil if there is none
+	wentOff  bool               // its last process ended after the guest had turned itself off
+	exists   bool               // its folder exists
+	removed  bool               // whoever waits for busy must look it up again
+	cancel   context.CancelFunc // ends the Ensure that is under way
 }
 
 // record is what survives in machine.json.
@@ -31,10 +35,8 @@ type record struct {
 	HardReboots int64
 
 	// Started is set from before the process exists until somebody asks for a
-	// stop. Off says that the guest turned itself off. Started without Off and
-	// without a process is a crash.
+	// stop. Started without a process is a crash.
 	Started bool
-	Off     bool
 
 	RootBytes int64 // size of root.qcow2; 0: not made yet
 }
@@ -76,16 +78,20 @@ func (h *Host) acquire(ctx context.Context, id string, create bool) (*machine, e
 // note changes the record, on disk first.
 func (h *Host) note(m *machine, change func(*record)) error {
 	h.mu.Lock()
-	rec := m.record
+	before, known := m.record, m.recorded
 	h.mu.Unlock()
+	rec := before
 	change(&rec)
+	if known && reflect.DeepEqual(rec, before) {
+		return nil // what has not changed is not synced to the disk again
+	}
 	err := writeRecord(m.dir, rec)
 	if err != nil {
 		return err
 	}
 	h.mu.Lock()
 	m.record = rec
-	m.exists = true
+	m.exists, m.recorded = true, true
 	h.mu.Unlock()
 	return nil
 }

@@ -107,13 +107,30 @@ func newLab(t *testing.T) *lab {
 		t.Fatal(err)
 	}
 	l := &lab{t: t, dir: dir, image: image}
-	if os.Getenv("USER") == "root" || os.Geteuid() == 0 {
-		_, err = os.ReadFile("/proc/self/uid_map")
-		if err == nil && wholeUserSpace() {
-			l.user = "nobody"
+	if os.Geteuid() == 0 && wholeUserSpace() {
+		l.user = "nobody"
+	}
+	t.Cleanup(func() {
+		if l.host != nil {
+			l.host.Close()
+		}
+		l.killLeft()
+	})
+	return l
+}
+
+// killLeft ends what a failed test has left running.
+func (l *lab) killLeft() {
+	files, err := filepath.Glob(filepath.Join(l.options().Dir, "*/run/pid"))
+	if err != nil {
+		return
+	}
+	for _, file := range files {
+		pid, err := lockHolder(file)
+		if err == nil && pid > 0 {
+			unix.Kill(pid, unix.SIGKILL)
 		}
 	}
-	return l
 }
 
 // wholeUserSpace tells whether root here can become somebody else.
@@ -146,7 +163,6 @@ func (l *lab) open() *Host {
 		l.t.Fatal(err)
 	}
 	l.host = h
-	l.t.Cleanup(func() { h.Close() })
 	return h
 }
 

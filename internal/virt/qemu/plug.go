@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
 	"strconv"
 	"strings"
 
@@ -12,39 +13,43 @@ import (
 	"nacre/internal/virt/qemu/qmp"
 )
 
-// pciDevice is the part of query-pci that tells what sits where.
-type pciDevice struct {
-	ID     string `json:"qdev_id"`
-	Bridge *struct {
-		Devices []pciDevice `json:"devices"`
-	} `json:"pci_bridge"`
-}
-
 // inventory asks a guest which device sits in which port. Free ports are in it
-// with an empty name.
+// with an empty name. (query-pci doesn't help: it sees nothing behind a port
+// until the firmware has numbered the buses.)
 func inventory(ctx context.Context, client *qmp.Client) (map[int]string, error) {
-	var buses []struct {
-		Devices []pciDevice `json:"devices"`
-	}
-	err := client.Execute(ctx, "query-pci", nil, &buses)
+	const all = "/machine/peripheral"
+	var devices []struct{ Name string }
+	err := client.Execute(ctx, "qom-list", options{"path": all}, &devices)
 	if err != nil {
 		return nil, err
 	}
 	ports := map[int]string{}
-	for _, bus := range buses {
-		for _, d := range bus.Devices {
-			number, ok := strings.CutPrefix(d.ID, "port")
-			n, err := strconv.Atoi(number)
-			if !ok || err != nil {
-				continue
-			}
-			ports[n] = ""
-			if d.Bridge != nil && len(d.Bridge.Devices) > 0 {
-				ports[n] = d.Bridge.Devices[0].ID
-			}
+	for _, d := range devices {
+		port, ok := portNumber(d.Name)
+		if ok && ports[port] == "" {
+			ports[port] = ""
+			continue
+		}
+		if d.Name != "root" && !strings.HasPrefix(d.Name, diskPrefix) && !strings.HasPrefix(d.Name, nicPrefix) {
+			continue
+		}
+		var bus string
+		err = client.Execute(ctx, "qom-get", options{"path": all + "/" + d.Name, "property": "parent_bus"}, &bus)
+		if err != nil {
+			return nil, err
+		}
+		port, ok = portNumber(path.Base(bus))
+		if ok {
+			ports[port] = d.Name
 		}
 	}
 	return ports, nil
+}
+
+func portNumber(name string) (int, bool) {
+	number, ok := strings.CutPrefix(name, "port")
+	n, err := strconv.Atoi(number)
+	return n, ok && err == nil
 }
 
 // replug makes a running guest have the volumes and cards of its definition.

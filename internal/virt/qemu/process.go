@@ -155,9 +155,7 @@ func (h *Host) watch(m *machine, g *guest) {
 		m.guest = nil
 	}
 	news := !g.stopping && !m.removed
-	if g.off {
-		m.record.Off = true
-	}
+	m.wentOff = g.off
 	client := g.qmp
 	h.mu.Unlock()
 	close(g.gone)
@@ -184,12 +182,7 @@ func (h *Host) monitor(ctx context.Context, m *machine, g *guest) (*qmp.Client, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	path, done, err := socketPath(m.dir, "qmp.sock")
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	client, err = qmp.Dial(ctx, path, func(e qmp.Event) { h.event(m, g, e) })
+	client, err := h.dialMonitor(ctx, m, g)
 	if err != nil {
 		return nil, err
 	}
@@ -213,6 +206,34 @@ func (h *Host) monitor(ctx context.Context, m *machine, g *guest) (*qmp.Client, 
 		return nil, err
 	}
 	return client, nil
+}
+
+// dialMonitor connects. A QEMU that is starting has its pid file for a while
+// before it has its socket.
+func (h *Host) dialMonitor(ctx context.Context, m *machine, g *guest) (*qmp.Client, error) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		path, done, err := socketPath(m.dir, "qmp.sock")
+		if err == nil {
+			var client *qmp.Client
+			client, err = qmp.Dial(ctx, path, func(e qmp.Event) { h.event(m, g, e) })
+			done()
+			if err == nil {
+				return client, nil
+			}
+		}
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ECONNREFUSED) {
+			return nil, err
+		}
+		select {
+		case <-tick.C:
+		case <-g.gone:
+			return nil, err
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: %w", err, ctx.Err())
+		}
+	}
 }
 
 // event takes note of what the guest did. It must not block.
@@ -297,12 +318,15 @@ func (h *Host) spawn(ctx context.Context, m *machine) error {
 	}
 	err = h.note(m, func(r *record) {
 		// A start makes up for every reboot that was asked for.
-		r.Started, r.Off = true, false
+		r.Started = true
 		r.SoftReboots, r.HardReboots = want.SoftReboots, want.HardReboots
 	})
 	if err != nil {
 		return err
 	}
+	h.mu.Lock()
+	m.wentOff = false
+	h.mu.Unlock()
 	cmd := exec.Command(emulator, args...)
 	cmd.Dir = m.dir
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}

@@ -214,14 +214,15 @@ func (h *Host) adoptAll() error {
 }
 
 func (h *Host) load(m *machine) error {
+	// Without a record we were stopped while the machine was made or removed.
+	// With a broken one, the other machines of this host shall go on all the
+	// same; the next Ensure writes a new one.
 	rec, err := readRecord(m.dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		rec = record{} // we were stopped while the machine was made or removed
-	} else if err != nil {
-		return err
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		h.options.Log.Error("machine record is unreadable", "server_id", m.id, "error", err)
 	}
 	h.mu.Lock()
-	m.record = rec
+	m.record, m.recorded = rec, err == nil
 	h.mu.Unlock()
 	ctx, cancel := context.WithTimeout(h.ctx, 15*time.Second)
 	defer cancel()
@@ -256,7 +257,7 @@ func (h *Host) List(ctx context.Context) ([]virt.State, error) {
 		g := m.guest
 		switch {
 		case g == nil:
-			st.Crashed = m.record.Started && !m.record.Off
+			st.Crashed = m.record.Started && !m.wentOff
 		case !g.off:
 			st.Running = true
 			st.Paused = g.paused
