@@ -23,9 +23,10 @@ type doc struct {
 	volume      nodeapi.Volume
 	volumeSeen  nodeapi.VolumeObserved
 
-	answered int64             // generation that the seen one is about; 0: nothing seen
-	plugged  map[string]string // ports that were plugged for the machine, with their networks
-	stopped  int64             // generation at which the guest ended by itself; 0: it did not
+	answered int64                      // generation that the seen one is about; 0: nothing seen
+	plugged  map[string]string          // ports that were plugged for the machine, with their networks
+	exports  map[string]nodeapi.Address // volumes of other hosts, where the machine reaches them
+	stopped  int64                      // generation at which the guest ended by itself; 0: it did not
 
 	ensured int64 // generation that the driver has made true in this life of the node
 	busy    bool  // it has a worker
@@ -147,6 +148,10 @@ func (n *Node) workOn(ctx context.Context, d *doc) {
 }
 
 func (n *Node) nextRetry(retry time.Duration, err error) time.Duration {
+	var wait *waitError
+	if errors.As(err, &wait) {
+		return min(max(2*retry, firstLook), lastLook)
+	}
 	limit := lastRetry
 	if refused(err) {
 		limit = maxRetry

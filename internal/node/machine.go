@@ -77,7 +77,7 @@ func (n *Node) makeMachine(ctx context.Context, d *doc, machine nodeapi.Machine,
 		want.Root = &virt.Root{Image: machine.Root.Image, SizeGB: machine.Root.SizeGB}
 	}
 	for _, disk := range machine.Disks {
-		export, err := n.exported(disk)
+		export, err := n.exported(ctx, d, disk)
 		if err != nil {
 			return err
 		}
@@ -105,18 +105,6 @@ func (n *Node) makeMachine(ctx context.Context, d *doc, machine nodeapi.Machine,
 		delete(plugged, nic.Port)
 	}
 	return n.unplug(ctx, d, plugged)
-}
-
-// exported is where a machine reaches its volume, provided that the volume is
-// exported at the epoch that the machine was given.
-func (n *Node) exported(disk nodeapi.Disk) (nodeapi.Address, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	v := n.docs[key{nodeapi.KindVolume, disk.Volume}]
-	if v == nil || v.ensured != v.desired.Generation || v.volumeSeen.Export == nil || v.volumeSeen.Export.Epoch != disk.Epoch {
-		return nodeapi.Address{}, waitFor("waiting for volume %s to be exported", disk.Volume)
-	}
-	return *v.volumeSeen.Export, nil
 }
 
 // remember writes down which ports are plugged for a machine.

@@ -44,6 +44,8 @@ const (
 	survey     = 30 * time.Second // how often we look at everything, hint or not
 	greeting   = 10 * time.Second
 	firstRetry = 100 * time.Millisecond
+	firstLook  = 10 * time.Millisecond // when another document has to move first
+	lastLook   = time.Second
 	lastRetry  = 10 * time.Second
 	maxRetry   = time.Minute // between tries of what the driver refused
 )
@@ -58,11 +60,12 @@ type Options struct {
 	Images *Images // nil when the drivers need no image bytes
 	Dial   func(ctx context.Context) (io.ReadWriteCloser, error)
 
-	Address string // the host's own address, for its info
-	BootID  string // changes when the host reboots; "" asks the kernel
-	Workers int    // documents worked on at a time; 0: 8
-	Clock   clock.Clock
-	Log     *slog.Logger
+	Address       string // the host's own address, for its info
+	SharedExports bool   // machines on other hosts reach the exports of Block
+	BootID        string // changes when the host reboots; "" asks the kernel
+	Workers       int    // documents worked on at a time; 0: 8
+	Clock         clock.Clock
+	Log           *slog.Logger
 }
 
 // Node is one host's agent.

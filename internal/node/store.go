@@ -16,10 +16,11 @@ import (
 type stored struct {
 	Desired     nodeapi.Document
 	Answered    int64
-	MachineSeen *nodeapi.MachineObserved `json:",omitempty"`
-	VolumeSeen  *nodeapi.VolumeObserved  `json:",omitempty"`
-	Plugged     map[string]string        `json:",omitempty"`
-	Stopped     int64                    `json:",omitempty"`
+	MachineSeen *nodeapi.MachineObserved   `json:",omitempty"`
+	VolumeSeen  *nodeapi.VolumeObserved    `json:",omitempty"`
+	Plugged     map[string]string          `json:",omitempty"`
+	Exports     map[string]nodeapi.Address `json:",omitempty"`
+	Stopped     int64                      `json:",omitempty"`
 }
 
 func (n *Node) folder() string { return filepath.Join(n.o.Dir, "documents") }
@@ -86,6 +87,7 @@ func readDoc(file string) (*doc, error) {
 		key:      key{s.Desired.Kind, s.Desired.ID},
 		answered: s.Answered,
 		plugged:  s.Plugged,
+		exports:  s.Exports,
 		stopped:  s.Stopped,
 		wake:     make(chan struct{}, 1),
 	}
@@ -107,7 +109,7 @@ func (n *Node) save(d *doc) error {
 	if n.o.Dir == "" {
 		return nil
 	}
-	s := stored{Desired: d.desired, Answered: d.answered, Plugged: d.plugged, Stopped: d.stopped}
+	s := stored{Desired: d.desired, Answered: d.answered, Plugged: d.plugged, Exports: d.exports, Stopped: d.stopped}
 	if d.key.kind == nodeapi.KindVolume {
 		s.VolumeSeen = &d.volumeSeen
 	} else {

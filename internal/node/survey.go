@@ -181,7 +181,7 @@ func (n *Node) imagesInUse() map[string]bool {
 // refreshInfo asks the drivers what the host has, and tells the server when
 // that changed.
 func (n *Node) refreshInfo(ctx context.Context) {
-	info := nodeapi.HostInfo{Node: nodeapi.Version, Address: n.o.Address, BootID: n.o.BootID}
+	info := nodeapi.HostInfo{Node: nodeapi.Version, Address: n.o.Address, BootID: n.o.BootID, SharedExports: n.o.SharedExports}
 	capacity, err := n.o.Virt.Capacity(ctx)
 	info.Agents = append(info.Agents, agent("virt", err))
 	info.VCPUs, info.MemoryMB, info.DiskGB = capacity.VCPUs, capacity.MemoryMB, capacity.DiskGB

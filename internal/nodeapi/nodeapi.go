@@ -37,6 +37,7 @@ const (
 	QueryLog      = "log"      // node: LogQuery → LogReply
 	QueryMetadata = "metadata" // server: MetadataQuery → MetadataReply
 	QueryImage    = "image"    // server: ImageQuery → ImageReply
+	QueryExport   = "export"   // server: ExportQuery → Address
 	StreamVNC     = "vnc"      // node: a machine's screen in RFB, by machine id
 	StreamImage   = "image"    // server: the bytes of an image, by image id
 )
@@ -67,7 +68,8 @@ type Root struct {
 }
 
 // Disk is an attached volume. The volume's own document exports it; the
-// machine gets it when that export has this epoch.
+// machine gets it when that export has this epoch. The node finds the export
+// of a volume on another host by QueryExport.
 type Disk struct {
 	Volume     string `json:"volume"`
 	Device     string `json:"device"` // what the API calls it: /dev/vdb
@@ -140,19 +142,26 @@ type Address struct {
 
 // HostInfo is what a host is and has.
 type HostInfo struct {
-	VCPUs     int      `json:"vcpus"`
-	MemoryMB  int      `json:"memory_mb"`
-	DiskGB    int      `json:"disk_gb"`
-	Traits    []string `json:"traits,omitempty"`
-	Type      string   `json:"type"`    // hypervisor type
-	Version   int      `json:"version"` // hypervisor version, as 7002000 for 7.2
-	CPUInfo   string   `json:"cpu_info,omitempty"`
-	Address   string   `json:"address,omitempty"` // the host's own address
-	VolumesGB float64  `json:"volumes_gb"`        // room for volumes
-	FreeGB    float64  `json:"free_gb"`           // what of it is free
-	Agents    []Agent  `json:"agents,omitempty"`  // the parts of the node
-	Node      int      `json:"node_api_version"`  // nodeapi.Version of the node
-	BootID    string   `json:"boot_id,omitempty"` // changes when the host reboots
+	VCPUs         int      `json:"vcpus"`
+	MemoryMB      int      `json:"memory_mb"`
+	DiskGB        int      `json:"disk_gb"`
+	Traits        []string `json:"traits,omitempty"`
+	Type          string   `json:"type"`    // hypervisor type
+	Version       int      `json:"version"` // hypervisor version, as 7002000 for 7.2
+	CPUInfo       string   `json:"cpu_info,omitempty"`
+	Address       string   `json:"address,omitempty"`        // the host's own address
+	VolumesGB     float64  `json:"volumes_gb"`               // room for volumes
+	FreeGB        float64  `json:"free_gb"`                  // what of it is free
+	SharedExports bool     `json:"shared_exports,omitempty"` // other hosts reach its exports
+	Agents        []Agent  `json:"agents,omitempty"`         // the parts of the node
+	Node          int      `json:"node_api_version"`         // nodeapi.Version of the node
+	BootID        string   `json:"boot_id,omitempty"`        // changes when the host reboots
+}
+
+// ExportQuery asks where a volume of another host is reached.
+type ExportQuery struct {
+	Volume string `json:"volume"`
+	Epoch  int64  `json:"epoch"`
 }
 
 // Agent is one part of a node and whether it works.
