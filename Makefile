@@ -20,7 +20,8 @@ help: ## list the targets
 	@echo "  DATA=$(DATA) LISTEN=$(LISTEN) can be set on the command line."
 
 demo: packages build ## a cloud on this machine, with a guest you can log in to
-	@bin/demo --data-dir "$(DATA)" --listen "$(LISTEN)"
+	@bin/nacre up --detach --data-dir "$(DATA)" --listen "$(LISTEN)"
+	@bin/demo --data-dir "$(DATA)"
 
 test: test-packages build web-test ## the whole test suite
 	@go run ./build/testsum ./...
@@ -32,10 +33,10 @@ build: web ## bin/nacre with the dashboard in it
 	@go build -trimpath -o bin/demo ./cmd/demo
 
 up: packages build ## start the one-machine cloud in the background
-	@bin/demo --data-dir "$(DATA)" --listen "$(LISTEN)" --only up
+	@bin/nacre up --detach --data-dir "$(DATA)" --listen "$(LISTEN)"
 
 down: ## stop it; guests keep running (ALL=1: guests too, nothing left behind)
-	@if [ -x bin/demo ]; then bin/demo --data-dir "$(DATA)" --only down $(if $(ALL),--all) $(if $(YES),--yes); \
+	@if [ -x bin/nacre ]; then bin/nacre down --data-dir "$(DATA)" $(if $(ALL),--all) $(if $(YES),--yes); \
 	 else echo "nothing was built, so nothing runs"; fi
 
 dev: build ## a simulated cloud in the foreground, no root needed

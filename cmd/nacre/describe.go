@@ -1,0 +1,41 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"nacre/internal/app"
+)
+
+func describe() *cobra.Command {
+	var format, dataDir, server string
+	c := &cobra.Command{
+		Use:   "describe [" + strings.Join(app.Subjects, "|") + "|schedule]",
+		Short: "Print the tables that the program runs on",
+		Long: `Print the literal tables that the program runs on: its routes, policy rules,
+plans, loops and settings. "describe schedule --server ID" asks the running cloud
+of the data folder why a server is where it is.`,
+		Args:      cobra.MaximumNArgs(1),
+		ValidArgs: append(slices.Clone(app.Subjects), "schedule"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if format != "text" && format != "json" {
+				return fmt.Errorf("there is no format %s: it is text or json", format)
+			}
+			if len(args) == 1 && args[0] == "schedule" {
+				return app.DescribeSchedule(c.Context(), c.OutOrStdout(), dataDir, server, format)
+			}
+			subjects := args
+			if len(subjects) == 0 {
+				subjects = app.Subjects
+			}
+			return app.Describe(c.Context(), c.OutOrStdout(), subjects, format)
+		},
+	}
+	c.Flags().StringVar(&format, "format", "text", "text or json")
+	c.Flags().StringVar(&dataDir, "data-dir", "/var/lib/nacre", "data folder of the cloud to ask (schedule)")
+	c.Flags().StringVar(&server, "server", "", "id of the server (schedule)")
+	return c
+}

@@ -1,0 +1,294 @@
+// Package app assembles the cloud.
+//
+// Start builds every part from the bottom to the top and hands each what it
+// needs by name: whoever reads it once knows the whole system. Nothing else in
+// the house knows more than its own part.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nacre/internal/api"
+	"nacre/internal/auth"
+	"nacre/internal/blob/files"
+	"nacre/internal/bus"
+	"nacre/internal/clock"
+	"nacre/internal/compute"
+	computeapi "nacre/internal/compute/api"
+	"nacre/internal/configdrive"
+	"nacre/internal/console"
+	"nacre/internal/db"
+	"nacre/internal/hosts"
+	"nacre/internal/identity"
+	identityapi "nacre/internal/identity/api"
+	"nacre/internal/image"
+	imageapi "nacre/internal/image/api"
+	"nacre/internal/loop"
+	"nacre/internal/network"
+	networkapi "nacre/internal/network/api"
+	"nacre/internal/object"
+	objectapi "nacre/internal/object/api"
+	"nacre/internal/placement"
+	placementapi "nacre/internal/placement/api"
+	"nacre/internal/volume"
+	volumeapi "nacre/internal/volume/api"
+	"nacre/internal/work"
+)
+
+// Version is set when the binary is built.
+var Version = "development"
+
+// Cloud is a running cloud.
+type Cloud struct {
+	Config  Config
+	Handler http.Handler // all that the main listener serves
+	Secrets Secrets
+
+	Kernel  *api.Kernel
+	DB      *db.DB
+	Engine  *work.Engine
+	Loops   *loop.Runner
+	Relay   *bus.Relay
+	Hosts   *hosts.Service
+	Compute *compute.Service
+	Network *network.Service
+
+	background []func(ctx context.Context) // run until the context ends
+	closers    []func() error              // from the last to the first, when everything has ended
+}
+
+// Run runs a cloud until the context ends. It is ready once /healthz answers.
+func Run(ctx context.Context, c Config) error {
+	cloud, err := Start(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer cloud.Close()
+	return cloud.serve(ctx)
+}
+
+// Start assembles a cloud on its data folder. Serve runs it, Close ends it.
+func Start(ctx context.Context, c Config) (cloud *Cloud, err error) {
+	c, err = c.complete()
+	if err != nil {
+		return nil, err
+	}
+	cloud = &Cloud{Config: c}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, cloud.Close())
+		}
+	}()
+	err = cloud.lock()
+	if err != nil {
+		return nil, err
+	}
+	return cloud, cloud.assemble(ctx)
+}
+
+func (cloud *Cloud) assemble(ctx context.Context) error {
+	c, now, log := cloud.Config, cloud.Config.Clock, cloud.Config.Log
+
+	// State and time.
+	database, err := db.Open(ctx, filepath.Join(c.DataDir, "nacre.db"))
+	if err != nil {
+		return err
+	}
+	database.UseClock(now)
+	cloud.DB = database
+	cloud.closers = append(cloud.closers, database.Close)
+	owner, err := ownerID(c.DataDir)
+	if err != nil {
+		return err
+	}
+	cloud.Engine = work.New(work.Options{DB: database, Clock: now, Log: log, Owner: owner})
+	cloud.Loops = loop.New(loop.Options{Clock: now, Log: log})
+	messages := bus.NewInProcess(log)
+	cloud.Relay = bus.NewRelay(database, messages, now, log)
+	blobs, err := files.New(filepath.Join(c.DataDir, "blobs"))
+	if err != nil {
+		return err
+	}
+	cloud.Hosts = hosts.New(hosts.Options{DB: database, Clock: now, Log: log})
+
+	// The services, each on those above it.
+	keys, err := auth.OpenKeys(filepath.Join(c.DataDir, "fernet-keys"), 3)
+	if err != nil {
+		return err
+	}
+	identities, err := identity.New(identity.Options{DB: database, Keys: keys, Clock: now, Log: log})
+	if err != nil {
+		return err
+	}
+	images := image.New(image.Options{DB: database, Blobs: blobs, Clock: now, Log: log})
+	objects := object.New(object.Options{DB: database, Blobs: blobs, Clock: now, Log: log})
+	placements, err := placement.New(ctx, placement.Options{DB: database, Clock: now, Log: log})
+	if err != nil {
+		return err
+	}
+	ground, err := cloud.ground(ctx, images, blobs)
+	if err != nil {
+		return err
+	}
+	cloud.Network = network.New(network.Options{DB: database, Clock: now, Log: log, Fabric: ground.fabric, Nudge: cloud.Loops.Nudge})
+	volumes := volume.New(volume.Options{DB: database, Clock: now, Log: log, Engine: cloud.Engine, Hosts: cloud.Hosts, Images: volumeImages{images}})
+	consoles := console.NewConsoles(console.ConsolesOptions{Public: c.PublicURL, Log: log})
+	cloud.closers = append(cloud.closers, func() error { consoles.Close(); return nil })
+	cloud.Compute, err = compute.New(ctx, compute.Options{
+		DB: database, Clock: now, Log: log, Engine: cloud.Engine, Hosts: cloud.Hosts,
+		Placement: placements, Images: computeImages{images}, Networks: computeNetworks{cloud.Network},
+		Volumes: computeVolumes{volumes}, Consoles: consoles, ConfigDrive: configdrive.Build,
+	})
+	if err != nil {
+		return err
+	}
+	for _, loops := range [][]loop.Loop{
+		images.Loops(), objects.Loops(), cloud.Network.Loops(), volumes.Loops(), cloud.Compute.Loops(), cloud.housekeeping(),
+	} {
+		cloud.Loops.Add(loops...)
+	}
+
+	// What the outside sees.
+	policy, err := loadPolicy(c)
+	if err != nil {
+		return err
+	}
+	cloud.Kernel = api.New(api.Options{Tokens: identities, Policy: policy, Clock: now, Log: log, PublicURL: c.PublicURL})
+	for _, s := range []api.Service{
+		identityapi.New(identities), imageapi.New(images), placementapi.New(placements), computeapi.New(cloud.Compute),
+		networkapi.New(cloud.Network), volumeapi.New(volumes), objectapi.New(objects), cloud.own(),
+	} {
+		cloud.Kernel.Add(s)
+	}
+	cloud.Handler = cloud.handler(consoles)
+
+	err = cloud.fill(ctx, identities, images, volumes)
+	if err != nil {
+		return err
+	}
+	cloud.background = append(cloud.background,
+		func(ctx context.Context) { cloud.report("plans", cloud.Engine.Run(ctx)) },
+		func(ctx context.Context) { cloud.report("hosts", cloud.Hosts.Run(ctx)) },
+		cloud.Loops.Run, cloud.Relay.Run)
+	cloud.background = append(cloud.background, ground.run...)
+	return nil
+}
+
+// report logs why something that runs as long as the cloud has ended early.
+func (cloud *Cloud) report(what string, err error) {
+	if err != nil && !errors.Is(err, context.Canceled) {
+		cloud.Config.Log.Error("ended", "what", what, "error", err)
+	}
+}
+
+// Background runs plans, loops and nodes until the context ends. It returns
+// when all of them have.
+func (cloud *Cloud) Background(ctx context.Context) {
+	var running sync.WaitGroup
+	for _, run := range cloud.background {
+		running.Go(func() { run(ctx) })
+	}
+	running.Wait()
+}
+
+// serve runs everything until the context ends.
+func (cloud *Cloud) serve(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	listener, err := cloud.listen()
+	if err != nil {
+		return err
+	}
+	server := &http.Server{
+		Handler:           cloud.Handler,
+		ReadHeaderTimeout: 30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		cloud.Background(ctx)
+	}()
+	stopped := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		last, done := context.WithTimeout(context.Background(), 5*time.Second)
+		defer done()
+		stopped <- errors.Join(server.Shutdown(last), server.Close())
+	}()
+	cloud.Config.Log.Info("ready", "url", cloud.Config.PublicURL, "clouds_yaml", filepath.Join(cloud.Config.DataDir, "clouds.yaml"))
+	err = server.Serve(listener)
+	cancel()
+	<-ended
+	if errors.Is(err, http.ErrServerClosed) {
+		err = nil
+	}
+	stopErr := <-stopped
+	if errors.Is(stopErr, context.DeadlineExceeded) {
+		stopErr = nil // a client held its connection; Close has cut it
+	}
+	return errors.Join(err, stopErr)
+}
+
+// Close closes what Start has opened.
+func (cloud *Cloud) Close() error {
+	var err error
+	for i := len(cloud.closers) - 1; i >= 0; i-- {
+		err = errors.Join(err, cloud.closers[i]())
+	}
+	cloud.closers = nil
+	return err
+}
+
+// lock makes sure that the data folder has one cloud at a time.
+func (cloud *Cloud) lock() error {
+	dir := cloud.Config.DataDir
+	err := os.MkdirAll(dir, 0o755)
+	if err != nil {
+		return fmt.Errorf("make data folder: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("lock data folder: %w", err)
+	}
+	cloud.closers = append(cloud.closers, f.Close)
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err != nil {
+		return fmt.Errorf("another nacre runs on %s: stop it with nacre down --data-dir %s", dir, dir)
+	}
+	err = f.Truncate(0)
+	if err == nil {
+		_, err = fmt.Fprintln(f, os.Getpid())
+	}
+	if err != nil {
+		return fmt.Errorf("lock data folder: %w", err)
+	}
+	return nil
+}
+
+// ownerID names this cloud's process in leases. It stays the same over
+// restarts, so that a process frees its own earlier leases at once.
+func ownerID(dir string) (string, error) {
+	path := filepath.Join(dir, "owner")
+	content, err := os.ReadFile(path)
+	if err == nil {
+		return string(content), nil
+	}
+	if !os.IsNotExist(err) {
+		return "", fmt.Errorf("read %s: %w", path, err)
+	}
+	id := clock.UUID()
+	return id, writeFile(path, []byte(id), 0o600)
+}

@@ -1,0 +1,187 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/v2"
+
+	"nacre/internal/clock"
+)
+
+// Config are the settings of a cloud in one process. The zero value works,
+// given a data folder.
+type Config struct {
+	// Real runs a real node (QEMU, OVN, volumes on disk); else hosts are simulated.
+	Real bool `koanf:"-"`
+	// Listen is the address of the main listener; "" is 127.0.0.1:5000.
+	Listen string `koanf:"listen"`
+	// DataDir holds everything that must survive: database, keys, images, guests.
+	DataDir string `koanf:"data_dir"`
+	// PublicURL is what clients reach the cloud by; "" is made from Listen.
+	PublicURL string `koanf:"public_url"`
+	// Region is the name of the region; "" is RegionOne.
+	Region string `koanf:"region"`
+	// Hosts is how many hosts are simulated; 0 is 2.
+	Hosts int `koanf:"hosts"`
+	// PolicyFile overrides policy rules, in the form of oslo.policy.
+	PolicyFile string `koanf:"policy_file"`
+	// LogLevel is debug, info, warn or error; "" is info.
+	LogLevel string `koanf:"log_level"`
+	// GuestUser is the account that guests run as; "" is nacre-guest on a real
+	// node, made when it is missing.
+	GuestUser string `koanf:"guest_user"`
+	// External is the range of the external network, of which the host has the
+	// first address; "" is 172.24.4.0/24.
+	External string `koanf:"external"`
+
+	// Clock is where time comes from; nil is the machine's.
+	Clock clock.Clock `koanf:"-"`
+	// Log gets all events; nil writes text to standard error.
+	Log *slog.Logger `koanf:"-"`
+}
+
+// Settings lists the names of the settings with their environment variables and
+// meanings, for nacre describe config.
+func Settings() []Setting {
+	return []Setting{
+		{"listen", "NACRE_LISTEN", "127.0.0.1:5000", "address of the main listener"},
+		{"data_dir", "NACRE_DATA_DIR", "/var/lib/nacre", "folder with everything that must survive"},
+		{"public_url", "NACRE_PUBLIC_URL", "from listen", "what clients reach the cloud by"},
+		{"region", "NACRE_REGION", "RegionOne", "name of the region"},
+		{"hosts", "NACRE_HOSTS", "2", "how many hosts nacre dev simulates"},
+		{"policy_file", "NACRE_POLICY_FILE", "", "oslo.policy file that overrides rules"},
+		{"log_level", "NACRE_LOG_LEVEL", "info", "debug, info, warn or error"},
+		{"guest_user", "NACRE_GUEST_USER", "nacre-guest", "account that guests run as"},
+		{"external", "NACRE_EXTERNAL", "172.24.4.0/24", "range of the external network"},
+	}
+}
+
+// Setting is one setting, for people to read.
+type Setting struct {
+	Name        string `json:"name"`
+	Environment string `json:"environment"`
+	Default     string `json:"default"`
+	Meaning     string `json:"meaning"`
+}
+
+// Load reads settings from a YAML file ("" for none) and, over it, from the
+// environment. What stands in base stays where neither says anything.
+func Load(base Config, path string) (Config, error) {
+	k := koanf.New(".")
+	if path != "" {
+		err := k.Load(file.Provider(path), yaml.Parser())
+		if err != nil {
+			return Config{}, fmt.Errorf("read settings %s: %w", path, err)
+		}
+	}
+	err := k.Load(env.Provider(".", env.Opt{Prefix: "NACRE_", TransformFunc: func(key, value string) (string, any) {
+		return strings.ToLower(strings.TrimPrefix(key, "NACRE_")), value
+	}}), nil)
+	if err != nil {
+		return Config{}, fmt.Errorf("read settings from the environment: %w", err)
+	}
+	known := map[string]bool{}
+	for _, s := range Settings() {
+		known[s.Name] = true
+	}
+	for _, key := range k.Keys() {
+		if !known[key] {
+			return Config{}, fmt.Errorf("there is no setting %s: nacre describe config lists them", key)
+		}
+	}
+	err = k.Unmarshal("", &base)
+	if err != nil {
+		return Config{}, fmt.Errorf("read settings: %w", err)
+	}
+	return base, nil
+}
+
+// complete fills in defaults and refuses what cannot work.
+func (c Config) complete() (Config, error) {
+	if c.Listen == "" {
+		c.Listen = "127.0.0.1:5000"
+	}
+	if c.DataDir == "" {
+		return c, errors.New("no data folder is set: use --data-dir")
+	}
+	var err error
+	c.DataDir, err = filepath.Abs(c.DataDir)
+	if err != nil {
+		return c, fmt.Errorf("find data folder: %w", err)
+	}
+	if c.Region == "" {
+		c.Region = "RegionOne"
+	}
+	if c.Hosts <= 0 {
+		c.Hosts = 2
+	}
+	if c.GuestUser == "" {
+		c.GuestUser = "nacre-guest"
+	}
+	if c.External == "" {
+		c.External = "172.24.4.0/24"
+	}
+	_, err = netip.ParsePrefix(c.External)
+	if err != nil {
+		return c, fmt.Errorf("setting external: %w", err)
+	}
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return c, fmt.Errorf("setting listen: %w", err)
+	}
+	if c.PublicURL == "" {
+		scheme := "https"
+		if loopback(host) {
+			scheme = "http"
+		}
+		if host == "" || host == "0.0.0.0" || host == "::" {
+			host, err = os.Hostname()
+			if err != nil {
+				return c, fmt.Errorf("find a name for the public URL: %w", err)
+			}
+		}
+		c.PublicURL = scheme + "://" + net.JoinHostPort(host, port)
+	}
+	if c.Clock == nil {
+		c.Clock = clock.Real{}
+	}
+	if c.Log == nil {
+		c.Log, err = logger(c.LogLevel)
+	}
+	return c, err
+}
+
+// tls tells whether the listener needs TLS: wherever it isn't loopback.
+func (c Config) tls() bool {
+	host, _, err := net.SplitHostPort(c.Listen)
+	return err != nil || !loopback(host)
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+func logger(level string) (*slog.Logger, error) {
+	l := slog.LevelInfo
+	if level != "" {
+		err := l.UnmarshalText([]byte(level))
+		if err != nil {
+			return nil, fmt.Errorf("setting log_level: %w", err)
+		}
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: l})), nil
+}

@@ -1,0 +1,102 @@
+package app
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+
+	"nacre/internal/identity"
+)
+
+// Secrets are the passwords of a fresh cloud. They are on disk before the users
+// are in the database, so that a start which is killed in between can go on.
+type Secrets struct {
+	Admin string `json:"admin"`
+	Demo  string `json:"demo"`
+}
+
+func loadSecrets(dir string) (Secrets, error) {
+	path := filepath.Join(dir, "secrets.json")
+	content, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		s := Secrets{Admin: identity.NewPassword(), Demo: identity.NewPassword()}
+		content, err = json.Marshal(s)
+		if err != nil {
+			return Secrets{}, err
+		}
+		return s, writeFile(path, content, 0o600)
+	}
+	if err != nil {
+		return Secrets{}, fmt.Errorf("read secrets: %w", err)
+	}
+	var s Secrets
+	err = json.Unmarshal(content, &s)
+	if err != nil {
+		return Secrets{}, fmt.Errorf("read secrets: %w", err)
+	}
+	return s, nil
+}
+
+// writeClientFiles writes clouds.yaml and openrc, which clients log in with.
+func writeClientFiles(c Config, s Secrets) error {
+	cloud := func(user, project, password string) map[string]any {
+		out := map[string]any{
+			"auth": map[string]any{
+				"auth_url": c.PublicURL + "/v3", "username": user, "password": password, "project_name": project,
+				"user_domain_name": "Default", "project_domain_name": "Default",
+			},
+			"region_name": c.Region, "interface": "public", "identity_api_version": 3,
+		}
+		if c.tls() {
+			out["cacert"] = filepath.Join(c.DataDir, caFile)
+		}
+		return out
+	}
+	content, err := yaml.Marshal(map[string]any{"clouds": map[string]any{
+		"nacre":      cloud("admin", "admin", s.Admin),
+		"nacre-demo": cloud("demo", "demo", s.Demo),
+	}})
+	if err != nil {
+		return fmt.Errorf("write clouds.yaml: %w", err)
+	}
+	err = writeFile(filepath.Join(c.DataDir, "clouds.yaml"), content, 0o600)
+	if err != nil {
+		return err
+	}
+	var rc strings.Builder
+	for _, line := range [][2]string{
+		{"OS_AUTH_URL", c.PublicURL + "/v3"}, {"OS_USERNAME", "admin"}, {"OS_PASSWORD", s.Admin}, {"OS_PROJECT_NAME", "admin"},
+		{"OS_USER_DOMAIN_NAME", "Default"}, {"OS_PROJECT_DOMAIN_NAME", "Default"}, {"OS_REGION_NAME", c.Region},
+		{"OS_IDENTITY_API_VERSION", "3"},
+	} {
+		fmt.Fprintf(&rc, "export %s=%s\n", line[0], line[1])
+	}
+	if c.tls() {
+		fmt.Fprintf(&rc, "export OS_CACERT=%s\n", filepath.Join(c.DataDir, caFile))
+	}
+	return writeFile(filepath.Join(c.DataDir, "openrc"), []byte(rc.String()), 0o600)
+}
+
+// writeFile replaces a file as a whole and makes it survive power loss.
+func writeFile(path string, content []byte, mode os.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	defer os.Remove(f.Name()) // no longer there after the rename
+	_, err = f.Write(content)
+	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}

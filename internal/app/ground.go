@@ -1,0 +1,81 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+
+	"nacre/internal/blob/files"
+	"nacre/internal/blockdev"
+	blocksim "nacre/internal/blockdev/simulated"
+	"nacre/internal/fabric"
+	fabricsim "nacre/internal/fabric/simulated"
+	"nacre/internal/image"
+	"nacre/internal/node"
+	"nacre/internal/virt"
+	virtsim "nacre/internal/virt/simulated"
+)
+
+// ground is what the cloud stands on: the network of all hosts, and the hosts.
+type ground struct {
+	fabric fabric.Cluster
+	run    []func(ctx context.Context) // the nodes, each until the context ends
+}
+
+// ground makes the hosts: simulated ones, or this machine.
+func (cloud *Cloud) ground(ctx context.Context, images *image.Service, blobs *files.Store) (ground, error) {
+	if cloud.Config.Real {
+		return cloud.realGround(ctx, images, blobs)
+	}
+	return cloud.simulatedGround()
+}
+
+func (cloud *Cloud) simulatedGround() (ground, error) {
+	g := ground{}
+	network := fabricsim.New()
+	g.fabric = network
+	for i := range cloud.Config.Hosts {
+		name := fmt.Sprintf("node-%d", i+1)
+		dir := filepath.Join(cloud.Config.DataDir, "hosts", name)
+		err := os.MkdirAll(dir, 0o755)
+		if err != nil {
+			return g, fmt.Errorf("make folder of host %s: %w", name, err)
+		}
+		machines, err := virtsim.New(virtsim.Options{Dir: dir, Clock: cloud.Config.Clock})
+		if err != nil {
+			return g, fmt.Errorf("simulate host %s: %w", name, err)
+		}
+		cloud.closers = append(cloud.closers, machines.Close)
+		disks, err := blocksim.New(blocksim.Options{State: filepath.Join(dir, "volumes.json")})
+		if err != nil {
+			return g, fmt.Errorf("simulate host %s: %w", name, err)
+		}
+		err = cloud.addNode(&g, name, dir, machines, network.Host(name), disks, nil)
+		if err != nil {
+			return g, err
+		}
+	}
+	return g, nil
+}
+
+// addNode makes the agent of a host. While all is one process, its connection
+// is a pipe that carries the same stream as a network would.
+func (cloud *Cloud) addNode(g *ground, name, dir string, machines virt.Host, network fabric.Host, disks blockdev.Host, images *node.Images) error {
+	agent, err := node.New(node.Options{
+		Name: name, Dir: filepath.Join(dir, "node"), Virt: machines, Fabric: network, Block: disks, Images: images,
+		Address: "127.0.0.1", Clock: cloud.Config.Clock, Log: cloud.Config.Log.With("host", name),
+		Dial: func(ctx context.Context) (io.ReadWriteCloser, error) {
+			ours, theirs := net.Pipe()
+			go func() { cloud.report("connection of host "+name, cloud.Hosts.Serve(ctx, name, theirs)) }()
+			return ours, nil
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("start node %s: %w", name, err)
+	}
+	g.run = append(g.run, func(ctx context.Context) { cloud.report("node "+name, agent.Run(ctx)) })
+	return nil
+}

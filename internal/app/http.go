@@ -1,0 +1,67 @@
+package app
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"nacre/internal/console"
+)
+
+// handler is everything behind the main listener: the APIs, and beside them the
+// dashboard, consoles, health and metrics.
+func (cloud *Cloud) handler(consoles *console.Consoles) http.Handler {
+	dashboard := console.New(console.Options{API: cloud.Kernel, Secure: cloud.Config.tls(), Log: cloud.Config.Log})
+	apis := dashboard.WithSession(cloud.Kernel)
+	metrics := promhttp.Handler()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path := r.URL.Path
+		switch {
+		case path == "/" && strings.Contains(r.Header.Get("Accept"), "text/html"):
+			http.Redirect(w, r, "/dashboard", http.StatusFound)
+		case path == "/healthz":
+			cloud.health(w, r)
+		case path == "/metrics":
+			metrics.ServeHTTP(w, r)
+		case path == "/dashboard" || strings.HasPrefix(path, "/dashboard/"):
+			dashboard.ServeHTTP(w, r)
+		case strings.HasPrefix(path, "/console/"):
+			consoles.ServeHTTP(w, r)
+		default:
+			apis.ServeHTTP(w, r)
+		}
+	})
+}
+
+// health answers 200 when the cloud can serve.
+func (cloud *Cloud) health(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, err := cloud.Hosts.List(r.Context())
+	if err != nil {
+		http.Error(w, "the database does not answer", http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+// listen opens the main listener, with TLS wherever it isn't loopback.
+func (cloud *Cloud) listen() (net.Listener, error) {
+	c := cloud.Config
+	listener, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	if !c.tls() {
+		return listener, nil
+	}
+	config, err := serverTLS(c, c.Clock.Now())
+	if err != nil {
+		listener.Close()
+		return nil, err
+	}
+	return tls.NewListener(listener, config), nil
+}
