@@ -19,10 +19,10 @@ type Envelope struct {
 }
 
 // body frames an error. What the token check says has the same frame in every
-// service, since all use the same middleware.
+// service, since all use the same middleware; Swift alone words it itself.
 func (e Envelope) body(c *Call, err *errs.Error) (string, []byte) {
 	frame := e.frame
-	if frame == nil || (err.Kind == errs.Unauthorized && c.Caller.User == "") {
+	if frame == nil || (err.Kind == errs.Unauthorized && c.Caller.User == "" && c.service.Name != "swift") {
 		frame = keystoneFrame
 	}
 	contentType, value := frame(c, err)
@@ -152,7 +152,12 @@ func placementFrame(c *Call, e *errs.Error) (string, any) {
 	return "application/json", object{"errors": []object{fault}}
 }
 
+// swiftFrame is a small page with the sentence of the status, or, for an error
+// typed "text", its own sentence as text.
 func swiftFrame(_ *Call, e *errs.Error) (string, any) {
+	if e.Type == "text" {
+		return "text/plain; charset=UTF-8", e.Message
+	}
 	return "text/html; charset=UTF-8", "<html><h1>" + title(e.Kind) + "</h1><p>" + html.EscapeString(e.Message) + "</p></html>"
 }
 

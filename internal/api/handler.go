@@ -70,7 +70,13 @@ func (c *Call) Decode(in any) error {
 	if err != nil {
 		return err
 	}
-	err = check(reflect.TypeOf(in).Elem(), c.Version, body)
+	return c.DecodeJSON(body, in)
+}
+
+// DecodeJSON is Decode for JSON that isn't the whole body, or has another media
+// type.
+func (c *Call) DecodeJSON(body []byte, in any) error {
+	err := check(reflect.TypeOf(in).Elem(), c.Version, body)
 	var violation *Violation
 	if errors.As(err, &violation) {
 		return c.service.Envelope.invalid(*violation)
