@@ -31,11 +31,14 @@ var packetSuite = []struct {
 // boot plugs a port and puts a guest with the port's address behind it.
 func boot(t *testing.T, rig Rig, l lan, p fabric.Port) *Guest {
 	t.Helper()
+	began := time.Now()
 	tap := plug(t, rig.Host, p)
+	plugged := time.Since(began)
+	awaitUp(t, rig.Cluster, p.ID, true)
+	t.Logf("port plugged after %v, up after %v", plugged, time.Since(began))
 	g := NewGuest(t, tap, p.MAC)
 	g.Address(p.IPs[0] + "/24")
 	g.Route("0.0.0.0/0", l.prefix+"1")
-	awaitUp(t, rig.Cluster, p.ID, true)
 	return g
 }
 

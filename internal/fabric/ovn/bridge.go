@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/google/nftables"
@@ -61,9 +62,13 @@ const devicePatience = 20 * time.Second
 
 // awaitLink waits for a device that the switch makes.
 func awaitLink(ctx context.Context, name string) (netlink.Link, error) {
+	link, err := netlink.LinkByName(name)
+	if err == nil {
+		return link, nil
+	}
 	updates, done := make(chan netlink.LinkUpdate, 16), make(chan struct{})
 	defer close(done)
-	err := netlink.LinkSubscribe(updates, done)
+	err = netlink.LinkSubscribe(updates, done)
 	if err != nil {
 		return nil, fmt.Errorf("follow devices: %w", err)
 	}
@@ -134,6 +139,19 @@ func masquerade(bridges []Bridge) error {
 		return fmt.Errorf("turn forwarding on: %w", err)
 	}
 	return nil
+}
+
+// hasMasquerade says whether our table is there.
+func hasMasquerade() (bool, error) {
+	conn, err := nftables.New()
+	if err != nil {
+		return false, fmt.Errorf("reach nftables: %w", err)
+	}
+	tables, err := conn.ListTablesOfFamily(nftables.TableFamilyIPv4)
+	if err != nil {
+		return false, fmt.Errorf("read nftables: %w", err)
+	}
+	return slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Name == table }), nil
 }
 
 // removeMasquerade removes our table, if there is one.

@@ -201,6 +201,22 @@ func TestMasquerade(t *testing.T) {
 	world := fabrictest.NewWorld(t, "198.18.0.1/24", "198.18.0.2/24")
 	world.Serve(80)
 	guests.a.Reaches("198.18.0.2:80", "198.18.0.1")
+
+	// Somebody flushes the host's rules.
+	conn, err := nftables.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.FlushRuleset()
+	err = conn.Flush()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = system.Repair(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	guests.a.Reaches("198.18.0.2:80", "198.18.0.1")
 }
 
 // After Stop there is nothing left: no process, device, namespace, table or file.

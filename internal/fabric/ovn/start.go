@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -36,6 +37,10 @@ type System struct {
 
 	options Options
 	log     *slog.Logger
+
+	// mu is held during Repair and guards what follows.
+	mu          sync.Mutex
+	masqueraded bool // our rules were written by this process
 }
 
 // Start makes the network run on this machine, or takes over the one that runs
@@ -55,6 +60,8 @@ func Start(ctx context.Context, options Options) (*System, error) {
 
 // Repair starts what does not run any more, and changes nothing else.
 func (s *System) Repair(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.options.Remote == "" {
 		err := startCentral(ctx, centralDir(s.options.Dir), s.log)
 		if err != nil {
@@ -72,6 +79,26 @@ func (s *System) Repair(ctx context.Context) error {
 		}
 	}
 	return s.startChassis(ctx)
+}
+
+// ensureMasquerade writes our nftables rules when we start, and again when somebody
+// has flushed them.
+func (s *System) ensureMasquerade() error {
+	if !slices.ContainsFunc(s.options.Bridges, func(b Bridge) bool { return b.Masquerade }) {
+		return nil
+	}
+	if s.masqueraded {
+		present, err := hasMasquerade()
+		if err != nil || present {
+			return err
+		}
+	}
+	err := masquerade(s.options.Bridges)
+	if err != nil {
+		return err
+	}
+	s.masqueraded = true
+	return nil
 }
 
 // Close lets go of the network. It goes on by itself.
@@ -279,11 +306,9 @@ func (s *System) startChassis(ctx context.Context) error {
 			return fmt.Errorf("connect the host to bridge %s: %w", b.Name, err)
 		}
 	}
-	if slices.ContainsFunc(s.options.Bridges, func(b Bridge) bool { return b.Masquerade }) {
-		err = masquerade(s.options.Bridges)
-		if err != nil {
-			return fmt.Errorf("make the way out: %w", err)
-		}
+	err = s.ensureMasquerade()
+	if err != nil {
+		return fmt.Errorf("make the way out: %w", err)
 	}
 	err = daemons[2].start(ctx, s.log)
 	if err != nil {
