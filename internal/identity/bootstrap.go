@@ -93,7 +93,7 @@ func (n *newCloud) prepare(passwords Bootstrapped) error {
 	demo := n.project("demo", "Demo project")
 	roles := map[string]string{}
 	for _, name := range []string{"admin", "manager", "member", "reader", "service", "ResellerAdmin", "swiftoperator"} {
-		role := Role{ID: n.service.newID(), Name: name, CreatedAt: n.now}
+		role := Role{ID: n.service.newID(), Name: name, Options: db.Of(map[string]any{"immutable": true}), CreatedAt: n.now}
 		n.roles = append(n.roles, role)
 		roles[name] = role.ID
 	}
@@ -188,7 +188,7 @@ func (s *Service) completeCatalog(ctx context.Context, tx *db.Tx, in Bootstrap, 
 		}
 		for j, name := range interfaces {
 			err = tx.Insert(ctx, &Endpoint{ID: own[1+j], ServiceID: own[0], RegionID: in.Region, Interface: name,
-				URL: PublicURL + service.Path, Enabled: true, Position: int64(j)})
+				URL: PublicURL + service.Path, Enabled: true, Position: int64(i*len(interfaces) + j)})
 			if err != nil {
 				return err
 			}

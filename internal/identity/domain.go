@@ -123,6 +123,10 @@ func (s *Service) UpdateDomain(ctx context.Context, id string, change func(d *Do
 		if err != nil {
 			return err
 		}
+		err = fixed("update", "domain", id, before.Options, d.Options)
+		if err != nil {
+			return err
+		}
 		d.NameKey = domainKey(d.Name)
 		_, err = tx.Update(ctx, &d, "name", "name_key", "description", "enabled", "tags", "options", "extra")
 		if err != nil {
@@ -155,6 +159,13 @@ func (s *Service) DeleteDomain(ctx context.Context, id string) error {
 		if err != nil {
 			return err
 		}
+		if id == DefaultDomain {
+			return errs.Forbiddenf("You are not authorized to perform the requested action: delete the default domain.")
+		}
+		err = fixed("delete", "domain", id, d.Options, d.Options)
+		if err != nil {
+			return err
+		}
 		if d.Enabled {
 			return errs.Forbiddenf("Cannot delete a domain that is enabled, please disable it first.")
 		}
@@ -178,6 +189,16 @@ func (s *Service) DeleteDomain(ctx context.Context, id string) error {
 	})
 	if err != nil {
 		return fmt.Errorf("delete domain %s: %w", id, err)
+	}
+	return nil
+}
+
+// fixed refuses to change what carries the option immutable, unless the change
+// takes the option away.
+func fixed(act, kind, id string, before, after Extra) error {
+	was, is := before.V["immutable"] == true, after.V["immutable"] == true
+	if was && is {
+		return errs.Forbiddenf("Unable to %s immutable %s resource: `%s. Set resource option \"immutable\" to false first.", act, kind, id)
 	}
 	return nil
 }

@@ -19,7 +19,8 @@ const (
 	// maxPassword is Keystone's limit in bytes.
 	maxPassword = 4096
 	// bcryptMax is how many bytes bcrypt looks at. A longer password is hashed
-	// with SHA-256 first, so that its end counts.
+	// with SHA-256 first, so that its end counts; so is one with a zero byte,
+	// which bcrypt takes for the end.
 	bcryptMax = 72
 	// defaultCost takes about 60 ms.
 	defaultCost = 10
@@ -150,7 +151,7 @@ func compare(hash, password string) bool {
 }
 
 func prepare(password string) (prefix string, key []byte) {
-	if len(password) <= bcryptMax {
+	if len(password) <= bcryptMax && !strings.Contains(password, "\x00") {
 		return "", []byte(password)
 	}
 	sum := sha256.Sum256([]byte(password))

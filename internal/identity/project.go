@@ -201,6 +201,10 @@ func (s *Service) UpdateProject(ctx context.Context, id string, change func(p *P
 		if err != nil {
 			return err
 		}
+		err = fixed("update", "project", id, before.Options, p.Options)
+		if err != nil {
+			return err
+		}
 		_, err = tx.Update(ctx, &p, "name", "description", "enabled", "tags", "options", "extra")
 		if err != nil {
 			return duplicate(err, "project", p.Name)
@@ -229,7 +233,11 @@ func (s *Service) projectChanged(ctx context.Context, tx *db.Tx, now time.Time, 
 func (s *Service) DeleteProject(ctx context.Context, id string) error {
 	now := s.clock.Now()
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
-		_, err := readProject(ctx, tx, id)
+		p, err := readProject(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		err = fixed("delete", "project", id, p.Options, p.Options)
 		if err != nil {
 			return err
 		}

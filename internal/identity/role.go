@@ -97,7 +97,12 @@ func (s *Service) UpdateRole(ctx context.Context, id string, change func(r *Role
 		if err != nil {
 			return err
 		}
+		before := r
 		err = change(&r)
+		if err != nil {
+			return err
+		}
+		err = fixed("update", "role", id, before.Options, r.Options)
 		if err != nil {
 			return err
 		}
@@ -118,7 +123,11 @@ func (s *Service) UpdateRole(ctx context.Context, id string, change func(r *Role
 // lose it.
 func (s *Service) DeleteRole(ctx context.Context, id string) error {
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
-		_, err := readRole(ctx, tx, id)
+		r, err := readRole(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		err = fixed("delete", "role", id, r.Options, r.Options)
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"slices"
+	"strings"
 
 	"nacre/internal/api"
 	"nacre/internal/auth"
@@ -55,6 +56,8 @@ func linkRole(c *api.Call, r identity.Role) linkedRole {
 	return linkedRole{r.ID, r.Name, selfLink{c.URL("/roles/" + r.ID)}}
 }
 
+func byName(a, b linkedRole) int { return strings.Compare(a.Name, b.Name) }
+
 // inferences collects what each prior role implies; "" is all prior roles.
 func (h handlers) inferences(c *api.Call, prior string) ([]inference, error) {
 	implications, err := h.identity.Implications(c.Context())
@@ -80,7 +83,9 @@ func (h handlers) inferences(c *api.Call, prior string) ([]inference, error) {
 			at = len(out) - 1
 		}
 		out[at].Implies = append(out[at].Implies, linkRole(c, implied))
+		slices.SortFunc(out[at].Implies, byName)
 	}
+	slices.SortFunc(out, func(a, b inference) int { return byName(a.Prior, b.Prior) })
 	return out, nil
 }
 

@@ -150,7 +150,7 @@ func TestBadInput(t *testing.T) {
 		{"POST", "/projects", `{"project":{"name":"x","parent_id":"nope"}}`, 404, "Could not find project: nope."},
 		{"PATCH", "/projects/" + project, `{"project":{"parent_id":"nope"}}`, 403, "parent_id"},
 		{"POST", "/domains", `{"domain":{"name":"DEFAULT"}}`, 409, "Duplicate entry"},
-		{"DELETE", "/domains/default", "", 403, "please disable it first"},
+		{"DELETE", "/domains/default", "", 403, "delete the default domain"},
 		{"POST", "/roles", `{"role":{"name":"member"}}`, 409, "Duplicate entry"},
 		{"PUT", "/roles/" + role + "/implies/" + c.find(t, admin, "roles", "admin"), "", 403, "circle"},
 		{"PUT", "/projects/" + project + "/users/ghost/roles/" + role, "", 404, "Could not find user: ghost."},

@@ -271,7 +271,11 @@ func TestChangesEndTokens(t *testing.T) {
 			c.call(t, "DELETE", "/v3/users/"+user, admin, "").want(204)
 		},
 		"role deleted": func(t *testing.T, c *cloud, admin, _, _ string) {
-			c.call(t, "DELETE", "/v3/roles/"+c.find(t, admin, "roles", "member"), admin, "").want(204)
+			role := "/v3/roles/" + c.find(t, admin, "roles", "member")
+			c.call(t, "DELETE", role, admin, "").want(403)
+			c.call(t, "PATCH", role, admin, `{"role":{"name":"other"}}`).want(403)
+			c.call(t, "PATCH", role, admin, `{"role":{"options":{"immutable":false}}}`).want(200)
+			c.call(t, "DELETE", role, admin, "").want(204)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,0 +1,267 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"nacre/internal/auth"
+	"nacre/internal/clock"
+	"nacre/internal/db"
+	"nacre/internal/errs"
+)
+
+// process is one server on a shared database.
+type process struct {
+	*Service
+	db *db.DB
+}
+
+func startProcess(t *testing.T, dir string, c clock.Clock, cost int) process {
+	t.Helper()
+	database, err := db.Open(t.Context(), filepath.Join(dir, "nacre.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		err := database.Close()
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	keys, err := auth.OpenKeys(filepath.Join(dir, "keys"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(Options{DB: database, Keys: keys, Clock: c, PasswordCost: cost, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return process{s, database}
+}
+
+func signIn(t *testing.T, p process, user, password string) *Issued {
+	t.Helper()
+	issued, err := p.Issue(t.Context(), Login{Password: &PasswordLogin{
+		User: Ref{Name: user, Domain: &Ref{Name: "Default"}}, Password: password}}, Scope{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return issued
+}
+
+// TestOtherServersFollow lets one server change what another has in memory.
+func TestOtherServersFollow(t *testing.T) {
+	t.Parallel()
+	dir, c := t.TempDir(), clock.NewManual(time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC))
+	here := startProcess(t, dir, c, bcrypt.MinCost)
+	boot, err := here.Bootstrap(t.Context(), Bootstrap{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := startProcess(t, dir, c, bcrypt.MinCost)
+	token := signIn(t, here, "demo", boot.DemoPassword)
+	caller, err := there.Caller(t.Context(), token.Token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if caller.UserName != "demo" || caller.ProjectName != "demo" || !slices.Equal(caller.Roles, []string{"member", "reader"}) {
+		t.Errorf("the other server sees %+v", caller)
+	}
+	_, err = here.UpdateUser(t.Context(), token.User, nil, func(u *User) error { u.Enabled = false; return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = here.Caller(t.Context(), token.Token)
+	if !errs.Is(err, errs.Unauthorized) {
+		t.Errorf("here, at once: got error %v, want unauthorized", err)
+	}
+	c.Advance(lookEvery)
+	_, err = there.Caller(t.Context(), token.Token)
+	if !errs.Is(err, errs.Unauthorized) {
+		t.Errorf("there, after %v: got error %v, want unauthorized", lookEvery, err)
+	}
+}
+
+// TestNoDatabaseNoToken: what is in memory counts only as long as we know that
+// nothing has changed.
+func TestNoDatabaseNoToken(t *testing.T) {
+	t.Parallel()
+	c := clock.NewManual(time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC))
+	p := startProcess(t, t.TempDir(), c, bcrypt.MinCost)
+	boot, err := p.Bootstrap(t.Context(), Bootstrap{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := signIn(t, p, "demo", boot.DemoPassword)
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = p.Caller(cancelled, token.Token)
+	if err != nil {
+		t.Errorf("what was read just now isn't used: %v", err)
+	}
+	c.Advance(lookEvery)
+	_, err = p.Caller(cancelled, token.Token)
+	if !errors.Is(err, context.Canceled) || errs.Is(err, errs.Unauthorized) {
+		t.Errorf("got error %v, want the one of the database", err)
+	}
+	_, err = p.Caller(t.Context(), token.Token)
+	if err != nil {
+		t.Errorf("with the database back: %v", err)
+	}
+}
+
+func TestBootstrapAgain(t *testing.T) {
+	t.Parallel()
+	p := startProcess(t, t.TempDir(), clock.Real{}, bcrypt.MinCost)
+	first, err := p.Bootstrap(t.Context(), Bootstrap{AdminPassword: "chosen", Services: []NewService{{Type: "image", Name: "glance", Path: "/image"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !first.New || first.AdminPassword != "chosen" || len(first.DemoPassword) != secretLength {
+		t.Errorf("first: %+v", first)
+	}
+	again, err := p.Bootstrap(t.Context(), Bootstrap{AdminPassword: "other", Services: []NewService{
+		{Type: "image", Name: "glance", Path: "/elsewhere"}, {Type: "network", Name: "neutron", Path: "/network"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again != (Bootstrapped{}) {
+		t.Errorf("again: got %+v, want nothing made", again)
+	}
+	signIn(t, p, "admin", "chosen")
+	entries, err := p.Catalog(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range entries {
+		address, _ := e.Endpoints[0].Address("https://cloud:5000", "")
+		got = append(got, e.Service.Type+" "+address)
+	}
+	want := []string{"image https://cloud:5000/image", "network https://cloud:5000/network"}
+	if !slices.Equal(got, want) {
+		t.Errorf("catalog: got %v, want %v", got, want)
+	}
+	err = p.SetPassword(t.Context(), "default", "admin", "third")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signIn(t, p, "admin", "third")
+}
+
+// TestFailuresTakeTheSameTime measures that neither an unknown user nor one
+// with a cheap hash can be told from others by the time of the refusal.
+func TestFailuresTakeTheSameTime(t *testing.T) {
+	p, err := newPasswords(9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dear, err := p.hash(t.Context(), "secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cheap, err := p.hashGenerated(NewPassword())
+	if err != nil {
+		t.Fatal(err)
+	}
+	median := func(hash string) time.Duration {
+		var times []time.Duration
+		for range 7 {
+			began := time.Now()
+			err := p.check(t.Context(), hash, "wrong")
+			if !errors.Is(err, errPassword) {
+				t.Fatalf("got error %v, want %v", err, errPassword)
+			}
+			times = append(times, time.Since(began))
+		}
+		slices.Sort(times)
+		return times[len(times)/2]
+	}
+	unknown := median("")
+	for name, hash := range map[string]string{"chosen": dear, "generated": cheap} {
+		got := median(hash)
+		if got > 3*unknown || unknown > 3*got {
+			t.Errorf("a wrong password for a %s one takes %v, for an unknown user %v", name, got, unknown)
+		}
+	}
+}
+
+func TestPasswords(t *testing.T) {
+	t.Parallel()
+	p, err := newPasswords(bcrypt.MinCost + 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, password := range []string{"", "x", strings.Repeat("x", 72), strings.Repeat("x", 73), strings.Repeat("x", maxPassword), "a\x00b", "密码"} {
+		hash, err := p.hash(t.Context(), password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = p.check(t.Context(), hash, password)
+		if err != nil {
+			t.Errorf("%.10q…: %v", password, err)
+		}
+		for _, wrong := range []string{password + "x", password + "\x00", strings.TrimSuffix(password, "x") + "y"} {
+			err = p.check(t.Context(), hash, wrong)
+			if !errors.Is(err, errPassword) {
+				t.Errorf("%.10q… is accepted for %.10q…", wrong, password)
+			}
+		}
+	}
+	for _, hash := range []string{"", "x", longPrefix, "$2a$04$short"} {
+		err = p.check(t.Context(), hash, "")
+		if !errors.Is(err, errPassword) {
+			t.Errorf("hash %q lets somebody in", hash)
+		}
+	}
+	_, err = p.hash(t.Context(), strings.Repeat("x", maxPassword+1))
+	if !errs.Is(err, errs.Forbidden) {
+		t.Errorf("got error %v, want forbidden", err)
+	}
+}
+
+func TestAuditIDCarriesRevision(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, revision := range []int64{0, 1, 255, 1 << 40, 1<<47 - 1} {
+		id := newAuditID(revision)
+		got, err := auditRevision(id)
+		if err != nil || got != revision || len(id) != 22 || seen[id] {
+			t.Errorf("revision %d: got %d from %q, %v", revision, got, id, err)
+		}
+		seen[id] = true
+	}
+	_, err := auditRevision("short")
+	if err == nil {
+		t.Error("a malformed audit id has a revision")
+	}
+}
+
+func TestCacheIsBounded(t *testing.T) {
+	t.Parallel()
+	c := newCache()
+	kept := &Issued{}
+	c.put("kept", kept)
+	for range 20000 {
+		c.put(NewPassword(), &Issued{})
+		if c.get("kept") != kept {
+			t.Fatal("a token in use was dropped")
+		}
+	}
+	total := 0
+	for i := range c.shards {
+		total += len(c.shards[i].young) + len(c.shards[i].old)
+	}
+	if limit := len(c.shards) * 2 * generation; total > limit {
+		t.Errorf("cache holds %d tokens, want at most %d", total, limit)
+	}
+}
