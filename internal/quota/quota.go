@@ -271,3 +271,15 @@ func Recount(ctx context.Context, tx *db.Tx, resource string, counted map[string
 	}
 	return wrong, nil
 }
+
+// Count adds the amounts without looking at the limits, for what a project gets
+// unasked.
+func Count(ctx context.Context, tx *db.Tx, project string, items ...Item) error {
+	for _, it := range merged(items) {
+		_, err := add(ctx, tx, project, it)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,183 @@
+package network
+
+import (
+	"context"
+	"fmt"
+
+	"nacre/internal/db"
+	"nacre/internal/loop"
+	"nacre/internal/quota"
+	"nacre/internal/work"
+)
+
+const statusLoop = "network.status"
+
+// recheck has the status loop look at a port.
+func (s *Service) recheck(port string) {
+	s.mu.Lock()
+	s.stale[port] = true
+	s.mu.Unlock()
+	s.nudge(statusLoop)
+}
+
+// recheckAfter is recheck once the transaction is on disk.
+func (s *Service) recheckAfter(tx *db.Tx, port string) {
+	tx.After(func() { s.recheck(port) })
+}
+
+// followFabric brings the status of ports in line with what the fabric reports.
+// Only ports whose report changed, or that somebody hinted at, are looked at;
+// at first that is all of them.
+func (s *Service) followFabric(ctx context.Context) error {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.mu.Lock()
+	stale := s.stale
+	s.stale = map[string]bool{}
+	s.mu.Unlock()
+	ids, err := s.fabric.Up(ctx)
+	if err != nil {
+		s.keepStale(stale)
+		return fmt.Errorf("ask the fabric what is up: %w", err)
+	}
+	up := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		up[id] = true
+		if !s.up[id] {
+			stale[id] = true
+		}
+	}
+	for id := range s.up {
+		if !up[id] {
+			stale[id] = true
+		}
+	}
+	if s.up == nil {
+		err = s.allActive(ctx, stale)
+	}
+	if err == nil && len(stale) > 0 {
+		err = s.setStatus(ctx, stale, up)
+	}
+	if err != nil {
+		s.keepStale(stale)
+		return err
+	}
+	s.up = up
+	return nil
+}
+
+func (s *Service) keepStale(stale map[string]bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id := range stale {
+		s.stale[id] = true
+	}
+}
+
+// allActive adds the ports that the database has as up.
+func (s *Service) allActive(ctx context.Context, stale map[string]bool) error {
+	return s.db.Read(ctx, func(tx *db.Tx) error {
+		var ids []string
+		err := tx.All(ctx, &ids, `SELECT id FROM ports WHERE status = 'ACTIVE'`)
+		if err != nil {
+			return fmt.Errorf("list active ports: %w", err)
+		}
+		for _, id := range ids {
+			stale[id] = true
+		}
+		return nil
+	})
+}
+
+type portStatus struct {
+	ID     string `bun:"id"`
+	Status string `bun:"status"`
+	Host   string `bun:"host"`
+	Device string `bun:"device_id"`
+	Owner  string `bun:"device_owner"`
+}
+
+// setStatus writes the status of the ports and wakes whoever waits for it.
+func (s *Service) setStatus(ctx context.Context, ports, up map[string]bool) error {
+	all := make([]string, 0, len(ports))
+	for id := range ports {
+		all = append(all, id)
+	}
+	changed := 0
+	for len(all) > 0 {
+		ids := all[:min(len(all), batch)]
+		all = all[len(ids):]
+		err := s.db.Write(ctx, func(tx *db.Tx) error {
+			var rows []portStatus
+			err := tx.All(ctx, &rows, `SELECT id, status, host, device_id, device_owner FROM ports WHERE id IN (?)`, db.In(ids))
+			if err != nil {
+				return fmt.Errorf("read status of ports: %w", err)
+			}
+			changed = 0
+			for _, p := range rows {
+				status := "DOWN"
+				if p.Host != "" && up[p.ID] {
+					status = "ACTIVE"
+				}
+				if isService(p.Owner) || status == p.Status {
+					continue
+				}
+				changed++
+				_, err = tx.Exec(ctx, `UPDATE ports SET status = ?, revision = revision + 1, updated_at = ? WHERE id = ?`,
+					status, db.At(tx.Now()), p.ID)
+				if err != nil {
+					return fmt.Errorf("set status of port %s: %w", p.ID, err)
+				}
+				if p.Device != "" {
+					work.Wake(tx, p.Device)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if changed > 0 {
+			loop.Did(ctx, "ports", changed)
+		}
+	}
+	return nil
+}
+
+// recount repairs the usage that quotas are compared with.
+func (s *Service) recount(ctx context.Context) error {
+	for _, part := range []struct{ resource, query string }{
+		{quota.Network, `SELECT project_id AS project, COUNT(*) AS n FROM networks GROUP BY project_id`},
+		{quota.Subnet, `SELECT project_id AS project, COUNT(*) AS n FROM subnets GROUP BY project_id`},
+		{quota.Port, `SELECT project_id AS project, COUNT(*) AS n FROM ports WHERE project_id <> '' AND device_owner <> 'network:distributed' GROUP BY project_id`},
+		{quota.Router, `SELECT project_id AS project, COUNT(*) AS n FROM routers GROUP BY project_id`},
+		{quota.FloatingIP, `SELECT project_id AS project, COUNT(*) AS n FROM floating_ips GROUP BY project_id`},
+		{quota.SecurityGroup, `SELECT project_id AS project, COUNT(*) AS n FROM security_groups GROUP BY project_id`},
+		{quota.SecurityGroupRule, `SELECT project_id AS project, COUNT(*) AS n FROM security_group_rules GROUP BY project_id`},
+	} {
+		wrong := 0
+		err := s.db.Write(ctx, func(tx *db.Tx) error {
+			var rows []struct {
+				Project string `bun:"project"`
+				N       int64  `bun:"n"`
+			}
+			err := tx.All(ctx, &rows, part.query)
+			if err != nil {
+				return err
+			}
+			counted := map[string]int64{}
+			for _, r := range rows {
+				counted[r.Project] = r.N
+			}
+			wrong, err = quota.Recount(ctx, tx, part.resource, counted)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("recount %s: %w", part.resource, err)
+		}
+		if wrong > 0 {
+			loop.Did(ctx, part.resource, wrong)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,577 @@
+package network
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/uptrace/bun"
+
+	"nacre/internal/db"
+	"nacre/internal/errs"
+	"nacre/internal/fabric"
+	"nacre/internal/quota"
+	"nacre/internal/work"
+)
+
+// Owners of ports that belong to the network service itself.
+const (
+	OwnerRouterInterface = "network:router_interface"
+	OwnerGateway         = "network:router_gateway"
+	OwnerFloating        = "network:floatingip"
+	OwnerDistributed     = "network:distributed" // the metadata port
+)
+
+// Port is a connection to a network.
+type Port struct {
+	bun.BaseModel `bun:"table:ports,alias:ports"`
+	Common
+
+	Name         string                  `bun:"name"`
+	Network      string                  `bun:"network_id"`
+	MAC          string                  `bun:"mac_address"`
+	AdminUp      bool                    `bun:"admin_up"`
+	Status       string                  `bun:"status"`
+	Device       string                  `bun:"device_id"`
+	Owner        string                  `bun:"device_owner"`
+	PortSecurity bool                    `bun:"port_security"`
+	FixedIPs     db.JSON[[]FixedIP]      `bun:"fixed_ips"`
+	Groups       db.JSON[[]string]       `bun:"security_groups"`
+	Pairs        db.JSON[[]AddressPair]  `bun:"allowed_pairs"`
+	VNICType     string                  `bun:"vnic_type"`
+	Host         string                  `bun:"host"`
+	Profile      db.JSON[map[string]any] `bun:"profile"`
+	DNSName      string                  `bun:"dns_name"`
+}
+
+// FixedIP is an address of a port.
+type FixedIP struct {
+	Subnet string `json:"subnet_id"`
+	IP     string `json:"ip_address"`
+}
+
+// AddressPair is an address that a port may use besides its own.
+type AddressPair struct {
+	MAC string `json:"mac_address"`
+	IP  string `json:"ip_address"`
+}
+
+// NewPort is a port to be made. Nil and empty fields get defaults.
+type NewPort struct {
+	ID                                  string
+	Project, Network, Name, Description string
+	Tags                                []string
+	MAC                                 string
+	AdminUp                             *bool
+	Device, Owner                       string
+	PortSecurity                        *bool
+	FixedIPs                            *[]FixedIP // nil: one of each version; empty: none
+	Groups                              *[]string  // nil: the project's default group
+	Pairs                               []AddressPair
+	VNICType, Host, DNSName             string
+	Profile                             map[string]any
+
+	uncounted bool // not on anybody's quota
+}
+
+// PortChange says what to change. Nil stays as it is.
+type PortChange struct {
+	Name, Description       *string
+	MAC                     *string
+	AdminUp                 *bool
+	Device, Owner           *string
+	PortSecurity            *bool
+	FixedIPs                *[]FixedIP
+	Groups                  *[]string
+	Pairs                   *[]AddressPair
+	VNICType, Host, DNSName *string
+	Profile                 *map[string]any
+}
+
+func portNotFound(id string) error {
+	return errs.NotFoundf("Port %s could not be found.", id).Typed("PortNotFound")
+}
+
+func visiblePorts(q *bun.SelectQuery, s Scope) *bun.SelectQuery {
+	if s.All {
+		return q
+	}
+	return q.Where(`(ports.project_id = ? OR ports.network_id IN (SELECT id FROM networks WHERE project_id = ?))`, s.Project, s.Project)
+}
+
+// Port finds a port that the scope may see, with its network.
+func (s *Service) Port(ctx context.Context, scope Scope, id string) (p Port, on Network, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		err := visiblePorts(tx.NewSelect().Model(&p), scope).Where("ports.id = ?", id).Scan(ctx)
+		if errors.Is(err, sql.ErrNoRows) {
+			return portNotFound(id)
+		}
+		if err != nil {
+			return fmt.Errorf("read port %s: %w", id, err)
+		}
+		on, err = readNetwork(ctx, tx, p.Network)
+		return err
+	})
+	return p, on, err
+}
+
+// Ports lists ports. Query.In knows ip_address, ip_prefix and subnet_id, which
+// narrow by fixed_ips, and security_groups.
+func (s *Service) Ports(ctx context.Context, q Query) (list []Port, more bool, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		sel := visiblePorts(tx.NewSelect().Model(&list), q.Scope)
+		for _, column := range []string{"ip_address", "subnet_id"} {
+			if len(q.In[column]) > 0 {
+				sel = sel.Where("ports.id IN (SELECT port_id FROM port_ips WHERE ? IN (?))", bun.Ident(column), db.In(q.In[column]))
+			}
+		}
+		if part := q.In["ip_prefix"]; len(part) > 0 {
+			sel = sel.Where(`ports.id IN (SELECT port_id FROM port_ips WHERE ip_address LIKE ? ESCAPE '\')`, db.Like(part[0]))
+		}
+		if len(q.In["security_groups"]) > 0 {
+			sel = sel.Where("ports.id IN (SELECT port_id FROM port_groups WHERE group_id IN (?))", db.In(q.In["security_groups"]))
+		}
+		more, err = page(ctx, tx, sel, "ports", q, &list, portNotFound)
+		return err
+	})
+	return list, more, err
+}
+
+func readPort(ctx context.Context, tx *db.Tx, id string) (Port, error) {
+	var p Port
+	err := tx.NewSelect().Model(&p).Where("ports.id = ?", id).Scan(ctx)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Port{}, portNotFound(id)
+	}
+	if err != nil {
+		return Port{}, fmt.Errorf("read port %s: %w", id, err)
+	}
+	return p, nil
+}
+
+// CreatePorts makes ports on networks that the scope may see, all or none.
+func (s *Service) CreatePorts(ctx context.Context, scope Scope, list ...NewPort) ([]Port, error) {
+	var made []Port
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		made = nil
+		for _, in := range list {
+			n, err := seenNetwork(ctx, tx, scope, in.Network)
+			if err != nil {
+				return err
+			}
+			p, err := s.createPort(ctx, tx, scope, n, in)
+			if err != nil {
+				return err
+			}
+			made = append(made, p)
+		}
+		return nil
+	})
+	return made, err
+}
+
+func (s *Service) createPort(ctx context.Context, tx *db.Tx, scope Scope, n Network, in NewPort) (Port, error) {
+	p := Port{
+		Common: s.common(tx, in.Project, in.Description, in.Tags),
+		Name:   in.Name, Network: n.ID, AdminUp: or(in.AdminUp, true), Status: "DOWN", Device: in.Device, Owner: in.Owner,
+		PortSecurity: or(in.PortSecurity, n.PortSecurity), Pairs: db.Of(list(in.Pairs)),
+		VNICType: in.VNICType, Host: in.Host, Profile: db.Of(in.Profile), DNSName: in.DNSName,
+	}
+	if in.ID != "" {
+		p.ID = in.ID
+	}
+	if p.VNICType == "" {
+		p.VNICType = "normal"
+	}
+	if p.Profile.V == nil {
+		p.Profile.V = map[string]any{}
+	}
+	if isService(p.Owner) && in.PortSecurity == nil {
+		p.PortSecurity = false
+	}
+	if !in.uncounted {
+		err := reserve(ctx, tx, in.Project, quota.Ports(1))
+		if err != nil {
+			return Port{}, err
+		}
+	}
+	mac, err := chooseMAC(ctx, tx, n, in.MAC)
+	if err != nil {
+		return Port{}, err
+	}
+	p.MAC = mac
+	chosen, err := s.chooseAddresses(ctx, tx, n, in.FixedIPs, p.MAC, p.Owner, nil)
+	if err != nil {
+		return Port{}, err
+	}
+	p.FixedIPs = db.Of(fixed(chosen))
+	p.Groups, err = s.chooseGroups(ctx, tx, scope, p, in.Groups)
+	if err != nil {
+		return Port{}, err
+	}
+	err = p.check()
+	if err != nil {
+		return Port{}, err
+	}
+	err = tx.Insert(ctx, &p)
+	if err != nil {
+		return Port{}, fmt.Errorf("insert port: %w", err)
+	}
+	for _, c := range chosen {
+		err = takeAddress(ctx, tx, p.ID, c.FixedIP, c.cidr)
+		if err != nil {
+			return Port{}, err
+		}
+	}
+	err = joinGroups(ctx, tx, p)
+	if err != nil {
+		return Port{}, err
+	}
+	return p, portDirty(ctx, tx, p)
+}
+
+// isService tells whether the owner is the network service itself.
+func isService(owner string) bool { return strings.HasPrefix(owner, "network:") }
+
+func fixed(chosen []choice) []FixedIP {
+	out := make([]FixedIP, len(chosen))
+	for i, c := range chosen {
+		out[i] = c.FixedIP
+	}
+	return out
+}
+
+// chooseMAC checks the address asked for, or makes one.
+func chooseMAC(ctx context.Context, tx *db.Tx, n Network, asked string) (string, error) {
+	if asked != "" {
+		m, err := net.ParseMAC(asked)
+		if err != nil || len(m) != 6 || m[0]&1 != 0 {
+			return "", badField("mac_address", "'%s' is not a valid MAC address", asked)
+		}
+		free, err := freeMAC(ctx, tx, n.ID, m.String())
+		if err != nil {
+			return "", err
+		}
+		if !free {
+			return "", errs.Conflictf("Unable to complete operation for network %s. The mac address %s is in use.", n.ID, asked).Typed("MacAddressInUse")
+		}
+		return m.String(), nil
+	}
+	for range 16 {
+		m := RandomMAC()
+		free, err := freeMAC(ctx, tx, n.ID, m)
+		if err != nil || free {
+			return m, err
+		}
+	}
+	return "", errs.Unavailablef("Unable to generate unique mac on network %s.", n.ID).Typed("MacAddressGenerationFailure")
+}
+
+func freeMAC(ctx context.Context, tx *db.Tx, network, mac string) (bool, error) {
+	var n int
+	err := tx.Get(ctx, &n, `SELECT COUNT(*) FROM ports WHERE network_id = ? AND mac_address = ?`, network, mac)
+	if err != nil {
+		return false, fmt.Errorf("look up MAC address %s: %w", mac, err)
+	}
+	return n == 0, nil
+}
+
+// RandomMAC makes an address with OpenStack's prefix.
+func RandomMAC() string {
+	m := net.HardwareAddr{0xfa, 0x16, 0x3e, 0, 0, 0}
+	_, err := rand.Read(m[3:])
+	if err != nil {
+		panic(err) // crypto/rand never fails on the systems we support
+	}
+	return m.String()
+}
+
+// chooseGroups checks the groups asked for; nil is the default group, for
+// ports that can have one.
+func (s *Service) chooseGroups(ctx context.Context, tx *db.Tx, scope Scope, p Port, asked *[]string) (db.JSON[[]string], error) {
+	none := db.Of([]string{})
+	able := p.PortSecurity && len(p.FixedIPs.V) > 0
+	switch {
+	case asked == nil && (!able || isService(p.Owner)):
+		return none, nil
+	case asked == nil:
+		id, err := s.ensureDefaultGroup(ctx, tx, p.Project)
+		return db.Of([]string{id}), err
+	case len(*asked) == 0:
+		return none, nil
+	case !able:
+		return none, errs.BadRequestf("Port security must be enabled and port must have an IP address in order to use security groups.").
+			Typed("PortSecurityAndIPRequiredForSecurityGroups")
+	}
+	ids := slices.Compact(slices.Sorted(slices.Values(*asked)))
+	var known []string
+	query, args := `SELECT id FROM security_groups WHERE id IN (?)`, []any{db.In(ids)}
+	if !scope.All {
+		query, args = query+` AND project_id IN (?, ?)`, append(args, scope.Project, p.Project)
+	}
+	err := tx.All(ctx, &known, query, args...)
+	if err != nil {
+		return none, fmt.Errorf("look up security groups: %w", err)
+	}
+	for _, id := range ids {
+		if !slices.Contains(known, id) {
+			return none, groupNotFound(id)
+		}
+	}
+	return db.Of(ids), nil
+}
+
+func joinGroups(ctx context.Context, tx *db.Tx, p Port) error {
+	for _, g := range p.Groups.V {
+		_, err := tx.Exec(ctx, `INSERT INTO port_groups (port_id, group_id) VALUES (?, ?)`, p.ID, g)
+		if err != nil {
+			return fmt.Errorf("join security group: %w", err)
+		}
+	}
+	return nil
+}
+
+// check checks what doesn't depend on other rows.
+func (p *Port) check() error {
+	if len(p.Pairs.V) > 0 && !p.PortSecurity {
+		return errs.Conflictf("Port Security must be enabled in order to have allowed address pairs on a port.").Typed("AddressPairAndPortSecurityRequired")
+	}
+	if len(p.Groups.V) > 0 && !p.PortSecurity {
+		return errs.Conflictf("Port has security group associated. Cannot disable port security or IP address until security group is removed.").
+			Typed("PortSecurityPortHasSecurityGroup")
+	}
+	const mostPairs = 10 // Neutron's max_allowed_address_pair
+	if len(p.Pairs.V) > mostPairs {
+		return errs.BadRequestf("The number of allowed address pair exceeds the maximum %d.", mostPairs).Typed("AllowedAddressPairExhausted")
+	}
+	seen := map[AddressPair]bool{}
+	for i, pair := range p.Pairs.V {
+		_, err := netip.ParsePrefix(pair.IP)
+		if err != nil {
+			_, err = netip.ParseAddr(pair.IP)
+		}
+		if err != nil {
+			return badField("allowed_address_pairs", "'%s' is not a valid IP address", pair.IP)
+		}
+		if pair.MAC == "" {
+			pair.MAC = p.MAC
+		}
+		m, err := net.ParseMAC(pair.MAC)
+		if err != nil {
+			return badField("allowed_address_pairs", "'%s' is not a valid MAC address", pair.MAC)
+		}
+		pair.MAC = m.String()
+		if seen[pair] {
+			return errs.BadRequestf("Request contains duplicate address pair: mac_address %s ip_address %s.", pair.MAC, pair.IP).Typed("DuplicateAddressPairInRequest")
+		}
+		seen[pair] = true
+		p.Pairs.V[i] = pair
+	}
+	return nil
+}
+
+// UpdatePort changes a port, provided it has the revision.
+func (s *Service) UpdatePort(ctx context.Context, scope Scope, id string, revision int64, in PortChange) (Port, error) {
+	var p Port
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		var err error
+		p, err = readPort(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		err = p.revised(revision)
+		if err != nil {
+			return err
+		}
+		return s.changePort(ctx, tx, scope, &p, in)
+	})
+	return p, err
+}
+
+// changePort applies the change to the row and to what repeats it.
+func (s *Service) changePort(ctx context.Context, tx *db.Tx, scope Scope, p *Port, in PortChange) error {
+	n, err := readNetwork(ctx, tx, p.Network)
+	if err != nil {
+		return err
+	}
+	if in.MAC != nil && !strings.EqualFold(*in.MAC, p.MAC) {
+		if p.Host != "" {
+			return errs.Conflictf("Unable to complete operation on port %s, port is already bound, port type: ovs, old_mac %s, new_mac %s.", p.ID, p.MAC, *in.MAC).Typed("PortBound")
+		}
+		p.MAC, err = chooseMAC(ctx, tx, n, *in.MAC)
+		if err != nil {
+			return err
+		}
+	}
+	set(&p.Name, in.Name)
+	set(&p.Description, in.Description)
+	set(&p.AdminUp, in.AdminUp)
+	set(&p.Device, in.Device)
+	set(&p.Owner, in.Owner)
+	set(&p.PortSecurity, in.PortSecurity)
+	set(&p.VNICType, in.VNICType)
+	set(&p.DNSName, in.DNSName)
+	set(&p.Profile.V, in.Profile)
+	if in.Pairs != nil {
+		p.Pairs.V = slices.Clone(*in.Pairs)
+	}
+	if in.Host != nil && *in.Host != p.Host {
+		p.Host, p.Status = *in.Host, "DOWN"
+		s.recheckAfter(tx, p.ID)
+	}
+	if in.FixedIPs != nil {
+		err = s.changeAddresses(ctx, tx, n, p, *in.FixedIPs)
+		if err != nil {
+			return err
+		}
+	}
+	if in.Groups != nil {
+		p.Groups, err = s.chooseGroups(ctx, tx, scope, *p, in.Groups)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `DELETE FROM port_groups WHERE port_id = ?`, p.ID)
+		if err != nil {
+			return fmt.Errorf("leave security groups: %w", err)
+		}
+		err = joinGroups(ctx, tx, *p)
+		if err != nil {
+			return err
+		}
+	}
+	err = p.check()
+	if err != nil {
+		return err
+	}
+	return savePort(ctx, tx, p)
+}
+
+// savePort writes a changed port and notes that the fabric must hear of it.
+func savePort(ctx context.Context, tx *db.Tx, p *Port) error {
+	p.touch(tx)
+	_, err := tx.Update(ctx, p, "name", "description", "mac_address", "admin_up", "status", "device_id", "device_owner",
+		"port_security", "fixed_ips", "security_groups", "allowed_pairs", "vnic_type", "host", "profile", "dns_name",
+		"revision", "updated_at")
+	if err != nil {
+		return fmt.Errorf("update port %s: %w", p.ID, err)
+	}
+	return portDirty(ctx, tx, *p)
+}
+
+// changeAddresses gives the port other addresses. Floating IPs that pointed at
+// one that it loses point nowhere afterwards.
+func (s *Service) changeAddresses(ctx context.Context, tx *db.Tx, n Network, p *Port, asked []FixedIP) error {
+	had := map[string]bool{}
+	for _, f := range p.FixedIPs.V {
+		had[f.Subnet+" "+f.IP] = true
+	}
+	// An entry that names only a subnet keeps the port's address there.
+	asked = slices.Clone(asked)
+	for i, f := range asked {
+		for _, old := range p.FixedIPs.V {
+			taken := slices.ContainsFunc(asked, func(o FixedIP) bool { return o.IP == old.IP })
+			if f.IP == "" && f.Subnet == old.Subnet && !taken {
+				asked[i] = old
+				break
+			}
+		}
+	}
+	chosen, err := s.chooseAddresses(ctx, tx, n, &asked, p.MAC, p.Owner, had)
+	if err != nil {
+		return err
+	}
+	keep := map[string]bool{}
+	for _, c := range chosen {
+		keep[c.Subnet+" "+c.IP] = true
+	}
+	for _, f := range p.FixedIPs.V {
+		if keep[f.Subnet+" "+f.IP] {
+			continue
+		}
+		_, err = tx.Exec(ctx, `DELETE FROM port_ips WHERE subnet_id = ? AND ip_address = ?`, f.Subnet, f.IP)
+		if err != nil {
+			return fmt.Errorf("give address %s back: %w", f.IP, err)
+		}
+		err = freeFloating(ctx, tx, p.ID, f.IP)
+		if err != nil {
+			return err
+		}
+	}
+	for _, c := range chosen {
+		if had[c.Subnet+" "+c.IP] {
+			continue
+		}
+		err = takeAddress(ctx, tx, p.ID, c.FixedIP, c.cidr)
+		if err != nil {
+			return err
+		}
+	}
+	p.FixedIPs = db.Of(fixed(chosen))
+	return nil
+}
+
+// DeletePort removes a port that is not the network service's own.
+func (s *Service) DeletePort(ctx context.Context, id string, revision int64) error {
+	return s.db.Write(ctx, func(tx *db.Tx) error {
+		p, err := readPort(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		err = p.revised(revision)
+		if err != nil {
+			return err
+		}
+		switch p.Owner {
+		case OwnerRouterInterface, OwnerGateway, OwnerFloating:
+			return errs.Conflictf("Port %s cannot be deleted directly via the port API: has device owner %s.", id, p.Owner).Typed("ServicePortInUse")
+		}
+		return removePort(ctx, tx, p)
+	})
+}
+
+// removePort deletes a port, gives back what it had, and frees its floating IPs.
+func removePort(ctx context.Context, tx *db.Tx, p Port) error {
+	err := freeFloating(ctx, tx, p.ID, "")
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `DELETE FROM ports WHERE id = ?`, p.ID)
+	if err != nil {
+		return fmt.Errorf("delete port %s: %w", p.ID, err)
+	}
+	if p.counted() {
+		err = quota.Release(ctx, tx, p.Project, quota.Ports(1))
+		if err != nil {
+			return err
+		}
+	}
+	if p.Device != "" {
+		work.Wake(tx, p.Device)
+	}
+	return portDirty(ctx, tx, p)
+}
+
+// counted tells whether the port is on its project's quota.
+func (p *Port) counted() bool { return p.Project != "" && p.Owner != OwnerDistributed }
+
+// portDirty notes what of the fabric depends on the port.
+func portDirty(ctx context.Context, tx *db.Tx, p Port) error {
+	switch p.Owner {
+	case OwnerRouterInterface, OwnerGateway:
+		return dirty(ctx, tx, fabric.KindRouter, p.Device)
+	case OwnerFloating:
+		return nil
+	case OwnerDistributed:
+		err := dirty(ctx, tx, fabric.KindNetwork, p.Network)
+		if err != nil {
+			return err
+		}
+	}
+	return dirty(ctx, tx, fabric.KindPort, p.ID)
+}

@@ -1,0 +1,319 @@
+package network
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/uptrace/bun"
+
+	"nacre/internal/db"
+	"nacre/internal/errs"
+	"nacre/internal/fabric"
+	"nacre/internal/quota"
+)
+
+// Directions and ethertypes of rules.
+const (
+	Ingress = "ingress"
+	Egress  = "egress"
+	IPv4    = "IPv4"
+	IPv6    = "IPv6"
+)
+
+// Rule allows traffic to or from the members of a group.
+type Rule struct {
+	bun.BaseModel `bun:"table:security_group_rules,alias:security_group_rules"`
+	Common
+
+	Group        string `bun:"group_id"`
+	Direction    string `bun:"direction"`
+	Ethertype    string `bun:"ethertype"`
+	Protocol     string `bun:"protocol"` // as the user spelled it, "" for any
+	PortMin      int    `bun:"port_min"` // -1 for any
+	PortMax      int    `bun:"port_max"`
+	RemotePrefix string `bun:"remote_ip_prefix"`
+	RemoteGroup  string `bun:"remote_group_id"`
+}
+
+func ruleNotFound(id string) error {
+	return errs.NotFoundf("Security group rule %s does not exist", id).Typed("SecurityGroupRuleNotFound")
+}
+
+// rule begins the row of a rule of a group.
+func (s *Service) rule(tx *db.Tx, g Group, r Rule) Rule {
+	r.Common = s.common(tx, g.Project, r.Description, r.Tags.V)
+	r.Revision = 0
+	r.Group = g.ID
+	return r
+}
+
+// protocols are the names that rules may use, with their numbers.
+var protocols = map[string]int{
+	"ah": 51, "dccp": 33, "egp": 8, "esp": 50, "gre": 47, "icmp": 1, "igmp": 2, "ipip": 4,
+	"ipv6-encap": 41, "ipv6-frag": 44, "ipv6-icmp": 58, "icmpv6": 58, "ipv6-nonxt": 59, "ipv6-opts": 60, "ipv6-route": 43,
+	"hopopt": 0, "ospf": 89, "pgm": 113, "rsvp": 46, "sctp": 132, "tcp": 6, "udp": 17, "udplite": 136, "vrrp": 112,
+}
+
+// number is a protocol's number; -1 for any, -2 for one that nobody knows.
+func number(protocol string) int {
+	if protocol == "" {
+		return -1
+	}
+	n, named := protocols[protocol]
+	if named {
+		return n
+	}
+	n, err := strconv.Atoi(protocol)
+	if err != nil || n < 0 || n > 255 {
+		return -2
+	}
+	return n
+}
+
+// check checks a rule and brings it into the form it is kept in.
+func (r *Rule) check() error {
+	if r.Ethertype == "" {
+		r.Ethertype = IPv4
+	}
+	for _, known := range []string{IPv4, IPv6} {
+		if strings.EqualFold(r.Ethertype, known) {
+			r.Ethertype = known
+		}
+	}
+	if r.Ethertype != IPv4 && r.Ethertype != IPv6 {
+		return errs.BadRequestf("Security group rule for ethertype '%s' not supported. Allowed values are ['IPv4', 'IPv6'].", r.Ethertype).
+			Typed("SecurityGroupRuleInvalidEtherType")
+	}
+	r.Protocol = strings.ToLower(r.Protocol)
+	if r.Protocol == "any" || r.Protocol == "-1" {
+		r.Protocol = ""
+	}
+	proto := number(r.Protocol)
+	if proto == -2 {
+		return errs.BadRequestf("Security group rule protocol %s not supported. Only protocol values [None, %s] and integer representations [0 to 255] are supported.",
+			r.Protocol, strings.Join(slices.Sorted(func(yield func(string) bool) {
+				for name := range protocols {
+					if !yield(name) {
+						return
+					}
+				}
+			}), ", ")).Typed("SecurityGroupRuleInvalidProtocol")
+	}
+	if r.Ethertype == IPv4 && proto == 58 {
+		return errs.BadRequestf("Invalid ethertype IPv4 for protocol %s.", r.Protocol).Typed("SecurityGroupEthertypeConflictWithProtocol")
+	}
+	if r.Ethertype == IPv6 && proto == 1 {
+		r.Protocol, proto = "ipv6-icmp", 58
+	}
+	err := r.checkPorts(proto)
+	if err != nil {
+		return err
+	}
+	if r.RemotePrefix != "" && r.RemoteGroup != "" {
+		return errs.BadRequestf("Only remote_ip_prefix or remote_group_id may be provided.").Typed("SecurityGroupMultipleRemoteEntites")
+	}
+	return r.checkPrefix()
+}
+
+func (r *Rule) checkPorts(proto int) error {
+	if r.PortMin < 0 && r.PortMax < 0 {
+		return nil
+	}
+	switch proto {
+	case -1:
+		return errs.BadRequestf("Must also specify protocol if port range is given.").Typed("SecurityGroupProtocolRequiredWithPorts")
+	case 1, 58:
+		if r.PortMin < 0 {
+			return errs.BadRequestf("ICMP code (port-range-max) %d is provided but ICMP type (port-range-min) is missing.", r.PortMax).
+				Typed("SecurityGroupMissingIcmpType")
+		}
+		for field, value := range map[string]int{"port-range-min": r.PortMin, "port-range-max": r.PortMax} {
+			if value > 255 {
+				return errs.BadRequestf("Invalid value for ICMP %s (%s) %d. It must be 0 to 255.",
+					map[string]string{"port-range-min": "type", "port-range-max": "code"}[field], field, value).Typed("SecurityGroupInvalidIcmpValue")
+			}
+		}
+	case 6, 17, 33, 132, 136:
+		if r.PortMin == 0 || r.PortMax == 0 {
+			return errs.BadRequestf("Invalid value for port %d.", 0).Typed("SecurityGroupInvalidPortValue")
+		}
+		if r.PortMin < 0 || r.PortMax < 0 || r.PortMin > r.PortMax {
+			return errs.BadRequestf("For TCP/UDP protocols, port_range_min must be <= port_range_max").Typed("SecurityGroupInvalidPortRange")
+		}
+	default:
+		return errs.BadRequestf("Invalid protocol %s for port range, only supported for TCP, UDP, UDPLITE, SCTP and DCCP.", r.Protocol).
+			Typed("SecurityGroupInvalidProtocolForPort")
+	}
+	return nil
+}
+
+func (r *Rule) checkPrefix() error {
+	if r.RemotePrefix == "" {
+		return nil
+	}
+	prefix, err := netip.ParsePrefix(r.RemotePrefix)
+	if err != nil {
+		ip, addrErr := netip.ParseAddr(r.RemotePrefix)
+		if addrErr != nil {
+			return badField("remote_ip_prefix", "'%s' is not a valid IP subnet", r.RemotePrefix)
+		}
+		prefix = netip.PrefixFrom(ip, ip.BitLen())
+		r.RemotePrefix = prefix.String()
+	}
+	if prefix.Addr().Is4() != (r.Ethertype == IPv4) {
+		return errs.BadRequestf("Conflicting value ethertype %s for CIDR %s", r.Ethertype, r.RemotePrefix).Typed("SecurityGroupRuleParameterConflict")
+	}
+	return nil
+}
+
+// NormalPrefix is the remote prefix without host bits.
+func (r *Rule) NormalPrefix() string {
+	prefix, err := netip.ParsePrefix(r.RemotePrefix)
+	if err != nil {
+		return r.RemotePrefix
+	}
+	return prefix.Masked().String()
+}
+
+// Rule finds a rule that the scope may see.
+func (s *Service) Rule(ctx context.Context, scope Scope, id string) (Rule, error) {
+	var r Rule
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		err := owned(tx.NewSelect().Model(&r), "security_group_rules", scope).Where("security_group_rules.id = ?", id).Scan(ctx)
+		if errors.Is(err, sql.ErrNoRows) {
+			return ruleNotFound(id)
+		}
+		return err
+	})
+	return r, err
+}
+
+// Rules lists rules.
+func (s *Service) Rules(ctx context.Context, q Query, own string) (list []Rule, more bool, err error) {
+	if own != "" {
+		err = s.haveDefaultGroup(ctx, own)
+		if err != nil {
+			return nil, false, err
+		}
+	}
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		sel := owned(tx.NewSelect().Model(&list), "security_group_rules", q.Scope)
+		more, err = page(ctx, tx, sel, "security_group_rules", q, &list, ruleNotFound)
+		return err
+	})
+	return list, more, err
+}
+
+// CreateRules adds rules to groups that the scope may see, all or none.
+func (s *Service) CreateRules(ctx context.Context, scope Scope, list ...Rule) ([]Rule, error) {
+	var made []Rule
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		made = nil
+		for _, in := range list {
+			r, err := s.createRule(ctx, tx, scope, in)
+			if err != nil {
+				return err
+			}
+			made = append(made, r)
+		}
+		return nil
+	})
+	return made, err
+}
+
+func (s *Service) createRule(ctx context.Context, tx *db.Tx, scope Scope, in Rule) (Rule, error) {
+	err := in.check()
+	if err != nil {
+		return Rule{}, err
+	}
+	g, err := readGroup(ctx, tx, in.Group)
+	if err != nil {
+		return Rule{}, err
+	}
+	if !scope.All && g.Project != scope.Project {
+		return Rule{}, groupNotFound(in.Group)
+	}
+	if in.RemoteGroup != "" {
+		remote, err := readGroup(ctx, tx, in.RemoteGroup)
+		if err != nil {
+			return Rule{}, err
+		}
+		if !scope.All && remote.Project != scope.Project {
+			return Rule{}, groupNotFound(in.RemoteGroup)
+		}
+	}
+	err = sameRule(ctx, tx, in)
+	if err != nil {
+		return Rule{}, err
+	}
+	err = reserve(ctx, tx, g.Project, quota.SecurityGroupRules(1))
+	if err != nil {
+		return Rule{}, err
+	}
+	r := s.rule(tx, g, in)
+	err = tx.Insert(ctx, &r)
+	if err != nil {
+		return Rule{}, fmt.Errorf("insert security group rule: %w", err)
+	}
+	return r, bumpGroup(ctx, tx, g.ID)
+}
+
+// sameRule refuses a rule that the group has already, also when the protocol is
+// spelled in another way.
+func sameRule(ctx context.Context, tx *db.Tx, in Rule) error {
+	var rules []Rule
+	err := tx.NewSelect().Model(&rules).Where("group_id = ?", in.Group).
+		Where("direction = ? AND ethertype = ? AND port_min = ? AND port_max = ?", in.Direction, in.Ethertype, in.PortMin, in.PortMax).
+		Where("remote_group_id = ?", in.RemoteGroup).Scan(ctx)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("look for the same rule: %w", err)
+	}
+	for _, r := range rules {
+		if number(r.Protocol) == number(in.Protocol) && r.NormalPrefix() == in.NormalPrefix() {
+			return errs.Conflictf("Security group rule already exists. Rule id is %s.", r.ID).Typed("SecurityGroupRuleExists")
+		}
+	}
+	return nil
+}
+
+// bumpGroup raises the group's revision, since its rules are part of it.
+func bumpGroup(ctx context.Context, tx *db.Tx, id string) error {
+	_, err := tx.Exec(ctx, `UPDATE security_groups SET revision = revision + 1, updated_at = ? WHERE id = ?`, db.At(tx.Now()), id)
+	if err != nil {
+		return fmt.Errorf("update security group %s: %w", id, err)
+	}
+	return dirty(ctx, tx, fabric.KindGroup, id)
+}
+
+// DeleteRule removes a rule.
+func (s *Service) DeleteRule(ctx context.Context, id string) error {
+	return s.db.Write(ctx, func(tx *db.Tx) error {
+		var r Rule
+		err := tx.NewSelect().Model(&r).Where("security_group_rules.id = ?", id).Scan(ctx)
+		if errors.Is(err, sql.ErrNoRows) {
+			return ruleNotFound(id)
+		}
+		if err != nil {
+			return fmt.Errorf("read security group rule %s: %w", id, err)
+		}
+		return removeRule(ctx, tx, r)
+	})
+}
+
+func removeRule(ctx context.Context, tx *db.Tx, r Rule) error {
+	_, err := tx.Exec(ctx, `DELETE FROM security_group_rules WHERE id = ?`, r.ID)
+	if err != nil {
+		return fmt.Errorf("delete security group rule %s: %w", r.ID, err)
+	}
+	err = quota.Release(ctx, tx, r.Project, quota.SecurityGroupRules(1))
+	if err != nil {
+		return err
+	}
+	return bumpGroup(ctx, tx, r.Group)
+}

@@ -1,0 +1,317 @@
+package network
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/uptrace/bun"
+
+	"nacre/internal/db"
+	"nacre/internal/errs"
+	"nacre/internal/fabric"
+	"nacre/internal/quota"
+)
+
+// Group is a security group: what may reach its members and what they may reach.
+type Group struct {
+	bun.BaseModel `bun:"table:security_groups,alias:security_groups"`
+	Common
+
+	Name      string  `bun:"name"`
+	DefaultOf *string `bun:"default_of"`
+	Stateful  bool    `bun:"stateful"`
+
+	Rules []Rule `bun:"-"`
+}
+
+// NewGroup is a group to be made.
+type NewGroup struct {
+	Project, Name, Description string
+	Tags                       []string
+	Stateful                   *bool
+}
+
+// GroupChange says what to change. Nil stays as it is.
+type GroupChange struct {
+	Name, Description *string
+	Stateful          *bool
+}
+
+const defaultGroup = "default"
+
+func groupNotFound(id string) error {
+	return errs.NotFoundf("Security group %s does not exist", id).Typed("SecurityGroupNotFound")
+}
+
+func owned(q *bun.SelectQuery, table string, s Scope) *bun.SelectQuery {
+	if s.All {
+		return q
+	}
+	return q.Where("?.project_id = ?", bun.Ident(table), s.Project)
+}
+
+// Group finds a security group that the scope may see, with its rules.
+func (s *Service) Group(ctx context.Context, scope Scope, id string) (Group, error) {
+	var g Group
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		err := owned(tx.NewSelect().Model(&g), "security_groups", scope).Where("security_groups.id = ?", id).Scan(ctx)
+		if errors.Is(err, sql.ErrNoRows) {
+			return groupNotFound(id)
+		}
+		if err != nil {
+			return fmt.Errorf("read security group %s: %w", id, err)
+		}
+		return withRules(ctx, tx, []*Group{&g})
+	})
+	return g, err
+}
+
+// Groups lists security groups with their rules. A project that looks for the
+// first time has its default group made.
+func (s *Service) Groups(ctx context.Context, q Query, own string) (list []Group, more bool, err error) {
+	if own != "" {
+		err = s.haveDefaultGroup(ctx, own)
+		if err != nil {
+			return nil, false, err
+		}
+	}
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		sel := owned(tx.NewSelect().Model(&list), "security_groups", q.Scope)
+		more, err = page(ctx, tx, sel, "security_groups", q, &list, groupNotFound)
+		if err != nil {
+			return err
+		}
+		refs := make([]*Group, len(list))
+		for i := range list {
+			refs[i] = &list[i]
+		}
+		return withRules(ctx, tx, refs)
+	})
+	return list, more, err
+}
+
+// haveDefaultGroup makes the default group of a project if it is missing.
+func (s *Service) haveDefaultGroup(ctx context.Context, project string) error {
+	id := ""
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		var err error
+		id, err = defaultGroupOf(ctx, tx, project)
+		return err
+	})
+	if err != nil || id != "" {
+		return err
+	}
+	return s.db.Write(ctx, func(tx *db.Tx) error {
+		_, err := s.ensureDefaultGroup(ctx, tx, project)
+		return err
+	})
+}
+
+func defaultGroupOf(ctx context.Context, tx *db.Tx, project string) (id string, err error) {
+	err = tx.Get(ctx, &id, `SELECT id FROM security_groups WHERE default_of = ?`, project)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("read default security group: %w", err)
+	}
+	return id, nil
+}
+
+// ensureDefaultGroup finds or makes the project's default group: its members
+// reach everything, and only each other reach them. It is counted, whatever
+// the quota says.
+func (s *Service) ensureDefaultGroup(ctx context.Context, tx *db.Tx, project string) (id string, err error) {
+	if project == "" {
+		return "", nil
+	}
+	id, err = defaultGroupOf(ctx, tx, project)
+	if err != nil || id != "" {
+		return id, err
+	}
+	g := Group{
+		Common: s.common(tx, project, "Default security group", nil), Name: defaultGroup, DefaultOf: &project, Stateful: true,
+	}
+	rules := []Rule{}
+	for _, ethertype := range []string{IPv4, IPv6} {
+		rules = append(rules,
+			s.rule(tx, g, Rule{Direction: Ingress, Ethertype: ethertype, PortMin: -1, PortMax: -1, RemoteGroup: g.ID}),
+			s.rule(tx, g, Rule{Direction: Egress, Ethertype: ethertype, PortMin: -1, PortMax: -1}))
+	}
+	err = tx.Insert(ctx, &g)
+	if err == nil {
+		err = tx.Insert(ctx, &rules)
+	}
+	if err != nil {
+		return "", fmt.Errorf("insert default security group: %w", err)
+	}
+	err = quota.Count(ctx, tx, project, quota.SecurityGroups(1), quota.SecurityGroupRules(len(rules)))
+	if err != nil {
+		return "", err
+	}
+	return g.ID, dirty(ctx, tx, fabric.KindGroup, g.ID)
+}
+
+func withRules(ctx context.Context, tx *db.Tx, list []*Group) error {
+	if len(list) == 0 {
+		return nil
+	}
+	ids := make([]string, len(list))
+	byID := map[string]*Group{}
+	for i, g := range list {
+		ids[i] = g.ID
+		byID[g.ID] = g
+		g.Rules = []Rule{}
+	}
+	var rules []Rule
+	err := tx.NewSelect().Model(&rules).Where("group_id IN (?)", db.In(ids)).Order("created_at", "id").Scan(ctx)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("list security group rules: %w", err)
+	}
+	for _, r := range rules {
+		byID[r.Group].Rules = append(byID[r.Group].Rules, r)
+	}
+	return nil
+}
+
+func readGroup(ctx context.Context, tx *db.Tx, id string) (Group, error) {
+	var g Group
+	err := tx.NewSelect().Model(&g).Where("security_groups.id = ?", id).Scan(ctx)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Group{}, groupNotFound(id)
+	}
+	if err != nil {
+		return Group{}, fmt.Errorf("read security group %s: %w", id, err)
+	}
+	return g, nil
+}
+
+// CreateGroup makes a group whose members may reach everything.
+func (s *Service) CreateGroup(ctx context.Context, in NewGroup) (Group, error) {
+	var g Group
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		_, err := s.ensureDefaultGroup(ctx, tx, in.Project)
+		if err != nil {
+			return err
+		}
+		if in.Name == defaultGroup {
+			return errs.Conflictf("Default security group already exists.").Typed("SecurityGroupDefaultAlreadyExists")
+		}
+		err = reserve(ctx, tx, in.Project, quota.SecurityGroups(1))
+		if err != nil {
+			return err
+		}
+		g = Group{Common: s.common(tx, in.Project, in.Description, in.Tags), Name: in.Name, Stateful: or(in.Stateful, true)}
+		g.Rules = []Rule{}
+		for _, ethertype := range []string{IPv4, IPv6} {
+			g.Rules = append(g.Rules, s.rule(tx, g, Rule{Direction: Egress, Ethertype: ethertype, PortMin: -1, PortMax: -1}))
+		}
+		err = tx.Insert(ctx, &g)
+		if err == nil {
+			err = tx.Insert(ctx, &g.Rules)
+		}
+		if err != nil {
+			return fmt.Errorf("insert security group: %w", err)
+		}
+		err = quota.Count(ctx, tx, in.Project, quota.SecurityGroupRules(len(g.Rules)))
+		if err != nil {
+			return err
+		}
+		return dirty(ctx, tx, fabric.KindGroup, g.ID)
+	})
+	return g, err
+}
+
+// UpdateGroup changes a group, provided it has the revision.
+func (s *Service) UpdateGroup(ctx context.Context, id string, revision int64, in GroupChange) (Group, error) {
+	var g Group
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		var err error
+		g, err = readGroup(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		err = g.revised(revision)
+		if err != nil {
+			return err
+		}
+		if g.DefaultOf != nil && in.Name != nil && *in.Name != g.Name {
+			return errs.Conflictf("Updating default security group not allowed.").Typed("SecurityGroupCannotUpdateDefault")
+		}
+		if in.Stateful != nil && *in.Stateful != g.Stateful {
+			used, err := groupUsers(ctx, tx, id)
+			if err != nil {
+				return err
+			}
+			if used > 0 {
+				return errs.Conflictf("Security Group %s in use.", id).Typed("SecurityGroupInUse")
+			}
+		}
+		set(&g.Name, in.Name)
+		set(&g.Description, in.Description)
+		set(&g.Stateful, in.Stateful)
+		g.touch(tx)
+		_, err = tx.Update(ctx, &g, "name", "description", "stateful", "revision", "updated_at")
+		if err != nil {
+			return fmt.Errorf("update security group %s: %w", id, err)
+		}
+		return withRules(ctx, tx, []*Group{&g})
+	})
+	return g, err
+}
+
+func groupUsers(ctx context.Context, tx *db.Tx, id string) (n int, err error) {
+	err = tx.Get(ctx, &n, `SELECT COUNT(*) FROM port_groups WHERE group_id = ?`, id)
+	if err != nil {
+		return 0, fmt.Errorf("count members of security group %s: %w", id, err)
+	}
+	return n, nil
+}
+
+// DeleteGroup removes a group without members. Rules of other groups that name
+// it as their remote group go with it.
+func (s *Service) DeleteGroup(ctx context.Context, id string, revision int64, admin bool) error {
+	return s.db.Write(ctx, func(tx *db.Tx) error {
+		g, err := readGroup(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		err = g.revised(revision)
+		if err != nil {
+			return err
+		}
+		used, err := groupUsers(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if used > 0 {
+			return errs.Conflictf("Security Group %s in use.", id).Typed("SecurityGroupInUse")
+		}
+		if g.DefaultOf != nil && !admin {
+			return errs.Conflictf("Insufficient rights for removing default security group.").Typed("SecurityGroupCannotRemoveDefault")
+		}
+		return removeGroup(ctx, tx, g)
+	})
+}
+
+func removeGroup(ctx context.Context, tx *db.Tx, g Group) error {
+	var rules []Rule
+	err := tx.NewSelect().Model(&rules).Where("group_id = ? OR remote_group_id = ?", g.ID, g.ID).Scan(ctx)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("list rules of security group %s: %w", g.ID, err)
+	}
+	for _, r := range rules {
+		err = removeRule(ctx, tx, r)
+		if err != nil {
+			return err
+		}
+	}
+	_, err = tx.Exec(ctx, `DELETE FROM security_groups WHERE id = ?`, g.ID)
+	if err != nil {
+		return fmt.Errorf("delete security group %s: %w", g.ID, err)
+	}
+	err = quota.Release(ctx, tx, g.Project, quota.SecurityGroups(1))
+	if err != nil {
+		return err
+	}
+	return dirty(ctx, tx, fabric.KindGroup, g.ID)
+}

@@ -1,0 +1,354 @@
+package network
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"nacre/internal/db"
+	"nacre/internal/errs"
+)
+
+// This file is what compute needs for the cards of servers. Methods that take
+// a transaction are parts of compute's use cases and plans.
+
+// ServerNetwork finds a network on which the scope may put a server.
+func (s *Service) ServerNetwork(ctx context.Context, scope Scope, id string) (Network, error) {
+	n, err := s.Network(ctx, scope, id)
+	if err != nil {
+		return Network{}, err
+	}
+	if n.External && !n.Shared && !scope.All && n.Project != scope.Project {
+		return Network{}, errs.Forbiddenf("It is not allowed to create an interface on external network %s", id).Typed("ExternalNetworkAttachForbidden")
+	}
+	return n, nil
+}
+
+// ServerNetworks lists the networks that a project's servers may use without
+// naming one: its own and shared ones with a subnet, none that is external.
+func (s *Service) ServerNetworks(ctx context.Context, project string) ([]Network, error) {
+	var list []Network
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		err := tx.NewSelect().Model(&list).
+			Where("external = 0 AND (project_id = ? OR shared = 1)", project).
+			Where("EXISTS (SELECT 1 FROM subnets AS s WHERE s.network_id = networks.id)").
+			Order("created_at", "id").Scan(ctx)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list networks for servers: %w", err)
+	}
+	return list, nil
+}
+
+// FreePort finds a port of the scope's project that no device has.
+func (s *Service) FreePort(ctx context.Context, scope Scope, id string) (Port, error) {
+	p, _, err := s.Port(ctx, scope, id)
+	if err != nil {
+		return Port{}, err
+	}
+	if !scope.All && p.Project != scope.Project {
+		return Port{}, portNotFound(id)
+	}
+	if p.Device != "" {
+		return Port{}, portInUse(id)
+	}
+	return p, nil
+}
+
+func portInUse(id string) error {
+	return errs.Conflictf("Port %s is still in use.", id).Typed("PortInUse")
+}
+
+// GroupIDs finds the project's security groups by name or id.
+func (s *Service) GroupIDs(ctx context.Context, project string, names []string) ([]string, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	err := s.haveDefaultGroup(ctx, project)
+	if err != nil {
+		return nil, err
+	}
+	var rows []struct {
+		ID   string `bun:"id"`
+		Name string `bun:"name"`
+	}
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		return tx.All(ctx, &rows, `SELECT id, name FROM security_groups WHERE project_id = ? AND (id IN (?) OR name IN (?)) ORDER BY created_at, id`,
+			project, db.In(names), db.In(names))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look up security groups: %w", err)
+	}
+	var ids []string
+	for _, name := range names {
+		var matches []string
+		for _, r := range rows {
+			if r.ID == name {
+				matches = []string{r.ID}
+				break
+			}
+			if r.Name == name {
+				matches = append(matches, r.ID)
+			}
+		}
+		switch {
+		case len(matches) == 0:
+			return nil, errs.BadRequestf("Security group %s not found for project %s.", name, project)
+		case len(matches) > 1:
+			return nil, errs.Conflictf("Multiple security groups found matching '%s'. Use an ID to be more specific.", name)
+		case !slices.Contains(ids, matches[0]):
+			ids = append(ids, matches[0])
+		}
+	}
+	return ids, nil
+}
+
+// ServerPort is a port to be made for a server.
+type ServerPort struct {
+	ID, Project, Network, FixedIP string // FixedIP "" for any
+	Groups                        []string
+	Server, Zone, DNSName         string
+}
+
+// CreateServerPort makes a port that belongs to a server. Making it again is a
+// success.
+func (s *Service) CreateServerPort(ctx context.Context, tx *db.Tx, in ServerPort) error {
+	_, err := readPort(ctx, tx, in.ID)
+	if err == nil || !errs.Is(err, errs.NotFound) {
+		return err
+	}
+	n, err := readNetwork(ctx, tx, in.Network)
+	if err != nil {
+		return err
+	}
+	p := NewPort{ID: in.ID, Project: in.Project, Network: in.Network, Device: in.Server, Owner: "compute:" + in.Zone, DNSName: in.DNSName}
+	if in.FixedIP != "" {
+		p.FixedIPs = &[]FixedIP{{IP: in.FixedIP}}
+	}
+	if in.Groups != nil && n.PortSecurity {
+		p.Groups = &in.Groups
+	}
+	_, err = s.createPort(ctx, tx, Scope{Project: in.Project}, n, p)
+	return err
+}
+
+// TakePort gives a free port to a server. Taking it again is a success.
+func (s *Service) TakePort(ctx context.Context, tx *db.Tx, port, server, zone string) error {
+	p, err := readPort(ctx, tx, port)
+	if err != nil {
+		return err
+	}
+	if p.Device != "" && p.Device != server {
+		return portInUse(port)
+	}
+	p.Device, p.Owner = server, "compute:"+zone
+	return savePort(ctx, tx, &p)
+}
+
+// BindPort makes the port ready on the host. Binding it again is a success.
+func (s *Service) BindPort(ctx context.Context, tx *db.Tx, port, host string) error {
+	p, err := readPort(ctx, tx, port)
+	if err != nil {
+		return err
+	}
+	if p.Host == host {
+		return nil
+	}
+	p.Host, p.Status = host, "DOWN"
+	s.recheckAfter(tx, port)
+	return savePort(ctx, tx, &p)
+}
+
+// UnbindPort forgets the host. A missing port is a success.
+func (s *Service) UnbindPort(ctx context.Context, tx *db.Tx, port string) error {
+	p, err := readPort(ctx, tx, port)
+	if errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	if err != nil || p.Host == "" {
+		return err
+	}
+	p.Host, p.Status = "", "DOWN"
+	return savePort(ctx, tx, &p)
+}
+
+// ReturnPort takes a port from its server and leaves it free and unbound. A
+// missing one is a success.
+func (s *Service) ReturnPort(ctx context.Context, tx *db.Tx, port string) error {
+	p, err := readPort(ctx, tx, port)
+	if errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p.Device, p.Owner, p.Host, p.Status = "", "", "", "DOWN"
+	return savePort(ctx, tx, &p)
+}
+
+// DeleteServerPort removes the port. A missing one is a success.
+func (s *Service) DeleteServerPort(ctx context.Context, tx *db.Tx, port string) error {
+	p, err := readPort(ctx, tx, port)
+	if errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return removePort(ctx, tx, p)
+}
+
+// Card is a server's port with all that its host and its guest need to know.
+type Card struct {
+	Port
+	NetworkName string
+	MTU         int
+	Addresses   []CardAddress
+	GroupNames  map[string]string // by id
+	Door        *Door             // nil: the network has no metadata port
+}
+
+// CardAddress is an address of a card with its subnet.
+type CardAddress struct {
+	IP       string
+	Subnet   Subnet
+	Floating []string
+}
+
+// Door is a network's metadata port.
+type Door struct {
+	Port, MAC string
+	CIDRs     []string
+}
+
+// Cards returns the ports of the servers, by server, each in the order of
+// creation, with one query per table however many servers there are.
+func (s *Service) Cards(ctx context.Context, tx *db.Tx, servers ...string) (map[string][]Card, error) {
+	cards := map[string][]Card{}
+	if len(servers) == 0 {
+		return cards, nil
+	}
+	ports, err := rowsOf[Port](ctx, tx, "device_id", servers)
+	if err != nil {
+		return nil, fmt.Errorf("list ports of servers: %w", err)
+	}
+	if len(ports) == 0 {
+		return cards, nil
+	}
+	r, err := readCardParts(ctx, tx, ports)
+	if err != nil {
+		return nil, fmt.Errorf("describe ports of servers: %w", err)
+	}
+	for _, p := range ports {
+		cards[p.Device] = append(cards[p.Device], r.card(p))
+	}
+	return cards, nil
+}
+
+// cardParts are the rows that cards are made of.
+type cardParts struct {
+	networks map[string]Network
+	subnets  map[string]Subnet
+	doors    map[string]Port // by network
+	groups   map[string]string
+	floating []FloatingIP
+}
+
+func readCardParts(ctx context.Context, tx *db.Tx, ports []Port) (cardParts, error) {
+	r := cardParts{networks: map[string]Network{}, doors: map[string]Port{}, groups: map[string]string{}}
+	var networkIDs, devices, groupIDs, portIDs []string
+	for _, p := range ports {
+		networkIDs = append(networkIDs, p.Network)
+		devices = append(devices, metadataDevice(p.Network))
+		groupIDs = append(groupIDs, p.Groups.V...)
+		portIDs = append(portIDs, p.ID)
+	}
+	networks, err := rowsOf[Network](ctx, tx, "id", distinct(networkIDs))
+	if err != nil {
+		return r, err
+	}
+	for _, n := range networks {
+		r.networks[n.ID] = n
+	}
+	doors, err := rowsOf[Port](ctx, tx, "device_id", distinct(devices))
+	if err != nil {
+		return r, err
+	}
+	for _, p := range doors {
+		r.doors[p.Network] = p
+	}
+	r.subnets, err = subnetsByID(ctx, tx, append(slices.Clone(ports), doors...))
+	if err != nil {
+		return r, err
+	}
+	if len(groupIDs) > 0 {
+		groups, err := rowsOf[Group](ctx, tx, "id", distinct(groupIDs))
+		if err != nil {
+			return r, err
+		}
+		for _, g := range groups {
+			r.groups[g.ID] = g.Name
+		}
+	}
+	r.floating, err = rowsOf[FloatingIP](ctx, tx, "fixed_port", portIDs)
+	return r, err
+}
+
+func distinct(ids []string) []string { return slices.Compact(slices.Sorted(slices.Values(ids))) }
+
+func (r cardParts) card(p Port) Card {
+	n := r.networks[p.Network]
+	c := Card{Port: p, NetworkName: n.Name, MTU: n.MTU, GroupNames: map[string]string{}}
+	for _, f := range p.FixedIPs.V {
+		a := CardAddress{IP: f.IP, Subnet: r.subnets[f.Subnet]}
+		for _, fip := range r.floating {
+			if fip.FixedPort == p.ID && fip.FixedIP == f.IP {
+				a.Floating = append(a.Floating, fip.Address)
+			}
+		}
+		c.Addresses = append(c.Addresses, a)
+	}
+	for _, g := range p.Groups.V {
+		c.GroupNames[g] = r.groups[g]
+	}
+	door, found := r.doors[p.Network]
+	if found {
+		c.Door = &Door{Port: door.ID, MAC: door.MAC}
+		for _, f := range door.FixedIPs.V {
+			bits := netip.MustParsePrefix(r.subnets[f.Subnet].CIDR).Bits()
+			c.Door.CIDRs = append(c.Door.CIDRs, netip.PrefixFrom(netip.MustParseAddr(f.IP), bits).String())
+		}
+	}
+	return c
+}
+
+// ServerAt finds the server whose card has the address on the network. The MAC
+// must be the card's, or the caller is somebody else.
+func (s *Service) ServerAt(ctx context.Context, network, ip, mac string) (string, error) {
+	var rows []Port
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		err := tx.NewSelect().Model(&rows).Where("network_id = ?", network).
+			Where("id IN (SELECT port_id FROM port_ips WHERE ip_address = ?)", ip).Scan(ctx)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("find who has address %s: %w", ip, err)
+	}
+	for _, p := range rows {
+		if strings.EqualFold(p.MAC, mac) && strings.HasPrefix(p.Owner, "compute:") && p.Device != "" {
+			return p.Device, nil
+		}
+	}
+	return "", errs.NotFoundf("No server has address %s on network %s.", ip, network)
+}

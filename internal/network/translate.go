@@ -1,0 +1,255 @@
+package network
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/uptrace/bun"
+
+	"nacre/internal/db"
+	"nacre/internal/fabric"
+)
+
+// translation is what the fabric has to be told about some objects: those that
+// exist as they should be, and those that are gone.
+type translation struct {
+	want fabric.Topology
+	gone []fabric.Ref
+}
+
+// translate reads the objects, with one query per table however many they are.
+func translate(ctx context.Context, tx *db.Tx, rows []dirtyRow) (translation, error) {
+	ids := map[fabric.Kind][]string{}
+	for _, r := range rows {
+		ids[r.Kind] = append(ids[r.Kind], r.ID)
+	}
+	var t translation
+	for _, part := range []struct {
+		kind fabric.Kind
+		read func(ctx context.Context, tx *db.Tx, ids []string, t *fabric.Topology) (found map[string]bool, err error)
+	}{
+		{fabric.KindNetwork, translateNetworks},
+		{fabric.KindGroup, translateGroups},
+		{fabric.KindPort, translatePorts},
+		{fabric.KindRouter, translateRouters},
+	} {
+		wanted := ids[part.kind]
+		if len(wanted) == 0 {
+			continue
+		}
+		found, err := part.read(ctx, tx, wanted, &t.want)
+		if err != nil {
+			return translation{}, fmt.Errorf("translate %ss: %w", part.kind, err)
+		}
+		for _, id := range wanted {
+			if !found[id] {
+				t.gone = append(t.gone, fabric.Ref{Kind: part.kind, ID: id})
+			}
+		}
+	}
+	return t, nil
+}
+
+// rowsOf reads rows by a column; none is no error.
+func rowsOf[R any](ctx context.Context, tx *db.Tx, column string, ids []string) ([]R, error) {
+	var rows []R
+	err := tx.NewSelect().Model(&rows).Where("? IN (?)", bun.Ident(column), db.In(ids)).Order("created_at", "id").Scan(ctx)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return rows, err
+}
+
+func translateNetworks(ctx context.Context, tx *db.Tx, ids []string, t *fabric.Topology) (map[string]bool, error) {
+	networks, err := rowsOf[Network](ctx, tx, "id", ids)
+	if err != nil {
+		return nil, err
+	}
+	subnets, err := rowsOf[Subnet](ctx, tx, "network_id", ids)
+	if err != nil {
+		return nil, err
+	}
+	devices := make([]string, len(ids))
+	for i, id := range ids {
+		devices[i] = metadataDevice(id)
+	}
+	doors, err := rowsOf[Port](ctx, tx, "device_id", devices)
+	if err != nil {
+		return nil, err
+	}
+	metadata := map[string]string{}
+	for _, p := range doors {
+		for _, f := range p.FixedIPs.V {
+			metadata[f.Subnet] = f.IP
+		}
+	}
+	byNetwork := map[string][]fabric.Subnet{}
+	for _, sub := range subnets {
+		byNetwork[sub.Network] = append(byNetwork[sub.Network], fabric.Subnet{
+			ID: sub.ID, CIDR: sub.CIDR, Gateway: sub.Gateway, DHCP: sub.DHCP, DNS: sub.DNS.V,
+			Routes: fabricRoutes(sub.Routes.V), MetadataIP: metadata[sub.ID],
+		})
+	}
+	found := map[string]bool{}
+	for _, n := range networks {
+		found[n.ID] = true
+		vlan := 0
+		if n.Type == VLAN {
+			vlan = n.Segment
+		}
+		t.Networks = append(t.Networks, fabric.Network{
+			ID: n.ID, Name: n.Name, MTU: n.MTU, Physical: n.Physical, VLAN: vlan, Subnets: byNetwork[n.ID],
+		})
+	}
+	return found, nil
+}
+
+func fabricRoutes(routes []Route) []fabric.Route {
+	var out []fabric.Route
+	for _, r := range routes {
+		out = append(out, fabric.Route(r))
+	}
+	return out
+}
+
+func translateGroups(ctx context.Context, tx *db.Tx, ids []string, t *fabric.Topology) (map[string]bool, error) {
+	groups, err := rowsOf[Group](ctx, tx, "id", ids)
+	if err != nil {
+		return nil, err
+	}
+	rules, err := rowsOf[Rule](ctx, tx, "group_id", ids)
+	if err != nil {
+		return nil, err
+	}
+	byGroup := map[string][]fabric.Rule{}
+	for _, r := range rules {
+		byGroup[r.Group] = append(byGroup[r.Group], fabric.Rule{
+			ID: r.ID, Egress: r.Direction == Egress, IPv6: r.Ethertype == IPv6, Protocol: fabricProtocol(r.Protocol),
+			PortMin: r.PortMin, PortMax: r.PortMax, RemoteCIDR: r.NormalPrefix(), RemoteGroup: r.RemoteGroup,
+		})
+	}
+	found := map[string]bool{}
+	for _, g := range groups {
+		found[g.ID] = true
+		t.Groups = append(t.Groups, fabric.Group{ID: g.ID, Rules: byGroup[g.ID]})
+	}
+	return found, nil
+}
+
+func fabricProtocol(protocol string) string {
+	switch n := number(protocol); n {
+	case -1:
+		return ""
+	case 1:
+		return "icmp"
+	case 6:
+		return "tcp"
+	case 17:
+		return "udp"
+	case 58:
+		return "icmpv6"
+	default:
+		return strconv.Itoa(n)
+	}
+}
+
+func translatePorts(ctx context.Context, tx *db.Tx, ids []string, t *fabric.Topology) (map[string]bool, error) {
+	ports, err := rowsOf[Port](ctx, tx, "id", ids)
+	if err != nil {
+		return nil, err
+	}
+	var disabled []string
+	err = tx.All(ctx, &disabled, `SELECT id FROM networks WHERE admin_up = 0`)
+	if err != nil {
+		return nil, err
+	}
+	off := map[string]bool{}
+	for _, id := range disabled {
+		off[id] = true
+	}
+	found := map[string]bool{}
+	for _, p := range ports {
+		switch p.Owner {
+		case OwnerRouterInterface, OwnerGateway, OwnerFloating:
+			continue // became part of a router
+		}
+		found[p.ID] = true
+		port := fabric.Port{
+			ID: p.ID, Network: p.Network, MAC: p.MAC, Groups: p.Groups.V, PortSecurity: p.PortSecurity,
+			Enabled: p.AdminUp && !off[p.Network], Metadata: p.Owner == OwnerDistributed, Host: p.Host,
+		}
+		for _, f := range p.FixedIPs.V {
+			port.IPs = append(port.IPs, f.IP)
+		}
+		for _, pair := range p.Pairs.V {
+			port.AllowedPairs = append(port.AllowedPairs, fabric.Pair(pair))
+		}
+		t.Ports = append(t.Ports, port)
+	}
+	return found, nil
+}
+
+func translateRouters(ctx context.Context, tx *db.Tx, ids []string, t *fabric.Topology) (map[string]bool, error) {
+	routers, err := rowsOf[Router](ctx, tx, "id", ids)
+	if err != nil {
+		return nil, err
+	}
+	ports, err := rowsOf[Port](ctx, tx, "device_id", ids)
+	if err != nil {
+		return nil, err
+	}
+	subnets, err := subnetsByID(ctx, tx, ports)
+	if err != nil {
+		return nil, err
+	}
+	floating, err := rowsOf[FloatingIP](ctx, tx, "router_id", ids)
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]bool{}
+	for _, r := range routers {
+		found[r.ID] = true
+		router := fabric.Router{ID: r.ID, Name: r.Name, Enabled: r.AdminUp, Routes: fabricRoutes(r.Routes.V)}
+		for _, p := range ports {
+			switch {
+			case p.Device != r.ID:
+			case p.Owner == OwnerRouterInterface:
+				router.Ports = append(router.Ports, routerPort(p, subnets))
+			case p.Owner == OwnerGateway:
+				router.Gateway = &fabric.Gateway{RouterPort: routerPort(p, subnets), SNAT: r.SNAT}
+				for _, f := range p.FixedIPs.V {
+					if hop := subnets[f.Subnet].Gateway; hop != "" {
+						router.Gateway.NextHops = append(router.Gateway.NextHops, hop)
+					}
+				}
+			}
+		}
+		for _, f := range floating {
+			if f.Router == r.ID && f.FixedPort != "" {
+				router.NATs = append(router.NATs, fabric.FloatingIP{
+					ID: f.ID, External: f.Address, Internal: f.FixedIP, Port: f.FixedPort, MAC: f.MAC,
+				})
+			}
+		}
+		t.Routers = append(t.Routers, router)
+	}
+	return found, nil
+}
+
+func routerPort(p Port, subnets map[string]Subnet) fabric.RouterPort {
+	out := fabric.RouterPort{ID: p.ID, Network: p.Network, MAC: p.MAC}
+	for _, f := range p.FixedIPs.V {
+		sub := subnets[f.Subnet]
+		prefix := netip.MustParsePrefix(sub.CIDR)
+		out.CIDRs = append(out.CIDRs, netip.PrefixFrom(netip.MustParseAddr(f.IP), prefix.Bits()).String())
+		if sub.RAMode != "" && p.Owner == OwnerRouterInterface {
+			out.Advertise = strings.ReplaceAll(sub.RAMode, "-", "_")
+		}
+	}
+	return out
+}
