@@ -27,8 +27,8 @@ const (
 	anyoneSigned = "@"
 )
 
-// Rules are Keystone's, with its secure defaults.
-var Rules = []auth.Rule{
+// Policy is Keystone's rules, with its secure defaults.
+var Policy = []auth.Rule{
 	{Name: "domain_managed_target_role", Check: "'manager':%(target.role.name)s or 'member':%(target.role.name)s or 'reader':%(target.role.name)s"},
 
 	{Name: "identity:validate_token", Check: adminOrSystem + " or rule:service_role or " + tokenSubject},

@@ -23,18 +23,20 @@ import (
 	"nacre/internal/identity"
 )
 
-// New describes the service for the kernel: the version documents above it and
-// the API itself.
-func New(service *identity.Service) []api.Service {
+// New describes the service for the kernel. Clients find it under /v3 too,
+// since that is where most of them look.
+func New(service *identity.Service) api.Service {
 	h := handlers{identity: service}
-	return []api.Service{
-		{Name: "keystone", Type: "identity", Mount: "/identity", Envelope: api.Keystone, Routes: versions()},
-		{
-			Name: "keystone", Type: "identity", Mount: "/identity/v3", Aliases: []string{"/v3"}, Spec: "/v3", Envelope: api.Keystone,
-			Routes: slices.Concat(version(), h.tokens(), h.domains(), h.groups(), h.projects(), h.regions(), h.roles(),
-				h.grants(), h.implications(), h.services(), h.endpoints(), h.systemGrants(), h.users()),
-		},
+	return api.Service{
+		Name: "keystone", Type: "identity", Mount: "/identity/v3", Aliases: []string{"/v3"}, Spec: "/v3", Envelope: api.Keystone,
+		Routes: slices.Concat(version(), h.tokens(), h.domains(), h.groups(), h.projects(), h.regions(), h.roles(),
+			h.grants(), h.implications(), h.services(), h.endpoints(), h.systemGrants(), h.users()),
 	}
+}
+
+// Discovery lists the versions above the API, and at the root of the cloud.
+func Discovery() api.Service {
+	return api.Service{Name: "keystone", Type: "identity", Mount: "/identity", Aliases: []string{"/"}, Envelope: api.Keystone, Routes: versions()}
 }
 
 type handlers struct {
@@ -227,9 +229,8 @@ type mediaType struct {
 	Type string `json:"type"`
 }
 
-// Version is the document of v3 with its address; the root of the whole cloud
-// shows it too.
-func Version(base string) any {
+// document describes v3 and where it is.
+func document(base string) versionDocument {
 	return versionDocument{
 		ID: "v3.14", Status: "stable", Updated: "2020-04-07T00:00:00Z",
 		Links:      []api.Link{{Rel: "self", Href: base + "/identity/v3/"}},
@@ -238,7 +239,7 @@ func Version(base string) any {
 }
 
 type versionValues struct {
-	Values []any `json:"values"`
+	Values []versionDocument `json:"values"`
 }
 
 type versionsReply struct {
@@ -248,7 +249,7 @@ type versionsReply struct {
 func versions() []api.Route {
 	list := api.Get(func(c *api.Call) (versionsReply, error) {
 		c.SetHeader("Location", c.Base()+"/identity/v3/")
-		return versionsReply{versionValues{[]any{Version(c.Base())}}}, nil
+		return versionsReply{versionValues{[]versionDocument{document(c.Base())}}}, nil
 	})
 	return []api.Route{
 		{Method: "GET", Path: "", Public: true, OK: http.StatusMultipleChoices, Do: list},
@@ -257,11 +258,11 @@ func versions() []api.Route {
 }
 
 type versionReply struct {
-	Version any `json:"version"`
+	Version versionDocument `json:"version"`
 }
 
 func version() []api.Route {
-	show := api.Get(func(c *api.Call) (versionReply, error) { return versionReply{Version(c.Base())}, nil })
+	show := api.Get(func(c *api.Call) (versionReply, error) { return versionReply{document(c.Base())}, nil })
 	return []api.Route{
 		{Method: "GET", Path: "", Public: true, Do: show},
 		{Method: "GET", Path: "/", Public: true, Do: show},

@@ -52,7 +52,7 @@ func (c *cloud) golden(t *testing.T, name string, body []byte) {
 func TestVersionDocuments(t *testing.T) {
 	t.Parallel()
 	c := start(t)
-	for _, path := range []string{"/identity", "/identity/"} {
+	for _, path := range []string{"/identity", "/identity/", "/"} {
 		r := c.call(t, "GET", path, "", "").want(300)
 		c.golden(t, "versions", r.body)
 	}
