@@ -53,6 +53,8 @@ const (
 	Queued = "queued" // no bytes yet
 	Saving = "saving" // bytes on their way in
 	Active = "active" // whole, and never changed again
+
+	Deactivated = "deactivated" // whole, kept from all but administrators
 )
 
 // The visibilities of an image.

@@ -13,4 +13,6 @@ var Policy = []auth.Rule{
 	{Name: "download_image", Check: "rule:project_member_or_admin or (role:member and ('community':%(visibility)s or 'public':%(visibility)s))"},
 	{Name: "publicize_image", Check: "rule:context_is_admin"},
 	{Name: "communitize_image", Check: "rule:project_member_or_admin"},
+	{Name: "deactivate", Check: "rule:project_member_or_admin"},
+	{Name: "reactivate", Check: "rule:project_member_or_admin"},
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"nacre/internal/clock"
@@ -53,16 +52,20 @@ func (s *Service) beginUpload(ctx context.Context, id string) (Image, error) {
 		if err != nil {
 			return err
 		}
-		if image.DiskFormat == "" || image.ContainerFormat == "" {
-			return errs.BadRequestf("Properties disk_format, container_format must be set prior to saving data.")
-		}
 		if image.Status != Queued {
 			return errs.Conflictf("Image status transition from %s to saving is not allowed", image.Status)
 		}
+		err = image.describedEnough()
+		if err != nil {
+			return err
+		}
 		image.Status, image.Upload, image.UploadSeen = Saving, clock.UUID(), db.At(tx.Now())
-		image.UpdatedAt = image.UploadSeen
-		_, err = tx.Update(ctx, &image, "status", "upload", "upload_seen", "updated_at")
-		return err
+		image.UpdatedAt, image.Generation = image.UploadSeen, image.Generation+1
+		_, err = tx.Update(ctx, &image, "generation", "status", "upload", "upload_seen", "updated_at")
+		if err != nil {
+			return err
+		}
+		return emit(ctx, tx, "image.prepare", image)
 	})
 	if err != nil {
 		return Image{}, fmt.Errorf("begin upload of image %s: %w", id, err)
@@ -70,10 +73,23 @@ func (s *Service) beginUpload(ctx context.Context, id string) (Image, error) {
 	return image, nil
 }
 
+// describedEnough tells whether bytes may follow.
+func (i Image) describedEnough() error {
+	switch {
+	case i.DiskFormat == "" && i.ContainerFormat == "":
+		return errs.BadRequestf("Properties disk_format, container_format must be set prior to saving data.")
+	case i.DiskFormat == "":
+		return errs.BadRequestf("Property disk_format must be set prior to saving data.")
+	case i.ContainerFormat == "":
+		return errs.BadRequestf("Property container_format must be set prior to saving data.")
+	}
+	return nil
+}
+
 // endUpload makes an image free again after a failed upload.
 func (s *Service) endUpload(ctx context.Context, image Image) error {
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE images SET status = ?, upload = '', updated_at = ? WHERE id = ? AND upload = ?`,
+		_, err := tx.Exec(ctx, `UPDATE images SET status = ?, upload = '', generation = generation + 1, updated_at = ? WHERE id = ? AND upload = ?`,
 			Queued, db.At(tx.Now()), image.ID, image.Upload)
 		return err
 	})
@@ -97,9 +113,13 @@ func (s *Service) store(ctx context.Context, image Image, bytes io.Reader) error
 
 	look := inspect.New()
 	sum, hash := md5.New(), sha512.New()
-	key := blobPrefix + image.ID + "/" + image.Upload
+	key := blobPrefix + image.Upload
 	limited := &io.LimitedReader{R: bytes, N: MaxSize + 1}
-	size, err := s.blobs.Put(ctx, key, io.TeeReader(limited, io.MultiWriter(look, sum, hash)))
+	from := &client{r: limited}
+	size, err := s.blobs.Put(ctx, key, io.TeeReader(from, io.MultiWriter(look, sum, hash)))
+	if from.err != nil {
+		return errs.BadRequestf("The upload of image %s ended before all its bytes had come.", image.ID).Because(from.err)
+	}
 	if err != nil {
 		return fmt.Errorf("store image %s: %w", image.ID, err)
 	}
@@ -117,17 +137,37 @@ func (s *Service) store(ctx context.Context, image Image, bytes io.Reader) error
 	return nil
 }
 
+// client remembers that it was the sender who failed, not the store.
+type client struct {
+	r   io.Reader
+	err error
+}
+
+// Read implements io.Reader.
+func (c *client) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		c.err = err
+	}
+	return n, err
+}
+
 // acceptable refuses what is recognised and dangerous. Bytes that are nothing
 // at all pass here, and are refused where they are used.
 func acceptable(content inspect.Result, size int64) error {
 	if size > MaxSize {
-		return errs.TooLargef("Image exceeds the storage limit of %d bytes.", int64(MaxSize))
+		return TooLarge(size)
 	}
 	err := content.Danger()
 	if err != nil {
-		return errs.BadRequestf("The image was refused: %s.", err)
+		return errs.New(errs.UnsupportedMedia, "Image content was refused: %s.", err)
 	}
 	return nil
+}
+
+// TooLarge is the error for more bytes than an image may have.
+func TooLarge(size int64) error {
+	return errs.TooLargef("The incoming image is too large: %d bytes are more than the limit of %d.", size, int64(MaxSize))
 }
 
 // virtualSize is known when the content is what the image claims to be.
@@ -140,19 +180,24 @@ func virtualSize(content inspect.Result, diskFormat string) int64 {
 
 func (s *Service) finish(ctx context.Context, image Image) error {
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		image.UpdatedAt = db.At(tx.Now())
 		n, err := tx.Exec(ctx, `
 			UPDATE images SET status = ?, blob = ?, size = ?, virtual_size = ?, checksum = ?, hash_value = ?, content = ?,
 				upload = '', generation = generation + 1, updated_at = ?
 			WHERE id = ? AND upload = ?`,
 			image.Status, image.Blob, image.Size, image.VirtualSize, image.Checksum, image.HashValue, image.Content,
-			db.At(tx.Now()), image.ID, image.Upload)
+			image.UpdatedAt, image.ID, image.Upload)
 		if err != nil {
 			return err
 		}
 		if n == 0 {
-			return errs.New(errs.Gone, "Image %s was deleted, or its upload given up, before it was complete.", image.ID)
+			return errs.New(errs.Gone, "Image %s could not be found after upload. The image may have been deleted during the upload.", image.ID)
 		}
-		return nil
+		now, err := find(ctx, tx, image.ID) // others may have changed its name meanwhile
+		if err != nil {
+			return err
+		}
+		return errors.Join(emit(ctx, tx, "image.upload", now), emit(ctx, tx, "image.activate", now))
 	})
 	if err != nil {
 		return fmt.Errorf("finish upload of image %s: %w", image.ID, err)
@@ -189,7 +234,7 @@ func (s *Service) Loops() []loop.Loop {
 // giveUpUploads queues images again whose upload has died with its process.
 func (s *Service) giveUpUploads(ctx context.Context) error {
 	return s.db.Write(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE images SET status = ?, upload = '', updated_at = ? WHERE status = ? AND upload_seen < ?`,
+		_, err := tx.Exec(ctx, `UPDATE images SET status = ?, upload = '', generation = generation + 1, updated_at = ? WHERE status = ? AND upload_seen < ?`,
 			Queued, db.At(tx.Now()), Saving, db.At(tx.Now().Add(-uploadDead)))
 		return err
 	})
@@ -209,7 +254,7 @@ func (s *Service) sweepBlobs(ctx context.Context) error {
 	}
 	var images []Image
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		return tx.All(ctx, &images, "SELECT id, blob, upload FROM images")
+		return tx.All(ctx, &images, "SELECT blob, upload FROM images")
 	})
 	if err != nil {
 		return fmt.Errorf("list images: %w", err)
@@ -217,7 +262,7 @@ func (s *Service) sweepBlobs(ctx context.Context) error {
 	known := map[string]bool{}
 	for _, i := range images {
 		known[i.Blob] = true
-		known[strings.Join([]string{blobPrefix, i.ID, "/", i.Upload}, "")] = true
+		known[blobPrefix+i.Upload] = true
 	}
 	for _, key := range keys {
 		if known[key] {

@@ -1,24 +1,18 @@
-// Package api is Glance's v2 API on top of the image service.
+// Package api is Glance's API on top of the image service.
 //
-// An image's own properties stand beside its attributes in one flat object, so
-// requests and views are maps here, not structs.
+// An image is one flat JSON object: attributes beside properties that users
+// make up. Its schema (schema.go) tells them apart; it checks what clients
+// send and is what /v2/schemas answers. An update is a JSON patch with Glance's
+// two media types (patch.go). Bytes go in and out as they are (data.go).
 package api
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"io/fs"
 	"maps"
-	"net/http"
-	"net/url"
 	"slices"
-	"strings"
 
 	"nacre/internal/api"
 	"nacre/internal/auth"
-	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/image"
 )
@@ -35,105 +29,64 @@ func New(images *image.Service) api.Service {
 type handlers struct{ images *image.Service }
 
 func (h handlers) routes() []api.Route {
+	const one = "/v2/images/{image_id}"
 	return []api.Route{
-		{Method: "PUT", Path: "/v2/images/{image_id}/file", Rule: "upload_image", OK: 204, MaxBody: -1, Do: api.Empty(h.upload)},
-		{Method: "GET", Path: "/v2/images/{image_id}/file", Rule: "download_image", MaxBody: -1, Do: api.Get(h.download)},
-		{Method: "POST", Path: "/v2/images", Rule: "add_image", OK: 201, Do: api.Body(h.create)},
-		{Method: "GET", Path: "/v2/images/{image_id}", Rule: "get_image", Do: api.Get(h.show)},
+		{Method: "GET", Path: "/v2/info/import", Rule: "any", Do: api.Get(importInfo)},
+		{Method: "PUT", Path: one + "/file", Rule: "upload_image", OK: 204, MaxBody: -1, Do: api.Empty(h.upload)},
+		{Method: "GET", Path: one + "/file", Rule: "download_image", MaxBody: -1, Do: api.Get(h.download)},
+		{Method: "POST", Path: "/v2/images", Rule: "add_image", OK: 201, Do: api.Get(h.create)},
+		{Method: "GET", Path: one, Rule: "get_image", Do: api.Get(h.show)},
 		{Method: "GET", Path: "/v2/images", Rule: "get_images", Do: api.Get(h.list)},
-		{Method: "DELETE", Path: "/v2/images/{image_id}", Rule: "delete_image", OK: 204, Do: api.Empty(h.delete)},
+		{Method: "PATCH", Path: one, Rule: "modify_image", Do: api.Get(h.update)},
+		{Method: "DELETE", Path: one, Rule: "delete_image", OK: 204, Do: api.Empty(h.delete)},
+		{Method: "POST", Path: one + "/actions/deactivate", Rule: "deactivate", OK: 204, Do: api.Empty(h.deactivate)},
+		{Method: "POST", Path: one + "/actions/reactivate", Rule: "reactivate", OK: 204, Do: api.Empty(h.reactivate)},
+		{Method: "PUT", Path: one + "/tags/{tag}", Rule: "modify_image", OK: 204, Do: api.Empty(h.addTag)},
+		{Method: "DELETE", Path: one + "/tags/{tag}", Rule: "modify_image", OK: 204, Do: api.Empty(h.removeTag)},
 	}
 }
 
-// createRequest is the flat object of a new image.
-type createRequest map[string]any
-
-// JSONSchema implements api.Schemer.
-func (createRequest) JSONSchema() map[string]any {
-	text := func(limit int) map[string]any {
-		return map[string]any{"type": []any{"string", "null"}, "maxLength": limit}
+// body reads a JSON body as Glance does, whatever its media type.
+func body(c *api.Call, in any) error {
+	raw, err := c.Raw()
+	if err != nil {
+		return err
 	}
-	number := map[string]any{"type": "integer", "minimum": 0, "maximum": 2147483647}
-	oneOf := func(words []string) map[string]any {
-		list := []any{nil}
-		for _, word := range words {
-			list = append(list, word)
-		}
-		return map[string]any{"enum": list}
+	if len(raw) == 0 {
+		return errs.BadRequestf("Body expected in request.")
 	}
-	return map[string]any{
-		"type": "object",
-		"properties": map[string]any{
-			"id":               map[string]any{"type": "string", "pattern": `^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$`},
-			"name":             text(255),
-			"owner":            text(255),
-			"visibility":       map[string]any{"enum": []any{"public", "private", "shared", "community"}},
-			"disk_format":      oneOf(image.DiskFormats),
-			"container_format": oneOf(image.ContainerFormats),
-			"min_disk":         number,
-			"min_ram":          number,
-			"protected":        map[string]any{"type": "boolean"},
-			"os_hidden":        map[string]any{"type": "boolean"},
-			"tags": map[string]any{"type": "array", "maxItems": 128,
-				"items": map[string]any{"type": "string", "minLength": 1, "maxLength": 255}},
-		},
-		"additionalProperties": map[string]any{"type": "string", "maxLength": 65535},
-		"maxProperties":        128 + 11,
+	if !json.Valid(raw) {
+		return errs.BadRequestf("Malformed JSON in request body.")
 	}
+	return c.DecodeJSON(raw, in)
 }
 
-// readOnly are attributes that no client may set.
-var readOnly = []string{"created_at", "updated_at", "status", "checksum", "size", "virtual_size", "self", "file", "schema",
-	"direct_url", "os_hash_algo", "os_hash_value", "stores", "locations"}
-
-func (h handlers) create(c *api.Call, in createRequest) (imageView, error) {
-	for _, name := range readOnly {
-		if _, set := in[name]; set {
-			return nil, errs.Forbiddenf("Attribute '%s' is read-only.", name)
-		}
-	}
-	n := image.NewImage{Owner: c.Caller.Project}
-	taken := map[string]bool{}
-	take := func(name string, into any) error {
-		taken[name] = true
-		value, set := in[name]
-		if !set || value == nil {
-			return nil
-		}
-		raw, err := json.Marshal(value)
-		if err != nil {
-			return err
-		}
-		return json.Unmarshal(raw, into)
-	}
-	err := errors.Join(
-		take("id", &n.ID), take("name", &n.Name), take("owner", &n.Owner), take("visibility", &n.Visibility),
-		take("disk_format", &n.DiskFormat), take("container_format", &n.ContainerFormat),
-		take("min_disk", &n.MinDisk), take("min_ram", &n.MinRAM), take("protected", &n.Protected),
-		take("os_hidden", &n.Hidden), take("tags", &n.Tags))
+func (h handlers) create(c *api.Call) (imageView, error) {
+	var in attributes
+	err := body(c, &in)
 	if err != nil {
-		return nil, errs.BadRequestf("The image could not be understood: %s", err)
+		return nil, err
 	}
-	n.Properties = map[string]string{}
-	for name, value := range in {
-		if taken[name] {
-			continue
+	for name := range in {
+		err = writable(name)
+		if err != nil && name != "id" {
+			return nil, err
 		}
-		if len(name) > 255 || strings.HasPrefix(name, "os_glance") {
-			return nil, errs.Forbiddenf("Attribute '%s' is reserved.", name)
-		}
-		n.Properties[name], _ = value.(string)
 	}
-	err = c.Authorize(auth.Target{Project: n.Owner})
+	n := image.NewImage{Owner: c.Caller.Project, Properties: map[string]string{}}
+	err = in.fill(&n)
 	if err != nil {
-		return nil, errs.Forbiddenf("You are not permitted to create images owned by '%s'.", n.Owner)
+		return nil, err
 	}
-	switch n.Visibility {
-	case image.Public:
-		err = c.AuthorizeRule("publicize_image", auth.Target{Project: n.Owner})
-	case image.Community:
-		err = c.AuthorizeRule("communitize_image", auth.Target{Project: n.Owner})
+	target := auth.Target{Project: n.Owner, Attrs: map[string]string{"owner": n.Owner, "visibility": n.Visibility}}
+	err = c.Authorize(target)
+	if err != nil && n.Owner != c.Caller.Project {
+		return nil, errs.Forbiddenf("You are not permitted to create images owned by '%s'", n.Owner)
 	}
+	if err != nil {
+		return nil, err
+	}
+	err = mayBecome(c, n.Visibility, target)
 	if err != nil {
 		return nil, err
 	}
@@ -142,8 +95,42 @@ func (h handlers) create(c *api.Call, in createRequest) (imageView, error) {
 		return nil, err
 	}
 	c.SetHeader("Location", c.URL("/v2/images/"+created.ID))
-	c.SetHeader("OpenStack-image-import-methods", "")
 	return view(created), nil
+}
+
+// fill takes the attributes over. Their types are those of the schema.
+func (in attributes) fill(n *image.NewImage) error {
+	known := map[string]any{
+		"id": &n.ID, "name": &n.Name, "owner": &n.Owner, "visibility": &n.Visibility,
+		"disk_format": &n.DiskFormat, "container_format": &n.ContainerFormat, "min_disk": &n.MinDisk, "min_ram": &n.MinRAM,
+		"protected": &n.Protected, "os_hidden": &n.Hidden, "tags": &n.Tags,
+	}
+	for name, value := range in {
+		into, isAttribute := known[name]
+		if !isAttribute {
+			n.Properties[name], _ = value.(string)
+			continue
+		}
+		raw, err := json.Marshal(value)
+		if err == nil {
+			err = json.Unmarshal(raw, into)
+		}
+		if err != nil {
+			return errs.BadRequestf("The value of %s could not be understood.", name).Because(err)
+		}
+	}
+	return nil
+}
+
+// mayBecome checks the rule that guards a visibility.
+func mayBecome(c *api.Call, visibility string, target auth.Target) error {
+	switch visibility {
+	case image.Public:
+		return c.AuthorizeRule("publicize_image", target)
+	case image.Community:
+		return c.AuthorizeRule("communitize_image", target)
+	}
+	return nil
 }
 
 // find reads an image and authorizes the row's rule. One that the caller may
@@ -152,6 +139,9 @@ func (h handlers) find(c *api.Call) (image.Image, error) {
 	found, err := h.images.Image(c.Context(), viewer(c), c.PathValue("image_id"))
 	if err != nil {
 		return image.Image{}, err
+	}
+	if !c.May("get_image", target(found)) {
+		return image.Image{}, errs.NotFoundf("No image found with ID %s", found.ID)
 	}
 	return found, c.Authorize(target(found))
 }
@@ -174,171 +164,68 @@ func (h handlers) show(c *api.Call) (imageView, error) {
 
 func (h handlers) delete(c *api.Call) error {
 	found, err := h.find(c)
+	if errs.Is(err, errs.NotFound) {
+		return errs.NotFoundf("Failed to find image %s to delete", c.PathValue("image_id"))
+	}
 	if err != nil {
 		return err
 	}
 	return h.images.Delete(c.Context(), found.ID)
 }
 
-func (h handlers) upload(c *api.Call) error {
+func (h handlers) deactivate(c *api.Call) error {
 	found, err := h.find(c)
 	if err != nil {
 		return err
 	}
-	if c.Header("Content-Type") != "application/octet-stream" {
-		return errs.New(errs.UnsupportedMedia, "The image's bytes are sent as application/octet-stream, not as %q.", c.Header("Content-Type"))
-	}
-	return h.images.Upload(c.Context(), found.ID, c.Request().Body)
+	return h.images.Deactivate(c.Context(), found.ID)
 }
 
-func (h handlers) download(c *api.Call) (any, error) {
+func (h handlers) reactivate(c *api.Call) error {
 	found, err := h.find(c)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if found.Status != image.Active {
-		c.SetStatus(http.StatusNoContent)
-		return nil, nil
-	}
-	bytes, err := h.images.Open(c.Context(), found)
-	if errors.Is(err, fs.ErrNotExist) {
-		c.SetStatus(http.StatusNoContent)
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open image %s: %w", found.ID, err)
-	}
-	first, last, partial, err := span(c.Header("Range"), found.Size)
-	if err != nil {
-		bytes.Close()
-		return nil, err
-	}
-	c.SetHeader("Accept-Ranges", "bytes")
-	c.SetHeader("X-Content-Type-Options", "nosniff")
-	c.SetHeader("Content-Security-Policy", "sandbox")
-	reply := api.Reply{ContentType: "application/octet-stream", Size: last - first + 1, Stream: bytes}
-	if !partial {
-		c.SetHeader("Content-MD5", found.Checksum)
-		return reply, nil
-	}
-	reply.Status = http.StatusPartialContent
-	reply.Stream = struct {
-		io.Reader
-		io.Closer
-	}{io.NewSectionReader(bytes, first, reply.Size), bytes}
-	c.SetHeader("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, last, found.Size))
-	return reply, nil
+	return h.images.Reactivate(c.Context(), found.ID)
 }
 
-// span reads a Range header with one range. No header is the whole.
-func span(header string, size int64) (first, last int64, partial bool, err error) {
-	if header == "" {
-		return 0, size - 1, false, nil
+func (h handlers) addTag(c *api.Call) error {
+	found, err := h.find(c)
+	if err != nil {
+		return err
 	}
-	refused := errs.New(errs.Range, "The range %s cannot be served: the image has %d bytes.", header, size).
-		With("Content-Range", fmt.Sprintf("bytes */%d", size))
-	spec, isBytes := strings.CutPrefix(header, "bytes=")
-	from, to, isRange := strings.Cut(spec, "-")
-	if !isBytes || !isRange || strings.Contains(spec, ",") {
-		return 0, 0, false, refused
+	raw, err := json.Marshal(map[string]any{"tags": []string{c.PathValue("tag")}})
+	if err != nil {
+		return err
 	}
-	first, last = 0, size-1
-	switch {
-	case from == "":
-		var suffix int64
-		_, err = fmt.Sscanf(to, "%d", &suffix)
-		first = max(0, size-suffix)
-	case to == "":
-		_, err = fmt.Sscanf(from, "%d", &first)
-	default:
-		_, err = fmt.Sscanf(spec, "%d-%d", &first, &last)
-		last = min(last, size-1)
+	err = c.DecodeJSON(raw, &attributes{})
+	if err != nil {
+		return err
 	}
-	if err != nil || first < 0 || first > last {
-		return 0, 0, false, refused
-	}
-	return first, last, true, nil
+	return h.images.AddTag(c.Context(), found.ID, c.PathValue("tag"))
 }
 
-var listing = api.List{
-	Sorts: map[string]string{
-		"name": "name", "status": "status", "container_format": "container_format", "disk_format": "disk_format",
-		"size": "size", "id": "id", "created_at": "created_at", "updated_at": "updated_at",
-		"visibility": "visibility", "owner": "owner", "min_disk": "min_disk", "min_ram": "min_ram",
-	},
-	Default: []db.Sort{{Column: "created_at", Desc: true}, {Column: "id", Desc: true}},
-	Filters: map[string]db.Filter{
-		"name": {Column: "name"}, "id": {Column: "id"}, "status": {Column: "status"}, "owner": {Column: "owner"},
-		"disk_format": {Column: "disk_format"}, "container_format": {Column: "container_format"},
-		"checksum": {Column: "checksum"}, "os_hash_value": {Column: "hash_value"},
-		"protected": {Column: "protected", Match: db.Flag}, "os_hidden": {Column: "hidden", Match: db.Flag},
-		"min_disk": {Column: "min_disk", Match: db.Number}, "min_ram": {Column: "min_ram", Match: db.Number},
-		"size_min": {Column: "size", Match: db.AtLeast}, "size_max": {Column: "size", Match: db.AtMost},
-	},
+func (h handlers) removeTag(c *api.Call) error {
+	found, err := h.find(c)
+	if err != nil {
+		return err
+	}
+	return h.images.RemoveTag(c.Context(), found.ID, c.PathValue("tag"))
 }
 
-// notProperties are query parameters that are no filter on a property.
-var notProperties = []string{"limit", "marker", "sort_key", "sort_dir", "sort", "visibility", "tag", "member_status"}
-
-type listView struct {
-	Images []imageView `json:"images"`
-	First  string      `json:"first"`
-	Next   string      `json:"next,omitempty"`
-	Schema string      `json:"schema"`
+type importInfoView struct {
+	Methods struct {
+		Description string   `json:"description"`
+		Type        string   `json:"type"`
+		Value       []string `json:"value"`
+	} `json:"import-methods"`
 }
 
-func (h handlers) list(c *api.Call) (listView, error) {
-	err := c.AuthorizeOwn()
-	if err != nil {
-		return listView{}, err
-	}
-	page, err := c.Page(listing)
-	if err != nil {
-		return listView{}, err
-	}
-	q := c.Query()
-	query := image.Query{Visibility: q.Get("visibility"), Tags: q["tag"], Properties: map[string]string{}}
-	if !slices.Contains([]string{"", "all", image.Public, image.Private, image.Shared, image.Community}, query.Visibility) {
-		return listView{}, errs.BadRequestf("Invalid visibility value: %s", query.Visibility)
-	}
-	if !q.Has("os_hidden") {
-		query.Where = append(query.Where, db.Cond{Filter: listing.Filters["os_hidden"], Values: []any{0}})
-	}
-	where, err := c.Where(listing)
-	if err != nil {
-		return listView{}, err
-	}
-	query.Where = append(query.Where, where...)
-	for name := range q {
-		if _, known := listing.Filters[name]; !known && !slices.Contains(notProperties, name) {
-			query.Properties[name] = q.Get(name)
-		}
-	}
-	images, more, err := h.images.List(c.Context(), viewer(c), query, page)
-	if err != nil {
-		return listView{}, err
-	}
-	reply := listView{Images: make([]imageView, len(images)), Schema: "/v2/schemas/images", First: "/v2/images" + rest(q, "")}
-	for i := range images {
-		reply.Images[i] = view(images[i])
-	}
-	if more {
-		reply.Next = "/v2/images" + rest(q, images[len(images)-1].ID)
-	}
-	return reply, nil
-}
-
-// rest spells the query of a further page.
-func rest(q url.Values, marker string) string {
-	q = maps.Clone(q)
-	q.Del("marker")
-	if marker != "" {
-		q.Set("marker", marker)
-	}
-	if len(q) == 0 {
-		return ""
-	}
-	return "?" + q.Encode()
+// importInfo says that bytes come by PUT alone.
+func importInfo(c *api.Call) (importInfoView, error) {
+	v := importInfoView{}
+	v.Methods.Description, v.Methods.Type = "Import methods available.", "array"
+	return v, c.AuthorizeOwn()
 }
 
 // imageView is the flat object of an image.
