@@ -10,6 +10,7 @@ package fabric
 import (
 	"context"
 	"net"
+	"slices"
 )
 
 // Topology is a set of objects as they should be. Objects that it does not
@@ -81,7 +82,7 @@ type Rule struct {
 	ID          string
 	Egress      bool
 	IPv6        bool
-	Protocol    string // "", "tcp", "udp", "icmp", "icmpv6" or a number
+	Protocol    string // "", "tcp", "udp", "sctp", "icmp", "icmpv6" or a number
 	PortMin     int    // first port or ICMP type; -1 for any
 	PortMax     int    // last port or ICMP code; -1 for any
 	RemoteCIDR  string // "" for any
@@ -97,6 +98,14 @@ type Router struct {
 	Gateway *Gateway // nil: no way out
 	Routes  []Route
 	NATs    []FloatingIP
+}
+
+// AllPorts are the router's interfaces, its gateway included.
+func (r Router) AllPorts() []RouterPort {
+	if r.Gateway == nil {
+		return r.Ports
+	}
+	return slices.Concat(r.Ports, []RouterPort{r.Gateway.RouterPort})
 }
 
 // RouterPort is an interface of a router.

@@ -58,12 +58,14 @@ func refusals(t *testing.T, rig Rig) {
 	before := list(t, rig.Cluster)
 	l := newLAN(13)
 	stranger := newLAN(14)
-	orphan, outsider := l.port("", 5), l.port("", 6)
+	orphan, outsider, scrawl := l.port("", 5), l.port("", 6), l.port("", 7)
+	scrawl.MAC = "fa:16"
 	orphan.Network = stranger.ID
 	outsider.Groups = []string{stranger.group.ID}
 	for name, topology := range map[string]fabric.Topology{
 		"port on a missing network":   l.topology(orphan),
 		"port in a missing group":     l.topology(outsider),
+		"port with half a MAC":        l.topology(scrawl),
 		"router on a missing network": {Routers: []fabric.Router{{ID: uuid.NewString(), Ports: []fabric.RouterPort{{ID: uuid.NewString(), Network: stranger.ID, MAC: "fa:16:3e:00:00:01", CIDRs: []string{"10.14.0.1/24"}}}}}},
 	} {
 		err := rig.Cluster.Ensure(timeout(t), topology)

@@ -62,10 +62,6 @@ func (p *plan) ensureGroup(g fabric.Group) {
 	was := p.get(portGroups, id).Set("acls")
 	rules := make(ovsdb.Set, len(g.Rules))
 	for _, r := range g.Rules {
-		text, err := match(g.ID, r)
-		if err != nil {
-			continue // check has refused it
-		}
 		direction := "to-lport"
 		if r.Egress {
 			direction = "from-lport"
@@ -73,7 +69,7 @@ func (p *plan) ensureGroup(g fabric.Group) {
 		rule := rowID("rule", g.ID, r.ID)
 		rules[rule] = struct{}{}
 		p.put(acls, rule, ovsdb.Row{
-			"direction": direction, "priority": allowPriority, "match": text, "action": "allow-related",
+			"direction": direction, "priority": allowPriority, "match": match(g.ID, r), "action": "allow-related",
 			"external_ids": ovsdb.Map{"nacre-rule": r.ID},
 		})
 	}
@@ -101,8 +97,8 @@ func (p *plan) removeGroup(group string) {
 	p.remove(portGroups, id)
 }
 
-// match is the rule in OVN's expression language.
-func match(group string, r fabric.Rule) (string, error) {
+// match is the rule, which was checked, in OVN's expression language.
+func match(group string, r fabric.Rule) string {
 	port, ip, remote := "outport", "ip4", "src"
 	if r.Egress {
 		port, remote = "inport", "dst"
@@ -112,56 +108,47 @@ func match(group string, r fabric.Rule) (string, error) {
 	}
 	terms := []string{port + " == @" + groupName(group), ip}
 	if r.RemoteCIDR != "" {
-		prefix, err := netip.ParsePrefix(r.RemoteCIDR)
-		if err != nil {
-			return "", err
-		}
-		if prefix.Addr().Is6() != r.IPv6 {
-			return "", fmt.Errorf("address range %s is of the other IP version", r.RemoteCIDR)
-		}
+		prefix := netip.MustParsePrefix(r.RemoteCIDR).Masked()
 		if prefix.Bits() > 0 {
-			terms = append(terms, fmt.Sprintf("%s.%s == %s", ip, remote, prefix.Masked()))
+			terms = append(terms, fmt.Sprintf("%s.%s == %s", ip, remote, prefix))
 		}
 	}
 	if r.RemoteGroup != "" {
 		terms = append(terms, fmt.Sprintf("%s.%s == $%s_%s", ip, remote, groupName(r.RemoteGroup), ip))
 	}
-	protocol, err := matchProtocol(r)
-	if err != nil {
-		return "", err
-	}
-	return strings.Join(append(terms, protocol...), " && "), nil
+	return strings.Join(append(terms, matchProtocol(r)...), " && ")
 }
 
-func matchProtocol(r fabric.Rule) ([]string, error) {
+func matchProtocol(r fabric.Rule) []string {
 	switch r.Protocol {
 	case "":
-		return nil, nil
+		return nil
 	case "tcp", "6":
-		return matchPorts("tcp", r), nil
+		return matchPorts("tcp", r)
 	case "udp", "17":
-		return matchPorts("udp", r), nil
+		return matchPorts("udp", r)
 	case "sctp", "132":
-		return matchPorts("sctp", r), nil
+		return matchPorts("sctp", r)
 	case "icmp", "icmpv6", "ipv6-icmp", "1", "58":
-		name := "icmp4"
-		if r.IPv6 {
-			name = "icmp6"
-		}
-		terms := []string{name}
-		if r.PortMin >= 0 {
-			terms = append(terms, name+".type == "+strconv.Itoa(r.PortMin))
-		}
-		if r.PortMin >= 0 && r.PortMax >= 0 {
-			terms = append(terms, name+".code == "+strconv.Itoa(r.PortMax))
-		}
-		return terms, nil
+		return matchType(r)
 	}
-	err := checkNumber(r.Protocol)
-	if err != nil {
-		return nil, err
+	return []string{"ip.proto == " + r.Protocol}
+}
+
+// matchType matches ICMP. Its type and code stand where others have ports.
+func matchType(r fabric.Rule) []string {
+	name := "icmp4"
+	if r.IPv6 {
+		name = "icmp6"
 	}
-	return []string{"ip.proto == " + r.Protocol}, nil
+	terms := []string{name}
+	if r.PortMin >= 0 {
+		terms = append(terms, name+".type == "+strconv.Itoa(r.PortMin))
+	}
+	if r.PortMin >= 0 && r.PortMax >= 0 {
+		terms = append(terms, name+".code == "+strconv.Itoa(r.PortMax))
+	}
+	return terms
 }
 
 func matchPorts(protocol string, r fabric.Rule) []string {

@@ -74,7 +74,10 @@ func (c *Cluster) Ensure(ctx context.Context, t fabric.Topology) error {
 	if err != nil {
 		return err
 	}
-	err = c.check(t)
+	err = t.Check()
+	if err == nil {
+		err = c.check(t)
+	}
 	if err != nil {
 		return err
 	}
@@ -119,11 +122,7 @@ func (c *Cluster) check(t fabric.Topology) error {
 		}
 	}
 	for _, r := range t.Routers {
-		ports := slices.Clip(r.Ports)
-		if r.Gateway != nil {
-			ports = append(ports, r.Gateway.RouterPort)
-		}
-		for _, p := range ports {
+		for _, p := range r.AllPorts() {
 			err := network(p.Network)
 			if err != nil {
 				return fmt.Errorf("router %s: %w", r.ID, err)
