@@ -33,7 +33,7 @@ type cloud struct {
 }
 
 var bootServices = []identity.NewService{
-	{Type: "identity", Name: "keystone", Path: "/identity/v3"},
+	{Type: "identity", Name: "keystone", Path: "/identity"},
 	{Type: "compute", Name: "nova", Path: "/compute/v2.1"},
 	{Type: "object-store", Name: "swift", Path: "/v1/AUTH_$(project_id)s"},
 }
