@@ -58,7 +58,7 @@ export function App() {
     };
   }, [language]);
   return (
-    <ConfigProvider theme={theme} {...(locale && { locale })}>
+    <ConfigProvider theme={theme} button={{ autoInsertSpace: false }} {...(locale && { locale })}>
       <Ant>
         <QueryClientProvider client={queryClient}>
           <RouterProvider router={router} />

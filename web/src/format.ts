@@ -70,5 +70,4 @@ export function duration(milliseconds: number, language: string): string {
 
 /** Text as it was before a terminal would have coloured it. */
 export const plain = (text: string) =>
-  // eslint-disable-next-line no-control-regex
   text.replace(/\u001b\[[0-9;?]*[ -/]*[@-~]|\u001b[()][A-Z0-9]|\u001b[=>78MDEc]|\u001b\][^\u0007]*\u0007/g, '').replace(/\r+\n/g, '\n');

@@ -1,7 +1,8 @@
 // English. Keys ending in _one and _other are the forms of a count.
 const en = {
+  brand: 'Nacre',
   loading: 'Loading',
-  language: 'Language',
+  language: 'Language: {{name}}',
   skip: 'Skip to the content',
   retry: 'Try again',
   cancel: 'Cancel',
@@ -144,7 +145,7 @@ const en = {
     router: 'Routers',
     security_group: 'Security groups',
   },
-  flavor: { short: '{{vcpus}} vCPU · {{ram}}', long: '{{vcpus}} vCPU · {{ram}} memory · {{disk}} disk' },
+  flavor: { short: '{{vcpus}} vCPU · {{ram}}', disk: '{{disk}} disk', long: '{{vcpus}} vCPU · {{ram}} memory · {{disk}} disk' },
   overview: {
     title: 'Project {{project}}',
     usage: 'Usage',
@@ -236,8 +237,8 @@ const en = {
     userDataLong: 'User data is too long: at most 48 KiB.',
     summary: 'After the launch',
     over: 'This is more than the quota allows. Choose a smaller flavor or a lower count.',
-    submit_one: 'Launch instance',
-    submit_other: 'Launch {{count}} instances',
+    submit: 'Launch instance',
+    submitMany: 'Launch {{count}} instances',
     accepted: '{{name}} is being built.',
     acceptedMany: '{{count}} instances are being built.',
   },

@@ -1,7 +1,8 @@
 // 简体中文。中文没有单复数，计数的键只有 _other 一种形式。
 const zh = {
+  brand: '珠云 Nacre',
   loading: '加载中',
-  language: '语言',
+  language: '语言：{{name}}',
   skip: '跳到正文',
   retry: '重试',
   cancel: '取消',
@@ -144,7 +145,7 @@ const zh = {
     router: '路由器',
     security_group: '安全组',
   },
-  flavor: { short: '{{vcpus}} vCPU · {{ram}}', long: '{{vcpus}} vCPU · 内存 {{ram}} · 磁盘 {{disk}}' },
+  flavor: { short: '{{vcpus}} vCPU · {{ram}}', disk: '磁盘 {{disk}}', long: '{{vcpus}} vCPU · 内存 {{ram}} · 磁盘 {{disk}}' },
   overview: {
     title: '项目 {{project}}',
     usage: '用量',
@@ -234,7 +235,8 @@ const zh = {
     userDataLong: '用户数据过长，最多 48 KiB。',
     summary: '创建之后',
     over: '超出配额。请选择更小的规格或更少的数量。',
-    submit_other: '创建 {{count}} 台云主机',
+    submit: '创建云主机',
+    submitMany: '创建 {{count}} 台云主机',
     accepted: '正在创建 {{name}}。',
     acceptedMany: '正在创建 {{count}} 台云主机。',
   },

@@ -3,7 +3,8 @@ import { Button, Form, Input, type InputRef } from 'antd';
 import { useEffect, useRef } from 'react';
 import { useTranslation } from 'react-i18next';
 import { ApiError } from '../api/client';
-import { sessionQuery, signIn, type Credentials } from '../api/session';
+import { signIn, type Credentials } from '../api/session';
+import { become } from '../shell/become';
 import { LanguageSwitch } from '../shell/language';
 import { last, remember } from '../shell/memory';
 import { useTitle } from '../ui/page';
@@ -22,8 +23,7 @@ export default function SignIn() {
     meta: { answers401: true },
     onSuccess: (session) => {
       remember(session);
-      queryClient.clear();
-      queryClient.setQueryData(sessionQuery.queryKey, session);
+      return become(queryClient, session);
     },
     onError: () => password.current?.focus({ cursor: 'all' }),
   });

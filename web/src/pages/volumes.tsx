@@ -59,7 +59,7 @@ export default function Volumes() {
       {volumes.error && volumes.data === undefined ? (
         <Problem error={volumes.error} retry={() => void volumes.refetch()} />
       ) : (
-        <div className="panel">
+        <div className="panel scroll-x">
           {volumes.data?.length === 0 ? (
             <Empty icon={<HddOutlined />} title={t('volume.empty')} text={t('volume.emptyText')}>
               {create}

@@ -15,6 +15,7 @@ import { useEffect, type ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import { changeProject, projectsQuery, sessionQuery, signOut, type Session } from '../api/session';
 import { problemText } from '../ui/problem';
+import { become } from './become';
 import { LanguageSwitch } from './language';
 import { remember } from './memory';
 
@@ -37,9 +38,9 @@ export function Frame({ session, children }: { session: Session; children: React
       <a className="skip" href="#main">
         {t('skip')}
       </a>
-      <Link to="/" className="brand" activeProps={{}} aria-label="Nacre">
+      <Link to="/" className="brand" activeProps={{}}>
         <img src="/dashboard/icon.svg" alt="" />
-        Nacre
+        {t('brand')}
       </Link>
       <header className="bar">
         <ProjectSwitch session={session} />
@@ -84,10 +85,7 @@ function ProjectSwitch({ session }: { session: Session }) {
     meta: { answers401: true },
     onSuccess: async (changed) => {
       remember(changed);
-      // What belongs to the former project must not be seen under the new name.
-      await queryClient.cancelQueries();
-      queryClient.removeQueries({ predicate: (query) => !['session', 'projects'].includes(String(query.queryKey[0])) });
-      queryClient.setQueryData(sessionQuery.queryKey, changed);
+      await become(queryClient, changed);
       channel.postMessage('changed');
       await navigate({ to: '/' });
     },
@@ -121,9 +119,7 @@ function UserMenu({ session }: { session: Session }) {
   const leave = useMutation({
     mutationFn: signOut,
     onSettled: async () => {
-      await queryClient.cancelQueries();
-      queryClient.clear();
-      queryClient.setQueryData(sessionQuery.queryKey, null);
+      await become(queryClient, null);
       channel.postMessage('changed');
     },
   });

@@ -14,7 +14,7 @@ export function LanguageSwitch() {
         onClick: ({ key }) => void choose(key as Language),
       }}
     >
-      <Button type="text" icon={<GlobalOutlined />} aria-label={t('language')} data-testid="language">
+      <Button type="text" icon={<GlobalOutlined />} aria-label={t('language', { name: languages[i18n.language as Language] })} data-testid="language">
         {languages[i18n.language as Language]}
       </Button>
     </Dropdown>

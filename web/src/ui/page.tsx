@@ -30,7 +30,7 @@ export function Panel({ title, tools, children, bare }: { title?: string; tools?
           {tools}
         </header>
       )}
-      {bare === true ? children : <div className="body">{children}</div>}
+      <div className={bare === true ? 'scroll-x' : 'body'}>{children}</div>
     </section>
   );
 }

@@ -31,8 +31,10 @@ export function Overview({ server }: { server: Server }) {
         </section>
       )}
       <About server={server} />
-      <Addresses server={server} />
-      <Volumes server={server} />
+      <div className="stack">
+        <Addresses server={server} />
+        <Volumes server={server} />
+      </div>
     </div>
   );
 }

@@ -77,16 +77,19 @@ export default function Instances() {
                   ]}
                 />
                 <span className="grow" />
-                {chosen.length > 0 && <span className="muted nums">{t('instances.selected', { count: chosen.length })}</span>}
-                {bulk.map((action) => {
-                  const able = chosen.filter((server) => allowed(server, action));
-                  return (
-                    <Button key={action} danger={action === 'delete'} disabled={able.length === 0} onClick={() => void run(action, able)}>
-                      {t(`action.${action}`)}
-                    </Button>
-                  );
-                })}
+                <div className={chosen.length > 0 ? 'row bulk' : 'row bulk idle'}>
+                  {chosen.length > 0 && <span className="muted nums">{t('instances.selected', { count: chosen.length })}</span>}
+                  {bulk.map((action) => {
+                    const able = chosen.filter((server) => allowed(server, action));
+                    return (
+                      <Button key={action} danger={action === 'delete'} disabled={able.length === 0} onClick={() => void run(action, able)}>
+                        {t(`action.${action}`)}
+                      </Button>
+                    );
+                  })}
+                </div>
               </div>
+              <div className="scroll-x">
               <Table<Server>
                 size="middle"
                 rowKey="id"
@@ -103,6 +106,7 @@ export default function Instances() {
                 locale={{ emptyText: <p className="muted">{t('instances.noMatch')}</p> }}
                 showSorterTooltip={false}
               />
+              </div>
             </>
           )}
         </div>

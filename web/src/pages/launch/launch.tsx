@@ -106,8 +106,10 @@ function LaunchForm({ images, flavors, networks, keys, groups, limits }: Offer) 
       return key && { key: key.name };
     })(),
   }));
-  const image = images.find((i) => i.id === (Form.useWatch('image', form) ?? initial.image));
-  const flavor = flavors.find((f) => f.id === (Form.useWatch('flavor', form) ?? initial.flavor));
+  const imageId = Form.useWatch('image', form) ?? initial.image;
+  const flavorId = Form.useWatch('flavor', form) ?? initial.flavor;
+  const image = images.find((i) => i.id === imageId);
+  const flavor = flavors.find((f) => f.id === flavorId);
   const count = Form.useWatch('count', form) ?? 1;
 
   const launch = useMutation({
@@ -187,7 +189,13 @@ function LaunchForm({ images, flavors, networks, keys, groups, limits }: Offer) 
                   return {
                     value: f.id,
                     title: f.name,
-                    text: t('flavor.long', { vcpus: f.vcpus, ram: memory(f.ram, i18n.language), disk: gibibytes(f.disk, i18n.language) }),
+                    text: (
+                      <>
+                        {t('flavor.short', { vcpus: f.vcpus, ram: memory(f.ram, i18n.language) })}
+                        <br />
+                        {t('flavor.disk', { disk: gibibytes(f.disk, i18n.language) })}
+                      </>
+                    ),
                     disabled: why === null ? undefined : reasons[why],
                   };
                 })}
@@ -269,7 +277,7 @@ function LaunchForm({ images, flavors, networks, keys, groups, limits }: Offer) 
                 </div>
               )}
               <Button type="primary" size="large" block htmlType="submit" loading={launch.isPending}>
-                {t('launch.submit', { count })}
+                {t(count > 1 ? 'launch.submitMany' : 'launch.submit', { count })}
               </Button>
               <Link to="/instances" style={{ textAlign: 'center' }}>
                 {t('cancel')}
