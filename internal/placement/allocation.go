@@ -89,7 +89,7 @@ func allocations(ctx context.Context, tx *db.Tx, id string) (map[string]Resource
 // Claim takes the resources for a server from one provider, or nothing. Claiming
 // again what the server has already is a success. It runs inside the caller's
 // transaction; a full provider and one that changed meanwhile are conflicts.
-func (s *Service) Claim(ctx context.Context, tx *db.Tx, server, project, user, provider string, want Resources) error {
+func (s *Service) Claim(ctx context.Context, tx *db.Tx, server, project, user, provider string, want map[string]int64) error {
 	_, known, err := consumer(ctx, tx, server)
 	if err != nil {
 		return err

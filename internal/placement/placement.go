@@ -15,6 +15,7 @@ package placement
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -36,6 +37,7 @@ type Options struct {
 	DB    *db.DB
 	Clock clock.Clock
 	NewID func() string // nil: clock.UUID
+	Log   *slog.Logger
 }
 
 // Service is placement.
@@ -49,11 +51,14 @@ type Service struct {
 }
 
 // New makes the service.
-func New(o Options) *Service {
+func New(_ context.Context, o Options) (*Service, error) {
 	if o.NewID == nil {
 		o.NewID = clock.UUID
 	}
-	return &Service{db: o.DB, clock: o.Clock, newID: o.NewID}
+	if o.Clock == nil {
+		o.Clock = clock.Real{}
+	}
+	return &Service{db: o.DB, clock: o.Clock, newID: o.NewID}, nil
 }
 
 // Change is what a provider looks like after a commit. Changes of one provider
@@ -209,6 +214,10 @@ func (s *Service) Report(ctx context.Context, id, name string, stock map[string]
 				continue
 			}
 			news = true
+			err = s.addTrait(ctx, tx, t)
+			if err != nil {
+				return err
+			}
 			_, err = tx.Exec(ctx, "INSERT INTO provider_traits (provider, trait) VALUES (?, ?)", id, t)
 			if err != nil {
 				return fmt.Errorf("add trait: %w", err)
@@ -229,5 +238,42 @@ func sameStock(a, b map[string]Inventory) bool {
 	return maps.EqualFunc(a, b, func(x, y Inventory) bool {
 		y.Used = x.Used
 		return x == y
+	})
+}
+
+// ReportHost is Report in words that need no type of ours.
+func (s *Service) ReportHost(ctx context.Context, id, name string, total, reserved map[string]int64, ratio map[string]float64, traits []string) error {
+	stock := map[string]Inventory{}
+	for class, n := range total {
+		stock[class] = Inventory{Total: n, Reserved: reserved[class], Ratio: ratio[class], MaxUnit: n}
+	}
+	return s.Report(ctx, id, name, stock, traits)
+}
+
+// Stock is what a provider offers and has given away, by resource class, in
+// words that need no type of ours.
+type Stock = struct {
+	Total, Reserved, Used, MaxUnit map[string]int64
+	Ratio                          map[string]float64
+}
+
+// WatchHosts is Watch in words that need no type of ours. Traits are nil when
+// they did not change.
+func (s *Service) WatchHosts(ctx context.Context, changed func(id, name string, generation int64, stock Stock, traits []string), removed func(id, name string)) error {
+	return s.Watch(ctx, func(c Change) {
+		if c.Removed {
+			removed(c.Provider.ID, c.Provider.Name)
+			return
+		}
+		stock := Stock{Total: map[string]int64{}, Reserved: map[string]int64{}, Used: map[string]int64{}, MaxUnit: map[string]int64{}, Ratio: map[string]float64{}}
+		for class, i := range c.Inventories {
+			stock.Total[class], stock.Reserved[class], stock.Used[class] = i.Total, i.Reserved, i.Used
+			stock.MaxUnit[class], stock.Ratio[class] = i.MaxUnit, i.Ratio
+		}
+		traits := c.Traits
+		if c.Whole && traits == nil {
+			traits = []string{}
+		}
+		changed(c.Provider.ID, c.Provider.Name, c.Provider.Generation, stock, traits)
 	})
 }

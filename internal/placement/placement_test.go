@@ -22,7 +22,11 @@ func open(t *testing.T) *Service {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.Close() })
-	return New(Options{DB: d, Clock: clock.Real{}})
+	s, err := New(context.Background(), Options{DB: d, Clock: clock.Real{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 func report(t *testing.T, s *Service, id string, vcpus int64) {

@@ -82,3 +82,102 @@ func knownClass(ctx context.Context, tx *db.Tx, name string) error {
 	}
 	return nil
 }
+
+// addTrait makes a custom trait known.
+func (s *Service) addTrait(ctx context.Context, tx *db.Tx, name string) error {
+	_, standard := slices.BinarySearch(standardTraits, name)
+	if standard {
+		return nil
+	}
+	_, err := tx.Exec(ctx, "INSERT INTO custom_traits (name, created_at) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", name, db.At(s.clock.Now()))
+	if err != nil {
+		return fmt.Errorf("add trait %s: %w", name, err)
+	}
+	return nil
+}
+
+// SetHostAggregates says which aggregates the provider is in, by UUID.
+func (s *Service) SetHostAggregates(ctx context.Context, id string, aggregates []string) error {
+	_, err := s.SetAggregates(ctx, id, -1, aggregates)
+	if errs.Is(err, errs.NotFound) {
+		return nil // the host has not reported yet
+	}
+	return err
+}
+
+// SetAggregates replaces the aggregates of a provider whose generation is still
+// the given one (-1: whichever it is).
+func (s *Service) SetAggregates(ctx context.Context, id string, generation int64, aggregates []string) (Provider, error) {
+	return s.replaceNames(ctx, id, generation, "provider_aggregates", "aggregate", aggregates, nil)
+}
+
+// SetTraits replaces the traits of a provider.
+func (s *Service) SetTraits(ctx context.Context, id string, generation int64, traits []string) (Provider, error) {
+	return s.replaceNames(ctx, id, generation, "provider_traits", "trait", traits, knownTrait)
+}
+
+func (s *Service) replaceNames(ctx context.Context, id string, generation int64, table, column string, want []string,
+	known func(context.Context, *db.Tx, string) error) (Provider, error) {
+	var p Provider
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		var err error
+		p, err = provider(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if generation >= 0 && generation != p.Generation {
+			return concurrent(id)
+		}
+		_, err = tx.Exec(ctx, "DELETE FROM "+table+" WHERE provider = ?", id)
+		if err != nil {
+			return fmt.Errorf("clear %s: %w", table, err)
+		}
+		for _, name := range slices.Compact(slices.Sorted(slices.Values(want))) {
+			if known != nil {
+				err = known(ctx, tx, name)
+				if errs.Is(err, errs.NotFound) {
+					return errs.BadRequestf("No such trait(s): %s.", name)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			_, err = tx.Exec(ctx, "INSERT INTO "+table+" (provider, "+column+") VALUES (?, ?)", id, name)
+			if err != nil {
+				return fmt.Errorf("insert into %s: %w", table, err)
+			}
+		}
+		err = bump(ctx, tx, p, s.clock.Now())
+		if err != nil {
+			return err
+		}
+		p.Generation++
+		return s.tellAfter(ctx, tx, true, id)
+	})
+	return p, err
+}
+
+// TraitsOf returns a provider and its traits.
+func (s *Service) TraitsOf(ctx context.Context, id string) (Provider, []string, error) {
+	return s.namesOf(ctx, id, traitsOf)
+}
+
+// AggregatesOf returns a provider and its aggregates.
+func (s *Service) AggregatesOf(ctx context.Context, id string) (Provider, []string, error) {
+	return s.namesOf(ctx, id, aggregatesOf)
+}
+
+func (s *Service) namesOf(ctx context.Context, id string, read func(context.Context, *db.Tx, string) ([]string, error)) (Provider, []string, error) {
+	var p Provider
+	var list []string
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		var err error
+		p, err = provider(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		list, err = read(ctx, tx, id)
+		return err
+	})
+	return p, list, err
+}

@@ -108,8 +108,6 @@ func (s *Snapshot) why(q *query, i int, f Filter) string {
 	return string(f)
 }
 
-var units = [resources]string{"VCPU", "MEMORY_MB", "DISK_GB"}
-
 func (s *Snapshot) whyFull(q *query, i int) string {
 	var parts []string
 	for r, want := range q.Amounts {
@@ -117,10 +115,10 @@ func (s *Snapshot) whyFull(q *query, i int) string {
 		switch {
 		case want > 0 && want > s.room[i][r]:
 			parts = append(parts, fmt.Sprintf("%s: %d asked for, %d of %d free",
-				units[r], want, max(0, s.room[i][r]), int64(inv.capacity())))
+				Classes[r], want, max(0, s.room[i][r]), int64(inv.capacity())))
 		case inv.MaxUnit > 0 && want > inv.MaxUnit:
 			parts = append(parts, fmt.Sprintf("%s: %d asked for, one server may take %d",
-				units[r], want, inv.MaxUnit))
+				Classes[r], want, inv.MaxUnit))
 		}
 	}
 	return strings.Join(parts, "; ")

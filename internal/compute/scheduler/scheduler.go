@@ -32,6 +32,9 @@ const (
 	resources
 )
 
+// Classes are the resources' names in placement.
+var Classes = [resources]string{"VCPU", "MEMORY_MB", "DISK_GB"}
+
 // Amounts is how much of each resource.
 type Amounts [resources]int64
 

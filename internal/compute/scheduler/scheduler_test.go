@@ -114,7 +114,7 @@ func TestSoftGroups(t *testing.T) {
 
 func TestOldReportsAreIgnored(t *testing.T) {
 	s := snapshot(host("a", func(h *Host) { h.Generation = 5; h.Used = Amounts{5, 0, 0} }))
-	s.Use("a", 4, Amounts{})
+	s.Offer("a", 4, host("a").Inventory, Amounts{})
 	s.Put(host("a", func(h *Host) { h.Generation = 3; h.Enabled = false }))
 	got, _ := s.Host("a")
 	if got.Used[VCPU] != 5 || got.Generation != 5 || got.Enabled {

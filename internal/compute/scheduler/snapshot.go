@@ -87,14 +87,15 @@ func (s *Snapshot) Put(h Host) {
 	s.rescore(i)
 }
 
-// Use sets a host's usage as of a generation. An unknown host and an older
-// generation are ignored.
-func (s *Snapshot) Use(id string, generation int64, used Amounts) {
+// Offer sets a host's inventories and usage as of a generation. An unknown
+// host and an older generation are ignored.
+func (s *Snapshot) Offer(id string, generation int64, inventory [resources]Inventory, used Amounts) {
 	i, ok := s.index[id]
 	if !ok || s.host[i].Generation > generation {
 		return
 	}
-	s.host[i].Generation, s.host[i].Used = generation, used
+	h := &s.host[i]
+	h.Generation, h.Inventory, h.Used = generation, inventory, used
 	s.rescore(i)
 }
 

@@ -46,6 +46,7 @@ CREATE TABLE servers (
     fault            TEXT NOT NULL DEFAULT '',  -- JSON
     host             TEXT NOT NULL DEFAULT '',
     zone             TEXT NOT NULL DEFAULT '',  -- availability zone that was asked for
+    flavor_id        TEXT NOT NULL,
     flavor           TEXT NOT NULL,             -- JSON, as it was when the server was made
     image            TEXT NOT NULL DEFAULT '',  -- '' when it boots from a volume
     image_properties TEXT NOT NULL DEFAULT '{}',

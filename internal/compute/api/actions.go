@@ -1,0 +1,237 @@
+package api
+
+import (
+	"encoding/json"
+
+	"nacre/internal/api"
+	"nacre/internal/compute"
+	"nacre/internal/errs"
+)
+
+// actionRoutes is what can be done to servers, and their consoles.
+func (h handlers) actionRoutes() []api.Route {
+	const path = "/servers/{server_id}/action"
+	return []api.Route{
+		{Method: "POST", Path: path, Action: "os-getConsoleOutput", Rule: "os_compute_api:os-console-output", Do: api.Body(h.consoleOutput)},
+		{Method: "POST", Path: path, Action: "forceDelete", Rule: "os_compute_api:os-deferred-delete:force", OK: 202, Do: api.BodyEmpty(h.forceDelete)},
+		{Method: "POST", Path: path, Action: "os-getVNCConsole", Rule: "os_compute_api:os-remote-consoles", Until: api.V(2, 5), Do: api.Body(h.vncConsole)},
+		{Method: "POST", Path: path, Action: "lock", Rule: "os_compute_api:os-lock-server:lock", OK: 202, Do: api.BodyEmpty(h.lock)},
+		{Method: "POST", Path: path, Action: "reboot", Rule: "os_compute_api:servers:reboot", OK: 202, Do: api.BodyEmpty(h.reboot)},
+		{Method: "POST", Path: path, Action: "os-start", Rule: "os_compute_api:servers:start", OK: 202, Do: api.BodyEmpty(h.start)},
+		{Method: "POST", Path: path, Action: "os-stop", Rule: "os_compute_api:servers:stop", OK: 202, Do: api.BodyEmpty(h.stop)},
+		{Method: "POST", Path: path, Action: "unlock", Rule: "os_compute_api:os-lock-server:unlock", OK: 202, Do: api.BodyEmpty(h.unlock)},
+		{Method: "POST", Path: path, Action: "os-resetState", Rule: "os_compute_api:os-admin-actions:reset_state", OK: 202, Do: api.BodyEmpty(h.resetState)},
+		{Method: "POST", Path: "/servers/{server_id}/remote-consoles", Since: api.V(2, 6), Rule: "os_compute_api:os-remote-consoles", Do: api.Body(h.remoteConsole)},
+	}
+}
+
+type startRequest struct {
+	Start json.RawMessage `json:"os-start" check:"required"`
+}
+
+func (h handlers) start(c *api.Call, _ startRequest) error {
+	server, err := h.server(c)
+	if err != nil {
+		return err
+	}
+	return h.compute.StartServer(c.Context(), act(c, server))
+}
+
+type stopRequest struct {
+	Stop json.RawMessage `json:"os-stop" check:"required"`
+}
+
+func (h handlers) stop(c *api.Call, _ stopRequest) error {
+	server, err := h.server(c)
+	if err != nil {
+		return err
+	}
+	return h.compute.StopServer(c.Context(), act(c, server))
+}
+
+type rebootRequest struct {
+	Reboot struct {
+		Type string `json:"type" check:"required,enum=HARD|Hard|hard|SOFT|Soft|soft"`
+	} `json:"reboot" check:"required"`
+}
+
+func (h handlers) reboot(c *api.Call, in rebootRequest) error {
+	server, err := h.server(c)
+	if err != nil {
+		return err
+	}
+	soft := in.Reboot.Type[0] == 'S' || in.Reboot.Type[0] == 's'
+	return h.compute.RebootServer(c.Context(), act(c, server), soft)
+}
+
+type forceDeleteRequest struct {
+	Force json.RawMessage `json:"forceDelete" check:"required"`
+}
+
+func (h handlers) forceDelete(c *api.Call, _ forceDeleteRequest) error {
+	server, err := h.server(c)
+	if err != nil {
+		return err
+	}
+	return h.compute.DeleteServer(c.Context(), act(c, server))
+}
+
+type lockRequest struct {
+	Lock lockBody `json:"lock" check:"required"`
+}
+
+// lockBody is null or, since 2.73, an object with the reason.
+type lockBody struct {
+	reason *string
+}
+
+// JSONSchema implements api.Schemer.
+func (lockBody) JSONSchema() map[string]any {
+	return map[string]any{
+		"type": []any{"object", "null", "string"}, "additionalProperties": false,
+		"properties": map[string]any{"locked_reason": map[string]any{"type": "string", "minLength": 1, "maxLength": 255}},
+	}
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (b *lockBody) UnmarshalJSON(raw []byte) error {
+	var in struct {
+		Reason *string `json:"locked_reason"`
+	}
+	if len(raw) > 0 && raw[0] == '{' {
+		err := json.Unmarshal(raw, &in)
+		if err != nil {
+			return err
+		}
+	}
+	b.reason = in.Reason
+	return nil
+}
+
+func (h handlers) lock(c *api.Call, in lockRequest) error {
+	server, err := h.server(c)
+	if err != nil {
+		return err
+	}
+	if in.Lock.reason != nil && c.Version < api.V(2, 73) {
+		return errs.BadRequestf("Invalid input for field/attribute lock. Value: {'locked_reason': '%s'}. It is not of type 'null'", *in.Lock.reason)
+	}
+	a := act(c, server)
+	return h.compute.LockServer(c.Context(), a, !a.Admin || c.Caller.Project == server.Project, in.Lock.reason)
+}
+
+type unlockRequest struct {
+	Unlock json.RawMessage `json:"unlock" check:"required"`
+}
+
+func (h handlers) unlock(c *api.Call, _ unlockRequest) error {
+	server, err := h.server(c)
+	if err != nil {
+		return err
+	}
+	return h.compute.UnlockServer(c.Context(), act(c, server))
+}
+
+type resetRequest struct {
+	Reset struct {
+		State string `json:"state" check:"required,enum=active|error"`
+	} `json:"os-resetState" check:"required"`
+}
+
+func (h handlers) resetState(c *api.Call, in resetRequest) error {
+	server, err := h.server(c)
+	if err != nil {
+		return err
+	}
+	return h.compute.ResetState(c.Context(), act(c, server), compute.VMState(in.Reset.State))
+}
+
+type consoleOutputRequest struct {
+	Get struct {
+		Length *lines   `json:"length"`
+		_      struct{} `check:"open"`
+	} `json:"os-getConsoleOutput" check:"required"`
+}
+
+// lines is how many; -1 is all.
+type lines int
+
+// JSONSchema implements api.Schemer.
+func (lines) JSONSchema() map[string]any {
+	return map[string]any{"type": []any{"integer", "string"}, "pattern": "^-?[0-9]+$", "minimum": -1}
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *lines) UnmarshalJSON(b []byte) error {
+	var v api.Int
+	err := v.UnmarshalJSON(b)
+	*n = lines(v)
+	return err
+}
+
+type consoleOutputReply struct {
+	Output string `json:"output"`
+}
+
+func (h handlers) consoleOutput(c *api.Call, in consoleOutputRequest) (consoleOutputReply, error) {
+	server, err := h.server(c)
+	if err != nil {
+		return consoleOutputReply{}, err
+	}
+	n := -1
+	if in.Get.Length != nil {
+		n = int(*in.Get.Length)
+	}
+	log, err := h.compute.ConsoleLog(c.Context(), server, n)
+	return consoleOutputReply{string(log)}, err
+}
+
+type vncRequest struct {
+	Get struct {
+		Type string `json:"type" check:"required,enum=novnc|xvpvnc"`
+	} `json:"os-getVNCConsole" check:"required"`
+}
+
+type oldConsoleReply struct {
+	Console struct {
+		Type string `json:"type"`
+		URL  string `json:"url"`
+	} `json:"console"`
+}
+
+func (h handlers) vncConsole(c *api.Call, in vncRequest) (oldConsoleReply, error) {
+	var reply oldConsoleReply
+	server, err := h.server(c)
+	if err != nil {
+		return reply, err
+	}
+	reply.Console.Type = in.Get.Type
+	reply.Console.URL, err = h.compute.Console(c.Context(), server, in.Get.Type)
+	return reply, err
+}
+
+type remoteConsoleRequest struct {
+	Console struct {
+		Protocol string `json:"protocol" check:"required,enum=vnc|spice|serial|rdp|mks"`
+		Type     string `json:"type" check:"required,enum=novnc|xvpvnc|spice-html5|serial|rdp-html5|webmks"`
+	} `json:"remote_console" check:"required"`
+}
+
+type remoteConsoleReply struct {
+	Console remoteConsoleView `json:"remote_console"`
+}
+
+type remoteConsoleView struct {
+	Protocol string `json:"protocol"`
+	Type     string `json:"type"`
+	URL      string `json:"url"`
+}
+
+func (h handlers) remoteConsole(c *api.Call, in remoteConsoleRequest) (remoteConsoleReply, error) {
+	server, err := h.server(c)
+	if err != nil {
+		return remoteConsoleReply{}, err
+	}
+	url, err := h.compute.Console(c.Context(), server, in.Console.Type)
+	return remoteConsoleReply{remoteConsoleView{in.Console.Protocol, in.Console.Type, url}}, err
+}

@@ -1,0 +1,253 @@
+package api
+
+import (
+	"nacre/internal/api"
+	"nacre/internal/auth"
+	"nacre/internal/compute"
+	"nacre/internal/errs"
+	"nacre/internal/quota"
+)
+
+// quotaRoutes is limits, quotas and usage.
+func (h handlers) quotaRoutes() []api.Route {
+	return []api.Route{
+		{Method: "GET", Path: "/limits", Rule: "os_compute_api:limits", Do: api.Get(h.limits)},
+		{Method: "GET", Path: "/os-quota-class-sets/{id}", Rule: "os_compute_api:os-quota-class-sets:show", Do: api.Get(h.showClass)},
+		{Method: "GET", Path: "/os-quota-sets/{tenant_id}", Rule: "os_compute_api:os-quota-sets:show", Do: api.Get(h.showQuotas)},
+		{Method: "PUT", Path: "/os-quota-sets/{tenant_id}", Rule: "os_compute_api:os-quota-sets:update", Do: api.Body(h.updateQuotas)},
+		{Method: "DELETE", Path: "/os-quota-sets/{tenant_id}", Rule: "os_compute_api:os-quota-sets:delete", OK: 202, Do: api.Empty(h.deleteQuotas)},
+		{Method: "GET", Path: "/os-quota-sets/{tenant_id}/defaults", Rule: "os_compute_api:os-quota-sets:defaults", Do: api.Get(h.defaultQuotas)},
+		{Method: "GET", Path: "/os-quota-sets/{tenant_id}/detail", Rule: "os_compute_api:os-quota-sets:detail", Do: api.Get(h.detailQuotas)},
+	}
+}
+
+type limitsReply struct {
+	Limits limitsView `json:"limits"`
+}
+
+type limitsView struct {
+	Rate     []struct{}   `json:"rate"`
+	Absolute absoluteView `json:"absolute"`
+}
+
+type absoluteView struct {
+	MaxInstances     int64 `json:"maxTotalInstances"`
+	MaxCores         int64 `json:"maxTotalCores"`
+	MaxRAM           int64 `json:"maxTotalRAMSize"`
+	MaxKeyPairs      int64 `json:"maxTotalKeypairs"`
+	MaxMetadata      int64 `json:"maxServerMeta"`
+	MaxImageMetadata int64 `json:"maxImageMeta" until:"2.38"`
+	MaxPersonality   int64 `json:"maxPersonality" until:"2.56"`
+	MaxFileSize      int64 `json:"maxPersonalitySize" until:"2.56"`
+	MaxFloatingIPs   int64 `json:"maxTotalFloatingIps" until:"2.35"`
+	MaxGroups        int64 `json:"maxSecurityGroups" until:"2.35"`
+	MaxRules         int64 `json:"maxSecurityGroupRules" until:"2.35"`
+	MaxServerGroups  int64 `json:"maxServerGroups"`
+	MaxGroupMembers  int64 `json:"maxServerGroupMembers"`
+
+	Instances    int64 `json:"totalInstancesUsed"`
+	Cores        int64 `json:"totalCoresUsed"`
+	RAM          int64 `json:"totalRAMUsed"`
+	FloatingIPs  int64 `json:"totalFloatingIpsUsed" until:"2.35"`
+	Groups       int64 `json:"totalSecurityGroupsUsed" until:"2.35"`
+	ServerGroups int64 `json:"totalServerGroupsUsed"`
+}
+
+func (h handlers) limits(c *api.Call) (limitsReply, error) {
+	err := c.AuthorizeOwn()
+	if err != nil {
+		return limitsReply{}, err
+	}
+	project := c.Caller.Project
+	other := c.Query().Get("tenant_id")
+	if other == "" {
+		other = c.Query().Get("project_id")
+	}
+	if other != "" && other != project {
+		err = c.AuthorizeRule("os_compute_api:limits:other_project", auth.Target{Project: other})
+		if err != nil {
+			return limitsReply{}, err
+		}
+		project = other
+	}
+	q, err := h.compute.Quotas(c.Context(), project)
+	if err != nil {
+		return limitsReply{}, err
+	}
+	return limitsReply{limitsView{Absolute: absoluteView{
+		MaxInstances: q.Limits[quota.Instances], MaxCores: q.Limits[quota.Cores], MaxRAM: q.Limits[quota.RAM],
+		MaxKeyPairs: q.Limits[quota.KeyPair], MaxMetadata: q.Limits[quota.MetadataItem], MaxImageMetadata: q.Limits[quota.MetadataItem],
+		MaxPersonality: q.Limits[quota.InjectedFile], MaxFileSize: q.Limits[quota.InjectedFileBytes],
+		MaxFloatingIPs: -1, MaxGroups: -1, MaxRules: -1,
+		MaxServerGroups: q.Limits[quota.ServerGroup], MaxGroupMembers: q.Limits[quota.ServerGroupMember],
+		Instances: q.Used[quota.Instances], Cores: q.Used[quota.Cores], RAM: q.Used[quota.RAM], ServerGroups: q.Used[quota.ServerGroup],
+	}}}, nil
+}
+
+// quotaSet is one set of numbers or, in detail, of usages.
+type quotaSet[T any] struct {
+	ID            *string `json:"id,omitempty"`
+	Instances     T       `json:"instances"`
+	Cores         T       `json:"cores"`
+	RAM           T       `json:"ram"`
+	KeyPairs      T       `json:"key_pairs"`
+	Metadata      T       `json:"metadata_items"`
+	FixedIPs      T       `json:"fixed_ips" until:"2.35"`
+	FloatingIPs   T       `json:"floating_ips" until:"2.35"`
+	Groups        T       `json:"security_groups" until:"2.35"`
+	Rules         T       `json:"security_group_rules" until:"2.35"`
+	Files         T       `json:"injected_files" until:"2.56"`
+	FileBytes     T       `json:"injected_file_content_bytes" until:"2.56"`
+	FilePathBytes T       `json:"injected_file_path_bytes" until:"2.56"`
+	ServerGroups  T       `json:"server_groups"`
+	GroupMembers  T       `json:"server_group_members"`
+}
+
+type quotaReply[T any] struct {
+	Set quotaSet[T] `json:"quota_set"`
+}
+
+type usageView struct {
+	InUse    int64 `json:"in_use"`
+	Limit    int64 `json:"limit"`
+	Reserved int64 `json:"reserved"`
+}
+
+// setOf fills a set by a function from name to value. Networks' quotas are
+// the network service's: here they have no limit.
+func setOf[T any](id string, value func(name string) T) quotaReply[T] {
+	const none = "none"
+	s := quotaSet[T]{
+		Instances: value(quota.Instances), Cores: value(quota.Cores), RAM: value(quota.RAM), KeyPairs: value(quota.KeyPair),
+		Metadata: value(quota.MetadataItem), FixedIPs: value(none), FloatingIPs: value(none), Groups: value(none), Rules: value(none),
+		Files: value(quota.InjectedFile), FileBytes: value(quota.InjectedFileBytes), FilePathBytes: value(quota.InjectedFilePath),
+		ServerGroups: value(quota.ServerGroup), GroupMembers: value(quota.ServerGroupMember),
+	}
+	if id != "" {
+		s.ID = &id
+	}
+	return quotaReply[T]{s}
+}
+
+func limitOf(q compute.Quotas) func(string) int64 {
+	return func(name string) int64 {
+		limit, known := q.Limits[name]
+		if !known {
+			return -1
+		}
+		return limit
+	}
+}
+
+// quotas reads the quotas of the project in the path and authorizes the call.
+func (h handlers) quotas(c *api.Call) (compute.Quotas, error) {
+	project := c.PathValue("tenant_id")
+	err := c.Authorize(auth.Target{Project: project})
+	if err != nil {
+		return compute.Quotas{}, err
+	}
+	return h.compute.Quotas(c.Context(), project)
+}
+
+func (h handlers) showQuotas(c *api.Call) (quotaReply[int64], error) {
+	q, err := h.quotas(c)
+	return setOf(c.PathValue("tenant_id"), limitOf(q)), err
+}
+
+func (h handlers) detailQuotas(c *api.Call) (quotaReply[usageView], error) {
+	q, err := h.quotas(c)
+	limit := limitOf(q)
+	return setOf(c.PathValue("tenant_id"), func(name string) usageView { return usageView{InUse: q.Used[name], Limit: limit(name)} }), err
+}
+
+func (h handlers) defaultQuotas(c *api.Call) (quotaReply[int64], error) {
+	err := c.AuthorizeOwn()
+	if err != nil {
+		return quotaReply[int64]{}, err
+	}
+	q, err := h.compute.Quotas(c.Context(), "")
+	return setOf(c.PathValue("tenant_id"), limitOf(q)), err
+}
+
+type classReply struct {
+	Set quotaSet[int64] `json:"quota_class_set"`
+}
+
+func (h handlers) showClass(c *api.Call) (classReply, error) {
+	err := c.AuthorizeOwn()
+	if err != nil {
+		return classReply{}, err
+	}
+	q, err := h.compute.Quotas(c.Context(), "")
+	return classReply{setOf(c.PathValue("id"), limitOf(q)).Set}, err
+}
+
+type updateQuotasRequest struct {
+	Set updateQuotas `json:"quota_set" check:"required"`
+}
+
+// limitValue is a number of at least -1, perhaps sent as text.
+type limitValue int64
+
+// JSONSchema implements api.Schemer.
+func (limitValue) JSONSchema() map[string]any {
+	return map[string]any{"type": []any{"integer", "string"}, "pattern": "^-?[0-9]+$", "minimum": -1, "maximum": 0x7FFFFFFF}
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *limitValue) UnmarshalJSON(b []byte) error { return (*api.Int)(n).UnmarshalJSON(b) }
+
+type updateQuotas struct {
+	Instances     *limitValue `json:"instances"`
+	Cores         *limitValue `json:"cores"`
+	RAM           *limitValue `json:"ram"`
+	KeyPairs      *limitValue `json:"key_pairs"`
+	Metadata      *limitValue `json:"metadata_items"`
+	FixedIPs      *limitValue `json:"fixed_ips" until:"2.35"`
+	FloatingIPs   *limitValue `json:"floating_ips" until:"2.35"`
+	Groups        *limitValue `json:"security_groups" until:"2.35"`
+	Rules         *limitValue `json:"security_group_rules" until:"2.35"`
+	Files         *limitValue `json:"injected_files" until:"2.56"`
+	FileBytes     *limitValue `json:"injected_file_content_bytes" until:"2.56"`
+	FilePathBytes *limitValue `json:"injected_file_path_bytes" until:"2.56"`
+	ServerGroups  *limitValue `json:"server_groups"`
+	GroupMembers  *limitValue `json:"server_group_members"`
+	Force         api.Bool    `json:"force"`
+	Tenant        *string     `json:"tenant_id"`
+}
+
+func (h handlers) updateQuotas(c *api.Call, in updateQuotasRequest) (quotaReply[int64], error) {
+	project := c.PathValue("tenant_id")
+	err := c.Authorize(auth.Target{Project: project})
+	if err != nil {
+		return quotaReply[int64]{}, err
+	}
+	if in.Set.FixedIPs != nil || in.Set.FloatingIPs != nil || in.Set.Groups != nil || in.Set.Rules != nil {
+		return quotaReply[int64]{}, errs.BadRequestf("The quotas of networks are set at the network service.")
+	}
+	limits := map[string]int64{}
+	for name, value := range map[string]*limitValue{
+		quota.Instances: in.Set.Instances, quota.Cores: in.Set.Cores, quota.RAM: in.Set.RAM, quota.KeyPair: in.Set.KeyPairs,
+		quota.MetadataItem: in.Set.Metadata, quota.InjectedFile: in.Set.Files, quota.InjectedFileBytes: in.Set.FileBytes,
+		quota.InjectedFilePath: in.Set.FilePathBytes, quota.ServerGroup: in.Set.ServerGroups, quota.ServerGroupMember: in.Set.GroupMembers,
+	} {
+		if value != nil {
+			limits[name] = int64(*value)
+		}
+	}
+	err = h.compute.SetQuotas(c.Context(), project, limits, bool(in.Set.Force))
+	if err != nil {
+		return quotaReply[int64]{}, err
+	}
+	q, err := h.compute.Quotas(c.Context(), project)
+	return setOf("", limitOf(q)), err
+}
+
+func (h handlers) deleteQuotas(c *api.Call) error {
+	project := c.PathValue("tenant_id")
+	err := c.Authorize(auth.Target{Project: project})
+	if err != nil {
+		return err
+	}
+	return h.compute.UnsetQuotas(c.Context(), project)
+}

@@ -1,0 +1,352 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+
+	"nacre/internal/api"
+	"nacre/internal/compute"
+	"nacre/internal/errs"
+)
+
+type createRequest struct {
+	Server createServer  `json:"server" check:"required"`
+	Hints  *hintsRequest `json:"os:scheduler_hints"`
+	Hints2 *hintsRequest `json:"OS-SCH-HNT:scheduler_hints"`
+}
+
+// hintsRequest are wishes about the host. Only the group is heard.
+type hintsRequest map[string]any
+
+// JSONSchema implements api.Schemer.
+func (hintsRequest) JSONSchema() map[string]any {
+	return map[string]any{"type": "object", "properties": map[string]any{
+		"group": map[string]any{"type": "string", "pattern": uuidForm},
+	}}
+}
+
+const uuidForm = `^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}$`
+
+type createServer struct {
+	Name         string            `json:"name" check:"required,min=1,max=255,pattern=name"`
+	Image        string            `json:"imageRef"`
+	Flavor       reference         `json:"flavorRef" check:"required"`
+	AdminPass    string            `json:"adminPass"`
+	Metadata     metadataRequest   `json:"metadata"`
+	Networks     networksRequest   `json:"networks"`
+	DiskConfig   string            `json:"OS-DCF:diskConfig" check:"enum=AUTO|MANUAL"`
+	AccessIP4    *string           `json:"accessIPv4"`
+	AccessIP6    *string           `json:"accessIPv6"`
+	Personality  []json.RawMessage `json:"personality" until:"2.56"`
+	Zone         *string           `json:"availability_zone" check:"min=1,max=255"`
+	OldDisks     []json.RawMessage `json:"block_device_mapping"`
+	Disks        []diskRequest     `json:"block_device_mapping_v2"`
+	ConfigDrive  *api.Bool         `json:"config_drive"`
+	KeyName      *string           `json:"key_name" check:"min=1,max=255"`
+	MinCount     count             `json:"min_count"`
+	MaxCount     count             `json:"max_count"`
+	ReturnID     api.Bool          `json:"return_reservation_id"`
+	Groups       []groupRequest    `json:"security_groups"`
+	UserData     *string           `json:"user_data" check:"pattern=base64,max=65535"`
+	Description  *string           `json:"description" since:"2.19" check:"max=255"`
+	Tags         []string          `json:"tags" since:"2.52" check:"max=50"`
+	Certificates []string          `json:"trusted_image_certificates" since:"2.63"`
+	Host         string            `json:"host" since:"2.74" check:"min=1,max=255"`
+	Hypervisor   string            `json:"hypervisor_hostname" since:"2.74" check:"min=1,max=255"`
+	Hostname     string            `json:"hostname" since:"2.90" check:"min=2,max=255,pattern=hostname"`
+}
+
+type groupRequest struct {
+	Name string   `json:"name" check:"min=1,max=255"`
+	_    struct{} `check:"open"`
+}
+
+// reference is an id, perhaps sent as a number, perhaps as the URL of the thing.
+type reference string
+
+// JSONSchema implements api.Schemer.
+func (reference) JSONSchema() map[string]any {
+	return map[string]any{"type": []any{"string", "integer"}, "minLength": 1}
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (r *reference) UnmarshalJSON(b []byte) error {
+	text := string(b)
+	if len(b) > 0 && b[0] == '"' {
+		err := json.Unmarshal(b, &text)
+		if err != nil {
+			return err
+		}
+	}
+	for i := len(text) - 1; i >= 0; i-- {
+		if text[i] == '/' {
+			text = text[i+1:]
+			break
+		}
+	}
+	*r = reference(text)
+	return nil
+}
+
+// count is a positive number, perhaps sent as text.
+type count int
+
+// JSONSchema implements api.Schemer.
+func (count) JSONSchema() map[string]any {
+	return map[string]any{"type": []any{"integer", "string"}, "pattern": "^[0-9]*$", "minimum": 1, "minLength": 1}
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *count) UnmarshalJSON(b []byte) error {
+	v, err := strconv.Atoi(string(bytes.Trim(b, `"`)))
+	*n = count(v)
+	return err
+}
+
+// metadataRequest is a mapping of short texts.
+type metadataRequest map[string]string
+
+// JSONSchema implements api.Schemer.
+func (metadataRequest) JSONSchema() map[string]any {
+	return map[string]any{
+		"type":                 "object",
+		"patternProperties":    map[string]any{"^[a-zA-Z0-9-_:. ]{1,255}$": map[string]any{"type": "string", "maxLength": 255}},
+		"additionalProperties": false,
+	}
+}
+
+// networksRequest is a list of cards or, as text, auto or none.
+type networksRequest struct {
+	set   bool
+	word  string
+	cards []networkRequest
+}
+
+type networkRequest struct {
+	FixedIP string  `json:"fixed_ip"`
+	Port    *string `json:"port"`
+	UUID    string  `json:"uuid"`
+	Tag     *string `json:"tag"`
+}
+
+// JSONSchema implements api.Schemer.
+func (networksRequest) JSONSchema() map[string]any {
+	id := map[string]any{"type": "string", "pattern": uuidForm}
+	return map[string]any{
+		"type": []any{"array", "string"},
+		"items": map[string]any{
+			"type": "object",
+			"properties": map[string]any{
+				"fixed_ip": map[string]any{"type": "string"},
+				"port":     map[string]any{"type": []any{"string", "null"}, "pattern": uuidForm},
+				"uuid":     id,
+				"tag":      map[string]any{"type": "string", "minLength": 1, "maxLength": 60, "pattern": "^[^,/]*$"},
+			},
+			"additionalProperties": false,
+		},
+	}
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *networksRequest) UnmarshalJSON(b []byte) error {
+	n.set = true
+	if len(b) > 0 && b[0] == '"' {
+		return json.Unmarshal(b, &n.word)
+	}
+	return json.Unmarshal(b, &n.cards)
+}
+
+type diskRequest struct {
+	BootIndex   *bootIndex `json:"boot_index"`
+	Source      string     `json:"source_type" check:"enum=volume|image|snapshot|blank"`
+	Destination string     `json:"destination_type" check:"enum=local|volume"`
+	UUID        string     `json:"uuid" check:"pattern=id,min=1,max=255"`
+	Size        *count     `json:"volume_size"`
+	Type        *string    `json:"volume_type" since:"2.67" check:"min=1,max=255"`
+	Device      *string    `json:"device_name" check:"max=255"`
+	Delete      api.Bool   `json:"delete_on_termination"`
+	Tag         *string    `json:"tag" since:"2.32" check:"min=1,max=60,pattern=tag"`
+	Format      *string    `json:"guest_format" check:"max=255"`
+	Bus         string     `json:"disk_bus"`
+	DeviceType  string     `json:"device_type"`
+	NoDevice    any        `json:"no_device"`
+}
+
+// bootIndex is a number, perhaps sent as text; null and negative don't boot.
+type bootIndex int
+
+// JSONSchema implements api.Schemer.
+func (bootIndex) JSONSchema() map[string]any {
+	return map[string]any{"type": []any{"integer", "string"}, "pattern": "^-?[0-9]+$"}
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *bootIndex) UnmarshalJSON(b []byte) error {
+	v, err := strconv.Atoi(string(bytes.Trim(b, `"`)))
+	*n = bootIndex(v)
+	return err
+}
+
+// input translates the request into what compute takes.
+func (in createRequest) input(c *api.Call) (compute.NewServer, error) {
+	r := in.Server
+	out := compute.NewServer{
+		Caller: c.Caller, Request: c.RequestID(),
+		Name: r.Name, Description: r.Description, Hostname: r.Hostname, Flavor: string(r.Flavor), Image: r.Image,
+		KeyName: r.KeyName, Metadata: r.Metadata, Tags: r.Tags, Host: r.Host,
+		ConfigDrive: r.ConfigDrive != nil && bool(*r.ConfigDrive),
+		Min:         max(int(r.MinCount), 1),
+	}
+	if r.Hypervisor != "" {
+		out.Host = r.Hypervisor
+	}
+	if r.UserData != nil {
+		out.UserData = *r.UserData
+	}
+	if c.Version < api.V(2, 19) {
+		out.Description = &r.Name
+	}
+	out.Max = int(r.MaxCount)
+	if out.Max == 0 {
+		out.Max = out.Min
+	}
+	if out.Min > out.Max {
+		return out, errs.BadRequestf("min_count must be <= max_count")
+	}
+	if len(r.Personality) > 0 {
+		return out, errs.Forbiddenf("Quota exceeded, too many personality files. Use user data or a config drive instead.")
+	}
+	if len(r.OldDisks) > 0 {
+		return out, errs.BadRequestf("block_device_mapping is not supported, use block_device_mapping_v2.")
+	}
+	for _, tag := range r.Tags {
+		if tag == "" || len(tag) > 60 || bytes.ContainsAny([]byte(tag), ",/") {
+			return out, errs.BadRequestf("Invalid input for field/attribute tags. Value: %s. A tag has 1 to 60 characters and no slash or comma.", tag)
+		}
+	}
+	for _, g := range r.Groups {
+		if g.Name != "" {
+			out.Groups = append(out.Groups, g.Name)
+		}
+	}
+	err := in.addresses(&out)
+	if err != nil {
+		return out, err
+	}
+	err = in.networks(c, &out)
+	if err != nil {
+		return out, err
+	}
+	err = in.disks(&out)
+	if err != nil {
+		return out, err
+	}
+	hints := in.Hints
+	if hints == nil {
+		hints = in.Hints2
+	}
+	if hints != nil {
+		out.Hints = *hints
+		out.ServerGroup, _ = (*hints)["group"].(string)
+	}
+	return out, nil
+}
+
+func (in createRequest) addresses(out *compute.NewServer) error {
+	for _, a := range []struct {
+		field  string
+		given  *string
+		family int
+		into   *string
+	}{{"accessIPv4", in.Server.AccessIP4, 4, &out.AccessIP4}, {"accessIPv6", in.Server.AccessIP6, 6, &out.AccessIP6}} {
+		if a.given == nil || *a.given == "" {
+			continue
+		}
+		if !isIP(*a.given, a.family) {
+			return errs.BadRequestf("Invalid input for field/attribute %s. Value: %s. '%s' is not a 'ipv%d'", a.field, *a.given, *a.given, a.family)
+		}
+		*a.into = *a.given
+	}
+	return nil
+}
+
+func (in createRequest) networks(c *api.Call, out *compute.NewServer) error {
+	n := in.Server.Networks
+	words := c.Version >= api.V(2, 37)
+	switch {
+	case !n.set && words:
+		return errs.BadRequestf("Invalid input for field/attribute server. Value: %v. 'networks' is a required property", in.Server.Name)
+	case n.word == "none" && words:
+		out.NoNetwork = true
+		return nil
+	case n.word == "auto" && words, !n.set, n.word == "" && len(n.cards) == 0:
+		return nil
+	case n.word != "":
+		return errs.BadRequestf("Invalid input for field/attribute networks. Value: %s. '%s' is not of type 'array'", n.word, n.word)
+	}
+	for _, card := range n.cards {
+		one := compute.NewCard{Network: card.UUID, FixedIP: card.FixedIP, Tag: card.Tag}
+		if card.Port != nil {
+			one.Port = *card.Port
+		}
+		if one.Port == "" && one.Network == "" {
+			return errs.BadRequestf("Bad network format: missing 'uuid'")
+		}
+		if one.FixedIP != "" && !isIP(one.FixedIP, 4) && !isIP(one.FixedIP, 6) {
+			return errs.BadRequestf("Invalid fixed IP address (%s)", one.FixedIP)
+		}
+		if one.FixedIP != "" && one.Port != "" {
+			return errs.BadRequestf("Specified Fixed IP '%s' cannot be used with port '%s': the two cannot be specified together.", one.FixedIP, one.Port)
+		}
+		if card.Tag != nil && (c.Version < api.V(2, 32) || (c.Version >= api.V(2, 37) && c.Version < api.V(2, 42))) {
+			return errs.BadRequestf("Invalid input for field/attribute 0. Value: %s. Additional properties are not allowed ('tag' was unexpected)", *card.Tag)
+		}
+		out.Cards = append(out.Cards, one)
+	}
+	return nil
+}
+
+func (in createRequest) disks(out *compute.NewServer) error {
+	for _, d := range in.Server.Disks {
+		one := compute.BlockDevice{
+			Source: d.Source, Destination: d.Destination, ID: d.UUID, DeleteOnTermination: bool(d.Delete), Tag: d.Tag,
+		}
+		if d.BootIndex != nil && *d.BootIndex >= 0 {
+			n := int(*d.BootIndex)
+			one.BootIndex = &n
+		}
+		if d.Size != nil {
+			one.SizeGB = int64(*d.Size)
+		}
+		if d.Type != nil {
+			one.VolumeType = *d.Type
+		}
+		if d.Device != nil {
+			one.Device = *d.Device
+		}
+		if one.Destination == "" {
+			one.Destination = "volume"
+			if one.Source == "image" || one.Source == "blank" {
+				one.Destination = "local"
+			}
+		}
+		if one.ID == "" && one.Source != "blank" {
+			return errs.BadRequestf("Block Device Mapping is Invalid: Missing device UUID.")
+		}
+		out.Disks = append(out.Disks, one)
+	}
+	return nil
+}
+
+// zone reads zone, or zone:host, which is for those who may force a host.
+func zoneAndHost(text string) (zone, host string, err error) {
+	parts := bytes.Split([]byte(text), []byte(":"))
+	switch len(parts) {
+	case 1:
+		return text, "", nil
+	case 2, 3:
+		return string(parts[0]), string(parts[1]), nil
+	}
+	return "", "", errs.BadRequestf("Invalid input received: Unable to parse availability_zone")
+}

@@ -1,0 +1,283 @@
+package api
+
+import (
+	"strings"
+	"time"
+
+	"nacre/internal/api"
+	"nacre/internal/auth"
+	"nacre/internal/compute"
+)
+
+type serverReply struct {
+	Server serverView `json:"server"`
+}
+
+type serversReply struct {
+	Servers []serverView `json:"servers"`
+	Links   []api.Link   `json:"servers_links,omitempty"`
+}
+
+// serverView is the full view. Fields that a policy rule hides are pointers
+// and left out when nil.
+type serverView struct {
+	ID          string                   `json:"id"`
+	Name        string                   `json:"name"`
+	Status      string                   `json:"status"`
+	TenantID    string                   `json:"tenant_id"`
+	UserID      string                   `json:"user_id"`
+	Metadata    map[string]string        `json:"metadata"`
+	HostID      string                   `json:"hostId"`
+	Image       any                      `json:"image"`
+	Flavor      serverFlavor             `json:"flavor"`
+	Created     time.Time                `json:"created"`
+	Updated     time.Time                `json:"updated"`
+	Addresses   map[string][]addressView `json:"addresses"`
+	AccessIP4   string                   `json:"accessIPv4"`
+	AccessIP6   string                   `json:"accessIPv6"`
+	Links       []api.Link               `json:"links"`
+	DiskConfig  string                   `json:"OS-DCF:diskConfig"`
+	Fault       *faultView               `json:"fault,omitempty"`
+	Progress    *int                     `json:"progress,omitempty"`
+	Zone        string                   `json:"OS-EXT-AZ:availability_zone"`
+	ConfigDrive string                   `json:"config_drive"`
+	KeyName     *string                  `json:"key_name"`
+	Launched    api.Micros               `json:"OS-SRV-USG:launched_at"`
+	Terminated  api.Micros               `json:"OS-SRV-USG:terminated_at"`
+	Groups      []groupName              `json:"security_groups,omitempty"`
+
+	Host         **string `json:"OS-EXT-SRV-ATTR:host,omitempty"`
+	InstanceName *string  `json:"OS-EXT-SRV-ATTR:instance_name,omitempty"`
+	Hypervisor   **string `json:"OS-EXT-SRV-ATTR:hypervisor_hostname,omitempty"`
+	Hostname     *string  `json:"OS-EXT-SRV-ATTR:hostname,omitempty" since:"2.3"`
+	Kernel       *string  `json:"OS-EXT-SRV-ATTR:kernel_id,omitempty" since:"2.3"`
+	Ramdisk      *string  `json:"OS-EXT-SRV-ATTR:ramdisk_id,omitempty" since:"2.3"`
+	LaunchIndex  *int     `json:"OS-EXT-SRV-ATTR:launch_index,omitempty" since:"2.3"`
+	Reservation  *string  `json:"OS-EXT-SRV-ATTR:reservation_id,omitempty" since:"2.3"`
+	RootDevice   **string `json:"OS-EXT-SRV-ATTR:root_device_name,omitempty" since:"2.3"`
+	UserData     **string `json:"OS-EXT-SRV-ATTR:user_data,omitempty" since:"2.3"`
+
+	TaskState  *string        `json:"OS-EXT-STS:task_state"`
+	VMState    string         `json:"OS-EXT-STS:vm_state"`
+	PowerState int            `json:"OS-EXT-STS:power_state"`
+	Volumes    []volumeOfView `json:"os-extended-volumes:volumes_attached"`
+
+	Locked       bool      `json:"locked" since:"2.9"`
+	HostStatus   *string   `json:"host_status,omitempty" since:"2.16"`
+	Description  *string   `json:"description" since:"2.19"`
+	Tags         []string  `json:"tags" since:"2.26"`
+	Certificates *string   `json:"trusted_image_certificates" since:"2.63"`
+	ServerGroups *[]string `json:"server_groups,omitempty" since:"2.71"`
+	LockedReason *string   `json:"locked_reason" since:"2.73"`
+	PinnedZone   *string   `json:"pinned_availability_zone" since:"2.96"`
+}
+
+type serverFlavor struct {
+	ID         string             `json:"id" until:"2.46"`
+	Links      []api.Link         `json:"links" until:"2.46"`
+	VCPUs      int64              `json:"vcpus" since:"2.47"`
+	RAM        int64              `json:"ram" since:"2.47"`
+	Disk       int64              `json:"disk" since:"2.47"`
+	Ephemeral  int64              `json:"ephemeral" since:"2.47"`
+	Swap       int64              `json:"swap" since:"2.47"`
+	Name       string             `json:"original_name" since:"2.47"`
+	ExtraSpecs *map[string]string `json:"extra_specs,omitempty" since:"2.47"`
+}
+
+type imageOfView struct {
+	ID    string     `json:"id"`
+	Links []api.Link `json:"links"`
+}
+
+type faultView struct {
+	Code    int       `json:"code"`
+	Created time.Time `json:"created"`
+	Message string    `json:"message"`
+	Details *string   `json:"details,omitempty"`
+}
+
+type groupName struct {
+	Name string `json:"name"`
+}
+
+type addressView struct {
+	Version int    `json:"version"`
+	Addr    string `json:"addr"`
+	Type    string `json:"OS-EXT-IPS:type"`
+	MAC     string `json:"OS-EXT-IPS-MAC:mac_addr"`
+}
+
+type volumeOfView struct {
+	ID     string `json:"id"`
+	Delete bool   `json:"delete_on_termination" since:"2.3"`
+}
+
+// shows says what the caller may see of a server beyond the plain view.
+type shows struct {
+	attributes bool
+	hostStatus bool
+	extraSpecs bool
+	groups     bool // server groups, which lists leave out
+}
+
+func seen(c *api.Call, target auth.Target) shows {
+	return shows{
+		attributes: c.May("os_compute_api:os-extended-server-attributes", target),
+		hostStatus: c.May("os_compute_api:servers:show:host_status", target),
+		extraSpecs: c.May("os_compute_api:servers:show:flavor-extra-specs", target),
+	}
+}
+
+// viewServers renders servers with everything that belongs to them.
+func (h handlers) viewServers(c *api.Call, servers []compute.Server, see shows) ([]serverView, error) {
+	details, err := h.compute.Details(c.Context(), servers, see.attributes && c.Version >= api.V(2, 3))
+	if err != nil {
+		return nil, err
+	}
+	views := make([]serverView, len(servers))
+	for i, server := range servers {
+		views[i] = h.viewServer(c, server, details, see)
+	}
+	return views, nil
+}
+
+func (h handlers) viewServer(c *api.Call, s compute.Server, d compute.Details, see shows) serverView {
+	v := serverView{
+		ID: s.ID, Name: s.Name, Status: s.Status(), TenantID: s.Project, UserID: s.UserID,
+		Metadata: s.Metadata.V, HostID: s.HostID(), Image: viewImageOf(c, s), Flavor: viewServerFlavor(c, s, see),
+		Created: s.CreatedAt.Time(), Updated: s.UpdatedAt.Time(), Addresses: addresses(d.Ports[s.ID]),
+		AccessIP4: s.AccessIP4, AccessIP6: s.AccessIP6, Links: links(c, "/servers/"+s.ID), DiskConfig: "MANUAL",
+		Zone: h.compute.ZoneOf(s.Host), KeyName: s.KeyName,
+		Launched: api.Micros(s.LaunchedAt.Time()), Terminated: api.Micros(s.TerminatedAt.Time()),
+		Groups: groupNames(d.Ports[s.ID]), VMState: string(s.VMState), PowerState: int(s.PowerState),
+		Locked: s.Locked, Description: s.Description, Tags: d.Tags[s.ID], LockedReason: s.LockedReason,
+	}
+	if s.ConfigDrive {
+		v.ConfigDrive = "True"
+	}
+	if s.TaskState != "" {
+		task := string(s.TaskState)
+		v.TaskState = &task
+	}
+	if s.Zone != "" {
+		v.PinnedZone = &s.Zone
+	}
+	if c.Version < api.V(2, 19) && s.Description == nil {
+		v.Description = &s.Name
+	}
+	percent, has := s.Progress()
+	if has {
+		v.Progress = &percent
+	}
+	if s.Fault.V != nil && (v.Status == "ERROR" || v.Status == "DELETED") {
+		f := s.Fault.V
+		v.Fault = &faultView{Code: f.Code, Message: f.Message, Created: f.Created.Time()}
+		if see.attributes && f.Code == 500 {
+			v.Fault.Details = &f.Message
+		}
+	}
+	for _, a := range d.Volumes[s.ID] {
+		v.Volumes = append(v.Volumes, volumeOfView{a.Volume, a.DeleteOnTermination})
+	}
+	if see.hostStatus {
+		status := h.hostStatus(s.Host)
+		v.HostStatus = &status
+	}
+	if see.groups {
+		groups := []string{}
+		if s.ServerGroup != "" {
+			groups = append(groups, s.ServerGroup)
+		}
+		v.ServerGroups = &groups
+	}
+	hostname := s.Hostname
+	if see.attributes || c.Version >= api.V(2, 90) {
+		v.Hostname = &hostname
+	}
+	if see.attributes {
+		addAttributes(&v, s, d)
+	}
+	return v
+}
+
+// addAttributes shows what is about the host and the request, to admins.
+func addAttributes(v *serverView, s compute.Server, d compute.Details) {
+	host := orNull(s.Host)
+	name, none := "instance-"+strings.ReplaceAll(s.ID, "-", "")[:8], ""
+	root, userData := orNull(s.RootDevice), orNull(d.UserData(s.ID))
+	v.Host, v.Hypervisor, v.InstanceName = &host, &host, &name
+	v.Kernel, v.Ramdisk = &none, &none
+	v.LaunchIndex, v.Reservation, v.RootDevice, v.UserData = &s.LaunchIndex, &s.Reservation, &root, &userData
+}
+
+// orNull makes a pointer for a field that is null when there is nothing.
+func orNull(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}
+
+func (h handlers) hostStatus(host string) string {
+	switch {
+	case host == "":
+		return ""
+	case h.compute.HostUp(host):
+		return "UP"
+	}
+	return "DOWN"
+}
+
+func viewImageOf(c *api.Call, s compute.Server) any {
+	if s.Image == "" {
+		return ""
+	}
+	return imageOfView{s.Image, []api.Link{bookmark(c, "/images/"+s.Image)}}
+}
+
+func viewServerFlavor(c *api.Call, s compute.Server, see shows) serverFlavor {
+	f := s.Flavor.V
+	v := serverFlavor{
+		ID: f.ID, VCPUs: f.VCPUs, RAM: f.RAM, Disk: f.Disk, Ephemeral: f.Ephemeral, Swap: f.Swap, Name: f.Name,
+	}
+	if c.Version < api.V(2, 47) {
+		v.Links = []api.Link{bookmark(c, "/flavors/"+f.ID)}
+	}
+	if see.extraSpecs {
+		v.ExtraSpecs = &f.ExtraSpecs.V
+	}
+	return v
+}
+
+// addresses groups the fixed and floating addresses by network.
+func addresses(ports []compute.Port) map[string][]addressView {
+	all := map[string][]addressView{}
+	for _, p := range ports {
+		for _, a := range p.Addresses {
+			all[p.NetworkName] = append(all[p.NetworkName], addressView{family(a.IP), a.IP, "fixed", p.MAC})
+			for _, floating := range a.Floating {
+				all[p.NetworkName] = append(all[p.NetworkName], addressView{family(floating), floating, "floating", p.MAC})
+			}
+		}
+	}
+	return all
+}
+
+func family(ip string) int {
+	if strings.Contains(ip, ":") {
+		return 6
+	}
+	return 4
+}
+
+// groupNames are the security groups of all ports. A server without ports shows
+// none.
+func groupNames(ports []compute.Port) []groupName {
+	var names []groupName
+	for _, p := range ports {
+		for _, g := range p.Groups {
+			names = append(names, groupName{g.Name})
+		}
+	}
+	return names
+}

@@ -1,0 +1,124 @@
+package api
+
+import (
+	"nacre/internal/api"
+	"nacre/internal/compute"
+	"nacre/internal/errs"
+)
+
+// volumeRoutes is the volumes of servers.
+func (h handlers) volumeRoutes() []api.Route {
+	const path = "/servers/{server_id}/os-volume_attachments"
+	return []api.Route{
+		{Method: "GET", Path: path, Rule: "os_compute_api:os-volumes-attachments:index", Do: api.Get(h.listAttachments)},
+		{Method: "POST", Path: path, Rule: "os_compute_api:os-volumes-attachments:create", Do: api.Body(h.attachVolume)},
+		{Method: "GET", Path: path + "/{volume_id}", Rule: "os_compute_api:os-volumes-attachments:show", Do: api.Get(h.showAttachment)},
+		{Method: "PUT", Path: path + "/{volume_id}", Since: api.V(2, 85), Rule: "os_compute_api:os-volumes-attachments:update", OK: 202, Do: api.BodyEmpty(h.updateAttachment)},
+		{Method: "DELETE", Path: path + "/{volume_id}", Rule: "os_compute_api:os-volumes-attachments:delete", OK: 202, Do: api.Empty(h.detachVolume)},
+	}
+}
+
+type attachmentView struct {
+	ID         string  `json:"id" until:"2.88"`
+	Server     string  `json:"serverId"`
+	Volume     string  `json:"volumeId"`
+	Device     string  `json:"device"`
+	Tag        *string `json:"tag" since:"2.70"`
+	Delete     bool    `json:"delete_on_termination" since:"2.79"`
+	Attachment *string `json:"attachment_id,omitempty" since:"2.89"`
+	BDM        *string `json:"bdm_uuid,omitempty" since:"2.89"`
+}
+
+type attachmentsReply struct {
+	Attachments []attachmentView `json:"volumeAttachments"`
+}
+
+type attachmentReply struct {
+	Attachment attachmentView `json:"volumeAttachment"`
+}
+
+func viewAttachment(a compute.Attachment, whole bool) attachmentView {
+	v := attachmentView{ID: a.Volume, Server: a.Server, Volume: a.Volume, Device: a.Device, Tag: a.Tag, Delete: a.DeleteOnTermination}
+	if whole {
+		v.Attachment, v.BDM = &a.ID, &a.ID
+	}
+	return v
+}
+
+func (h handlers) listAttachments(c *api.Call) (attachmentsReply, error) {
+	server, err := h.server(c)
+	if err != nil {
+		return attachmentsReply{}, err
+	}
+	_, list, err := h.compute.Attachments(c.Context(), server.Project, server.ID)
+	reply := attachmentsReply{}
+	for _, a := range list {
+		reply.Attachments = append(reply.Attachments, viewAttachment(a, true))
+	}
+	return reply, err
+}
+
+type attachRequest struct {
+	Attachment struct {
+		Volume string   `json:"volumeId" check:"required,pattern=uuid"`
+		Device *string  `json:"device" check:"max=255"`
+		Tag    *string  `json:"tag" since:"2.49" check:"min=1,max=60,pattern=tag"`
+		Delete api.Bool `json:"delete_on_termination" since:"2.79"`
+	} `json:"volumeAttachment" check:"required"`
+}
+
+func (h handlers) attachVolume(c *api.Call, in attachRequest) (attachmentReply, error) {
+	server, err := h.server(c)
+	if err != nil {
+		return attachmentReply{}, err
+	}
+	a, err := h.compute.AttachVolume(c.Context(), act(c, server), c.Caller, compute.NewAttachment{
+		Volume: in.Attachment.Volume, Tag: in.Attachment.Tag, DeleteOnTermination: bool(in.Attachment.Delete),
+	})
+	c.Log("volume_id", in.Attachment.Volume)
+	return attachmentReply{viewAttachment(a, false)}, err
+}
+
+func (h handlers) showAttachment(c *api.Call) (attachmentReply, error) {
+	server, err := h.server(c)
+	if err != nil {
+		return attachmentReply{}, err
+	}
+	_, a, err := h.compute.Attachment(c.Context(), server.Project, server.ID, c.PathValue("volume_id"))
+	return attachmentReply{viewAttachment(a, true)}, err
+}
+
+type updateAttachmentRequest struct {
+	Attachment struct {
+		Volume string    `json:"volumeId" check:"required,pattern=uuid"`
+		Device *string   `json:"device"`
+		Tag    *string   `json:"tag"`
+		Delete *api.Bool `json:"delete_on_termination"`
+		Server *string   `json:"serverId"`
+		ID     *string   `json:"id"`
+	} `json:"volumeAttachment" check:"required"`
+}
+
+func (h handlers) updateAttachment(c *api.Call, in updateAttachmentRequest) error {
+	server, err := h.server(c)
+	if err != nil {
+		return err
+	}
+	volume := c.PathValue("volume_id")
+	if in.Attachment.Volume != volume {
+		return errs.BadRequestf("The requested volume %s is not the one of the attachment: swapping volumes is not supported.", in.Attachment.Volume)
+	}
+	if in.Attachment.Delete == nil {
+		return nil
+	}
+	return h.compute.KeepVolume(c.Context(), act(c, server), volume, bool(*in.Attachment.Delete))
+}
+
+func (h handlers) detachVolume(c *api.Call) error {
+	server, err := h.server(c)
+	if err != nil {
+		return err
+	}
+	c.Log("volume_id", c.PathValue("volume_id"))
+	return h.compute.DetachVolume(c.Context(), act(c, server), c.PathValue("volume_id"))
+}

@@ -1,0 +1,181 @@
+// Package compute owns servers, flavors and key pairs, and what operators
+// decide about hosts. It speaks to users as Nova.
+//
+// A request writes rows and starts a plan in one transaction; the plan claims
+// a host, binds ports, connects volumes and wants the machine on its host; the
+// node makes it so and reports, which wakes the plan. What a machine should be
+// is one document, always derived whole from the rows (machine.go), so that
+// every plan that changes a server does it the same way: change the rows, want
+// the document, wait until the host answers it.
+//
+// A server that could not be made stays, in ERROR, with the reason as its
+// fault; it owns nothing then but its row. Deleted servers keep their row, so
+// that their history can be read.
+//
+// What compute needs from the other services stands in needs.go.
+package compute
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"nacre/internal/clock"
+	"nacre/internal/compute/scheduler"
+	"nacre/internal/db"
+	"nacre/internal/errs"
+	"nacre/internal/hosts"
+	"nacre/internal/nodeapi"
+	"nacre/internal/work"
+)
+
+// Options are what the service is made of.
+type Options struct {
+	DB     *db.DB
+	Clock  clock.Clock
+	NewID  func() string // nil: clock.UUID
+	Log    *slog.Logger
+	Engine *work.Engine
+	Hosts  *hosts.Service
+
+	Placement placements
+	Images    images
+	Networks  networks
+	Volumes   volumes
+	Consoles  consoles
+	// ConfigDrive makes an ISO image labelled config-2 of files by path.
+	ConfigDrive func(files map[string][]byte) ([]byte, error)
+
+	// Zone is the availability zone of hosts that are in no aggregate with
+	// one; "" is nova.
+	Zone string
+	// CPURatio is the allocation ratio of VCPUs on a host that reports for the
+	// first time; 0 is 4.
+	CPURatio float64
+	// ReservedMB is the memory of each host that servers don't get; 0 is 512,
+	// -1 is none.
+	ReservedMB int64
+}
+
+// Service is compute.
+type Service struct {
+	db     *db.DB
+	clock  clock.Clock
+	newID  func() string
+	log    *slog.Logger
+	engine *work.Engine
+	hosts  *hosts.Service
+
+	placement   placements
+	images      images
+	networks    networks
+	volumes     volumes
+	consoles    consoles
+	configDrive func(files map[string][]byte) ([]byte, error)
+
+	zone       string
+	cpuRatio   float64
+	reservedMB int64
+
+	mu       sync.RWMutex // guards snapshot and state
+	snapshot scheduler.Snapshot
+	state    map[string]hostState // by host name
+}
+
+// New makes the service, registers its plans with the engine and its ears with
+// hosts and placement. It comes before the first host connects.
+func New(ctx context.Context, o Options) (*Service, error) {
+	s := &Service{
+		db: o.DB, clock: o.Clock, newID: o.NewID, log: o.Log, engine: o.Engine, hosts: o.Hosts,
+		placement: o.Placement, images: o.Images, networks: o.Networks, volumes: o.Volumes,
+		consoles: o.Consoles, configDrive: o.ConfigDrive,
+		zone: o.Zone, cpuRatio: o.CPURatio, reservedMB: o.ReservedMB,
+		state: map[string]hostState{},
+	}
+	if s.clock == nil {
+		s.clock = clock.Real{}
+	}
+	if s.newID == nil {
+		s.newID = clock.UUID
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	if s.zone == "" {
+		s.zone = "nova"
+	}
+	if s.cpuRatio == 0 {
+		s.cpuRatio = 4
+	}
+	switch s.reservedMB {
+	case 0:
+		s.reservedMB = 512
+	case -1:
+		s.reservedMB = 0
+	}
+	work.Register(s.engine, s.createPlan())
+	work.Register(s.engine, s.deletePlan())
+	work.Register(s.engine, s.powerPlan())
+	work.Register(s.engine, s.attachVolumePlan())
+	work.Register(s.engine, s.detachVolumePlan())
+	work.Register(s.engine, s.attachPortPlan())
+	work.Register(s.engine, s.detachPortPlan())
+	s.hosts.OnHost(s.hostChanged)
+	s.hosts.OnObserved(nodeapi.KindMachine, s.machineObserved)
+	s.hosts.OnQuery(nodeapi.QueryMetadata, s.answerMetadata)
+	err := s.load(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("load hosts: %w", err)
+	}
+	err = s.placement.WatchHosts(ctx, s.providerChanged, s.providerRemoved)
+	if err != nil {
+		return nil, fmt.Errorf("watch placement: %w", err)
+	}
+	return s, nil
+}
+
+// wait returns nil when the host has answered the newest document of the
+// server and all is as desired. A refusal is a classified error.
+func (s *Service) wait(ctx context.Context, server Server, into *nodeapi.MachineObserved) error {
+	var answered bool
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		var err error
+		answered, err = s.hosts.Observed(ctx, tx, server.Host, nodeapi.KindMachine, server.ID, into)
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case answered && into.Problem != "" && into.Refused:
+		return errs.New(errs.Internal, "Host %s cannot do it: %s", server.Host, into.Problem)
+	case answered && into.Problem != "":
+		return work.NotYet("host %s reports a problem and tries again: %s", server.Host, into.Problem)
+	case !answered && !s.hostUp(server.Host):
+		return work.NotYet("waiting for host %s, which is down", server.Host)
+	case !answered:
+		return work.NotYet("waiting for host %s to do it", server.Host)
+	}
+	return nil
+}
+
+// failure is the sentence and code that users see for the reason of an undo.
+func failure(cause error) Fault {
+	e, classified := errs.As(cause)
+	switch {
+	case classified:
+		return Fault{Code: int(e.Kind), Message: e.Message}
+	case errors.Is(cause, work.ErrDeadline):
+		return Fault{Code: 500, Message: "Timed out: " + cause.Error()}
+	}
+	return Fault{Code: 500, Message: cause.Error()}
+}
+
+// Plans take at most this long before they are undone. Deleting has no
+// deadline in this sense: it is never undone.
+const (
+	createDeadline = 10 * time.Minute
+	changeDeadline = 5 * time.Minute
+)

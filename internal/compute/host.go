@@ -1,0 +1,425 @@
+package compute
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/uptrace/bun"
+
+	"nacre/internal/compute/scheduler"
+	"nacre/internal/db"
+	"nacre/internal/errs"
+	"nacre/internal/hosts"
+	"nacre/internal/nodeapi"
+)
+
+// HostService is what operators decided about a host.
+type HostService struct {
+	bun.BaseModel `bun:"table:compute_services"`
+
+	Host       string `bun:",pk"`
+	ID         string // UUID of the service; the hypervisor's is the host's own
+	Seq        int64  // the number that old microversions call id
+	Disabled   bool
+	Reason     string
+	ForcedDown bool
+	CreatedAt  db.Time
+	UpdatedAt  db.Time
+}
+
+// Hypervisor is a compute host in full.
+type Hypervisor struct {
+	Host    hosts.Host
+	Service HostService
+	Zone    string
+	Offer   scheduler.Host // what placement says
+	Running int            // servers
+}
+
+// Up tells whether the host counts as up.
+func (h Hypervisor) Up() bool { return h.Host.Up && !h.Service.ForcedDown }
+
+// hostState is the parts of what is known of a host, each from another source.
+type hostState struct {
+	host       hosts.Host
+	service    HostService
+	zone       string
+	aggregates []string // UUIDs
+	reported   string   // what placement was told last
+	offer      scheduler.Host
+}
+
+// load reads what is known of the hosts. It comes before the first host
+// connects.
+func (s *Service) load(ctx context.Context) error {
+	all, err := s.hosts.List(ctx)
+	if err != nil {
+		return err
+	}
+	return s.db.Read(ctx, func(tx *db.Tx) error {
+		var services []HostService
+		err := tx.All(ctx, &services, "SELECT * FROM compute_services")
+		if err != nil {
+			return fmt.Errorf("read compute services: %w", err)
+		}
+		zones, err := readZones(ctx, tx)
+		if err != nil {
+			return err
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, h := range all {
+			state := s.state[h.Name]
+			state.host = h
+			s.state[h.Name] = state
+		}
+		for _, service := range services {
+			state := s.state[service.Host]
+			state.service = service
+			s.state[service.Host] = state
+		}
+		s.setZones(zones)
+		return nil
+	})
+}
+
+// hostChanged hears of hosts that came, went or changed. A new one gets its
+// service row, and placement learns what it has.
+func (s *Service) hostChanged(h hosts.Host) {
+	ctx := context.Background()
+	s.mu.Lock()
+	state := s.state[h.Name]
+	state.host = h
+	what := fmt.Sprint(h.Info.VCPUs, h.Info.MemoryMB, h.Info.DiskGB, h.Info.Traits)
+	news := h.Up && state.reported != what
+	fresh := state.service.ID == ""
+	s.state[h.Name] = state
+	s.put(h.Name)
+	s.mu.Unlock()
+	var err error
+	if fresh {
+		err = s.insertService(ctx, h)
+	}
+	if err == nil && news {
+		err = s.report(ctx, h)
+	}
+	if err != nil {
+		// The next change of the host, or its next connection, tries again.
+		s.log.Error("take in host", "host", h.Name, "error", err)
+		return
+	}
+	s.mu.Lock()
+	state = s.state[h.Name]
+	if news {
+		state.reported = what
+	}
+	s.state[h.Name] = state
+	s.mu.Unlock()
+}
+
+func (s *Service) insertService(ctx context.Context, h hosts.Host) error {
+	now := db.At(s.clock.Now())
+	row := HostService{Host: h.Name, ID: s.newID(), CreatedAt: now, UpdatedAt: now}
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		err := tx.Get(ctx, &row.Seq, "SELECT COALESCE(MAX(seq), 0) + 1 FROM compute_services")
+		if err != nil {
+			return err
+		}
+		return tx.Insert(ctx, &row)
+	})
+	if db.IsDuplicate(err) {
+		return s.readService(ctx, h.Name)
+	}
+	if err != nil {
+		return fmt.Errorf("insert compute service: %w", err)
+	}
+	s.setService(row)
+	return nil
+}
+
+func (s *Service) readService(ctx context.Context, host string) error {
+	var row HostService
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		return tx.Get(ctx, &row, "SELECT * FROM compute_services WHERE host = ?", host)
+	})
+	if err != nil {
+		return fmt.Errorf("read compute service of host %s: %w", host, err)
+	}
+	s.setService(row)
+	return nil
+}
+
+func (s *Service) setService(row HostService) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state := s.state[row.Host]
+	state.service = row
+	s.state[row.Host] = state
+	s.put(row.Host)
+}
+
+func (s *Service) report(ctx context.Context, h hosts.Host) error {
+	total := map[string]int64{"VCPU": int64(h.Info.VCPUs), "MEMORY_MB": int64(h.Info.MemoryMB), "DISK_GB": int64(h.Info.DiskGB)}
+	for class, n := range total {
+		if n == 0 {
+			delete(total, class)
+		}
+	}
+	reserved := map[string]int64{"MEMORY_MB": min(s.reservedMB, int64(h.Info.MemoryMB)/2)}
+	return s.placement.ReportHost(ctx, h.ID, h.Name, total, reserved, map[string]float64{"VCPU": s.cpuRatio}, h.Info.Traits)
+}
+
+// providerChanged hears from placement what a host offers and how much of it
+// is used.
+func (s *Service) providerChanged(id, name string, generation int64, stock Stock, traits []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state := s.state[name]
+	if state.offer.Generation > generation {
+		return
+	}
+	o := &state.offer
+	known := o.ID == id
+	o.ID, o.Name, o.Generation = id, name, generation
+	for r, class := range scheduler.Classes {
+		o.Inventory[r] = scheduler.Inventory{
+			Total: stock.Total[class], Reserved: stock.Reserved[class], Ratio: stock.Ratio[class], MaxUnit: stock.MaxUnit[class],
+		}
+		o.Used[r] = stock.Used[class]
+	}
+	if traits != nil {
+		o.Traits = traits
+	}
+	s.state[name] = state
+	if known && traits == nil {
+		s.snapshot.Offer(id, generation, o.Inventory, o.Used)
+		return
+	}
+	s.put(name)
+}
+
+// providerRemoved hears from placement that a provider is gone.
+func (s *Service) providerRemoved(id, name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state := s.state[name]
+	state.offer = scheduler.Host{}
+	s.state[name] = state
+	s.snapshot.Remove(id)
+}
+
+// put brings the snapshot up to date with the parts. The mutex is held.
+func (s *Service) put(name string) {
+	state := s.state[name]
+	o := state.offer
+	if o.ID == "" {
+		return // placement has not heard of it yet
+	}
+	o.Up = state.host.Up && !state.service.ForcedDown
+	o.Enabled = !state.service.Disabled
+	switch {
+	case state.service.ForcedDown:
+		o.Why = "an operator declared the host down"
+	case !state.host.Up:
+		o.Why = "the host is down"
+	case state.service.Disabled && state.service.Reason != "":
+		o.Why = "the host is disabled: " + state.service.Reason
+	case state.service.Disabled:
+		o.Why = "the host is disabled"
+	}
+	o.Zone = state.zone
+	if o.Zone == "" {
+		o.Zone = s.zone
+	}
+	o.Aggregates = state.aggregates
+	o.Hypervisor = state.host.Info.Type
+	o.Arch = "x86_64"
+	s.snapshot.Put(o)
+}
+
+// setZones gives each host its aggregates and zone. The mutex is held.
+func (s *Service) setZones(zones map[string]hostZone) {
+	for name, state := range s.state {
+		z := zones[name]
+		if state.zone == z.zone && slices.Equal(state.aggregates, z.aggregates) {
+			s.put(name)
+			continue
+		}
+		state.zone, state.aggregates = z.zone, z.aggregates
+		s.state[name] = state
+		s.put(name)
+	}
+}
+
+// ZoneOf is the availability zone of a host.
+func (s *Service) ZoneOf(host string) string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	zone := s.state[host].zone
+	if zone == "" && host != "" {
+		return s.zone
+	}
+	return zone
+}
+
+func (s *Service) hostUp(name string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	state := s.state[name]
+	return state.host.Up && !state.service.ForcedDown
+}
+
+// HostUp tells whether the host counts as up.
+func (s *Service) HostUp(name string) bool { return s.hostUp(name) }
+
+// Hypervisors lists the compute hosts by name.
+func (s *Service) Hypervisors(ctx context.Context) ([]Hypervisor, error) {
+	var rows []struct {
+		Host string
+		N    int
+	}
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		return tx.All(ctx, &rows, "SELECT host, COUNT(*) AS n FROM servers WHERE deleted_at = 0 AND host <> '' GROUP BY host")
+	})
+	if err != nil {
+		return nil, fmt.Errorf("count servers on hosts: %w", err)
+	}
+	running := map[string]int{}
+	for _, row := range rows {
+		running[row.Host] = row.N
+	}
+	s.mu.RLock()
+	list := make([]Hypervisor, 0, len(s.state))
+	for name, state := range s.state {
+		if state.service.ID == "" {
+			continue
+		}
+		h := Hypervisor{Host: state.host, Service: state.service, Zone: state.zone, Offer: state.offer, Running: running[name]}
+		if h.Zone == "" {
+			h.Zone = s.zone
+		}
+		list = append(list, h)
+	}
+	s.mu.RUnlock()
+	slices.SortFunc(list, func(a, b Hypervisor) int { return strings.Compare(a.Host.Name, b.Host.Name) })
+	return list, nil
+}
+
+// SetService changes what operators decided about a host, found by the
+// service's id or, when that is empty, by the host's name.
+func (s *Service) SetService(ctx context.Context, id, host string, change func(*HostService)) (Hypervisor, error) {
+	var row HostService
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		var rows []HostService
+		err := tx.All(ctx, &rows, "SELECT * FROM compute_services WHERE id = ? OR host = ?", id, host)
+		if err != nil {
+			return fmt.Errorf("read compute service: %w", err)
+		}
+		if len(rows) == 0 && id != "" {
+			return errs.NotFoundf("Service %s could not be found.", id)
+		}
+		if len(rows) == 0 {
+			return errs.NotFoundf("Host '%s' could not be found.", host)
+		}
+		row = rows[0]
+		change(&row)
+		row.UpdatedAt = db.At(s.clock.Now())
+		_, err = tx.Update(ctx, &row, "disabled", "reason", "forced_down", "updated_at")
+		return err
+	})
+	if err != nil {
+		return Hypervisor{}, err
+	}
+	s.setService(row)
+	list, err := s.Hypervisors(ctx)
+	if err != nil {
+		return Hypervisor{}, err
+	}
+	for _, h := range list {
+		if h.Service.ID == row.ID {
+			return h, nil
+		}
+	}
+	return Hypervisor{}, errs.NotFoundf("Service %s could not be found.", row.ID)
+}
+
+// machineObserved hears that a host reported on a machine: its plan looks
+// again, and a guest that stopped by itself is a stopped server.
+func (s *Service) machineObserved(id string) {
+	s.engine.Wake(id)
+	err := s.syncPower(context.Background(), id)
+	if err != nil {
+		s.log.Error("follow power state", "server_id", id, "error", err)
+	}
+}
+
+// syncPower makes an idle server's state follow what its host sees.
+func (s *Service) syncPower(ctx context.Context, id string) error {
+	var server Server
+	var seen nodeapi.MachineObserved
+	var answered bool
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		var err error
+		server, err = getServer(ctx, tx, "", id)
+		if err != nil {
+			return err
+		}
+		answered, err = s.hosts.Observed(ctx, tx, server.Host, nodeapi.KindMachine, id, &seen)
+		return err
+	})
+	if errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	state, power := server.settled(seen)
+	if !answered || seen.Problem != "" || server.TaskState != "" || (state == server.VMState && power == server.PowerState) {
+		return nil
+	}
+	err = s.db.Write(ctx, func(tx *db.Tx) error {
+		_, err := s.change(ctx, tx, id, func(now *Server) error {
+			if now.Generation != server.Generation {
+				return errs.Conflictf("server %s changed", id)
+			}
+			now.VMState, now.PowerState, now.Running = state, power, state == Active
+			return s.want(ctx, tx, *now)
+		}, "vm_state", "power_state", "running")
+		return err
+	})
+	if errs.Is(err, errs.Conflict) {
+		return nil // whoever was faster knows better; the next report settles it
+	}
+	return err
+}
+
+// settled is the state of an idle server whose host sees this.
+func (s Server) settled(seen nodeapi.MachineObserved) (VMState, Power) {
+	power := Shutdown
+	switch {
+	case seen.Crashed:
+		power = Crashed
+	case seen.Paused:
+		power = Paused
+	case seen.Running:
+		power = Running
+	}
+	if s.VMState == Active && (power == Shutdown || power == Crashed) {
+		return Stopped, power
+	}
+	return s.VMState, power
+}
+
+// ServersOn lists the servers on a host by name.
+func (s *Service) ServersOn(ctx context.Context, host string) ([]Server, error) {
+	var list []Server
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		return tx.All(ctx, &list, "SELECT * FROM servers WHERE host = ? AND deleted_at = 0 ORDER BY name, id", host)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list servers on host %s: %w", host, err)
+	}
+	return list, nil
+}

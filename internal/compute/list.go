@@ -1,0 +1,216 @@
+package compute
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/uptrace/bun"
+
+	"nacre/internal/db"
+	"nacre/internal/errs"
+)
+
+// Query selects servers.
+type Query struct {
+	Project       string // "" for all
+	Conds         []db.Cond
+	Name          string // anywhere in the name; ^ and $ hold it to the ends
+	IP            string // the beginning of an address
+	IDs           []string
+	Statuses      []string // as users see them
+	Deleted       bool     // only deleted ones
+	ChangedSince  db.Time  // also deleted ones
+	ChangedBefore db.Time
+	Tags          []string // all of them
+	TagsAny       []string
+	NotTags       []string // not all of them
+	NotTagsAny    []string // none of them
+	Page          db.Page
+}
+
+// Sorting of servers in lists.
+var newestFirst = []db.Sort{{Column: "created_at", Desc: true}, {Column: "id", Desc: true}}
+
+// Servers lists servers, newest first unless the page says otherwise.
+func (s *Service) Servers(ctx context.Context, q Query) (list []Server, more bool, err error) {
+	if q.Page.Sort == nil {
+		q.Page.Sort = newestFirst
+	}
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		if q.Page.Marker != "" {
+			_, err := anyServer(ctx, tx, q.Project, q.Page.Marker)
+			if errs.Is(err, errs.NotFound) {
+				return errs.BadRequestf("marker [%s] not found", q.Page.Marker)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		sel := q.where(tx.NewSelect().Model(&list).ModelTableExpr("servers AS servers"))
+		return q.Page.Cut(sel, "servers", "id").Scan(ctx)
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("list servers: %w", err)
+	}
+	list, more = db.Trim(q.Page, list)
+	return list, more, nil
+}
+
+func (q Query) where(sel *bun.SelectQuery) *bun.SelectQuery {
+	if q.Project != "" {
+		sel = sel.Where("project = ?", q.Project)
+	}
+	switch {
+	case q.Deleted:
+		sel = sel.Where("deleted_at > 0")
+	case q.ChangedSince == 0:
+		sel = sel.Where("deleted_at = 0")
+	}
+	if q.ChangedSince > 0 {
+		sel = sel.Where("updated_at >= ?", q.ChangedSince)
+	}
+	if q.ChangedBefore > 0 {
+		sel = sel.Where("updated_at <= ?", q.ChangedBefore)
+	}
+	sel = db.Where(sel, "servers", q.Conds)
+	if q.Name != "" {
+		sel = sel.Where(`name LIKE ? ESCAPE '\'`, namePattern(q.Name))
+	}
+	if q.IDs != nil {
+		sel = sel.Where("id IN (?)", bun.In(append(q.IDs, "")))
+	}
+	if len(q.Statuses) > 0 {
+		sel = sel.WhereGroup(" AND ", func(sel *bun.SelectQuery) *bun.SelectQuery {
+			for _, status := range q.Statuses {
+				sel = byStatus(sel, status)
+			}
+			return sel
+		})
+	}
+	has := "EXISTS (SELECT 1 FROM server_tags AS t WHERE t.server = servers.id AND t.tag IN (?))"
+	count := "(SELECT COUNT(*) FROM server_tags AS t WHERE t.server = servers.id AND t.tag IN (?))"
+	if len(q.Tags) > 0 {
+		sel = sel.Where(count+" = ?", bun.In(q.Tags), len(q.Tags))
+	}
+	if len(q.TagsAny) > 0 {
+		sel = sel.Where(has, bun.In(q.TagsAny))
+	}
+	if len(q.NotTags) > 0 {
+		sel = sel.Where(count+" < ?", bun.In(q.NotTags), len(q.NotTags))
+	}
+	if len(q.NotTagsAny) > 0 {
+		sel = sel.Where("NOT "+has, bun.In(q.NotTagsAny))
+	}
+	return sel
+}
+
+// statusStates says which state and tasks a status stands for: Server.Status
+// the other way round.
+var statusStates = map[string]struct {
+	state VMState
+	tasks []Task // nil: any that no other status claims
+}{
+	"BUILD": {state: Building}, "ACTIVE": {state: Active}, "SHUTOFF": {state: Stopped},
+	"ERROR": {state: Errored}, "DELETED": {state: Deleted},
+	"REBOOT": {Active, []Task{Rebooting}}, "HARD_REBOOT": {Active, []Task{HardReboot}},
+}
+
+// otherStatuses exist in the API and no server is ever in them here.
+var otherStatuses = []string{"PASSWORD", "REBUILD", "MIGRATING", "RESIZE", "VERIFY_RESIZE", "REVERT_RESIZE",
+	"PAUSED", "SUSPENDED", "RESCUE", "SHELVED", "SHELVED_OFFLOADED", "SOFT_DELETED", "UNKNOWN"}
+
+// KnownStatus tells whether the API has such a status.
+func KnownStatus(status string) bool {
+	_, known := statusStates[status]
+	for _, other := range otherStatuses {
+		known = known || other == status
+	}
+	return known
+}
+
+func byStatus(sel *bun.SelectQuery, status string) *bun.SelectQuery {
+	is, known := statusStates[status]
+	switch {
+	case !known:
+		return sel.WhereOr("1 = 0")
+	case is.tasks != nil:
+		return sel.WhereOr("vm_state = ? AND task_state IN (?)", is.state, bun.In(is.tasks))
+	}
+	return sel.WhereOr("vm_state = ? AND task_state NOT IN (?)", is.state, bun.In([]Task{Rebooting, HardReboot}))
+}
+
+func namePattern(name string) string {
+	text, start := strings.CutPrefix(name, "^")
+	text, end := strings.CutSuffix(text, "$")
+	pattern := db.Like(text)
+	if start {
+		pattern = strings.TrimPrefix(pattern, "%")
+	}
+	if end {
+		pattern = strings.TrimSuffix(pattern, "%")
+	}
+	return pattern
+}
+
+// Details is what the full view of servers shows besides their rows, read for
+// all of them at once.
+type Details struct {
+	Ports   map[string][]Port
+	Volumes map[string][]Attachment
+	Tags    map[string][]string
+	Groups  map[string]string // server group by server
+	Secrets map[string]secrets
+}
+
+// Details reads what belongs to the servers. The user data, which may be
+// large, is read when asked for.
+func (s *Service) Details(ctx context.Context, servers []Server, userData bool) (Details, error) {
+	d := Details{Volumes: map[string][]Attachment{}, Tags: map[string][]string{}, Secrets: map[string]secrets{}}
+	if len(servers) == 0 {
+		return d, nil
+	}
+	ids := make([]string, len(servers))
+	for i, server := range servers {
+		ids[i] = server.ID
+	}
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		var err error
+		d.Ports, err = s.networks.PortsOf(ctx, tx, ids...)
+		if err != nil {
+			return err
+		}
+		var volumes []Attachment
+		err = tx.All(ctx, &volumes, "SELECT * FROM server_volumes WHERE server IN (?) ORDER BY created_at, device", db.In(ids))
+		if err != nil {
+			return fmt.Errorf("read volumes: %w", err)
+		}
+		for _, v := range volumes {
+			d.Volumes[v.Server] = append(d.Volumes[v.Server], v)
+		}
+		var tags []struct{ Server, Tag string }
+		err = tx.All(ctx, &tags, "SELECT server, tag FROM server_tags WHERE server IN (?) ORDER BY server, tag", db.In(ids))
+		if err != nil {
+			return fmt.Errorf("read tags: %w", err)
+		}
+		for _, t := range tags {
+			d.Tags[t.Server] = append(d.Tags[t.Server], t.Tag)
+		}
+		if !userData {
+			return nil
+		}
+		var rows []secrets
+		err = tx.All(ctx, &rows, "SELECT * FROM server_secrets WHERE server IN (?)", db.In(ids))
+		if err != nil {
+			return fmt.Errorf("read user data: %w", err)
+		}
+		for _, row := range rows {
+			d.Secrets[row.Server] = row
+		}
+		return nil
+	})
+	return d, err
+}
+
+// UserData is the user data of a server, base64, "" for none.
+func (d Details) UserData(server string) string { return d.Secrets[server].UserData }

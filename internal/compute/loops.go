@@ -1,0 +1,104 @@
+package compute
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"nacre/internal/db"
+	"nacre/internal/hosts"
+	"nacre/internal/loop"
+	"nacre/internal/nodeapi"
+	"nacre/internal/quota"
+)
+
+// Loops are what compute keeps true.
+func (s *Service) Loops() []loop.Loop {
+	return []loop.Loop{
+		{Name: "compute.power", Every: 30 * time.Second, Once: s.followPower},
+		{Name: "compute.orphans", Every: time.Minute, Once: s.forgetOrphans},
+		{Name: "compute.quota", Every: 10 * time.Minute, Once: s.recount},
+	}
+}
+
+// followPower looks at the power state of every server, as the hint that a
+// host reported may have been lost.
+func (s *Service) followPower(ctx context.Context) error {
+	var ids []string
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		return tx.All(ctx, &ids, "SELECT id FROM servers WHERE deleted_at = 0 AND host <> '' AND task_state = ''")
+	})
+	if err != nil {
+		return fmt.Errorf("list servers: %w", err)
+	}
+	for _, id := range ids {
+		err = s.syncPower(ctx, id)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forgetOrphans makes hosts forget machines of servers that are elsewhere or
+// gone.
+func (s *Service) forgetOrphans(ctx context.Context) error {
+	var documents []hosts.Document
+	homes := map[string]string{}
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		var err error
+		documents, err = s.hosts.OfKind(ctx, tx, nodeapi.KindMachine)
+		if err != nil {
+			return err
+		}
+		var rows []struct{ ID, Host string }
+		// Read after the documents: a server's row is there before its document.
+		err = tx.All(ctx, &rows, "SELECT id, host FROM servers WHERE deleted_at = 0")
+		for _, row := range rows {
+			homes[row.ID] = row.Host
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("list machines: %w", err)
+	}
+	for _, d := range documents {
+		home, exists := homes[d.ID]
+		if d.Forgotten || (exists && (home == d.Host || home == "")) {
+			continue
+		}
+		err = s.db.Write(ctx, func(tx *db.Tx) error { return s.hosts.Forget(ctx, tx, d.Host, nodeapi.KindMachine, d.ID) })
+		if err != nil {
+			return err
+		}
+		loop.Did(ctx, "server_id", d.ID)
+	}
+	return nil
+}
+
+// recount sets right what quotas say is used.
+func (s *Service) recount(ctx context.Context) error {
+	return s.db.Write(ctx, func(tx *db.Tx) error {
+		var servers []Server
+		err := tx.All(ctx, &servers, "SELECT project, flavor FROM servers WHERE deleted_at = 0")
+		if err != nil {
+			return fmt.Errorf("count servers: %w", err)
+		}
+		counts := map[string]map[string]int64{quota.Instances: {}, quota.Cores: {}, quota.RAM: {}}
+		for _, server := range servers {
+			counts[quota.Instances][server.Project]++
+			counts[quota.Cores][server.Project] += server.Flavor.V.VCPUs
+			counts[quota.RAM][server.Project] += server.Flavor.V.RAM
+		}
+		for resource, counted := range counts {
+			wrong, err := quota.Recount(ctx, tx, resource, counted)
+			if err != nil {
+				return err
+			}
+			if wrong > 0 {
+				loop.Did(ctx, "resource", resource)
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,162 @@
+package compute
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/uptrace/bun"
+
+	"nacre/internal/db"
+	"nacre/internal/nodeapi"
+)
+
+// How far an attachment of a port or volume is.
+const (
+	attaching = "attaching"
+	attached  = "attached"
+	detaching = "detaching"
+)
+
+// Card is a port that a server has.
+type Card struct {
+	bun.BaseModel `bun:"table:server_ports"`
+
+	Server string `bun:",pk"`
+	Port   string `bun:",pk"`
+	Seq    int
+	Ours   bool
+	Tag    *string
+	State  string
+}
+
+// Attachment is a volume that a server has.
+type Attachment struct {
+	bun.BaseModel `bun:"table:server_volumes"`
+
+	ID                  string `bun:"attachment,pk"`
+	Server              string
+	Volume              string
+	Device              string
+	BootIndex           *int
+	DeleteOnTermination bool
+	Tag                 *string
+	State               string
+	Epoch               int64
+	CreatedAt           db.Time
+}
+
+func cardsOf(ctx context.Context, tx *db.Tx, server string) ([]Card, error) {
+	var list []Card
+	err := tx.All(ctx, &list, "SELECT * FROM server_ports WHERE server = ? ORDER BY seq", server)
+	if err != nil {
+		return nil, fmt.Errorf("read ports of server %s: %w", server, err)
+	}
+	return list, nil
+}
+
+func attachmentsOf(ctx context.Context, tx *db.Tx, server string) ([]Attachment, error) {
+	var list []Attachment
+	err := tx.All(ctx, &list, `
+		SELECT * FROM server_volumes WHERE server = ?
+		ORDER BY CASE WHEN boot_index IS NULL OR boot_index < 0 THEN 1000 ELSE boot_index END, created_at, device`, server)
+	if err != nil {
+		return nil, fmt.Errorf("read volumes of server %s: %w", server, err)
+	}
+	return list, nil
+}
+
+// want makes the server's document say what its rows say.
+func (s *Service) want(ctx context.Context, tx *db.Tx, server Server) error {
+	machine, err := s.machine(ctx, tx, server)
+	if err != nil {
+		return err
+	}
+	_, err = s.hosts.Want(ctx, tx, server.Host, nodeapi.KindMachine, server.ID, machine)
+	return err
+}
+
+// machine derives the document from the rows.
+func (s *Service) machine(ctx context.Context, tx *db.Tx, server Server) (nodeapi.Machine, error) {
+	flavor := server.Flavor.V
+	m := nodeapi.Machine{
+		ID: server.ID, Name: server.Name, Project: server.Project,
+		VCPUs: int(flavor.VCPUs), MemoryMB: int(flavor.RAM), Running: server.Running,
+		SoftReboots: server.SoftReboots, HardReboots: server.HardReboots,
+	}
+	if server.Image != "" {
+		m.Root = &nodeapi.Root{Image: server.Image, SizeGB: int(flavor.Disk)}
+	}
+	volumes, err := attachmentsOf(ctx, tx, server.ID)
+	if err != nil {
+		return m, err
+	}
+	for _, a := range volumes {
+		// One without an epoch is reserved and not yet connected.
+		if a.State != detaching && a.Epoch > 0 {
+			m.Disks = append(m.Disks, nodeapi.Disk{Volume: a.Volume, Device: a.Device, Attachment: a.ID, Epoch: a.Epoch})
+		}
+	}
+	cards, err := cardsOf(ctx, tx, server.ID)
+	if err != nil {
+		return m, err
+	}
+	ports := map[string]Port{}
+	if len(cards) > 0 {
+		all, err := s.networks.PortsOf(ctx, tx, server.ID)
+		if err != nil {
+			return m, err
+		}
+		for _, p := range all[server.ID] {
+			ports[p.ID] = p
+		}
+	}
+	var there []Port
+	for _, card := range cards {
+		p, exists := ports[card.Port]
+		if !exists || card.State == detaching {
+			continue
+		}
+		there = append(there, p)
+		nic := nodeapi.NIC{Port: p.ID, Network: p.Network, MAC: p.MAC, MTU: p.MTU}
+		if p.Metadata != nil {
+			nic.Metadata = &nodeapi.Metadata{Port: p.Metadata.Port, MAC: p.Metadata.MAC, CIDRs: p.Metadata.CIDRs}
+		}
+		m.NICs = append(m.NICs, nic)
+	}
+	if server.ConfigDrive {
+		secrets, err := secretsOf(ctx, tx, server.ID)
+		if err != nil {
+			return m, err
+		}
+		files, err := s.instanceData(server, secrets, there).files()
+		if err != nil {
+			return m, err
+		}
+		m.ConfigDrive, err = s.configDrive(files)
+		if err != nil {
+			return m, fmt.Errorf("make config drive of server %s: %w", server.ID, err)
+		}
+	}
+	return m, nil
+}
+
+// secrets is what a server keeps apart from its row.
+type secrets struct {
+	bun.BaseModel `bun:"table:server_secrets"`
+
+	Server    string `bun:",pk"`
+	UserData  string // base64
+	PublicKey string
+	KeyType   string
+	Seed      string // base64; the guest's random seed grows from it
+	Password  string
+}
+
+func secretsOf(ctx context.Context, tx *db.Tx, server string) (secrets, error) {
+	var row secrets
+	err := tx.Get(ctx, &row, "SELECT * FROM server_secrets WHERE server = ?", server)
+	if err != nil {
+		return row, fmt.Errorf("read secrets of server %s: %w", server, err)
+	}
+	return row, nil
+}

@@ -1,0 +1,204 @@
+package compute
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"nacre/internal/auth"
+	"nacre/internal/db"
+)
+
+// Stock is what a provider offers and has given away, by resource class.
+type Stock = struct {
+	Total, Reserved, Used, MaxUnit map[string]int64
+	Ratio                          map[string]float64
+}
+
+// placements is what compute needs from placement.
+type placements interface {
+	// Claim takes amounts by resource class for a server from one provider, or
+	// nothing. A full provider is a conflict. Claiming again is a success.
+	Claim(ctx context.Context, tx *db.Tx, server, project, user, provider string, want map[string]int64) error
+	// Release frees all that the server has. Freeing nothing is a success.
+	Release(ctx context.Context, tx *db.Tx, server string) error
+	// ReportHost says what a host has. The provider is made if it is missing.
+	ReportHost(ctx context.Context, id, name string, total, reserved map[string]int64, ratio map[string]float64, traits []string) error
+	// WatchHosts tells what each provider offers and has given away, now and
+	// after each change; traits are nil when they did not change.
+	WatchHosts(ctx context.Context, changed func(id, name string, generation int64, stock Stock, traits []string), removed func(id, name string)) error
+	// SetHostAggregates says which aggregates the provider is in, by UUID.
+	SetHostAggregates(ctx context.Context, id string, aggregates []string) error
+}
+
+// Image is what compute needs to know of an image.
+type Image struct {
+	ID         string
+	Name       string
+	Status     string // active
+	MinDiskGB  int64
+	MinRAMMB   int64
+	SizeBytes  int64 // of the virtual disk
+	Properties map[string]string
+	// Bootable is why the bytes may not be booted from, nil when they may: what
+	// the inspector found differs from what the image claims to be.
+	Bootable error
+}
+
+// images is what compute needs from the image service.
+type images interface {
+	// Image returns an image that the caller may use.
+	Image(ctx context.Context, caller auth.Caller, id string) (Image, error)
+}
+
+// Network is a network that a server may have a card on.
+type Network struct {
+	ID   string
+	Name string
+}
+
+// NewPort is a port to be made for a server.
+type NewPort struct {
+	ID      string
+	Project string
+	Network string
+	FixedIP string   // "" for any
+	Groups  []string // security group ids; nil for the project's default
+	Server  string
+	Zone    string
+	DNSName string
+}
+
+// Address is one fixed address of a port.
+type Address struct {
+	IP       string
+	Subnet   string // id
+	CIDR     string
+	Gateway  string
+	DNS      []string
+	Routes   []Route
+	DHCP     bool
+	Floating []string
+}
+
+// Route is a host route of a subnet.
+type Route struct {
+	Destination string
+	NextHop     string
+}
+
+// SecurityGroup names a security group.
+type SecurityGroup struct {
+	ID   string
+	Name string
+}
+
+// MetadataDoor is a network's metadata port.
+type MetadataDoor struct {
+	Port  string
+	MAC   string
+	CIDRs []string
+}
+
+// Port is a network port as compute sees it.
+type Port struct {
+	ID          string
+	Project     string
+	Server      string // device id
+	Network     string
+	NetworkName string
+	MAC         string
+	MTU         int
+	Active      bool
+	Status      string // ACTIVE, BUILD, DOWN
+	Addresses   []Address
+	Groups      []SecurityGroup
+	Metadata    *MetadataDoor
+}
+
+// networks is what compute needs from the network service.
+type networks interface {
+	// Network returns a network that the caller may attach a server to.
+	Network(ctx context.Context, caller auth.Caller, id string) (Network, error)
+	// Available returns the networks that the project's servers may use without
+	// naming one: its own and shared ones that have a subnet, no external ones.
+	Available(ctx context.Context, caller auth.Caller) ([]Network, error)
+	// FreePort returns a port of the project that no device has.
+	FreePort(ctx context.Context, caller auth.Caller, id string) (Port, error)
+	// SecurityGroups finds the project's groups by name or id.
+	SecurityGroups(ctx context.Context, caller auth.Caller, names []string) ([]string, error)
+
+	// CreatePort makes a port that belongs to a server. Making it again is a success.
+	CreatePort(ctx context.Context, tx *db.Tx, p NewPort) error
+	// TakePort gives an existing free port to a server.
+	TakePort(ctx context.Context, tx *db.Tx, port, server, zone string) error
+	// BindPort makes the port ready on the host. Binding again is a success.
+	BindPort(ctx context.Context, tx *db.Tx, port, host string) error
+	// UnbindPort forgets the host. A missing port is a success.
+	UnbindPort(ctx context.Context, tx *db.Tx, port string) error
+	// ReturnPort takes the port from the server and leaves it free and unbound.
+	// A missing port and one that the server doesn't have are a success.
+	ReturnPort(ctx context.Context, tx *db.Tx, port, server string) error
+	// DeletePort removes the port. A missing one is a success.
+	DeletePort(ctx context.Context, tx *db.Tx, port string) error
+
+	// PortsOf returns the ports of the servers, by server, each in the order of
+	// creation, with one query per table however many servers there are.
+	PortsOf(ctx context.Context, tx *db.Tx, servers ...string) (map[string][]Port, error)
+	// Caller finds the server whose card has the address on the network: its
+	// id, or not found.
+	ServerAt(ctx context.Context, network, ip, mac string) (string, error)
+}
+
+// Volume is what compute needs to know of a volume.
+type Volume struct {
+	ID              string
+	Name            string
+	Status          string
+	SizeGB          int64
+	Bootable        bool
+	Zone            string
+	ImageProperties map[string]string
+}
+
+// NewVolume is a volume to be made for a server.
+type NewVolume struct {
+	ID     string
+	Name   string
+	SizeGB int64
+	Image  string // "" for another source
+	Source string // volume
+	Type   string
+	Zone   string
+}
+
+// volumes is what compute needs from the volume service.
+type volumes interface {
+	// Volume returns a volume of the caller's project.
+	Volume(ctx context.Context, caller auth.Caller, id string) (Volume, error)
+	// CreateVolume begins to make a volume. Making it again is a success.
+	CreateVolume(ctx context.Context, caller auth.Caller, v NewVolume) error
+	// Status tells how far a volume is: creating, available, error …
+	Status(ctx context.Context, tx *db.Tx, volume string) (string, error)
+	// Reserve promises an available volume to the server. The attachment's id
+	// names the promise from then on. Reserving again is a success.
+	Reserve(ctx context.Context, tx *db.Tx, attachment, volume, server string) error
+	// Connect wants the volume exported for the attachment to the host and
+	// returns the export's epoch. Connecting again gives the same one.
+	Connect(ctx context.Context, tx *db.Tx, attachment, host, device string) (epoch int64, err error)
+	// Complete says that the server has the volume: it is in use.
+	Complete(ctx context.Context, tx *db.Tx, attachment string) error
+	// Detaching says that the server is about to lose the volume.
+	Detaching(ctx context.Context, tx *db.Tx, attachment string) error
+	// Detach ends the attachment and its export: the volume is available
+	// again. A missing attachment is a success.
+	Detach(ctx context.Context, tx *db.Tx, attachment string) error
+	// DeleteVolume begins to delete a volume that is attached to nothing. A
+	// missing one is a success.
+	DeleteVolume(ctx context.Context, tx *db.Tx, volume string) error
+}
+
+// consoles makes addresses under which a browser reaches a guest's screen.
+type consoles interface {
+	New(ctx context.Context, kind, server string, dial func(ctx context.Context) (io.ReadWriteCloser, error)) (url string, expires time.Time, err error)
+}

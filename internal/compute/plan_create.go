@@ -1,0 +1,355 @@
+package compute
+
+import (
+	"context"
+	"errors"
+
+	"nacre/internal/auth"
+	"nacre/internal/db"
+	"nacre/internal/errs"
+	"nacre/internal/nodeapi"
+	"nacre/internal/work"
+)
+
+type createState struct {
+	Server     string
+	Host       string // the only one to take, "" for any
+	Groups     []string
+	Ports      []plannedPort
+	NewVolumes []plannedVolume
+	Caller     auth.Caller // user, project and roles only
+}
+
+type plannedPort struct {
+	ID      string
+	Network string
+	FixedIP string
+	Ours    bool // to be made; otherwise it exists and is taken
+}
+
+type plannedVolume struct {
+	NewVolume
+	Attachment string
+}
+
+// createPlan brings a new server to life.
+func (s *Service) createPlan() work.Plan[createState] {
+	return work.Plan[createState]{
+		Name: "server.create", Action: "create", Deadline: createDeadline,
+		Steps: []work.Step[createState]{
+			{Name: "claim host", Tx: s.createClaim, UndoTx: s.undoClaim},
+			{Name: "make volumes", Do: s.createVolumes, Undo: s.undoVolumes},
+			{Name: "connect volumes", Tx: s.createConnect, UndoTx: s.undoConnect},
+			{Name: "bind ports", Tx: s.createBind, UndoTx: s.undoBind},
+			{Name: "want running", Tx: s.createWant, Undo: s.undoWant},
+			{Name: "wait running", Do: s.createWait},
+			{Name: "finish", Tx: s.createFinish},
+		},
+		Undone: s.createFailed,
+	}
+}
+
+func (s *Service) createClaim(ctx context.Context, tx *db.Tx, state *createState) error {
+	server, err := getServer(ctx, tx, "", state.Server)
+	if err != nil {
+		return err
+	}
+	server, err = s.claimHost(ctx, tx, server, state.Host)
+	if err != nil {
+		return err
+	}
+	server.TaskState = Networking
+	if len(state.NewVolumes) > 0 {
+		server.TaskState = Volumes
+	}
+	return s.save(ctx, tx, &server, "host", "task_state")
+}
+
+func (s *Service) undoClaim(ctx context.Context, tx *db.Tx, state *createState) error {
+	err := s.placement.Release(ctx, tx, state.Server)
+	if err != nil {
+		return err
+	}
+	_, err = s.change(ctx, tx, state.Server, func(server *Server) error {
+		server.Host = ""
+		return nil
+	}, "host")
+	return err
+}
+
+// createVolumes makes the volumes that start with the server, all at once, and
+// waits until they have their bytes.
+func (s *Service) createVolumes(ctx context.Context, state *createState) error {
+	for _, v := range state.NewVolumes {
+		err := s.volumes.CreateVolume(ctx, state.Caller, v.NewVolume)
+		if err != nil {
+			return err
+		}
+	}
+	return s.db.Read(ctx, func(tx *db.Tx) error {
+		for _, v := range state.NewVolumes {
+			status, err := s.volumes.Status(ctx, tx, v.ID)
+			switch {
+			case err != nil:
+				return err
+			case status == "error":
+				return errs.New(errs.Internal, "Build of instance %s aborted: Volume %s did not finish being created: its status is error.", state.Server, v.ID)
+			case status != "available":
+				return work.NotYet("waiting for volume %s, which is %s", v.ID, status)
+			}
+		}
+		return nil
+	})
+}
+
+func (s *Service) undoVolumes(ctx context.Context, state *createState) error {
+	return s.db.Write(ctx, func(tx *db.Tx) error {
+		for _, v := range state.NewVolumes {
+			err := s.volumes.DeleteVolume(ctx, tx, v.ID)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s *Service) createConnect(ctx context.Context, tx *db.Tx, state *createState) error {
+	server, err := getServer(ctx, tx, "", state.Server)
+	if err != nil {
+		return err
+	}
+	for _, v := range state.NewVolumes {
+		err = s.volumes.Reserve(ctx, tx, v.Attachment, v.ID, server.ID)
+		if err != nil {
+			return err
+		}
+	}
+	list, err := attachmentsOf(ctx, tx, server.ID)
+	if err != nil {
+		return err
+	}
+	for _, a := range list {
+		a.Epoch, err = s.volumes.Connect(ctx, tx, a.ID, server.Host, a.Device)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Update(ctx, &a, "epoch")
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// undoConnect ends attachments; createFailed does so for those that the
+// request reserved when the plan came not even here.
+func (s *Service) undoConnect(ctx context.Context, tx *db.Tx, state *createState) error {
+	list, err := attachmentsOf(ctx, tx, state.Server)
+	if err != nil {
+		return err
+	}
+	for _, a := range list {
+		err = s.volumes.Detach(ctx, tx, a.ID)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) createBind(ctx context.Context, tx *db.Tx, state *createState) error {
+	server, err := getServer(ctx, tx, "", state.Server)
+	if err != nil {
+		return err
+	}
+	zone := s.ZoneOf(server.Host)
+	for _, p := range state.Ports {
+		if p.Ours {
+			err = s.networks.CreatePort(ctx, tx, NewPort{
+				ID: p.ID, Project: server.Project, Network: p.Network, FixedIP: p.FixedIP, Groups: state.Groups,
+				Server: server.ID, Zone: zone, DNSName: server.Hostname,
+			})
+		} else {
+			err = s.networks.TakePort(ctx, tx, p.ID, server.ID, zone)
+		}
+		if err != nil {
+			return err
+		}
+		err = s.networks.BindPort(ctx, tx, p.ID, server.Host)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) undoBind(ctx context.Context, tx *db.Tx, state *createState) error {
+	return s.dropPorts(ctx, tx, state.Server)
+}
+
+// dropPorts deletes the ports that were made for the server and frees others.
+func (s *Service) dropPorts(ctx context.Context, tx *db.Tx, server string) error {
+	cards, err := cardsOf(ctx, tx, server)
+	if err != nil {
+		return err
+	}
+	for _, card := range cards {
+		if card.Ours {
+			err = s.networks.DeletePort(ctx, tx, card.Port)
+		} else {
+			err = s.networks.ReturnPort(ctx, tx, card.Port, server)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) createWant(ctx context.Context, tx *db.Tx, state *createState) error {
+	server, err := s.change(ctx, tx, state.Server, func(server *Server) error {
+		server.TaskState = Spawning
+		return nil
+	}, "task_state")
+	if err != nil {
+		return err
+	}
+	return s.want(ctx, tx, server)
+}
+
+// undoWant makes the host forget the machine and waits until it is gone, since
+// the ports and volumes below it are taken away next. A host that is down is
+// not waited for: it forgets as soon as it is back, and its volumes are fenced.
+func (s *Service) undoWant(ctx context.Context, state *createState) error {
+	return s.forget(ctx, state.Server)
+}
+
+func (s *Service) forget(ctx context.Context, id string) error {
+	var server Server
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		var err error
+		server, err = anyServer(ctx, tx, "", id)
+		if err != nil || server.Host == "" {
+			return err
+		}
+		return s.hosts.Forget(ctx, tx, server.Host, nodeapi.KindMachine, id)
+	})
+	if err != nil || server.Host == "" {
+		return err
+	}
+	return s.waitGone(ctx, server)
+}
+
+func (s *Service) waitGone(ctx context.Context, server Server) error {
+	var seen nodeapi.MachineObserved
+	var gone bool
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		var err error
+		gone, err = s.hosts.Observed(ctx, tx, server.Host, nodeapi.KindMachine, server.ID, &seen)
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case gone || !s.hostUp(server.Host):
+		return nil
+	case seen.Problem != "":
+		return work.NotYet("host %s reports a problem and tries again: %s", server.Host, seen.Problem)
+	}
+	return work.NotYet("waiting for host %s to remove the machine", server.Host)
+}
+
+func (s *Service) createWait(ctx context.Context, state *createState) error {
+	server, err := s.Server(ctx, "", state.Server)
+	if err != nil {
+		return err
+	}
+	var seen nodeapi.MachineObserved
+	err = s.wait(ctx, server, &seen)
+	if err != nil {
+		return err
+	}
+	if !seen.Running {
+		return work.NotYet("waiting for host %s to start the guest", server.Host)
+	}
+	return nil
+}
+
+func (s *Service) createFinish(ctx context.Context, tx *db.Tx, state *createState) error {
+	list, err := attachmentsOf(ctx, tx, state.Server)
+	if err != nil {
+		return err
+	}
+	for _, a := range list {
+		err = s.volumes.Complete(ctx, tx, a.ID)
+		if err != nil {
+			return err
+		}
+	}
+	err = settle(ctx, tx, state.Server)
+	if err != nil {
+		return err
+	}
+	_, err = s.change(ctx, tx, state.Server, func(server *Server) error {
+		server.VMState, server.TaskState, server.PowerState = Active, "", Running
+		server.LaunchedAt = db.At(s.clock.Now())
+		return nil
+	}, "vm_state", "task_state", "power_state", "launched_at")
+	return err
+}
+
+// settle marks everything that was on its way to the server as there.
+func settle(ctx context.Context, tx *db.Tx, server string) error {
+	_, err := tx.Exec(ctx, "UPDATE server_ports SET state = ? WHERE server = ? AND state = ?", attached, server, attaching)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, "UPDATE server_volumes SET state = ? WHERE server = ? AND state = ?", attached, server, attaching)
+	return err
+}
+
+// createFailed leaves a server in ERROR that owns nothing but its row. One
+// that was deleted meanwhile is left to the plan that deletes it.
+func (s *Service) createFailed(ctx context.Context, tx *db.Tx, state *createState, cause error) error {
+	err := s.undoConnect(ctx, tx, state)
+	if err != nil {
+		return err
+	}
+	for _, table := range []string{"server_volumes", "server_ports"} {
+		_, err = tx.Exec(ctx, "DELETE FROM "+table+" WHERE server = ?", state.Server)
+		if err != nil {
+			return err
+		}
+	}
+	if errors.Is(cause, work.ErrCancelled) {
+		return nil
+	}
+	fault := failure(cause)
+	fault.Created = db.At(s.clock.Now())
+	server, err := s.change(ctx, tx, state.Server, func(server *Server) error {
+		server.VMState, server.TaskState, server.Fault = Errored, "", db.Of(&fault)
+		return nil
+	}, "vm_state", "task_state", "fault")
+	if err != nil {
+		return err
+	}
+	return s.explainFailure(ctx, tx, server, state.Host)
+}
+
+// explainFailure keeps why no host was chosen, when none was.
+func (s *Service) explainFailure(ctx context.Context, tx *db.Tx, server Server, forced string) error {
+	var n int
+	err := tx.Get(ctx, &n, "SELECT COUNT(*) FROM schedules WHERE server = ?", server.ID)
+	if err != nil || n > 0 {
+		return err
+	}
+	request, err := s.request(ctx, tx, server, forced)
+	if err != nil {
+		return err
+	}
+	s.mu.RLock()
+	explanation := s.snapshot.Explain(request, keepPassed, keepRefused)
+	s.mu.RUnlock()
+	return s.keepDecision(ctx, tx, server.ID, "", explanation)
+}

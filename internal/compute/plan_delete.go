@@ -1,0 +1,116 @@
+package compute
+
+import (
+	"context"
+
+	"nacre/internal/db"
+	"nacre/internal/errs"
+	"nacre/internal/quota"
+	"nacre/internal/work"
+)
+
+type deleteState struct {
+	Server string
+}
+
+// DeleteServer accepts the end of a server. Whatever was being done to it is
+// undone first. Deleting what is being deleted is a success.
+func (s *Service) DeleteServer(ctx context.Context, act Act) error {
+	return s.db.Write(ctx, func(tx *db.Tx) error {
+		server, err := getServer(ctx, tx, act.Project, act.Server)
+		if err != nil {
+			return err
+		}
+		err = act.unlocked(server)
+		if err != nil {
+			return err
+		}
+		if server.TaskState == DeletingTask {
+			return nil
+		}
+		server.TaskState = DeletingTask
+		err = s.save(ctx, tx, &server, "task_state")
+		if err != nil {
+			return err
+		}
+		err = work.Cancel(ctx, tx, server.ID)
+		if err != nil {
+			return err
+		}
+		_, err = work.Start(ctx, tx, s.deletePlan(), server.ID, deleteState{server.ID}, act.options(server)...)
+		return err
+	})
+}
+
+// deletePlan removes a server, from the guest down. There is no way back from
+// its first step.
+func (s *Service) deletePlan() work.Plan[deleteState] {
+	return work.Plan[deleteState]{
+		Name: "server.delete", Action: "delete", Deadline: changeDeadline,
+		Steps: []work.Step[deleteState]{
+			{Name: "begin", Tx: s.deleteBegin, NoReturn: true},
+			{Name: "remove machine", Do: func(ctx context.Context, state *deleteState) error { return s.forget(ctx, state.Server) }},
+			{Name: "free volumes and ports", Tx: s.deleteParts},
+			{Name: "finish", Tx: s.deleteFinish},
+		},
+	}
+}
+
+// deleteBegin says again that the server is being deleted: a plan that was
+// cancelled may have ended its own task after the request.
+func (s *Service) deleteBegin(ctx context.Context, tx *db.Tx, state *deleteState) error {
+	_, err := s.change(ctx, tx, state.Server, func(server *Server) error {
+		server.TaskState = DeletingTask
+		return nil
+	}, "task_state")
+	return err
+}
+
+func (s *Service) deleteParts(ctx context.Context, tx *db.Tx, state *deleteState) error {
+	list, err := attachmentsOf(ctx, tx, state.Server)
+	if err != nil {
+		return err
+	}
+	for _, a := range list {
+		err = s.volumes.Detach(ctx, tx, a.ID)
+		if err != nil {
+			return err
+		}
+		if a.DeleteOnTermination {
+			err = s.volumes.DeleteVolume(ctx, tx, a.Volume)
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return s.dropPorts(ctx, tx, state.Server)
+}
+
+func (s *Service) deleteFinish(ctx context.Context, tx *db.Tx, state *deleteState) error {
+	server, err := getServer(ctx, tx, "", state.Server)
+	if errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	err = s.placement.Release(ctx, tx, server.ID)
+	if err != nil {
+		return err
+	}
+	for _, table := range []string{"server_volumes", "server_ports", "server_secrets", "schedules"} {
+		_, err = tx.Exec(ctx, "DELETE FROM "+table+" WHERE server = ?", server.ID)
+		if err != nil {
+			return err
+		}
+	}
+	flavor := server.Flavor.V
+	err = quota.Release(ctx, tx, server.Project, quota.Servers(1), quota.VCPUs(int(flavor.VCPUs)), quota.Memory(int(flavor.RAM)))
+	if err != nil {
+		return err
+	}
+	now := db.At(s.clock.Now())
+	server.VMState, server.TaskState, server.PowerState, server.Running = Deleted, "", NoState, false
+	server.DeletedAt, server.TerminatedAt = now, now
+	return s.save(ctx, tx, &server, "vm_state", "task_state", "power_state", "running", "deleted_at", "terminated_at")
+}

@@ -1,0 +1,254 @@
+package compute
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"nacre/internal/auth"
+	"nacre/internal/db"
+	"nacre/internal/errs"
+	"nacre/internal/nodeapi"
+	"nacre/internal/work"
+)
+
+// portState is what the plans about one card keep.
+type portState struct {
+	Server string
+	Port   string
+}
+
+// AttachPort gives a server another card, which exists when this returns and
+// is plugged in soon after.
+func (s *Service) AttachPort(ctx context.Context, act Act, caller auth.Caller, in NewCard) (Port, error) {
+	err := s.checkCard(ctx, act, caller, &in)
+	if err != nil {
+		return Port{}, err
+	}
+	var port Port
+	err = s.db.Write(ctx, func(tx *db.Tx) error {
+		server, err := getServer(ctx, tx, act.Project, act.Server)
+		if err != nil {
+			return err
+		}
+		err = act.allow(server, "attach_interface", Active, Stopped)
+		if err != nil {
+			return err
+		}
+		row := Card{Server: server.ID, Port: in.Port, Ours: in.Port == "", Tag: in.Tag, State: attaching}
+		err = tx.Get(ctx, &row.Seq, "SELECT COALESCE(MAX(seq), -1) + 1 FROM server_ports WHERE server = ?", server.ID)
+		if err != nil {
+			return fmt.Errorf("count ports of server %s: %w", server.ID, err)
+		}
+		zone := s.ZoneOf(server.Host)
+		if row.Ours {
+			row.Port = s.newID()
+			err = s.networks.CreatePort(ctx, tx, NewPort{
+				ID: row.Port, Project: server.Project, Network: in.Network, FixedIP: in.FixedIP,
+				Server: server.ID, Zone: zone, DNSName: server.Hostname,
+			})
+		} else {
+			err = s.networks.TakePort(ctx, tx, row.Port, server.ID, zone)
+		}
+		if err != nil {
+			return err
+		}
+		err = tx.Insert(ctx, &row)
+		if err != nil {
+			return fmt.Errorf("insert port: %w", err)
+		}
+		_, err = work.Start(ctx, tx, s.attachPortPlan(), server.ID, portState{server.ID, row.Port}, act.options(server)...)
+		if err != nil {
+			return err
+		}
+		ports, err := s.networks.PortsOf(ctx, tx, server.ID)
+		if err != nil {
+			return err
+		}
+		for _, p := range ports[server.ID] {
+			if p.ID == row.Port {
+				port = p
+			}
+		}
+		return nil
+	})
+	return port, err
+}
+
+// checkCard finds the network or port that was asked for.
+func (s *Service) checkCard(ctx context.Context, act Act, caller auth.Caller, in *NewCard) error {
+	switch {
+	case in.Port != "":
+		p, err := s.networks.FreePort(ctx, caller, in.Port)
+		in.Network = p.Network
+		return err
+	case in.Network != "":
+		_, err := s.networks.Network(ctx, caller, in.Network)
+		if errs.Is(err, errs.NotFound) {
+			return errs.NotFoundf("Network %s could not be found.", in.Network)
+		}
+		return err
+	}
+	all, err := s.networks.Available(ctx, caller)
+	if err != nil {
+		return err
+	}
+	switch len(all) {
+	case 0:
+		return errs.BadRequestf("No networks found.")
+	case 1:
+		in.Network = all[0].ID
+		return nil
+	}
+	return errs.Conflictf("Multiple possible networks found, use a Network ID to be more specific.")
+}
+
+func (s *Service) attachPortPlan() work.Plan[portState] {
+	return work.Plan[portState]{
+		Name: "server.attach_interface", Action: "attach_interface", Deadline: changeDeadline,
+		Steps: []work.Step[portState]{
+			{Name: "bind port", Tx: s.plugBind, Undo: s.withoutCard},
+			{Name: "wait for the card", Do: s.plugWait},
+			{Name: "finish", Tx: s.plugFinish},
+		},
+		Undone: func(ctx context.Context, tx *db.Tx, state *portState, _ error) error {
+			return s.dropCard(ctx, tx, state)
+		},
+	}
+}
+
+func (s *Service) plugBind(ctx context.Context, tx *db.Tx, state *portState) error {
+	server, err := getServer(ctx, tx, "", state.Server)
+	if err != nil {
+		return err
+	}
+	err = s.networks.BindPort(ctx, tx, state.Port, server.Host)
+	if err != nil {
+		return err
+	}
+	return s.want(ctx, tx, server)
+}
+
+func (s *Service) plugWait(ctx context.Context, state *portState) error {
+	server, err := s.Server(ctx, "", state.Server)
+	if err != nil {
+		return err
+	}
+	var seen nodeapi.MachineObserved
+	return s.wait(ctx, server, &seen)
+}
+
+func (s *Service) plugFinish(ctx context.Context, tx *db.Tx, state *portState) error {
+	_, err := tx.Exec(ctx, "UPDATE server_ports SET state = ? WHERE server = ? AND port = ?", attached, state.Server, state.Port)
+	return err
+}
+
+// withoutCard wants the machine without the card and waits for it.
+func (s *Service) withoutCard(ctx context.Context, state *portState) error {
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		server, err := getServer(ctx, tx, "", state.Server)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, "UPDATE server_ports SET state = ? WHERE server = ? AND port = ?", detaching, state.Server, state.Port)
+		if err != nil || server.Host == "" {
+			return err
+		}
+		return s.want(ctx, tx, server)
+	})
+	if errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	err = s.plugWait(ctx, state)
+	server, readErr := s.Server(ctx, "", state.Server)
+	if errors.Is(err, work.ErrNotYet) && readErr == nil && !s.hostUp(server.Host) {
+		return nil // it forgets the card as soon as it is back
+	}
+	return err
+}
+
+func (s *Service) dropCard(ctx context.Context, tx *db.Tx, state *portState) error {
+	var rows []Card
+	err := tx.All(ctx, &rows, "SELECT * FROM server_ports WHERE server = ? AND port = ?", state.Server, state.Port)
+	if err != nil {
+		return fmt.Errorf("read port %s: %w", state.Port, err)
+	}
+	for _, card := range rows {
+		if card.Ours {
+			err = s.networks.DeletePort(ctx, tx, card.Port)
+		} else {
+			err = s.networks.ReturnPort(ctx, tx, card.Port, state.Server)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	_, err = tx.Exec(ctx, "DELETE FROM server_ports WHERE server = ? AND port = ?", state.Server, state.Port)
+	return err
+}
+
+// DetachPort begins to take a card from a server.
+func (s *Service) DetachPort(ctx context.Context, act Act, port string) error {
+	return s.db.Write(ctx, func(tx *db.Tx) error {
+		server, err := getServer(ctx, tx, act.Project, act.Server)
+		if err != nil {
+			return err
+		}
+		err = act.allow(server, "detach_interface", Active, Stopped)
+		if err != nil {
+			return err
+		}
+		n, err := tx.Exec(ctx, "UPDATE server_ports SET state = ? WHERE server = ? AND port = ?", detaching, server.ID, port)
+		if err != nil {
+			return fmt.Errorf("mark port %s: %w", port, err)
+		}
+		if n == 0 {
+			return errs.NotFoundf("Port %s is not attached to the instance %s.", port, server.ID)
+		}
+		_, err = work.Start(ctx, tx, s.detachPortPlan(), server.ID, portState{server.ID, port}, act.options(server)...)
+		return err
+	})
+}
+
+// detachPortPlan goes only forward.
+func (s *Service) detachPortPlan() work.Plan[portState] {
+	return work.Plan[portState]{
+		Name: "server.detach_interface", Action: "detach_interface", Deadline: changeDeadline,
+		Steps: []work.Step[portState]{
+			{Name: "begin", Tx: func(context.Context, *db.Tx, *portState) error { return nil }, NoReturn: true},
+			{Name: "remove the card", Do: s.withoutCard},
+			{Name: "free the port", Tx: s.dropCard},
+		},
+		// Only a delete of the server, before anything was done, comes here; it
+		// frees the port itself.
+		Undone: func(context.Context, *db.Tx, *portState, error) error { return nil },
+	}
+}
+
+// Cards lists the ports of a server with what compute knows of each.
+func (s *Service) Cards(ctx context.Context, project, id string) (Server, []Port, map[string]Card, error) {
+	var server Server
+	var ports []Port
+	cards := map[string]Card{}
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		var err error
+		server, err = getServer(ctx, tx, project, id)
+		if err != nil {
+			return err
+		}
+		list, err := cardsOf(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		for _, card := range list {
+			cards[card.Port] = card
+		}
+		all, err := s.networks.PortsOf(ctx, tx, id)
+		ports = all[id]
+		return err
+	})
+	return server, ports, cards, err
+}

@@ -1,0 +1,293 @@
+package compute
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"nacre/internal/auth"
+	"nacre/internal/db"
+	"nacre/internal/errs"
+	"nacre/internal/nodeapi"
+	"nacre/internal/work"
+)
+
+// volumeState is what the plans about one attachment keep.
+type volumeState struct {
+	Server     string
+	Attachment string
+}
+
+// NewAttachment asks for a volume to be attached.
+type NewAttachment struct {
+	Volume              string
+	Device              string // a wish; the name is made here
+	Tag                 *string
+	DeleteOnTermination bool
+}
+
+// AttachVolume reserves a volume for a server and begins to attach it.
+func (s *Service) AttachVolume(ctx context.Context, act Act, caller auth.Caller, in NewAttachment) (Attachment, error) {
+	v, err := s.volumes.Volume(ctx, caller, in.Volume)
+	if err != nil {
+		return Attachment{}, err
+	}
+	var row Attachment
+	err = s.db.Write(ctx, func(tx *db.Tx) error {
+		server, err := getServer(ctx, tx, act.Project, act.Server)
+		if err != nil {
+			return err
+		}
+		err = act.allow(server, "attach_volume", Active, Stopped)
+		if err != nil {
+			return err
+		}
+		have, err := attachmentsOf(ctx, tx, server.ID)
+		if err != nil {
+			return err
+		}
+		taken := map[string]bool{server.RootDevice: true}
+		for _, a := range have {
+			if a.Volume == v.ID {
+				return errs.BadRequestf("Invalid volume: Invalid volume: volume %s is already attached to instance %s", v.ID, server.ID)
+			}
+			taken[a.Device] = true
+		}
+		row = Attachment{
+			ID: s.newID(), Server: server.ID, Volume: v.ID, Device: freeDevice(taken), Tag: in.Tag,
+			DeleteOnTermination: in.DeleteOnTermination, State: attaching, CreatedAt: db.At(s.clock.Now()),
+		}
+		if row.Device == "" {
+			return errs.Forbiddenf("The maximum allowed number of disk devices (26) to attach to a single instance has been exceeded.")
+		}
+		err = s.volumes.Reserve(ctx, tx, row.ID, row.Volume, server.ID)
+		if err != nil {
+			return err
+		}
+		err = tx.Insert(ctx, &row)
+		if err != nil {
+			return fmt.Errorf("insert attachment: %w", err)
+		}
+		_, err = work.Start(ctx, tx, s.attachVolumePlan(), server.ID, volumeState{server.ID, row.ID}, act.options(server)...)
+		return err
+	})
+	return row, err
+}
+
+func (s *Service) attachVolumePlan() work.Plan[volumeState] {
+	return work.Plan[volumeState]{
+		Name: "server.attach_volume", Action: "attach_volume", Deadline: changeDeadline,
+		Steps: []work.Step[volumeState]{
+			{Name: "connect volume", Tx: s.attachConnect, Undo: s.undoAttach},
+			{Name: "wait for the disk", Do: s.volumeWait},
+			{Name: "finish", Tx: s.attachFinish},
+		},
+		Undone: func(ctx context.Context, tx *db.Tx, state *volumeState, _ error) error {
+			return s.dropAttachment(ctx, tx, state)
+		},
+	}
+}
+
+func (s *Service) attachConnect(ctx context.Context, tx *db.Tx, state *volumeState) error {
+	server, err := getServer(ctx, tx, "", state.Server)
+	if err != nil {
+		return err
+	}
+	a, err := attachmentByID(ctx, tx, state.Attachment)
+	if err != nil {
+		return err
+	}
+	a.Epoch, err = s.volumes.Connect(ctx, tx, a.ID, server.Host, a.Device)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Update(ctx, &a, "epoch")
+	if err != nil {
+		return err
+	}
+	return s.want(ctx, tx, server)
+}
+
+// undoAttach takes the disk out of the machine and waits until the guest has
+// lost it; dropAttachment then ends the export.
+func (s *Service) undoAttach(ctx context.Context, state *volumeState) error {
+	return s.withoutDisk(ctx, state)
+}
+
+// withoutDisk wants the machine without the disk and waits for it.
+func (s *Service) withoutDisk(ctx context.Context, state *volumeState) error {
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		server, err := getServer(ctx, tx, "", state.Server)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, "UPDATE server_volumes SET state = ? WHERE attachment = ?", detaching, state.Attachment)
+		if err != nil || server.Host == "" {
+			return err
+		}
+		return s.want(ctx, tx, server)
+	})
+	if errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	err = s.volumeWait(ctx, state)
+	server, readErr := s.Server(ctx, "", state.Server)
+	if errors.Is(err, work.ErrNotYet) && readErr == nil && !s.hostUp(server.Host) {
+		return nil // the volume's next epoch cuts the guest off
+	}
+	return err
+}
+
+func (s *Service) volumeWait(ctx context.Context, state *volumeState) error {
+	server, err := s.Server(ctx, "", state.Server)
+	if err != nil {
+		return err
+	}
+	var seen nodeapi.MachineObserved
+	return s.wait(ctx, server, &seen)
+}
+
+func (s *Service) attachFinish(ctx context.Context, tx *db.Tx, state *volumeState) error {
+	err := s.volumes.Complete(ctx, tx, state.Attachment)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, "UPDATE server_volumes SET state = ? WHERE attachment = ?", attached, state.Attachment)
+	return err
+}
+
+func (s *Service) dropAttachment(ctx context.Context, tx *db.Tx, state *volumeState) error {
+	err := s.volumes.Detach(ctx, tx, state.Attachment)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, "DELETE FROM server_volumes WHERE attachment = ?", state.Attachment)
+	return err
+}
+
+// DetachVolume begins to take a volume from a server.
+func (s *Service) DetachVolume(ctx context.Context, act Act, volume string) error {
+	return s.db.Write(ctx, func(tx *db.Tx) error {
+		server, err := getServer(ctx, tx, act.Project, act.Server)
+		if err != nil {
+			return err
+		}
+		err = act.allow(server, "detach_volume", Active, Stopped)
+		if err != nil {
+			return err
+		}
+		a, err := attachmentOf(ctx, tx, server.ID, volume)
+		if err != nil {
+			return err
+		}
+		switch {
+		case a.BootIndex != nil && *a.BootIndex == 0:
+			return errs.BadRequestf("Cannot detach a root device volume")
+		case a.State == detaching:
+			return errs.Conflictf("Invalid volume: Invalid input received: Invalid volume: Volume status must be 'in-use'. Currently in 'detaching' status")
+		}
+		err = s.volumes.Detaching(ctx, tx, a.ID)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, "UPDATE server_volumes SET state = ? WHERE attachment = ?", detaching, a.ID)
+		if err != nil {
+			return err
+		}
+		_, err = work.Start(ctx, tx, s.detachVolumePlan(), server.ID, volumeState{server.ID, a.ID}, act.options(server)...)
+		return err
+	})
+}
+
+// detachVolumePlan goes only forward: a guest that has lost its disk must not
+// get it back unasked.
+func (s *Service) detachVolumePlan() work.Plan[volumeState] {
+	return work.Plan[volumeState]{
+		Name: "server.detach_volume", Action: "detach_volume", Deadline: changeDeadline,
+		Steps: []work.Step[volumeState]{
+			{Name: "begin", Tx: func(context.Context, *db.Tx, *volumeState) error { return nil }, NoReturn: true},
+			{Name: "remove the disk", Do: s.withoutDisk},
+			{Name: "free the volume", Tx: s.dropAttachment},
+		},
+		// Only a delete of the server, before anything was done, comes here; it
+		// frees the volume itself.
+		Undone: func(context.Context, *db.Tx, *volumeState, error) error { return nil },
+	}
+}
+
+func attachmentByID(ctx context.Context, tx *db.Tx, id string) (Attachment, error) {
+	var a Attachment
+	err := tx.Get(ctx, &a, "SELECT * FROM server_volumes WHERE attachment = ?", id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return a, errs.NotFoundf("Attachment %s could not be found.", id)
+	}
+	if err != nil {
+		return a, fmt.Errorf("read attachment %s: %w", id, err)
+	}
+	return a, nil
+}
+
+func attachmentOf(ctx context.Context, tx *db.Tx, server, volume string) (Attachment, error) {
+	var a Attachment
+	err := tx.Get(ctx, &a, "SELECT * FROM server_volumes WHERE server = ? AND volume = ?", server, volume)
+	if errors.Is(err, sql.ErrNoRows) {
+		return a, errs.NotFoundf("volume_id not found: %s", volume)
+	}
+	if err != nil {
+		return a, fmt.Errorf("read attachment of volume %s: %w", volume, err)
+	}
+	return a, nil
+}
+
+// Attachments lists the volumes of a server.
+func (s *Service) Attachments(ctx context.Context, project, id string) (Server, []Attachment, error) {
+	var server Server
+	var list []Attachment
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		var err error
+		server, err = getServer(ctx, tx, project, id)
+		if err != nil {
+			return err
+		}
+		list, err = attachmentsOf(ctx, tx, id)
+		return err
+	})
+	return server, list, err
+}
+
+// Attachment returns one volume of a server.
+func (s *Service) Attachment(ctx context.Context, project, id, volume string) (Server, Attachment, error) {
+	var server Server
+	var a Attachment
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		var err error
+		server, err = getServer(ctx, tx, project, id)
+		if err != nil {
+			return err
+		}
+		a, err = attachmentOf(ctx, tx, id, volume)
+		return err
+	})
+	return server, a, err
+}
+
+// KeepVolume says whether a volume goes when its server does.
+func (s *Service) KeepVolume(ctx context.Context, act Act, volume string, deleteOnTermination bool) error {
+	return s.db.Write(ctx, func(tx *db.Tx) error {
+		server, err := getServer(ctx, tx, act.Project, act.Server)
+		if err != nil {
+			return err
+		}
+		a, err := attachmentOf(ctx, tx, server.ID, volume)
+		if err != nil {
+			return err
+		}
+		a.DeleteOnTermination = deleteOnTermination
+		_, err = tx.Update(ctx, &a, "delete_on_termination")
+		return err
+	})
+}

@@ -1,0 +1,192 @@
+package compute
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"nacre/internal/compute/scheduler"
+	"nacre/internal/db"
+	"nacre/internal/errs"
+)
+
+// How much of a decision is kept: the best hosts and some of the refused.
+const (
+	keepPassed  = 10
+	keepRefused = 20
+)
+
+// Decision is why a server is where it is, or nowhere.
+type Decision struct {
+	Server      string
+	Chosen      string // host name, "" for none
+	DecidedAt   time.Time
+	Explanation scheduler.Explanation
+}
+
+// claimHost chooses a host and takes room on it. A host that turns out to be
+// full in the database is left out and the next best one tried.
+func (s *Service) claimHost(ctx context.Context, tx *db.Tx, server Server, forced string) (Server, error) {
+	request, err := s.request(ctx, tx, server, forced)
+	if err != nil {
+		return server, err
+	}
+	want := map[string]int64{}
+	for class, amount := range map[string]int64{
+		"VCPU": request.Amounts[scheduler.VCPU], "MEMORY_MB": request.Amounts[scheduler.MemoryMB], "DISK_GB": request.Amounts[scheduler.DiskGB],
+	} {
+		if amount > 0 {
+			want[class] = amount
+		}
+	}
+	for {
+		best, explanation := s.decide(request)
+		if best == nil {
+			return server, noValidHost(explanation)
+		}
+		err = s.placement.Claim(ctx, tx, server.ID, server.Project, server.UserID, best.ID, want)
+		if errs.Is(err, errs.Conflict) {
+			s.letGo(server.ID)
+			request.Exclude = append(request.Exclude, best.ID)
+			continue
+		}
+		if err != nil {
+			s.letGo(server.ID)
+			return server, err
+		}
+		tx.After(func() { s.letGo(server.ID) })
+		server.Host = best.Host
+		return server, s.keepDecision(ctx, tx, server.ID, best.Host, explanation)
+	}
+}
+
+func noValidHost(e scheduler.Explanation) error {
+	return errs.New(errs.Internal, "No valid host was found. %s", e.Summary())
+}
+
+// decide ranks the hosts and holds the best one's room until the claim is in
+// the database (or letGo), so that decisions made meanwhile look elsewhere.
+func (s *Service) decide(r scheduler.Request) (*scheduler.Candidate, scheduler.Explanation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	explanation := s.snapshot.Explain(r, keepPassed, keepRefused)
+	best := s.snapshot.Rank(r, 1)
+	if len(best) == 0 {
+		return nil, explanation
+	}
+	s.snapshot.Hold(r.Server, best[0].ID, r.Amounts)
+	return &best[0], explanation
+}
+
+func (s *Service) letGo(server string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.snapshot.Release(server)
+}
+
+// request translates a server into what the scheduler asks of a host.
+func (s *Service) request(ctx context.Context, tx *db.Tx, server Server, forced string) (scheduler.Request, error) {
+	flavor := server.Flavor.V
+	r := scheduler.Request{Server: server.ID, Zone: server.Zone, Host: forced}
+	r.Amounts[scheduler.VCPU], r.Amounts[scheduler.MemoryMB], r.Amounts[scheduler.DiskGB] = flavor.amounts(server.Image == "")
+	properties := server.ImageProperties.V
+	r.Arch, r.Hypervisor = properties["hw_architecture"], properties["img_hv_type"]
+	if r.Arch == "" {
+		r.Arch = properties["architecture"]
+	}
+	for _, specs := range []map[string]string{flavor.ExtraSpecs.V, properties} {
+		for key, value := range specs {
+			trait, isTrait := strings.CutPrefix(key, "trait:")
+			switch {
+			case isTrait && value == "required":
+				r.Required = append(r.Required, trait)
+			case isTrait && value == "forbidden":
+				r.Forbidden = append(r.Forbidden, trait)
+			}
+		}
+	}
+	if server.ServerGroup == "" {
+		return r, nil
+	}
+	group, err := serverGroup(ctx, tx, "", server.ServerGroup)
+	if errs.Is(err, errs.NotFound) {
+		return r, nil // deleted meanwhile: its rule is gone with it
+	}
+	if err != nil {
+		return r, err
+	}
+	r.Group = &scheduler.Group{Policy: scheduler.Policy(group.Policy), MaxPerHost: group.Rules.V.MaxServerPerHost, Members: map[string]int{}}
+	var rows []struct {
+		Host string
+		N    int
+	}
+	err = tx.All(ctx, &rows, `
+		SELECT host, COUNT(*) AS n FROM servers
+		WHERE server_group = ? AND host <> '' AND deleted_at = 0 AND id <> ? GROUP BY host`, group.ID, server.ID)
+	if err != nil {
+		return r, fmt.Errorf("read members of server group %s: %w", group.ID, err)
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, row := range rows {
+		host, known := s.snapshot.Named(row.Host)
+		if known {
+			r.Group.Members[host.ID] = row.N
+		}
+	}
+	return r, nil
+}
+
+func (s *Service) keepDecision(ctx context.Context, tx *db.Tx, server, chosen string, e scheduler.Explanation) error {
+	_, err := tx.Exec(ctx, `
+		INSERT INTO schedules (server, chosen, explanation, decided_at) VALUES (?, ?, ?, ?)
+		ON CONFLICT (server) DO UPDATE SET
+			chosen = excluded.chosen, explanation = excluded.explanation, decided_at = excluded.decided_at`,
+		server, chosen, db.Of(e), db.At(s.clock.Now()))
+	if err != nil {
+		return fmt.Errorf("keep decision about server %s: %w", server, err)
+	}
+	return nil
+}
+
+// Decision returns the newest scheduling decision about a server.
+func (s *Service) Decision(ctx context.Context, server string) (Decision, error) {
+	var row struct {
+		Chosen      string
+		Explanation db.JSON[scheduler.Explanation]
+		DecidedAt   db.Time
+	}
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		return tx.Get(ctx, &row, "SELECT chosen, explanation, decided_at FROM schedules WHERE server = ?", server)
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return Decision{}, errs.NotFoundf("No host was chosen for server %s yet.", server)
+	}
+	if err != nil {
+		return Decision{}, fmt.Errorf("read decision about server %s: %w", server, err)
+	}
+	return Decision{Server: server, Chosen: row.Chosen, DecidedAt: row.DecidedAt.Time(), Explanation: row.Explanation.V}, nil
+}
+
+// Explain renders the newest decision about a server for people to read.
+func (s *Service) Explain(ctx context.Context, server string) (json.RawMessage, error) {
+	d, err := s.Decision(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	summary := ""
+	if d.Chosen == "" {
+		summary = d.Explanation.Summary()
+	}
+	return json.Marshal(struct {
+		Server    string    `json:"server"`
+		Chosen    string    `json:"chosen"`
+		DecidedAt time.Time `json:"decided_at"`
+		Summary   string    `json:"summary,omitempty"`
+		scheduler.Explanation
+	}{server, d.Chosen, d.DecidedAt, summary, d.Explanation})
+}

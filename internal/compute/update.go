@@ -1,0 +1,200 @@
+package compute
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	"nacre/internal/db"
+	"nacre/internal/errs"
+	"nacre/internal/quota"
+)
+
+// ServerUpdate is what an owner may change about a server. Nil keeps.
+type ServerUpdate struct {
+	Name        *string
+	Description **string
+	AccessIP4   *string
+	AccessIP6   *string
+	Hostname    *string
+}
+
+// UpdateServer changes what an owner may change.
+func (s *Service) UpdateServer(ctx context.Context, act Act, in ServerUpdate) (Server, error) {
+	return s.edit(ctx, act, func(server *Server) error {
+		for _, change := range []struct{ from, to *string }{
+			{in.Name, &server.Name}, {in.AccessIP4, &server.AccessIP4}, {in.AccessIP6, &server.AccessIP6}, {in.Hostname, &server.Hostname},
+		} {
+			if change.from != nil {
+				*change.to = *change.from
+			}
+		}
+		if in.Description != nil {
+			server.Description = *in.Description
+		}
+		return nil
+	}, "name", "description", "access_ip4", "access_ip6", "hostname")
+}
+
+// edit changes a server that exists, in one transaction.
+func (s *Service) edit(ctx context.Context, act Act, do func(*Server) error, columns ...string) (Server, error) {
+	var server Server
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		var err error
+		server, err = getServer(ctx, tx, act.Project, act.Server)
+		if err != nil {
+			return err
+		}
+		err = do(&server)
+		if err != nil {
+			return err
+		}
+		return s.save(ctx, tx, &server, columns...)
+	})
+	return server, err
+}
+
+// SetMetadata adds metadata or, with replace, makes it be exactly this.
+func (s *Service) SetMetadata(ctx context.Context, act Act, metadata map[string]string, replace bool) (Server, error) {
+	var server Server
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		var err error
+		server, err = getServer(ctx, tx, act.Project, act.Server)
+		if err != nil {
+			return err
+		}
+		err = act.unlocked(server)
+		if err != nil {
+			return err
+		}
+		all := map[string]string{}
+		if !replace {
+			all = maps.Clone(server.Metadata.V)
+		}
+		maps.Copy(all, metadata)
+		limits, err := quota.Limits(ctx, tx, server.Project, quota.MetadataItem)
+		if err != nil {
+			return err
+		}
+		limit := limits[quota.MetadataItem]
+		if limit >= 0 && int64(len(all)) > limit {
+			return errs.Forbiddenf("Maximum number of metadata items exceeds %d", limit)
+		}
+		server.Metadata.V = all
+		return s.save(ctx, tx, &server, "metadata")
+	})
+	return server, err
+}
+
+// DeleteMetadata removes one item.
+func (s *Service) DeleteMetadata(ctx context.Context, act Act, key string) error {
+	_, err := s.edit(ctx, act, func(server *Server) error {
+		err := act.unlocked(*server)
+		if err != nil {
+			return err
+		}
+		_, has := server.Metadata.V[key]
+		if !has {
+			return errs.NotFoundf("Metadata item was not found")
+		}
+		delete(server.Metadata.V, key)
+		return nil
+	}, "metadata")
+	return err
+}
+
+// LockServer keeps everybody but admins from changing a server.
+func (s *Service) LockServer(ctx context.Context, act Act, owner bool, reason *string) error {
+	_, err := s.edit(ctx, act, func(server *Server) error {
+		server.Locked, server.LockedReason, server.LockedBy = true, reason, "admin"
+		if owner {
+			server.LockedBy = "owner"
+		}
+		return nil
+	}, "locked", "locked_reason", "locked_by")
+	return err
+}
+
+// UnlockServer takes that back. What an admin locked only an admin unlocks.
+func (s *Service) UnlockServer(ctx context.Context, act Act) error {
+	_, err := s.edit(ctx, act, func(server *Server) error {
+		if server.LockedBy == "admin" && !act.Admin {
+			return errs.Forbiddenf("Policy doesn't allow os_compute_api:os-lock-server:unlock:unlock_override to be performed.")
+		}
+		server.Locked, server.LockedReason, server.LockedBy = false, nil, ""
+		return nil
+	}, "locked", "locked_reason", "locked_by")
+	return err
+}
+
+// ResetState says that a server is in a state, whatever it is.
+func (s *Service) ResetState(ctx context.Context, act Act, state VMState) error {
+	_, err := s.edit(ctx, act, func(server *Server) error {
+		if server.Host == "" && state == Active {
+			return errs.Conflictf("Cannot 'reset_state' instance %s: it has no host to be active on", server.ID)
+		}
+		server.VMState, server.TaskState = state, ""
+		return nil
+	}, "vm_state", "task_state")
+	return err
+}
+
+// SetTags replaces the tags of a server.
+func (s *Service) SetTags(ctx context.Context, act Act, tags []string) error {
+	return s.db.Write(ctx, func(tx *db.Tx) error {
+		server, err := getServer(ctx, tx, act.Project, act.Server)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, "DELETE FROM server_tags WHERE server = ?", server.ID)
+		if err != nil {
+			return fmt.Errorf("clear tags of server %s: %w", server.ID, err)
+		}
+		return insertTags(ctx, tx, server.ID, tags)
+	})
+}
+
+// maxTags is how many tags a server may have.
+const maxTags = 50
+
+// AddTag adds one tag and tells whether it is new.
+func (s *Service) AddTag(ctx context.Context, act Act, tag string) (added bool, err error) {
+	err = s.db.Write(ctx, func(tx *db.Tx) error {
+		server, err := getServer(ctx, tx, act.Project, act.Server)
+		if err != nil {
+			return err
+		}
+		n, err := tx.Exec(ctx, "INSERT INTO server_tags (server, tag) VALUES (?, ?) ON CONFLICT (server, tag) DO NOTHING", server.ID, tag)
+		if err != nil {
+			return fmt.Errorf("insert tag: %w", err)
+		}
+		added = n > 0
+		var count int
+		err = tx.Get(ctx, &count, "SELECT COUNT(*) FROM server_tags WHERE server = ?", server.ID)
+		if err == nil && count > maxTags {
+			return errs.BadRequestf("The number of tags exceeded the per-server limit %d", maxTags)
+		}
+		return err
+	})
+	return added, err
+}
+
+// DeleteTag removes one tag.
+func (s *Service) DeleteTag(ctx context.Context, act Act, tag string) error {
+	return s.db.Write(ctx, func(tx *db.Tx) error {
+		n, err := tx.Exec(ctx, "DELETE FROM server_tags WHERE server = ? AND tag = ?", act.Server, tag)
+		if err == nil && n == 0 {
+			return errs.NotFoundf("Server %s has no tag '%s'", act.Server, tag)
+		}
+		return err
+	})
+}
+
+// Tags lists the tags of a server.
+func (s *Service) Tags(ctx context.Context, server string) ([]string, error) {
+	list := []string{}
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		return tx.All(ctx, &list, "SELECT tag FROM server_tags WHERE server = ? ORDER BY tag", server)
+	})
+	return list, err
+}
