@@ -69,7 +69,7 @@ func (d daemon) start(ctx context.Context, log *slog.Logger) error {
 		"-vconsole:off", "-vsyslog:off",
 	}, d.args...)
 	err := run(ctx, d.dir, d.program, args...)
-	if err != nil {
+	if err != nil && d.pid() == 0 { // else it was on its way already, started before we were
 		return fmt.Errorf("start %s (see %s): %w", d.program, d.path(".log"), err)
 	}
 	log.Info("network daemon started", "daemon", d.name, "pid", d.pid(), "took", time.Since(began).Round(time.Millisecond))

@@ -99,6 +99,19 @@ func removeAlias(alias string) error {
 	return nil
 }
 
+// removeTap removes the tap with this alias, and one that has the name but was not
+// given its alias yet: we may have stopped in between.
+func removeTap(name, alias string) error {
+	link, err := netlink.LinkByName(name)
+	if err == nil && link.Type() == "tuntap" && link.Attrs().Alias == "" {
+		err = netlink.LinkSetAlias(link, alias)
+		if err != nil {
+			return fmt.Errorf("mark device %s: %w", name, err)
+		}
+	}
+	return removeAlias(alias)
+}
+
 // removeDevices removes every device and door of the folder.
 func removeDevices(dir string) error {
 	doors, err := os.ReadDir(doorsDir(dir))

@@ -30,6 +30,7 @@ const inside = "eth0"
 
 func doorsDir(dir string) string           { return filepath.Join(dir, "doors") }
 func doorNamespace(network string) string  { return "nacre-md-" + network }
+func namespaceFile(name string) string     { return filepath.Join("/run/netns", name) }
 func doorDevice(network string) string     { return "md" + network[:min(11, len(network))] }
 func doorMark(dir, network string) string  { return filepath.Join(doorsDir(dir), network) }
 func doorAlias(dir, network string) string { return aliasPrefix(dir) + "door " + network }
@@ -216,9 +217,13 @@ func removeDoor(dir, network string) error {
 	if err != nil {
 		return err
 	}
-	err = netns.DeleteNamed(doorNamespace(network))
-	if err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.EINVAL) {
-		return fmt.Errorf("remove namespace %s: %w", doorNamespace(network), err)
+	name := doorNamespace(network)
+	err = netns.DeleteNamed(name)
+	if errors.Is(err, unix.EINVAL) { // nothing is mounted on the file
+		err = os.Remove(namespaceFile(name))
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove namespace %s: %w", name, err)
 	}
 	err = os.Remove(doorMark(dir, network))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -231,11 +236,16 @@ func removeDoor(dir, network string) error {
 func ensureNamespace(name string) (netns.NsHandle, error) {
 	space, err := netns.GetFromName(name)
 	if err == nil {
-		return space, nil
+		var about unix.Statfs_t
+		err = unix.Fstatfs(int(space), &about)
+		if err == nil && about.Type == unix.NSFS_MAGIC {
+			return space, nil
+		}
+		// A file that is no namespace is what stays when we stop between making
+		// the file and mounting on it.
+		space.Close()
+		err = os.Remove(namespaceFile(name))
 	}
-	// A file that is no namespace is what stays when we stop between making the
-	// file and mounting on it.
-	err = os.Remove(filepath.Join("/run/netns", name))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return netns.None(), err
 	}

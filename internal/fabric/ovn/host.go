@@ -85,7 +85,7 @@ func (h *Host) Plug(ctx context.Context, p fabric.Plug) (string, error) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	tap := "tap" + p.Port[:11]
+	tap := tapName(p.Port)
 	// The device comes first: the switch would complain about one that is not
 	// there. When we stop in between, Plugged knows the device by its alias.
 	fresh, err := ensureTap(tap, h.alias(p.Port), p.MTU, h.owner)
@@ -113,8 +113,10 @@ func (h *Host) Unplug(ctx context.Context, port string) error {
 	if err != nil {
 		return fmt.Errorf("disconnect port %s: %w", port, err)
 	}
-	return removeAlias(h.alias(port))
+	return removeTap(tapName(port), h.alias(port))
 }
+
+func tapName(port string) string { return "tap" + port[:min(11, len(port))] }
 
 // Plugged implements fabric.Host.
 func (h *Host) Plugged(ctx context.Context) ([]string, error) {

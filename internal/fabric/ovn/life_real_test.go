@@ -235,9 +235,17 @@ func TestStop(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = system.Host.Plug(ctx, fabric.Plug{Port: "88888888-8888-4888-8888-888888888888", Network: network, MTU: 1400})
+	tap, err := system.Host.Plug(ctx, fabric.Plug{Port: "88888888-8888-4888-8888-888888888888", Network: network, MTU: 1400})
 	if err != nil {
 		t.Fatal(err)
+	}
+	link, err := netlink.LinkByName(tap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tun, ok := link.(*netlink.Tuntap)
+	if !ok || tun.Owner != tapOwner || tun.MTU != 1400 {
+		t.Errorf("tap is %+v, want owner %d and MTU 1400", link, tapOwner)
 	}
 	door, err := system.Host.OpenMetadata(ctx, fabric.Metadata{Network: network, Port: port, MAC: "fa:16:3e:00:00:01", CIDRs: []string{"10.8.0.2/24"}})
 	if err != nil {
@@ -260,6 +268,91 @@ func TestStop(t *testing.T) {
 		if !os.IsNotExist(err) {
 			t.Errorf("folder is still there: %v", err)
 		}
+	}
+}
+
+// What a crash leaves of a half-made door or tap is no obstacle, and is removed.
+func TestHalfMade(t *testing.T) {
+	before := traces(t)
+	dir := folder(t)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	system := start(t, dir)
+	network := "55555555-5555-4555-8555-555555555555"
+	for _, folder := range []string{"/run/netns", filepath.Join(dir, "doors")} {
+		err := os.MkdirAll(folder, 0o755)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := "/run/netns/nacre-md-" + network
+	half := func() {
+		t.Helper()
+		for _, name := range []string{file, filepath.Join(dir, "doors", network)} {
+			err := os.WriteFile(name, nil, 0o600)
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	half()
+	err := system.Host.CloseMetadata(ctx, network)
+	if err != nil {
+		t.Errorf("close a half-made door: %v", err)
+	}
+	half()
+	door, err := system.Host.OpenMetadata(ctx, fabric.Metadata{Network: network, Port: "p", MAC: "fa:16:3e:00:00:01", CIDRs: []string{"10.8.0.2/24"}})
+	if err != nil {
+		t.Fatalf("open a half-made door: %v", err)
+	}
+	door.Close()
+
+	// A tap whose port the switch never heard of.
+	port := "88888888-8888-4888-8888-888888888888"
+	err = netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "tap88888888-88"}, Mode: netlink.TUNTAP_MODE_TAP})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tap, err := netlink.LinkByName("tap88888888-88")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = netlink.LinkSetAlias(tap, "nacre "+dir+" "+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ports, err := system.Host.Plugged(ctx)
+	if err != nil || !slices.Equal(ports, []string{port}) {
+		t.Errorf("plugged: %v, %v, want %s", ports, err, port)
+	}
+	err = system.Host.Unplug(ctx, port)
+	if err != nil {
+		t.Errorf("unplug: %v", err)
+	}
+	gone := func() {
+		t.Helper()
+		_, err = netlink.LinkByName("tap88888888-88")
+		if err == nil {
+			t.Errorf("the tap is still there")
+		}
+	}
+	gone()
+	err = netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "tap88888888-88"}, Mode: netlink.TUNTAP_MODE_TAP})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = system.Host.Unplug(ctx, port) // it has no alias yet
+	if err != nil {
+		t.Errorf("unplug: %v", err)
+	}
+	gone()
+	system.Close()
+	err = ovn.Stop(ctx, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, traces(t)); diff != "" {
+		t.Errorf("left behind (-before +after):\n%s", diff)
 	}
 }
 

@@ -236,7 +236,16 @@ func ensureDatabase(ctx context.Context, dir, name, schema string) error {
 	}
 	_, err := os.Stat(file)
 	if errors.Is(err, os.ErrNotExist) {
-		return run(ctx, dir, "ovsdb-tool", "create", file, schema)
+		// Under another name first: half a database would stop every later start.
+		err = os.RemoveAll(file + ".new")
+		if err != nil {
+			return err
+		}
+		err = run(ctx, dir, "ovsdb-tool", "create", file+".new", schema)
+		if err != nil {
+			return err
+		}
+		return os.Rename(file+".new", file)
 	}
 	if err != nil {
 		return err
