@@ -32,20 +32,25 @@ const (
 var errPassword = errors.New("wrong password")
 
 // passwords hashes and compares, a few at a time: hashing is slow on purpose
-// and must not take all processors from everybody else.
+// and must not take all processors from everybody else. Cheap comparisons have
+// slots of their own, so that whoever has a generated password gets in while
+// somebody tries out others.
 type passwords struct {
-	cost  int
-	slots chan struct{}
+	cost        int
+	dear, cheap slots
 	// Compared with when there is nothing to compare with: a hash at each of the
 	// two costs in use.
 	dummy, cheapDummy string
 }
 
+// slots bounds how many do something at the same time.
+type slots chan struct{}
+
 func newPasswords(cost int) (*passwords, error) {
 	if cost == 0 {
 		cost = defaultCost
 	}
-	p := &passwords{cost: cost, slots: make(chan struct{}, max(1, runtime.NumCPU()-1))}
+	p := &passwords{cost: cost, dear: make(slots, runtime.NumCPU()), cheap: make(slots, runtime.NumCPU())}
 	var err error
 	p.dummy, err = bcryptHash("no password has this hash", cost)
 	if err != nil {
@@ -73,16 +78,16 @@ func NewPassword() string {
 	return string(out[:])
 }
 
-func (p *passwords) enter(ctx context.Context) error {
+func (s slots) enter(ctx context.Context) error {
 	select {
-	case p.slots <- struct{}{}:
+	case s <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-func (p *passwords) leave() { <-p.slots }
+func (s slots) leave() { <-s }
 
 // hash makes what is stored of a password that somebody chose.
 func (p *passwords) hash(ctx context.Context, password string) (string, error) {
@@ -90,11 +95,11 @@ func (p *passwords) hash(ctx context.Context, password string) (string, error) {
 		return "", errs.Forbiddenf("The password length must be less than or equal to %d. "+
 			"The server could not comply with the request because the password is invalid.", maxPassword)
 	}
-	err := p.enter(ctx)
+	err := p.dear.enter(ctx)
 	if err != nil {
 		return "", err
 	}
-	defer p.leave()
+	defer p.dear.leave()
 	return bcryptHash(password, p.cost)
 }
 
@@ -110,28 +115,39 @@ func (p *passwords) hashGenerated(password string) (string, error) {
 // check compares. A failure takes the same work, whether the user is unknown,
 // has no password, a generated or a chosen one.
 func (p *passwords) check(ctx context.Context, hash, password string) error {
-	err := p.enter(ctx)
+	cheap, dear := p.cheapDummy, p.dummy
+	cost, err := bcrypt.Cost([]byte(strings.TrimPrefix(hash, longPrefix)))
+	isCheap, isDear := err == nil && cost == bcrypt.MinCost, err == nil && cost != bcrypt.MinCost
+	if isCheap {
+		cheap = hash
+	}
+	if isDear {
+		dear = hash
+	}
+	right, err := p.cheap.compare(ctx, cheap, password)
 	if err != nil {
 		return err
 	}
-	defer p.leave()
-	cheap, dear := p.cheapDummy, p.dummy
-	cost, err := bcrypt.Cost([]byte(strings.TrimPrefix(hash, longPrefix)))
-	known := err == nil
-	if known && cost == bcrypt.MinCost {
-		cheap = hash
-	} else if known {
-		dear = hash
-	}
-	right := compare(cheap, password)
-	if right && known && cost == bcrypt.MinCost {
+	if right && isCheap {
 		return nil
 	}
-	right = compare(dear, password)
-	if right && known && cost != bcrypt.MinCost {
+	right, err = p.dear.compare(ctx, dear, password)
+	if err != nil {
+		return err
+	}
+	if right && isDear {
 		return nil
 	}
 	return errPassword
+}
+
+func (s slots) compare(ctx context.Context, hash, password string) (bool, error) {
+	err := s.enter(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer s.leave()
+	return compare(hash, password), nil
 }
 
 // longPrefix marks the hash of a password beyond bcrypt's limit.

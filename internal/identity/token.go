@@ -88,6 +88,10 @@ func (s *Service) Issue(ctx context.Context, login Login, scope Scope) (*Issued,
 		if err != nil {
 			return nil, err
 		}
+		expires := user.PasswordExpiresAt.Time()
+		if !expires.IsZero() && !s.clock.Now().Before(expires) {
+			return nil, errs.Unauthorizedf("The password is expired and needs to be changed for user: %s.", user.ID)
+		}
 		if token.User != "" && token.User != user.ID {
 			return nil, unauthorized(errors.New("the methods mean different users"))
 		}
@@ -126,9 +130,15 @@ func (s *Service) lookNow(ctx context.Context) (int64, error) {
 // answer is the same.
 func (s *Service) authenticate(ctx context.Context, login PasswordLogin) (User, error) {
 	var user User
+	enabled := false
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		var err error
 		user, err = findUser(ctx, tx, login.User)
+		if err != nil {
+			return err
+		}
+		domain, err := readDomain(ctx, tx, user.DomainID)
+		enabled = user.Enabled && domain.Enabled
 		return err
 	})
 	if err != nil && !errs.Is(err, errs.NotFound) {
@@ -138,12 +148,11 @@ func (s *Service) authenticate(ctx context.Context, login PasswordLogin) (User, 
 	if wrong != nil && !errors.Is(wrong, errPassword) {
 		return User{}, wrong
 	}
+	if err == nil && wrong == nil && !enabled {
+		err = fmt.Errorf("user %s or its domain is disabled", user.ID)
+	}
 	if err != nil || wrong != nil {
 		return User{}, unauthorized(errors.Join(err, wrong))
-	}
-	expires := user.PasswordExpiresAt.Time()
-	if !expires.IsZero() && !s.clock.Now().Before(expires) {
-		return User{}, errs.Unauthorizedf("The password is expired and needs to be changed for user: %s.", user.ID)
 	}
 	return user, nil
 }

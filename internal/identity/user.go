@@ -21,7 +21,7 @@ type User struct {
 	ID                string `bun:",pk"`
 	DomainID          string
 	Name              string
-	PasswordHash      string
+	PasswordHash      string `json:"-"`
 	PasswordExpiresAt db.Time
 	DefaultProjectID  string
 	Enabled           bool
@@ -32,7 +32,7 @@ type User struct {
 	CreatedAt         db.Time
 }
 
-// LogValue keeps the hash out of logs.
+// String keeps the hash out of whatever prints a user.
 func (u User) String() string { return "user " + u.ID }
 
 // UserFilter narrows a list; empty fields match all.

@@ -55,8 +55,11 @@ func (s *Service) describe(ctx context.Context, token auth.Token) (*Issued, erro
 	if len(token.AuditIDs) == 0 {
 		return nil, unauthorized(errors.New("token has no audit id"))
 	}
+	if token.AppCredential != "" {
+		return nil, unauthorized(errors.New("application credentials are unknown here"))
+	}
 	i := &Issued{
-		Caller:   auth.Caller{User: token.User, Methods: token.Methods, ExpiresAt: token.ExpiresAt, AppCredential: token.AppCredential},
+		Caller:   auth.Caller{User: token.User, Methods: token.Methods, ExpiresAt: token.ExpiresAt},
 		AuditIDs: token.AuditIDs,
 		IssuedAt: token.IssuedAt,
 	}

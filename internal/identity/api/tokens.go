@@ -74,20 +74,27 @@ func missing(attribute, target string) error {
 
 func (h handlers) issueToken(c *api.Call, in tokenRequest) (tokenReply, error) {
 	c.SetHeader("Vary", "X-Auth-Token")
-	login, err := loginOf(in)
-	if err != nil {
-		return tokenReply{}, err
+	issued, err := h.issue(c, in)
+	if errs.Is(err, errs.Unauthorized) {
+		c.SetHeader("WWW-Authenticate", `Keystone uri="`+c.Base()+`/identity"`)
 	}
-	scope, err := scopeOf(in.Auth.Scope)
-	if err != nil {
-		return tokenReply{}, err
-	}
-	issued, err := h.identity.Issue(c.Context(), login, scope)
 	if err != nil {
 		return tokenReply{}, err
 	}
 	c.Log("subject_user_id", issued.User)
 	return h.viewToken(c, issued)
+}
+
+func (h handlers) issue(c *api.Call, in tokenRequest) (*identity.Issued, error) {
+	login, err := loginOf(in)
+	if err != nil {
+		return nil, err
+	}
+	scope, err := scopeOf(in.Auth.Scope)
+	if err != nil {
+		return nil, err
+	}
+	return h.identity.Issue(c.Context(), login, scope)
 }
 
 func loginOf(in tokenRequest) (identity.Login, error) {

@@ -155,6 +155,9 @@ func TestRefusals(t *testing.T) {
 	if string(unknown.body) != string(wrong.body) {
 		t.Errorf("unknown user %s, wrong password %s: want the same answer", unknown.body, wrong.body)
 	}
+	if got := wrong.header.Get("WWW-Authenticate"); got != `Keystone uri="`+c.server.URL+`/identity"` {
+		t.Errorf("got WWW-Authenticate %q", got)
+	}
 	if got := wrong.text("error", "message"); got != "The request you have made requires authentication." {
 		t.Errorf("got message %q", got)
 	}
@@ -298,6 +301,40 @@ func TestChangesEndTokens(t *testing.T) {
 			c.call(t, "GET", "/v3/auth/projects", token, "").want(401)
 		})
 	}
+}
+
+func TestDisabled(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	admin := c.admin(t)
+	domain := c.create(t, admin, "domains", "domain", map[string]any{"name": "D"})
+	project := c.create(t, admin, "projects", "project", map[string]any{"name": "p", "domain_id": domain})
+	user := c.create(t, admin, "users", "user", map[string]any{"name": "u", "password": "secret", "domain_id": domain})
+	guest := c.find(t, admin, "users", "demo")
+	for _, id := range []string{user, guest} {
+		c.call(t, "PUT", "/v3/projects/"+project+"/users/"+id+"/roles/"+c.find(t, admin, "roles", "member"), admin, "").want(204)
+	}
+	scope := `{"project":{"id":"` + project + `"}}`
+	own := c.token(t, password("u", "d", "secret", scope))
+	guests := c.token(t, password("demo", "Default", c.boot.DemoPassword, scope))
+	elsewhere := c.demo(t)
+
+	c.call(t, "PATCH", "/v3/domains/"+domain, admin, `{"domain":{"enabled":false}}`).want(200)
+	c.call(t, "POST", "/v3/auth/tokens", "", password("u", "d", "secret", "")).want(401)
+	c.call(t, "POST", "/v3/auth/tokens", "", password("demo", "Default", c.boot.DemoPassword, scope)).want(401)
+	c.call(t, "POST", "/v3/users/"+user+"/password", "", `{"user":{"original_password":"secret","password":"other"}}`).want(401)
+	c.call(t, "PATCH", "/v3/domains/"+domain, admin, `{"domain":{"enabled":true}}`).want(200)
+	for name, token := range map[string]string{"a user's of the domain": own, "a guest's in the domain": guests} {
+		got := c.call(t, "GET", "/v3/auth/projects", token, "").status
+		if got != 401 {
+			t.Errorf("%s earlier token: got %d, want 401", name, got)
+		}
+	}
+	c.call(t, "GET", "/v3/auth/projects", elsewhere, "").want(200)
+
+	c.call(t, "PATCH", "/v3/users/"+user, admin, `{"user":{"enabled":false}}`).want(200)
+	c.call(t, "POST", "/v3/auth/tokens", "", password("u", "d", "secret", "")).want(401)
+	c.call(t, "POST", "/v3/users/"+user+"/password", "", `{"user":{"original_password":"secret","password":"other"}}`).want(401)
 }
 
 func TestTokenGainsRole(t *testing.T) {
