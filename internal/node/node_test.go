@@ -469,7 +469,9 @@ func TestServerAway(t *testing.T) {
 
 	// A host that rebooted starts everything again, from its own disk.
 	r.boot = "boot-2"
+	disks := r.block
 	r.newDrivers()
+	r.block = disks
 	r.run()
 	r.until("the machine runs without a server", func() bool { return r.virt.Run("m") == 1 })
 
@@ -604,6 +606,27 @@ func TestStrangers(t *testing.T) {
 		return errors.Join(err, err2) == nil && len(list) == 0 &&
 			len(volumes) == 2 && !volumes[0].Exported && !volumes[1].Exported
 	})
+}
+
+func TestLostVolumeIsNotReplaced(t *testing.T) {
+	r := start(t)
+	r.run()
+	r.connected()
+	r.wantVolume(theVolume(0))
+	r.until("the volume is there", func() bool { ok, v := r.volume("v"); return ok && v.Present })
+	r.end()
+	err := r.block.Remove(r.ctx, "v")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.boot = "boot-2"
+	r.run()
+	r.until("the loss is known", func() bool {
+		_, v := r.volume("v")
+		return strings.Contains(v.Problem, "gone") && v.Refused
+	})
+	r.forget(nodeapi.KindVolume, "v")
+	r.until("the document is gone", r.gone)
 }
 
 func TestMetadata(t *testing.T) {

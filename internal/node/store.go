@@ -28,7 +28,8 @@ func (n *Node) folder() string { return filepath.Join(n.o.Dir, "documents") }
 func (n *Node) file(k key) string { return filepath.Join(n.folder(), k.kind+"-"+k.id+".json") }
 
 // load reads all documents. After a reboot of the host nothing runs that ran
-// before, so what was seen is forgotten and everything is made true anew.
+// before, so what was seen is forgotten, but for which volumes there are, and
+// everything is made true anew.
 func (n *Node) load() error {
 	if n.o.Dir == "" {
 		return nil
@@ -59,7 +60,8 @@ func (n *Node) load() error {
 		}
 		if rebooted {
 			d.answered, d.stopped = 0, 0
-			d.machineSeen, d.volumeSeen = nodeapi.MachineObserved{}, nodeapi.VolumeObserved{}
+			d.machineSeen = nodeapi.MachineObserved{}
+			d.volumeSeen = nodeapi.VolumeObserved{Present: d.volumeSeen.Present, SizeGB: d.volumeSeen.SizeGB}
 			err = n.save(d)
 			if err != nil {
 				return err

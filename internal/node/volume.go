@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"nacre/internal/blockdev"
+	"nacre/internal/errs"
 	"nacre/internal/nodeapi"
 )
 
@@ -21,7 +22,12 @@ func (n *Node) turnVolume(ctx context.Context, d *doc) error {
 	if gone {
 		return n.removeVolume(ctx, d, generation)
 	}
-	err := n.o.Block.Ensure(ctx, blockdev.Volume{
+	err := n.stillThere(ctx, d)
+	if err != nil {
+		n.observe(d, generation, err, nil)
+		return err
+	}
+	err = n.o.Block.Ensure(ctx, blockdev.Volume{
 		ID:     volume.ID,
 		SizeGB: volume.SizeGB,
 		Source: blockdev.Source{Image: volume.Image, Volume: volume.Source},
@@ -46,6 +52,25 @@ func (n *Node) turnVolume(ctx context.Context, d *doc) error {
 	d.ensured = generation
 	n.wakeWaiting() // machines rely on what this life of the node has exported
 	n.mu.Unlock()
+	return nil
+}
+
+// stillThere refuses to make a volume anew that was there before: an empty
+// disk in place of a lost one would hide the loss.
+func (n *Node) stillThere(ctx context.Context, d *doc) error {
+	n.mu.Lock()
+	present := d.volumeSeen.Present
+	n.mu.Unlock()
+	if !present {
+		return nil
+	}
+	states, err := n.o.Block.List(ctx)
+	if err != nil {
+		return fmt.Errorf("list volumes: %w", err)
+	}
+	if !slices.ContainsFunc(states, func(s blockdev.State) bool { return s.ID == d.key.id }) {
+		return errs.New(errs.Gone, "The bytes of volume %s are gone from host %s.", d.key.id, n.o.Name)
+	}
 	return nil
 }
 
