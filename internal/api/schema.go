@@ -95,7 +95,7 @@ var schemerType = reflect.TypeFor[Schemer]()
 
 // schemaOf derives the schema of a type with the check tag of its field.
 func schemaOf(t reflect.Type, tag string, v Version) map[string]any {
-	if t.Implements(schemerType) {
+	if t.Kind() != reflect.Pointer && t.Implements(schemerType) {
 		return reflect.Zero(t).Interface().(Schemer).JSONSchema()
 	}
 	s := map[string]any{}
