@@ -72,6 +72,10 @@ func (s *Service) UpdateAccount(ctx context.Context, name string, changes Meta) 
 			return err
 		}
 		row.Meta = db.Of(row.Meta.V.Merge(changes))
+		err = row.Meta.V.Check()
+		if err != nil {
+			return err
+		}
 		_, err = tx.NewInsert().Model(&row).On("CONFLICT (name) DO UPDATE SET meta = EXCLUDED.meta").Exec(ctx)
 		return err
 	})
@@ -92,10 +96,16 @@ func (s *Service) PutContainer(ctx context.Context, account, name string, meta M
 			return err
 		}
 		if created {
-			c = Container{Account: account, Name: name, Meta: db.Of(Meta{}.Merge(meta)), CreatedAt: now, UpdatedAt: now}
-			return tx.Insert(ctx, &c)
+			c = Container{Account: account, Name: name, CreatedAt: now}
 		}
 		c.Meta, c.UpdatedAt = db.Of(c.Meta.V.Merge(meta)), now
+		err = c.Meta.V.Check()
+		if err != nil {
+			return err
+		}
+		if created {
+			return tx.Insert(ctx, &c)
+		}
 		_, err = tx.Update(ctx, &c, "meta", "updated_at")
 		return err
 	})
@@ -113,6 +123,10 @@ func (s *Service) UpdateContainer(ctx context.Context, account, name string, cha
 			return err
 		}
 		c.Meta, c.UpdatedAt = db.Of(c.Meta.V.Merge(changes)), db.At(tx.Now())
+		err = c.Meta.V.Check()
+		if err != nil {
+			return err
+		}
 		_, err = tx.Update(ctx, &c, "meta", "updated_at")
 		return err
 	})
@@ -141,7 +155,7 @@ func (s *Service) DeleteContainer(ctx context.Context, account, name string) err
 			return err
 		}
 		if c.Objects > 0 {
-			return errs.Conflictf("There was a conflict when trying to complete your request: container %s holds %d objects.", name, c.Objects)
+			return errs.Conflictf("There was a conflict when trying to complete your request.")
 		}
 		_, err = tx.Exec(ctx, "DELETE FROM object_containers WHERE account = ? AND name = ?", account, name)
 		return err
@@ -156,7 +170,7 @@ func findContainer(ctx context.Context, tx *db.Tx, account, name string) (Contai
 	var c Container
 	err := tx.Get(ctx, &c, "SELECT * FROM object_containers WHERE account = ? AND name = ?", account, name)
 	if errors.Is(err, sql.ErrNoRows) {
-		return Container{}, errs.NotFoundf("The resource could not be found: there is no container %s.", name)
+		return Container{}, errNotFound()
 	}
 	if err != nil {
 		return Container{}, fmt.Errorf("read container %s/%s: %w", account, name, err)

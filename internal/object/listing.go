@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/uptrace/bun"
 
@@ -12,11 +13,12 @@ import (
 
 // Listing says which part of an account or container to list.
 type Listing struct {
-	Limit     int    // at most; 0 is MaxListing
-	Marker    string // names after this one
+	Limit     int    // at most this many entries
+	Marker    string // names behind this one, in the order of the list
 	EndMarker string // names before this one, "" for no end
 	Prefix    string
 	Delimiter string // names that go on behind it are rolled up into one entry
+	Flat      bool   // leave the rolled-up entries out, and a name that is the prefix
 	Reverse   bool
 }
 
@@ -47,67 +49,59 @@ func (s *Service) Objects(ctx context.Context, account, container string, l List
 	})
 }
 
-// roll lists in pieces: behind a rolled-up prefix it goes on with the first
+// How many rows a listing with a delimiter reads at a time: few at first, since
+// behind a rolled-up prefix most of them may be useless.
+const firstChunk, lastChunk = 32, 1024
+
+// roll lists in chunks: behind a rolled-up prefix it goes on with the first
 // name that does not have it, so that a million names below one prefix cost one
 // step of the index.
 func (s *Service) roll(ctx context.Context, l Listing, base func(tx *db.Tx) *bun.SelectQuery) ([]Entry, error) {
-	if l.Limit <= 0 || l.Limit > MaxListing {
-		l.Limit = MaxListing
-	}
+	w := l.window()
+	start := w.low
 	out := []Entry{}
-	at := l.Marker
-	inclusive := false
+	rolled := "" // the last prefix that was rolled up
+	chunk := firstChunk
 	for len(out) < l.Limit {
+		n := l.Limit - len(out)
+		if l.Delimiter != "" {
+			n = chunk
+		}
 		var rows []Entry
 		err := s.db.Read(ctx, func(tx *db.Tx) error {
-			return l.cut(base(tx), at, inclusive, l.Limit-len(out)).Scan(ctx, &rows)
+			return w.cut(base(tx)).Limit(int64(n)).Scan(ctx, &rows)
 		})
 		if err != nil {
 			return nil, fmt.Errorf("list: %w", err)
 		}
-		jumped := false
+		inside := false // of a prefix that was rolled up
 		for _, row := range rows {
-			at, inclusive = row.Name, false
-			dir, ok := l.subdir(row.Name)
-			if !ok {
+			w.pass(row.Name)
+			var dir string
+			dir, inside = l.subdir(row.Name)
+			switch {
+			case !inside && l.Flat && row.Name == l.Prefix:
+			case !inside:
 				out = append(out, row)
-				continue
+			case dir != rolled:
+				rolled = dir
+				if !l.Flat && dir != start {
+					out = append(out, Entry{Name: dir, Subdir: true})
+				}
 			}
-			if dir != l.Marker {
-				out = append(out, Entry{Name: dir, Subdir: true})
+			if len(out) == l.Limit {
+				return out, nil
 			}
-			at, inclusive = after(dir), true
-			if l.Reverse {
-				at, inclusive = dir, false
-			}
-			jumped = true
-			break
 		}
-		if !jumped {
-			break
+		if len(rows) < n {
+			return out, nil
 		}
+		if inside {
+			w.skip(rolled)
+		}
+		chunk = min(2*chunk, lastChunk)
 	}
 	return out, nil
-}
-
-func (l Listing) cut(q *bun.SelectQuery, at string, inclusive bool, limit int) *bun.SelectQuery {
-	forward, back, order := " > ?", " < ?", "name ASC"
-	if l.Reverse {
-		forward, back, order = back, forward, "name DESC"
-	}
-	if inclusive {
-		forward = " >= ?"
-	}
-	if at != "" {
-		q = q.Where("name"+forward, at)
-	}
-	if l.EndMarker != "" {
-		q = q.Where("name"+back, l.EndMarker)
-	}
-	if l.Prefix != "" {
-		q = q.Where("name >= ? AND name < ?", l.Prefix, after(l.Prefix))
-	}
-	return q.OrderExpr(order).Limit(int64(limit))
 }
 
 // subdir is the prefix of a name up to and with the delimiter.
@@ -115,13 +109,90 @@ func (l Listing) subdir(name string) (string, bool) {
 	if l.Delimiter == "" {
 		return "", false
 	}
-	rest := strings.TrimPrefix(name, l.Prefix)
-	i := strings.Index(rest, l.Delimiter)
+	i := strings.Index(name[len(l.Prefix):], l.Delimiter)
 	if i < 0 {
 		return "", false
 	}
-	return l.Prefix + rest[:i+len(l.Delimiter)], true
+	dir := name[:len(l.Prefix)+i+len(l.Delimiter)]
+	return dir, !l.Flat || dir != name
 }
 
-// after is the first text that is greater than all that begin with the prefix.
-func after(prefix string) string { return prefix + "\U0010ffff" }
+// window is the range of names that is still to be listed.
+type window struct {
+	low     string // "" for none
+	at      bool   // low itself belongs to it
+	high    string // "" for none; never belongs to it
+	reverse bool
+}
+
+func (l Listing) window() window {
+	w := window{low: l.Marker, high: l.EndMarker, reverse: l.Reverse}
+	if l.Reverse {
+		w.low, w.high = w.high, w.low
+	}
+	if l.Prefix == "" {
+		return w
+	}
+	if w.low < l.Prefix {
+		w.low, w.at = l.Prefix, true
+	}
+	end := after(l.Prefix)
+	if w.high == "" || (end != "" && end < w.high) {
+		w.high = end
+	}
+	return w
+}
+
+// pass leaves a name behind.
+func (w *window) pass(name string) {
+	if w.reverse {
+		w.high = name
+		return
+	}
+	w.low, w.at = name, false
+}
+
+// skip leaves all names with the prefix behind.
+func (w *window) skip(prefix string) {
+	if w.reverse {
+		w.high = prefix
+		return
+	}
+	w.low, w.at = after(prefix), true
+}
+
+func (w *window) cut(q *bun.SelectQuery) *bun.SelectQuery {
+	switch {
+	case w.low != "" && w.at:
+		q = q.Where("name >= ?", w.low)
+	case w.low != "":
+		q = q.Where("name > ?", w.low)
+	}
+	if w.high != "" {
+		q = q.Where("name < ?", w.high)
+	}
+	if w.reverse {
+		return q.OrderExpr("name DESC")
+	}
+	return q.OrderExpr("name ASC")
+}
+
+// after is the first text that is greater than all that begin with the prefix:
+// the prefix with its last character replaced by the next one. "" means that
+// there is none.
+func after(prefix string) string {
+	for prefix != "" {
+		r, size := utf8.DecodeLastRuneInString(prefix)
+		prefix = prefix[:len(prefix)-size]
+		switch {
+		case r == utf8.MaxRune:
+			continue // there is no next one
+		case r == 0xd7ff:
+			r = 0xe000 // between them are surrogates, which are no characters
+		default:
+			r++
+		}
+		return prefix + string(r)
+	}
+	return ""
+}

@@ -10,11 +10,13 @@ package object
 
 import (
 	"log/slog"
+	"unicode/utf8"
 
 	"nacre/internal/auth"
 	"nacre/internal/blob"
 	"nacre/internal/clock"
 	"nacre/internal/db"
+	"nacre/internal/errs"
 )
 
 // Limits are those that Swift has by default and tells under /info.
@@ -51,6 +53,14 @@ func New(o Options) *Service {
 	return &Service{db: o.DB, blobs: o.Blobs, clock: o.Clock, log: o.Log}
 }
 
+// sentence is a refusal that is shown as text instead of as Swift's page.
+func sentence(kind errs.Kind, format string, args ...any) error {
+	return errs.New(kind, format, args...).Typed("text")
+}
+
+// errNotFound is what Swift says of everything that is not there.
+func errNotFound() error { return errs.NotFoundf("The resource could not be found.") }
+
 // Meta is user metadata: names in lower case without the X-…-Meta- prefix.
 type Meta map[string]string
 
@@ -68,6 +78,31 @@ func (m Meta) Merge(changes Meta) Meta {
 		out[name] = value
 	}
 	return out
+}
+
+// Check holds metadata against the limits.
+func (m Meta) Check() error {
+	size := 0
+	for name, value := range m {
+		size += len(name) + len(value)
+		switch {
+		case name == "":
+			return sentence(errs.BadRequest, "Metadata name cannot be empty")
+		case !utf8.ValidString(name) || !utf8.ValidString(value):
+			return sentence(errs.BadRequest, "Metadata must be valid UTF-8")
+		case len(name) > MaxMetaName:
+			return sentence(errs.BadRequest, "Metadata name too long: %s", name)
+		case len(value) > MaxMetaValue:
+			return sentence(errs.BadRequest, "Metadata value longer than %d: %s", MaxMetaValue, name)
+		}
+	}
+	if len(m) > MaxMetaCount {
+		return sentence(errs.BadRequest, "Too many metadata items; max %d", MaxMetaCount)
+	}
+	if size > MaxMetaSize {
+		return sentence(errs.BadRequest, "Total metadata too large; max %d", MaxMetaSize)
+	}
+	return nil
 }
 
 // Policy are the rules of the object store. Swift has no policy file; these say

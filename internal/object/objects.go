@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -37,13 +38,18 @@ type Object struct {
 const (
 	writeBeat = 20 * time.Second // how often a writer shows life
 	writeDead = 2 * time.Minute  // when it is given up
+
+	readTries = 5    // how often an object is looked for whose bytes went away
+	sweepPage = 1000 // blobs that are listed at a time
+
+	statusClientGone = 499 // as Swift logs it; nobody is there to read it
 )
 
 // Put stores an object. When its Etag is set, the bytes must have that MD5. With
 // onlyNew an existing object is errs.Precondition. It returns the object as
 // stored.
 func (s *Service) Put(ctx context.Context, o Object, onlyNew bool, bytes io.Reader) (Object, error) {
-	_, err := s.Container(ctx, o.Account, o.Container)
+	err := s.ready(ctx, o, onlyNew)
 	if err != nil {
 		return Object{}, err
 	}
@@ -60,6 +66,30 @@ func (s *Service) Put(ctx context.Context, o Object, onlyNew bool, bytes io.Read
 	return stored, nil
 }
 
+// ready refuses, before a byte is read, what could not be stored anyway.
+func (s *Service) ready(ctx context.Context, o Object, onlyNew bool) error {
+	err := o.Meta.V.Check()
+	if err != nil {
+		return err
+	}
+	_, err = s.Container(ctx, o.Account, o.Container)
+	if err != nil || !onlyNew {
+		return err
+	}
+	_, err = s.Object(ctx, o.Account, o.Container, o.Name)
+	if err == nil {
+		return errExists()
+	}
+	if errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	return err
+}
+
+func errExists() error {
+	return errs.New(errs.Precondition, "A precondition for this request was not met.")
+}
+
 // touch announces a blob that is being written, or says that it still is.
 func (s *Service) touch(ctx context.Context, key string) error {
 	return s.db.Write(ctx, func(tx *db.Tx) error {
@@ -71,19 +101,23 @@ func (s *Service) touch(ctx context.Context, key string) error {
 
 func (s *Service) store(ctx context.Context, o Object, onlyNew bool, bytes io.Reader) (Object, error) {
 	sum := md5.New()
-	alive := &beating{r: io.TeeReader(io.LimitReader(bytes, MaxObjectSize+1), sum), next: s.clock.Now().Add(writeBeat), beat: func() (time.Time, error) {
-		return s.clock.Now().Add(writeBeat), s.touch(ctx, o.Blob)
-	}, now: s.clock.Now}
-	size, err := s.blobs.Put(ctx, o.Blob, alive)
+	from := &client{
+		r: io.LimitReader(bytes, MaxObjectSize+1), next: s.clock.Now().Add(writeBeat), now: s.clock.Now,
+		beat: func() (time.Time, error) { return s.clock.Now().Add(writeBeat), s.touch(ctx, o.Blob) },
+	}
+	size, err := s.blobs.Put(ctx, o.Blob, io.TeeReader(from, sum))
+	if from.err != nil {
+		return Object{}, errs.New(statusClientGone, "The client was disconnected during request.").Because(from.err)
+	}
 	if err != nil {
 		return Object{}, err
 	}
 	if size > MaxObjectSize {
-		return Object{}, errs.TooLargef("The object is larger than %d bytes.", int64(MaxObjectSize))
+		return Object{}, sentence(errs.TooLarge, "Your request is too large.")
 	}
 	etag := hex.EncodeToString(sum.Sum(nil))
 	if o.Etag != "" && o.Etag != etag {
-		return Object{}, errs.New(errs.Unprocessable, "Unprocessable Entity: the bytes have the MD5 %s, the request says %s.", etag, o.Etag)
+		return Object{}, errs.New(errs.Unprocessable, "Unable to process the contained instructions")
 	}
 	o.Etag, o.Size = etag, size
 	err = s.db.Write(ctx, func(tx *db.Tx) error { return replace(ctx, tx, &o, onlyNew) })
@@ -99,7 +133,7 @@ func replace(ctx context.Context, tx *db.Tx, o *Object, onlyNew bool) error {
 		return err
 	}
 	if exists && onlyNew {
-		return errs.New(errs.Precondition, "Precondition Failed: the object %s exists.", o.Name)
+		return errExists()
 	}
 	_, err = tx.Exec(ctx, "DELETE FROM object_blobs WHERE blob = ?", o.Blob)
 	if err != nil {
@@ -117,7 +151,7 @@ func replace(ctx context.Context, tx *db.Tx, o *Object, onlyNew bool) error {
 		return err
 	}
 	if n == 0 {
-		return errs.NotFoundf("The resource could not be found: there is no container %s.", o.Container)
+		return errNotFound() // the container went meanwhile
 	}
 	return tx.Insert(ctx, o)
 }
@@ -148,19 +182,41 @@ func (s *Service) Object(ctx context.Context, account, container, name string) (
 	return o, err
 }
 
-// Open reads the bytes of an object.
-func (s *Service) Open(ctx context.Context, o Object) (blob.Reader, error) {
-	return s.blobs.Open(ctx, o.Blob)
+// Read returns an object with its bytes. One that is replaced while we look is
+// looked for again, since its former bytes may be gone.
+func (s *Service) Read(ctx context.Context, account, container, name string) (Object, blob.Reader, error) {
+	for try := 1; ; try++ {
+		o, err := s.Object(ctx, account, container, name)
+		if err != nil {
+			return Object{}, nil, err
+		}
+		bytes, err := s.blobs.Open(ctx, o.Blob)
+		if err == nil {
+			return o, bytes, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) || try == readTries {
+			return Object{}, nil, fmt.Errorf("open object %s/%s/%s: %w", account, container, name, err)
+		}
+	}
 }
 
-// SetMeta replaces the metadata of an object, as POST does.
-func (s *Service) SetMeta(ctx context.Context, o Object) error {
-	err := s.db.Write(ctx, func(tx *db.Tx) error {
-		o.UpdatedAt = db.At(tx.Now())
-		n, err := tx.Update(ctx, &o, "meta", "headers", "content_type", "updated_at")
-		if err == nil && n == 0 {
-			return objectNotFound(o.Name)
+// Update replaces the metadata of an object, as POST does. An empty content type
+// leaves the one it has.
+func (s *Service) Update(ctx context.Context, o Object) error {
+	err := o.Meta.V.Check()
+	if err != nil {
+		return err
+	}
+	err = s.db.Write(ctx, func(tx *db.Tx) error {
+		stored, err := findObject(ctx, tx, o.Account, o.Container, o.Name)
+		if err != nil {
+			return err
 		}
+		stored.Meta, stored.Headers, stored.UpdatedAt = o.Meta, o.Headers, db.At(tx.Now())
+		if o.ContentType != "" {
+			stored.ContentType = o.ContentType
+		}
+		_, err = tx.Update(ctx, &stored, "meta", "headers", "content_type", "updated_at")
 		return err
 	})
 	if err != nil {
@@ -188,7 +244,7 @@ func findObject(ctx context.Context, tx *db.Tx, account, container, name string)
 	var o Object
 	err := tx.Get(ctx, &o, "SELECT * FROM objects WHERE account = ? AND container = ? AND name = ?", account, container, name)
 	if errors.Is(err, sql.ErrNoRows) {
-		return Object{}, objectNotFound(name)
+		return Object{}, errNotFound()
 	}
 	if err != nil {
 		return Object{}, fmt.Errorf("read object %s/%s/%s: %w", account, container, name, err)
@@ -196,28 +252,33 @@ func findObject(ctx context.Context, tx *db.Tx, account, container, name string)
 	return o, nil
 }
 
-func objectNotFound(name string) error {
-	return errs.NotFoundf("The resource could not be found: there is no object %s.", name)
-}
-
-// beating shows life while a slow client sends.
-type beating struct {
+// client reads what a client sends. It shows life while a slow one does, and
+// remembers that it was the client who failed, not the store.
+type client struct {
 	r    io.Reader
 	next time.Time
 	now  func() time.Time
 	beat func() (next time.Time, err error)
+	err  error
 }
 
 // Read implements io.Reader.
-func (b *beating) Read(p []byte) (int, error) {
-	if b.now().After(b.next) {
-		next, err := b.beat()
-		if err != nil {
-			return 0, err
-		}
-		b.next = next
+func (c *client) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		c.err = err
+		return n, err
 	}
-	return b.r.Read(p)
+	// After the read, since that is what may have taken long: when the last byte
+	// is here, the blob is announced.
+	if c.now().After(c.next) {
+		next, beatErr := c.beat()
+		if beatErr != nil {
+			return n, beatErr
+		}
+		c.next = next
+	}
+	return n, err
 }
 
 // Loops are what the service keeps true.
@@ -228,26 +289,39 @@ func (s *Service) Loops() []loop.Loop {
 // sweep removes blobs that no object names: of replaced and deleted objects,
 // and of writers that died.
 func (s *Service) sweep(ctx context.Context) error {
+	for {
+		n, err := s.sweepSome(ctx)
+		if err != nil || n < sweepPage {
+			return err
+		}
+	}
+}
+
+func (s *Service) sweepSome(ctx context.Context) (int, error) {
 	var keys []string
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		return tx.All(ctx, &keys, "SELECT blob FROM object_blobs WHERE seen < ?", db.At(tx.Now().Add(-writeDead)))
+		return tx.All(ctx, &keys, "SELECT blob FROM object_blobs WHERE seen < ? LIMIT ?",
+			db.At(s.clock.Now().Add(-writeDead)), sweepPage)
 	})
 	if err != nil {
-		return fmt.Errorf("list garbage: %w", err)
+		return 0, fmt.Errorf("list garbage: %w", err)
 	}
 	for _, key := range keys {
-		// The bytes first: if we stop here, the row brings us back.
+		// The bytes first: if we stop here, the rows bring us back.
 		err := s.blobs.Remove(ctx, key)
 		if err != nil {
-			return fmt.Errorf("remove blob %s: %w", key, err)
-		}
-		err = s.db.Write(ctx, func(tx *db.Tx) error {
-			_, err := tx.Exec(ctx, "DELETE FROM object_blobs WHERE blob = ?", key)
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("forget blob %s: %w", key, err)
+			return 0, fmt.Errorf("remove blob %s: %w", key, err)
 		}
 	}
-	return nil
+	if len(keys) == 0 {
+		return 0, nil
+	}
+	err = s.db.Write(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(ctx, "DELETE FROM object_blobs WHERE blob IN (?)", db.In(keys))
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("forget blobs: %w", err)
+	}
+	return len(keys), nil
 }

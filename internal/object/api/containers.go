@@ -5,20 +5,37 @@ import (
 	"strconv"
 
 	"nacre/internal/api"
+	"nacre/internal/errs"
 	"nacre/internal/object"
 )
 
-func (h handlers) headAccount(c *api.Call) error {
-	account, _, err := authorize(c)
+// showAccount serves GET and HEAD.
+func (h handlers) showAccount(c *api.Call) (any, error) {
+	p, err := at(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	a, err := h.store.Account(c.Context(), account)
+	form, err := form(c)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	l, err := listing(c)
+	if err != nil {
+		return nil, err
+	}
+	a, err := h.store.Account(c.Context(), p.account)
+	if err != nil {
+		return nil, err
 	}
 	accountHeaders(c, a)
-	return nil
+	if c.Request().Method == http.MethodHead {
+		return api.Reply{ContentType: form + "; charset=utf-8"}, nil
+	}
+	entries, err := h.store.Containers(c.Context(), p.account, l)
+	if err != nil {
+		return nil, err
+	}
+	return write(c, form, "account", p.account, entries)
 }
 
 func accountHeaders(c *api.Call, a object.Account) {
@@ -27,32 +44,15 @@ func accountHeaders(c *api.Call, a object.Account) {
 	c.SetHeader("X-Account-Bytes-Used", strconv.FormatInt(a.Bytes, 10))
 	c.SetHeader("Accept-Ranges", "bytes")
 	setMeta(c, "Account", a.Meta)
-	setTimes(c, a.CreatedAt)
-}
-
-func (h handlers) showAccount(c *api.Call) (any, error) {
-	account, _, err := authorize(c)
-	if err != nil {
-		return nil, err
-	}
-	l, err := listing(c)
-	if err != nil {
-		return nil, err
-	}
-	a, err := h.store.Account(c.Context(), account)
-	if err != nil {
-		return nil, err
-	}
-	accountHeaders(c, a)
-	entries, err := h.store.Containers(c.Context(), account, l)
-	if err != nil {
-		return nil, err
-	}
-	return write(c, "account", account, entries), nil
+	setTimes(c, a.CreatedAt, 0)
 }
 
 func (h handlers) updateAccount(c *api.Call) error {
-	account, _, err := authorize(c)
+	p, err := at(c)
+	if err != nil {
+		return err
+	}
+	err = refuse(c, "X-Account-Access-Control")
 	if err != nil {
 		return err
 	}
@@ -60,33 +60,12 @@ func (h handlers) updateAccount(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	return h.store.UpdateAccount(c.Context(), account, changes)
+	return h.store.UpdateAccount(c.Context(), p.account, changes)
 }
 
-func (h handlers) headContainer(c *api.Call) error {
-	account, name, err := authorize(c)
-	if err != nil {
-		return err
-	}
-	found, err := h.store.Container(c.Context(), account, name)
-	if err != nil {
-		return err
-	}
-	containerHeaders(c, found)
-	return nil
-}
-
-func containerHeaders(c *api.Call, found object.Container) {
-	c.SetHeader("X-Container-Object-Count", strconv.FormatInt(found.Objects, 10))
-	c.SetHeader("X-Container-Bytes-Used", strconv.FormatInt(found.Bytes, 10))
-	c.SetHeader("Accept-Ranges", "bytes")
-	c.SetHeader("X-Storage-Policy", "Policy-0")
-	setMeta(c, "Container", found.Meta.V)
-	setTimes(c, found.UpdatedAt)
-}
-
-func (h handlers) showContainer(c *api.Call) (any, error) {
-	account, name, err := authorize(c)
+// showContainer serves GET and HEAD.
+func (h handlers) showContainer(c *api.Call, p place) (any, error) {
+	form, err := form(c)
 	if err != nil {
 		return nil, err
 	}
@@ -94,53 +73,75 @@ func (h handlers) showContainer(c *api.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := h.store.Container(c.Context(), account, name)
+	found, err := h.store.Container(c.Context(), p.account, p.container)
 	if err != nil {
 		return nil, err
 	}
 	containerHeaders(c, found)
-	entries, err := h.store.Objects(c.Context(), account, name, l)
+	if c.Request().Method == http.MethodHead {
+		return api.Reply{ContentType: form + "; charset=utf-8", Status: http.StatusNoContent}, nil
+	}
+	entries, err := h.store.Objects(c.Context(), p.account, p.container, l)
 	if err != nil {
 		return nil, err
 	}
-	return write(c, "container", name, entries), nil
+	return write(c, form, "container", p.container, entries)
 }
 
-func (h handlers) putContainer(c *api.Call) error {
-	account, name, err := authorize(c)
+func containerHeaders(c *api.Call, found object.Container) {
+	c.SetHeader("X-Container-Object-Count", strconv.FormatInt(found.Objects, 10))
+	c.SetHeader("X-Container-Bytes-Used", strconv.FormatInt(found.Bytes, 10))
+	c.SetHeader("Accept-Ranges", "bytes")
+	c.SetHeader("X-Storage-Policy", policyName)
+	setMeta(c, "Container", found.Meta.V)
+	setTimes(c, found.CreatedAt, found.UpdatedAt)
+}
+
+// containerChanges reads what a client wants of a container.
+func containerChanges(c *api.Call) (object.Meta, error) {
+	err := refuse(c, "X-Container-Read", "X-Container-Write", "X-Container-Sync-To", "X-Container-Sync-Key",
+		"X-Versions-Location", "X-History-Location", "X-Versions-Enabled")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	m, err := meta(c, "Container")
-	if err != nil {
-		return err
+	return meta(c, "Container")
+}
+
+func (h handlers) putContainer(c *api.Call, p place) (any, error) {
+	policy := c.Header("X-Storage-Policy")
+	if policy != "" && policy != policyName {
+		return nil, sentence(errs.BadRequest, "Invalid X-Storage-Policy %q", policy)
 	}
-	created, err := h.store.PutContainer(c.Context(), account, name, m)
+	m, err := containerChanges(c)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	created, err := h.store.PutContainer(c.Context(), p.account, p.container, m)
+	if err != nil {
+		return nil, err
 	}
 	if !created {
-		c.SetStatus(http.StatusAccepted)
+		return page(http.StatusAccepted), nil
 	}
-	return nil
+	return page(http.StatusCreated), nil
 }
 
-func (h handlers) updateContainer(c *api.Call) error {
-	account, name, err := authorize(c)
+func (h handlers) updateContainer(c *api.Call, p place) (any, error) {
+	changes, err := containerChanges(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	changes, err := meta(c, "Container")
+	err = h.store.UpdateContainer(c.Context(), p.account, p.container, changes)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return h.store.UpdateContainer(c.Context(), account, name, changes)
+	return api.Reply{Status: http.StatusNoContent, ContentType: "text/html; charset=UTF-8"}, nil
 }
 
-func (h handlers) deleteContainer(c *api.Call) error {
-	account, name, err := authorize(c)
+func (h handlers) deleteContainer(c *api.Call, p place) (any, error) {
+	err := h.store.DeleteContainer(c.Context(), p.account, p.container)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return h.store.DeleteContainer(c.Context(), account, name)
+	return page(http.StatusNoContent), nil
 }

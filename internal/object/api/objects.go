@@ -1,11 +1,12 @@
 package api
 
 import (
-	"fmt"
+	"io"
 	"mime"
 	"net/http"
 	"path"
 	"strings"
+	"unicode/utf8"
 
 	"nacre/internal/api"
 	"nacre/internal/db"
@@ -16,56 +17,60 @@ import (
 // kept are the request headers that an object is later served with.
 var kept = []string{"Content-Disposition", "Content-Encoding", "Content-Language", "Cache-Control", "Expires", "X-Robots-Tag"}
 
-// named reads and checks the whole path of an object.
-func named(c *api.Call) (object.Object, error) {
-	account, container, err := authorize(c)
-	if err != nil {
-		return object.Object{}, err
-	}
-	name := c.PathValue("object")
-	if name == "" {
-		return object.Object{}, errs.New(errs.Precondition, "Bad URL: the object has no name.")
-	}
-	if len(name) > object.MaxObjectName {
-		return object.Object{}, errs.BadRequestf("Object name length of %d longer than %d", len(name), object.MaxObjectName)
-	}
-	return object.Object{Account: account, Container: container, Name: name}, nil
-}
+// beyond are headers of an object that ask for what we do not have.
+var beyond = []string{"X-Delete-At", "X-Delete-After", "X-Object-Manifest", "X-Symlink-Target"}
 
-func (h handlers) put(c *api.Call) error {
-	o, err := named(c)
+func (h handlers) putObject(c *api.Call, p place) (any, error) {
+	err := refuse(c, beyond...)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	if c.Header("X-Copy-From") != "" {
+		return h.copyFrom(c, p)
 	}
 	r := c.Request()
-	if r.ContentLength < 0 && len(r.TransferEncoding) == 0 {
-		return errs.New(411, "Missing Content-Length header.")
+	if r.ProtoMajor == 1 && r.Header.Get("Content-Length") == "" && len(r.TransferEncoding) == 0 {
+		return nil, sentence(http.StatusLengthRequired, "Missing Content-Length header.")
 	}
 	if r.ContentLength > object.MaxObjectSize {
-		return errs.TooLargef("Your request is too large.")
+		return nil, sentence(errs.TooLarge, "Your request is too large.")
 	}
-	onlyNew := false
-	switch condition := c.Header("If-None-Match"); condition {
-	case "":
-	case "*":
-		onlyNew = true
-	default:
-		return errs.BadRequestf("If-None-Match only supports *")
+	onlyNew, err := onlyNew(c)
+	if err != nil {
+		return nil, err
 	}
 	m, err := meta(c, "Object")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	o.Meta, o.Headers, o.ContentType = db.Of(object.Meta{}.Merge(m)), db.Of(headers(c)), contentType(c, o.Name)
-	o.Etag = strings.ToLower(strings.Trim(c.Header("Etag"), `"`))
-	stored, err := h.store.Put(c.Context(), o, onlyNew, r.Body)
+	o := object.Object{
+		Account: p.account, Container: p.container, Name: p.object,
+		Meta: db.Of(object.Meta{}.Merge(m)), Headers: db.Of(headers(c)), ContentType: contentType(c, p.object),
+		Etag: strings.ToLower(strings.Trim(c.Header("Etag"), `"`)),
+	}
+	if !utf8.ValidString(o.ContentType) {
+		return nil, sentence(errs.BadRequest, "Invalid Content-Type")
+	}
+	return h.answerPut(c, o, onlyNew, r.Body)
+}
+
+func onlyNew(c *api.Call) (bool, error) {
+	condition := c.Header("If-None-Match")
+	if condition != "" && condition != "*" {
+		return false, sentence(errs.BadRequest, "If-None-Match only supports *")
+	}
+	return condition == "*", nil
+}
+
+// answerPut stores an object and answers as PUT does.
+func (h handlers) answerPut(c *api.Call, o object.Object, onlyNew bool, bytes io.Reader) (any, error) {
+	stored, err := h.store.Put(c.Context(), o, onlyNew, bytes)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	c.SetHeader("Etag", stored.Etag)
-	setTimes(c, stored.UpdatedAt)
-	c.SetHeader("Content-Type", "text/html; charset=UTF-8")
-	return nil
+	setTimes(c, stored.UpdatedAt, stored.UpdatedAt)
+	return page(http.StatusCreated), nil
 }
 
 func headers(c *api.Call) map[string]string {
@@ -78,36 +83,41 @@ func headers(c *api.Call) map[string]string {
 	return out
 }
 
+// contentType is what the client says, or what the name looks like.
 func contentType(c *api.Call, name string) string {
 	detect, _ := api.ParseBool(c.Header("X-Detect-Content-Type"))
 	sent := c.Header("Content-Type")
 	if sent != "" && !detect {
 		return sent
 	}
-	guessed := mime.TypeByExtension(path.Ext(name))
+	guessed, _, _ := strings.Cut(mime.TypeByExtension(path.Ext(name)), ";")
 	if guessed == "" {
 		return "application/octet-stream"
 	}
 	return guessed
 }
 
-// get serves GET and HEAD: conditions and ranges are the standard library's.
-func (h handlers) get(c *api.Call) (any, error) {
-	o, err := named(c)
+// getObject serves GET and HEAD: conditions and ranges are the standard
+// library's.
+func (h handlers) getObject(c *api.Call, p place) (any, error) {
+	if c.Request().Method == http.MethodHead {
+		o, err := h.store.Object(c.Context(), p.account, p.container, p.object)
+		if err != nil {
+			return nil, err
+		}
+		return serve(c, o, io.NewSectionReader(nil, 0, o.Size)), nil // nobody reads it
+	}
+	o, bytes, err := h.store.Read(c.Context(), p.account, p.container, p.object)
 	if err != nil {
 		return nil, err
-	}
-	o, err = h.store.Object(c.Context(), o.Account, o.Container, o.Name)
-	if err != nil {
-		return nil, err
-	}
-	bytes, err := h.store.Open(c.Context(), o)
-	if err != nil {
-		return nil, fmt.Errorf("open object %s/%s/%s: %w", o.Account, o.Container, o.Name, err)
 	}
 	defer bytes.Close()
+	return serve(c, o, bytes), nil
+}
+
+func serve(c *api.Call, o object.Object, bytes io.ReadSeeker) any {
 	setMeta(c, "Object", o.Meta.V)
-	setTimes(c, o.UpdatedAt)
+	setTimes(c, o.UpdatedAt, o.UpdatedAt)
 	for name, value := range o.Headers.V {
 		c.SetHeader(name, value)
 	}
@@ -118,9 +128,30 @@ func (h handlers) get(c *api.Call) (any, error) {
 	c.SetHeader("Content-Security-Policy", "sandbox")
 	c.SetHeader("X-Content-Type-Options", "nosniff")
 	w := &plainEtag{ResponseWriter: c.Takeover()}
-	http.ServeContent(w, c.Request(), "", api.ModTime(o.UpdatedAt.Time()), bytes)
+	r := c.Request()
+	for _, name := range []string{"If-Match", "If-None-Match", "If-Range"} {
+		if value := r.Header.Get(name); value != "" {
+			r.Header.Set(name, quoteTags(value))
+		}
+	}
+	http.ServeContent(w, r, "", api.ModTime(o.UpdatedAt.Time()), bytes)
 	c.SetStatus(w.status)
-	return api.Done, nil
+	return api.Done
+}
+
+// quoteTags puts quotes around the bare tags of a condition, since Swift takes
+// both.
+func quoteTags(list string) string {
+	tags := strings.Split(list, ",")
+	for i, tag := range tags {
+		tag = strings.TrimSpace(tag)
+		isDate := strings.Contains(tag, " ") || strings.Contains(list, " GMT")
+		if tag != "*" && !isDate && !strings.HasSuffix(tag, `"`) {
+			tag = `"` + tag + `"`
+		}
+		tags[i] = tag
+	}
+	return strings.Join(tags, ", ")
 }
 
 // plainEtag takes the quotes off the Etag at the last moment: Swift sends it
@@ -140,30 +171,38 @@ func (w *plainEtag) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-func (h handlers) update(c *api.Call) error {
-	o, err := named(c)
+// ReadFrom hands files to the kernel as they are.
+func (w *plainEtag) ReadFrom(r io.Reader) (int64, error) {
+	return io.Copy(w.ResponseWriter, r)
+}
+
+func (h handlers) updateObject(c *api.Call, p place) (any, error) {
+	err := refuse(c, beyond...)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	m, err := meta(c, "Object")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	stored, err := h.store.Object(c.Context(), o.Account, o.Container, o.Name)
+	err = h.store.Update(c.Context(), object.Object{
+		Account: p.account, Container: p.container, Name: p.object,
+		Meta: db.Of(object.Meta{}.Merge(m)), Headers: db.Of(headers(c)), ContentType: c.Header("Content-Type"),
+	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	stored.Meta, stored.Headers = db.Of(object.Meta{}.Merge(m)), db.Of(headers(c))
-	if sent := c.Header("Content-Type"); sent != "" {
-		stored.ContentType = sent
-	}
-	return h.store.SetMeta(c.Context(), stored)
+	return page(http.StatusAccepted), nil
 }
 
-func (h handlers) delete(c *api.Call) error {
-	o, err := named(c)
+func (h handlers) deleteObject(c *api.Call, p place) (any, error) {
+	err := refuse(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return h.store.Delete(c.Context(), o.Account, o.Container, o.Name)
+	err = h.store.Delete(c.Context(), p.account, p.container, p.object)
+	if err != nil {
+		return nil, err
+	}
+	return page(http.StatusNoContent), nil
 }

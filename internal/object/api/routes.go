@@ -3,18 +3,22 @@
 // What Swift says, it says in headers: metadata, counters, conditions. The
 // handlers here therefore read and write headers, and answer listings in the
 // three forms that Swift knows: text, JSON and XML.
+//
+// Names are kept byte for byte. A path is unescaped before it is split, as
+// Swift does: c%2Fo is the object o in the container c, and a container with a
+// slash behind it is still the container.
+//
+// A header that asks for something we do not have (expiry, large object
+// manifests, links, versions, access lists) is refused, never ignored.
 package api
 
 import (
-	"encoding/xml"
-	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"nacre/internal/api"
 	"nacre/internal/auth"
-	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/object"
 )
@@ -30,22 +34,39 @@ type handlers struct{ store *object.Service }
 func (h handlers) routes() []api.Route {
 	const account, container = "/v1/{account}", "/v1/{account}/{container}"
 	const file = container + "/{object...}"
+	show, update := api.Get(h.showAccount), api.Empty(h.updateAccount)
+	get := either(h.showContainer, h.getObject)
+	put := either(h.putContainer, h.putObject)
+	post := either(h.updateContainer, h.updateObject)
+	remove := either(h.deleteContainer, h.deleteObject)
 	return []api.Route{
-		{Method: "GET", Path: account, Rule: "object:read", Do: api.Get(h.showAccount)},
-		{Method: "POST", Path: account, Rule: "object:write", OK: 204, Do: api.Empty(h.updateAccount)},
-		{Method: "HEAD", Path: account, Rule: "object:read", OK: 204, Do: api.Empty(h.headAccount)},
-		{Method: "GET", Path: container, Rule: "object:read", Do: api.Get(h.showContainer)},
-		{Method: "PUT", Path: container, Rule: "object:write", OK: 201, Do: api.Empty(h.putContainer)},
-		{Method: "POST", Path: container, Rule: "object:write", OK: 204, Do: api.Empty(h.updateContainer)},
-		{Method: "HEAD", Path: container, Rule: "object:read", OK: 204, Do: api.Empty(h.headContainer)},
-		{Method: "DELETE", Path: container, Rule: "object:write", OK: 204, Do: api.Empty(h.deleteContainer)},
-		{Method: "GET", Path: file, Rule: "object:read", MaxBody: -1, Do: api.Get(h.get)},
-		{Method: "PUT", Path: file, Rule: "object:write", OK: 201, MaxBody: -1, Do: api.Empty(h.put)},
-		{Method: "DELETE", Path: file, Rule: "object:write", OK: 204, Do: api.Empty(h.delete)},
-		{Method: "HEAD", Path: file, Rule: "object:read", Do: api.Get(h.get)},
-		{Method: "POST", Path: file, Rule: "object:write", OK: 202, Do: api.Empty(h.update)},
+		{Method: "GET", Path: account, Rule: "object:read", Do: show},
+		{Method: "POST", Path: account, Rule: "object:write", OK: 204, Do: update},
+		{Method: "HEAD", Path: account, Rule: "object:read", OK: 204, Do: show},
+		{Method: "GET", Path: container, Rule: "object:read", Do: get, MaxBody: -1},
+		{Method: "PUT", Path: container, Rule: "object:write", OK: 201, Do: put, MaxBody: -1},
+		{Method: "POST", Path: container, Rule: "object:write", OK: 204, Do: post},
+		{Method: "HEAD", Path: container, Rule: "object:read", OK: 204, Do: get},
+		{Method: "DELETE", Path: container, Rule: "object:write", OK: 204, Do: remove},
+		{Method: "GET", Path: file, Rule: "object:read", MaxBody: -1, Do: get},
+		{Method: "PUT", Path: file, Rule: "object:write", OK: 201, MaxBody: -1, Do: put},
+		{Method: "COPY", Path: file, Rule: "object:write", OK: 201, MaxBody: -1, Do: either(notContainer, h.copyObject)},
+		{Method: "DELETE", Path: file, Rule: "object:write", OK: 204, Do: remove},
+		{Method: "HEAD", Path: file, Rule: "object:read", Do: get},
+		{Method: "POST", Path: file, Rule: "object:write", OK: 202, Do: post},
 		{Method: "GET", Path: "/info", Public: true, Do: api.Get(info)},
+
+		// An endpoint of the catalog with a slash behind it, as clients build it.
+		{Method: "GET", Path: account + "/", Variant: "slash", Rule: "object:read", Do: show},
+		{Method: "POST", Path: account + "/", Variant: "slash", Rule: "object:write", OK: 204, Do: update},
+		{Method: "HEAD", Path: account + "/", Variant: "slash", Rule: "object:read", OK: 204, Do: show},
 	}
+}
+
+type policyView struct {
+	Name    string `json:"name"`
+	Aliases string `json:"aliases"`
+	Default bool   `json:"default"`
 }
 
 type infoView struct {
@@ -54,182 +75,103 @@ type infoView struct {
 
 func info(*api.Call) (infoView, error) {
 	return infoView{map[string]any{
-		"max_file_size": object.MaxObjectSize, "max_meta_name_length": object.MaxMetaName,
+		"version": "2.30.0", "max_file_size": int64(object.MaxObjectSize), "max_meta_name_length": object.MaxMetaName,
 		"max_meta_value_length": object.MaxMetaValue, "max_meta_count": object.MaxMetaCount,
 		"max_meta_overall_size": object.MaxMetaSize, "max_object_name_length": object.MaxObjectName,
 		"max_container_name_length": object.MaxContainerName, "max_account_name_length": object.MaxAccountName,
 		"container_listing_limit": object.MaxListing, "account_listing_limit": object.MaxListing,
-		"strict_cors_mode": true, "allow_account_management": false, "account_autocreate": true, "version": "2.30.0",
+		"max_header_size": 8192, "strict_cors_mode": true, "allow_account_management": false, "account_autocreate": true,
+		"policies": []policyView{{Name: policyName, Aliases: policyName, Default: true}},
 	}}, nil
 }
 
-// authorize checks the row's rule for the account in the path, and the lengths
-// of the names.
-func authorize(c *api.Call) (account, container string, err error) {
-	account, container = c.PathValue("account"), c.PathValue("container")
-	err = c.Authorize(auth.Target{Project: strings.TrimPrefix(account, "AUTH_")})
+// policyName is what Swift calls its one storage policy.
+const policyName = "Policy-0"
+
+// place is what a path names. Container and object may be empty.
+type place struct{ account, container, object string }
+
+// either serves a path that names a container or an object.
+func either(onContainer, onObject func(c *api.Call, p place) (any, error)) api.Handler {
+	return func(c *api.Call) (any, error) {
+		p, err := at(c)
+		if err != nil {
+			return nil, err
+		}
+		if p.object == "" {
+			return onContainer(c, p)
+		}
+		return onObject(c, p)
+	}
+}
+
+func notContainer(c *api.Call, _ place) (any, error) {
+	return nil, errs.New(errs.MethodNotAllowed, "The method is not allowed for this resource.")
+}
+
+// at reads the path, authorizes the row's rule for the account in it, and checks
+// the names.
+func at(c *api.Call) (place, error) {
+	p := place{account: c.PathValue("account"), container: c.PathValue("container"), object: c.PathValue("object")}
+	head, tail, escaped := strings.Cut(p.container, "/")
+	if escaped {
+		p.container, p.object = head, tail+p.object
+		if c.PathValue("object") != "" {
+			p.object = tail + "/" + c.PathValue("object")
+		}
+	}
+	for _, name := range []string{p.account, p.container, p.object} {
+		if !utf8.ValidString(name) || strings.Contains(name, "\x00") {
+			return place{}, sentence(errs.Precondition, "Invalid UTF8 or contains NULL")
+		}
+	}
+	project, isOurs := strings.CutPrefix(p.account, "AUTH_")
+	if !isOurs {
+		project = "" // no project, so that no rule passes for it
+	}
+	err := c.Authorize(auth.Target{Project: project})
 	if err != nil {
-		return "", "", err
+		return place{}, err
 	}
-	if !strings.HasPrefix(account, "AUTH_") || len(account) > object.MaxAccountName {
-		return "", "", errs.New(errs.Precondition, "Bad URL: the account is AUTH_ and a project id.")
-	}
-	if len(container) > object.MaxContainerName {
-		return "", "", errs.BadRequestf("Container name length of %d longer than %d", len(container), object.MaxContainerName)
-	}
-	return account, container, nil
+	return p, checkNames(p)
 }
 
-// meta reads the metadata headers with the prefix X-<kind>-Meta-, and their
-// removals, which are empty values.
-func meta(c *api.Call, kind string) (object.Meta, error) {
-	prefix, removal := "X-"+kind+"-Meta-", "X-Remove-"+kind+"-Meta-"
-	out := object.Meta{}
-	size := 0
-	for header, values := range c.Request().Header {
-		name, removed := strings.CutPrefix(header, removal)
-		if removed {
-			out[strings.ToLower(name)] = ""
-			continue
-		}
-		name, ok := strings.CutPrefix(header, prefix)
-		if !ok {
-			continue
-		}
-		value := values[0]
-		size += len(name) + len(value)
-		switch {
-		case name == "":
-			return nil, errs.BadRequestf("Metadata name cannot be empty")
-		case len(name) > object.MaxMetaName:
-			return nil, errs.BadRequestf("Metadata name too long: %s%s", prefix, name)
-		case len(value) > object.MaxMetaValue:
-			return nil, errs.BadRequestf("Metadata value longer than %d: %s%s", object.MaxMetaValue, prefix, name)
-		}
-		out[strings.ToLower(name)] = value
-	}
-	if len(out) > object.MaxMetaCount {
-		return nil, errs.BadRequestf("Too many metadata items; max %d", object.MaxMetaCount)
-	}
-	if size > object.MaxMetaSize {
-		return nil, errs.BadRequestf("Total metadata too large; max %d", object.MaxMetaSize)
-	}
-	return out, nil
-}
-
-func setMeta(c *api.Call, kind string, m object.Meta) {
-	for name, value := range m {
-		c.SetHeader("X-"+kind+"-Meta-"+name, value)
-	}
-}
-
-func setTimes(c *api.Call, t db.Time) {
-	at := t.Time()
-	if t == 0 {
-		at = c.Now()
-	}
-	c.SetHeader("X-Timestamp", fmt.Sprintf("%d.%05d", at.Unix(), at.Nanosecond()/10000))
-	c.SetHeader("Last-Modified", api.ModTime(at).UTC().Format(http.TimeFormat))
-}
-
-func listing(c *api.Call) (object.Listing, error) {
-	q := c.Query()
-	l := object.Listing{Marker: q.Get("marker"), EndMarker: q.Get("end_marker"), Prefix: q.Get("prefix"), Delimiter: q.Get("delimiter")}
-	l.Reverse, _ = api.ParseBool(q.Get("reverse"))
-	if q.Has("path") {
-		l.Prefix, l.Delimiter = strings.TrimSuffix(q.Get("path"), "/")+"/", "/"
-		if q.Get("path") == "" {
-			l.Prefix = ""
-		}
-	}
-	if text := q.Get("limit"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 0 {
-			return l, errs.New(errs.Precondition, "Invalid limit: %s", text)
-		}
-		if n > object.MaxListing {
-			return l, errs.New(errs.Precondition, "Maximum limit is %d", object.MaxListing)
-		}
-		l.Limit = n
-	}
-	return l, nil
-}
-
-type objectEntry struct {
-	Name         string     `json:"name"`
-	Bytes        int64      `json:"bytes"`
-	Hash         string     `json:"hash"`
-	ContentType  string     `json:"content_type"`
-	LastModified api.Micros `json:"last_modified"`
-}
-
-type subdirEntry struct {
-	Subdir string `json:"subdir"`
-}
-
-type containerEntry struct {
-	Name         string     `json:"name"`
-	Count        int64      `json:"count"`
-	Bytes        int64      `json:"bytes"`
-	LastModified api.Micros `json:"last_modified"`
-}
-
-// write answers a listing in the form that the client asks for.
-func write(c *api.Call, root, name string, entries []object.Entry) any {
-	form := c.Query().Get("format")
-	accept := c.Header("Accept")
+func checkNames(p place) error {
 	switch {
-	case form == "json" || (form == "" && strings.Contains(accept, "application/json")):
-		views := make([]any, len(entries))
-		for i, e := range entries {
-			views[i] = entryView(root, e)
+	case !strings.HasPrefix(p.account, "AUTH_"), len(p.account) > object.MaxAccountName:
+		return sentence(errs.Precondition, "Bad URL")
+	case len(p.container) > object.MaxContainerName:
+		return sentence(errs.BadRequest, "Container name length of %d longer than %d", len(p.container), object.MaxContainerName)
+	case len(p.object) > object.MaxObjectName:
+		return sentence(errs.BadRequest, "Object name length of %d longer than %d", len(p.object), object.MaxObjectName)
+	}
+	return nil
+}
+
+// sentence is a refusal that is shown as text instead of as Swift's page.
+func sentence(kind errs.Kind, format string, args ...any) error {
+	return errs.New(kind, format, args...).Typed("text")
+}
+
+// refuse answers requests for what we do not have.
+func refuse(c *api.Call, headers ...string) error {
+	for _, name := range headers {
+		if c.Header(name) != "" {
+			return sentence(errs.NotImplemented, "%s is not supported by this object store.", name)
 		}
-		return views
-	case form == "xml" || (form == "" && (strings.Contains(accept, "application/xml") || strings.Contains(accept, "text/xml"))):
-		return api.Reply{ContentType: "application/xml; charset=utf-8", Body: entriesXML(root, name, entries)}
 	}
-	var text strings.Builder
-	for _, e := range entries {
-		text.WriteString(e.Name + "\n")
+	manifest := c.Query().Get("multipart-manifest")
+	if manifest == "put" || manifest == "delete" {
+		return sentence(errs.NotImplemented, "Static large objects are not supported by this object store.")
 	}
-	reply := api.Reply{ContentType: "text/plain; charset=utf-8", Body: []byte(text.String())}
-	if len(entries) == 0 {
-		reply.Status = http.StatusNoContent
+	return nil
+}
+
+// page is a success with the small page that Swift sends with some statuses.
+func page(status int) api.Reply {
+	reply := api.Reply{Status: status, ContentType: "text/html; charset=UTF-8"}
+	if status == http.StatusAccepted {
+		reply.Body = []byte("<html><h1>Accepted</h1><p>The request is accepted for processing.</p></html>")
 	}
 	return reply
-}
-
-func entryView(root string, e object.Entry) any {
-	switch {
-	case e.Subdir:
-		return subdirEntry{e.Name}
-	case root == "account":
-		return containerEntry{e.Name, e.Count, e.Size, api.Micros(e.UpdatedAt.Time())}
-	}
-	return objectEntry{e.Name, e.Size, e.Etag, e.ContentType, api.Micros(e.UpdatedAt.Time())}
-}
-
-func entriesXML(root, name string, entries []object.Entry) []byte {
-	var b strings.Builder
-	escape := func(s string) string {
-		var e strings.Builder
-		_ = xml.EscapeText(&e, []byte(s)) // a strings.Builder does not fail
-		return e.String()
-	}
-	fmt.Fprintf(&b, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<%s name=\"%s\">", root, escape(name))
-	for _, e := range entries {
-		at := e.UpdatedAt.Time().Format("2006-01-02T15:04:05.000000")
-		switch {
-		case e.Subdir:
-			fmt.Fprintf(&b, `<subdir name="%s"><name>%s</name></subdir>`, escape(e.Name), escape(e.Name))
-		case root == "account":
-			fmt.Fprintf(&b, "<container><name>%s</name><count>%d</count><bytes>%d</bytes><last_modified>%s</last_modified></container>",
-				escape(e.Name), e.Count, e.Size, at)
-		default:
-			fmt.Fprintf(&b, "<object><name>%s</name><hash>%s</hash><bytes>%d</bytes><content_type>%s</content_type><last_modified>%s</last_modified></object>",
-				escape(e.Name), e.Etag, e.Size, escape(e.ContentType), at)
-		}
-	}
-	fmt.Fprintf(&b, "</%s>", root)
-	return []byte(b.String())
 }
