@@ -134,11 +134,9 @@ type networks interface {
 	TakePort(ctx context.Context, tx *db.Tx, port, server, zone string) error
 	// BindPort makes the port ready on the host. Binding again is a success.
 	BindPort(ctx context.Context, tx *db.Tx, port, host string) error
-	// UnbindPort forgets the host. A missing port is a success.
-	UnbindPort(ctx context.Context, tx *db.Tx, port string) error
-	// ReturnPort takes the port from the server and leaves it free and unbound.
-	// A missing port and one that the server doesn't have are a success.
-	ReturnPort(ctx context.Context, tx *db.Tx, port, server string) error
+	// ReturnPort takes a port from its server and leaves it free and unbound.
+	// A missing port is a success.
+	ReturnPort(ctx context.Context, tx *db.Tx, port string) error
 	// DeletePort removes the port. A missing one is a success.
 	DeletePort(ctx context.Context, tx *db.Tx, port string) error
 

@@ -3,6 +3,7 @@ package compute
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"nacre/internal/auth"
 	"nacre/internal/db"
@@ -194,11 +195,26 @@ func (s *Service) dropPorts(ctx context.Context, tx *db.Tx, server string) error
 	if err != nil {
 		return err
 	}
+	return s.drop(ctx, tx, server, cards)
+}
+
+func (s *Service) drop(ctx context.Context, tx *db.Tx, server string, cards []Card) error {
+	if len(cards) == 0 {
+		return nil
+	}
+	ports, err := s.networks.PortsOf(ctx, tx, server)
+	if err != nil {
+		return err
+	}
 	for _, card := range cards {
-		if card.Ours {
+		// A port that the server never got may be somebody else's by now.
+		has := slices.ContainsFunc(ports[server], func(p Port) bool { return p.ID == card.Port })
+		switch {
+		case !has:
+		case card.Ours:
 			err = s.networks.DeletePort(ctx, tx, card.Port)
-		} else {
-			err = s.networks.ReturnPort(ctx, tx, card.Port, server)
+		default:
+			err = s.networks.ReturnPort(ctx, tx, card.Port)
 		}
 		if err != nil {
 			return err

@@ -176,15 +176,9 @@ func (s *Service) dropCard(ctx context.Context, tx *db.Tx, state *portState) err
 	if err != nil {
 		return fmt.Errorf("read port %s: %w", state.Port, err)
 	}
-	for _, card := range rows {
-		if card.Ours {
-			err = s.networks.DeletePort(ctx, tx, card.Port)
-		} else {
-			err = s.networks.ReturnPort(ctx, tx, card.Port, state.Server)
-		}
-		if err != nil {
-			return err
-		}
+	err = s.drop(ctx, tx, state.Server, rows)
+	if err != nil {
+		return err
 	}
 	_, err = tx.Exec(ctx, "DELETE FROM server_ports WHERE server = ? AND port = ?", state.Server, state.Port)
 	return err

@@ -1,0 +1,306 @@
+package api_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+	"time"
+
+	"nacre/internal/auth"
+	"nacre/internal/compute"
+	"nacre/internal/db"
+	"nacre/internal/errs"
+	"nacre/internal/hosts"
+	"nacre/internal/nodeapi"
+)
+
+// others are the services around compute, as small as they can be and still
+// keep what compute relies on: they write in compute's transactions.
+type others struct {
+	db    *db.DB
+	hosts *hosts.Service
+}
+
+func newOthers(t testing.TB, d *db.DB, h *hosts.Service) others {
+	t.Helper()
+	err := d.Write(context.Background(), func(tx *db.Tx) error {
+		for _, statement := range []string{
+			`CREATE TABLE test_ports (id TEXT PRIMARY KEY, project TEXT, network TEXT, server TEXT, host TEXT, ip TEXT, seq INTEGER)`,
+			`CREATE TABLE test_volumes (id TEXT PRIMARY KEY, status TEXT, attachment TEXT, server TEXT, host TEXT, epoch INTEGER, size INTEGER)`,
+			`INSERT INTO test_ports VALUES ('` + freePort + `', 'demo', '` + networkID + `', '', '', '10.0.0.5', 0)`,
+			`INSERT INTO test_volumes VALUES ('` + volumeID + `', 'available', '', '', '', 0, 1)`,
+			`INSERT INTO test_volumes VALUES ('` + volumeID2 + `', 'available', '', '', '', 0, 1)`,
+		} {
+			_, err := tx.Exec(context.Background(), statement)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return others{d, h}
+}
+
+const (
+	networkID  = "22222222-2222-4222-8222-222222222222"
+	freePort   = "33333333-3333-4333-8333-333333333333"
+	volumeID   = "44444444-4444-4444-8444-444444444444"
+	volumeID2  = "44444444-4444-4444-8444-444444444442"
+	fullNet    = "55555555-5555-4555-8555-555555555555"
+	badImageID = "66666666-6666-4666-8666-666666666666"
+	bigImageID = "77777777-7777-4777-8777-777777777777"
+)
+
+type images struct{}
+
+func (images) Image(_ context.Context, _ auth.Caller, id string) (compute.Image, error) {
+	i := compute.Image{ID: id, Name: "cirros", Status: "active", SizeBytes: 1 << 20, Properties: map[string]string{"os_distro": "cirros"}}
+	switch id {
+	case imageID:
+	case badImageID:
+		i.Bootable = errors.New("it has a backing file")
+	case bigImageID:
+		i.MinDiskGB, i.MinRAMMB = 10, 0
+	default:
+		return i, errs.NotFoundf("No image found with ID %s", id)
+	}
+	return i, nil
+}
+
+type consoles struct{}
+
+func (consoles) New(_ context.Context, kind, server string, _ func(context.Context) (io.ReadWriteCloser, error)) (string, time.Time, error) {
+	return "http://cloud/dashboard/" + kind + "?token=T", time.Time{}, nil
+}
+
+type networks struct{ others }
+
+func (n networks) Network(_ context.Context, _ auth.Caller, id string) (compute.Network, error) {
+	if id != networkID && id != fullNet {
+		return compute.Network{}, errs.NotFoundf("Network %s could not be found.", id)
+	}
+	return compute.Network{ID: id, Name: "private"}, nil
+}
+
+func (n networks) Available(context.Context, auth.Caller) ([]compute.Network, error) {
+	return []compute.Network{{ID: networkID, Name: "private"}}, nil
+}
+
+type portRow struct {
+	ID, Project, Network, Server, Host, IP string
+	Seq                                    int
+}
+
+func (n networks) port(ctx context.Context, tx *db.Tx, id string) (portRow, error) {
+	var row portRow
+	err := tx.Get(ctx, &row, "SELECT * FROM test_ports WHERE id = ?", id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return row, errs.NotFoundf("Port %s could not be found.", id)
+	}
+	return row, err
+}
+
+func (n networks) FreePort(ctx context.Context, c auth.Caller, id string) (compute.Port, error) {
+	var row portRow
+	err := n.db.Read(ctx, func(tx *db.Tx) error {
+		var err error
+		row, err = n.port(ctx, tx, id)
+		return err
+	})
+	if err != nil {
+		return compute.Port{}, err
+	}
+	if row.Server != "" {
+		return compute.Port{}, errs.Conflictf("Port %s is still in use.", id)
+	}
+	return row.view(), nil
+}
+
+func (r portRow) view() compute.Port {
+	return compute.Port{
+		ID: r.ID, Project: r.Project, Server: r.Server, Network: r.Network, NetworkName: "private", MAC: "fa:16:3e:00:00:01", MTU: 1442,
+		Active: r.Host != "", Status: "ACTIVE",
+		Addresses: []compute.Address{{IP: r.IP, Subnet: "subnet", CIDR: "10.0.0.0/8", Gateway: "10.0.0.1", DHCP: true, DNS: []string{"9.9.9.9"}}},
+		Groups:    []compute.SecurityGroup{{ID: "group", Name: "default"}},
+	}
+}
+
+func (n networks) SecurityGroups(_ context.Context, _ auth.Caller, names []string) ([]string, error) {
+	for _, name := range names {
+		if name != "default" {
+			return nil, errs.NotFoundf("Security group %s not found for project demo.", name)
+		}
+	}
+	return names, nil
+}
+
+func (n networks) CreatePort(ctx context.Context, tx *db.Tx, p compute.NewPort) error {
+	if p.Network == fullNet {
+		return errs.Conflictf("No more IP addresses available on network %s.", p.Network)
+	}
+	var seq int
+	err := tx.Get(ctx, &seq, "SELECT COALESCE(MAX(seq), 9) + 1 FROM test_ports")
+	if err != nil {
+		return err
+	}
+	if p.FixedIP == "" {
+		p.FixedIP = fmt.Sprintf("10.0.%d.%d", seq/250, seq%250+1)
+	}
+	_, err = tx.Exec(ctx, "INSERT INTO test_ports VALUES (?, ?, ?, ?, '', ?, ?) ON CONFLICT (id) DO NOTHING", p.ID, p.Project, p.Network, p.Server, p.FixedIP, seq)
+	return err
+}
+
+func (n networks) TakePort(ctx context.Context, tx *db.Tx, port, server, _ string) error {
+	row, err := n.port(ctx, tx, port)
+	if err == nil && row.Server != "" && row.Server != server {
+		return errs.Conflictf("Port %s is still in use.", port)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, "UPDATE test_ports SET server = ? WHERE id = ?", server, port)
+	return err
+}
+
+func (n networks) BindPort(ctx context.Context, tx *db.Tx, port, host string) error {
+	_, err := tx.Exec(ctx, "UPDATE test_ports SET host = ? WHERE id = ?", host, port)
+	return err
+}
+
+func (n networks) ReturnPort(ctx context.Context, tx *db.Tx, port string) error {
+	_, err := tx.Exec(ctx, "UPDATE test_ports SET host = '', server = '' WHERE id = ?", port)
+	return err
+}
+
+func (n networks) DeletePort(ctx context.Context, tx *db.Tx, port string) error {
+	_, err := tx.Exec(ctx, "DELETE FROM test_ports WHERE id = ?", port)
+	return err
+}
+
+func (n networks) PortsOf(ctx context.Context, tx *db.Tx, servers ...string) (map[string][]compute.Port, error) {
+	var rows []portRow
+	err := tx.All(ctx, &rows, "SELECT * FROM test_ports WHERE server IN (?) ORDER BY seq", db.In(servers))
+	out := map[string][]compute.Port{}
+	for _, row := range rows {
+		out[row.Server] = append(out[row.Server], row.view())
+	}
+	return out, err
+}
+
+func (n networks) ServerAt(ctx context.Context, network, ip, _ string) (string, error) {
+	var id string
+	err := n.db.Read(ctx, func(tx *db.Tx) error {
+		return tx.Get(ctx, &id, "SELECT server FROM test_ports WHERE network = ? AND ip = ?", network, ip)
+	})
+	if errors.Is(err, sql.ErrNoRows) || id == "" {
+		return "", errs.NotFoundf("Nobody has address %s.", ip)
+	}
+	return id, err
+}
+
+type volumes struct{ others }
+
+type volumeRow struct {
+	ID, Status, Attachment, Server, Host string
+	Epoch, Size                          int64
+}
+
+func (v volumes) row(ctx context.Context, tx *db.Tx, where string, arg any) (volumeRow, error) {
+	var row volumeRow
+	err := tx.Get(ctx, &row, "SELECT * FROM test_volumes WHERE "+where+" = ?", arg)
+	if errors.Is(err, sql.ErrNoRows) {
+		return row, errs.NotFoundf("Volume %v could not be found.", arg)
+	}
+	return row, err
+}
+
+func (v volumes) Volume(ctx context.Context, _ auth.Caller, id string) (compute.Volume, error) {
+	var row volumeRow
+	err := v.db.Read(ctx, func(tx *db.Tx) error {
+		var err error
+		row, err = v.row(ctx, tx, "id", id)
+		return err
+	})
+	return compute.Volume{ID: id, Status: row.Status, SizeGB: row.Size, Bootable: true}, err
+}
+
+func (v volumes) CreateVolume(ctx context.Context, _ auth.Caller, in compute.NewVolume) error {
+	return v.db.Write(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(ctx, "INSERT INTO test_volumes VALUES (?, 'available', '', '', '', 0, ?) ON CONFLICT (id) DO NOTHING", in.ID, in.SizeGB)
+		return err
+	})
+}
+
+func (v volumes) Status(ctx context.Context, tx *db.Tx, volume string) (string, error) {
+	row, err := v.row(ctx, tx, "id", volume)
+	return row.Status, err
+}
+
+func (v volumes) Reserve(ctx context.Context, tx *db.Tx, attachment, volume, server string) error {
+	row, err := v.row(ctx, tx, "id", volume)
+	if err != nil || row.Attachment == attachment {
+		return err
+	}
+	if row.Status != "available" {
+		return errs.BadRequestf("Invalid volume: volume %s is %s", volume, row.Status)
+	}
+	_, err = tx.Exec(ctx, "UPDATE test_volumes SET status = 'reserved', attachment = ?, server = ? WHERE id = ?", attachment, server, volume)
+	return err
+}
+
+func (v volumes) Connect(ctx context.Context, tx *db.Tx, attachment, host, _ string) (int64, error) {
+	row, err := v.row(ctx, tx, "attachment", attachment)
+	if err != nil {
+		return 0, err
+	}
+	if row.Host == "" {
+		row.Host = host
+		row.Epoch++
+		_, err = tx.Exec(ctx, "UPDATE test_volumes SET status = 'attaching', host = ?, epoch = ? WHERE id = ?", host, row.Epoch, row.ID)
+		if err != nil {
+			return 0, err
+		}
+	}
+	_, err = v.hosts.Want(ctx, tx, row.Host, nodeapi.KindVolume, row.ID,
+		nodeapi.Volume{ID: row.ID, SizeGB: int(row.Size), Export: &nodeapi.Export{Epoch: row.Epoch}})
+	return row.Epoch, err
+}
+
+func (v volumes) Complete(ctx context.Context, tx *db.Tx, attachment string) error {
+	_, err := tx.Exec(ctx, "UPDATE test_volumes SET status = 'in-use' WHERE attachment = ?", attachment)
+	return err
+}
+
+func (v volumes) Detaching(ctx context.Context, tx *db.Tx, attachment string) error {
+	_, err := tx.Exec(ctx, "UPDATE test_volumes SET status = 'detaching' WHERE attachment = ?", attachment)
+	return err
+}
+
+func (v volumes) Detach(ctx context.Context, tx *db.Tx, attachment string) error {
+	row, err := v.row(ctx, tx, "attachment", attachment)
+	if errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if row.Host != "" {
+		err = v.hosts.Forget(ctx, tx, row.Host, nodeapi.KindVolume, row.ID)
+		if err != nil {
+			return err
+		}
+	}
+	_, err = tx.Exec(ctx, "UPDATE test_volumes SET status = 'available', attachment = '', server = '', host = '' WHERE id = ?", row.ID)
+	return err
+}
+
+func (v volumes) DeleteVolume(ctx context.Context, tx *db.Tx, volume string) error {
+	_, err := tx.Exec(ctx, "DELETE FROM test_volumes WHERE id = ?", volume)
+	return err
+}
