@@ -25,7 +25,7 @@ type process struct {
 	db *db.DB
 }
 
-func startProcess(t *testing.T, dir string, c clock.Clock, cost int) process {
+func startProcess(t testing.TB, dir string, c clock.Clock, cost int) process {
 	t.Helper()
 	database, err := db.Open(t.Context(), filepath.Join(dir, "nacre.db"))
 	if err != nil {
@@ -48,7 +48,7 @@ func startProcess(t *testing.T, dir string, c clock.Clock, cost int) process {
 	return process{s, database}
 }
 
-func signIn(t *testing.T, p process, user, password string) *Issued {
+func signIn(t testing.TB, p process, user, password string) *Issued {
 	t.Helper()
 	issued, err := p.Issue(t.Context(), Login{Password: &PasswordLogin{
 		User: Ref{Name: user, Domain: &Ref{Name: "Default"}}, Password: password}}, Scope{})
@@ -116,6 +116,29 @@ func TestNoDatabaseNoToken(t *testing.T) {
 	_, err = p.Caller(t.Context(), token.Token)
 	if err != nil {
 		t.Errorf("with the database back: %v", err)
+	}
+}
+
+// TestForeignAuditID: a token sealed with our keys that doesn't say at which
+// revision it was made could not be ended.
+func TestForeignAuditID(t *testing.T) {
+	t.Parallel()
+	p := startProcess(t, t.TempDir(), clock.Real{}, bcrypt.MinCost)
+	boot, err := p.Bootstrap(t.Context(), Bootstrap{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := signIn(t, p, "demo", boot.DemoPassword)
+	for audit, valid := range map[string]bool{own.AuditIDs[0]: true, "ZGVmZ2hpamtsbW5vcHFycw": false} {
+		text, err := p.keys.Encode(auth.Token{User: own.User, Project: own.Project, Methods: []string{"password"},
+			AuditIDs: []string{audit}, IssuedAt: own.IssuedAt, ExpiresAt: own.ExpiresAt})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = p.Caller(t.Context(), text)
+		if valid != (err == nil) || (err != nil && !errs.Is(err, errs.Unauthorized)) {
+			t.Errorf("audit id %s: got error %v, want valid %v", audit, err, valid)
+		}
 	}
 }
 
@@ -263,5 +286,23 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 	if limit := len(c.shards) * 2 * generation; total > limit {
 		t.Errorf("cache holds %d tokens, want at most %d", total, limit)
+	}
+}
+
+// BenchmarkFirstSight validates a token of which nothing is in memory, as after
+// each change of an authorization.
+func BenchmarkFirstSight(b *testing.B) {
+	p := startProcess(b, b.TempDir(), clock.Real{}, bcrypt.MinCost)
+	boot, err := p.Bootstrap(b.Context(), Bootstrap{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	token := signIn(b, p, "demo", boot.DemoPassword)
+	for b.Loop() {
+		p.tokens = newCache()
+		_, err := p.Caller(b.Context(), token.Token)
+		if err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -29,6 +29,10 @@ const (
 
 // Policy is Keystone's rules, with its secure defaults.
 var Policy = []auth.Rule{
+	// Building blocks that operators' files may name.
+	{Name: "token_subject", Check: tokenSubject},
+	{Name: "admin_or_token_subject", Check: "rule:admin_required or rule:token_subject"},
+	{Name: "service_admin_or_token_subject", Check: "rule:service_or_admin or rule:token_subject"},
 	{Name: "domain_managed_target_role", Check: "'manager':%(target.role.name)s or 'member':%(target.role.name)s or 'reader':%(target.role.name)s"},
 
 	{Name: "identity:validate_token", Check: adminOrSystem + " or rule:service_role or " + tokenSubject},

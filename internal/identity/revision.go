@@ -114,19 +114,6 @@ type shard struct {
 
 func newCache() *cache { return &cache{seed: maphash.MakeSeed()} }
 
-// Forget drops what is kept of tokens; the next request of each asks the
-// database. Nothing but time is lost.
-func (s *Service) Forget() { s.tokens.clear() }
-
-func (c *cache) clear() {
-	for i := range c.shards {
-		s := &c.shards[i]
-		s.mu.Lock()
-		s.young, s.old = nil, nil
-		s.mu.Unlock()
-	}
-}
-
 func (c *cache) shard(token string) *shard {
 	return &c.shards[maphash.String(c.seed, token)%uint64(len(c.shards))]
 }

@@ -120,6 +120,9 @@ func checkAlive(ctx context.Context, tx *db.Tx, token auth.Token, i *Issued) err
 	if err != nil {
 		return unauthorized(err)
 	}
+	if made > i.revision {
+		return unauthorized(errors.New("token is from somebody else, or from after the backup that this database was restored from"))
+	}
 	subjects := []string{userSubject(token.User), domainSubject(i.UserDomain)}
 	switch {
 	case token.Project != "":

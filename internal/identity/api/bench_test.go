@@ -64,19 +64,3 @@ func BenchmarkIssue(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "tokens/s")
 }
-
-// BenchmarkFirstSight validates tokens that nothing is known of, as after each
-// change of an authorization.
-func BenchmarkFirstSight(b *testing.B) {
-	c := start(b)
-	token := c.admin(b)
-	for b.Loop() {
-		b.StopTimer()
-		c.service.Forget()
-		b.StartTimer()
-		_, err := c.service.Caller(context.Background(), token)
-		if err != nil {
-			b.Fatal(err)
-		}
-	}
-}

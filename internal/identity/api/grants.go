@@ -163,7 +163,7 @@ func (h handlers) revokeGrant(c *api.Call) error {
 	return h.identity.RevokeGrant(c.Context(), g)
 }
 
-// actorName spells the actor in a path: users/ID or groups/ID.
+// actorPath spells the actor in a path: users/ID or groups/ID.
 func actorPath(g identity.Grant) string { return g.ActorKind + "s/" + g.ActorID }
 
 // grantPath is where a grant can be checked and revoked.
