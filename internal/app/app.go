@@ -165,7 +165,8 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	}
 	cloud.Kernel = api.New(api.Options{Tokens: identities, Policy: policy, Clock: now, Log: log, PublicURL: c.PublicURL})
 	for _, s := range []api.Service{
-		identityapi.New(identities), imageapi.New(images), placementapi.New(placements), computeapi.New(cloud.Compute),
+		identityapi.Discovery(), identityapi.New(identities), imageapi.New(images), placementapi.New(placements),
+		computeapi.Discovery(), computeapi.New(cloud.Compute),
 		networkapi.New(cloud.Network), volumeapi.New(volumes), objectapi.New(objects), cloud.own(),
 	} {
 		cloud.Kernel.Add(s)

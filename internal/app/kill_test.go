@@ -30,12 +30,8 @@ type victim struct {
 
 func newVictim(t *testing.T) *victim {
 	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := &victim{t: t, dir: t.TempDir(), listen: free.Addr().String()}
-	free.Close()
+	v := &victim{t: t, dir: t.TempDir(), listen: freeAddress(t)}
+	var err error
 	v.log, err = os.Create(filepath.Join(v.dir, "test.log"))
 	if err != nil {
 		t.Fatal(err)
@@ -49,6 +45,16 @@ func newVictim(t *testing.T) *victim {
 		}
 	})
 	return v
+}
+
+// freeAddress finds a port that nobody listens on.
+func freeAddress(t testing.TB) string {
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer free.Close()
+	return free.Addr().String()
 }
 
 func (v *victim) start() {

@@ -1,0 +1,219 @@
+package app_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"nacre/internal/testcloud"
+)
+
+// ask sends one request and reads the reply whole, with as little of its own
+// work as a benchmark can have.
+func ask(b testing.TB, method, url, token string, body []byte, want int) []byte {
+	r, err := http.NewRequest(method, url, bytes.NewReader(body))
+	if err != nil {
+		b.Fatal(err)
+	}
+	r.Header.Set("X-Auth-Token", token)
+	r.Header.Set("X-Subject-Token", token)
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("OpenStack-API-Version", "compute 2.96")
+	reply, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer reply.Body.Close()
+	text, err := io.ReadAll(reply.Body)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if reply.StatusCode != want {
+		b.Fatalf("%s %s: got %d %s, want %d", method, url, reply.StatusCode, text, want)
+	}
+	return text
+}
+
+func perSecond(b *testing.B, what string) {
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), what+"/s")
+}
+
+// wide gives the clients of a benchmark enough idle connections.
+func wide() {
+	transport, ok := http.DefaultTransport.(*http.Transport)
+	if ok {
+		transport.MaxIdleConnsPerHost = 64
+	}
+}
+
+// From the start of the process to the first token, with an empty folder.
+func BenchmarkStart(b *testing.B) {
+	for range b.N {
+		v := &victim{dir: b.TempDir(), listen: freeAddress(b)}
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), "NACRE_TEST_CLOUD="+filepath.Join(v.dir, "cloud"), "NACRE_TEST_LISTEN="+v.listen)
+		err := cmd.Start()
+		if err != nil {
+			b.Fatal(err)
+		}
+		c := &client{url: "http://" + v.listen, user: "admin"}
+		for {
+			content, err := os.ReadFile(filepath.Join(v.dir, "cloud", "secrets.json"))
+			var secrets struct{ Admin string }
+			if err == nil && json.Unmarshal(content, &secrets) == nil {
+				c.pass = secrets.Admin
+				_, err = c.signIn()
+				if err == nil {
+					break
+				}
+			}
+			<-time.After(2 * time.Millisecond)
+		}
+		b.StopTimer()
+		b.ReportMetric(resident(b, cmd.Process.Pid), "MB-resident")
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		b.StartTimer()
+	}
+}
+
+// resident is the memory of a process in MB.
+func resident(b testing.TB, pid int) float64 {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, line := range strings.Split(string(content), "\n") {
+		rest, found := strings.CutPrefix(line, "VmRSS:")
+		if found {
+			n, err := strconv.Atoi(strings.Fields(rest)[0])
+			if err != nil {
+				b.Fatal(err)
+			}
+			return float64(n) / 1024
+		}
+	}
+	b.Fatal("no VmRSS")
+	return 0
+}
+
+func BenchmarkTokenValidation(b *testing.B) {
+	wide()
+	cloud := testcloud.Start(b)
+	token := cloud.Admin().Token()
+	b.ResetTimer()
+	b.SetParallelism(8)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			ask(b, "GET", cloud.URL+"/identity/v3/auth/tokens", token, nil, 200)
+		}
+	})
+	perSecond(b, "validations")
+}
+
+// Each port is on disk before it is answered.
+func BenchmarkPortCreate(b *testing.B) {
+	wide()
+	cloud := testcloud.Start(b)
+	admin := cloud.Admin()
+	token := admin.Token()
+	raise(b, admin)
+	network := createNetwork(b, admin, "10.64.0.0/12")
+	body, err := json.Marshal(map[string]any{"port": map[string]any{"network_id": network}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ResetTimer()
+	b.SetParallelism(16)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			ask(b, "POST", cloud.URL+"/network/v2.0/ports", token, body, 201)
+		}
+	})
+	perSecond(b, "ports")
+}
+
+// raise lifts the quotas of the admin project.
+func raise(t testing.TB, admin testcloud.User) {
+	var projects struct{ Projects []struct{ ID, Name string } }
+	admin.Must(t, 200, "GET", "/identity/v3/projects?name=admin", nil).JSON(t, &projects)
+	id := projects.Projects[0].ID
+	admin.Must(t, 200, "PUT", "/network/v2.0/quotas/"+id, map[string]any{"quota": map[string]any{"port": -1, "security_group_rule": -1, "network": -1, "subnet": -1}})
+	admin.Must(t, 200, "PUT", "/compute/v2.1/os-quota-sets/"+id, map[string]any{"quota_set": map[string]any{"instances": -1, "cores": -1, "ram": -1}})
+}
+
+func createNetwork(t testing.TB, admin testcloud.User, cidr string) string {
+	var n struct{ Network struct{ ID string } }
+	admin.Must(t, 201, "POST", "/network/v2.0/networks", map[string]any{"network": map[string]any{"name": "bench"}}).JSON(t, &n)
+	admin.Must(t, 201, "POST", "/network/v2.0/subnets", map[string]any{"subnet": map[string]any{
+		"network_id": n.Network.ID, "cidr": cidr, "ip_version": 4}})
+	return n.Network.ID
+}
+
+// boot asks for servers and waits until all are ACTIVE.
+func boot(b testing.TB, cloud *testcloud.Cloud, n int) {
+	admin := cloud.Admin()
+	token := admin.Token()
+	network := createNetwork(b, admin, "10.64.0.0/12")
+	var flavor struct{ Flavor struct{ ID string } }
+	admin.Must(b, 200, "POST", "/compute/v2.1/flavors", map[string]any{"flavor": map[string]any{
+		"name": "bench", "vcpus": 1, "ram": 64, "disk": 1}}).JSON(b, &flavor)
+	image := admin.Image(b, "cirros")
+	body, err := json.Marshal(map[string]any{"server": map[string]any{
+		"name": "bench", "flavorRef": flavor.Flavor.ID, "imageRef": image, "networks": []any{map[string]any{"uuid": network}}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var left atomic.Int64
+	left.Store(int64(n))
+	var clients sync.WaitGroup
+	for range 16 {
+		clients.Go(func() {
+			for left.Add(-1) >= 0 {
+				ask(b, "POST", cloud.URL+"/compute/v2.1/servers", token, body, 202)
+			}
+		})
+	}
+	clients.Wait()
+	cloud.Until(b, "all servers to be ACTIVE", func() bool {
+		var list struct{ Servers []struct{ ID string } }
+		text := ask(b, "GET", cloud.URL+"/compute/v2.1/servers?status=ACTIVE&limit=1000", token, nil, 200)
+		err := json.Unmarshal(text, &list)
+		return err == nil && len(list.Servers) == n
+	})
+}
+
+func BenchmarkThousandServers(b *testing.B) {
+	wide()
+	for range b.N {
+		b.StopTimer()
+		cloud := testcloud.Start(b, testcloud.Nodes(100))
+		raise(b, cloud.Admin())
+		b.StartTimer()
+		boot(b, cloud, 1000)
+	}
+}
+
+func BenchmarkServersDetail(b *testing.B) {
+	wide()
+	cloud := testcloud.Start(b, testcloud.Nodes(100))
+	raise(b, cloud.Admin())
+	boot(b, cloud, 1000)
+	token := cloud.Admin().Token()
+	b.ResetTimer()
+	for range b.N {
+		text := ask(b, "GET", cloud.URL+"/compute/v2.1/servers/detail?limit=1000", token, nil, 200)
+		b.SetBytes(int64(len(text)))
+	}
+}

@@ -1,0 +1,97 @@
+package app
+
+import (
+	"context"
+
+	"nacre/internal/auth"
+	"nacre/internal/compute"
+	"nacre/internal/db"
+	"nacre/internal/network"
+)
+
+// computeNetworks are networks and ports as compute needs them.
+type computeNetworks struct{ *network.Service }
+
+func scopeOf(caller auth.Caller) network.Scope {
+	return network.Scope{All: caller.Admin(), Project: caller.Project}
+}
+
+// Network returns a network that the caller may attach a server to.
+func (a computeNetworks) Network(ctx context.Context, caller auth.Caller, id string) (compute.Network, error) {
+	n, err := a.ServerNetwork(ctx, scopeOf(caller), id)
+	return compute.Network{ID: n.ID, Name: n.Name}, err
+}
+
+// Available returns the networks that a server may use without naming one.
+func (a computeNetworks) Available(ctx context.Context, caller auth.Caller) ([]compute.Network, error) {
+	list, err := a.ServerNetworks(ctx, caller.Project)
+	out := make([]compute.Network, len(list))
+	for i, n := range list {
+		out[i] = compute.Network{ID: n.ID, Name: n.Name}
+	}
+	return out, err
+}
+
+// FreePort returns a port of the caller's project that no device has.
+func (a computeNetworks) FreePort(ctx context.Context, caller auth.Caller, id string) (compute.Port, error) {
+	p, err := a.Service.FreePort(ctx, scopeOf(caller), id)
+	return portOf(network.Card{Port: p}), err
+}
+
+// SecurityGroups finds the project's groups by name or id.
+func (a computeNetworks) SecurityGroups(ctx context.Context, caller auth.Caller, names []string) ([]string, error) {
+	return a.GroupIDs(ctx, caller.Project, names)
+}
+
+// CreatePort makes a port that belongs to a server.
+func (a computeNetworks) CreatePort(ctx context.Context, tx *db.Tx, p compute.NewPort) error {
+	return a.CreateServerPort(ctx, tx, network.ServerPort(p))
+}
+
+// DeletePort removes the port.
+func (a computeNetworks) DeletePort(ctx context.Context, tx *db.Tx, port string) error {
+	return a.DeleteServerPort(ctx, tx, port)
+}
+
+// PortsOf returns the ports of the servers, by server.
+func (a computeNetworks) PortsOf(ctx context.Context, tx *db.Tx, servers ...string) (map[string][]compute.Port, error) {
+	cards, err := a.Cards(ctx, tx, servers...)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string][]compute.Port, len(cards))
+	for server, list := range cards {
+		for _, card := range list {
+			out[server] = append(out[server], portOf(card))
+		}
+	}
+	return out, nil
+}
+
+func portOf(c network.Card) compute.Port {
+	p := compute.Port{
+		ID: c.ID, Project: c.Project, Server: c.Device, Network: c.Network, NetworkName: c.NetworkName,
+		MAC: c.MAC, MTU: c.MTU, Active: c.Status == "ACTIVE", Status: c.Status,
+	}
+	for _, address := range c.Addresses {
+		p.Addresses = append(p.Addresses, addressOf(address))
+	}
+	for _, id := range c.Groups.V {
+		p.Groups = append(p.Groups, compute.SecurityGroup{ID: id, Name: c.GroupNames[id]})
+	}
+	if c.Door != nil {
+		p.Metadata = &compute.MetadataDoor{Port: c.Door.Port, MAC: c.Door.MAC, CIDRs: c.Door.CIDRs}
+	}
+	return p
+}
+
+func addressOf(c network.CardAddress) compute.Address {
+	out := compute.Address{
+		IP: c.IP, Subnet: c.Subnet.ID, CIDR: c.Subnet.CIDR, Gateway: c.Subnet.Gateway, DNS: c.Subnet.DNS.V,
+		DHCP: c.Subnet.DHCP, Floating: c.Floating,
+	}
+	for _, r := range c.Subnet.Routes.V {
+		out.Routes = append(out.Routes, compute.Route(r))
+	}
+	return out
+}
