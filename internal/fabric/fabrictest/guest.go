@@ -2,6 +2,7 @@ package fabrictest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -272,20 +273,32 @@ func reaches(address, caller string) error {
 const silence = 1500 * time.Millisecond
 
 // Misses checks that the guest does not get through, from the given source
-// address or its own.
+// address or its own. A switch goes on for a moment with what it has worked out
+// before a change, so it may take a few attempts until there is silence. Nobody
+// answering for an address is silence too.
 func (g *Guest) Misses(address, source string) {
 	g.t.Helper()
-	g.must(g.Do(func() error {
+	g.must(g.Do(func() error { return misses(address, source) }))
+}
+
+func misses(address, source string) error {
+	late, again := time.After(5*time.Second), time.NewTicker(50*time.Millisecond)
+	defer again.Stop()
+	for {
 		got, err := Reach(address, source, silence)
-		if err == nil {
-			return fmt.Errorf("reached %s and was taken for %q, want silence", address, got)
-		}
 		timeout, ok := err.(net.Error)
-		if !ok || !timeout.Timeout() {
+		switch {
+		case ok && timeout.Timeout(), errors.Is(err, unix.EHOSTUNREACH):
+			return nil
+		case err != nil:
 			return fmt.Errorf("reach %s: %w, want silence", address, err)
 		}
-		return nil
-	}))
+		select {
+		case <-again.C:
+		case <-late:
+			return fmt.Errorf("reached %s and was taken for %q, want silence", address, got)
+		}
+	}
 }
 
 // Pings says whether an echo request is answered within the time.
