@@ -55,6 +55,8 @@ type Options struct {
 	Physical []string
 	// Zone is the one availability zone; "" is nova.
 	Zone string
+	// DNS are the name servers of the first subnet.
+	DNS []string
 }
 
 // Service is the network service.
@@ -66,6 +68,7 @@ type Service struct {
 	log      *slog.Logger
 	physical []string
 	zone     string
+	dns      []string
 	nudge    func(loop string)
 	stop     func()
 
@@ -82,7 +85,7 @@ type Service struct {
 func New(o Options) *Service {
 	s := &Service{
 		db: o.DB, fabric: o.Fabric, clock: o.Clock, newID: o.NewID, log: o.Log,
-		physical: o.Physical, zone: o.Zone, cursors: map[string]int64{},
+		physical: o.Physical, zone: o.Zone, dns: o.DNS, cursors: map[string]int64{},
 		stale: map[string]bool{},
 	}
 	if s.clock == nil {

@@ -134,31 +134,31 @@ func readRouter(ctx context.Context, tx *db.Tx, id string) (Router, error) {
 func (s *Service) CreateRouter(ctx context.Context, scope Scope, in NewRouter) (Router, error) {
 	var r Router
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
-		err := reserve(ctx, tx, in.Project, quota.Routers(1))
-		if err != nil {
-			return err
-		}
 		r = Router{
 			Common: s.common(tx, in.Project, in.Description, in.Tags), Name: in.Name,
 			AdminUp: or(in.AdminUp, true), Status: "ACTIVE", SNAT: true, Routes: db.Of([]Route{}),
 		}
-		err = tx.Insert(ctx, &r)
-		if err != nil {
-			return fmt.Errorf("insert router: %w", err)
-		}
-		if in.Gateway != nil {
-			err = s.changeGateway(ctx, tx, scope, &r, *in.Gateway)
-			if err != nil {
-				return err
-			}
-			_, err = tx.Update(ctx, &r, "gateway_network", "gateway_port", "enable_snat")
-			if err != nil {
-				return fmt.Errorf("update router: %w", err)
-			}
-		}
-		return dirty(ctx, tx, fabric.KindRouter, r.ID)
+		return s.insertRouter(ctx, tx, scope, &r, in.Gateway)
 	})
 	return r, err
+}
+
+func (s *Service) insertRouter(ctx context.Context, tx *db.Tx, scope Scope, r *Router, gateway *Gateway) error {
+	err := reserve(ctx, tx, r.Project, quota.Routers(1))
+	if err != nil {
+		return err
+	}
+	if gateway != nil {
+		err = s.changeGateway(ctx, tx, scope, r, *gateway)
+		if err != nil {
+			return err
+		}
+	}
+	err = tx.Insert(ctx, r)
+	if err != nil {
+		return fmt.Errorf("insert router: %w", err)
+	}
+	return dirty(ctx, tx, fabric.KindRouter, r.ID)
 }
 
 // UpdateRouter changes a router, provided it has the revision.

@@ -1,0 +1,97 @@
+// Package api is the network service over HTTP: Neutron's v2.0.
+//
+// Each file holds one resource: its request, its view, its handlers. What all
+// resources share stands in shared.go: whose rows a caller may see, filters,
+// pages, fields, revisions. Attributes that only some may set or see have rules
+// of their own, named as in Neutron (create_port:binding:host_id).
+package api
+
+import (
+	"nacre/internal/api"
+	"nacre/internal/network"
+)
+
+// handlers answers calls.
+type handlers struct{ net *network.Service }
+
+// New makes the API of the network service.
+func New(net *network.Service) api.Service {
+	return api.Service{
+		Name: "neutron", Type: "network", Mount: "/network", Envelope: api.Neutron, Routes: handlers{net}.Routes(),
+	}
+}
+
+// Routes is the network API in the order of the API reference.
+func (h handlers) Routes() []api.Route {
+	return []api.Route{
+		{Method: "GET", Path: "", Public: true, Do: api.Get(h.versions)},
+		{Method: "GET", Path: "/", Public: true, Do: api.Get(h.versions)},
+		{Method: "GET", Path: "/v2.0", Public: true, Do: api.Get(h.resources)},
+		{Method: "GET", Path: "/v2.0/", Public: true, Do: api.Get(h.resources)},
+		{Method: "GET", Path: "/v2.0/extensions", Rule: "any", Do: api.Get(h.extensions)},
+		{Method: "GET", Path: "/v2.0/extensions/{alias}", Rule: "any", Do: api.Get(h.extension)},
+		{Method: "GET", Path: "/v2.0/availability_zones", Rule: "get_availability_zone", Do: api.Get(h.zones)},
+
+		{Method: "GET", Path: "/v2.0/networks/{network_id}", Rule: "get_network", Do: api.Get(h.showNetwork)},
+		{Method: "PUT", Path: "/v2.0/networks/{network_id}", Rule: "update_network", Do: api.Body(h.updateNetwork)},
+		{Method: "DELETE", Path: "/v2.0/networks/{network_id}", Rule: "delete_network", OK: 204, Do: api.Empty(h.deleteNetwork)},
+		{Method: "GET", Path: "/v2.0/networks", Rule: "get_network", Do: api.Get(h.listNetworks)},
+		{Method: "POST", Path: "/v2.0/networks", Rule: "create_network", OK: 201, Do: api.Body(h.createNetworks)},
+		{Method: "GET", Path: "/v2.0/network-ip-availabilities", Rule: "get_network_ip_availability", Do: api.Get(h.listAvailability)},
+		{Method: "GET", Path: "/v2.0/network-ip-availabilities/{network_id}", Rule: "get_network_ip_availability", Do: api.Get(h.showAvailability)},
+
+		{Method: "GET", Path: "/v2.0/ports/{port_id}", Rule: "get_port", Do: api.Get(h.showPort)},
+		{Method: "PUT", Path: "/v2.0/ports/{port_id}", Rule: "update_port", Do: api.Body(h.updatePort)},
+		{Method: "DELETE", Path: "/v2.0/ports/{port_id}", Rule: "delete_port", OK: 204, Do: api.Empty(h.deletePort)},
+		{Method: "GET", Path: "/v2.0/ports", Rule: "get_port", Do: api.Get(h.listPorts)},
+		{Method: "POST", Path: "/v2.0/ports", Rule: "create_port", OK: 201, Do: api.Body(h.createPorts)},
+
+		{Method: "GET", Path: "/v2.0/subnets", Rule: "get_subnet", Do: api.Get(h.listSubnets)},
+		{Method: "POST", Path: "/v2.0/subnets", Rule: "create_subnet", OK: 201, Do: api.Body(h.createSubnets)},
+		{Method: "GET", Path: "/v2.0/subnets/{subnet_id}", Rule: "get_subnet", Do: api.Get(h.showSubnet)},
+		{Method: "PUT", Path: "/v2.0/subnets/{subnet_id}", Rule: "update_subnet", Do: api.Body(h.updateSubnet)},
+		{Method: "DELETE", Path: "/v2.0/subnets/{subnet_id}", Rule: "delete_subnet", OK: 204, Do: api.Empty(h.deleteSubnet)},
+
+		{Method: "GET", Path: "/v2.0/floatingips", Rule: "get_floatingip", Do: api.Get(h.listFloating)},
+		{Method: "POST", Path: "/v2.0/floatingips", Rule: "create_floatingip", OK: 201, Do: api.Body(h.createFloating)},
+		{Method: "GET", Path: "/v2.0/floatingips/{floatingip_id}", Rule: "get_floatingip", Do: api.Get(h.showFloating)},
+		{Method: "PUT", Path: "/v2.0/floatingips/{floatingip_id}", Rule: "update_floatingip", Do: api.Body(h.updateFloating)},
+		{Method: "DELETE", Path: "/v2.0/floatingips/{floatingip_id}", Rule: "delete_floatingip", OK: 204, Do: api.Empty(h.deleteFloating)},
+
+		{Method: "GET", Path: "/v2.0/routers", Rule: "get_router", Do: api.Get(h.listRouters)},
+		{Method: "POST", Path: "/v2.0/routers", Rule: "create_router", OK: 201, Do: api.Body(h.createRouter)},
+		{Method: "GET", Path: "/v2.0/routers/{router_id}", Rule: "get_router", Do: api.Get(h.showRouter)},
+		{Method: "PUT", Path: "/v2.0/routers/{router_id}", Rule: "update_router", Do: api.Body(h.updateRouter)},
+		{Method: "DELETE", Path: "/v2.0/routers/{router_id}", Rule: "delete_router", OK: 204, Do: api.Empty(h.deleteRouter)},
+		{Method: "PUT", Path: "/v2.0/routers/{router_id}/add_router_interface", Rule: "add_router_interface", Do: api.Body(h.addInterface)},
+		{Method: "PUT", Path: "/v2.0/routers/{router_id}/remove_router_interface", Rule: "remove_router_interface", Do: api.Body(h.removeInterface)},
+		{Method: "PUT", Path: "/v2.0/routers/{router_id}/add_extraroutes", Rule: "add_extraroutes", Do: api.Body(h.addRoutes)},
+		{Method: "PUT", Path: "/v2.0/routers/{router_id}/remove_extraroutes", Rule: "remove_extraroutes", Do: api.Body(h.removeRoutes)},
+
+		{Method: "GET", Path: "/v2.0/quotas", Rule: "get_quota", Do: api.Get(h.listQuotas)},
+		{Method: "GET", Path: "/v2.0/quotas/{project_id}", Rule: "get_quota", Do: api.Get(h.showQuota)},
+		{Method: "PUT", Path: "/v2.0/quotas/{project_id}", Rule: "update_quota", Do: api.Body(h.updateQuota)},
+		{Method: "DELETE", Path: "/v2.0/quotas/{project_id}", Rule: "delete_quota", OK: 204, Do: api.Empty(h.deleteQuota)},
+		{Method: "GET", Path: "/v2.0/quotas/{project_id}/default", Rule: "get_quota", Do: api.Get(h.defaultQuota)},
+		{Method: "GET", Path: "/v2.0/quotas/{project_id}/details", Rule: "get_quota", Do: api.Get(h.quotaDetails)},
+		{Method: "GET", Path: "/v2.0/quotas/{project_id}/details.json", Rule: "get_quota", Do: api.Get(h.quotaDetails)},
+
+		{Method: "GET", Path: "/v2.0/security-group-rules", Rule: "get_security_group_rule", Do: api.Get(h.listRules)},
+		{Method: "POST", Path: "/v2.0/security-group-rules", Rule: "create_security_group_rule", OK: 201, Do: api.Body(h.createRules)},
+		{Method: "GET", Path: "/v2.0/security-group-rules/{security_group_rule_id}", Rule: "get_security_group_rule", Do: api.Get(h.showRule)},
+		{Method: "DELETE", Path: "/v2.0/security-group-rules/{security_group_rule_id}", Rule: "delete_security_group_rule", OK: 204, Do: api.Empty(h.deleteRule)},
+		{Method: "GET", Path: "/v2.0/security-groups", Rule: "get_security_group", Do: api.Get(h.listGroups)},
+		{Method: "POST", Path: "/v2.0/security-groups", Rule: "create_security_group", OK: 201, Do: api.Body(h.createGroup)},
+		{Method: "GET", Path: "/v2.0/security-groups/{security_group_id}", Rule: "get_security_group", Do: api.Get(h.showGroup)},
+		{Method: "PUT", Path: "/v2.0/security-groups/{security_group_id}", Rule: "update_security_group", Do: api.Body(h.updateGroup)},
+		{Method: "DELETE", Path: "/v2.0/security-groups/{security_group_id}", Rule: "delete_security_group", OK: 204, Do: api.Empty(h.deleteGroup)},
+
+		// The rules of these rows are those of networks; each resource has its own.
+		{Method: "GET", Path: "/v2.0/{resource_type}/{resource_id}/tags", Rule: "get_network:tags", Do: api.Get(h.listTags)},
+		{Method: "PUT", Path: "/v2.0/{resource_type}/{resource_id}/tags", Rule: "update_network:tags", Do: api.Body(h.replaceTags)},
+		{Method: "DELETE", Path: "/v2.0/{resource_type}/{resource_id}/tags", Rule: "delete_network:tags", OK: 204, Do: api.Empty(h.deleteTags)},
+		{Method: "GET", Path: "/v2.0/{resource_type}/{resource_id}/tags/{tag}", Rule: "get_network:tags", OK: 204, Do: api.Empty(h.checkTag)},
+		{Method: "PUT", Path: "/v2.0/{resource_type}/{resource_id}/tags/{tag}", Rule: "update_network:tags", OK: 201, Do: api.Empty(h.addTag)},
+		{Method: "DELETE", Path: "/v2.0/{resource_type}/{resource_id}/tags/{tag}", Rule: "delete_network:tags", OK: 204, Do: api.Empty(h.deleteTag)},
+	}
+}

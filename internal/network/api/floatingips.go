@@ -1,0 +1,142 @@
+package api
+
+import (
+	"nacre/internal/api"
+	"nacre/internal/db"
+	"nacre/internal/network"
+)
+
+var floatingList = listed{"floatingips", columns(map[string]db.Filter{
+	"floating_network_id": {Column: "network_id"}, "floating_ip_address": {Column: "address"}, "fixed_ip_address": {Column: "fixed_ip"},
+	"port_id": {Column: "fixed_port"}, "router_id": {Column: "router_id"}, "status": {Column: "status"},
+})}
+
+type floatingRequest struct {
+	Floating struct {
+		owner
+		Network     string          `json:"floating_network_id" check:"required,pattern=uuid"`
+		Subnet      *string         `json:"subnet_id"`
+		Address     *string         `json:"floating_ip_address"`
+		FixedPort   api.Opt[string] `json:"port_id"`
+		FixedIP     *string         `json:"fixed_ip_address"`
+		Description *string         `json:"description" check:"max=255"`
+		Tags        []string        `json:"tags"`
+	} `json:"floatingip" check:"required"`
+}
+
+type floatingChange struct {
+	Floating struct {
+		FixedPort   api.Opt[string] `json:"port_id"`
+		FixedIP     *string         `json:"fixed_ip_address"`
+		Description *string         `json:"description" check:"max=255"`
+	} `json:"floatingip" check:"required"`
+}
+
+type floatingView struct {
+	commonView
+	Address string                    `json:"floating_ip_address"`
+	Network string                    `json:"floating_network_id"`
+	Router  *string                   `json:"router_id"`
+	Port    *string                   `json:"port_id"`
+	FixedIP *string                   `json:"fixed_ip_address"`
+	Status  string                    `json:"status"`
+	Details *network.FixedPortDetails `json:"port_details"`
+}
+
+func viewFloating(f network.FloatingIP) any {
+	return floatingView{
+		commonView: viewCommon(f.Common), Address: f.Address, Network: f.Network, Router: null(f.Router), Port: null(f.FixedPort),
+		FixedIP: null(f.FixedIP), Status: f.Status, Details: f.Details,
+	}
+}
+
+func (h handlers) findFloating(c *api.Call) (network.FloatingIP, error) {
+	f, err := h.net.FloatingIP(c.Context(), scope(c), c.PathValue("floatingip_id"))
+	if err != nil {
+		return network.FloatingIP{}, err
+	}
+	return f, c.Authorize(target(f.Project, nil))
+}
+
+func (h handlers) showFloating(c *api.Call) (map[string]any, error) {
+	f, err := h.findFloating(c)
+	if err != nil {
+		return nil, err
+	}
+	return show(c, "floatingip", viewFloating(f)), nil
+}
+
+func (h handlers) listFloating(c *api.Call) (map[string]any, error) {
+	err := c.AuthorizeOwn()
+	if err != nil {
+		return nil, err
+	}
+	q, err := floatingList.query(c)
+	if err != nil {
+		return nil, err
+	}
+	rows, more, err := h.net.FloatingIPs(c.Context(), q)
+	if err != nil {
+		return nil, err
+	}
+	return render(c, "floatingips", rows, more, viewFloating), nil
+}
+
+func (h handlers) createFloating(c *api.Call, in floatingRequest) (map[string]any, error) {
+	b := in.Floating
+	project, err := b.project(c)
+	if err != nil {
+		return nil, err
+	}
+	t := target(project, nil)
+	err = c.Authorize(t)
+	if err != nil {
+		return nil, err
+	}
+	err = guard(c, b.Address != nil, "create_floatingip:floating_ip_address", t)
+	if err != nil {
+		return nil, err
+	}
+	f, err := h.net.CreateFloatingIP(c.Context(), scope(c), network.NewFloatingIP{
+		Project: project, Network: b.Network, Description: text(b.Description), Tags: b.Tags, Subnet: text(b.Subnet),
+		Address: text(b.Address), FixedPort: b.FixedPort.V, FixedIP: text(b.FixedIP),
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.Log("floatingip_id", f.ID)
+	return show(c, "floatingip", viewFloating(f)), nil
+}
+
+func (h handlers) updateFloating(c *api.Call, in floatingChange) (map[string]any, error) {
+	f, err := h.findFloating(c)
+	if err != nil {
+		return nil, err
+	}
+	rev, err := revision(c)
+	if err != nil {
+		return nil, err
+	}
+	b := in.Floating
+	change := network.FloatingIPChange{Description: b.Description, FixedIP: text(b.FixedIP)}
+	if b.FixedPort.Set {
+		change.FixedPort = &b.FixedPort.V // "" for null
+	}
+	f, err = h.net.UpdateFloatingIP(c.Context(), scope(c), f.ID, rev, change)
+	if err != nil {
+		return nil, err
+	}
+	return show(c, "floatingip", viewFloating(f)), nil
+}
+
+func (h handlers) deleteFloating(c *api.Call) error {
+	f, err := h.findFloating(c)
+	if err != nil {
+		return err
+	}
+	rev, err := revision(c)
+	if err != nil {
+		return err
+	}
+	return h.net.DeleteFloatingIP(c.Context(), f.ID, rev)
+}

@@ -1,0 +1,272 @@
+package api
+
+import (
+	"strings"
+
+	"nacre/internal/api"
+	"nacre/internal/auth"
+	"nacre/internal/db"
+	"nacre/internal/network"
+)
+
+var portList = listed{"ports", columns(map[string]db.Filter{
+	"name": {Column: "name"}, "network_id": {Column: "network_id"}, "mac_address": {Column: "mac_address"}, "status": {Column: "status"},
+	"admin_state_up": {Column: "admin_up", Match: db.Flag}, "device_id": {Column: "device_id"}, "device_owner": {Column: "device_owner"},
+	"port_security_enabled": {Column: "port_security", Match: db.Flag}, "binding:host_id": {Column: "host"},
+	"binding:vnic_type": {Column: "vnic_type"},
+})}
+
+type fixedBody struct {
+	Subnet string `json:"subnet_id"`
+	IP     string `json:"ip_address"`
+}
+
+type pairBody struct {
+	MAC string `json:"mac_address"`
+	IP  string `json:"ip_address" check:"required"`
+}
+
+// portAttributes are what both creation and update take.
+type portAttributes struct {
+	Name         *string         `json:"name" check:"max=255"`
+	Description  *string         `json:"description" check:"max=255"`
+	AdminUp      *api.Bool       `json:"admin_state_up"`
+	MAC          *string         `json:"mac_address"`
+	Device       *string         `json:"device_id" check:"max=255"`
+	Owner        *string         `json:"device_owner" check:"max=255"`
+	PortSecurity *api.Bool       `json:"port_security_enabled"`
+	FixedIPs     *[]fixedBody    `json:"fixed_ips"`
+	Groups       *[]string       `json:"security_groups"`
+	Pairs        *[]pairBody     `json:"allowed_address_pairs"`
+	VNICType     *string         `json:"binding:vnic_type" check:"enum=normal"`
+	Host         *string         `json:"binding:host_id" check:"max=255"`
+	Profile      *map[string]any `json:"binding:profile"`
+}
+
+type portBody struct {
+	owner
+	portAttributes
+	Network string   `json:"network_id" check:"required,pattern=uuid"`
+	Tags    []string `json:"tags"`
+}
+
+type portsRequest struct {
+	Port  *portBody  `json:"port"`
+	Ports []portBody `json:"ports"`
+}
+
+type portChange struct {
+	Port portAttributes `json:"port" check:"required"`
+}
+
+type portView struct {
+	commonView
+	Name         string                `json:"name"`
+	Network      string                `json:"network_id"`
+	MAC          string                `json:"mac_address"`
+	AdminUp      bool                  `json:"admin_state_up"`
+	Status       string                `json:"status"`
+	Device       string                `json:"device_id"`
+	Owner        string                `json:"device_owner"`
+	FixedIPs     []network.FixedIP     `json:"fixed_ips"`
+	Pairs        []network.AddressPair `json:"allowed_address_pairs"`
+	Groups       []string              `json:"security_groups"`
+	PortSecurity bool                  `json:"port_security_enabled"`
+	VNICType     string                `json:"binding:vnic_type"`
+}
+
+type boundPortView struct {
+	portView
+	Host    string         `json:"binding:host_id"`
+	Profile map[string]any `json:"binding:profile"`
+	VIFType string         `json:"binding:vif_type"`
+	Details map[string]any `json:"binding:vif_details"`
+}
+
+func viewPort(c *api.Call) func(p network.Port) any {
+	binding := c.May("get_port:binding:host_id", auth.Target{Project: c.Caller.Project})
+	return func(p network.Port) any {
+		v := portView{
+			commonView: viewCommon(p.Common), Name: p.Name, Network: p.Network, MAC: p.MAC, AdminUp: p.AdminUp, Status: p.Status,
+			Device: p.Device, Owner: p.Owner, FixedIPs: p.FixedIPs.V, Pairs: p.Pairs.V, Groups: p.Groups.V,
+			PortSecurity: p.PortSecurity, VNICType: p.VNICType,
+		}
+		if !binding {
+			return v
+		}
+		b := boundPortView{portView: v, Host: p.Host, Profile: p.Profile.V, VIFType: "unbound", Details: map[string]any{}}
+		if p.Host != "" {
+			b.VIFType = "ovs"
+			b.Details = map[string]any{"port_filter": true, "connectivity": "l2", "bridge_name": "br-int", "datapath_type": "system"}
+		}
+		return b
+	}
+}
+
+func fixedIPs(in *[]fixedBody) *[]network.FixedIP {
+	if in == nil {
+		return nil
+	}
+	out := make([]network.FixedIP, len(*in))
+	for i, f := range *in {
+		out[i] = network.FixedIP(f)
+	}
+	return &out
+}
+
+func pairs(in *[]pairBody) *[]network.AddressPair {
+	if in == nil {
+		return nil
+	}
+	out := make([]network.AddressPair, len(*in))
+	for i, p := range *in {
+		out[i] = network.AddressPair(p)
+	}
+	return &out
+}
+
+// guard checks the rules of the attributes that are set.
+func (a portAttributes) guard(c *api.Call, prefix string, t auth.Target) error {
+	ip, subnet := false, false
+	if a.FixedIPs != nil {
+		for _, f := range *a.FixedIPs {
+			ip, subnet = ip || f.IP != "", subnet || f.Subnet != ""
+		}
+	}
+	t.Attrs["device_owner"] = text(a.Owner)
+	return guards(c, prefix, t, map[string]bool{
+		"device_id": a.Device != nil, "device_owner": text(a.Owner) != "", "mac_address": a.MAC != nil,
+		"fixed_ips": ip || subnet, "fixed_ips:ip_address": ip, "fixed_ips:subnet_id": subnet && !ip,
+		"port_security_enabled": a.PortSecurity != nil, "allowed_address_pairs": a.Pairs != nil && len(*a.Pairs) > 0,
+		"binding:host_id": a.Host != nil, "binding:vnic_type": a.VNICType != nil,
+		"binding:profile": a.Profile != nil && len(*a.Profile) > 0,
+	})
+}
+
+func (h handlers) findPort(c *api.Call) (network.Port, network.Network, error) {
+	p, on, err := h.net.Port(c.Context(), scope(c), c.PathValue("port_id"))
+	if err != nil {
+		return network.Port{}, network.Network{}, err
+	}
+	return p, on, c.Authorize(target(p.Project, &on))
+}
+
+func (h handlers) showPort(c *api.Call) (map[string]any, error) {
+	p, _, err := h.findPort(c)
+	if err != nil {
+		return nil, err
+	}
+	return show(c, "port", viewPort(c)(p)), nil
+}
+
+func (h handlers) listPorts(c *api.Call) (map[string]any, error) {
+	err := c.AuthorizeOwn()
+	if err != nil {
+		return nil, err
+	}
+	q, err := portList.query(c)
+	if err != nil {
+		return nil, err
+	}
+	q.In = map[string][]string{"security_groups": c.Query()["security_groups"]}
+	for _, part := range c.Query()["fixed_ips"] {
+		name, value, _ := strings.Cut(part, "=")
+		switch name {
+		case "ip_address", "subnet_id":
+			q.In[name] = append(q.In[name], value)
+		case "ip_address_substr":
+			q.In["ip_prefix"] = append(q.In["ip_prefix"], value)
+		}
+	}
+	rows, more, err := h.net.Ports(c.Context(), q)
+	if err != nil {
+		return nil, err
+	}
+	return render(c, "ports", rows, more, viewPort(c)), nil
+}
+
+func (h handlers) createPorts(c *api.Call, in portsRequest) (map[string]any, error) {
+	bodies, err := oneOrMany("port", in.Port, in.Ports)
+	if err != nil {
+		return nil, err
+	}
+	var list []network.NewPort
+	for _, b := range bodies {
+		project, err := b.project(c)
+		if err != nil {
+			return nil, err
+		}
+		on, err := h.net.Network(c.Context(), scope(c), b.Network)
+		if err != nil {
+			return nil, err
+		}
+		t := target(project, &on)
+		err = c.Authorize(t)
+		if err != nil {
+			return nil, err
+		}
+		err = b.guard(c, "create_port", t)
+		if err != nil {
+			return nil, err
+		}
+		p := network.NewPort{
+			Project: project, Network: on.ID, Name: text(b.Name), Description: text(b.Description), Tags: b.Tags, MAC: text(b.MAC),
+			AdminUp: truth(b.AdminUp), Device: text(b.Device), Owner: text(b.Owner), PortSecurity: truth(b.PortSecurity),
+			FixedIPs: fixedIPs(b.FixedIPs), Groups: b.Groups, VNICType: text(b.VNICType), Host: text(b.Host),
+		}
+		if b.Pairs != nil {
+			p.Pairs = *pairs(b.Pairs)
+		}
+		if b.Profile != nil {
+			p.Profile = *b.Profile
+		}
+		list = append(list, p)
+	}
+	rows, err := h.net.CreatePorts(c.Context(), scope(c), list...)
+	if err != nil {
+		return nil, err
+	}
+	var views []any
+	for _, p := range rows {
+		c.Log("port_id", p.ID)
+		views = append(views, viewPort(c)(p))
+	}
+	return made("port", "ports", in.Port != nil, views), nil
+}
+
+func (h handlers) updatePort(c *api.Call, in portChange) (map[string]any, error) {
+	p, on, err := h.findPort(c)
+	if err != nil {
+		return nil, err
+	}
+	rev, err := revision(c)
+	if err != nil {
+		return nil, err
+	}
+	b := in.Port
+	err = b.guard(c, "update_port", target(p.Project, &on))
+	if err != nil {
+		return nil, err
+	}
+	p, err = h.net.UpdatePort(c.Context(), scope(c), p.ID, rev, network.PortChange{
+		Name: b.Name, Description: b.Description, MAC: b.MAC, AdminUp: truth(b.AdminUp), Device: b.Device, Owner: b.Owner,
+		PortSecurity: truth(b.PortSecurity), FixedIPs: fixedIPs(b.FixedIPs), Groups: b.Groups, Pairs: pairs(b.Pairs),
+		VNICType: b.VNICType, Host: b.Host, Profile: b.Profile,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return show(c, "port", viewPort(c)(p)), nil
+}
+
+func (h handlers) deletePort(c *api.Call) error {
+	p, _, err := h.findPort(c)
+	if err != nil {
+		return err
+	}
+	rev, err := revision(c)
+	if err != nil {
+		return err
+	}
+	return h.net.DeletePort(c.Context(), p.ID, rev)
+}

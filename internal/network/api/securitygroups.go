@@ -1,0 +1,278 @@
+package api
+
+import (
+	"encoding/json"
+
+	"nacre/internal/api"
+	"nacre/internal/db"
+	"nacre/internal/network"
+)
+
+var groupList = listed{"security_groups", columns(map[string]db.Filter{
+	"name": {Column: "name"}, "stateful": {Column: "stateful", Match: db.Flag},
+})}
+
+var ruleList = listed{"security_group_rules", columns(map[string]db.Filter{
+	"security_group_id": {Column: "group_id"}, "direction": {Column: "direction"}, "ethertype": {Column: "ethertype"},
+	"protocol": {Column: "protocol"}, "port_range_min": {Column: "port_min", Match: db.Number},
+	"port_range_max": {Column: "port_max", Match: db.Number}, "remote_ip_prefix": {Column: "remote_ip_prefix"},
+	"remote_group_id": {Column: "remote_group_id"},
+})}
+
+type groupRequest struct {
+	Group struct {
+		owner
+		Name        string    `json:"name" check:"max=255"`
+		Description *string   `json:"description" check:"max=255"`
+		Stateful    *api.Bool `json:"stateful"`
+		Tags        []string  `json:"tags"`
+	} `json:"security_group" check:"required"`
+}
+
+type groupChange struct {
+	Group struct {
+		Name        *string   `json:"name" check:"max=255"`
+		Description *string   `json:"description" check:"max=255"`
+		Stateful    *api.Bool `json:"stateful"`
+	} `json:"security_group" check:"required"`
+}
+
+// protocolName is a protocol by name or number.
+type protocolName string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (p *protocolName) UnmarshalJSON(b []byte) error {
+	var v any
+	err := json.Unmarshal(b, &v)
+	if err != nil {
+		return err
+	}
+	word, isWord := v.(string)
+	switch {
+	case isWord:
+		*p = protocolName(word)
+	case v != nil:
+		*p = protocolName(b)
+	}
+	return nil
+}
+
+// JSONSchema implements api.Schemer.
+func (protocolName) JSONSchema() map[string]any {
+	return map[string]any{"type": []any{"string", "integer", "null"}}
+}
+
+type ruleBody struct {
+	owner
+	Group        string           `json:"security_group_id" check:"required,pattern=uuid"`
+	Direction    string           `json:"direction" check:"required,enum=ingress|egress"`
+	Ethertype    *string          `json:"ethertype"`
+	Protocol     protocolName     `json:"protocol"`
+	PortMin      api.Opt[api.Int] `json:"port_range_min"`
+	PortMax      api.Opt[api.Int] `json:"port_range_max"`
+	RemotePrefix *string          `json:"remote_ip_prefix"`
+	RemoteGroup  *string          `json:"remote_group_id"`
+	Description  *string          `json:"description" check:"max=255"`
+}
+
+type rulesRequest struct {
+	Rule  *ruleBody  `json:"security_group_rule"`
+	Rules []ruleBody `json:"security_group_rules"`
+}
+
+type groupView struct {
+	commonView
+	Name     string `json:"name"`
+	Stateful bool   `json:"stateful"`
+	Rules    []any  `json:"security_group_rules"`
+}
+
+type ruleView struct {
+	commonView
+	Group        string  `json:"security_group_id"`
+	Direction    string  `json:"direction"`
+	Ethertype    string  `json:"ethertype"`
+	Protocol     *string `json:"protocol"`
+	PortMin      *int    `json:"port_range_min"`
+	PortMax      *int    `json:"port_range_max"`
+	RemotePrefix *string `json:"remote_ip_prefix"`
+	NormalPrefix *string `json:"normalized_cidr"`
+	RemoteGroup  *string `json:"remote_group_id"`
+}
+
+func viewRule(r network.Rule) any {
+	v := ruleView{
+		commonView: viewCommon(r.Common), Group: r.Group, Direction: r.Direction, Ethertype: r.Ethertype, Protocol: null(r.Protocol),
+		RemotePrefix: null(r.RemotePrefix), NormalPrefix: null(r.NormalPrefix()), RemoteGroup: null(r.RemoteGroup),
+	}
+	if r.PortMin >= 0 {
+		v.PortMin = &r.PortMin
+	}
+	if r.PortMax >= 0 {
+		v.PortMax = &r.PortMax
+	}
+	return v
+}
+
+func viewGroup(g network.Group) any {
+	v := groupView{commonView: viewCommon(g.Common), Name: g.Name, Stateful: g.Stateful}
+	for _, r := range g.Rules {
+		v.Rules = append(v.Rules, viewRule(r))
+	}
+	return v
+}
+
+func (h handlers) findGroup(c *api.Call) (network.Group, error) {
+	g, err := h.net.Group(c.Context(), scope(c), c.PathValue("security_group_id"))
+	if err != nil {
+		return network.Group{}, err
+	}
+	return g, c.Authorize(target(g.Project, nil))
+}
+
+func (h handlers) showGroup(c *api.Call) (map[string]any, error) {
+	g, err := h.findGroup(c)
+	if err != nil {
+		return nil, err
+	}
+	return show(c, "security_group", viewGroup(g)), nil
+}
+
+func (h handlers) listGroups(c *api.Call) (map[string]any, error) {
+	err := c.AuthorizeOwn()
+	if err != nil {
+		return nil, err
+	}
+	q, err := groupList.query(c)
+	if err != nil {
+		return nil, err
+	}
+	rows, more, err := h.net.Groups(c.Context(), q, c.Caller.Project)
+	if err != nil {
+		return nil, err
+	}
+	return render(c, "security_groups", rows, more, viewGroup), nil
+}
+
+func (h handlers) createGroup(c *api.Call, in groupRequest) (map[string]any, error) {
+	b := in.Group
+	project, err := b.project(c)
+	if err != nil {
+		return nil, err
+	}
+	err = c.Authorize(target(project, nil))
+	if err != nil {
+		return nil, err
+	}
+	g, err := h.net.CreateGroup(c.Context(), network.NewGroup{
+		Project: project, Name: b.Name, Description: text(b.Description), Stateful: truth(b.Stateful), Tags: b.Tags,
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.Log("security_group_id", g.ID)
+	return show(c, "security_group", viewGroup(g)), nil
+}
+
+func (h handlers) updateGroup(c *api.Call, in groupChange) (map[string]any, error) {
+	g, err := h.findGroup(c)
+	if err != nil {
+		return nil, err
+	}
+	rev, err := revision(c)
+	if err != nil {
+		return nil, err
+	}
+	b := in.Group
+	g, err = h.net.UpdateGroup(c.Context(), g.ID, rev, network.GroupChange{Name: b.Name, Description: b.Description, Stateful: truth(b.Stateful)})
+	if err != nil {
+		return nil, err
+	}
+	return show(c, "security_group", viewGroup(g)), nil
+}
+
+func (h handlers) deleteGroup(c *api.Call) error {
+	g, err := h.findGroup(c)
+	if err != nil {
+		return err
+	}
+	rev, err := revision(c)
+	if err != nil {
+		return err
+	}
+	return h.net.DeleteGroup(c.Context(), g.ID, rev, c.Caller.Admin())
+}
+
+func (h handlers) findRule(c *api.Call) (network.Rule, error) {
+	r, err := h.net.Rule(c.Context(), scope(c), c.PathValue("security_group_rule_id"))
+	if err != nil {
+		return network.Rule{}, err
+	}
+	return r, c.Authorize(target(r.Project, nil))
+}
+
+func (h handlers) showRule(c *api.Call) (map[string]any, error) {
+	r, err := h.findRule(c)
+	if err != nil {
+		return nil, err
+	}
+	return show(c, "security_group_rule", viewRule(r)), nil
+}
+
+func (h handlers) listRules(c *api.Call) (map[string]any, error) {
+	err := c.AuthorizeOwn()
+	if err != nil {
+		return nil, err
+	}
+	q, err := ruleList.query(c)
+	if err != nil {
+		return nil, err
+	}
+	rows, more, err := h.net.Rules(c.Context(), q, c.Caller.Project)
+	if err != nil {
+		return nil, err
+	}
+	return render(c, "security_group_rules", rows, more, viewRule), nil
+}
+
+func (h handlers) createRules(c *api.Call, in rulesRequest) (map[string]any, error) {
+	bodies, err := oneOrMany("security_group_rule", in.Rule, in.Rules)
+	if err != nil {
+		return nil, err
+	}
+	var list []network.Rule
+	for _, b := range bodies {
+		project, err := b.project(c)
+		if err != nil {
+			return nil, err
+		}
+		err = c.Authorize(target(project, nil))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, network.Rule{
+			Common: network.Common{Description: text(b.Description)},
+			Group:  b.Group, Direction: b.Direction, Ethertype: text(b.Ethertype), Protocol: string(b.Protocol),
+			PortMin: int(b.PortMin.Or(-1)), PortMax: int(b.PortMax.Or(-1)),
+			RemotePrefix: text(b.RemotePrefix), RemoteGroup: text(b.RemoteGroup),
+		})
+	}
+	rows, err := h.net.CreateRules(c.Context(), scope(c), list...)
+	if err != nil {
+		return nil, err
+	}
+	var views []any
+	for _, r := range rows {
+		c.Log("security_group_rule_id", r.ID)
+		views = append(views, viewRule(r))
+	}
+	return made("security_group_rule", "security_group_rules", in.Rule != nil, views), nil
+}
+
+func (h handlers) deleteRule(c *api.Call) error {
+	r, err := h.findRule(c)
+	if err != nil {
+		return err
+	}
+	return h.net.DeleteRule(c.Context(), r.ID)
+}

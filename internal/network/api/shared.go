@@ -1,0 +1,257 @@
+package api
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"nacre/internal/api"
+	"nacre/internal/auth"
+	"nacre/internal/db"
+	"nacre/internal/errs"
+	"nacre/internal/network"
+)
+
+// scope says whose rows the caller may see.
+func scope(c *api.Call) network.Scope {
+	s := network.Scope{All: c.Caller.Admin() || c.Caller.Has("service"), Project: c.Caller.Project}
+	if s.Project == "" {
+		s.Project = "none" // rows without a project are nobody's
+	}
+	return s
+}
+
+// target is a row that belongs to a project, on a network or not.
+func target(project string, on *network.Network) auth.Target {
+	t := auth.Target{Project: project, Attrs: map[string]string{}}
+	if on != nil {
+		t.Attrs["network:tenant_id"] = on.Project
+		t.Attrs["shared"] = word(on.Shared)
+		t.Attrs["router:external"] = word(on.External)
+	}
+	return t
+}
+
+// word spells a truth value as policy rules do.
+func word(b bool) string {
+	if b {
+		return "True"
+	}
+	return "False"
+}
+
+// guard checks the rule of an attribute that the request sets.
+func guard(c *api.Call, isSet bool, rule string, t auth.Target) error {
+	if isSet && !c.May(rule, t) {
+		return api.Neutron.Forbidden(rule)
+	}
+	return nil
+}
+
+// guards checks the rules prefix:attribute of the attributes that are set.
+func guards(c *api.Call, prefix string, t auth.Target, attributes map[string]bool) error {
+	for name, isSet := range attributes {
+		err := guard(c, isSet, prefix+":"+name, t)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// owner is the project that a new resource is for.
+type owner struct {
+	Project *string `json:"project_id" check:"max=255"`
+	Tenant  *string `json:"tenant_id" check:"max=255"`
+}
+
+func (o owner) project(c *api.Call) (string, error) {
+	asked := o.Project
+	if asked == nil {
+		asked = o.Tenant
+	}
+	if o.Project != nil && o.Tenant != nil && *o.Project != *o.Tenant {
+		return "", errs.BadRequestf("'project_id' and 'tenant_id' do not match").Typed("HTTPBadRequest")
+	}
+	if asked == nil {
+		return c.Caller.Project, nil
+	}
+	if *asked != c.Caller.Project && !c.Caller.Admin() && !c.Caller.Has("service") {
+		return "", errs.BadRequestf("Specifying 'project_id' or 'tenant_id' other than the authenticated project in request requires admin privileges").
+			Typed("HTTPBadRequest")
+	}
+	return *asked, nil
+}
+
+// revision reads the revision that an update or deletion is conditional on.
+func revision(c *api.Call) (int64, error) {
+	text := c.Header("If-Match")
+	if text == "" {
+		return network.AnyRevision, nil
+	}
+	number, found := strings.CutPrefix(text, "revision_number=")
+	n, err := strconv.ParseInt(number, 10, 64)
+	if !found || err != nil {
+		return 0, errs.BadRequestf("Bad If-Match request: If-Match must be revision_number=<number>.").Typed("BadRequest")
+	}
+	return n, nil
+}
+
+// listed is what a list call needs to know of a resource.
+type listed struct {
+	plural  string
+	columns map[string]db.Filter // attributes that can be filtered and sorted by
+}
+
+// common are the attributes that all resources have.
+func columns(more map[string]db.Filter) map[string]db.Filter {
+	all := map[string]db.Filter{
+		"id": {Column: "id"}, "project_id": {Column: "project_id"}, "tenant_id": {Column: "project_id"},
+		"description": {Column: "description"}, "revision_number": {Column: "revision", Match: db.Number},
+		"changed_since": {Column: "updated_at", Match: db.Since},
+	}
+	for name, f := range more {
+		all[name] = f
+	}
+	return all
+}
+
+// query reads filters, sorting, page and tags.
+func (l listed) query(c *api.Call) (network.Query, error) {
+	sorts := map[string]string{"created_at": "created_at", "updated_at": "updated_at"}
+	for name, f := range l.columns {
+		if f.Match != db.Since {
+			sorts[name] = f.Column
+		}
+	}
+	list := api.List{Sorts: sorts, MaxLimit: math.MaxInt32, Filters: l.columns}
+	page, err := c.Page(list)
+	if err != nil {
+		return network.Query{}, err
+	}
+	where, err := c.Where(list)
+	if err != nil {
+		return network.Query{}, err
+	}
+	q := c.Query()
+	tags := func(name string) []string {
+		if q.Get(name) == "" {
+			return nil
+		}
+		return strings.Split(q.Get(name), ",")
+	}
+	return network.Query{Scope: scope(c), Page: page, Where: where, Tags: network.TagQuery{
+		All: tags("tags"), Any: tags("tags-any"), NotAll: tags("not-tags"), NotAny: tags("not-tags-any"),
+	}}, nil
+}
+
+// keyed is a row that a page link can point at.
+type keyed interface{ Key() string }
+
+// render makes the body of a list: the rows that the caller sees, cut to the
+// fields asked for, and links to the pages beside.
+func render[R keyed](c *api.Call, plural string, rows []R, more bool, view func(R) any) map[string]any {
+	only := c.Query()["fields"]
+	views := make([]any, 0, len(rows))
+	for _, r := range rows {
+		if len(only) > 0 {
+			views = append(views, api.Fields{View: view(r), Only: only})
+			continue
+		}
+		views = append(views, view(r))
+	}
+	body := map[string]any{plural: views}
+	q := c.Query()
+	var links []api.Link
+	if q.Get("limit") != "" && len(rows) > 0 {
+		reverse, _ := api.ParseBool(q.Get("page_reverse"))
+		marked := q.Get("marker") != ""
+		if more && !reverse || marked && reverse {
+			links = append(links, api.Link{Rel: "next", Href: c.PageURL(rows[len(rows)-1].Key(), false)})
+		}
+		if more && reverse || marked && !reverse {
+			links = append(links, api.Link{Rel: "previous", Href: c.PageURL(rows[0].Key(), true)})
+		}
+	}
+	if links != nil {
+		body[strings.ReplaceAll(plural, "-", "_")+"_links"] = links
+	}
+	return body
+}
+
+// show makes the body of one resource, cut to the fields asked for.
+func show(c *api.Call, name string, view any) map[string]any {
+	only := c.Query()["fields"]
+	if len(only) > 0 {
+		return map[string]any{name: api.Fields{View: view, Only: only}}
+	}
+	return map[string]any{name: view}
+}
+
+// oneOrMany takes the bodies out of a request that holds one or a list.
+func oneOrMany[B any](name string, one *B, many []B) ([]B, error) {
+	switch {
+	case one != nil:
+		return []B{*one}, nil
+	case len(many) > 0:
+		return many, nil
+	}
+	return nil, errs.BadRequestf("Unable to find '%s' in request body", name).Typed("HTTPBadRequest")
+}
+
+// missing says that a required attribute is not there.
+func missing(attribute string) error {
+	return errs.BadRequestf("Failed to parse request. Required attribute '%s' not specified", attribute).Typed("HTTPBadRequest")
+}
+
+// made makes the body of a creation: one or a list, as it was asked.
+func made(name, plural string, single bool, views []any) map[string]any {
+	if single {
+		return map[string]any{name: views[0]}
+	}
+	return map[string]any{plural: views}
+}
+
+// commonView is what all resources show.
+type commonView struct {
+	ID          string    `json:"id"`
+	Tenant      string    `json:"tenant_id"`
+	Project     string    `json:"project_id"`
+	Description string    `json:"description"`
+	Revision    int64     `json:"revision_number"`
+	CreatedAt   time.Time `json:"created_at"`
+	UpdatedAt   time.Time `json:"updated_at"`
+	Tags        []string  `json:"tags"`
+}
+
+func viewCommon(c network.Common) commonView {
+	return commonView{
+		ID: c.ID, Tenant: c.Project, Project: c.Project, Description: c.Description, Revision: c.Revision,
+		CreatedAt: c.CreatedAt.Time(), UpdatedAt: c.UpdatedAt.Time(), Tags: c.Tags.V,
+	}
+}
+
+// null is the text, or JSON null for none.
+func null(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}
+
+// truth turns an optional truth value of a request into the service's form.
+func truth(b *api.Bool) *bool {
+	if b == nil {
+		return nil
+	}
+	v := bool(*b)
+	return &v
+}
+
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}

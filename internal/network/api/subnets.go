@@ -1,0 +1,233 @@
+package api
+
+import (
+	"nacre/internal/api"
+	"nacre/internal/db"
+	"nacre/internal/errs"
+	"nacre/internal/network"
+)
+
+var subnetList = listed{"subnets", columns(map[string]db.Filter{
+	"name": {Column: "name"}, "network_id": {Column: "network_id"}, "cidr": {Column: "cidr"}, "gateway_ip": {Column: "gateway_ip"},
+	"ip_version": {Column: "ip_version", Match: db.Number}, "enable_dhcp": {Column: "enable_dhcp", Match: db.Flag},
+	"ipv6_address_mode": {Column: "ipv6_address_mode"}, "ipv6_ra_mode": {Column: "ipv6_ra_mode"},
+})}
+
+type poolBody struct {
+	Start string `json:"start" check:"required"`
+	End   string `json:"end" check:"required"`
+}
+
+type routeBody struct {
+	Destination string `json:"destination" check:"required"`
+	NextHop     string `json:"nexthop" check:"required"`
+}
+
+type subnetBody struct {
+	owner
+	Network      string          `json:"network_id" check:"required,pattern=uuid"`
+	Name         *string         `json:"name" check:"max=255"`
+	Description  *string         `json:"description" check:"max=255"`
+	IPVersion    api.Int         `json:"ip_version"`
+	CIDR         *string         `json:"cidr"`
+	Gateway      api.Opt[string] `json:"gateway_ip"`
+	DHCP         *api.Bool       `json:"enable_dhcp"`
+	DNS          []string        `json:"dns_nameservers" check:"nullable"`
+	Routes       []routeBody     `json:"host_routes" check:"nullable"`
+	Pools        []poolBody      `json:"allocation_pools" check:"nullable"`
+	AddressMode  *string         `json:"ipv6_address_mode" check:"enum=slaac|dhcpv6-stateful|dhcpv6-stateless"`
+	RAMode       *string         `json:"ipv6_ra_mode" check:"enum=slaac|dhcpv6-stateful|dhcpv6-stateless"`
+	ServiceTypes []string        `json:"service_types"`
+	Pool         api.Opt[string] `json:"subnetpool_id"`
+	Tags         []string        `json:"tags"`
+}
+
+type subnetsRequest struct {
+	Subnet  *subnetBody  `json:"subnet"`
+	Subnets []subnetBody `json:"subnets"`
+}
+
+type subnetChange struct {
+	Subnet struct {
+		Name         *string         `json:"name" check:"max=255"`
+		Description  *string         `json:"description" check:"max=255"`
+		Gateway      api.Opt[string] `json:"gateway_ip"`
+		DHCP         *api.Bool       `json:"enable_dhcp"`
+		DNS          *[]string       `json:"dns_nameservers"`
+		Routes       *[]routeBody    `json:"host_routes"`
+		Pools        *[]poolBody     `json:"allocation_pools"`
+		ServiceTypes *[]string       `json:"service_types"`
+	} `json:"subnet" check:"required"`
+}
+
+type subnetView struct {
+	commonView
+	Name         string          `json:"name"`
+	Network      string          `json:"network_id"`
+	IPVersion    int             `json:"ip_version"`
+	Pool         *string         `json:"subnetpool_id"`
+	DHCP         bool            `json:"enable_dhcp"`
+	RAMode       *string         `json:"ipv6_ra_mode"`
+	AddressMode  *string         `json:"ipv6_address_mode"`
+	Gateway      *string         `json:"gateway_ip"`
+	CIDR         string          `json:"cidr"`
+	Pools        []network.Pool  `json:"allocation_pools"`
+	Routes       []network.Route `json:"host_routes"`
+	DNS          []string        `json:"dns_nameservers"`
+	ServiceTypes []string        `json:"service_types"`
+}
+
+func viewSubnet(s network.Subnet) any {
+	return subnetView{
+		commonView: viewCommon(s.Common), Name: s.Name, Network: s.Network, IPVersion: s.IPVersion, DHCP: s.DHCP,
+		RAMode: null(s.RAMode), AddressMode: null(s.AddressMode), Gateway: null(s.Gateway), CIDR: s.CIDR,
+		Pools: s.Pools.V, Routes: s.Routes.V, DNS: s.DNS.V, ServiceTypes: s.ServiceTypes.V,
+	}
+}
+
+func pools(in []poolBody) []network.Pool {
+	if in == nil {
+		return nil
+	}
+	out := make([]network.Pool, len(in))
+	for i, p := range in {
+		out[i] = network.Pool(p)
+	}
+	return out
+}
+
+func routes(in []routeBody) []network.Route {
+	out := make([]network.Route, len(in))
+	for i, r := range in {
+		out[i] = network.Route(r)
+	}
+	return out
+}
+
+func (h handlers) findSubnet(c *api.Call) (network.Subnet, error) {
+	s, on, err := h.net.Subnet(c.Context(), scope(c), c.PathValue("subnet_id"))
+	if err != nil {
+		return network.Subnet{}, err
+	}
+	return s, c.Authorize(target(s.Project, &on))
+}
+
+func (h handlers) showSubnet(c *api.Call) (map[string]any, error) {
+	s, err := h.findSubnet(c)
+	if err != nil {
+		return nil, err
+	}
+	return show(c, "subnet", viewSubnet(s)), nil
+}
+
+func (h handlers) listSubnets(c *api.Call) (map[string]any, error) {
+	err := c.AuthorizeOwn()
+	if err != nil {
+		return nil, err
+	}
+	q, err := subnetList.query(c)
+	if err != nil {
+		return nil, err
+	}
+	rows, more, err := h.net.Subnets(c.Context(), q)
+	if err != nil {
+		return nil, err
+	}
+	return render(c, "subnets", rows, more, viewSubnet), nil
+}
+
+func (h handlers) createSubnets(c *api.Call, in subnetsRequest) (map[string]any, error) {
+	bodies, err := oneOrMany("subnet", in.Subnet, in.Subnets)
+	if err != nil {
+		return nil, err
+	}
+	var list []network.NewSubnet
+	for _, b := range bodies {
+		project, err := b.project(c)
+		if err != nil {
+			return nil, err
+		}
+		on, err := h.net.Network(c.Context(), scope(c), b.Network)
+		if err != nil {
+			return nil, err
+		}
+		t := target(project, &on)
+		err = c.Authorize(t)
+		if err != nil {
+			return nil, err
+		}
+		err = guard(c, len(b.ServiceTypes) > 0, "create_subnet:service_types", t)
+		if err != nil {
+			return nil, err
+		}
+		if b.CIDR == nil || b.Pool.V != "" {
+			return nil, errs.BadRequestf("Bad subnets request: a subnetpool must be specified in the absence of a cidr, and this cloud has none.").Typed("BadRequest")
+		}
+		sub := network.NewSubnet{
+			Project: project, Network: on.ID, Name: text(b.Name), Description: text(b.Description), Tags: b.Tags,
+			IPVersion: int(b.IPVersion), CIDR: *b.CIDR, DHCP: truth(b.DHCP), DNS: b.DNS, Routes: routes(b.Routes), Pools: pools(b.Pools),
+			AddressMode: text(b.AddressMode), RAMode: text(b.RAMode), ServiceTypes: b.ServiceTypes,
+		}
+		if b.Gateway.Set {
+			sub.Gateway = &b.Gateway.V // "" for null
+		}
+		list = append(list, sub)
+	}
+	rows, err := h.net.CreateSubnets(c.Context(), list...)
+	if err != nil {
+		return nil, err
+	}
+	var views []any
+	for _, s := range rows {
+		c.Log("subnet_id", s.ID)
+		views = append(views, viewSubnet(s))
+	}
+	return made("subnet", "subnets", in.Subnet != nil, views), nil
+}
+
+func (h handlers) updateSubnet(c *api.Call, in subnetChange) (map[string]any, error) {
+	s, err := h.findSubnet(c)
+	if err != nil {
+		return nil, err
+	}
+	rev, err := revision(c)
+	if err != nil {
+		return nil, err
+	}
+	b := in.Subnet
+	err = guard(c, b.ServiceTypes != nil, "update_subnet:service_types", target(s.Project, nil))
+	if err != nil {
+		return nil, err
+	}
+	change := network.SubnetChange{
+		Name: b.Name, Description: b.Description, DHCP: truth(b.DHCP), DNS: b.DNS, ServiceTypes: b.ServiceTypes,
+	}
+	if b.Gateway.Set {
+		change.Gateway = &b.Gateway.V
+	}
+	if b.Routes != nil {
+		r := routes(*b.Routes)
+		change.Routes = &r
+	}
+	if b.Pools != nil {
+		p := pools(*b.Pools)
+		change.Pools = &p
+	}
+	s, err = h.net.UpdateSubnet(c.Context(), s.ID, rev, change)
+	if err != nil {
+		return nil, err
+	}
+	return show(c, "subnet", viewSubnet(s)), nil
+}
+
+func (h handlers) deleteSubnet(c *api.Call) error {
+	s, err := h.findSubnet(c)
+	if err != nil {
+		return err
+	}
+	rev, err := revision(c)
+	if err != nil {
+		return err
+	}
+	return h.net.DeleteSubnet(c.Context(), s.ID, rev)
+}

@@ -1,0 +1,61 @@
+package network
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"nacre/internal/db"
+)
+
+// Bootstrap gives a fresh cloud its networks, in one transaction: the external
+// network public with the range, and private with a router for the project
+// demo. A cloud that ever had networks or security groups is left alone.
+// A project that is "" gets nothing.
+func (s *Service) Bootstrap(ctx context.Context, admin, demo, external string) error {
+	out, err := netip.ParsePrefix(external)
+	if err != nil {
+		return fmt.Errorf("bootstrap network: range of the external network: %w", err)
+	}
+	err = s.db.Write(ctx, func(tx *db.Tx) error {
+		var used int
+		err := tx.Get(ctx, &used, `SELECT (SELECT COUNT(*) FROM networks) + (SELECT COUNT(*) FROM security_groups)`)
+		if err != nil || used > 0 || admin == "" {
+			return err
+		}
+		no := false
+		public, err := s.createNetwork(ctx, tx, NewNetwork{
+			Project: admin, Name: "public", External: true, IsDefault: true, Type: Flat, Physical: s.physical[0],
+		})
+		if err != nil {
+			return err
+		}
+		_, err = s.createSubnet(ctx, tx, NewSubnet{
+			Project: admin, Network: public.ID, Name: "public-subnet", CIDR: out.Masked().String(), DHCP: &no,
+		})
+		if err != nil || demo == "" {
+			return err
+		}
+		private, err := s.createNetwork(ctx, tx, NewNetwork{Project: demo, Name: "private"})
+		if err != nil {
+			return err
+		}
+		inner, err := s.createSubnet(ctx, tx, NewSubnet{
+			Project: demo, Network: private.ID, Name: "private-subnet", CIDR: "10.0.0.0/24", DNS: s.dns,
+		})
+		if err != nil {
+			return err
+		}
+		r := Router{Common: s.common(tx, demo, "", nil), Name: "router1", AdminUp: true, Status: "ACTIVE", SNAT: true, Routes: db.Of([]Route{})}
+		err = s.insertRouter(ctx, tx, Scope{Project: demo}, &r, &Gateway{Network: public.ID})
+		if err != nil {
+			return err
+		}
+		_, err = s.interfaceBySubnet(ctx, tx, Scope{Project: demo}, r, inner.ID)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("bootstrap network: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,104 @@
+package network
+
+import (
+	"context"
+	"fmt"
+
+	"nacre/internal/db"
+	"nacre/internal/errs"
+	"nacre/internal/quota"
+)
+
+// QuotaResources are the quotas of the network service, in the order shown.
+var QuotaResources = []string{
+	quota.Network, quota.Subnet, quota.SubnetPool, quota.Port, quota.Router, quota.FloatingIP,
+	quota.SecurityGroup, quota.SecurityGroupRule, quota.RBACPolicy,
+}
+
+// Quota returns a project's limits and usage. The project "" has the defaults.
+func (s *Service) Quota(ctx context.Context, project string) (limits, used map[string]int64, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		limits, err = quota.Limits(ctx, tx, project, QuotaResources...)
+		if err != nil {
+			return err
+		}
+		used, err = quota.Usage(ctx, tx, project, QuotaResources...)
+		return err
+	})
+	return limits, used, err
+}
+
+// Quotas returns the limits of all projects that have limits of their own.
+func (s *Service) Quotas(ctx context.Context) (projects []string, limits map[string]map[string]int64, err error) {
+	limits = map[string]map[string]int64{}
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		projects, err = quota.Overridden(ctx, tx, QuotaResources...)
+		if err != nil {
+			return err
+		}
+		for _, p := range projects {
+			limits[p], err = quota.Limits(ctx, tx, p, QuotaResources...)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return projects, limits, err
+}
+
+// SetQuota gives a project limits of its own.
+func (s *Service) SetQuota(ctx context.Context, project string, limits map[string]int64) error {
+	for name, n := range limits {
+		if n < quota.Unlimited {
+			return errs.BadRequestf("Invalid input for %s. Reason: '%d' must be an integer that is not below -1.", name, n).Typed("HTTPBadRequest")
+		}
+	}
+	return s.db.Write(ctx, func(tx *db.Tx) error { return quota.Set(ctx, tx, project, limits) })
+}
+
+// ResetQuota gives a project the default limits.
+func (s *Service) ResetQuota(ctx context.Context, project string) error {
+	return s.db.Write(ctx, func(tx *db.Tx) error {
+		had, err := quota.Overridden(ctx, tx, QuotaResources...)
+		if err != nil {
+			return err
+		}
+		for _, p := range had {
+			if p == project {
+				return quota.Unset(ctx, tx, project, QuotaResources...)
+			}
+		}
+		return errs.NotFoundf("Quota for tenant %s could not be found.", project).Typed("TenantQuotaNotFound")
+	})
+}
+
+// SetTags replaces the tags of a row of one of the tables, and returns them.
+func (s *Service) SetTags(ctx context.Context, table, id string, change func(tags []string) ([]string, error)) (tags []string, err error) {
+	query, known := map[string]string{
+		"networks": "networks", "subnets": "subnets", "ports": "ports", "routers": "routers",
+		"floatingips": "floating_ips", "security-groups": "security_groups",
+	}[table]
+	if !known {
+		return nil, errs.NotFoundf("The resource could not be found.").Typed("HTTPNotFound")
+	}
+	err = s.db.Write(ctx, func(tx *db.Tx) error {
+		var have db.JSON[[]string]
+		err := tx.Get(ctx, &have, `SELECT tags FROM `+query+` WHERE id = ?`, id)
+		if err != nil {
+			return fmt.Errorf("read tags of %s: %w", id, err)
+		}
+		tags, err = change(have.V)
+		if err != nil {
+			return err
+		}
+		tags = list(tags)
+		_, err = tx.Exec(ctx, `UPDATE `+query+` SET tags = ?, revision = revision + 1, updated_at = ? WHERE id = ?`,
+			db.Of(tags), db.At(tx.Now()), id)
+		if err != nil {
+			return fmt.Errorf("write tags of %s: %w", id, err)
+		}
+		return nil
+	})
+	return tags, err
+}
