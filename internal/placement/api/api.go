@@ -1,0 +1,79 @@
+// Package api is the placement API on top of placement, with microversions up
+// to 1.39.
+package api
+
+import (
+	"net/http"
+	"slices"
+	"time"
+
+	"nacre/internal/api"
+	"nacre/internal/auth"
+	"nacre/internal/errs"
+	"nacre/internal/placement"
+)
+
+var (
+	minVersion = api.V(1, 0)
+	maxVersion = api.V(1, 39)
+)
+
+// New describes the service for the kernel.
+func New(service *placement.Service) api.Service {
+	h := handlers{service}
+	return api.Service{
+		Name: "placement", Type: "placement", Mount: "/placement", Spec: "",
+		Versions: &api.Microversions{Word: "placement", Min: minVersion, Max: maxVersion},
+		Envelope: api.Placement,
+		Routes:   slices.Concat(versionRoutes(), h.providerRoutes(), h.inventoryRoutes(), h.traitRoutes(), h.allocationRoutes()),
+	}
+}
+
+type handlers struct{ placement *placement.Service }
+
+// allowed authorizes a call: placement's things belong to no project.
+func allowed(c *api.Call) error { return c.Authorize(auth.Target{}) }
+
+// fresh marks a reply as one that must not be cached, since 1.15.
+func fresh(c *api.Call, changed time.Time) {
+	if c.Version < api.V(1, 15) {
+		return
+	}
+	if changed.IsZero() {
+		changed = c.Now()
+	}
+	c.SetHeader("Last-Modified", changed.UTC().Format(http.TimeFormat))
+	c.SetHeader("Cache-Control", "no-cache")
+}
+
+func versionRoutes() []api.Route {
+	root := api.Get(func(*api.Call) (versionsReply, error) {
+		return versionsReply{[]versionView{{
+			ID: "v1.0", Status: "CURRENT", Max: maxVersion.String(), Min: minVersion.String(),
+			Links: []api.Link{{Rel: "self", Href: ""}},
+		}}}, nil
+	})
+	return []api.Route{
+		{Method: "GET", Path: "", Public: true, Do: root},
+		{Method: "GET", Path: "/", Public: true, Do: root},
+	}
+}
+
+type versionsReply struct {
+	Versions []versionView `json:"versions"`
+}
+
+type versionView struct {
+	ID     string     `json:"id"`
+	Status string     `json:"status"`
+	Max    string     `json:"max_version"`
+	Min    string     `json:"min_version"`
+	Links  []api.Link `json:"links"`
+}
+
+const uuidForm = `^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}$`
+
+// badGeneration is when a generation was left out of a request that needs one.
+func badGeneration() error {
+	return errs.BadRequestf("JSON does not validate: 'resource_provider_generation' is a required property")
+}

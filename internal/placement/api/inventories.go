@@ -1,0 +1,190 @@
+package api
+
+import (
+	"nacre/internal/api"
+	"nacre/internal/errs"
+	"nacre/internal/placement"
+)
+
+func (h handlers) inventoryRoutes() []api.Route {
+	const all = "/resource_providers/{uuid}/inventories"
+	return []api.Route{
+		{Method: "GET", Path: all, Rule: "placement:resource_providers:inventories:list", Do: api.Get(h.listInventories)},
+		{Method: "POST", Path: all, Rule: "placement:resource_providers:inventories:create", OK: 201, Do: api.Body(h.createInventory)},
+		{Method: "PUT", Path: all, Rule: "placement:resource_providers:inventories:update", Do: api.Body(h.setInventories)},
+		{Method: "DELETE", Path: all, Since: api.V(1, 5), Rule: "placement:resource_providers:inventories:delete", OK: 204, Do: api.Empty(h.deleteInventories)},
+		{Method: "GET", Path: all + "/{resource_class}", Rule: "placement:resource_providers:inventories:show", Do: api.Get(h.showInventory)},
+		{Method: "PUT", Path: all + "/{resource_class}", Rule: "placement:resource_providers:inventories:update", Do: api.Body(h.setInventory)},
+		{Method: "DELETE", Path: all + "/{resource_class}", Rule: "placement:resource_providers:inventories:delete", OK: 204, Do: api.Empty(h.deleteInventory)},
+	}
+}
+
+type inventoryView struct {
+	Total    int64   `json:"total"`
+	Reserved int64   `json:"reserved"`
+	MinUnit  int64   `json:"min_unit"`
+	MaxUnit  int64   `json:"max_unit"`
+	StepSize int64   `json:"step_size"`
+	Ratio    float64 `json:"allocation_ratio"`
+}
+
+type inventoriesReply struct {
+	Inventories map[string]inventoryView `json:"inventories"`
+	Generation  int64                    `json:"resource_provider_generation"`
+}
+
+type inventoryReply struct {
+	inventoryView
+	Generation int64 `json:"resource_provider_generation"`
+}
+
+func viewInventory(i placement.Inventory) inventoryView {
+	return inventoryView{i.Total, i.Reserved, i.MinUnit, i.MaxUnit, i.StepSize, i.Ratio}
+}
+
+func (h handlers) listInventories(c *api.Call) (inventoriesReply, error) {
+	err := allowed(c)
+	if err != nil {
+		return inventoriesReply{}, err
+	}
+	return h.inventories(c)
+}
+
+func (h handlers) inventories(c *api.Call) (inventoriesReply, error) {
+	p, stock, err := h.placement.Inventories(c.Context(), c.PathValue("uuid"))
+	reply := inventoriesReply{Inventories: map[string]inventoryView{}, Generation: p.Generation}
+	for class, i := range stock {
+		reply.Inventories[class] = viewInventory(i)
+	}
+	fresh(c, c.Now())
+	return reply, err
+}
+
+type inventoryRequest struct {
+	Total    int64    `json:"total" check:"required,min=1,max=2147483647"`
+	Reserved int64    `json:"reserved" check:"min=0,max=2147483647"`
+	MinUnit  int64    `json:"min_unit" check:"min=1,max=2147483647"`
+	MaxUnit  int64    `json:"max_unit" check:"min=1,max=2147483647"`
+	StepSize int64    `json:"step_size" check:"min=1,max=2147483647"`
+	Ratio    *float64 `json:"allocation_ratio"`
+}
+
+func (r inventoryRequest) inventory(c *api.Call) (placement.Inventory, error) {
+	i := placement.Inventory{Total: r.Total, Reserved: r.Reserved, MinUnit: r.MinUnit, MaxUnit: r.MaxUnit, StepSize: r.StepSize}
+	if r.Ratio != nil {
+		i.Ratio = *r.Ratio
+	}
+	if i.Reserved > i.Total || (i.Reserved == i.Total && c.Version < api.V(1, 26)) {
+		return i, errs.BadRequestf("Unable to update inventory: The reserved value must be less than the total.")
+	}
+	return i, nil
+}
+
+type setInventoriesRequest struct {
+	Generation  *int64                      `json:"resource_provider_generation" check:"required"`
+	Inventories map[string]inventoryRequest `json:"inventories" check:"required"`
+}
+
+func (h handlers) setInventories(c *api.Call, in setInventoriesRequest) (inventoriesReply, error) {
+	err := allowed(c)
+	if err != nil {
+		return inventoriesReply{}, err
+	}
+	if in.Generation == nil {
+		return inventoriesReply{}, badGeneration()
+	}
+	want := map[string]placement.Inventory{}
+	for class, r := range in.Inventories {
+		want[class], err = r.inventory(c)
+		if err != nil {
+			return inventoriesReply{}, err
+		}
+	}
+	_, err = h.placement.SetInventories(c.Context(), c.PathValue("uuid"), *in.Generation, want)
+	if err != nil {
+		return inventoriesReply{}, err
+	}
+	return h.inventories(c)
+}
+
+func (h handlers) deleteInventories(c *api.Call) error {
+	err := allowed(c)
+	if err != nil {
+		return err
+	}
+	_, err = h.placement.SetInventories(c.Context(), c.PathValue("uuid"), -1, map[string]placement.Inventory{})
+	return err
+}
+
+func (h handlers) showInventory(c *api.Call) (inventoryReply, error) {
+	err := allowed(c)
+	if err != nil {
+		return inventoryReply{}, err
+	}
+	return h.inventory(c, c.PathValue("resource_class"))
+}
+
+func (h handlers) inventory(c *api.Call, class string) (inventoryReply, error) {
+	p, stock, err := h.placement.Inventories(c.Context(), c.PathValue("uuid"))
+	if err != nil {
+		return inventoryReply{}, err
+	}
+	i, has := stock[class]
+	if !has {
+		return inventoryReply{}, errs.NotFoundf("No inventory of class %s for %s", class, p.ID)
+	}
+	fresh(c, c.Now())
+	return inventoryReply{viewInventory(i), p.Generation}, nil
+}
+
+type createInventoryRequest struct {
+	Class string `json:"resource_class" check:"required"`
+	inventoryRequest
+	Generation *int64 `json:"resource_provider_generation"`
+}
+
+func (h handlers) createInventory(c *api.Call, in createInventoryRequest) (inventoryReply, error) {
+	err := allowed(c)
+	if err != nil {
+		return inventoryReply{}, err
+	}
+	c.SetHeader("Location", c.URL("/resource_providers/"+c.PathValue("uuid")+"/inventories/"+in.Class))
+	return h.writeInventory(c, in.Class, in.inventoryRequest, in.Generation, true)
+}
+
+type setInventoryRequest struct {
+	inventoryRequest
+	Generation *int64 `json:"resource_provider_generation" check:"required"`
+}
+
+func (h handlers) setInventory(c *api.Call, in setInventoryRequest) (inventoryReply, error) {
+	err := allowed(c)
+	if err != nil {
+		return inventoryReply{}, err
+	}
+	return h.writeInventory(c, c.PathValue("resource_class"), in.inventoryRequest, in.Generation, false)
+}
+
+func (h handlers) writeInventory(c *api.Call, class string, r inventoryRequest, given *int64, add bool) (inventoryReply, error) {
+	generation := int64(-1)
+	if given != nil {
+		generation = *given
+	}
+	i, err := r.inventory(c)
+	if err != nil {
+		return inventoryReply{}, err
+	}
+	_, err = h.placement.SetInventory(c.Context(), c.PathValue("uuid"), generation, class, i, add)
+	if err != nil {
+		return inventoryReply{}, err
+	}
+	return h.inventory(c, class)
+}
+
+func (h handlers) deleteInventory(c *api.Call) error {
+	err := allowed(c)
+	if err != nil {
+		return err
+	}
+	return h.placement.DeleteInventory(c.Context(), c.PathValue("uuid"), c.PathValue("resource_class"))
+}
