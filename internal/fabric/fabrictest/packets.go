@@ -23,6 +23,7 @@ var packetSuite = []struct {
 	{"RemoteGroup", remoteGroup},
 	{"Spoofing", spoofing},
 	{"AdminState", adminState},
+	{"DHCPv6", dhcpv6},
 	{"IPv6", ipv6},
 	{"Routing", routing},
 	{"External", external},
@@ -73,6 +74,24 @@ func dhcp(t *testing.T, rig Rig) {
 	}
 	if !maps.Equal(lease.Routes, routes) {
 		t.Errorf("routes are %v, want %v", lease.Routes, routes)
+	}
+}
+
+func dhcpv6(t *testing.T, rig Rig) {
+	l := newLAN(31)
+	l.Subnets = append(l.Subnets, fabric.Subnet{ID: uuid.NewString(), CIDR: "fd00:31::/64", DHCP: true, DNS: []string{"fd00:31::53"}})
+	p := l.port(rig.Name, 5)
+	p.IPs = append(p.IPs, "fd00:31::5")
+	l.group.Rules = nil
+	ensure(t, rig.Cluster, l.topology(p))
+	g := NewGuest(t, plug(t, rig.Host, p), p.MAC)
+	awaitUp(t, rig.Cluster, p.ID, true)
+	lease, err := g.DHCP6(timeout(t), p.MAC)
+	if err != nil {
+		t.Fatalf("DHCPv6: %v", err)
+	}
+	if got, want := fmt.Sprint(lease.IP, lease.DNS), "fd00:31::5 [fd00:31::53]"; got != want {
+		t.Errorf("lease is %s, want %s", got, want)
 	}
 }
 
