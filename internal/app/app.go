@@ -41,7 +41,6 @@ import (
 	"nacre/internal/placement"
 	placementapi "nacre/internal/placement/api"
 	"nacre/internal/volume"
-	volumeapi "nacre/internal/volume/api"
 	"nacre/internal/work"
 )
 
@@ -167,7 +166,7 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	for _, s := range []api.Service{
 		identityapi.Discovery(), identityapi.New(identities), imageapi.New(images), placementapi.New(placements),
 		computeapi.Discovery(), computeapi.New(cloud.Compute),
-		networkapi.New(cloud.Network), volumeapi.New(volumes), objectapi.New(objects), cloud.own(),
+		networkapi.New(cloud.Network), objectapi.New(objects), cloud.own(),
 	} {
 		cloud.Kernel.Add(s)
 	}
@@ -180,7 +179,7 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	cloud.background = append(cloud.background,
 		func(ctx context.Context) { cloud.report("plans", cloud.Engine.Run(ctx)) },
 		func(ctx context.Context) { cloud.report("hosts", cloud.Hosts.Run(ctx)) },
-		cloud.Loops.Run, cloud.Relay.Run)
+		cloud.Loops.Run, cloud.Relay.Run, cloud.Network.Run)
 	cloud.background = append(cloud.background, ground.run...)
 	return nil
 }
