@@ -155,7 +155,7 @@ func ofStruct(s map[string]any, t reflect.Type, v Version) {
 			f := t.Field(i)
 			tag := f.Tag.Get("check")
 			if f.Name == "_" {
-				if hasPart(tag, "open") {
+				if hasPart(tag, "open") && inVersion(f, v) {
 					delete(s, "additionalProperties")
 				}
 				if hasPart(tag, "nonempty") {

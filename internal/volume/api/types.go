@@ -1,0 +1,298 @@
+package api
+
+import (
+	"strings"
+
+	"nacre/internal/api"
+	"nacre/internal/db"
+	"nacre/internal/errs"
+	"nacre/internal/volume"
+)
+
+func (h handlers) types() []api.Route {
+	const base, specs, access = "volume_extension:", "volume_extension:types_extra_specs:", "volume_extension:volume_type_access:"
+	const one, extra = "/types/{volume_type_id}", "/types/{volume_type_id}/extra_specs"
+	return []api.Route{
+		{Method: "PUT", Path: one, Rule: base + "type_update", Do: api.Body(h.updateType)},
+		{Method: "POST", Path: extra, Rule: specs + "create", Do: api.Body(h.addSpecs)},
+		{Method: "GET", Path: extra, Rule: specs + "index", Do: api.Get(h.listSpecs)},
+		{Method: "GET", Path: extra + "/{key}", Rule: specs + "show", Do: api.Get(h.showSpec)},
+		{Method: "PUT", Path: extra + "/{key}", Rule: specs + "update", Do: api.Body(h.setSpec)},
+		{Method: "DELETE", Path: extra + "/{key}", Rule: specs + "delete", OK: 202, Do: api.Empty(h.deleteSpec)},
+		{Method: "GET", Path: one, Rule: base + "type_get", Do: api.Get(h.showType)},
+		{Method: "GET", Path: "/types/default", Rule: "any", Do: api.Get(h.showDefaultType)},
+		{Method: "DELETE", Path: one, Rule: base + "type_delete", OK: 202, Do: api.Empty(h.deleteType)},
+		{Method: "GET", Path: "/types", Rule: base + "type_get_all", Do: api.Get(h.listTypes)},
+		{Method: "POST", Path: "/types", Rule: base + "type_create", Do: api.Body(h.createType)},
+		{Method: "POST", Path: one + "/action", Action: "addProjectAccess", Rule: access + "addProjectAccess", OK: 202, Do: api.BodyEmpty(h.addAccess)},
+		{Method: "POST", Path: one + "/action", Action: "removeProjectAccess", Rule: access + "removeProjectAccess", OK: 202, Do: api.BodyEmpty(h.removeAccess)},
+		{Method: "GET", Path: one + "/os-volume-type-access", Rule: access + "get_all_for_type", Do: api.Get(h.listAccess)},
+	}
+}
+
+type typeView struct {
+	ID             string  `json:"id"`
+	Name           string  `json:"name"`
+	IsPublic       bool    `json:"is_public"`
+	Description    *string `json:"description"`
+	ExtraSpecs     any     `json:"extra_specs,omitempty"`
+	QosSpecs       any     `json:"qos_specs_id,omitempty"`
+	AccessIsPublic bool    `json:"os-volume-type-access:is_public"`
+}
+
+type typeReply struct {
+	VolumeType typeView `json:"volume_type"`
+}
+
+// openSpecs are the extra specs that users may see.
+var openSpecs = []string{"RESKEY:availability_zones", "multiattach", "replication_enabled"}
+
+func viewType(c *api.Call, t volume.Type) typeView {
+	view := typeView{ID: t.ID, Name: t.Name, IsPublic: t.IsPublic, AccessIsPublic: t.IsPublic, Description: orNull(t.Description)}
+	own := of(c.Caller.Project)
+	if c.May("volume_extension:access_types_extra_specs", own) {
+		view.ExtraSpecs = visibleSpecs(c, t)
+	}
+	if c.May("volume_extension:access_types_qos_specs_id", own) {
+		view.QosSpecs = null
+	}
+	return view
+}
+
+func visibleSpecs(c *api.Call, t volume.Type) map[string]string {
+	if c.May("volume_extension:types_extra_specs:read_sensitive", of(c.Caller.Project)) {
+		return t.ExtraSpecs.V
+	}
+	specs := map[string]string{}
+	for _, key := range openSpecs {
+		value, set := t.ExtraSpecs.V[key]
+		if set {
+			specs[key] = value
+		}
+	}
+	return specs
+}
+
+// foundType reads the call's type and authorizes the call.
+func (h handlers) foundType(c *api.Call) (volume.Type, error) {
+	t, err := h.service.Type(c.Context(), viewer(c), c.PathValue("volume_type_id"))
+	if err != nil {
+		return volume.Type{}, err
+	}
+	return t, c.AuthorizeOwn()
+}
+
+func (h handlers) showType(c *api.Call) (typeReply, error) {
+	t, err := h.foundType(c)
+	return typeReply{viewType(c, t)}, err
+}
+
+func (h handlers) showDefaultType(c *api.Call) (typeReply, error) {
+	err := c.AuthorizeOwn()
+	if err != nil {
+		return typeReply{}, err
+	}
+	t, err := h.service.Default(c.Context())
+	return typeReply{viewType(c, t)}, err
+}
+
+var typeList = api.List{
+	Sorts:   map[string]string{"id": "id", "name": "name", "created_at": "created_at", "updated_at": "updated_at", "is_public": "is_public"},
+	Default: []db.Sort{{Column: "created_at", Desc: true}, {Column: "id", Desc: true}},
+}
+
+type typesReply struct {
+	Types []typeView `json:"volume_types"`
+	Links []api.Link `json:"volume_type_links,omitempty"`
+}
+
+func (h handlers) listTypes(c *api.Call) (typesReply, error) {
+	reply := typesReply{}
+	err := c.AuthorizeOwn()
+	if err != nil {
+		return reply, err
+	}
+	page, offset, err := paged(c, typeList)
+	if err != nil {
+		return reply, err
+	}
+	filter := volume.TypeFilter{}
+	text := c.Query().Get("is_public")
+	switch {
+	case text == "" && c.Caller.Admin():
+		public := true
+		filter.Public = &public
+	case strings.EqualFold(text, "none") || text == "":
+	default:
+		public, ok := api.ParseBool(text)
+		if !ok {
+			return reply, errs.BadRequestf("Invalid is_public filter [%s]", text)
+		}
+		filter.Public = &public
+	}
+	if c.Version >= api.V(3, 52) {
+		filter.ExtraSpecs = pairs(c.Query().Get("extra_specs"))
+	}
+	rows, more, err := h.service.Types(c.Context(), viewer(c), filter, page)
+	if err != nil {
+		return reply, err
+	}
+	rows = without(rows, offset)
+	for _, t := range rows {
+		reply.Types = append(reply.Types, viewType(c, t))
+	}
+	if len(rows) > 0 {
+		reply.Links = next(c, more, rows[len(rows)-1].ID)
+	}
+	return reply, nil
+}
+
+type createTypeRequest struct {
+	Type struct {
+		Name        string    `json:"name" check:"required,min=1,max=255"`
+		Description *string   `json:"description" check:"max=255"`
+		Public      *api.Bool `json:"os-volume-type-access:is_public"`
+		ExtraSpecs  metadata  `json:"extra_specs"`
+	} `json:"volume_type" check:"required"`
+}
+
+func (h handlers) createType(c *api.Call, in createTypeRequest) (typeReply, error) {
+	err := c.AuthorizeOwn()
+	if err != nil {
+		return typeReply{}, err
+	}
+	name := strings.TrimSpace(in.Type.Name)
+	if name == "" {
+		return typeReply{}, errs.BadRequestf("Volume type name can not be empty.")
+	}
+	public := in.Type.Public == nil || bool(*in.Type.Public)
+	t, err := h.service.CreateType(c.Context(), name, first(in.Type.Description), public, in.Type.ExtraSpecs)
+	return typeReply{viewType(c, t)}, err
+}
+
+type updateTypeRequest struct {
+	Type struct {
+		Name        *string   `json:"name" check:"max=255"`
+		Description *string   `json:"description" check:"max=255"`
+		Public      *api.Bool `json:"is_public"`
+	} `json:"volume_type" check:"required"`
+}
+
+func (h handlers) updateType(c *api.Call, in updateTypeRequest) (typeReply, error) {
+	t, err := h.foundType(c)
+	if err != nil {
+		return typeReply{}, err
+	}
+	if in.Type.Name != nil && strings.TrimSpace(*in.Type.Name) == "" {
+		return typeReply{}, errs.BadRequestf("Volume type name can not be empty.")
+	}
+	if in.Type.Name == nil && in.Type.Description == nil && in.Type.Public == nil {
+		return typeReply{}, errs.BadRequestf("Specify volume type name, description, is_public or a combination thereof.")
+	}
+	t, err = h.service.ChangeType(c.Context(), t.ID, in.Type.Name, in.Type.Description, (*bool)(in.Type.Public))
+	return typeReply{viewType(c, t)}, err
+}
+
+func (h handlers) deleteType(c *api.Call) error {
+	t, err := h.foundType(c)
+	if err != nil {
+		return err
+	}
+	return h.service.DeleteType(c.Context(), t.ID)
+}
+
+type specsBody struct {
+	ExtraSpecs metadata `json:"extra_specs" check:"required"`
+}
+
+func (h handlers) listSpecs(c *api.Call) (specsBody, error) {
+	t, err := h.foundType(c)
+	return specsBody{visibleSpecs(c, t)}, err
+}
+
+func (h handlers) addSpecs(c *api.Call, in specsBody) (specsBody, error) {
+	t, err := h.foundType(c)
+	if err != nil {
+		return specsBody{}, err
+	}
+	return in, h.service.SetExtraSpecs(c.Context(), t.ID, in.ExtraSpecs)
+}
+
+func (h handlers) showSpec(c *api.Call) (map[string]string, error) {
+	t, err := h.foundType(c)
+	if err != nil {
+		return nil, err
+	}
+	key := c.PathValue("key")
+	value, set := visibleSpecs(c, t)[key]
+	if !set {
+		return nil, errs.NotFoundf("Volume Type %s has no extra specs with key %s.", t.ID, key)
+	}
+	return map[string]string{key: value}, nil
+}
+
+func (h handlers) setSpec(c *api.Call, in metadata) (metadata, error) {
+	t, err := h.foundType(c)
+	if err != nil {
+		return nil, err
+	}
+	_, given := in[c.PathValue("key")]
+	if !given || len(in) != 1 {
+		return nil, errs.BadRequestf("Request body and URI mismatch")
+	}
+	return in, h.service.SetExtraSpecs(c.Context(), t.ID, in)
+}
+
+func (h handlers) deleteSpec(c *api.Call) error {
+	t, err := h.foundType(c)
+	if err != nil {
+		return err
+	}
+	return h.service.DeleteExtraSpec(c.Context(), t.ID, c.PathValue("key"))
+}
+
+type accessRequest struct {
+	Project string `json:"project" check:"required,min=1,max=255,pattern=id"`
+}
+
+func (h handlers) addAccess(c *api.Call, in struct {
+	Add accessRequest `json:"addProjectAccess" check:"required"`
+}) error {
+	t, err := h.foundType(c)
+	if err != nil {
+		return err
+	}
+	return h.service.Allow(c.Context(), t.ID, in.Add.Project, true)
+}
+
+func (h handlers) removeAccess(c *api.Call, in struct {
+	Remove accessRequest `json:"removeProjectAccess" check:"required"`
+}) error {
+	t, err := h.foundType(c)
+	if err != nil {
+		return err
+	}
+	return h.service.Allow(c.Context(), t.ID, in.Remove.Project, false)
+}
+
+type accessView struct {
+	Type    string `json:"volume_type_id"`
+	Project string `json:"project_id"`
+}
+
+type accessReply struct {
+	Access []accessView `json:"volume_type_access"`
+}
+
+func (h handlers) listAccess(c *api.Call) (accessReply, error) {
+	reply := accessReply{}
+	t, err := h.foundType(c)
+	if err != nil {
+		return reply, err
+	}
+	projects, err := h.service.Access(c.Context(), t.ID)
+	for _, project := range projects {
+		reply.Access = append(reply.Access, accessView{t.ID, project})
+	}
+	return reply, err
+}

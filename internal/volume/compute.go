@@ -1,0 +1,130 @@
+package volume
+
+import (
+	"context"
+	"fmt"
+
+	"nacre/internal/db"
+	"nacre/internal/errs"
+)
+
+// What stands here is for the compute service, which attaches and detaches
+// inside the transactions of its own plans. An attachment's id is compute's
+// choice, so that every call can be repeated.
+
+// Status tells how far a volume is.
+func (s *Service) Status(ctx context.Context, tx *db.Tx, volume string) (string, error) {
+	v, err := getVolume(ctx, tx, volume)
+	return v.Status, err
+}
+
+// Reserve promises an available volume to the server. Reserving again is a
+// success.
+func (s *Service) Reserve(ctx context.Context, tx *db.Tx, attachment, volume, server string) error {
+	existing, err := getAttachment(ctx, tx, attachment)
+	if err == nil && existing.Volume == volume && existing.Server == server {
+		return nil
+	}
+	if err != nil && !errs.Is(err, errs.NotFound) {
+		return err
+	}
+	v, err := getVolume(ctx, tx, volume)
+	if err != nil {
+		return err
+	}
+	_, err = s.reserve(ctx, tx, v, Attachment{ID: attachment, Server: server, Compute: true})
+	return err
+}
+
+// Connect wants the volume exported to the host for the attachment and returns
+// the export's epoch. Connecting again gives the same one. The host's node
+// finds the export by itself.
+func (s *Service) Connect(ctx context.Context, tx *db.Tx, attachment, host, device string) (epoch int64, err error) {
+	a, err := getAttachment(ctx, tx, attachment)
+	if err != nil {
+		return 0, err
+	}
+	a, err = s.connect(ctx, tx, a, host, device)
+	return a.Epoch, err
+}
+
+// Complete says that the server has the volume: it is in use.
+func (s *Service) Complete(ctx context.Context, tx *db.Tx, attachment string) error {
+	a, err := getAttachment(ctx, tx, attachment)
+	if err != nil || a.Status == Attached {
+		return err
+	}
+	a.Status, a.AttachedAt = Attached, db.At(tx.Now())
+	_, err = tx.Update(ctx, &a, "status", "attached_at")
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `
+		UPDATE volumes SET status = ?, generation = generation + 1, updated_at = ? WHERE id = ? AND status IN (?, ?, ?)`,
+		InUse, db.At(tx.Now()), a.Volume, Reserved, Attaching, Detaching)
+	return unexpected("complete attachment "+attachment, err)
+}
+
+// Detaching says that the server is about to lose the volume.
+func (s *Service) Detaching(ctx context.Context, tx *db.Tx, attachment string) error {
+	a, err := getAttachment(ctx, tx, attachment)
+	if err != nil {
+		return err
+	}
+	a.Status = Detaching
+	_, err = tx.Update(ctx, &a, "status")
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, "UPDATE volumes SET status = ?, generation = generation + 1, updated_at = ? WHERE id = ?",
+		Detaching, db.At(tx.Now()), a.Volume)
+	return unexpected("begin to detach "+attachment, err)
+}
+
+// Detach ends the attachment and its export: the volume is available again. A
+// missing attachment is a success.
+func (s *Service) Detach(ctx context.Context, tx *db.Tx, attachment string) error {
+	a, err := getAttachment(ctx, tx, attachment)
+	if errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, "DELETE FROM volume_attachments WHERE id = ?", a.ID)
+	if err != nil {
+		return fmt.Errorf("delete attachment %s: %w", a.ID, err)
+	}
+	v, err := getVolume(ctx, tx, a.Volume)
+	if err != nil {
+		return err
+	}
+	switch v.Status {
+	case Reserved, Attaching, InUse, Detaching:
+		err = setStatus(ctx, tx, v.ID, v.Status, Available)
+		if err != nil {
+			return err
+		}
+	}
+	if a.Epoch == 0 || v.Host == "" {
+		return nil
+	}
+	return s.want(ctx, tx, v)
+}
+
+// Remove begins to delete a volume that is attached to nothing, whatever its
+// state. A missing one is a success.
+func (s *Service) Remove(ctx context.Context, tx *db.Tx, volume string) error {
+	v, err := getVolume(ctx, tx, volume)
+	if errs.Is(err, errs.NotFound) || err == nil && v.Status == Deleting {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	err = s.deletable(ctx, tx, v, false, true)
+	if err != nil {
+		return err
+	}
+	return s.startDelete(ctx, tx, Viewer{Project: v.Project, User: v.User}, v)
+}

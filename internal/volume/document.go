@@ -1,0 +1,51 @@
+package volume
+
+import (
+	"context"
+	"fmt"
+
+	"nacre/internal/db"
+	"nacre/internal/errs"
+	"nacre/internal/nodeapi"
+)
+
+// want makes the volume's document what the rows say: so large, from that
+// source, exported at the newest epoch as long as an attachment has it.
+func (s *Service) want(ctx context.Context, tx *db.Tx, v Volume) error {
+	document := nodeapi.Volume{ID: v.ID, SizeGB: int(v.SizeGB), Image: v.Image, Source: v.Source + v.Snapshot}
+	if v.Epoch > 0 {
+		var exported int
+		err := tx.Get(ctx, &exported, "SELECT COUNT(*) FROM volume_attachments WHERE volume = ? AND epoch = ?", v.ID, v.Epoch)
+		if err != nil {
+			return fmt.Errorf("read attachments of volume %s: %w", v.ID, err)
+		}
+		if exported > 0 {
+			document.Export = &nodeapi.Export{Epoch: v.Epoch}
+		}
+	}
+	_, err := s.hosts.Want(ctx, tx, v.Host, nodeapi.KindVolume, v.ID, document)
+	return err
+}
+
+// wantSnapshot is want for the copy that a snapshot is.
+func (s *Service) wantSnapshot(ctx context.Context, tx *db.Tx, snapshot Snapshot) error {
+	document := nodeapi.Volume{ID: snapshot.ID, SizeGB: int(snapshot.SizeGB), Source: snapshot.Volume}
+	_, err := s.hosts.Want(ctx, tx, snapshot.Host, nodeapi.KindVolume, snapshot.ID, document)
+	return err
+}
+
+// copying refuses to touch a volume or snapshot while something is being
+// copied from it.
+func copying(ctx context.Context, tx *db.Tx, id, what string) error {
+	var copies int
+	err := tx.Get(ctx, &copies, `
+		SELECT (SELECT COUNT(*) FROM volumes WHERE (source = ? OR snapshot = ?) AND status = ?) +
+			(SELECT COUNT(*) FROM snapshots WHERE volume = ? AND status = ?)`, id, id, Creating, id, Creating)
+	if err != nil {
+		return fmt.Errorf("look for copies of %s: %w", id, err)
+	}
+	if copies > 0 {
+		return errs.BadRequestf("Invalid %s: %s %s is being copied. Please try again when the copy is made.", what, what, id)
+	}
+	return nil
+}

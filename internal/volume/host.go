@@ -1,0 +1,168 @@
+package volume
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"nacre/internal/db"
+	"nacre/internal/errs"
+	"nacre/internal/hosts"
+	"nacre/internal/nodeapi"
+	"nacre/internal/work"
+)
+
+// Backend is a host that keeps volumes.
+type Backend struct {
+	Host        hosts.Host
+	Provisioned int64 // GiB promised to volumes and snapshots
+}
+
+// PromisesGB is how much the host promises to volumes altogether.
+func (s *Service) PromisesGB(h hosts.Host) float64 { return h.Info.VolumesGB * s.overcommit }
+
+// Overcommit is how much more a host promises than it has.
+func (s *Service) Overcommit() float64 { return s.overcommit }
+
+func (s *Service) hostChanged(h hosts.Host) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state[h.Name] = h
+}
+
+func (s *Service) knownHost(name string) (hosts.Host, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h, known := s.state[name]
+	return h, known
+}
+
+func (s *Service) hostUp(name string) bool {
+	h, known := s.knownHost(name)
+	return known && h.Up
+}
+
+// shared tells whether machines on other hosts reach the host's volumes.
+func (s *Service) shared(name string) bool {
+	h, known := s.knownHost(name)
+	return known && h.Info.SharedExports
+}
+
+// Backends returns all hosts that keep volumes, with what they have promised.
+func (s *Service) Backends(ctx context.Context) ([]Backend, error) {
+	var promised map[string]int64
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		var err error
+		promised, err = provisioned(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []Backend
+	for _, h := range s.state {
+		if h.Info.VolumesGB > 0 {
+			list = append(list, Backend{Host: h, Provisioned: promised[h.Name]})
+		}
+	}
+	slices.SortFunc(list, func(a, b Backend) int { return cmp.Compare(a.Host.Name, b.Host.Name) })
+	return list, nil
+}
+
+// provisioned sums what is promised on each host.
+func provisioned(ctx context.Context, tx *db.Tx) (map[string]int64, error) {
+	var rows []struct {
+		Host string
+		Size int64
+	}
+	err := tx.All(ctx, &rows, `
+		SELECT host, SUM(size) AS size FROM (
+			SELECT host, size FROM volumes UNION ALL SELECT host, size FROM snapshots
+		) AS all_sizes GROUP BY host`)
+	if err != nil {
+		return nil, fmt.Errorf("sum volumes by host: %w", err)
+	}
+	sums := make(map[string]int64, len(rows))
+	for _, row := range rows {
+		sums[row.Host] = row.Size
+	}
+	return sums, nil
+}
+
+// choose picks the host that has the most left to promise. Without any host up
+// it waits; without room it gives up.
+func (s *Service) choose(ctx context.Context, size int64) (string, error) {
+	backends, err := s.Backends(ctx)
+	if err != nil {
+		return "", err
+	}
+	best, most, up := "", 0.0, 0
+	for _, b := range backends {
+		if !b.Host.Up {
+			continue
+		}
+		up++
+		left := s.PromisesGB(b.Host) - float64(b.Provisioned) - float64(size)
+		if left >= 0 && (best == "" || left > most) {
+			best, most = b.Host.Name, left
+		}
+	}
+	if up == 0 {
+		return "", work.NotYet("waiting for a host that keeps volumes")
+	}
+	if best == "" {
+		return "", errs.New(errs.Internal, "No valid backend was found. None of %d hosts has room for %d GiB.", up, size)
+	}
+	return best, nil
+}
+
+// answerExport tells a node where a volume of another host is reached: at the
+// epoch of an attachment to that node, and only if hosts share their exports.
+func (s *Service) answerExport(ctx context.Context, host string, payload json.RawMessage) (any, error) {
+	var q nodeapi.ExportQuery
+	err := json.Unmarshal(payload, &q)
+	if err != nil {
+		return nil, errs.BadRequestf("unreadable question")
+	}
+	var seen nodeapi.VolumeObserved
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		v, err := getVolume(ctx, tx, q.Volume)
+		if err != nil {
+			return err
+		}
+		var attached int
+		err = tx.Get(ctx, &attached, `
+			SELECT COUNT(*) FROM volume_attachments WHERE volume = ? AND host = ? AND epoch = ?`, q.Volume, host, q.Epoch)
+		if err != nil {
+			return err
+		}
+		if attached == 0 || v.Epoch != q.Epoch {
+			return errs.NotFoundf("volume %s is not attached to host %s at epoch %d", q.Volume, host, q.Epoch)
+		}
+		err = s.reachable(v, host)
+		if err != nil {
+			return err
+		}
+		_, err = s.hosts.Observed(ctx, tx, v.Host, nodeapi.KindVolume, v.ID, &seen)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if seen.Export == nil || seen.Export.Epoch != q.Epoch {
+		return nil, errs.Unavailablef("its host has not exported it yet")
+	}
+	return *seen.Export, nil
+}
+
+// reachable is an error when a machine on the host cannot get at the volume.
+func (s *Service) reachable(v Volume, host string) error {
+	if v.Host == host || s.shared(v.Host) {
+		return nil
+	}
+	return errs.Conflictf("Invalid volume: volume %s is on host %s and cannot be reached from host %s.", v.ID, v.Host, host)
+}

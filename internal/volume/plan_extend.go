@@ -1,0 +1,124 @@
+package volume
+
+import (
+	"context"
+
+	"nacre/internal/db"
+	"nacre/internal/errs"
+	"nacre/internal/quota"
+	"nacre/internal/work"
+)
+
+// ExtendVolume begins to make a volume larger.
+func (s *Service) ExtendVolume(ctx context.Context, who Viewer, id string, size int64) error {
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		v, err := findVolume(ctx, tx, who, id)
+		if err != nil {
+			return err
+		}
+		if v.Status != Available {
+			return errs.BadRequestf("Invalid volume: Volume %s status must be '(available)' to extend, currently %s.", id, v.Status)
+		}
+		if size <= v.SizeGB {
+			return errs.BadRequestf("Invalid input received: New size for extend must be greater than current size. (current: %d, extended: %d).", v.SizeGB, size)
+		}
+		err = copying(ctx, tx, id, "volume")
+		if err != nil {
+			return err
+		}
+		err = checkSize(ctx, tx, v.Project, size)
+		if err != nil {
+			return err
+		}
+		err = reserve(ctx, tx, v.Project, sizeItems(v.Type, size-v.SizeGB))
+		if err != nil {
+			return err
+		}
+		err = setStatus(ctx, tx, id, v.Status, Extending)
+		if err != nil {
+			return err
+		}
+		state := volumeState{Volume: id, Host: v.Host, SizeGB: size, Before: v.Status}
+		_, err = work.Start(ctx, tx, s.extendPlan(), id, state, who.options(v.Project)...)
+		return err
+	})
+	return unexpected("extend volume "+id, err)
+}
+
+func (s *Service) extendPlan() work.Plan[volumeState] {
+	return work.Plan[volumeState]{
+		Name: "volume.extend", Action: "extend", Deadline: changeDeadline,
+		Steps: []work.Step[volumeState]{
+			{Name: "wait until nobody has it", Do: s.waitBytes},
+			{Name: "want it larger", Tx: s.wantLarger, UndoTx: s.undoLarger},
+			{Name: "wait for the host", Do: s.waitBytes},
+			{Name: "finish", Tx: s.finishExtend},
+		},
+		Undone: func(ctx context.Context, tx *db.Tx, state *volumeState, _ error) error {
+			v, err := getVolume(ctx, tx, state.Volume)
+			if err != nil {
+				return err
+			}
+			err = release(ctx, tx, v.Project, sizeItems(v.Type, state.SizeGB-v.SizeGB))
+			if err != nil {
+				return err
+			}
+			return setStatus(ctx, tx, state.Volume, Extending, ErrorExtending)
+		},
+	}
+}
+
+func (s *Service) wantLarger(ctx context.Context, tx *db.Tx, state *volumeState) error {
+	v, err := getVolume(ctx, tx, state.Volume)
+	if err != nil {
+		return err
+	}
+	v.SizeGB = state.SizeGB
+	return s.want(ctx, tx, v)
+}
+
+// undoLarger wants the size that the row still has. A host that has grown the
+// volume leaves it so, which does no harm.
+func (s *Service) undoLarger(ctx context.Context, tx *db.Tx, state *volumeState) error {
+	v, err := getVolume(ctx, tx, state.Volume)
+	if err != nil {
+		return err
+	}
+	return s.want(ctx, tx, v)
+}
+
+func (s *Service) finishExtend(ctx context.Context, tx *db.Tx, state *volumeState) error {
+	_, err := tx.Exec(ctx, "UPDATE volumes SET size = ? WHERE id = ?", state.SizeGB, state.Volume)
+	if err != nil {
+		return err
+	}
+	return setStatus(ctx, tx, state.Volume, Extending, state.Before)
+}
+
+func release(ctx context.Context, tx *db.Tx, project string, items []quota.Item) error {
+	return quota.Release(ctx, tx, project, items...)
+}
+
+// Retype gives a volume another type. Types say nothing about where bytes are,
+// so nothing moves.
+func (s *Service) Retype(ctx context.Context, who Viewer, id, kind string) error {
+	_, err := s.change(ctx, who, id, func(ctx context.Context, tx *db.Tx, v *Volume) error {
+		if v.Status != Available && v.Status != InUse {
+			return errs.BadRequestf("Invalid volume: Unable to retype %s while its status is %s.", v.ID, v.Status)
+		}
+		t, err := typeByName(ctx, tx, who, kind)
+		if err != nil {
+			return err
+		}
+		if t.ID == v.Type {
+			return errs.BadRequestf("Invalid input received: Volume %s is already of type %s.", v.ID, t.Name)
+		}
+		err = release(ctx, tx, v.Project, volumeItems(v.Type, v.SizeGB))
+		if err != nil {
+			return err
+		}
+		v.Type = t.ID
+		return reserve(ctx, tx, v.Project, volumeItems(v.Type, v.SizeGB))
+	}, "type")
+	return err
+}

@@ -1,0 +1,294 @@
+package volume
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/uptrace/bun"
+
+	"nacre/internal/db"
+	"nacre/internal/errs"
+	"nacre/internal/work"
+)
+
+// Snapshot is a copy of a volume as it was.
+type Snapshot struct {
+	bun.BaseModel `bun:"table:snapshots"`
+
+	ID          string `bun:",pk"`
+	Volume      string
+	Project     string
+	User        string
+	Name        string
+	Description string
+	SizeGB      int64 `bun:"size"`
+	Status      string
+	Type        string
+	Host        string
+	Metadata    db.JSON[map[string]string]
+	Generation  int64
+	CreatedAt   db.Time
+	UpdatedAt   db.Time
+}
+
+// snapshotState is what the plans about one snapshot keep.
+type snapshotState struct {
+	Snapshot string
+	Volume   string
+	Host     string
+}
+
+// CreateSnapshot begins to copy a volume that nobody uses.
+func (s *Service) CreateSnapshot(ctx context.Context, who Viewer, volume, name, description string, metadata map[string]string) (Snapshot, error) {
+	if metadata == nil {
+		metadata = map[string]string{}
+	}
+	snapshot := Snapshot{
+		ID: s.newID(), Volume: volume, User: who.User, Name: name, Description: description,
+		Status: Creating, Metadata: db.Of(metadata),
+	}
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		v, err := findVolume(ctx, tx, who, volume)
+		if err != nil {
+			return err
+		}
+		if v.Status != Available {
+			return errs.BadRequestf("Invalid volume: Volume %s status must be available to snapshot, but current status is: %s.", v.ID, v.Status)
+		}
+		snapshot.Project, snapshot.SizeGB, snapshot.Type, snapshot.Host = v.Project, v.SizeGB, v.Type, v.Host
+		snapshot.CreatedAt = db.At(tx.Now())
+		err = reserve(ctx, tx, v.Project, snapshotItems(v.Type, v.SizeGB))
+		if err != nil {
+			return err
+		}
+		err = tx.Insert(ctx, &snapshot)
+		if err != nil {
+			return err
+		}
+		state := snapshotState{Snapshot: snapshot.ID, Volume: v.ID, Host: v.Host}
+		_, err = work.Start(ctx, tx, s.snapshotPlan(), snapshot.ID, state, who.options(v.Project)...)
+		return err
+	})
+	return snapshot, unexpected("create snapshot of volume "+volume, err)
+}
+
+func (s *Service) snapshotPlan() work.Plan[snapshotState] {
+	return work.Plan[snapshotState]{
+		Name: "snapshot.create", Action: "create", Deadline: copyDeadline,
+		Steps: []work.Step[snapshotState]{
+			{Name: "wait for the volume", Do: func(ctx context.Context, state *snapshotState) error {
+				return s.wait(ctx, state.Host, state.Volume)
+			}},
+			{Name: "want the copy", Tx: s.wantCopy, UndoTx: func(ctx context.Context, tx *db.Tx, state *snapshotState) error {
+				return s.forget(ctx, tx, state.Snapshot)
+			}},
+			{Name: "wait for the copy", Do: func(ctx context.Context, state *snapshotState) error {
+				return s.wait(ctx, state.Host, state.Snapshot)
+			}},
+			{Name: "finish", Tx: func(ctx context.Context, tx *db.Tx, state *snapshotState) error {
+				return setSnapshotStatus(ctx, tx, state.Snapshot, Creating, Available)
+			}},
+		},
+		Undone: func(ctx context.Context, tx *db.Tx, state *snapshotState, _ error) error {
+			return setSnapshotStatus(ctx, tx, state.Snapshot, Creating, Failed)
+		},
+	}
+}
+
+func (s *Service) wantCopy(ctx context.Context, tx *db.Tx, state *snapshotState) error {
+	snapshot, err := getSnapshot(ctx, tx, state.Snapshot)
+	if err != nil {
+		return err
+	}
+	return s.wantSnapshot(ctx, tx, snapshot)
+}
+
+func setSnapshotStatus(ctx context.Context, tx *db.Tx, id, from, to string) error {
+	_, err := tx.Exec(ctx, `
+		UPDATE snapshots SET status = ?, generation = generation + 1, updated_at = ? WHERE id = ? AND status = ?`,
+		to, db.At(tx.Now()), id, from)
+	return unexpected("set status of snapshot "+id, err)
+}
+
+// Snapshots lists snapshots.
+func (s *Service) Snapshots(ctx context.Context, q Query, page db.Page) (list []Snapshot, more bool, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		var rows []Snapshot
+		err := page.Cut(narrow(tx.NewSelect().Model(&rows), "snapshot", q), "snapshot", "id").Scan(ctx)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		list, more = db.Trim(page, rows)
+		return nil
+	})
+	return list, more, unexpected("list snapshots", err)
+}
+
+// CountSnapshots counts what Snapshots would list without pages.
+func (s *Service) CountSnapshots(ctx context.Context, q Query) (int64, error) {
+	var number int64
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		return narrow(tx.NewSelect().Model((*Snapshot)(nil)), "snapshot", q).ColumnExpr("COUNT(*)").Scan(ctx, &number)
+	})
+	return number, unexpected("count snapshots", err)
+}
+
+// Snapshot returns a snapshot that the viewer may see.
+func (s *Service) Snapshot(ctx context.Context, who Viewer, id string) (Snapshot, error) {
+	var snapshot Snapshot
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		var err error
+		snapshot, err = findSnapshot(ctx, tx, who, id)
+		return err
+	})
+	return snapshot, err
+}
+
+func getSnapshot(ctx context.Context, tx *db.Tx, id string) (Snapshot, error) {
+	var snapshot Snapshot
+	err := tx.Get(ctx, &snapshot, "SELECT * FROM snapshots WHERE id = ?", id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Snapshot{}, errs.NotFoundf("Snapshot %s could not be found.", id)
+	}
+	return snapshot, unexpected("read snapshot "+id, err)
+}
+
+func findSnapshot(ctx context.Context, tx *db.Tx, who Viewer, id string) (Snapshot, error) {
+	snapshot, err := getSnapshot(ctx, tx, id)
+	if err == nil && !who.Admin && snapshot.Project != who.Project {
+		return Snapshot{}, errs.NotFoundf("Snapshot %s could not be found.", id)
+	}
+	return snapshot, err
+}
+
+func (s *Service) changeSnapshot(ctx context.Context, who Viewer, id string, do func(*Snapshot) error, columns ...string) (Snapshot, error) {
+	var snapshot Snapshot
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		var err error
+		snapshot, err = findSnapshot(ctx, tx, who, id)
+		if err != nil {
+			return err
+		}
+		err = do(&snapshot)
+		if err != nil {
+			return err
+		}
+		err = updateRow(ctx, tx, &snapshot, id, snapshot.Generation, columns...)
+		snapshot.UpdatedAt = db.At(tx.Now())
+		return err
+	})
+	return snapshot, err
+}
+
+// UpdateSnapshot changes what is not nil.
+func (s *Service) UpdateSnapshot(ctx context.Context, who Viewer, id string, name, description *string) (Snapshot, error) {
+	return s.changeSnapshot(ctx, who, id, func(snapshot *Snapshot) error {
+		if name != nil {
+			snapshot.Name = *name
+		}
+		if description != nil {
+			snapshot.Description = *description
+		}
+		return nil
+	}, "name", "description")
+}
+
+// ChangeSnapshotMetadata changes the metadata by a function on it.
+func (s *Service) ChangeSnapshotMetadata(ctx context.Context, who Viewer, id string, do func(map[string]string) error) (map[string]string, error) {
+	snapshot, err := s.changeSnapshot(ctx, who, id, func(snapshot *Snapshot) error {
+		return changeMap(&snapshot.Metadata, do)
+	}, "metadata")
+	return snapshot.Metadata.V, err
+}
+
+// ResetSnapshotStatus writes a status by order of an admin.
+func (s *Service) ResetSnapshotStatus(ctx context.Context, who Viewer, id, status string) error {
+	_, err := s.changeSnapshot(ctx, who, id, func(snapshot *Snapshot) error {
+		snapshot.Status = status
+		return nil
+	}, "status")
+	return err
+}
+
+// DeleteSnapshot begins to delete a snapshot. Force takes one in any state.
+func (s *Service) DeleteSnapshot(ctx context.Context, who Viewer, id string, force bool) error {
+	return unexpected("delete snapshot "+id, s.db.Write(ctx, func(tx *db.Tx) error {
+		snapshot, err := findSnapshot(ctx, tx, who, id)
+		if err != nil || snapshot.Status == Deleting {
+			return err
+		}
+		if !force && snapshot.Status != Available && snapshot.Status != Failed && snapshot.Status != ErrorDeleting {
+			return errs.BadRequestf("Invalid snapshot: Snapshot status must be available or error to delete, but current status is: %s.", snapshot.Status)
+		}
+		return s.startDeleteSnapshot(ctx, tx, who, snapshot)
+	}))
+}
+
+func (s *Service) deleteSnapshotsOf(ctx context.Context, tx *db.Tx, who Viewer, volume string) error {
+	var list []Snapshot
+	err := tx.All(ctx, &list, "SELECT * FROM snapshots WHERE volume = ? AND status <> ?", volume, Deleting)
+	if err != nil {
+		return fmt.Errorf("read snapshots of volume %s: %w", volume, err)
+	}
+	for _, snapshot := range list {
+		err = s.startDeleteSnapshot(ctx, tx, who, snapshot)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) startDeleteSnapshot(ctx context.Context, tx *db.Tx, who Viewer, snapshot Snapshot) error {
+	err := copying(ctx, tx, snapshot.ID, "snapshot")
+	if err != nil {
+		return err
+	}
+	err = setSnapshotStatus(ctx, tx, snapshot.ID, snapshot.Status, Deleting)
+	if err != nil {
+		return err
+	}
+	err = work.Cancel(ctx, tx, snapshot.ID)
+	if err != nil {
+		return err
+	}
+	state := snapshotState{Snapshot: snapshot.ID, Volume: snapshot.Volume, Host: snapshot.Host}
+	_, err = work.Start(ctx, tx, s.deleteSnapshotPlan(), snapshot.ID, state, who.options(snapshot.Project)...)
+	return err
+}
+
+// deleteSnapshotPlan goes only forward.
+func (s *Service) deleteSnapshotPlan() work.Plan[snapshotState] {
+	return work.Plan[snapshotState]{
+		Name: "snapshot.delete", Action: "delete", Deadline: copyDeadline,
+		Steps: []work.Step[snapshotState]{
+			{Name: "remove the copy", NoReturn: true, Tx: func(ctx context.Context, tx *db.Tx, state *snapshotState) error {
+				return s.forget(ctx, tx, state.Snapshot)
+			}},
+			{Name: "wait until it is gone", Do: func(ctx context.Context, state *snapshotState) error {
+				return s.waitGone(ctx, state.Host, state.Snapshot)
+			}},
+			{Name: "finish", Tx: s.finishDeleteSnapshot},
+		},
+		Undone: func(ctx context.Context, tx *db.Tx, state *snapshotState, _ error) error {
+			return setSnapshotStatus(ctx, tx, state.Snapshot, Deleting, ErrorDeleting)
+		},
+	}
+}
+
+func (s *Service) finishDeleteSnapshot(ctx context.Context, tx *db.Tx, state *snapshotState) error {
+	snapshot, err := getSnapshot(ctx, tx, state.Snapshot)
+	if errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, "DELETE FROM snapshots WHERE id = ?", snapshot.ID)
+	if err != nil {
+		return fmt.Errorf("delete snapshot %s: %w", snapshot.ID, err)
+	}
+	return release(ctx, tx, snapshot.Project, snapshotItems(snapshot.Type, snapshot.SizeGB))
+}

@@ -1,0 +1,236 @@
+// Package volume owns volumes, snapshots, attachments and volume types. It
+// speaks to users as Cinder.
+//
+// A volume is a row that users see and a document that its host makes true:
+// so many bytes, from that source, exported to nobody or to one attachment. A
+// request writes the row and starts a plan in one transaction; the plan picks a
+// host, wants the document, and waits for the host's answer. A snapshot is a
+// copy that no machine ever gets: the same document, under the snapshot's id,
+// with the volume as its source.
+//
+// Attachments are fenced. Each connection gets a higher epoch, and the host
+// serves the volume to the highest epoch only, so whoever had it before has
+// lost it, whatever it believes. Compute attaches and detaches inside its own
+// plans' transactions (compute.go); what it attached, only it may detach.
+//
+// A failed creation leaves the row in error, for the user to see and delete.
+package volume
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"nacre/internal/clock"
+	"nacre/internal/db"
+	"nacre/internal/errs"
+	"nacre/internal/hosts"
+	"nacre/internal/nodeapi"
+	"nacre/internal/work"
+)
+
+// Image is what a volume can be made from, as the image service tells it.
+type Image struct {
+	ID              string
+	Name            string
+	Status          string
+	DiskFormat      string
+	ContainerFormat string
+	Checksum        string
+	SizeBytes       int64 // of the file
+	VirtualBytes    int64 // of the disk in it; 0 when unknown
+	MinDiskGB       int64
+	MinRAMMB        int64
+	Properties      map[string]string
+	Usable          error // why its bytes cannot be used; nil if they can
+}
+
+// images is what volumes need from the image service.
+type images interface {
+	// Image returns an image that the viewer may use. Others are not found.
+	Image(ctx context.Context, who Viewer, id string) (Image, error)
+}
+
+// Viewer is who asks. An admin sees every project.
+type Viewer struct {
+	Project string
+	User    string
+	Admin   bool
+	Request string // request id, for the plans that are started
+}
+
+// Options are what the service is made of.
+type Options struct {
+	DB     *db.DB
+	Clock  clock.Clock
+	NewID  func() string // nil: clock.UUID
+	Log    *slog.Logger
+	Engine *work.Engine
+	Hosts  *hosts.Service
+	Images images
+
+	Zone string // the one availability zone; "" is nova
+	// Overcommit is how much of its room a host promises to volumes, which take
+	// only what is written to them; 0 is 20, as Cinder has it.
+	Overcommit float64
+}
+
+// Service is block storage.
+type Service struct {
+	db     *db.DB
+	clock  clock.Clock
+	newID  func() string
+	log    *slog.Logger
+	engine *work.Engine
+	hosts  *hosts.Service
+	images images
+
+	zone       string
+	overcommit float64
+
+	mu    sync.Mutex            // guards state
+	state map[string]hosts.Host // by name, as they were told last
+}
+
+// New makes the service, registers its plans with the engine and its ears with
+// hosts. It comes before the first host connects.
+func New(o Options) *Service {
+	s := &Service{
+		db: o.DB, clock: o.Clock, newID: o.NewID, log: o.Log, engine: o.Engine, hosts: o.Hosts, images: o.Images,
+		zone: o.Zone, overcommit: o.Overcommit, state: map[string]hosts.Host{},
+	}
+	if s.clock == nil {
+		s.clock = clock.Real{}
+	}
+	if s.newID == nil {
+		s.newID = clock.UUID
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	if s.zone == "" {
+		s.zone = "nova"
+	}
+	if s.overcommit == 0 {
+		s.overcommit = 20
+	}
+	work.Register(s.engine, s.createPlan())
+	work.Register(s.engine, s.deletePlan())
+	work.Register(s.engine, s.extendPlan())
+	work.Register(s.engine, s.snapshotPlan())
+	work.Register(s.engine, s.deleteSnapshotPlan())
+	s.hosts.OnHost(s.hostChanged)
+	s.hosts.OnObserved(nodeapi.KindVolume, s.engine.Wake)
+	s.hosts.OnQuery(nodeapi.QueryExport, s.answerExport)
+	return s
+}
+
+// Zone is the availability zone that all volumes are in.
+func (s *Service) Zone() string { return s.zone }
+
+// Plans take at most this long before they are undone. Copies of large images
+// and volumes take their time.
+const (
+	copyDeadline   = 30 * time.Minute
+	changeDeadline = 5 * time.Minute
+)
+
+// wait returns nil when the host has answered the newest document and all is
+// as desired. A refusal is a classified error. The document has the id of the
+// volume or snapshot.
+func (s *Service) wait(ctx context.Context, host, id string) error {
+	var seen nodeapi.VolumeObserved
+	answered, err := s.observed(ctx, host, id, &seen)
+	switch {
+	case err != nil:
+		return err
+	case answered && seen.Problem != "" && seen.Refused:
+		return errs.New(errs.Internal, "Host %s cannot do it: %s", host, seen.Problem)
+	case answered && seen.Problem != "":
+		return work.NotYet("host %s reports a problem and tries again: %s", host, seen.Problem)
+	case !answered && !s.hostUp(host):
+		return work.NotYet("waiting for host %s, which is down", host)
+	case !answered:
+		return work.NotYet("waiting for host %s to do it", host)
+	}
+	return nil
+}
+
+// waitGone returns nil when the host has confirmed that it has nothing under
+// the id. A host that is down is not waited for: it still has the order, and
+// follows it when it is back.
+func (s *Service) waitGone(ctx context.Context, host, id string) error {
+	if host == "" || !s.hostUp(host) {
+		return nil
+	}
+	var seen nodeapi.VolumeObserved
+	answered, err := s.observed(ctx, host, id, &seen)
+	if err != nil {
+		return err
+	}
+	if !answered && seen.Problem != "" {
+		return work.NotYet("host %s cannot delete it yet: %s", host, seen.Problem)
+	}
+	if !answered {
+		return work.NotYet("waiting for host %s to delete it", host)
+	}
+	return nil
+}
+
+func (s *Service) observed(ctx context.Context, host, id string, seen *nodeapi.VolumeObserved) (answered bool, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		answered, err = s.hosts.Observed(ctx, tx, host, nodeapi.KindVolume, id, seen)
+		return err
+	})
+	return answered, err
+}
+
+// forget makes every host remove what it has under the id.
+func (s *Service) forget(ctx context.Context, tx *db.Tx, id string) error {
+	documents, err := s.hosts.Documents(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	for _, d := range documents {
+		err = s.hosts.Forget(ctx, tx, d.Host, nodeapi.KindVolume, id)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// options say on whose behalf a plan runs.
+func (w Viewer) options(project string) []work.Option {
+	return []work.Option{
+		work.Project(project), work.By(work.Caller{User: w.User, Project: w.Project, Request: w.Request}),
+	}
+}
+
+// updateRow writes columns of a row, provided that nobody changed it since it
+// was read.
+func updateRow(ctx context.Context, tx *db.Tx, row any, id string, generation int64, columns ...string) error {
+	result, err := tx.NewUpdate().Model(row).Column(columns...).Set("generation = generation + 1").
+		Set("updated_at = ?", db.At(tx.Now())).Where("id = ? AND generation = ?", id, generation).Exec(ctx)
+	if err != nil {
+		return err
+	}
+	n, err := result.RowsAffected()
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return errs.Conflictf("%s changed while the request was handled.", id)
+	}
+	return nil
+}
+
+// unexpected adds context to an error of the database.
+func unexpected(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
