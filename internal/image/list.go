@@ -39,7 +39,7 @@ func (s *Service) List(ctx context.Context, who Viewer, query Query, page db.Pag
 				return errs.BadRequestf("%s", notFound(page.Marker))
 			}
 		}
-		q := tx.NewSelect().Model(&images).ModelTableExpr("images")
+		q := tx.NewSelect().TableExpr("images").ColumnExpr("images.*")
 		q = visible(q, who, query.Visibility)
 		q = db.Where(q, "images", query.Where)
 		for _, c := range query.Times {
@@ -51,7 +51,7 @@ func (s *Service) List(ctx context.Context, who Viewer, query Query, page db.Pag
 		for name, value := range query.Properties {
 			q = has(q, "properties", "{", quoted(name)+":"+quoted(value))
 		}
-		return page.Cut(q, "images", "id").Scan(ctx)
+		return page.Cut(q, "images", "id").Scan(ctx, &images)
 	})
 	if err != nil {
 		return nil, false, fmt.Errorf("list images: %w", err)
