@@ -1,4 +1,3 @@
-import { ClusterOutlined, GlobalOutlined } from '@ant-design/icons';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { App, Button, Table } from 'antd';
 import { useTranslation } from 'react-i18next';
@@ -10,6 +9,7 @@ import { Empty } from '../ui/empty';
 import { PageHead, Panel } from '../ui/page';
 import { Problem, problemText } from '../ui/problem';
 import { Mark } from '../ui/status';
+import { ClusterOutlined, GlobalOutlined } from '../ui/icons';
 
 export default function Networks() {
   const { t } = useTranslation();

@@ -1,4 +1,3 @@
-import { PlusOutlined } from '@ant-design/icons';
 import { useQueries, useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { Button, Skeleton } from 'antd';
@@ -15,6 +14,7 @@ import { Mark, ServerStatus } from '../ui/status';
 import { Ago } from '../ui/time';
 import { Usage } from '../ui/usage';
 import { useActionWord } from './instance/history';
+import { PlusOutlined } from '../ui/icons';
 
 const often = { refetchInterval: 10_000 };
 

@@ -1,4 +1,3 @@
-import { HddOutlined, PlusOutlined } from '@ant-design/icons';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { App, Button, Form, Input, InputNumber, Modal, Select, Table } from 'antd';
@@ -13,6 +12,7 @@ import { PageHead } from '../ui/page';
 import { Problem, problemText } from '../ui/problem';
 import { Mark, volumeWord } from '../ui/status';
 import { Ago } from '../ui/time';
+import { HddOutlined, PlusOutlined } from '../ui/icons';
 
 const label = (volume: Volume) => volume.name || volume.id.slice(0, 8);
 

@@ -1,13 +1,3 @@
-import {
-  ClusterOutlined,
-  DashboardOutlined,
-  DesktopOutlined,
-  DownOutlined,
-  FolderOutlined,
-  HddOutlined,
-  LogoutOutlined,
-  UserOutlined,
-} from '@ant-design/icons';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link, useNavigate } from '@tanstack/react-router';
 import { App, Button, Dropdown } from 'antd';
@@ -18,6 +8,7 @@ import { problemText } from '../ui/problem';
 import { become } from './become';
 import { LanguageSwitch } from './language';
 import { remember } from './memory';
+import { ClusterOutlined, DashboardOutlined, DesktopOutlined, DownOutlined, FolderOutlined, HddOutlined, LogoutOutlined, UserOutlined } from '../ui/icons';
 
 // Tabs of one browser share the session: when one changes the project or signs
 // out, the others must not go on showing what is no longer so.

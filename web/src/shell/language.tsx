@@ -1,7 +1,7 @@
-import { GlobalOutlined } from '@ant-design/icons';
 import { Button, Dropdown } from 'antd';
 import { useTranslation } from 'react-i18next';
 import { choose, languages, type Language } from '../i18n';
+import { GlobalOutlined } from '../ui/icons';
 
 export function LanguageSwitch() {
   const { t, i18n } = useTranslation();

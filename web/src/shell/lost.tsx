@@ -1,7 +1,7 @@
-import { CompassOutlined } from '@ant-design/icons';
 import { Link } from '@tanstack/react-router';
 import { useTranslation } from 'react-i18next';
 import { Empty } from '../ui/empty';
+import { CompassOutlined } from '../ui/icons';
 
 /** An address that leads nowhere. */
 export function Lost() {

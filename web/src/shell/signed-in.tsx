@@ -6,9 +6,9 @@ import { useTranslation } from 'react-i18next';
 import { sessionQuery } from '../api/session';
 import { Empty } from '../ui/empty';
 import { Problem } from '../ui/problem';
-import { CloudOutlined } from '@ant-design/icons';
 import { Frame } from './frame';
 import { Here } from './here';
+import { CloudOutlined } from '../ui/icons';
 
 const SignIn = lazy(() => import('../pages/sign-in'));
 

@@ -1,7 +1,7 @@
-import { CheckOutlined, CopyOutlined } from '@ant-design/icons';
 import { Button } from 'antd';
 import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
+import { CheckOutlined, CopyOutlined } from './icons';
 
 /** Text that people carry elsewhere, and the button that does it. */
 export function Copyable({ text, children }: { text: string; children?: React.ReactNode }) {

@@ -1,10 +1,10 @@
-import { FullscreenOutlined } from '@ant-design/icons';
 import RFB from '@novnc/novnc';
 import { Button, Spin } from 'antd';
 import { useEffect, useRef, useState, type ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Mark } from './status';
 import { problemText } from './problem';
+import { FullscreenOutlined } from './icons';
 
 /** The token in a console's URL, whatever name the cloud has outside. */
 export const tokenOf = (url: string) => encodeURIComponent(new URL(url, location.href).searchParams.get('token') ?? '');

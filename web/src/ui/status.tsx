@@ -1,10 +1,3 @@
-import {
-  CheckCircleFilled,
-  CloseCircleFilled,
-  ExclamationCircleFilled,
-  LoadingOutlined,
-  PoweroffOutlined,
-} from '@ant-design/icons';
 import { useQuery } from '@tanstack/react-query';
 import type { TFunction } from 'i18next';
 import type { ReactNode } from 'react';
@@ -13,6 +6,7 @@ import type { Server } from '../api/compute';
 import { planQuery } from '../api/plans';
 import { tone, transient, type Tone } from '../state';
 import { Lasting } from './time';
+import { CheckCircleFilled, CloseCircleFilled, ExclamationCircleFilled, LoadingOutlined, PoweroffOutlined } from './icons';
 
 const marks: Record<Tone, ReactNode> = {
   ok: <CheckCircleFilled />,

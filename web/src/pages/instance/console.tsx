@@ -1,8 +1,8 @@
-import { ExportOutlined } from '@ant-design/icons';
 import { Button } from 'antd';
 import { useTranslation } from 'react-i18next';
 import { openConsole, type Server } from '../../api/compute';
 import { Screen, tokenOf } from '../../ui/screen';
+import { ExportOutlined } from '../../ui/icons';
 
 /** The guest's screen, in the page. Each connection asks for a token of its own. */
 export default function Console({ server }: { server: Server }) {

@@ -1,4 +1,3 @@
-import { HistoryOutlined } from '@ant-design/icons';
 import { useQuery } from '@tanstack/react-query';
 import { Spin } from 'antd';
 import { useState } from 'react';
@@ -11,6 +10,7 @@ import { Empty } from '../../ui/empty';
 import { Problem } from '../../ui/problem';
 import { Mark } from '../../ui/status';
 import { Ago, Lasting } from '../../ui/time';
+import { HistoryOutlined } from '../../ui/icons';
 
 /** What was done with the instance, by whom, and the steps it took. */
 export function History({ server }: { server: Server }) {

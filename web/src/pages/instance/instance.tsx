@@ -1,8 +1,6 @@
-import { DesktopOutlined } from '@ant-design/icons';
 import { useQuery } from '@tanstack/react-query';
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router';
 import { Button, Dropdown, Spin, Tabs } from 'antd';
-import { EllipsisOutlined } from '@ant-design/icons';
 import { lazy, Suspense, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { ApiError } from '../../api/client';
@@ -18,6 +16,7 @@ import { FloatingIPDialog } from '../instances/floating-ip';
 import { History } from './history';
 import { Log } from './log';
 import { Overview } from './overview';
+import { DesktopOutlined, EllipsisOutlined } from '../../ui/icons';
 
 // noVNC is loaded by those who open a console.
 const Console = lazy(() => import('./console'));

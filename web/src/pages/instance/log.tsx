@@ -1,4 +1,3 @@
-import { DownloadOutlined } from '@ant-design/icons';
 import { useQuery } from '@tanstack/react-query';
 import { Button, Select, Spin, Switch } from 'antd';
 import { useLayoutEffect, useRef, useState } from 'react';
@@ -7,6 +6,7 @@ import { logQuery, type Server } from '../../api/compute';
 import { number, plain } from '../../format';
 import { Problem } from '../../ui/problem';
 import { save } from '../../ui/save';
+import { DownloadOutlined } from '../../ui/icons';
 
 /** The end of what the guest wrote to its serial console. It moves along while the reader is at the end. */
 export function Log({ server }: { server: Server }) {

@@ -1,4 +1,3 @@
-import { DesktopOutlined, EllipsisOutlined, PlusOutlined, SearchOutlined } from '@ant-design/icons';
 import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate } from '@tanstack/react-router';
 import { Button, Dropdown, Input, Select, Table, type MenuProps, type TableColumnsType } from 'antd';
@@ -15,6 +14,7 @@ import { Reason, ServerStatus } from '../../ui/status';
 import { Ago } from '../../ui/time';
 import { useActions } from './actions';
 import { FloatingIPDialog } from './floating-ip';
+import { DesktopOutlined, EllipsisOutlined, PlusOutlined, SearchOutlined } from '../../ui/icons';
 
 const bulk: Action[] = ['start', 'stop', 'reboot', 'delete'];
 const none: Server[] = [];
