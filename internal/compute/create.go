@@ -207,6 +207,9 @@ func (s *Service) newSecrets(ctx context.Context, in NewServer) (secrets, error)
 	if len(in.UserData) > 65535 {
 		return row, errs.BadRequestf("User data too large. User data must be no larger than 65535 bytes once base64 encoded. Your data is %d bytes", len(in.UserData))
 	}
+	if !validBase64(in.UserData) {
+		return row, errs.BadRequestf("User data needs to be valid base 64.")
+	}
 	if in.KeyName != nil {
 		pair, err := s.KeyPair(ctx, in.Caller.User, *in.KeyName)
 		if errs.Is(err, errs.NotFound) {

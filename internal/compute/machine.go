@@ -128,7 +128,7 @@ func (s *Service) machine(ctx context.Context, tx *db.Tx, server Server) (nodeap
 		if err != nil {
 			return m, err
 		}
-		files, err := s.instanceData(server, secrets, there).files()
+		files, err := s.instanceData(server, secrets, there, volumes).files()
 		if err != nil {
 			return m, err
 		}

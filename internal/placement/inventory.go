@@ -129,14 +129,11 @@ func (s *Service) SetInventories(ctx context.Context, id string, generation int6
 	return s.changeInventories(ctx, id, generation, func(map[string]Inventory) (map[string]Inventory, error) { return want, nil })
 }
 
-// SetInventory replaces or, unless add is false, adds the inventory of one class.
-func (s *Service) SetInventory(ctx context.Context, id string, generation int64, class string, i Inventory, add bool) (Provider, error) {
+// SetInventory replaces the inventory of one class.
+func (s *Service) SetInventory(ctx context.Context, id string, generation int64, class string, i Inventory) (Provider, error) {
 	return s.changeInventories(ctx, id, generation, func(have map[string]Inventory) (map[string]Inventory, error) {
 		_, known := have[class]
-		switch {
-		case add && known:
-			return nil, errs.Conflictf("Update conflict: inventory of %s on resource provider %s exists already.", class, id)
-		case !add && !known:
+		if !known {
 			return nil, errs.BadRequestf("No inventory record with resource class for resource provider %s: cannot update %s.", id, class)
 		}
 		want := maps.Clone(have)

@@ -163,7 +163,7 @@ func TestReportKeepsWhatOperatorsSet(t *testing.T) {
 	}
 	i := stock[VCPU]
 	i.Ratio = 16
-	_, err = s.SetInventory(ctx, "a", p.Generation, VCPU, i, false)
+	_, err = s.SetInventory(ctx, "a", p.Generation, VCPU, i)
 	if err != nil {
 		t.Fatal(err)
 	}

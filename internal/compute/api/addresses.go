@@ -6,11 +6,13 @@ import (
 	"nacre/internal/errs"
 )
 
-// addressRoutes is the addresses and security groups of servers.
+// addressRoutes is the addresses, security groups and passwords of servers.
 func (h handlers) addressRoutes() []api.Route {
 	return []api.Route{
 		{Method: "GET", Path: "/servers/{server_id}/ips", Rule: "os_compute_api:ips:index", Do: api.Get(h.listAddresses)},
 		{Method: "GET", Path: "/servers/{server_id}/ips/{network_label}", Rule: "os_compute_api:ips:show", Do: api.Get(h.showAddresses)},
+		{Method: "GET", Path: "/servers/{server_id}/os-server-password", Rule: "os_compute_api:os-server-password:show", Do: api.Get(h.showPassword)},
+		{Method: "DELETE", Path: "/servers/{server_id}/os-server-password", Rule: "os_compute_api:os-server-password:clear", OK: 204, Do: api.Empty(h.clearPassword)},
 		{Method: "GET", Path: "/servers/{server_id}/os-security-groups", Rule: "os_compute_api:os-security-groups:list", Do: api.Get(h.listGroupsOf)},
 	}
 }
@@ -86,4 +88,25 @@ func (h handlers) listGroupsOf(c *api.Call) (groupsOfServer, error) {
 		}
 	}
 	return reply, err
+}
+
+type passwordReply struct {
+	Password string `json:"password"`
+}
+
+func (h handlers) showPassword(c *api.Call) (passwordReply, error) {
+	server, err := h.server(c)
+	if err != nil {
+		return passwordReply{}, err
+	}
+	text, err := h.compute.Password(c.Context(), server)
+	return passwordReply{text}, err
+}
+
+func (h handlers) clearPassword(c *api.Call) error {
+	server, err := h.server(c)
+	if err != nil {
+		return err
+	}
+	return h.compute.ClearPassword(c.Context(), server)
 }

@@ -10,7 +10,6 @@ func (h handlers) inventoryRoutes() []api.Route {
 	const all = "/resource_providers/{uuid}/inventories"
 	return []api.Route{
 		{Method: "GET", Path: all, Rule: "placement:resource_providers:inventories:list", Do: api.Get(h.listInventories)},
-		{Method: "POST", Path: all, Rule: "placement:resource_providers:inventories:create", OK: 201, Do: api.Body(h.createInventory)},
 		{Method: "PUT", Path: all, Rule: "placement:resource_providers:inventories:update", Do: api.Body(h.setInventories)},
 		{Method: "DELETE", Path: all, Since: api.V(1, 5), Rule: "placement:resource_providers:inventories:delete", OK: 204, Do: api.Empty(h.deleteInventories)},
 		{Method: "GET", Path: all + "/{resource_class}", Rule: "placement:resource_providers:inventories:show", Do: api.Get(h.showInventory)},
@@ -137,21 +136,6 @@ func (h handlers) inventory(c *api.Call, class string) (inventoryReply, error) {
 	return inventoryReply{viewInventory(i), p.Generation}, nil
 }
 
-type createInventoryRequest struct {
-	Class string `json:"resource_class" check:"required"`
-	inventoryRequest
-	Generation *int64 `json:"resource_provider_generation"`
-}
-
-func (h handlers) createInventory(c *api.Call, in createInventoryRequest) (inventoryReply, error) {
-	err := allowed(c)
-	if err != nil {
-		return inventoryReply{}, err
-	}
-	c.SetHeader("Location", c.URL("/resource_providers/"+c.PathValue("uuid")+"/inventories/"+in.Class))
-	return h.writeInventory(c, in.Class, in.inventoryRequest, in.Generation, true)
-}
-
 type setInventoryRequest struct {
 	inventoryRequest
 	Generation *int64 `json:"resource_provider_generation" check:"required"`
@@ -162,10 +146,10 @@ func (h handlers) setInventory(c *api.Call, in setInventoryRequest) (inventoryRe
 	if err != nil {
 		return inventoryReply{}, err
 	}
-	return h.writeInventory(c, c.PathValue("resource_class"), in.inventoryRequest, in.Generation, false)
+	return h.writeInventory(c, c.PathValue("resource_class"), in.inventoryRequest, in.Generation)
 }
 
-func (h handlers) writeInventory(c *api.Call, class string, r inventoryRequest, given *int64, add bool) (inventoryReply, error) {
+func (h handlers) writeInventory(c *api.Call, class string, r inventoryRequest, given *int64) (inventoryReply, error) {
 	generation := int64(-1)
 	if given != nil {
 		generation = *given
@@ -174,7 +158,7 @@ func (h handlers) writeInventory(c *api.Call, class string, r inventoryRequest, 
 	if err != nil {
 		return inventoryReply{}, err
 	}
-	_, err = h.placement.SetInventory(c.Context(), c.PathValue("uuid"), generation, class, i, add)
+	_, err = h.placement.SetInventory(c.Context(), c.PathValue("uuid"), generation, class, i)
 	if err != nil {
 		return inventoryReply{}, err
 	}
