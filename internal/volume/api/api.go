@@ -21,18 +21,20 @@ var (
 	maxVersion = api.V(3, 70)
 )
 
-// New describes the service for the kernel: its versions, and the API itself.
-func New(volumes *volume.Service) []api.Service {
+// New describes the API for the kernel.
+func New(volumes *volume.Service) api.Service {
 	h := handlers{volumes}
-	return []api.Service{
-		{Name: "cinder", Type: "block-storage", Mount: "/volume", Envelope: api.Cinder, Routes: versions()},
-		{
-			Name: "cinder", Type: "block-storage", Mount: "/volume/v3", Spec: "/v3", ProjectInPath: true, Envelope: api.Cinder,
-			Versions: &api.Microversions{Word: "volume", Min: minVersion, Max: maxVersion},
-			Routes: slices.Concat(version(), h.volumes(), h.actions(), h.attachments(), h.snapshots(), h.types(),
-				h.quotas(), h.operators()),
-		},
+	return api.Service{
+		Name: "cinder", Type: "block-storage", Mount: "/volume/v3", Spec: "/v3", ProjectInPath: true, Envelope: api.Cinder,
+		Versions: &api.Microversions{Word: "volume", Min: minVersion, Max: maxVersion},
+		Routes: slices.Concat(version(), h.volumes(), h.actions(), h.attachments(), h.snapshots(), h.types(),
+			h.quotas(), h.operators()),
 	}
+}
+
+// Discovery describes the document that lists the versions.
+func Discovery() api.Service {
+	return api.Service{Name: "cinder", Type: "block-storage", Mount: "/volume", Envelope: api.Cinder, Routes: versions()}
 }
 
 type handlers struct{ service *volume.Service }
