@@ -97,8 +97,7 @@ CREATE TABLE security_groups (
     revision    BIGINT NOT NULL DEFAULT 1,
     created_at  BIGINT NOT NULL,
     updated_at  BIGINT NOT NULL,
-    default_of  TEXT UNIQUE,      -- project whose default group it is
-    stateful    INTEGER NOT NULL
+    default_of  TEXT UNIQUE -- project whose default group it is
 );
 CREATE INDEX security_groups_project ON security_groups (project_id, id);
 

@@ -125,12 +125,12 @@ var availabilityList = listed{"network_ip_availabilities", map[string]db.Filter{
 }}
 
 type subnetUseView struct {
-	ID        string      `json:"subnet_id"`
-	Name      string      `json:"subnet_name"`
-	CIDR      string      `json:"cidr"`
-	IPVersion int         `json:"ip_version"`
+	ID        string          `json:"subnet_id"`
+	Name      string          `json:"subnet_name"`
+	CIDR      string          `json:"cidr"`
+	IPVersion int             `json:"ip_version"`
 	Total     json.RawMessage `json:"total_ips"`
-	Used      int64       `json:"used_ips"`
+	Used      int64           `json:"used_ips"`
 }
 
 type availabilityView struct {
@@ -138,7 +138,7 @@ type availabilityView struct {
 	Name    string          `json:"network_name"`
 	Project string          `json:"project_id"`
 	Tenant  string          `json:"tenant_id"`
-	Total   json.RawMessage     `json:"total_ips"`
+	Total   json.RawMessage `json:"total_ips"`
 	Used    int64           `json:"used_ips"`
 	Subnets []subnetUseView `json:"subnet_ip_availability"`
 }

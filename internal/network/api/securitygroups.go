@@ -9,7 +9,7 @@ import (
 )
 
 var groupList = listed{"security_groups", columns(map[string]db.Filter{
-	"name": {Column: "name"}, "stateful": {Column: "stateful", Match: db.Flag},
+	"name": {Column: "name"},
 })}
 
 var ruleList = listed{"security_group_rules", columns(map[string]db.Filter{
@@ -22,18 +22,16 @@ var ruleList = listed{"security_group_rules", columns(map[string]db.Filter{
 type groupRequest struct {
 	Group struct {
 		owner
-		Name        string    `json:"name" check:"max=255"`
-		Description *string   `json:"description" check:"max=255"`
-		Stateful    *api.Bool `json:"stateful"`
-		Tags        []string  `json:"tags"`
+		Name        string   `json:"name" check:"max=255"`
+		Description *string  `json:"description" check:"max=255"`
+		Tags        []string `json:"tags"`
 	} `json:"security_group" check:"required"`
 }
 
 type groupChange struct {
 	Group struct {
-		Name        *string   `json:"name" check:"max=255"`
-		Description *string   `json:"description" check:"max=255"`
-		Stateful    *api.Bool `json:"stateful"`
+		Name        *string `json:"name" check:"max=255"`
+		Description *string `json:"description" check:"max=255"`
 	} `json:"security_group" check:"required"`
 }
 
@@ -82,9 +80,8 @@ type rulesRequest struct {
 
 type groupView struct {
 	commonView
-	Name     string `json:"name"`
-	Stateful bool   `json:"stateful"`
-	Rules    []any  `json:"security_group_rules"`
+	Name  string `json:"name"`
+	Rules []any  `json:"security_group_rules"`
 }
 
 type ruleView struct {
@@ -115,7 +112,7 @@ func viewRule(r network.Rule) any {
 }
 
 func viewGroup(g network.Group) any {
-	v := groupView{commonView: viewCommon(g.Common), Name: g.Name, Stateful: g.Stateful}
+	v := groupView{commonView: viewCommon(g.Common), Name: g.Name}
 	for _, r := range g.Rules {
 		v.Rules = append(v.Rules, viewRule(r))
 	}
@@ -165,7 +162,7 @@ func (h handlers) createGroup(c *api.Call, in groupRequest) (map[string]any, err
 		return nil, err
 	}
 	g, err := h.net.CreateGroup(c.Context(), network.NewGroup{
-		Project: project, Name: b.Name, Description: text(b.Description), Stateful: truth(b.Stateful), Tags: b.Tags,
+		Project: project, Name: b.Name, Description: text(b.Description), Tags: b.Tags,
 	})
 	if err != nil {
 		return nil, err
@@ -184,7 +181,7 @@ func (h handlers) updateGroup(c *api.Call, in groupChange) (map[string]any, erro
 		return nil, err
 	}
 	b := in.Group
-	g, err = h.net.UpdateGroup(c.Context(), g.ID, rev, network.GroupChange{Name: b.Name, Description: b.Description, Stateful: truth(b.Stateful)})
+	g, err = h.net.UpdateGroup(c.Context(), g.ID, rev, network.GroupChange{Name: b.Name, Description: b.Description})
 	if err != nil {
 		return nil, err
 	}
