@@ -41,6 +41,7 @@ import (
 	"nacre/internal/placement"
 	placementapi "nacre/internal/placement/api"
 	"nacre/internal/volume"
+	volumeapi "nacre/internal/volume/api"
 	"nacre/internal/work"
 )
 
@@ -166,7 +167,7 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	for _, s := range []api.Service{
 		identityapi.Discovery(), identityapi.New(identities), imageapi.New(images), placementapi.New(placements),
 		computeapi.Discovery(), computeapi.New(cloud.Compute),
-		networkapi.New(cloud.Network), objectapi.New(objects), cloud.own(),
+		networkapi.New(cloud.Network), volumeapi.Discovery(), volumeapi.New(volumes), objectapi.New(objects), cloud.own(),
 	} {
 		cloud.Kernel.Add(s)
 	}

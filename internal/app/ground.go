@@ -66,7 +66,8 @@ func (cloud *Cloud) simulatedGround() (ground, error) {
 func (cloud *Cloud) addNode(g *ground, name, dir string, machines virt.Host, network fabric.Host, disks blockdev.Host, images *node.Images) error {
 	agent, err := node.New(node.Options{
 		Name: name, Dir: filepath.Join(dir, "node"), Virt: machines, Fabric: network, Block: disks, Images: images,
-		Address: "127.0.0.1", Clock: cloud.Config.Clock, Log: cloud.Config.Log.With("host", name),
+		SharedExports: !cloud.Config.Real, // an export of the imagination is as near everywhere
+		Address:       "127.0.0.1", Clock: cloud.Config.Clock, Log: cloud.Config.Log.With("host", name),
 		Dial: func(ctx context.Context) (io.ReadWriteCloser, error) {
 			ours, theirs := net.Pipe()
 			go func() { cloud.report("connection of host "+name, cloud.Hosts.Serve(ctx, name, theirs)) }()
