@@ -105,7 +105,7 @@ func (cloud *Cloud) listPlans(c *api.Call) (plansView, error) {
 	for i, r := range runs {
 		v.Plans[i] = planView{
 			ID: r.ID, Name: r.Name, Resource: r.Resource, Step: r.Step, Status: string(r.Phase), Reason: r.Reason,
-			Since: api.Micros(r.Since), Deadline: api.Micros(r.Deadline),
+			Since: api.Micros(r.Since.Time()), Deadline: api.Micros(r.Deadline.Time()),
 		}
 	}
 	return v, nil

@@ -22,6 +22,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// requestTimeout bounds one question to a cloud.
+const requestTimeout = 10 * time.Second
+
 // startTime bounds how long Detach waits for the cloud to become ready.
 const startTime = 2 * time.Minute
 
@@ -33,7 +36,7 @@ func Detach(ctx context.Context, c Config, args []string) error {
 	if err != nil {
 		return err
 	}
-	client := &health{url: c.PublicURL + "/healthz", client: &http.Client{Timeout: 5 * time.Second}, config: c}
+	client := &health{url: c.PublicURL + "/healthz", client: &http.Client{Timeout: requestTimeout}, config: c}
 	pid, err := running(c.DataDir)
 	if err != nil {
 		return err

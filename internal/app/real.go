@@ -69,7 +69,8 @@ func (cloud *Cloud) realGround(ctx context.Context, images *image.Service, blobs
 			if err != nil {
 				return "", "", err
 			}
-			return blobs.Path(found.Blob), found.Content.V.Format, nil
+			path, err = blobs.Path(found.Blob)
+			return path, found.Content.V.Format, err
 		},
 	})
 	if err != nil {

@@ -1,0 +1,150 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+
+	"go.yaml.in/yaml/v4"
+
+	"nacre/internal/compute/scheduler"
+)
+
+// DescribeSchedule asks the running cloud of a data folder why a server is
+// where it is, as the operator of that cloud.
+func DescribeSchedule(ctx context.Context, out io.Writer, dataDir, server, format string) error {
+	if server == "" {
+		return fmt.Errorf("which server? nacre describe schedule --server ID")
+	}
+	body, err := askOwn(ctx, dataDir, "/nacre/v1/schedule?server="+url.QueryEscape(server))
+	if err != nil {
+		return err
+	}
+	if format == "json" {
+		var pretty bytes.Buffer
+		err = json.Indent(&pretty, body, "", "  ")
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(out, pretty.String())
+		return err
+	}
+	return printSchedule(out, body)
+}
+
+// askOwn sends a GET to the cloud whose clouds.yaml is in the data folder.
+func askOwn(ctx context.Context, dataDir, path string) ([]byte, error) {
+	content, err := os.ReadFile(filepath.Join(dataDir, "clouds.yaml"))
+	if err != nil {
+		return nil, fmt.Errorf("find the cloud: %w (is --data-dir right?)", err)
+	}
+	var file struct {
+		Clouds map[string]struct {
+			Auth map[string]string `yaml:"auth"`
+		} `yaml:"clouds"`
+	}
+	err = yaml.Unmarshal(content, &file)
+	if err != nil {
+		return nil, fmt.Errorf("read clouds.yaml: %w", err)
+	}
+	auth := file.Clouds["nacre"].Auth
+	h := &health{client: &http.Client{Timeout: requestTimeout}, config: Config{DataDir: dataDir, Listen: hostOf(auth["auth_url"])}}
+	h.trust()
+	login, err := json.Marshal(map[string]any{"auth": map[string]any{
+		"identity": map[string]any{"methods": []string{"password"}, "password": map[string]any{"user": map[string]any{
+			"name": auth["username"], "password": auth["password"], "domain": map[string]any{"name": auth["user_domain_name"]},
+		}}},
+		"scope": map[string]any{"project": map[string]any{
+			"name": auth["project_name"], "domain": map[string]any{"name": auth["project_domain_name"]},
+		}},
+	}})
+	if err != nil {
+		return nil, err
+	}
+	reply, _, err := h.ask(ctx, "POST", auth["auth_url"]+"/auth/tokens", "", login)
+	if err != nil {
+		return nil, fmt.Errorf("sign in to the cloud: %w", err)
+	}
+	base, err := url.Parse(auth["auth_url"])
+	if err != nil {
+		return nil, err
+	}
+	_, body, err := h.ask(ctx, "GET", base.Scheme+"://"+base.Host+path, reply.Get("X-Subject-Token"), nil)
+	return body, err
+}
+
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
+
+func (h *health) ask(ctx context.Context, method, address, token string, body []byte) (http.Header, []byte, error) {
+	r, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
+	if err != nil {
+		return nil, nil, err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		r.Header.Set("X-Auth-Token", token)
+	}
+	reply, err := h.client.Do(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer reply.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(reply.Body, 16<<20))
+	if err != nil {
+		return nil, nil, err
+	}
+	if reply.StatusCode >= 300 {
+		var e struct{ Error struct{ Message string } }
+		if json.Unmarshal(text, &e) == nil && e.Error.Message != "" {
+			return nil, nil, fmt.Errorf("%s", e.Error.Message)
+		}
+		return nil, nil, fmt.Errorf("the cloud answered %s", reply.Status)
+	}
+	return reply.Header, text, nil
+}
+
+// printSchedule shows a decision as a table, the best host first.
+func printSchedule(out io.Writer, body []byte) error {
+	var d struct {
+		Server, Chosen, Summary string
+		DecidedAt               string `json:"decided_at"`
+		scheduler.Explanation
+	}
+	err := json.Unmarshal(body, &d)
+	if err != nil {
+		return fmt.Errorf("read the decision: %w", err)
+	}
+	fmt.Fprintf(out, "server %s\nchosen %s at %s\n%d hosts considered, %d could take it\n", d.Server, d.Chosen, d.DecidedAt, d.Considered, d.Passed)
+	if d.Summary != "" {
+		fmt.Fprintln(out, d.Summary)
+	}
+	w := tabwriter.NewWriter(out, 2, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "HOST\tSCORE\tFACTORS\tREFUSED BECAUSE")
+	for _, h := range d.Hosts {
+		score, factors := "-", ""
+		if h.Score != nil {
+			score = fmt.Sprintf("%.4f", *h.Score)
+			for i, class := range []string{"VCPU", "MEMORY_MB", "DISK_GB"} {
+				if i > 0 {
+					factors += " × "
+				}
+				factors += fmt.Sprintf("%s %.3f", class, h.Factors[class])
+			}
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", h.Host, score, factors, h.Reason)
+	}
+	return w.Flush()
+}

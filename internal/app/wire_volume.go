@@ -1,0 +1,55 @@
+package app
+
+import (
+	"context"
+
+	"nacre/internal/auth"
+	"nacre/internal/compute"
+	"nacre/internal/db"
+	"nacre/internal/image"
+	"nacre/internal/volume"
+)
+
+// volumeImages are images as volumes need them.
+type volumeImages struct{ images *image.Service }
+
+// Image returns an image that the viewer may use.
+func (a volumeImages) Image(ctx context.Context, who volume.Viewer, id string) (volume.Image, error) {
+	found, err := a.images.Image(ctx, image.Viewer{Project: who.Project, Admin: who.Admin}, id)
+	if err != nil {
+		return volume.Image{}, err
+	}
+	return volume.Image{
+		ID: found.ID, Name: found.Name, Status: found.Status, DiskFormat: found.DiskFormat, ContainerFormat: found.ContainerFormat,
+		Checksum: found.Checksum, SizeBytes: found.Size, VirtualBytes: max(found.VirtualSize, 0),
+		MinDiskGB: found.MinDisk, MinRAMMB: found.MinRAM, Properties: found.Properties.V, Usable: found.Usable(),
+	}, nil
+}
+
+// computeVolumes are volumes as compute needs them.
+type computeVolumes struct{ *volume.Service }
+
+func volumeViewer(caller auth.Caller) volume.Viewer {
+	return volume.Viewer{Project: caller.Project, User: caller.User, Admin: caller.Admin()}
+}
+
+// Volume returns a volume of the caller's project.
+func (a computeVolumes) Volume(ctx context.Context, caller auth.Caller, id string) (compute.Volume, error) {
+	v, err := a.Service.Volume(ctx, volumeViewer(caller), id)
+	return compute.Volume{
+		ID: v.ID, Name: v.Name, Status: v.Status, SizeGB: v.SizeGB, Bootable: v.Bootable, Zone: v.Zone, ImageProperties: v.ImageMetadata.V,
+	}, err
+}
+
+// CreateVolume begins to make a volume.
+func (a computeVolumes) CreateVolume(ctx context.Context, caller auth.Caller, v compute.NewVolume) error {
+	_, err := a.Service.CreateVolume(ctx, volumeViewer(caller), volume.NewVolume{
+		ID: v.ID, Name: v.Name, SizeGB: v.SizeGB, Type: v.Type, Zone: v.Zone, Image: v.Image, Source: v.Source,
+	})
+	return err
+}
+
+// DeleteVolume begins to delete a volume that is attached to nothing.
+func (a computeVolumes) DeleteVolume(ctx context.Context, tx *db.Tx, id string) error {
+	return a.Remove(ctx, tx, id)
+}
