@@ -73,7 +73,7 @@ func (q Query) where(sel *bun.SelectQuery) *bun.SelectQuery {
 	if q.ChangedBefore > 0 {
 		sel = sel.Where("updated_at <= ?", q.ChangedBefore)
 	}
-	sel = db.Where(sel, "servers", q.Conds)
+	sel = db.Where(sel, q.Conds)
 	if q.Name != "" {
 		sel = sel.Where(`name LIKE ? ESCAPE '\'`, namePattern(q.Name))
 	}

@@ -67,19 +67,19 @@ func (f Filter) Cond(values []string) (Cond, error) {
 	return c, nil
 }
 
-// Where adds the conditions on a table to a query.
-func Where(q *bun.SelectQuery, table string, conds []Cond) *bun.SelectQuery {
+// Where adds the conditions to a query.
+func Where(q *bun.SelectQuery, conds []Cond) *bun.SelectQuery {
 	for _, c := range conds {
-		column := []any{bun.Ident(table), bun.Ident(c.Column)}
+		column := bun.Ident(c.Column)
 		switch c.Match {
 		case Contains:
-			q = q.Where(`?.? LIKE ? ESCAPE '\'`, append(column, Like(c.Values[0].(string)))...)
+			q = q.Where(`? LIKE ? ESCAPE '\'`, column, Like(c.Values[0].(string)))
 		case Since, AtLeast:
-			q = q.Where("?.? >= ?", append(column, c.Values[0])...)
+			q = q.Where("? >= ?", column, c.Values[0])
 		case AtMost:
-			q = q.Where("?.? <= ?", append(column, c.Values[0])...)
+			q = q.Where("? <= ?", column, c.Values[0])
 		default:
-			q = q.Where("?.? IN (?)", append(column, bun.In(c.Values))...)
+			q = q.Where("? IN (?)", column, bun.In(c.Values))
 		}
 	}
 	return q

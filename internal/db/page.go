@@ -38,7 +38,7 @@ func (p Page) Cut(q *bun.SelectQuery, table, key string) *bun.SelectQuery {
 		if s.Desc != p.Reverse {
 			direction = " DESC"
 		}
-		q = q.OrderExpr("?.?"+direction, bun.Ident(table), bun.Ident(s.Column))
+		q = q.OrderExpr("?"+direction, bun.Ident(s.Column))
 	}
 	if p.Marker != "" {
 		q = p.behind(q, table, key, sorts)
@@ -60,12 +60,12 @@ func (p Page) behind(q *bun.SelectQuery, table, key string, sorts []Sort) *bun.S
 			op = " < "
 		}
 		last := i == len(sorts)-1
-		column := []any{bun.Ident(table), bun.Ident(s.Column)}
+		column := []any{bun.Ident(s.Column)}
 		marker := []any{bun.Ident(s.Column), bun.Ident(table), bun.Ident(key), p.Marker}
-		text.WriteString("(?.?" + op + "(SELECT ? FROM ? WHERE ? = ?)")
+		text.WriteString("(?" + op + "(SELECT ? FROM ? WHERE ? = ?)")
 		args = append(append(args, column...), marker...)
 		if !last {
-			text.WriteString(" OR (?.? = (SELECT ? FROM ? WHERE ? = ?) AND ")
+			text.WriteString(" OR (? = (SELECT ? FROM ? WHERE ? = ?) AND ")
 			args = append(append(args, column...), marker...)
 		}
 	}

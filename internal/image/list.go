@@ -41,7 +41,7 @@ func (s *Service) List(ctx context.Context, who Viewer, query Query, page db.Pag
 		}
 		q := tx.NewSelect().TableExpr("images").ColumnExpr("images.*")
 		q = visible(q, who, query.Visibility)
-		q = db.Where(q, "images", query.Where)
+		q = db.Where(q, query.Where)
 		for _, c := range query.Times {
 			q = q.Where("? "+TimeOps[c.Op], bun.Ident(c.Column), c.At)
 		}

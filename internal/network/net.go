@@ -122,7 +122,7 @@ func page[R any](ctx context.Context, tx *db.Tx, sel *bun.SelectQuery, table str
 			return false, missing(q.Page.Marker)
 		}
 	}
-	sel = db.Where(sel, table, q.Where)
+	sel = db.Where(sel, q.Where)
 	sel = q.Tags.where(sel, table)
 	err = q.Page.Cut(sel, table, "id").Scan(ctx)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {

@@ -284,7 +284,7 @@ func narrow(q *bun.SelectQuery, table string, by Query) *bun.SelectQuery {
 		text, _ := pair.(string)
 		q = q.Where(`?.metadata LIKE ? ESCAPE '\'`, bun.Ident(table), db.Like(text[1:len(text)-1]))
 	}
-	return db.Where(q, table, by.Where)
+	return db.Where(q, by.Where)
 }
 
 // Volume returns a volume that the viewer may see, with its attachments.
