@@ -149,7 +149,8 @@ func (e *Engine) begin(ctx context.Context) error {
 
 func (e *Engine) release(ctx context.Context) error {
 	err := e.db.Write(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE plans SET owner = '', lease = 0 WHERE owner = ?`, e.owner)
+		// Hints were lost meanwhile, so what waits looks again at once.
+		_, err := tx.Exec(ctx, `UPDATE plans SET owner = '', lease = 0, wake = ? WHERE owner = ?`, db.At(tx.Now()), e.owner)
 		return err
 	})
 	if err != nil {
