@@ -216,9 +216,10 @@ func (s *Service) detachPortPlan() work.Plan[portState] {
 			{Name: "remove the card", Do: s.withoutCard},
 			{Name: "free the port", Tx: s.dropCard},
 		},
-		// Only a delete of the server, before anything was done, comes here; it
-		// frees the port itself.
-		Undone: func(context.Context, *db.Tx, *portState, error) error { return nil },
+		// Only what comes before anything was done leads here.
+		Undone: func(ctx context.Context, tx *db.Tx, state *portState, _ error) error {
+			return s.plugFinish(ctx, tx, state)
+		},
 	}
 }
 

@@ -213,9 +213,15 @@ func (s *Service) detachVolumePlan() work.Plan[volumeState] {
 			{Name: "remove the disk", Do: s.withoutDisk},
 			{Name: "free the volume", Tx: s.dropAttachment},
 		},
-		// Only a delete of the server, before anything was done, comes here; it
-		// frees the volume itself.
-		Undone: func(context.Context, *db.Tx, *volumeState, error) error { return nil },
+		// Only what comes before anything was done leads here.
+		Undone: func(ctx context.Context, tx *db.Tx, state *volumeState, _ error) error {
+			err := s.volumes.Complete(ctx, tx, state.Attachment)
+			if err != nil {
+				return err
+			}
+			_, err = tx.Exec(ctx, "UPDATE server_volumes SET state = ? WHERE attachment = ?", attached, state.Attachment)
+			return err
+		},
 	}
 }
 

@@ -1,0 +1,257 @@
+package api_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"nacre/internal/db"
+	"nacre/internal/work/worktest"
+)
+
+// volatile are parts of rows that differ between runs of the same thing:
+// times, random ids, generations.
+var volatile = []*regexp.Regexp{
+	regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`),
+	regexp.MustCompile(`\br-[0-9a-f]{8}\b`),
+	regexp.MustCompile(`"(created|decided_at|since)": ?"?[0-9TZ:.-]+"?`),
+}
+
+func plain(text string) string {
+	for _, r := range volatile {
+		text = r.ReplaceAllString(text, "*")
+	}
+	return text
+}
+
+// worldTables are what compute's plans change, with the columns that matter.
+var worldTables = map[string]string{
+	"servers":        "name, vm_state, task_state, power_state, host, running, fault, CASE WHEN deleted_at > 0 THEN 'deleted' ELSE '' END, CASE WHEN launched_at > 0 THEN 'launched' ELSE '' END",
+	"server_ports":   "seq, ours, state",
+	"server_volumes": "device, state, delete_on_termination",
+	"test_ports":     "network, CASE WHEN server = '' THEN 'free' ELSE 'taken' END, host",
+	"test_volumes":   "status, CASE WHEN server = '' THEN 'free' ELSE 'taken' END, host, size",
+	"quota_usages":   "project, resource, used",
+	"consumers":      "project, user_id, type",
+	"allocations":    "class, used",
+	"inventories":    "class, total, used",
+}
+
+// world is everything that a plan may leave behind.
+func (c *cloud) world(t *testing.T) any {
+	t.Helper()
+	out := map[string][]string{}
+	err := c.db.Read(c.ctx, func(tx *db.Tx) error {
+		for table, columns := range worldTables {
+			where := ""
+			if table == "quota_usages" {
+				where = " WHERE used <> 0"
+			}
+			rows, err := tx.QueryContext(c.ctx, "SELECT "+columns+" FROM "+table+where)
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			names, err := rows.Columns()
+			if err != nil {
+				return err
+			}
+			for rows.Next() {
+				values := make([]any, len(names))
+				for i := range values {
+					values[i] = new(any)
+				}
+				err = rows.Scan(values...)
+				if err != nil {
+					return err
+				}
+				line := ""
+				for _, v := range values {
+					line += fmt.Sprint(*v.(*any)) + "|"
+				}
+				out[table] = append(out[table], plain(line))
+			}
+			slices.Sort(out[table])
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []string{"machine", "volume"} {
+		err = c.db.Read(c.ctx, func(tx *db.Tx) error {
+			documents, err := c.hosts.OfKind(c.ctx, tx, kind)
+			for _, d := range documents {
+				var desired map[string]any
+				err := json.Unmarshal(d.Desired, &desired)
+				if err != nil {
+					return err
+				}
+				delete(desired, "soft_reboots") // a reboot that happened cannot be undone
+				delete(desired, "hard_reboots")
+				text, err := json.Marshal(desired)
+				if err != nil {
+					return err
+				}
+				out["documents"] = append(out["documents"], d.Host+" "+kind+" "+plain(epochs.ReplaceAllString(string(text), "epoch")))
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, m := range c.machines {
+		list, err := m.List(c.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, state := range list {
+			out["machines"] = append(out["machines"], fmt.Sprint(name, " running=", state.Running, " disks=", len(state.Disks), " nics=", len(state.NICs)))
+		}
+	}
+	slices.Sort(out["documents"])
+	slices.Sort(out["machines"])
+	return out
+}
+
+var epochs = regexp.MustCompile(`"epoch":\d+`)
+
+// still waits until the nodes have answered everything.
+func (c *cloud) still(t *testing.T) {
+	t.Helper()
+	c.until("nodes are still", func() bool {
+		open := false
+		err := c.db.Read(c.ctx, func(tx *db.Tx) error {
+			for _, kind := range []string{"machine", "volume"} {
+				documents, err := c.hosts.OfKind(c.ctx, tx, kind)
+				if err != nil {
+					return err
+				}
+				for _, d := range documents {
+					problem := strings.Contains(string(d.Observed), `"problem"`)
+					open = open || d.Forgotten || d.Answered != d.Generation || problem
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return !open
+	})
+}
+
+// settle turns plans and waits for nodes until nothing moves.
+func (c *cloud) settle(t *testing.T) {
+	t.Helper()
+	end := time.Now().Add(time.Minute)
+	for calm := 0; calm < 2; {
+		moved, err := c.engine.Turn(c.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.still(t)
+		calm++
+		if moved {
+			calm = 0
+		}
+		if time.Now().After(end) {
+			t.Fatal("the cloud was not still within a minute")
+		}
+	}
+}
+
+// errored is the world with its one server in ERROR instead of in it.
+func exercise(t *testing.T, plan string, prepare func(c *cloud) string, begin func(c *cloud, t *testing.T, id string), givenUp func(any) any) {
+	t.Parallel()
+	worktest.Exercise(t, func(t *testing.T) worktest.Case {
+		c := start(t, options{hosts: 1, still: true})
+		id := ""
+		if prepare != nil {
+			id = prepare(c)
+			c.settle(t)
+		}
+		return worktest.Case{
+			Plan: plan, Engine: c.engine,
+			Start:   func(t *testing.T) { begin(c, t, id) },
+			Settle:  c.still,
+			World:   c.world,
+			GivenUp: givenUp,
+		}
+	})
+}
+
+func boot(c *cloud) string { return c.server("web", "") }
+
+func TestCreatePlan(t *testing.T) {
+	exercise(t, "server.create", nil, func(c *cloud, t *testing.T, _ string) {
+		c.server("web", `,"block_device_mapping_v2":[
+			{"source_type":"image","destination_type":"local","uuid":"`+imageID+`","boot_index":0},
+			{"source_type":"volume","destination_type":"volume","uuid":"`+volumeID+`","boot_index":-1},
+			{"source_type":"blank","destination_type":"volume","volume_size":2,"boot_index":-1}]`)
+	}, func(before any) any {
+		w := before.(map[string][]string)
+		w["servers"] = []string{`web|error||0||1|{"code":409,"message":"Given up by the test.",*}|||`}
+		w["quota_usages"] = []string{"demo|cores|1|", "demo|instances|1|", "demo|ram|512|"}
+		return w
+	})
+}
+
+func TestDeletePlan(t *testing.T) {
+	exercise(t, "server.delete", boot, func(c *cloud, t *testing.T, id string) {
+		c.must(204, "demo", "DELETE", "/servers/"+id, "")
+	}, func(before any) any {
+		// Given up before its first step: the wish stays visible as it was asked.
+		w := before.(map[string][]string)
+		w["servers"] = []string{strings.Replace(w["servers"][0], "|active||", "|active|deleting|", 1)}
+		return w
+	})
+}
+
+func TestPowerPlan(t *testing.T) {
+	act := func(body string) func(c *cloud, t *testing.T, id string) {
+		return func(c *cloud, t *testing.T, id string) {
+			c.must(202, "demo", "POST", "/servers/"+id+"/action", body)
+		}
+	}
+	t.Run("stop", func(t *testing.T) { exercise(t, "server.power", boot, act(`{"os-stop":null}`), nil) })
+	t.Run("reboot", func(t *testing.T) {
+		exercise(t, "server.power", boot, act(`{"reboot":{"type":"HARD"}}`), nil)
+	})
+}
+
+func TestAttachVolumePlan(t *testing.T) {
+	exercise(t, "server.attach_volume", boot, func(c *cloud, t *testing.T, id string) {
+		c.must(200, "demo", "POST", "/servers/"+id+"/os-volume_attachments", `{"volumeAttachment":{"volumeId":"`+volumeID+`"}}`)
+	}, nil)
+}
+
+func TestDetachVolumePlan(t *testing.T) {
+	exercise(t, "server.detach_volume", func(c *cloud) string {
+		return c.server("web", `,"block_device_mapping_v2":[
+			{"source_type":"image","destination_type":"local","uuid":"`+imageID+`","boot_index":0},
+			{"source_type":"volume","destination_type":"volume","uuid":"`+volumeID+`","boot_index":-1}]`)
+	}, func(c *cloud, t *testing.T, id string) {
+		c.must(202, "demo", "DELETE", "/servers/"+id+"/os-volume_attachments/"+volumeID, "")
+	}, nil)
+}
+
+func TestAttachInterfacePlan(t *testing.T) {
+	exercise(t, "server.attach_interface", boot, func(c *cloud, t *testing.T, id string) {
+		c.must(200, "demo", "POST", "/servers/"+id+"/os-interface", `{"interfaceAttachment":{"port_id":"`+freePort+`"}}`)
+	}, nil)
+}
+
+func TestDetachInterfacePlan(t *testing.T) {
+	exercise(t, "server.detach_interface", func(c *cloud) string {
+		return c.server("web", "")
+	}, func(c *cloud, t *testing.T, id string) {
+		port := c.must(200, "demo", "GET", "/servers/"+id+"/os-interface", "").at(t, "interfaceAttachments", 0, "port_id").(string)
+		c.must(202, "demo", "DELETE", "/servers/"+id+"/os-interface/"+port, "")
+	}, nil)
+}
