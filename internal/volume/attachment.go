@@ -19,7 +19,7 @@ const Attached = "attached"
 
 // Attachment is a volume promised or given to a server.
 type Attachment struct {
-	bun.BaseModel `bun:"table:volume_attachments"`
+	bun.BaseModel `bun:"table:volume_attachments,alias:volume_attachments"`
 
 	ID         string `bun:",pk"`
 	Volume     string
@@ -60,7 +60,7 @@ func withAttachments(ctx context.Context, tx *db.Tx, list []Volume) error {
 func (s *Service) Attachments(ctx context.Context, q Query, page db.Page) (list []Attachment, more bool, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
 		var rows []Attachment
-		err := page.Cut(narrow(tx.NewSelect().Model(&rows), "attachment", q), "attachment", "id").Scan(ctx)
+		err := page.Cut(narrow(tx.NewSelect().Model(&rows), "volume_attachments", q), "volume_attachments", "id").Scan(ctx)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}

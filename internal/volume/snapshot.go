@@ -15,7 +15,7 @@ import (
 
 // Snapshot is a copy of a volume as it was.
 type Snapshot struct {
-	bun.BaseModel `bun:"table:snapshots"`
+	bun.BaseModel `bun:"table:snapshots,alias:snapshots"`
 
 	ID          string `bun:",pk"`
 	Volume      string
@@ -116,7 +116,7 @@ func setSnapshotStatus(ctx context.Context, tx *db.Tx, id, from, to string) erro
 func (s *Service) Snapshots(ctx context.Context, q Query, page db.Page) (list []Snapshot, more bool, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
 		var rows []Snapshot
-		err := page.Cut(narrow(tx.NewSelect().Model(&rows), "snapshot", q), "snapshot", "id").Scan(ctx)
+		err := page.Cut(narrow(tx.NewSelect().Model(&rows), "snapshots", q), "snapshots", "id").Scan(ctx)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
@@ -130,7 +130,7 @@ func (s *Service) Snapshots(ctx context.Context, q Query, page db.Page) (list []
 func (s *Service) CountSnapshots(ctx context.Context, q Query) (int64, error) {
 	var number int64
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		return narrow(tx.NewSelect().Model((*Snapshot)(nil)), "snapshot", q).ColumnExpr("COUNT(*)").Scan(ctx, &number)
+		return narrow(tx.NewSelect().Model((*Snapshot)(nil)), "snapshots", q).ColumnExpr("COUNT(*)").Scan(ctx, &number)
 	})
 	return number, unexpected("count snapshots", err)
 }

@@ -22,7 +22,7 @@ const defaultTypeID = "6e616372-6500-4000-8000-766f6c756d65"
 
 // Type is a volume type: a name with extra specs.
 type Type struct {
-	bun.BaseModel `bun:"table:volume_types"`
+	bun.BaseModel `bun:"table:volume_types,alias:volume_types"`
 
 	ID          string `bun:",pk"`
 	Name        string
@@ -81,7 +81,7 @@ func (s *Service) Types(ctx context.Context, who Viewer, f TypeFilter, page db.P
 		if f.Public != nil {
 			q = q.Where("is_public = ?", *f.Public)
 		}
-		err := page.Cut(q, "type", "id").Scan(ctx)
+		err := page.Cut(q, "volume_types", "id").Scan(ctx)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}

@@ -32,7 +32,7 @@ const (
 
 // Volume is one volume.
 type Volume struct {
-	bun.BaseModel `bun:"table:volumes"`
+	bun.BaseModel `bun:"table:volumes,alias:volumes"`
 
 	ID            string `bun:",pk"`
 	Project       string
@@ -249,7 +249,7 @@ type Query struct {
 func (s *Service) Volumes(ctx context.Context, q Query, page db.Page) (list []Volume, more bool, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
 		var rows []Volume
-		err := page.Cut(narrow(tx.NewSelect().Model(&rows), "volume", q), "volume", "id").Scan(ctx)
+		err := page.Cut(narrow(tx.NewSelect().Model(&rows), "volumes", q), "volumes", "id").Scan(ctx)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
@@ -268,7 +268,7 @@ func (s *Service) Volumes(ctx context.Context, q Query, page db.Page) (list []Vo
 // CountVolumes counts what Volumes would list without pages, and sums the sizes.
 func (s *Service) CountVolumes(ctx context.Context, q Query) (number, size int64, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		return narrow(tx.NewSelect().Model((*Volume)(nil)), "volume", q).
+		return narrow(tx.NewSelect().Model((*Volume)(nil)), "volumes", q).
 			ColumnExpr("COUNT(*), COALESCE(SUM(size), 0)").Scan(ctx, &number, &size)
 	})
 	return number, size, unexpected("count volumes", err)
