@@ -16,7 +16,7 @@ import (
 
 // Flavor is a size of servers.
 type Flavor struct {
-	bun.BaseModel `bun:"table:flavors" json:"-"`
+	bun.BaseModel `bun:"table:flavors,alias:flavors" json:"-"`
 
 	ID          string `bun:",pk"`
 	Name        string
@@ -95,7 +95,7 @@ func (s *Service) Flavors(ctx context.Context, q FlavorQuery) (list []Flavor, mo
 				return errs.BadRequestf("marker [%s] not found", q.Page.Marker)
 			}
 		}
-		sel := tx.NewSelect().Model(&list).ModelTableExpr("flavors AS flavors").
+		sel := tx.NewSelect().Model(&list).
 			Where("disk >= ? AND ram >= ?", q.MinDisk, q.MinRAM)
 		if q.Project != "" {
 			sel = sel.Where(visible, q.Project)

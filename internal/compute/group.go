@@ -15,7 +15,7 @@ import (
 
 // ServerGroup is a rule about which servers may share a host.
 type ServerGroup struct {
-	bun.BaseModel `bun:"table:server_groups"`
+	bun.BaseModel `bun:"table:server_groups,alias:server_groups"`
 
 	ID        string `bun:",pk"`
 	Project   string
@@ -109,7 +109,7 @@ func (s *Service) ServerGroup(ctx context.Context, project, id string) (ServerGr
 func (s *Service) ServerGroups(ctx context.Context, project string, limit, offset int64) ([]ServerGroup, error) {
 	var list []ServerGroup
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		q := tx.NewSelect().Model(&list).ModelTableExpr("server_groups").OrderExpr("created_at, id").Limit(limit).Offset(offset)
+		q := tx.NewSelect().Model(&list).OrderExpr("created_at, id").Limit(limit).Offset(offset)
 		if project != "" {
 			q = q.Where("project = ?", project)
 		}

@@ -22,7 +22,7 @@ import (
 
 // KeyPair is a public key that a user's servers let in.
 type KeyPair struct {
-	bun.BaseModel `bun:"table:keypairs"`
+	bun.BaseModel `bun:"table:keypairs,alias:keypairs"`
 
 	UserID      string `bun:",pk"`
 	Name        string `bun:",pk"`
@@ -120,7 +120,7 @@ func (s *Service) KeyPair(ctx context.Context, user, name string) (KeyPair, erro
 // KeyPairs lists a user's key pairs by name.
 func (s *Service) KeyPairs(ctx context.Context, user string, page db.Page) (list []KeyPair, more bool, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		q := tx.NewSelect().Model(&list).ModelTableExpr("keypairs").Where("user_id = ?", user).OrderExpr("name")
+		q := tx.NewSelect().Model(&list).Where("user_id = ?", user).OrderExpr("name")
 		if page.Marker != "" {
 			n, err := tx.NewSelect().Table("keypairs").Where("user_id = ? AND name = ?", user, page.Marker).Count(ctx)
 			if err != nil {

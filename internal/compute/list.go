@@ -47,7 +47,7 @@ func (s *Service) Servers(ctx context.Context, q Query) (list []Server, more boo
 				return err
 			}
 		}
-		sel := q.where(tx.NewSelect().Model(&list).ModelTableExpr("servers AS servers"))
+		sel := q.where(tx.NewSelect().Model(&list))
 		return q.Page.Cut(sel, "servers", "id").Scan(ctx)
 	})
 	if err != nil {

@@ -63,7 +63,7 @@ type Fault struct {
 
 // Server is a virtual machine as its owner sees it.
 type Server struct {
-	bun.BaseModel `bun:"table:servers"`
+	bun.BaseModel `bun:"table:servers,alias:servers"`
 
 	ID              string `bun:",pk"`
 	Generation      int64
