@@ -194,9 +194,6 @@ func (sub *Subnet) complete(in NewSubnet) error {
 	if err != nil {
 		return err
 	}
-	if sub.IPVersion == 4 && (sub.AddressMode != "" || sub.RAMode != "") {
-		return invalid("ipv6_ra_mode and ipv6_address_mode are not valid when ip_version is 4")
-	}
 	if !sub.DHCP && (sub.AddressMode != "" || sub.RAMode != "") {
 		return invalid("ipv6_ra_mode or ipv6_address_mode cannot be set when enable_dhcp is set to False")
 	}
@@ -238,6 +235,9 @@ func (sub *Subnet) checkCIDR() (netip.Prefix, error) {
 	}
 	if sub.IPVersion != version {
 		return netip.Prefix{}, invalid("cidr: '%s' is not a valid IPv%d subnet", sub.CIDR, sub.IPVersion)
+	}
+	if sub.IPVersion == 4 && (sub.AddressMode != "" || sub.RAMode != "") {
+		return netip.Prefix{}, invalid("ipv6_ra_mode and ipv6_address_mode are not valid when ip_version is 4")
 	}
 	if prefix.Bits() == 0 {
 		return netip.Prefix{}, invalid("0 is not allowed as CIDR prefix length")
