@@ -28,7 +28,7 @@ import (
 )
 
 // version grows when the build changes in a way that the files do not show.
-const version = "2"
+const version = "3"
 
 //go:embed files
 var files embed.FS

@@ -130,9 +130,12 @@ func (b *builder) applets(ctx context.Context, root string) error {
 		if taken[filepath.Base(applet)] {
 			continue
 		}
-		err = relink("/bin/busybox", filepath.Join(root, applet))
-		if err != nil {
-			return err
+		// A shell that ssh starts for one command looks in bin alone.
+		for _, path := range []string{applet, "bin/" + filepath.Base(applet)} {
+			err = relink("/bin/busybox", filepath.Join(root, path))
+			if err != nil {
+				return err
+			}
 		}
 	}
 	return nil
