@@ -5,9 +5,9 @@ import type { Locale } from 'antd/es/locale';
 import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { ApiError } from './api/client';
-import { sessionQuery } from './api/session';
 import type { Language } from './i18n';
 import { router } from './router';
+import { ended } from './shell/become';
 import { useTheme } from './theme';
 
 // A token can end at any moment: it expired, the password was changed, a role
@@ -15,7 +15,7 @@ import { useTheme } from './theme';
 // which then returns to the same page.
 function notice(error: Error) {
   if (error instanceof ApiError && error.status === 401) {
-    queryClient.setQueryData(sessionQuery.queryKey, null);
+    ended(queryClient);
   }
 }
 

@@ -7,7 +7,7 @@ import { useMemo, useSyncExternalStore } from 'react';
 const shape = { borderRadius: 6, fontSize: 14, controlHeight: 34, motionDurationMid: '0.12s', motionDurationSlow: '0.18s' };
 
 const flat = { primaryShadow: 'none', defaultShadow: 'none', dangerShadow: 'none' };
-const plainTable = { headerSplitColor: 'transparent', bodySortBg: 'transparent', cellPaddingInlineMD: 14 };
+const plainTable = { headerSplitColor: 'transparent', bodySortBg: 'transparent', cellPaddingInlineMD: 16 };
 
 const light: ThemeConfig = {
   token: {

@@ -13,14 +13,16 @@ export interface Plan {
   deadline: string | null;
 }
 
-/** The newest plan of a resource that moves; null when there is none. */
+const finished = new Set(['done', 'undone']);
+
+/** The newest plan of a resource that is still under way; null when there is none. */
 export const planQuery = (resource: string) =>
   queryOptions({
     queryKey: ['plans', resource],
     queryFn: async ({ signal }): Promise<Plan | null> => {
       try {
         const reply = await ask<{ plans: Plan[] }>('nacre', `/plans?resource=${resource}`, { signal });
-        return reply.plans[0] ?? null;
+        return reply.plans.find((plan) => !finished.has(plan.status)) ?? null;
       } catch (error) {
         if (error instanceof ApiError && error.status === 404) {
           return null;
@@ -30,4 +32,32 @@ export const planQuery = (resource: string) =>
     },
     refetchInterval: 1_500,
     retry: false,
+  });
+
+/** What the scheduler thought of a host. */
+export interface Verdict {
+  id: string;
+  host: string;
+  score: number | null; // null when refused
+  refused_by?: string;
+  reason?: string;
+}
+
+export interface Schedule {
+  server: string;
+  chosen: string; // a host's id; empty when there was none
+  decided_at: string;
+  summary?: string;
+  considered: number;
+  passed: number;
+  hosts: Verdict[];
+}
+
+/** Why a server is where it is. For administrators. */
+export const scheduleQuery = (server: string) =>
+  queryOptions({
+    queryKey: ['schedule', server],
+    queryFn: ({ signal }) => ask<Schedule>('nacre', `/schedule?server=${server}`, { signal }),
+    retry: false,
+    staleTime: 30_000,
   });

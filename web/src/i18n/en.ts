@@ -41,6 +41,8 @@ const en = {
     refused: 'User name, password or domain is wrong',
     refusedHint: 'Check for caps lock. If you don’t know the password any more, ask an administrator.',
     submit: 'Sign in',
+    ended: 'Your session has ended',
+    endedHint: 'Sign in again to go on where you were.',
   },
   field: {
     name: 'Name',
@@ -277,6 +279,7 @@ const en = {
     off: 'The screen is on when the instance is active.',
     connecting: 'Connecting',
     connected: 'Connected',
+    disconnected: 'Not connected',
     ended: 'The guest closed the connection.',
     goneAway: 'The connection was ended by the cloud: the instance went away, or its server restarts.',
     unreachable: 'The guest’s screen cannot be reached. Is the instance running?',
@@ -326,6 +329,15 @@ const en = {
       unshelve: 'Unshelve',
       evacuate: 'Evacuate',
     },
+  },
+  schedule: {
+    title: 'Why this host',
+    counts: 'Hosts considered: {{considered}}, suitable: {{passed}}. The highest score wins.',
+    chosen: 'chosen',
+    fit: 'suitable',
+    refused: 'refused',
+    more_one: 'and {{count}} more',
+    more_other: 'and {{count}} more',
   },
   floating: {
     short: 'Floating IPs',

@@ -41,6 +41,8 @@ const zh = {
     refused: '用户名、密码或域不正确',
     refusedHint: '请检查大写锁定键。若忘记密码，请联系管理员。',
     submit: '登录',
+    ended: '会话已结束',
+    endedHint: '重新登录后可从原处继续。',
   },
   field: {
     name: '名称',
@@ -275,6 +277,7 @@ const zh = {
     off: '云主机运行时才有屏幕。',
     connecting: '连接中',
     connected: '已连接',
+    disconnected: '未连接',
     ended: '云主机关闭了连接。',
     goneAway: '连接被云端结束：云主机已不存在，或服务正在重启。',
     unreachable: '无法连接云主机的屏幕。它在运行吗？',
@@ -324,6 +327,14 @@ const zh = {
       unshelve: '取消搁置',
       evacuate: '疏散',
     },
+  },
+  schedule: {
+    title: '为何选择此主机',
+    counts: '考虑了 {{considered}} 台主机，{{passed}} 台合适，得分最高者入选。',
+    chosen: '入选',
+    fit: '合适',
+    refused: '被排除',
+    more_other: '另有 {{count}} 台',
   },
   floating: {
     short: '浮动 IP',

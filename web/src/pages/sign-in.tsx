@@ -1,10 +1,10 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
-import { Button, Form, Input, type InputRef } from 'antd';
+import { Alert, Button, Form, Input, type InputRef } from 'antd';
 import { useEffect, useRef } from 'react';
 import { useTranslation } from 'react-i18next';
 import { ApiError } from '../api/client';
 import { signIn, type Credentials } from '../api/session';
-import { become } from '../shell/become';
+import { become, hasEnded } from '../shell/become';
 import { LanguageSwitch } from '../shell/language';
 import { last, remember } from '../shell/memory';
 import { useTitle } from '../ui/page';
@@ -53,6 +53,9 @@ export default function SignIn() {
           <Form.Item name="domain" label={t('signIn.domain')} extra={t('signIn.domainHelp')} rules={[{ required: true, message: t('signIn.needDomain') }]}>
             <Input autoComplete="organization" spellCheck={false} />
           </Form.Item>
+          {hasEnded(queryClient) && !enter.error && (
+            <Alert type="info" showIcon title={t('signIn.ended')} description={t('signIn.endedHint')} style={{ marginBottom: 16 }} />
+          )}
           {enter.error && (
             <div style={{ marginBottom: 16 }}>
               {enter.error instanceof ApiError && enter.error.status === 401 ? (

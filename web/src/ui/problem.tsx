@@ -41,7 +41,9 @@ function headline(t: TFunction, error: Error): string {
   if (error instanceof ApiError && error.status === 0) {
     return t('problem.noAnswer');
   }
-  return error.message === '' ? t('problem.unknown') : error.message;
+  // Some services write the request's id into their sentence; it has a line of its own here.
+  const said = error instanceof ApiError && error.requestId !== null ? error.message.replace(` (${error.requestId})`, '') : error.message;
+  return said === '' ? t('problem.unknown') : said;
 }
 
 /** The same in one line, for notices. */

@@ -32,7 +32,7 @@ export function Screen({ token, again = true, off = null, alone = false, tools }
   const [turn, setTurn] = useState(0);
   const target = useRef<HTMLDivElement>(null);
   const frame = useRef<HTMLDivElement>(null);
-  const leave = useRef<HTMLButtonElement>(null);
+  const beside = useRef<HTMLButtonElement>(null);
   const rfb = useRef<RFB | null>(null);
   const current = useRef(token);
   useEffect(() => {
@@ -102,12 +102,12 @@ export function Screen({ token, again = true, off = null, alone = false, tools }
           <Mark tone="off">{off}</Mark>
         ) : (
           <Mark tone={state.is === 'connected' ? 'ok' : state.is === 'connecting' ? 'busy' : 'warn'} raw={state.is}>
-            {t(`console.${state.is}`)}
+            {t(state.is === 'ended' ? 'console.disconnected' : `console.${state.is}`)}
           </Mark>
         )}
         <span className="muted small">{connected && t('console.keys')}</span>
         <span className="grow" />
-        <Button ref={leave} disabled={!connected} onClick={() => rfb.current?.sendCtrlAltDel()}>
+        <Button ref={beside} disabled={!connected} onClick={() => rfb.current?.sendCtrlAltDel()}>
           Ctrl+Alt+Del
         </Button>
         <Button icon={<FullscreenOutlined />} disabled={!connected} onClick={() => void frame.current?.requestFullscreen()}>
@@ -123,7 +123,7 @@ export function Screen({ token, again = true, off = null, alone = false, tools }
           if (event.key === 'Escape' && event.shiftKey) {
             event.stopPropagation();
             rfb.current?.blur();
-            leave.current?.focus();
+            beside.current?.focus();
           }
         }}
       >

@@ -92,7 +92,7 @@ function Step({ event }: { event: ActionEvent }) {
   return (
     <li>
       <Mark tone={tone}>
-        <span style={{ position: 'absolute', clip: 'rect(0 0 0 0)' }}>{t(said[tone])}</span>
+        <span className="unseen">{t(said[tone])}</span>
       </Mark>
       <span>{event.event.replace(/[_-]+/g, ' ')}</span>
       <span className="muted nums small">

@@ -6,14 +6,17 @@ import { attachVolume, detachVolume, serverQuery, type Server } from '../../api/
 import { imagesQuery } from '../../api/image';
 import { volumesQuery } from '../../api/volume';
 import { gibibytes, memory, moment } from '../../format';
+import { useHere } from '../../shell/here';
 import { addresses, toneOfVolume } from '../../state';
 import { Copyable } from '../../ui/copy';
 import { Panel } from '../../ui/page';
+import { Scheduling } from './scheduling';
 import { Problem } from '../../ui/problem';
 import { Mark, volumeWord } from '../../ui/status';
 
 export function Overview({ server }: { server: Server }) {
   const { t } = useTranslation();
+  const { roles } = useHere();
   return (
     <div className="columns">
       {server.fault && (
@@ -34,6 +37,7 @@ export function Overview({ server }: { server: Server }) {
       <div className="stack">
         <Addresses server={server} />
         <Volumes server={server} />
+        {roles.includes('admin') && <Scheduling server={server} />}
       </div>
     </div>
   );

@@ -203,7 +203,7 @@ function useColumns(run: ReturnType<typeof useActions>, float: (server: Server) 
       ),
     },
     {
-      title: <span style={{ position: 'absolute', clip: 'rect(0 0 0 0)' }}>{t('field.actions')}</span>,
+      title: <span className="unseen">{t('field.actions')}</span>,
       key: 'actions',
       width: 56,
       render: (_, server) => <RowMenu server={server} run={run} float={float} />,
