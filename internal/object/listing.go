@@ -96,10 +96,11 @@ func (s *Service) roll(ctx context.Context, l Listing, base func(tx *db.Tx) *bun
 		if len(rows) < n {
 			return out, nil
 		}
+		chunk = min(2*chunk, lastChunk)
 		if inside {
 			w.skip(rolled)
+			chunk = firstChunk
 		}
-		chunk = min(2*chunk, lastChunk)
 	}
 	return out, nil
 }

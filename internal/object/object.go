@@ -38,6 +38,7 @@ type Service struct {
 	blobs blob.Store
 	clock clock.Clock
 	log   *slog.Logger
+	stock stock
 }
 
 // Options are what the service needs.

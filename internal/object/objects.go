@@ -14,10 +14,8 @@ import (
 	"github.com/uptrace/bun"
 
 	"nacre/internal/blob"
-	"nacre/internal/clock"
 	"nacre/internal/db"
 	"nacre/internal/errs"
-	"nacre/internal/loop"
 )
 
 // Object is one object without its bytes.
@@ -36,11 +34,7 @@ type Object struct {
 }
 
 const (
-	writeBeat = 20 * time.Second // how often a writer shows life
-	writeDead = 2 * time.Minute  // when it is given up
-
-	readTries = 5    // how often an object is looked for whose bytes went away
-	sweepPage = 1000 // blobs that are listed at a time
+	readTries = 5 // how often an object is looked for whose bytes went away
 
 	statusClientGone = 499 // as Swift logs it; nobody is there to read it
 )
@@ -53,12 +47,15 @@ func (s *Service) Put(ctx context.Context, o Object, onlyNew bool, bytes io.Read
 	if err != nil {
 		return Object{}, err
 	}
-	o.Blob = "objects/" + clock.UUID()
-	err = s.touch(ctx, o.Blob)
+	key, seen, err := s.announce(ctx)
 	if err != nil {
-		return Object{}, err
+		return Object{}, fmt.Errorf("put object %s/%s/%s: %w", o.Account, o.Container, o.Name, err)
 	}
-	stored, err := s.store(ctx, o, onlyNew, bytes)
+	o.Blob = key
+	stored, err := s.store(ctx, o, onlyNew, &client{
+		r: io.LimitReader(bytes, MaxObjectSize+1), next: seen.Add(writeBeat), now: s.clock.Now,
+		beat: func() (time.Time, error) { return s.clock.Now().Add(writeBeat), s.touch(ctx, key) },
+	})
 	if err != nil {
 		// The row in object_blobs stays: the sweep removes whatever was written.
 		return Object{}, fmt.Errorf("put object %s/%s/%s: %w", o.Account, o.Container, o.Name, err)
@@ -90,21 +87,8 @@ func errExists() error {
 	return errs.New(errs.Precondition, "A precondition for this request was not met.")
 }
 
-// touch announces a blob that is being written, or says that it still is.
-func (s *Service) touch(ctx context.Context, key string) error {
-	return s.db.Write(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec(ctx, `INSERT INTO object_blobs (blob, seen) VALUES (?, ?)
-			ON CONFLICT (blob) DO UPDATE SET seen = EXCLUDED.seen`, key, db.At(tx.Now()))
-		return err
-	})
-}
-
-func (s *Service) store(ctx context.Context, o Object, onlyNew bool, bytes io.Reader) (Object, error) {
+func (s *Service) store(ctx context.Context, o Object, onlyNew bool, from *client) (Object, error) {
 	sum := md5.New()
-	from := &client{
-		r: io.LimitReader(bytes, MaxObjectSize+1), next: s.clock.Now().Add(writeBeat), now: s.clock.Now,
-		beat: func() (time.Time, error) { return s.clock.Now().Add(writeBeat), s.touch(ctx, o.Blob) },
-	}
 	size, err := s.blobs.Put(ctx, o.Blob, io.TeeReader(from, sum))
 	if from.err != nil {
 		return Object{}, errs.New(statusClientGone, "The client was disconnected during request.").Because(from.err)
@@ -250,78 +234,4 @@ func findObject(ctx context.Context, tx *db.Tx, account, container, name string)
 		return Object{}, fmt.Errorf("read object %s/%s/%s: %w", account, container, name, err)
 	}
 	return o, nil
-}
-
-// client reads what a client sends. It shows life while a slow one does, and
-// remembers that it was the client who failed, not the store.
-type client struct {
-	r    io.Reader
-	next time.Time
-	now  func() time.Time
-	beat func() (next time.Time, err error)
-	err  error
-}
-
-// Read implements io.Reader.
-func (c *client) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		c.err = err
-		return n, err
-	}
-	// After the read, since that is what may have taken long: when the last byte
-	// is here, the blob is announced.
-	if c.now().After(c.next) {
-		next, beatErr := c.beat()
-		if beatErr != nil {
-			return n, beatErr
-		}
-		c.next = next
-	}
-	return n, err
-}
-
-// Loops are what the service keeps true.
-func (s *Service) Loops() []loop.Loop {
-	return []loop.Loop{{Name: "object.sweep", Every: 30 * time.Second, Once: s.sweep}}
-}
-
-// sweep removes blobs that no object names: of replaced and deleted objects,
-// and of writers that died.
-func (s *Service) sweep(ctx context.Context) error {
-	for {
-		n, err := s.sweepSome(ctx)
-		if err != nil || n < sweepPage {
-			return err
-		}
-	}
-}
-
-func (s *Service) sweepSome(ctx context.Context) (int, error) {
-	var keys []string
-	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		return tx.All(ctx, &keys, "SELECT blob FROM object_blobs WHERE seen < ? LIMIT ?",
-			db.At(s.clock.Now().Add(-writeDead)), sweepPage)
-	})
-	if err != nil {
-		return 0, fmt.Errorf("list garbage: %w", err)
-	}
-	for _, key := range keys {
-		// The bytes first: if we stop here, the rows bring us back.
-		err := s.blobs.Remove(ctx, key)
-		if err != nil {
-			return 0, fmt.Errorf("remove blob %s: %w", key, err)
-		}
-	}
-	if len(keys) == 0 {
-		return 0, nil
-	}
-	err = s.db.Write(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec(ctx, "DELETE FROM object_blobs WHERE blob IN (?)", db.In(keys))
-		return err
-	})
-	if err != nil {
-		return 0, fmt.Errorf("forget blobs: %w", err)
-	}
-	return len(keys), nil
 }

@@ -27,12 +27,22 @@ import (
 func (s *service) fill(t testing.TB, n int) {
 	t.Helper()
 	s.put(t, box, "")
-	next := make(chan int)
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("d%03d/o%05d", i/100, i)
+	}
+	s.keep(t, "box", names)
+}
+
+// keep puts objects of one byte into a container, many at a time.
+func (s *service) keep(t testing.TB, container string, names []string) {
+	t.Helper()
+	next := make(chan string)
 	var writers sync.WaitGroup
-	for range 16 {
+	for range 32 {
 		writers.Go(func() {
-			for i := range next {
-				o := object.Object{Account: "AUTH_demo", Container: "box", Name: fmt.Sprintf("d%03d/o%05d", i/100, i), ContentType: "text/plain"}
+			for name := range next {
+				o := object.Object{Account: "AUTH_demo", Container: container, Name: name, ContentType: "text/plain"}
 				_, err := s.objects.Put(ctx, o, false, strings.NewReader("x"))
 				if err != nil {
 					t.Error(err)
@@ -40,8 +50,8 @@ func (s *service) fill(t testing.TB, n int) {
 			}
 		})
 	}
-	for i := range n {
-		next <- i
+	for _, name := range names {
+		next <- name
 	}
 	close(next)
 	writers.Wait()

@@ -1,0 +1,158 @@
+package object
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"nacre/internal/clock"
+	"nacre/internal/db"
+	"nacre/internal/loop"
+)
+
+const (
+	writeBeat = 20 * time.Second // how often a writer shows life
+	writeDead = 2 * time.Minute  // when it is given up
+	sweepPage = 1000             // blobs that are listed at a time
+	mostKeys  = 64               // keys that are announced at once
+)
+
+// stock are keys that are announced and not used yet. Announcing them together
+// spares most writers a flush to disk of their own.
+type stock struct {
+	mu   sync.Mutex // guards what follows
+	keys []string
+	seen time.Time // when they were announced
+	next int       // how many to announce the next time
+}
+
+// announce gives the key for a new blob, which the database knows to be under
+// way, and says since when.
+func (s *Service) announce(ctx context.Context) (key string, seen time.Time, err error) {
+	s.stock.mu.Lock()
+	defer s.stock.mu.Unlock()
+	now := s.clock.Now()
+	fresh := now.Sub(s.stock.seen) < writeBeat/2
+	if !fresh || len(s.stock.keys) == 0 {
+		// Twice as many as before for a busy store; one for an idle one. Stale keys
+		// are left to the sweep.
+		s.stock.next = min(2*s.stock.next, mostKeys)
+		if !fresh || s.stock.next == 0 {
+			s.stock.next = 1
+		}
+		keys := make([]string, s.stock.next)
+		for i := range keys {
+			keys[i] = "objects/" + clock.UUID()
+		}
+		err = s.touch(ctx, keys...)
+		if err != nil {
+			return "", time.Time{}, err
+		}
+		s.stock.keys, s.stock.seen = keys, now
+	}
+	last := len(s.stock.keys) - 1
+	key, s.stock.keys = s.stock.keys[last], s.stock.keys[:last]
+	return key, s.stock.seen, nil
+}
+
+// touch announces blobs that are being written, or says that they still are.
+func (s *Service) touch(ctx context.Context, keys ...string) error {
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		rows := make([]blobRow, len(keys))
+		for i, key := range keys {
+			rows[i] = blobRow{Blob: key, Seen: db.At(tx.Now())}
+		}
+		_, err := tx.NewInsert().Model(&rows).On("CONFLICT (blob) DO UPDATE SET seen = EXCLUDED.seen").Exec(ctx)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("announce blobs: %w", err)
+	}
+	return nil
+}
+
+// blobRow is a blob that is being written, or whose object is gone.
+type blobRow struct {
+	bun.BaseModel `bun:"table:object_blobs"`
+	Blob          string `bun:",pk"`
+	Seen          db.Time
+}
+
+// client reads what a client sends. It shows life while a slow one does, and
+// remembers that it was the client who failed, not the store.
+type client struct {
+	r    io.Reader
+	next time.Time
+	now  func() time.Time
+	beat func() (next time.Time, err error)
+	err  error
+}
+
+// Read implements io.Reader.
+func (c *client) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		c.err = err
+		return n, err
+	}
+	// After the read, since that is what may have taken long: when the last byte
+	// is here, the blob is announced.
+	if c.now().After(c.next) {
+		next, beatErr := c.beat()
+		if beatErr != nil {
+			return n, beatErr
+		}
+		c.next = next
+	}
+	return n, err
+}
+
+// Loops are what the service keeps true.
+func (s *Service) Loops() []loop.Loop {
+	return []loop.Loop{{Name: "object.sweep", Every: 30 * time.Second, Once: s.sweep}}
+}
+
+// sweep removes blobs that no object names: of replaced and deleted objects,
+// and of writers that died.
+func (s *Service) sweep(ctx context.Context) error {
+	for {
+		n, err := s.sweepSome(ctx)
+		if err != nil || n < sweepPage {
+			return err
+		}
+	}
+}
+
+func (s *Service) sweepSome(ctx context.Context) (int, error) {
+	var keys []string
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		return tx.All(ctx, &keys, "SELECT blob FROM object_blobs WHERE seen < ? LIMIT ?",
+			db.At(s.clock.Now().Add(-writeDead)), sweepPage)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("list garbage: %w", err)
+	}
+	for _, key := range keys {
+		// The bytes first: if we stop here, the rows bring us back.
+		err := s.blobs.Remove(ctx, key)
+		if err != nil {
+			return 0, fmt.Errorf("remove blob %s: %w", key, err)
+		}
+	}
+	if len(keys) == 0 {
+		return 0, nil
+	}
+	err = s.db.Write(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(ctx, "DELETE FROM object_blobs WHERE blob IN (?)", db.In(keys))
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("forget blobs: %w", err)
+	}
+	return len(keys), nil
+}
