@@ -29,6 +29,10 @@ func (s *Service) createPlan() work.Plan[volumeState] {
 		},
 		Undone: func(ctx context.Context, tx *db.Tx, state *volumeState, cause error) error {
 			s.log.Warn("volume was not created", "volume_id", state.Volume, "reason", cause)
+			_, err := tx.Exec(ctx, "UPDATE volumes SET host = '', generation = generation + 1 WHERE id = ?", state.Volume)
+			if err != nil {
+				return err
+			}
 			return setStatus(ctx, tx, state.Volume, Creating, Failed)
 		},
 	}
@@ -75,10 +79,6 @@ func (s *Service) wantCreated(ctx context.Context, tx *db.Tx, state *volumeState
 // undoCreated removes what is there of the bytes. The host does so whenever it
 // can; nobody waits for it.
 func (s *Service) undoCreated(ctx context.Context, tx *db.Tx, state *volumeState) error {
-	_, err := tx.Exec(ctx, "UPDATE volumes SET host = '', generation = generation + 1 WHERE id = ?", state.Volume)
-	if err != nil {
-		return err
-	}
 	return s.forget(ctx, tx, state.Volume)
 }
 
