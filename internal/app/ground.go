@@ -70,7 +70,12 @@ func (cloud *Cloud) addNode(g *ground, name, dir string, machines virt.Host, net
 		Address:       "127.0.0.1", Clock: cloud.Config.Clock, Log: cloud.Config.Log.With("host", name),
 		Dial: func(ctx context.Context) (io.ReadWriteCloser, error) {
 			ours, theirs := net.Pipe()
-			go func() { cloud.report("connection of host "+name, cloud.Hosts.Serve(ctx, name, theirs)) }()
+			go func() {
+				err := cloud.Hosts.Serve(ctx, name, theirs)
+				if ctx.Err() == nil {
+					cloud.report("connection of host "+name, err)
+				}
+			}()
 			return ours, nil
 		},
 	})
