@@ -222,6 +222,7 @@ func must(t *testing.T, err error) {
 const kind = "6e616372-6500-4000-8000-766f6c756d65"
 
 func TestCreatePlan(t *testing.T) {
+	t.Parallel()
 	worktest.Exercise(t, func(t *testing.T) worktest.Case {
 		r := startRig(t)
 		return r.newCase("volume.create", func(t *testing.T) {
@@ -235,6 +236,7 @@ func TestCreatePlan(t *testing.T) {
 }
 
 func TestClonePlan(t *testing.T) {
+	t.Parallel()
 	worktest.Exercise(t, func(t *testing.T) worktest.Case {
 		r := startRig(t)
 		source := r.volume(t)
@@ -249,6 +251,7 @@ func TestClonePlan(t *testing.T) {
 }
 
 func TestDeletePlan(t *testing.T) {
+	t.Parallel()
 	worktest.Exercise(t, func(t *testing.T) worktest.Case {
 		r := startRig(t)
 		id := r.volume(t)
@@ -259,6 +262,7 @@ func TestDeletePlan(t *testing.T) {
 }
 
 func TestExtendPlan(t *testing.T) {
+	t.Parallel()
 	worktest.Exercise(t, func(t *testing.T) worktest.Case {
 		r := startRig(t)
 		id := r.volume(t)
@@ -281,6 +285,7 @@ func TestExtendPlan(t *testing.T) {
 }
 
 func TestSnapshotPlan(t *testing.T) {
+	t.Parallel()
 	worktest.Exercise(t, func(t *testing.T) worktest.Case {
 		r := startRig(t)
 		id := r.volume(t)
@@ -293,6 +298,7 @@ func TestSnapshotPlan(t *testing.T) {
 }
 
 func TestDeleteSnapshotPlan(t *testing.T) {
+	t.Parallel()
 	worktest.Exercise(t, func(t *testing.T) worktest.Case {
 		r := startRig(t)
 		id := r.snapshot(t, r.volume(t))
@@ -305,6 +311,7 @@ func TestDeleteSnapshotPlan(t *testing.T) {
 
 // A delete in the middle of a creation leaves nothing, whatever step it meets.
 func TestDeleteMeetsCreate(t *testing.T) {
+	t.Parallel()
 	r := startRig(t)
 	empty, err := json.Marshal(r.world(t))
 	must(t, err)
