@@ -164,7 +164,7 @@ func (r *Runner) keep(ctx context.Context, l *runner) {
 func (l *runner) backoff() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return 100 * time.Millisecond << min(l.status.InARow-1, 12)
+	return 100 * time.Millisecond << min(max(l.status.InARow-1, 0), 12)
 }
 
 type didKey struct{}
