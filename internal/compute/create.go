@@ -174,7 +174,7 @@ func (s *Service) prepare(ctx context.Context, in NewServer) (Server, createPlan
 	if err != nil {
 		return server, plan, err
 	}
-	server.Flavor, server.FlavorID = db.Of(f), f.ID
+	server.Flavor, server.FlavorID = flavorColumn{f}, f.ID
 	err = s.checkMetadata(ctx, in.Caller.Project, in.Metadata)
 	if err != nil {
 		return server, plan, err

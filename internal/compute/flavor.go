@@ -3,10 +3,13 @@ package compute
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"maps"
 	"math"
+	"sync"
+	"sync/atomic"
 
 	"github.com/uptrace/bun"
 
@@ -31,6 +34,50 @@ type Flavor struct {
 	ExtraSpecs  db.JSON[map[string]string]
 	CreatedAt   db.Time
 }
+
+// flavorColumn is a flavor as a server's row keeps it, as JSON. Servers of one
+// flavor have the same text, so what it says is read once and shared: it must
+// not be changed.
+type flavorColumn struct{ V Flavor }
+
+// Value implements driver.Valuer.
+func (f flavorColumn) Value() (driver.Value, error) { return db.Of(f.V).Value() }
+
+// Scan implements sql.Scanner.
+func (f *flavorColumn) Scan(src any) error {
+	var text string
+	switch x := src.(type) {
+	case string:
+		text = x
+	case []byte:
+		text = string(x)
+	}
+	known, ok := flavorTexts.Load(text)
+	if ok {
+		f.V = known.(Flavor)
+		return nil
+	}
+	var j db.JSON[Flavor]
+	err := j.Scan(src)
+	if err != nil {
+		return err
+	}
+	f.V = j.V
+	if flavorCount.Add(1) > maxFlavorTexts {
+		flavorTexts.Clear()
+		flavorCount.Store(0)
+	}
+	flavorTexts.Store(text, j.V)
+	return nil
+}
+
+// maxFlavorTexts bounds the memory that shared flavors take.
+const maxFlavorTexts = 1000
+
+var (
+	flavorTexts sync.Map // text → Flavor
+	flavorCount atomic.Int64
+)
 
 // Amounts is what a server of this flavor takes, by resource class. Servers
 // that boot from a volume take no local root disk.

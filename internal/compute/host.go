@@ -290,13 +290,21 @@ func (s *Service) Hypervisors(ctx context.Context) ([]Hypervisor, error) {
 	for _, row := range rows {
 		running[row.Host] = row.N
 	}
+	now, err := s.hosts.List(ctx) // when each was seen moves on without a change
+	if err != nil {
+		return nil, err
+	}
+	seen := make(map[string]hosts.Host, len(now))
+	for _, h := range now {
+		seen[h.Name] = h
+	}
 	s.mu.RLock()
 	list := make([]Hypervisor, 0, len(s.state))
 	for name, state := range s.state {
 		if state.service.ID == "" {
 			continue
 		}
-		h := Hypervisor{Host: state.host, Service: state.service, Zone: state.zone, Offer: state.offer, Running: running[name]}
+		h := Hypervisor{Host: seen[name], Service: state.service, Zone: state.zone, Offer: state.offer, Running: running[name]}
 		if h.Zone == "" {
 			h.Zone = s.zone
 		}

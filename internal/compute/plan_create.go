@@ -40,9 +40,7 @@ func (s *Service) createPlan() work.Plan[createState] {
 		Steps: []work.Step[createState]{
 			{Name: "claim host", Tx: s.createClaim, UndoTx: s.undoClaim},
 			{Name: "make volumes", Do: s.createVolumes, Undo: s.undoVolumes},
-			{Name: "connect volumes", Tx: s.createConnect, UndoTx: s.undoConnect},
-			{Name: "bind ports", Tx: s.createBind, UndoTx: s.undoBind},
-			{Name: "want running", Tx: s.createWant, Undo: s.undoWant},
+			{Name: "connect volumes and ports", Tx: s.createConnect, Undo: s.undoConnect},
 			{Name: "wait running", Do: s.createWait},
 			{Name: "finish", Tx: s.createFinish},
 		},
@@ -115,6 +113,8 @@ func (s *Service) undoVolumes(ctx context.Context, state *createState) error {
 	})
 }
 
+// createConnect connects the volumes, binds the ports and wants the machine.
+// All of it is in the database, so it happens at once or not at all.
 func (s *Service) createConnect(ctx context.Context, tx *db.Tx, state *createState) error {
 	server, err := getServer(ctx, tx, "", state.Server)
 	if err != nil {
@@ -140,32 +140,22 @@ func (s *Service) createConnect(ctx context.Context, tx *db.Tx, state *createSta
 			return err
 		}
 	}
-	return nil
-}
-
-// undoConnect ends attachments; createFailed does so for those that the
-// request reserved when the plan came not even here.
-func (s *Service) undoConnect(ctx context.Context, tx *db.Tx, state *createState) error {
-	list, err := attachmentsOf(ctx, tx, state.Server)
+	err = s.bindPorts(ctx, tx, server, state)
 	if err != nil {
 		return err
 	}
-	for _, a := range list {
-		err = s.volumes.Detach(ctx, tx, a.ID)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *Service) createBind(ctx context.Context, tx *db.Tx, state *createState) error {
-	server, err := getServer(ctx, tx, "", state.Server)
+	server.TaskState = Spawning
+	err = s.save(ctx, tx, &server, "task_state")
 	if err != nil {
 		return err
 	}
+	return s.want(ctx, tx, server)
+}
+
+func (s *Service) bindPorts(ctx context.Context, tx *db.Tx, server Server, state *createState) error {
 	zone := s.ZoneOf(server.Host)
 	for _, p := range state.Ports {
+		var err error
 		if p.Ours {
 			err = s.networks.CreatePort(ctx, tx, NewPort{
 				ID: p.ID, Project: server.Project, Network: p.Network, FixedIP: p.FixedIP, Groups: state.Groups,
@@ -185,8 +175,35 @@ func (s *Service) createBind(ctx context.Context, tx *db.Tx, state *createState)
 	return nil
 }
 
-func (s *Service) undoBind(ctx context.Context, tx *db.Tx, state *createState) error {
-	return s.dropPorts(ctx, tx, state.Server)
+// undoConnect makes the host forget the machine and waits until it is gone;
+// only then the ports and volumes below it are taken away.
+func (s *Service) undoConnect(ctx context.Context, state *createState) error {
+	err := s.forget(ctx, state.Server)
+	if err != nil {
+		return err
+	}
+	return s.db.Write(ctx, func(tx *db.Tx) error {
+		err := s.dropVolumes(ctx, tx, state.Server)
+		if err != nil {
+			return err
+		}
+		return s.dropPorts(ctx, tx, state.Server)
+	})
+}
+
+// dropVolumes ends all attachments of the server.
+func (s *Service) dropVolumes(ctx context.Context, tx *db.Tx, server string) error {
+	list, err := attachmentsOf(ctx, tx, server)
+	if err != nil {
+		return err
+	}
+	for _, a := range list {
+		err = s.volumes.Detach(ctx, tx, a.ID)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // dropPorts deletes the ports that were made for the server and frees others.
@@ -223,24 +240,9 @@ func (s *Service) drop(ctx context.Context, tx *db.Tx, server string, cards []Ca
 	return nil
 }
 
-func (s *Service) createWant(ctx context.Context, tx *db.Tx, state *createState) error {
-	server, err := s.change(ctx, tx, state.Server, func(server *Server) error {
-		server.TaskState = Spawning
-		return nil
-	}, "task_state")
-	if err != nil {
-		return err
-	}
-	return s.want(ctx, tx, server)
-}
-
-// undoWant makes the host forget the machine and waits until it is gone, since
-// the ports and volumes below it are taken away next. A host that is down is
-// not waited for: it forgets as soon as it is back, and its volumes are fenced.
-func (s *Service) undoWant(ctx context.Context, state *createState) error {
-	return s.forget(ctx, state.Server)
-}
-
+// forget makes the host forget the machine and waits until it is gone. A host
+// that is down is not waited for: it forgets as soon as it is back, and its
+// volumes are fenced.
 func (s *Service) forget(ctx context.Context, id string) error {
 	var server Server
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
@@ -328,7 +330,8 @@ func settle(ctx context.Context, tx *db.Tx, server string) error {
 // createFailed leaves a server in ERROR that owns nothing but its row. One
 // that was deleted meanwhile is left to the plan that deletes it.
 func (s *Service) createFailed(ctx context.Context, tx *db.Tx, state *createState, cause error) error {
-	err := s.undoConnect(ctx, tx, state)
+	// The request has reserved volumes that no step came to.
+	err := s.dropVolumes(ctx, tx, state.Server)
 	if err != nil {
 		return err
 	}

@@ -79,7 +79,7 @@ type Server struct {
 	Host            string
 	Zone            string // as asked for
 	FlavorID        string
-	Flavor          db.JSON[Flavor] // as it was when the server was made
+	Flavor          flavorColumn // as it was when the server was made
 	Image           string
 	ImageProperties db.JSON[map[string]string]
 	KeyName         *string

@@ -72,6 +72,54 @@ type serverView struct {
 	PinnedZone   *string   `json:"pinned_availability_zone" since:"2.96"`
 }
 
+// updatedView is what an update answered before 2.75: the view without what
+// once were extensions.
+type updatedView struct {
+	ID           string                    `json:"id"`
+	Name         string                    `json:"name"`
+	Status       string                    `json:"status"`
+	TenantID     string                    `json:"tenant_id"`
+	UserID       string                    `json:"user_id"`
+	Metadata     map[string]string         `json:"metadata"`
+	HostID       string                    `json:"hostId"`
+	Image        any                       `json:"image"`
+	Flavor       serverFlavor              `json:"flavor"`
+	Created      time.Time                 `json:"created"`
+	Updated      time.Time                 `json:"updated"`
+	Addresses    map[string][]plainAddress `json:"addresses"`
+	AccessIP4    string                    `json:"accessIPv4"`
+	AccessIP6    string                    `json:"accessIPv6"`
+	Links        []api.Link                `json:"links"`
+	DiskConfig   string                    `json:"OS-DCF:diskConfig"`
+	Fault        *faultView                `json:"fault,omitempty"`
+	Progress     *int                      `json:"progress,omitempty"`
+	Locked       bool                      `json:"locked" since:"2.9"`
+	Description  *string                   `json:"description" since:"2.19"`
+	Tags         []string                  `json:"tags" since:"2.26"`
+	Certificates *string                   `json:"trusted_image_certificates" since:"2.63"`
+	ServerGroups *[]string                 `json:"server_groups,omitempty" since:"2.71"`
+	LockedReason *string                   `json:"locked_reason" since:"2.73"`
+}
+
+type updatedReply struct {
+	Server updatedView `json:"server"`
+}
+
+func brief(v serverView) updatedView {
+	out := updatedView{
+		ID: v.ID, Name: v.Name, Status: v.Status, TenantID: v.TenantID, UserID: v.UserID, Metadata: v.Metadata, HostID: v.HostID,
+		Image: v.Image, Flavor: v.Flavor, Created: v.Created, Updated: v.Updated, AccessIP4: v.AccessIP4, AccessIP6: v.AccessIP6,
+		Links: v.Links, DiskConfig: v.DiskConfig, Fault: v.Fault, Progress: v.Progress, Locked: v.Locked, Description: v.Description,
+		Tags: v.Tags, ServerGroups: v.ServerGroups, LockedReason: v.LockedReason, Addresses: map[string][]plainAddress{},
+	}
+	for network, list := range v.Addresses {
+		for _, a := range list {
+			out.Addresses[network] = append(out.Addresses[network], plainAddress{a.Version, a.Addr})
+		}
+	}
+	return out
+}
+
 type serverFlavor struct {
 	ID         string             `json:"id" until:"2.46"`
 	Links      []api.Link         `json:"links" until:"2.46"`

@@ -364,7 +364,11 @@ func (h handlers) updateServer(c *api.Call, in updateRequest) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.full(c, server)
+	reply, err := h.full(c, server)
+	if err != nil || c.Version >= api.V(2, 75) {
+		return reply, err
+	}
+	return updatedReply{brief(reply.Server)}, nil
 }
 
 func (h handlers) deleteServer(c *api.Call) error {

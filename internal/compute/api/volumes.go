@@ -25,8 +25,8 @@ type attachmentView struct {
 	Device     string  `json:"device"`
 	Tag        *string `json:"tag" since:"2.70"`
 	Delete     bool    `json:"delete_on_termination" since:"2.79"`
-	Attachment *string `json:"attachment_id,omitempty" since:"2.89"`
-	BDM        *string `json:"bdm_uuid,omitempty" since:"2.89"`
+	Attachment string  `json:"attachment_id" since:"2.89"`
+	BDM        string  `json:"bdm_uuid" since:"2.89"`
 }
 
 type attachmentsReply struct {
@@ -37,12 +37,11 @@ type attachmentReply struct {
 	Attachment attachmentView `json:"volumeAttachment"`
 }
 
-func viewAttachment(a compute.Attachment, whole bool) attachmentView {
-	v := attachmentView{ID: a.Volume, Server: a.Server, Volume: a.Volume, Device: a.Device, Tag: a.Tag, Delete: a.DeleteOnTermination}
-	if whole {
-		v.Attachment, v.BDM = &a.ID, &a.ID
+func viewAttachment(a compute.Attachment) attachmentView {
+	return attachmentView{
+		ID: a.Volume, Server: a.Server, Volume: a.Volume, Device: a.Device, Tag: a.Tag, Delete: a.DeleteOnTermination,
+		Attachment: a.ID, BDM: a.ID,
 	}
-	return v
 }
 
 func (h handlers) listAttachments(c *api.Call) (attachmentsReply, error) {
@@ -53,7 +52,7 @@ func (h handlers) listAttachments(c *api.Call) (attachmentsReply, error) {
 	_, list, err := h.compute.Attachments(c.Context(), server.Project, server.ID)
 	reply := attachmentsReply{}
 	for _, a := range list {
-		reply.Attachments = append(reply.Attachments, viewAttachment(a, true))
+		reply.Attachments = append(reply.Attachments, viewAttachment(a))
 	}
 	return reply, err
 }
@@ -67,16 +66,31 @@ type attachRequest struct {
 	} `json:"volumeAttachment" check:"required"`
 }
 
-func (h handlers) attachVolume(c *api.Call, in attachRequest) (attachmentReply, error) {
+// newAttachment is what an attach answers: unlike the other views it never
+// lost its id.
+type newAttachment struct {
+	ID     string  `json:"id"`
+	Server string  `json:"serverId"`
+	Volume string  `json:"volumeId"`
+	Device string  `json:"device"`
+	Tag    *string `json:"tag" since:"2.70"`
+	Delete bool    `json:"delete_on_termination" since:"2.79"`
+}
+
+type newAttachmentReply struct {
+	Attachment newAttachment `json:"volumeAttachment"`
+}
+
+func (h handlers) attachVolume(c *api.Call, in attachRequest) (newAttachmentReply, error) {
 	server, err := h.server(c)
 	if err != nil {
-		return attachmentReply{}, err
+		return newAttachmentReply{}, err
 	}
 	a, err := h.compute.AttachVolume(c.Context(), act(c, server), c.Caller, compute.NewAttachment{
 		Volume: in.Attachment.Volume, Tag: in.Attachment.Tag, DeleteOnTermination: bool(in.Attachment.Delete),
 	})
 	c.Log("volume_id", in.Attachment.Volume)
-	return attachmentReply{viewAttachment(a, false)}, err
+	return newAttachmentReply{newAttachment{a.Volume, a.Server, a.Volume, a.Device, a.Tag, a.DeleteOnTermination}}, err
 }
 
 func (h handlers) showAttachment(c *api.Call) (attachmentReply, error) {
@@ -85,7 +99,7 @@ func (h handlers) showAttachment(c *api.Call) (attachmentReply, error) {
 		return attachmentReply{}, err
 	}
 	_, a, err := h.compute.Attachment(c.Context(), server.Project, server.ID, c.PathValue("volume_id"))
-	return attachmentReply{viewAttachment(a, true)}, err
+	return attachmentReply{viewAttachment(a)}, err
 }
 
 type updateAttachmentRequest struct {
