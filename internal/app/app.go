@@ -63,6 +63,8 @@ type Cloud struct {
 	Compute *compute.Service
 	Network *network.Service
 
+	Simulated Simulated // what it stands on, when that is imagined
+
 	background []func(ctx context.Context) // run until the context ends
 	closers    []func() error              // from the last to the first, when everything has ended
 }
@@ -178,7 +180,6 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 		return err
 	}
 	cloud.background = append(cloud.background,
-		func(ctx context.Context) { cloud.report("plans", cloud.Engine.Run(ctx)) },
 		func(ctx context.Context) { cloud.report("hosts", cloud.Hosts.Run(ctx)) },
 		cloud.Loops.Run, cloud.Relay.Run, cloud.Network.Run)
 	cloud.background = append(cloud.background, ground.run...)
@@ -195,6 +196,14 @@ func (cloud *Cloud) report(what string, err error) {
 // Background runs plans, loops and nodes until the context ends. It returns
 // when all of them have.
 func (cloud *Cloud) Background(ctx context.Context) {
+	var running sync.WaitGroup
+	running.Go(func() { cloud.report("plans", cloud.Engine.Run(ctx)) })
+	running.Go(func() { cloud.Surroundings(ctx) })
+	running.Wait()
+}
+
+// Surroundings is Background without the plans, for a test that turns them.
+func (cloud *Cloud) Surroundings(ctx context.Context) {
 	var running sync.WaitGroup
 	for _, run := range cloud.background {
 		running.Go(func() { run(ctx) })

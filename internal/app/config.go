@@ -44,6 +44,10 @@ type Config struct {
 	// first address; "" is 172.24.4.0/24.
 	External string `koanf:"external"`
 
+	// GuestDir is where the first image is built and kept; "" is a folder of the
+	// data folder.
+	GuestDir string `koanf:"guest_dir"`
+
 	// Clock is where time comes from; nil is the machine's.
 	Clock clock.Clock `koanf:"-"`
 	// Log gets all events; nil writes text to standard error.
@@ -62,6 +66,7 @@ func Settings() []Setting {
 		{"policy_file", "NACRE_POLICY_FILE", "", "oslo.policy file that overrides rules"},
 		{"log_level", "NACRE_LOG_LEVEL", "info", "debug, info, warn or error"},
 		{"guest_user", "NACRE_GUEST_USER", "nacre-guest", "account that guests run as"},
+		{"guest_dir", "NACRE_GUEST_DIR", "in data_dir", "where the first image is built and kept"},
 		{"external", "NACRE_EXTERNAL", "172.24.4.0/24", "range of the external network"},
 	}
 }
@@ -127,6 +132,9 @@ func (c Config) complete() (Config, error) {
 	}
 	if c.GuestUser == "" {
 		c.GuestUser = "nacre-guest"
+	}
+	if c.GuestDir == "" {
+		c.GuestDir = filepath.Join(c.DataDir, "guest")
 	}
 	if c.External == "" {
 		c.External = "172.24.4.0/24"

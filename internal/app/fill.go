@@ -150,7 +150,7 @@ func (cloud *Cloud) imageBytes(ctx context.Context) (io.ReadCloser, error) {
 	if !cloud.Config.Real {
 		return io.NopCloser(bytes.NewReader(emptyQCOW2(16 << 20))), nil
 	}
-	path, err := guest.Build(ctx, guest.Options{Dir: filepath.Join(cloud.Config.DataDir, "guest"), Progress: func(line string) {
+	path, err := guest.Build(ctx, guest.Options{Dir: cloud.Config.GuestDir, Progress: func(line string) {
 		cloud.Config.Log.Info("building the first image", "step", line)
 	}})
 	if err != nil {

@@ -25,6 +25,15 @@ type ground struct {
 	run    []func(ctx context.Context) // the nodes, each until the context ends
 }
 
+// Simulated are the drivers of an imagined cloud. A test looks through them at
+// what the hosts really have, and makes them fail.
+type Simulated struct {
+	Fabric   *fabricsim.Cluster
+	Machines map[string]*virtsim.Host // by host
+	Disks    map[string]*blocksim.Host
+	Plugs    map[string]*fabricsim.Host
+}
+
 // ground makes the hosts: simulated ones, or this machine.
 func (cloud *Cloud) ground(ctx context.Context, images *image.Service, blobs *files.Store) (ground, error) {
 	if cloud.Config.Real {
@@ -37,6 +46,9 @@ func (cloud *Cloud) simulatedGround() (ground, error) {
 	g := ground{}
 	network := fabricsim.New()
 	g.fabric = network
+	cloud.Simulated = Simulated{
+		Fabric: network, Machines: map[string]*virtsim.Host{}, Disks: map[string]*blocksim.Host{}, Plugs: map[string]*fabricsim.Host{},
+	}
 	for i := range cloud.Config.Hosts {
 		name := fmt.Sprintf("node-%d", i+1)
 		dir := filepath.Join(cloud.Config.DataDir, "hosts", name)
@@ -53,7 +65,9 @@ func (cloud *Cloud) simulatedGround() (ground, error) {
 		if err != nil {
 			return g, fmt.Errorf("simulate host %s: %w", name, err)
 		}
-		err = cloud.addNode(&g, name, dir, machines, network.Host(name), disks, nil)
+		plugs := network.Host(name)
+		cloud.Simulated.Machines[name], cloud.Simulated.Disks[name], cloud.Simulated.Plugs[name] = machines, disks, plugs
+		err = cloud.addNode(&g, name, dir, machines, plugs, disks, nil)
 		if err != nil {
 			return g, err
 		}
