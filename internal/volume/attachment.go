@@ -261,5 +261,9 @@ func (s *Service) connect(ctx context.Context, tx *db.Tx, a Attachment, host, de
 	if err != nil {
 		return a, err
 	}
-	return a, s.want(ctx, tx, v)
+	err = s.want(ctx, tx, v)
+	if err != nil {
+		return a, err
+	}
+	return a, s.emit(ctx, tx, "volume.attach.start", v.ID)
 }

@@ -62,7 +62,10 @@ func (s *Service) Complete(ctx context.Context, tx *db.Tx, attachment string) er
 	_, err = tx.Exec(ctx, `
 		UPDATE volumes SET status = ?, generation = generation + 1, updated_at = ? WHERE id = ? AND status IN (?, ?, ?)`,
 		InUse, db.At(tx.Now()), a.Volume, Reserved, Attaching, Detaching)
-	return unexpected("complete attachment "+attachment, err)
+	if err != nil {
+		return fmt.Errorf("complete attachment %s: %w", attachment, err)
+	}
+	return s.emit(ctx, tx, "volume.attach.end", a.Volume)
 }
 
 // Detaching says that the server is about to lose the volume.
@@ -78,7 +81,10 @@ func (s *Service) Detaching(ctx context.Context, tx *db.Tx, attachment string) e
 	}
 	_, err = tx.Exec(ctx, "UPDATE volumes SET status = ?, generation = generation + 1, updated_at = ? WHERE id = ?",
 		Detaching, db.At(tx.Now()), a.Volume)
-	return unexpected("begin to detach "+attachment, err)
+	if err != nil {
+		return fmt.Errorf("begin to detach %s: %w", attachment, err)
+	}
+	return s.emit(ctx, tx, "volume.detach.start", a.Volume)
 }
 
 // Detach ends the attachment and its export: the volume is available again. A
@@ -106,8 +112,9 @@ func (s *Service) Detach(ctx context.Context, tx *db.Tx, attachment string) erro
 			return err
 		}
 	}
-	if a.Epoch == 0 || v.Host == "" {
-		return nil
+	err = s.emit(ctx, tx, "volume.detach.end", v.ID)
+	if err != nil || a.Epoch == 0 || v.Host == "" {
+		return err
 	}
 	return s.want(ctx, tx, v)
 }

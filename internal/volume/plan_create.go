@@ -87,7 +87,11 @@ func (s *Service) waitBytes(ctx context.Context, state *volumeState) error {
 }
 
 func (s *Service) finishCreate(ctx context.Context, tx *db.Tx, state *volumeState) error {
-	return setStatus(ctx, tx, state.Volume, Creating, Available)
+	err := setStatus(ctx, tx, state.Volume, Creating, Available)
+	if err != nil {
+		return err
+	}
+	return s.emit(ctx, tx, "volume.create.end", state.Volume)
 }
 
 // row reads a volume for a plan. One that is gone ends the plan.
@@ -162,6 +166,10 @@ func (s *Service) startDelete(ctx context.Context, tx *db.Tx, who Viewer, v Volu
 	if err != nil {
 		return err
 	}
+	err = s.emit(ctx, tx, "volume.delete.start", v.ID)
+	if err != nil {
+		return err
+	}
 	err = work.Cancel(ctx, tx, v.ID)
 	if err != nil {
 		return err
@@ -194,6 +202,10 @@ func (s *Service) finishDelete(ctx context.Context, tx *db.Tx, state *volumeStat
 	if errs.Is(err, errs.NotFound) {
 		return nil
 	}
+	if err != nil {
+		return err
+	}
+	err = s.emit(ctx, tx, "volume.delete.end", v.ID)
 	if err != nil {
 		return err
 	}

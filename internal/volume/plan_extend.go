@@ -38,6 +38,10 @@ func (s *Service) ExtendVolume(ctx context.Context, who Viewer, id string, size 
 		if err != nil {
 			return err
 		}
+		err = s.emit(ctx, tx, "volume.resize.start", id)
+		if err != nil {
+			return err
+		}
 		state := volumeState{Volume: id, Host: v.Host, SizeGB: size, Before: v.Status}
 		_, err = work.Start(ctx, tx, s.extendPlan(), id, state, who.options(v.Project)...)
 		return err
@@ -92,7 +96,11 @@ func (s *Service) finishExtend(ctx context.Context, tx *db.Tx, state *volumeStat
 	if err != nil {
 		return err
 	}
-	return setStatus(ctx, tx, state.Volume, Extending, state.Before)
+	err = setStatus(ctx, tx, state.Volume, Extending, state.Before)
+	if err != nil {
+		return err
+	}
+	return s.emit(ctx, tx, "volume.resize.end", state.Volume)
 }
 
 func release(ctx context.Context, tx *db.Tx, project string, items []quota.Item) error {

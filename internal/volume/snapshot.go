@@ -67,6 +67,10 @@ func (s *Service) CreateSnapshot(ctx context.Context, who Viewer, volume, name, 
 		if err != nil {
 			return err
 		}
+		err = s.emitSnapshot(ctx, tx, "snapshot.create.start", snapshot.ID)
+		if err != nil {
+			return err
+		}
 		state := snapshotState{Snapshot: snapshot.ID, Volume: v.ID, Host: v.Host}
 		_, err = work.Start(ctx, tx, s.snapshotPlan(), snapshot.ID, state, who.options(v.Project)...)
 		return err
@@ -88,7 +92,11 @@ func (s *Service) snapshotPlan() work.Plan[snapshotState] {
 				return s.wait(ctx, state.Host, state.Snapshot)
 			}},
 			{Name: "finish", Tx: func(ctx context.Context, tx *db.Tx, state *snapshotState) error {
-				return setSnapshotStatus(ctx, tx, state.Snapshot, Creating, Available)
+				err := setSnapshotStatus(ctx, tx, state.Snapshot, Creating, Available)
+				if err != nil {
+					return err
+				}
+				return s.emitSnapshot(ctx, tx, "snapshot.create.end", state.Snapshot)
 			}},
 		},
 		Undone: func(ctx context.Context, tx *db.Tx, state *snapshotState, _ error) error {
@@ -250,6 +258,10 @@ func (s *Service) startDeleteSnapshot(ctx context.Context, tx *db.Tx, who Viewer
 	if err != nil {
 		return err
 	}
+	err = s.emitSnapshot(ctx, tx, "snapshot.delete.start", snapshot.ID)
+	if err != nil {
+		return err
+	}
 	err = work.Cancel(ctx, tx, snapshot.ID)
 	if err != nil {
 		return err
@@ -283,6 +295,10 @@ func (s *Service) finishDeleteSnapshot(ctx context.Context, tx *db.Tx, state *sn
 	if errs.Is(err, errs.NotFound) {
 		return nil
 	}
+	if err != nil {
+		return err
+	}
+	err = s.emitSnapshot(ctx, tx, "snapshot.delete.end", snapshot.ID)
 	if err != nil {
 		return err
 	}

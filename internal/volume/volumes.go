@@ -107,6 +107,10 @@ func (s *Service) CreateVolume(ctx context.Context, who Viewer, in NewVolume) (V
 			return err
 		}
 		v = row
+		err = s.emit(ctx, tx, "volume.create.start", v.ID)
+		if err != nil {
+			return err
+		}
 		_, err = work.Start(ctx, tx, s.createPlan(), v.ID, volumeState{Volume: v.ID}, who.options(v.Project)...)
 		return err
 	})

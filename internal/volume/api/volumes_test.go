@@ -390,3 +390,23 @@ func TestQuota(t *testing.T) {
 		t.Errorf("after the loops %v volumes and %v GiB are used", c.used("volumes"), c.used("gigabytes"))
 	}
 }
+
+func TestEvents(t *testing.T) {
+	c := start(t, 1)
+	id := c.create(`"size":1`)
+	made := c.must(200, "demo", "POST", base+"/attachments", `{"attachment":{"volume_uuid":"`+id+`","connector":{"host":"node-1"}}}`)
+	attachment, _ := at(made, "attachment", "id").(string)
+	c.must(204, "demo", "POST", base+"/attachments/"+attachment+"/action", `{"os-complete":{}}`)
+	c.must(200, "demo", "DELETE", base+"/attachments/"+attachment, "")
+	c.must(202, "demo", "DELETE", base+"/volumes/"+id, "")
+	c.await(id, "")
+	var types []string
+	err := c.db.Read(c.ctx, func(tx *db.Tx) error {
+		return tx.All(c.ctx, &types, "SELECT type FROM outbox WHERE resource = ? ORDER BY seq", id)
+	})
+	got := strings.Join(types, " ")
+	want := "volume.create.start volume.create.end volume.attach.start volume.attach.end volume.detach.end volume.delete.start volume.delete.end"
+	if err != nil || got != want {
+		t.Errorf("events are %s, %v; want %s", got, err, want)
+	}
+}

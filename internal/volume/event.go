@@ -1,0 +1,98 @@
+package volume
+
+import (
+	"context"
+
+	"nacre/internal/bus"
+	"nacre/internal/db"
+)
+
+// topic is where Cinder's notifications go.
+const topic = "notifications.cinder"
+
+// usage is what Cinder tells of a volume.
+type usage struct {
+	Tenant      string            `json:"tenant_id"`
+	User        string            `json:"user_id"`
+	Zone        string            `json:"availability_zone"`
+	ID          string            `json:"volume_id"`
+	Type        string            `json:"volume_type"`
+	Name        string            `json:"display_name"`
+	LaunchedAt  string            `json:"launched_at"`
+	CreatedAt   string            `json:"created_at"`
+	Status      string            `json:"status"`
+	Snapshot    *string           `json:"snapshot_id"`
+	Size        int64             `json:"size"`
+	Host        string            `json:"host"`
+	Metadata    map[string]string `json:"metadata"`
+	Attachments []usedBy          `json:"volume_attachment"`
+}
+
+type usedBy struct {
+	Server string `json:"instance_uuid"`
+	Host   string `json:"attached_host"`
+	Device string `json:"mountpoint"`
+	Mode   string `json:"attach_mode"`
+	Status string `json:"attach_status"`
+}
+
+// snapshotUsage is what Cinder tells of a snapshot.
+type snapshotUsage struct {
+	Tenant    string `json:"tenant_id"`
+	User      string `json:"user_id"`
+	Zone      string `json:"availability_zone"`
+	ID        string `json:"snapshot_id"`
+	Volume    string `json:"volume_id"`
+	Size      int64  `json:"volume_size"`
+	Name      string `json:"display_name"`
+	CreatedAt string `json:"created_at"`
+	Status    string `json:"status"`
+	Deleted   string `json:"deleted"`
+}
+
+// wireTime is the form of times in notifications.
+const wireTime = "2006-01-02T15:04:05"
+
+// emit tells of what happens to a volume, in the transaction that makes it
+// happen. The volume is read anew; one that is gone has nothing to tell.
+func (s *Service) emit(ctx context.Context, tx *db.Tx, event, id string) error {
+	list := make([]Volume, 1)
+	var err error
+	list[0], err = getVolume(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	err = withAttachments(ctx, tx, list)
+	if err != nil {
+		return err
+	}
+	v := list[0]
+	u := usage{
+		Tenant: v.Project, User: v.User, Zone: v.Zone, ID: v.ID, Type: v.Type, Name: v.Name,
+		CreatedAt: v.CreatedAt.Time().Format(wireTime), Status: v.Status, Size: v.SizeGB, Host: v.Host, Metadata: v.Metadata.V,
+		Attachments: []usedBy{},
+	}
+	if v.Status != Creating && v.Status != Failed {
+		u.LaunchedAt = u.CreatedAt
+	}
+	if v.Snapshot != "" {
+		u.Snapshot = &v.Snapshot
+	}
+	for _, a := range v.Attachments {
+		u.Attachments = append(u.Attachments, usedBy{a.Server, a.Host, a.Device, a.Mode, a.Status})
+	}
+	return bus.Emit(ctx, tx, bus.Event{Topic: topic, Type: event, Resource: v.ID, Payload: u})
+}
+
+// emitSnapshot is emit for snapshots.
+func (s *Service) emitSnapshot(ctx context.Context, tx *db.Tx, event, id string) error {
+	snapshot, err := getSnapshot(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	u := snapshotUsage{
+		Tenant: snapshot.Project, User: snapshot.User, Zone: s.zone, ID: snapshot.ID, Volume: snapshot.Volume, Size: snapshot.SizeGB,
+		Name: snapshot.Name, CreatedAt: snapshot.CreatedAt.Time().Format(wireTime), Status: snapshot.Status,
+	}
+	return bus.Emit(ctx, tx, bus.Event{Topic: topic, Type: event, Resource: snapshot.ID, Payload: u})
+}
