@@ -19,10 +19,22 @@ done
 echo "installing$missing"
 as_root=""
 [ "$(id -u)" = 0 ] || as_root="sudo"
+# On a machine that is thrown away afterwards nobody needs each file on disk.
+options="-o DPkg::Lock::Timeout=600"
+[ -z "${CI:-}" ] || options="$options -o Dpkg::Options::=--force-unsafe-io"
 log=$(mktemp)
 export DEBIAN_FRONTEND=noninteractive
-if ! { $as_root apt-get -o DPkg::Lock::Timeout=600 -qq update &&
-       $as_root apt-get -o DPkg::Lock::Timeout=600 -qq install --no-install-recommends -y $missing; } >"$log" 2>&1; then
+{ $as_root apt-get $options -q update &&
+  $as_root apt-get $options -q install --no-install-recommends -y $missing; } >"$log" 2>&1 &
+installing=$!
+while kill -0 "$installing" 2>/dev/null; do
+  sleep 2
+  total=$(sed -n 's/.* \([0-9]*\) newly installed.*/\1/p' "$log")
+  [ -z "$total" ] || printf '\r  %s of %s packages unpacked, %s set up ' \
+    "$(grep -c '^Unpacking ' "$log")" "$total" "$(grep -c '^Setting up ' "$log")"
+done
+echo
+if ! wait "$installing"; then
   tail -n 20 "$log" >&2
   echo "The packages could not be installed. Install them by hand and run this again:$missing" >&2
   exit 1
