@@ -140,7 +140,7 @@ func TestKilledAnywhere(t *testing.T) {
 		ID: clock.UUID(), VCPUs: 1, MemoryMB: 64, Running: true, Root: &virt.Root{Image: "guest"},
 		HardReboots: 1, // tells the child to go on and on
 	}
-	const kills = 12
+	const kills = 9
 	for i := range kills {
 		child, line := l.startChild(t, m)
 		if i%3 == 0 {

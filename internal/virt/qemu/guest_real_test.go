@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"nacre/internal/clock"
+	"nacre/internal/configdrive"
 	"nacre/internal/errs"
 	"nacre/internal/virt"
 )
@@ -21,14 +22,20 @@ import (
 func TestInside(t *testing.T) {
 	l := newLab(t)
 	h := l.open()
+	drive, err := configdrive.Build(map[string][]byte{
+		"openstack/latest/meta_data.json": []byte(`{"hostname": "inside", "public_keys": {"k": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEvWXwUHFP8FZzJCmN3oK3fRyvYqf3cWJtNbxFzCzHsV"}}`),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	volume, late, port := l.disk(t, clock.UUID()), l.disk(t, clock.UUID()), l.nic(t, clock.UUID())
 	m := virt.Machine{
 		ID: clock.UUID(), Name: "inside, out", VCPUs: 2, MemoryMB: 192, Running: true,
 		Root:        &virt.Root{Image: "guest", SizeGB: 3},
 		Disks:       []virt.Disk{volume},
-		ConfigDrive: l.configDrive(t, `{"hostname": "inside", "public_keys": {"k": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEvWXwUHFP8FZzJCmN3oK3fRyvYqf3cWJtNbxFzCzHsV"}}`),
+		ConfigDrive: drive,
 	}
-	err := h.Ensure(t.Context(), m)
+	err = h.Ensure(t.Context(), m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,11 +46,11 @@ func TestInside(t *testing.T) {
 	}
 	defer conn.Close()
 	s := &serial{t: t, conn: conn}
-	s.await("inside login: ", 90*time.Second) // the name is from the config drive
+	s.await("inside login: ", 120*time.Second) // the name is from the config drive
 	s.send("cirros")
-	s.await("assword: ", 20*time.Second)
+	s.await("assword: ", 60*time.Second)
 	s.send("gocubsgo")
-	s.await("$ ", 20*time.Second)
+	s.await("$ ", 60*time.Second)
 
 	for _, look := range []struct{ command, want string }{
 		{"nproc", "2"},
@@ -79,16 +86,21 @@ func TestInside(t *testing.T) {
 	}
 	l.unprivileged(t, m.ID)
 
-	// It heeds the power button: the last thing it says is its own.
+	// It heeds the power button: a soft reboot ends in its own last words, and
+	// is a new process with the same disk.
 	h.options.StopTimeout = time.Minute
-	m.Running = false
+	before := l.pid(t, m.ID)
+	m.SoftReboots = 1
 	err = h.Ensure(t.Context(), m)
 	if err != nil {
 		t.Fatal(err)
 	}
 	log, err := h.Log(t.Context(), m.ID, -1)
 	if err != nil || !strings.Contains(string(log), "Power down") {
-		t.Errorf("after a soft stop the log ends with %q, %v", lastLines(log, 5), err)
+		t.Errorf("after a soft reboot the log ends with %q, %v", lastLines(log, 5), err)
+	}
+	if l.pid(t, m.ID) == before {
+		t.Error("the guest was turned off and is the same process")
 	}
 }
 
@@ -138,32 +150,6 @@ func (l *lab) unprivileged(t *testing.T, id string) {
 			t.Errorf("the process lacks %q in %s", want, data)
 		}
 	}
-}
-
-// configDrive makes a filesystem with the label of a config drive. (Real ones
-// are ISO 9660; the guest doesn't mind.)
-func (l *lab) configDrive(t *testing.T, metadata string) []byte {
-	t.Helper()
-	dir := t.TempDir()
-	tree := filepath.Join(dir, "tree")
-	err := os.MkdirAll(filepath.Join(tree, "openstack/latest"), 0o755)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = os.WriteFile(filepath.Join(tree, "openstack/latest/meta_data.json"), []byte(metadata), 0o644)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(dir, "config")
-	out, err := exec.Command("/usr/sbin/mke2fs", "-q", "-t", "ext2", "-b", "4096", "-L", "config-2", "-d", tree, file, "1024k").CombinedOutput()
-	if err != nil {
-		t.Fatalf("mke2fs (Debian package e2fsprogs): %v: %s", err, out)
-	}
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
 }
 
 // TestSmallRoot: a disk smaller than its image is the user's fault, and what

@@ -148,7 +148,7 @@ func wholeUserSpace() bool {
 func (l *lab) options() Options {
 	return Options{
 		Dir: filepath.Join(l.dir, "machines"), Images: oneImage{l.image}, User: l.user,
-		StopTimeout: 6 * time.Second, UnplugTimeout: 30 * time.Second,
+		StopTimeout: 4 * time.Second, UnplugTimeout: 30 * time.Second,
 	}
 }
 

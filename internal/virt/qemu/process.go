@@ -346,6 +346,14 @@ func (h *Host) spawn(ctx context.Context, m *machine) error {
 	if err == nil {
 		return nil
 	}
+	// It may have lived long enough to be watched: let the watch see its end,
+	// so that it is not listed any more, and is not taken for a crash.
+	h.mu.Lock()
+	g := m.guest
+	h.mu.Unlock()
+	if g != nil {
+		err = errors.Join(err, h.end(ctx, m, g, false))
+	}
 	said := readTail(complaints, 2000)
 	return fmt.Errorf("start QEMU: %w: %s", err, strings.TrimSpace(said))
 }

@@ -19,7 +19,7 @@ func TestSuite(t *testing.T) {
 		return virttest.Rig{
 			Host:   l.host,
 			Reopen: func(*testing.T) virt.Host { return l.open() },
-			Image:  "guest", MemoryMB: 128, Patience: 90 * time.Second,
+			Image:  "guest", MemoryMB: 128, Patience: 120 * time.Second,
 			BootMark: "SYSLINUX", Ready: "guest login:",
 			Disk: l.disk, NIC: l.nic,
 			Run: func(t *testing.T, id string) string { return fmt.Sprint(l.pid(t, id)) },
