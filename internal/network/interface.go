@@ -124,6 +124,10 @@ func (s *Service) interfaceByPort(ctx context.Context, tx *db.Tx, scope Scope, r
 			return Port{}, err
 		}
 	}
+	err = dirty(ctx, tx, fabric.KindPort, p.ID) // it is a port no longer, but part of the router
+	if err != nil {
+		return Port{}, err
+	}
 	owner, device, off, none := OwnerRouterInterface, r.ID, false, []string{}
 	return p, s.changePort(ctx, tx, scope, &p, PortChange{Owner: &owner, Device: &device, PortSecurity: &off, Groups: &none, Pairs: &[]AddressPair{}})
 }

@@ -45,6 +45,7 @@ type Port struct {
 	Groups       db.JSON[[]string]       `bun:"security_groups"`
 	Pairs        db.JSON[[]AddressPair]  `bun:"allowed_pairs"`
 	VNICType     string                  `bun:"vnic_type"`
+	Server       string                  `bun:"server"` // whose card it is; only compute says so
 	Host         string                  `bun:"host"`
 	Profile      db.JSON[map[string]any] `bun:"profile"`
 	DNSName      string                  `bun:"dns_name"`
@@ -77,7 +78,8 @@ type NewPort struct {
 	VNICType, Host, DNSName             string
 	Profile                             map[string]any
 
-	uncounted bool // not on anybody's quota
+	server    string // whose card it is
+	uncounted bool   // not on anybody's quota
 }
 
 // PortChange says what to change. Nil stays as it is.
@@ -161,6 +163,9 @@ func (s *Service) CreatePorts(ctx context.Context, scope Scope, list ...NewPort)
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		made = nil
 		for _, in := range list {
+			if ours(in.Owner) {
+				return notYours(in.Device)
+			}
 			n, err := seenNetwork(ctx, tx, scope, in.Network)
 			if err != nil {
 				return err
@@ -181,7 +186,7 @@ func (s *Service) createPort(ctx context.Context, tx *db.Tx, scope Scope, n Netw
 		Common: s.common(tx, in.Project, in.Description, in.Tags),
 		Name:   in.Name, Network: n.ID, AdminUp: or(in.AdminUp, true), Status: "DOWN", Device: in.Device, Owner: in.Owner,
 		PortSecurity: or(in.PortSecurity, n.PortSecurity), Pairs: db.Of(list(in.Pairs)),
-		VNICType: in.VNICType, Host: in.Host, Profile: db.Of(in.Profile), DNSName: in.DNSName,
+		VNICType: in.VNICType, Server: in.server, Host: in.Host, Profile: db.Of(in.Profile), DNSName: in.DNSName,
 	}
 	if in.ID != "" {
 		p.ID = in.ID
@@ -234,6 +239,18 @@ func (s *Service) createPort(ctx context.Context, tx *db.Tx, scope Scope, n Netw
 		return Port{}, err
 	}
 	return p, portDirty(ctx, tx, p)
+}
+
+// ours tells whether ports of that owner are made by the service alone.
+func ours(owner string) bool {
+	return slices.Contains([]string{OwnerRouterInterface, OwnerGateway, OwnerFloating, OwnerDistributed}, owner)
+}
+
+// notYours refuses to let a port pass for one of the service's own, which would
+// make it a part of somebody's router.
+func notYours(device string) error {
+	return errs.Conflictf("The following device_id %s is not owned by your tenant or matches another tenants router.", device).
+		Typed("DeviceIDNotOwnedByTenant")
 }
 
 // isService tells whether the owner is the network service itself.
@@ -373,146 +390,6 @@ func (p *Port) check() error {
 		seen[pair] = true
 		p.Pairs.V[i] = pair
 	}
-	return nil
-}
-
-// UpdatePort changes a port, provided it has the revision.
-func (s *Service) UpdatePort(ctx context.Context, scope Scope, id string, revision int64, in PortChange) (Port, error) {
-	var p Port
-	err := s.db.Write(ctx, func(tx *db.Tx) error {
-		var err error
-		p, err = readPort(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		err = p.revised(revision)
-		if err != nil {
-			return err
-		}
-		return s.changePort(ctx, tx, scope, &p, in)
-	})
-	return p, err
-}
-
-// changePort applies the change to the row and to what repeats it.
-func (s *Service) changePort(ctx context.Context, tx *db.Tx, scope Scope, p *Port, in PortChange) error {
-	n, err := readNetwork(ctx, tx, p.Network)
-	if err != nil {
-		return err
-	}
-	if in.MAC != nil && !strings.EqualFold(*in.MAC, p.MAC) {
-		if p.Host != "" {
-			return errs.Conflictf("Unable to complete operation on port %s, port is already bound, port type: ovs, old_mac %s, new_mac %s.", p.ID, p.MAC, *in.MAC).Typed("PortBound")
-		}
-		p.MAC, err = chooseMAC(ctx, tx, n, *in.MAC)
-		if err != nil {
-			return err
-		}
-	}
-	set(&p.Name, in.Name)
-	set(&p.Description, in.Description)
-	set(&p.AdminUp, in.AdminUp)
-	set(&p.Device, in.Device)
-	set(&p.Owner, in.Owner)
-	set(&p.PortSecurity, in.PortSecurity)
-	set(&p.VNICType, in.VNICType)
-	set(&p.DNSName, in.DNSName)
-	set(&p.Profile.V, in.Profile)
-	if in.Pairs != nil {
-		p.Pairs.V = slices.Clone(*in.Pairs)
-	}
-	if in.Host != nil && *in.Host != p.Host {
-		p.Host, p.Status = *in.Host, "DOWN"
-		s.recheckAfter(tx, p.ID)
-	}
-	if in.FixedIPs != nil {
-		err = s.changeAddresses(ctx, tx, n, p, *in.FixedIPs)
-		if err != nil {
-			return err
-		}
-	}
-	if in.Groups != nil {
-		p.Groups, err = s.chooseGroups(ctx, tx, scope, *p, in.Groups)
-		if err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, `DELETE FROM port_groups WHERE port_id = ?`, p.ID)
-		if err != nil {
-			return fmt.Errorf("leave security groups: %w", err)
-		}
-		err = joinGroups(ctx, tx, *p)
-		if err != nil {
-			return err
-		}
-	}
-	err = p.check()
-	if err != nil {
-		return err
-	}
-	return savePort(ctx, tx, p)
-}
-
-// savePort writes a changed port and notes that the fabric must hear of it.
-func savePort(ctx context.Context, tx *db.Tx, p *Port) error {
-	p.touch(tx)
-	_, err := tx.Update(ctx, p, "name", "description", "mac_address", "admin_up", "status", "device_id", "device_owner",
-		"port_security", "fixed_ips", "security_groups", "allowed_pairs", "vnic_type", "host", "profile", "dns_name",
-		"revision", "updated_at")
-	if err != nil {
-		return fmt.Errorf("update port %s: %w", p.ID, err)
-	}
-	return portDirty(ctx, tx, *p)
-}
-
-// changeAddresses gives the port other addresses. Floating IPs that pointed at
-// one that it loses point nowhere afterwards.
-func (s *Service) changeAddresses(ctx context.Context, tx *db.Tx, n Network, p *Port, asked []FixedIP) error {
-	had := map[string]bool{}
-	for _, f := range p.FixedIPs.V {
-		had[f.Subnet+" "+f.IP] = true
-	}
-	// An entry that names only a subnet keeps the port's address there.
-	asked = slices.Clone(asked)
-	for i, f := range asked {
-		for _, old := range p.FixedIPs.V {
-			taken := slices.ContainsFunc(asked, func(o FixedIP) bool { return o.IP == old.IP })
-			if f.IP == "" && f.Subnet == old.Subnet && !taken {
-				asked[i] = old
-				break
-			}
-		}
-	}
-	chosen, err := s.chooseAddresses(ctx, tx, n, &asked, p.MAC, p.Owner, had)
-	if err != nil {
-		return err
-	}
-	keep := map[string]bool{}
-	for _, c := range chosen {
-		keep[c.Subnet+" "+c.IP] = true
-	}
-	for _, f := range p.FixedIPs.V {
-		if keep[f.Subnet+" "+f.IP] {
-			continue
-		}
-		_, err = tx.Exec(ctx, `DELETE FROM port_ips WHERE subnet_id = ? AND ip_address = ?`, f.Subnet, f.IP)
-		if err != nil {
-			return fmt.Errorf("give address %s back: %w", f.IP, err)
-		}
-		err = freeFloating(ctx, tx, p.ID, f.IP)
-		if err != nil {
-			return err
-		}
-	}
-	for _, c := range chosen {
-		if had[c.Subnet+" "+c.IP] {
-			continue
-		}
-		err = takeAddress(ctx, tx, p.ID, c.FixedIP, c.cidr)
-		if err != nil {
-			return err
-		}
-	}
-	p.FixedIPs = db.Of(fixed(chosen))
 	return nil
 }
 

@@ -129,7 +129,7 @@ func (s *Service) CreateServerPort(ctx context.Context, tx *db.Tx, in ServerPort
 	if err != nil {
 		return err
 	}
-	p := NewPort{ID: in.ID, Project: in.Project, Network: in.Network, Device: in.Server, Owner: "compute:" + in.Zone, DNSName: in.DNSName}
+	p := NewPort{ID: in.ID, Project: in.Project, Network: in.Network, Device: in.Server, Owner: "compute:" + in.Zone, DNSName: in.DNSName, server: in.Server}
 	if in.FixedIP != "" {
 		p.FixedIPs = &[]FixedIP{{IP: in.FixedIP}}
 	}
@@ -146,10 +146,10 @@ func (s *Service) TakePort(ctx context.Context, tx *db.Tx, port, server, zone st
 	if err != nil {
 		return err
 	}
-	if p.Device != "" && p.Device != server {
+	if p.Device != "" && p.Server != server {
 		return portInUse(port)
 	}
-	p.Device, p.Owner = server, "compute:"+zone
+	p.Server, p.Device, p.Owner = server, server, "compute:"+zone
 	return savePort(ctx, tx, &p)
 }
 
@@ -190,7 +190,7 @@ func (s *Service) ReturnPort(ctx context.Context, tx *db.Tx, port string) error 
 	if err != nil {
 		return err
 	}
-	p.Device, p.Owner, p.Host, p.Status = "", "", "", "DOWN"
+	p.Server, p.Device, p.Owner, p.Host, p.Status = "", "", "", "", "DOWN"
 	return savePort(ctx, tx, &p)
 }
 
@@ -236,7 +236,7 @@ func (s *Service) Cards(ctx context.Context, tx *db.Tx, servers ...string) (map[
 	if len(servers) == 0 {
 		return cards, nil
 	}
-	ports, err := rowsOf[Port](ctx, tx, "device_id", servers)
+	ports, err := rowsOf[Port](ctx, tx, "server", servers)
 	if err != nil {
 		return nil, fmt.Errorf("list ports of servers: %w", err)
 	}
@@ -248,7 +248,7 @@ func (s *Service) Cards(ctx context.Context, tx *db.Tx, servers ...string) (map[
 		return nil, fmt.Errorf("describe ports of servers: %w", err)
 	}
 	for _, p := range ports {
-		cards[p.Device] = append(cards[p.Device], r.card(p))
+		cards[p.Server] = append(cards[p.Server], r.card(p))
 	}
 	return cards, nil
 }
@@ -346,8 +346,8 @@ func (s *Service) ServerAt(ctx context.Context, network, ip, mac string) (string
 		return "", fmt.Errorf("find who has address %s: %w", ip, err)
 	}
 	for _, p := range rows {
-		if strings.EqualFold(p.MAC, mac) && strings.HasPrefix(p.Owner, "compute:") && p.Device != "" {
-			return p.Device, nil
+		if strings.EqualFold(p.MAC, mac) && p.Server != "" {
+			return p.Server, nil
 		}
 	}
 	return "", errs.NotFoundf("No server has address %s on network %s.", ip, network)

@@ -428,11 +428,7 @@ func (s *Service) UpdateSubnet(ctx context.Context, id string, revision int64, i
 			return fmt.Errorf("update subnet %s: %w", id, err)
 		}
 		if in.DHCP != nil {
-			n, err := readNetwork(ctx, tx, sub.Network)
-			if err != nil {
-				return err
-			}
-			err = s.ensureMetadataPort(ctx, tx, n)
+			err = s.dhcpChanged(ctx, tx, sub.Network)
 			if err != nil {
 				return err
 			}
@@ -440,6 +436,20 @@ func (s *Service) UpdateSubnet(ctx context.Context, id string, revision int64, i
 		return subnetDirty(ctx, tx, sub)
 	})
 	return sub, err
+}
+
+// dhcpChanged brings what depends on a network's DHCP up to date: its metadata
+// port, and its ports, which the fabric gives the options of their subnets.
+func (s *Service) dhcpChanged(ctx context.Context, tx *db.Tx, network string) error {
+	n, err := readNetwork(ctx, tx, network)
+	if err != nil {
+		return err
+	}
+	err = s.ensureMetadataPort(ctx, tx, n)
+	if err != nil {
+		return err
+	}
+	return portsDirty(ctx, tx, network)
 }
 
 // gatewayFree refuses to move a gateway address that a router has.

@@ -68,6 +68,7 @@ CREATE TABLE ports (
     security_groups TEXT NOT NULL DEFAULT '[]', -- as in port_groups
     allowed_pairs   TEXT NOT NULL DEFAULT '[]',
     vnic_type       TEXT NOT NULL DEFAULT 'normal',
+    server          TEXT NOT NULL DEFAULT '',   -- whose card it is, as compute says; device_id is what users say
     host            TEXT NOT NULL DEFAULT '',   -- where it is bound
     profile         TEXT NOT NULL DEFAULT '{}',
     dns_name        TEXT NOT NULL DEFAULT ''
@@ -75,6 +76,7 @@ CREATE TABLE ports (
 CREATE UNIQUE INDEX ports_mac ON ports (network_id, mac_address);
 CREATE INDEX ports_project ON ports (project_id, id);
 CREATE INDEX ports_device ON ports (device_id);
+CREATE INDEX ports_server ON ports (server);
 
 -- Addresses in use.
 CREATE TABLE port_ips (
