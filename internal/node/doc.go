@@ -33,6 +33,7 @@ type doc struct {
 	again   bool  // which has to look again
 	waiting bool  // for another document
 	wake    chan struct{}
+	abort   context.CancelFunc // ends the turn under way; nil: none is
 }
 
 // waitError says that another document has to move first.
@@ -167,6 +168,16 @@ func (n *Node) turn(ctx context.Context, d *doc) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	n.mu.Lock()
+	d.abort = cancel
+	n.mu.Unlock()
+	defer func() {
+		cancel()
+		n.mu.Lock()
+		d.abort = nil
+		n.mu.Unlock()
+	}()
 	var err error
 	if d.key.kind == nodeapi.KindVolume {
 		err = n.turnVolume(ctx, d)
@@ -188,8 +199,9 @@ func (n *Node) turn(ctx context.Context, d *doc) error {
 func (n *Node) observe(d *doc, generation int64, problem error, update func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if generation == unknown || problem != nil && n.ctx.Err() != nil {
-		return // nobody asked for it; or it only failed because we are stopping
+	late := d.desired.Generation != generation
+	if generation == unknown || problem != nil && (late || n.ctx.Err() != nil) {
+		return // nobody asks for it, any more; or it only failed because we are stopping
 	}
 	before, answered := d.report(), d.answered
 	if update != nil {

@@ -274,6 +274,9 @@ func (n *Node) takeOne(k key, document nodeapi.Document) {
 	if err != nil {
 		n.log.Error("keep desired document", "kind", k.kind, "id", k.id, "error", err)
 	}
+	if document.Gone && d.abort != nil {
+		d.abort() // nobody needs to wait for a guest to shut down, or for a copy
+	}
 	n.kick(d)
 }
 

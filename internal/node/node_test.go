@@ -21,6 +21,7 @@ import (
 
 	"nacre/internal/blockdev"
 	blocksim "nacre/internal/blockdev/simulated"
+	"nacre/internal/clock"
 	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/fabric"
@@ -545,6 +546,41 @@ func TestFailingDrivers(t *testing.T) {
 	if left := r.empty(); left != "" {
 		t.Errorf("left behind: %s", left)
 	}
+}
+
+// A machine that is no longer wanted is not waited for.
+func TestRemovalInterrupts(t *testing.T) {
+	r := start(t)
+	now := clock.NewManual(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	slow, err := virtsim.New(virtsim.Options{Latency: time.Hour, Clock: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.virt = slow
+	calls := make(chan string, 100)
+	r.hook = func(call string) { calls <- call }
+	wait := func(want string) {
+		t.Helper()
+		for {
+			select {
+			case call := <-calls:
+				if call == want {
+					return
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatalf("waited in vain for %s", want)
+			}
+		}
+	}
+	r.run()
+	r.connected()
+	machine := theMachine()
+	machine.Disks = nil
+	r.wantMachine(machine)
+	wait("ensure machine")
+	r.forget(nodeapi.KindMachine, "m")
+	wait("remove machine") // although no time has passed
+	r.until("the machine is gone", func() bool { now.Advance(time.Hour); return r.gone() })
 }
 
 func TestStrangers(t *testing.T) {
