@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs the Debian packages that are missing. Arguments: which lists.
 set -euo pipefail
-run="qemu-system-x86 qemu-utils openvswitch-switch ovn-central ovn-host busybox dropbear-bin extlinux
+run="qemu-system-x86 qemu-utils openvswitch-switch ovn-central ovn-host busybox dropbear-bin syslinux syslinux-common mtools
      e2fsprogs kmod sudo curl ca-certificates iproute2 ethtool openssh-client npm"
 test="python3-openstacksdk python3-openstackclient chromium fonts-noto-cjk xorriso"
 
