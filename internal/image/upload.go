@@ -105,10 +105,10 @@ func (s *Service) store(ctx context.Context, image Image, bytes io.Reader) error
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	beating := make(chan struct{})
-	go func() {
+	go func(id, upload string) {
 		defer close(beating)
-		s.beat(ctx, image)
-	}()
+		s.beat(ctx, id, upload)
+	}(image.ID, image.Upload)
 	defer func() { cancel(); <-beating }()
 
 	look := inspect.New()
@@ -206,7 +206,7 @@ func (s *Service) finish(ctx context.Context, image Image) error {
 }
 
 // beat shows that the upload is alive until the context ends.
-func (s *Service) beat(ctx context.Context, image Image) {
+func (s *Service) beat(ctx context.Context, id, upload string) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -214,11 +214,11 @@ func (s *Service) beat(ctx context.Context, image Image) {
 		case <-s.clock.After(uploadBeat):
 		}
 		err := s.db.Write(ctx, func(tx *db.Tx) error {
-			_, err := tx.Exec(ctx, "UPDATE images SET upload_seen = ? WHERE id = ? AND upload = ?", db.At(tx.Now()), image.ID, image.Upload)
+			_, err := tx.Exec(ctx, "UPDATE images SET upload_seen = ? WHERE id = ? AND upload = ?", db.At(tx.Now()), id, upload)
 			return err
 		})
 		if err != nil && ctx.Err() == nil {
-			s.log.Warn("upload cannot show life", "image_id", image.ID, "error", err)
+			s.log.Warn("upload cannot show life", "image_id", id, "error", err)
 		}
 	}
 }
