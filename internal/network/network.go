@@ -50,6 +50,9 @@ type Options struct {
 	// Nudge asks a loop of Loops to look at once: loop.Runner.Nudge.
 	Nudge func(loop string)
 
+	// Hosts lists the machines of the cloud; nil: none.
+	Hosts func(ctx context.Context) ([]Host, error)
+
 	// Physical are the names of provider networks that hosts are connected to;
 	// nil is the one called public.
 	Physical []string
@@ -69,6 +72,7 @@ type Service struct {
 	physical []string
 	zone     string
 	dns      []string
+	hosts    func(ctx context.Context) ([]Host, error)
 	nudge    func(loop string)
 	stop     func()
 
@@ -85,7 +89,7 @@ type Service struct {
 func New(o Options) *Service {
 	s := &Service{
 		db: o.DB, fabric: o.Fabric, clock: o.Clock, newID: o.NewID, log: o.Log,
-		physical: o.Physical, zone: o.Zone, dns: o.DNS, cursors: map[string]int64{},
+		physical: o.Physical, zone: o.Zone, dns: o.DNS, hosts: o.Hosts, cursors: map[string]int64{},
 		stale: map[string]bool{},
 	}
 	if s.clock == nil {

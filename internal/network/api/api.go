@@ -30,6 +30,8 @@ func (h handlers) Routes() []api.Route {
 		{Method: "GET", Path: "/v2.0/", Public: true, Do: api.Get(h.resources)},
 		{Method: "GET", Path: "/v2.0/extensions", Rule: "any", Do: api.Get(h.extensions)},
 		{Method: "GET", Path: "/v2.0/extensions/{alias}", Rule: "any", Do: api.Get(h.extension)},
+		{Method: "GET", Path: "/v2.0/agents", Rule: "get_agent", Do: api.Get(h.listAgents)},
+		{Method: "GET", Path: "/v2.0/agents/{agent_id}", Rule: "get_agent", Do: api.Get(h.showAgent)},
 		{Method: "GET", Path: "/v2.0/availability_zones", Rule: "get_availability_zone", Do: api.Get(h.zones)},
 
 		{Method: "GET", Path: "/v2.0/networks/{network_id}", Rule: "get_network", Do: api.Get(h.showNetwork)},

@@ -23,6 +23,10 @@ func TestReplies(t *testing.T) {
 	c.call(t, demo, "GET", "/quotas/demo/details", "").want(200).golden("quota_details")
 	c.call(t, admin, "GET", "/network-ip-availabilities/"+private, "").want(200).golden("availability")
 
+	c.call(t, admin, "GET", "/agents?alive=true", "").want(200).golden("agents")
+	c.call(t, demo, "GET", "/agents", "").refused(403, "PolicyNotAuthorized", "get_agent")
+	c.call(t, admin, "GET", "/agents/nothing", "").refused(404, "AgentNotFound", "nothing")
+
 	port := c.call(t, demo, "POST", "/ports", `{"port":{"network_id":"`+private+`","name":"card"}}`).want(201)
 	port.golden("port")
 	id := port.one("port").text("id")

@@ -79,7 +79,7 @@ func start(t testing.TB) *cloud {
 	c.loops = loop.New(loop.Options{Clock: c.clock, Log: log})
 	var ids atomic.Int64
 	newID := func() string { return fmt.Sprintf("%08x-0000-4000-8000-000000000000", ids.Add(1)) }
-	c.net = network.New(network.Options{NewID: newID, DB: c.db, Clock: c.clock, Log: log, Fabric: c.fabric, Nudge: c.loops.Nudge, Physical: []string{"public", "lab"}})
+	c.net = network.New(network.Options{NewID: newID, Hosts: oneHost, DB: c.db, Clock: c.clock, Log: log, Fabric: c.fabric, Nudge: c.loops.Nudge, Physical: []string{"public", "lab"}})
 	c.loops.Add(c.net.Loops()...)
 	err = c.net.Bootstrap(context.Background(), admin, demo, "172.24.4.0/24")
 	if err != nil {
@@ -107,6 +107,11 @@ func start(t testing.TB) *cloud {
 		}
 	})
 	return c
+}
+
+func oneHost(context.Context) ([]network.Host, error) {
+	made := time.Date(2026, 12, 1, 7, 0, 0, 0, time.UTC)
+	return []network.Host{{ID: "agent-1", Name: "node-1", Up: true, CreatedAt: made, SeenAt: made}}, nil
 }
 
 // settle turns the loops until nothing moves.
