@@ -396,3 +396,41 @@ func (s *sweeping) Read(p []byte) (int, error) {
 	s.sweep()
 	return s.r.Read(p)
 }
+
+// TestSlowUpload takes longer than the time after which a silent upload is
+// given up.
+func TestSlowUpload(t *testing.T) {
+	s := start(t, t.TempDir())
+	id := s.create(t, demo, fmt.Sprintf(bare, "raw"))
+	body, more := io.Pipe()
+	answer := make(chan reply)
+	go func() {
+		answer <- s.send(t, demo, "PUT", "/v2/images/"+id+"/file", body, octets)
+	}()
+	until(t, "saving", func() bool { return s.show(t, demo, id)["status"] == "saving" })
+	seen := func() (at db.Time) {
+		err := s.db.Read(ctx, func(tx *db.Tx) error {
+			return tx.Get(ctx, &at, "SELECT upload_seen FROM images WHERE id = ?", id)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return at
+	}
+	for range 8 {
+		before := seen()
+		until(t, "a sign of life", func() bool {
+			if s.clock.Now().Sub(before.Time()) < 6*time.Second {
+				s.clock.Advance(time.Second) // the upload may not wait for the clock yet
+			}
+			return seen() > before
+		})
+		s.turn(t)
+	}
+	_, err := io.WriteString(more, "at last")
+	if err != nil {
+		t.Fatal(err)
+	}
+	more.Close()
+	(<-answer).must(t, 204)
+}

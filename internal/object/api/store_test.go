@@ -351,3 +351,37 @@ func (c *child) kill(t *testing.T) {
 		t.Fatalf("got %v, want it killed", err)
 	}
 }
+
+// TestSlowPut takes longer than the time after which a silent writer is given
+// up, with the sweep running all the while.
+func TestSlowPut(t *testing.T) {
+	s := start(t, t.TempDir())
+	s.put(t, box, "")
+	for name, pause := range map[string]time.Duration{"steady": 15 * time.Second, "stalling": 5 * time.Minute} {
+		slow := &pausing{rest: 12, pause: func() { s.clock.Advance(pause); s.turn(t) }}
+		_, err := s.objects.Put(ctx, object.Object{Account: "AUTH_demo", Container: "box", Name: name}, false, slow)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		s.turn(t)
+		if got := s.call(t, demo, "GET", box+"/"+name, "").must(t, 200).body; got != "xxxxxxxxxxxx" {
+			t.Errorf("%s: got %q", name, got)
+		}
+	}
+}
+
+// pausing gives a byte after each pause.
+type pausing struct {
+	rest  int
+	pause func()
+}
+
+func (p *pausing) Read(b []byte) (int, error) {
+	p.pause()
+	if p.rest == 0 {
+		return 0, io.EOF
+	}
+	p.rest--
+	b[0] = 'x'
+	return 1, nil
+}
