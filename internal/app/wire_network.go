@@ -6,6 +6,7 @@ import (
 	"nacre/internal/auth"
 	"nacre/internal/compute"
 	"nacre/internal/db"
+	"nacre/internal/hosts"
 	"nacre/internal/network"
 )
 
@@ -94,4 +95,16 @@ func addressOf(c network.CardAddress) compute.Address {
 		out.Routes = append(out.Routes, compute.Route(r))
 	}
 	return out
+}
+
+// networkHosts lists the hosts as the network service knows them.
+func networkHosts(from *hosts.Service) func(ctx context.Context) ([]network.Host, error) {
+	return func(ctx context.Context) ([]network.Host, error) {
+		list, err := from.List(ctx)
+		out := make([]network.Host, len(list))
+		for i, h := range list {
+			out[i] = network.Host{ID: h.ID, Name: h.Name, Up: h.Up, CreatedAt: h.CreatedAt, SeenAt: h.SeenAt}
+		}
+		return out, err
+	}
 }
