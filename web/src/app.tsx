@@ -1,11 +1,9 @@
 import { MutationCache, QueryCache, QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { RouterProvider } from '@tanstack/react-router';
 import { App as Ant, ConfigProvider } from 'antd';
-import type { Locale } from 'antd/es/locale';
-import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { ApiError } from './api/client';
-import type { Language } from './i18n';
+import { localeOf } from './i18n';
 import { router } from './router';
 import { ended } from './shell/become';
 import { useTheme } from './theme';
@@ -36,27 +34,10 @@ const queryClient: QueryClient = new QueryClient({
   },
 });
 
-const words: Record<Language, () => Promise<{ default: Locale }>> = {
-  en: () => import('antd/es/locale/en_US'),
-  'zh-CN': () => import('antd/es/locale/zh_CN'),
-};
-
 export function App() {
   const { i18n } = useTranslation();
   const theme = useTheme();
-  const language = i18n.language as Language;
-  const [locale, setLocale] = useState<Locale>();
-  useEffect(() => {
-    let wanted = true;
-    void words[language]().then((loaded) => {
-      if (wanted) {
-        setLocale(loaded.default);
-      }
-    });
-    return () => {
-      wanted = false;
-    };
-  }, [language]);
+  const locale = localeOf(i18n.language);
   return (
     <ConfigProvider theme={theme} button={{ autoInsertSpace: false }} {...(locale && { locale })}>
       <Ant>

@@ -8,7 +8,6 @@ const root = createRootRoute({ notFoundComponent: Lost });
 const screen = createRoute({
   getParentRoute: () => root,
   path: '/vnc',
-  validateSearch: (search): { token: string } => ({ token: String(search['token'] ?? '') }),
   component: lazyRouteComponent(() => import('./pages/screen')),
 });
 

@@ -1,18 +1,14 @@
-import { getRouteApi } from '@tanstack/react-router';
 import { useTranslation } from 'react-i18next';
 import { useTitle } from '../ui/page';
-import { Screen } from '../ui/screen';
-
-const route = getRouteApi('/vnc');
+import { Screen, tokenOf } from '../ui/screen';
 
 /** A console on a page of its own, for whoever has its address. The address works once. */
 export default function StandaloneScreen() {
   const { t } = useTranslation();
   useTitle(t('tab.console'));
-  const { token } = route.useSearch();
   return (
     <main className="standalone">
-      <Screen alone again={false} token={() => Promise.resolve(encodeURIComponent(token))} />
+      <Screen alone again={false} token={() => Promise.resolve(tokenOf(location.href))} />
     </main>
   );
 }

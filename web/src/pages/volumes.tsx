@@ -11,6 +11,7 @@ import { Empty } from '../ui/empty';
 import { PageHead } from '../ui/page';
 import { Problem, problemText } from '../ui/problem';
 import { Mark, volumeWord } from '../ui/status';
+import { Wide } from '../ui/wide';
 import { Ago } from '../ui/time';
 import { HddOutlined, PlusOutlined } from '../ui/icons';
 
@@ -59,12 +60,13 @@ export default function Volumes() {
       {volumes.error && volumes.data === undefined ? (
         <Problem error={volumes.error} retry={() => void volumes.refetch()} />
       ) : (
-        <div className="panel scroll-x">
+        <div className="panel">
           {volumes.data?.length === 0 ? (
             <Empty icon={<HddOutlined />} title={t('volume.empty')} text={t('volume.emptyText')}>
               {create}
             </Empty>
           ) : (
+            <Wide label={t('nav.volumes')}>
             <Table<Volume>
               size="middle"
               rowKey="id"
@@ -137,6 +139,7 @@ export default function Volumes() {
                 },
               ]}
             />
+            </Wide>
           )}
         </div>
       )}

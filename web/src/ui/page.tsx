@@ -1,4 +1,5 @@
 import { useEffect, type ReactNode } from 'react';
+import { Wide } from './wide';
 
 /** What the browser's tab says. */
 export function useTitle(title: string): void {
@@ -30,7 +31,7 @@ export function Panel({ title, tools, children, bare }: { title?: string; tools?
           {tools}
         </header>
       )}
-      <div className={bare === true ? 'scroll-x' : 'body'}>{children}</div>
+      {bare === true ? <Wide label={title ?? ''}>{children}</Wide> : <div className="body">{children}</div>}
     </section>
   );
 }

@@ -12,6 +12,7 @@ import { PageHead } from '../../ui/page';
 import { Problem } from '../../ui/problem';
 import { Reason, ServerStatus } from '../../ui/status';
 import { Ago } from '../../ui/time';
+import { Wide } from '../../ui/wide';
 import { useActions } from './actions';
 import { FloatingIPDialog } from './floating-ip';
 import { DesktopOutlined, EllipsisOutlined, PlusOutlined, SearchOutlined } from '../../ui/icons';
@@ -89,7 +90,7 @@ export default function Instances() {
                   })}
                 </div>
               </div>
-              <div className="scroll-x">
+              <Wide label={t('nav.instances')}>
               <Table<Server>
                 size="middle"
                 rowKey="id"
@@ -106,7 +107,7 @@ export default function Instances() {
                 locale={{ emptyText: <p className="muted">{t('instances.noMatch')}</p> }}
                 showSorterTooltip={false}
               />
-              </div>
+              </Wide>
             </>
           )}
         </div>
