@@ -125,7 +125,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	work.Register(s.engine, s.detachPortPlan())
 	s.hosts.OnHost(s.hostChanged)
 	s.hosts.OnObserved(nodeapi.KindMachine, s.machineObserved)
-	s.hosts.OnQuery(nodeapi.QueryMetadata, s.answerMetadata)
+	s.hosts.OnQuery(nodeapi.QueryMetadata, s.AnswerMetadata)
 	err := s.load(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("load hosts: %w", err)

@@ -17,10 +17,10 @@ import (
 // maxPassword is how long a password may be that a guest posts.
 const maxPassword = 1020
 
-// answerMetadata answers a guest's request to the metadata service. Who asks is
+// AnswerMetadata answers a guest's request to the metadata service. Who asks is
 // told by network, address and MAC, which its host has seen; a server that is
 // said to be on another host is none.
-func (s *Service) answerMetadata(ctx context.Context, host string, payload json.RawMessage) (any, error) {
+func (s *Service) AnswerMetadata(ctx context.Context, host string, payload json.RawMessage) (any, error) {
 	var q nodeapi.MetadataQuery
 	err := json.Unmarshal(payload, &q)
 	if err != nil {

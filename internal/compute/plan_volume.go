@@ -50,7 +50,7 @@ func (s *Service) AttachVolume(ctx context.Context, act Act, caller auth.Caller,
 		taken := map[string]bool{server.RootDevice: true}
 		for _, a := range have {
 			if a.Volume == v.ID {
-				return errs.BadRequestf("Invalid volume: Invalid volume: volume %s is already attached to instance %s", v.ID, server.ID)
+				return errs.BadRequestf("Invalid volume: volume %s is already attached to instance %s", v.ID, server.ID)
 			}
 			taken[a.Device] = true
 		}

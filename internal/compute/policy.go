@@ -112,6 +112,7 @@ var Policy = []auth.Rule{
 	{Name: "os_compute_api:os-simple-tenant-usage:list", Check: "rule:context_is_admin"},
 	{Name: "os_compute_api:os-volumes-attachments:index", Check: "rule:project_reader_or_admin"},
 	{Name: "os_compute_api:os-volumes-attachments:create", Check: "rule:project_member_or_admin"},
+	{Name: "os_compute_api:os-volumes-attachments:show", Check: "rule:project_reader_or_admin"},
 	{Name: "os_compute_api:os-volumes-attachments:update", Check: "rule:project_member_or_admin"},
 	{Name: "os_compute_api:os-volumes-attachments:delete", Check: "rule:project_member_or_admin"},
 }

@@ -1,12 +1,11 @@
 package api_test
 
 import (
-	"os"
 	"testing"
 )
 
 func TestServerLife(t *testing.T) {
-	c := start(t, options{hosts: 2, log: os.Stderr})
+	c := start(t, options{hosts: 2})
 	id := c.active("web", "")
 	show := c.must(200, "demo@2.96", "GET", "/servers/"+id, "")
 	if got := show.at(t, "server", "addresses", "private", 0, "addr"); got == nil {

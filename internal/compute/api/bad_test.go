@@ -1,0 +1,123 @@
+package api_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// TestBadInput sends what is wrong: the answer says so, is never a 500, and
+// nothing is half made.
+func TestBadInput(t *testing.T) {
+	c := start(t, options{})
+	id := c.active("web", "")
+	create := func(more string) string {
+		return fmt.Sprintf(`{"server":{"name":"x","imageRef":%q,"flavorRef":"1"%s}}`, imageID, more)
+	}
+	long := strings.Repeat("x", 256)
+	before := c.world(t)
+	tests := []struct {
+		name, who, method, path, body string
+		status                        int
+		says                          string
+	}{
+		{"no token", "", "GET", "/servers", "", 401, "The request you have made requires authentication."},
+		{"malformed JSON", "demo", "POST", "/servers", `{"server":`, 400, "Malformed request body"},
+		{"no body", "demo", "POST", "/servers", "", 400, "Malformed request body"},
+		{"body too large", "demo", "POST", "/servers", `{"server":{"name":"` + strings.Repeat("x", 200000) + `"}}`, 413, "Request is too large."},
+		{"unknown field", "demo", "POST", "/servers", create(`,"colour":"red"`), 400, "Additional properties are not allowed ('colour' was unexpected)"},
+		{"no name", "demo", "POST", "/servers", `{"server":{"flavorRef":"1","imageRef":"` + imageID + `"}}`, 400, "'name' is a required property"},
+		{"name too long", "demo", "POST", "/servers", `{"server":{"name":"` + long + `","flavorRef":"1"}}`, 400, "is too long"},
+		{"empty name", "demo", "POST", "/servers", `{"server":{"name":"","flavorRef":"1"}}`, 400, "is too short"},
+		{"name of a wrong type", "demo", "POST", "/servers", `{"server":{"name":7,"flavorRef":"1"}}`, 400, "7 is not of type 'string'"},
+		{"flavor of a wrong type", "demo", "POST", "/servers", `{"server":{"name":"x","flavorRef":[]}}`, 400, "is not of type"},
+		{"unknown flavor", "demo", "POST", "/servers", `{"server":{"name":"x","flavorRef":"77","imageRef":"` + imageID + `"}}`, 400, "Flavor 77 could not be found."},
+		{"unknown image", "demo", "POST", "/servers", `{"server":{"name":"x","flavorRef":"1","imageRef":"99999999-9999-4999-8999-999999999999"}}`, 400, "Can not find requested image"},
+		{"hostile image", "demo", "POST", "/servers", `{"server":{"name":"x","flavorRef":"1","imageRef":"` + badImageID + `"}}`, 400, "it has a backing file"},
+		{"flavor too small", "demo", "POST", "/servers", `{"server":{"name":"x","flavorRef":"1","imageRef":"` + bigImageID + `"}}`, 400, "Flavor's disk is smaller than the minimum size"},
+		{"no image", "demo", "POST", "/servers", `{"server":{"name":"x","flavorRef":"1"}}`, 400, "Missing imageRef attribute"},
+		{"no networks since 2.37", "demo@2.37", "POST", "/servers", create(""), 400, "'networks' is a required property"},
+		{"networks as a word before 2.37", "demo@2.36", "POST", "/servers", create(`,"networks":"auto"`), 400, "is not of type 'array'"},
+		{"networks as a wrong word", "demo@2.37", "POST", "/servers", create(`,"networks":"some"`), 400, "'some'"},
+		{"unknown network", "demo", "POST", "/servers", create(`,"networks":[{"uuid":"99999999-9999-4999-8999-999999999999"}]`), 400, "Network 99999999-9999-4999-8999-999999999999 could not be found."},
+		{"network that is no id", "demo", "POST", "/servers", create(`,"networks":[{"uuid":"x"}]`), 400, "does not match"},
+		{"unknown port", "demo", "POST", "/servers", create(`,"networks":[{"port":"99999999-9999-4999-8999-999999999999"}]`), 400, "Port 99999999-9999-4999-8999-999999999999 could not be found."},
+		{"bad fixed address", "demo", "POST", "/servers", create(`,"networks":[{"uuid":"` + networkID + `","fixed_ip":"10.0.0.999"}]`), 400, "Invalid fixed IP address (10.0.0.999)"},
+		{"unknown security group", "demo", "POST", "/servers", create(`,"security_groups":[{"name":"none"}]`), 400, "Security group none not found"},
+		{"unknown key", "demo", "POST", "/servers", create(`,"key_name":"none"`), 400, "Invalid key_name provided."},
+		{"user data that is no base64", "demo", "POST", "/servers", create(`,"user_data":"***"`), 400, "user_data"},
+		{"user data too large", "demo", "POST", "/servers", create(`,"user_data":"` + strings.Repeat("QUFB", 20000) + `"`), 400, "is too long"},
+		{"metadata of a wrong type", "demo", "POST", "/servers", create(`,"metadata":{"a":1}`), 400, "1 is not of type 'string'"},
+		{"metadata value too long", "demo", "POST", "/servers", create(`,"metadata":{"a":"` + long + `"}`), 400, "is too long"},
+		{"unknown zone", "demo", "POST", "/servers", create(`,"availability_zone":"moon"`), 400, "The requested availability zone is not available"},
+		{"host named by a user", "demo", "POST", "/servers", create(`,"availability_zone":"nova:node-1"`), 403, "os_compute_api:servers:create:forced_host"},
+		{"more at least than at most", "demo", "POST", "/servers", create(`,"min_count":3,"max_count":2`), 400, "min_count must be <= max_count"},
+		{"count of a wrong type", "demo", "POST", "/servers", create(`,"min_count":"many"`), 400, "does not match"},
+		{"count of nought", "demo", "POST", "/servers", create(`,"min_count":0`), 400, "is less than the minimum of 1"},
+		{"too many for the quota", "demo", "POST", "/servers", create(`,"min_count":10`), 403, "Quota exceeded for instances: Requested 10, but already used 1 of 10 instances"},
+		{"unknown group", "demo", "POST", "/servers", `{"server":{"name":"x","imageRef":"` + imageID + `","flavorRef":"1"},"os:scheduler_hints":{"group":"99999999-9999-4999-8999-999999999999"}}`, 400, "Instance group 99999999-9999-4999-8999-999999999999 could not be found."},
+		{"unknown volume", "demo", "POST", "/servers", create(`,"block_device_mapping_v2":[{"boot_index":0,"uuid":"99999999-9999-4999-8999-999999999999","source_type":"volume","destination_type":"volume"}]`), 400, "Block Device Mapping is Invalid"},
+		{"two root disks", "demo", "POST", "/servers", create(`,"block_device_mapping_v2":[{"boot_index":0,"uuid":"` + volumeID + `","source_type":"volume"},{"boot_index":0,"uuid":"` + volumeID2 + `","source_type":"volume"}]`), 400, "Boot sequence"},
+		{"blank disk without a size", "demo", "POST", "/servers", create(`,"block_device_mapping_v2":[{"boot_index":0,"uuid":"` + imageID + `","source_type":"image","destination_type":"local"},{"source_type":"blank","destination_type":"volume"}]`), 400, "non-zero size"},
+		{"description before 2.19", "demo@2.18", "POST", "/servers", create(`,"description":"x"`), 400, "'description' was unexpected"},
+		{"tags before 2.52", "demo@2.51", "POST", "/servers", create(`,"tags":["x"],"networks":"auto"`), 400, "'tags' was unexpected"},
+		{"reader creates", "reader", "POST", "/servers", create(""), 403, "Policy doesn't allow os_compute_api:servers:create to be performed."},
+
+		{"microversion too high", "demo@2.500", "GET", "/servers", "", 406, "Version 2.500 is not supported by the API. Minimum is 2.1 and maximum is 2.96."},
+		{"microversion malformed", "demo@x", "GET", "/servers", "", 400, "API Version String x is of invalid format"},
+		{"unknown path", "demo", "GET", "/nothing", "", 404, "The resource could not be found."},
+		{"unknown method", "demo", "PATCH", "/servers", "", 405, "not allowed"},
+		{"stranger's server", "other", "GET", "/servers/" + id, "", 404, "Instance " + id + " could not be found."},
+		{"stranger deletes", "other", "DELETE", "/servers/" + id, "", 404, "could not be found."},
+		{"stranger stops", "other", "POST", "/servers/" + id + "/action", `{"os-stop":null}`, 404, "could not be found."},
+		{"reader stops", "reader", "POST", "/servers/" + id + "/action", `{"os-stop":null}`, 403, "os_compute_api:servers:stop"},
+		{"unknown action", "demo", "POST", "/servers/" + id + "/action", `{"dance":null}`, 400, "There is no such action: dance"},
+		{"two actions", "demo", "POST", "/servers/" + id + "/action", `{"os-stop":null,"os-start":null}`, 400, "exactly one key"},
+		{"start while it runs", "demo", "POST", "/servers/" + id + "/action", `{"os-start":null}`, 409, "Cannot 'start' instance " + id + " while it is in vm_state active"},
+		{"reboot of an unknown kind", "demo", "POST", "/servers/" + id + "/action", `{"reboot":{"type":"GENTLE"}}`, 400, "'GENTLE' is not one of"},
+		{"reset by a user", "demo", "POST", "/servers/" + id + "/action", `{"os-resetState":{"state":"error"}}`, 403, "os_compute_api:os-admin-actions:reset_state"},
+		{"list of all projects by a user", "demo", "GET", "/servers?all_tenants=1", "", 403, "os_compute_api:servers:index:get_all_tenants"},
+		{"marker that is nothing", "demo", "GET", "/servers?marker=none", "", 400, "marker [none] not found"},
+		{"limit below nought", "demo", "GET", "/servers?limit=-1", "", 400, "limit"},
+		{"unknown status since 2.38", "demo@2.38", "GET", "/servers?status=HAPPY", "", 400, "Invalid status value"},
+		{"time that is none", "demo", "GET", "/servers?changes-since=yesterday", "", 400, "changes-since"},
+		{"rename to nothing", "demo", "PUT", "/servers/" + id, `{"server":{"name":""}}`, 400, "is too short"},
+		{"access address that is none", "demo", "PUT", "/servers/" + id, `{"server":{"accessIPv4":"1.2.3"}}`, 400, "is not a 'ipv4'"},
+		{"metadata key missing", "demo", "GET", "/servers/" + id + "/metadata/none", "", 404, "Metadata item was not found"},
+		{"metadata key and path differ", "demo", "PUT", "/servers/" + id + "/metadata/a", `{"meta":{"b":"c"}}`, 400, "Request body and URI mismatch"},
+		{"unknown volume attached", "demo", "POST", "/servers/" + id + "/os-volume_attachments", `{"volumeAttachment":{"volumeId":"99999999-9999-4999-8999-999999999999"}}`, 404, "could not be found"},
+		{"volume that is no id", "demo", "POST", "/servers/" + id + "/os-volume_attachments", `{"volumeAttachment":{"volumeId":"x"}}`, 400, "does not match"},
+		{"detach of what is not there", "demo", "DELETE", "/servers/" + id + "/os-volume_attachments/" + volumeID, "", 404, "volume_id not found"},
+		{"network and port", "demo", "POST", "/servers/" + id + "/os-interface", `{"interfaceAttachment":{"net_id":"` + networkID + `","port_id":"` + freePort + `"}}`, 400, "Must not input both"},
+		{"full network", "demo", "POST", "/servers/" + id + "/os-interface", `{"interfaceAttachment":{"net_id":"` + fullNet + `"}}`, 409, "No more IP addresses available"},
+		{"unknown flavor shown", "demo", "GET", "/flavors/77", "", 404, "Flavor 77 could not be found."},
+		{"flavor by a user", "demo", "POST", "/flavors", `{"flavor":{"name":"x","ram":1,"vcpus":1,"disk":1}}`, 403, "os_compute_api:os-flavor-manage:create"},
+		{"flavor without memory", "admin", "POST", "/flavors", `{"flavor":{"name":"x","ram":0,"vcpus":1,"disk":1}}`, 400, "is less than the minimum of 1"},
+		{"flavor of a taken name", "admin", "POST", "/flavors", `{"flavor":{"name":"m1.tiny","ram":1,"vcpus":1,"disk":1}}`, 409, "Flavor with name m1.tiny already exists."},
+		{"flavor of a taken id", "admin", "POST", "/flavors", `{"flavor":{"name":"x","id":"1","ram":1,"vcpus":1,"disk":1}}`, 409, "Flavor with ID 1 already exists."},
+		{"key that is none", "demo", "POST", "/os-keypairs", `{"keypair":{"name":"k","public_key":"ssh-rsa nothing"}}`, 400, "Keypair data is invalid"},
+		{"key pair of a wrong name", "demo", "POST", "/os-keypairs", `{"keypair":{"name":"a/b"}}`, 400, "unsafe characters"},
+		{"unknown key pair", "demo", "GET", "/os-keypairs/none", "", 404, "Keypair none not found for user demo-user"},
+		{"others' key pairs", "demo@2.10", "GET", "/os-keypairs?user_id=other-user", "", 403, "os_compute_api:os-keypairs:index"},
+		{"quota below what is used", "admin", "PUT", "/os-quota-sets/demo", `{"quota_set":{"instances":0}}`, 400, "must be greater than or equal to already used"},
+		{"quota below -1", "admin", "PUT", "/os-quota-sets/demo", `{"quota_set":{"instances":-2}}`, 400, "is less than the minimum of -1"},
+		{"quota by a user", "demo", "PUT", "/os-quota-sets/demo", `{"quota_set":{"instances":100}}`, 403, "os_compute_api:os-quota-sets:update"},
+		{"others' quotas", "demo", "GET", "/os-quota-sets/other", "", 403, "os_compute_api:os-quota-sets:show"},
+		{"hypervisors by a user", "demo", "GET", "/os-hypervisors", "", 403, "os_compute_api:os-hypervisors:list"},
+		{"unknown hypervisor", "admin@2.53", "GET", "/os-hypervisors/99999999-9999-4999-8999-999999999999", "", 404, "could not be found"},
+		{"unknown group policy", "demo@2.64", "POST", "/os-server-groups", `{"server_group":{"name":"g","policy":"love"}}`, 400, "is not one of"},
+		{"soft group policy before 2.15", "demo", "POST", "/os-server-groups", `{"server_group":{"name":"g","policies":["soft-affinity"]}}`, 400, "is not one of"},
+		{"aggregate that is no number", "admin", "GET", "/os-aggregates/x", "", 400, "not an integer"},
+		{"unknown host added", "admin", "POST", "/os-aggregates/77/action", `{"add_host":{"host":"none"}}`, 404, "could not be found"},
+		{"console of an unknown kind", "demo@2.6", "POST", "/servers/" + id + "/remote-consoles", `{"remote_console":{"protocol":"spice","type":"spice-html5"}}`, 400, "Unavailable console type spice-html5."},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			r := c.as(test.who, test.method, test.path, test.body)
+			if r.status != test.status || !strings.Contains(string(r.body), test.says) {
+				t.Errorf("got %d %s\nwant %d with %q", r.status, r.body, test.status, test.says)
+			}
+		})
+	}
+	c.same(t, before)
+}
