@@ -248,6 +248,78 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
+func TestUpdate(t *testing.T) {
+	c := start(t, options{hosts: 1})
+	id := c.active("web", "")
+	for _, test := range []struct {
+		body, field string
+		want        any
+	}{
+		{`{"server":{"name":"shop"}}`, "name", "shop"},
+		{`{"server":{"description":"mine"}}`, "description", "mine"},
+		{`{"server":{"description":null}}`, "description", nil},
+		{`{"server":{"accessIPv4":"1.2.3.4"}}`, "accessIPv4", "1.2.3.4"},
+		{`{"server":{"accessIPv4":""}}`, "accessIPv4", ""},
+		{`{"server":{"hostname":"shop"}}`, "OS-EXT-SRV-ATTR:hostname", "shop"},
+	} {
+		r := c.must(200, "demo@2.90", "PUT", "/servers/"+id, test.body)
+		if got := r.at(t, "server", test.field); got != test.want {
+			t.Errorf("%s: got %v, want %v", test.body, got, test.want)
+		}
+	}
+	for _, test := range []struct{ method, path, body, want string }{
+		{"POST", "", `{"metadata":{"a":"1","b":"2"}}`, `{"metadata":{"a":"1","b":"2"}}`},
+		{"PUT", "/a", `{"meta":{"a":"3"}}`, `{"meta":{"a":"3"}}`},
+		{"GET", "/a", "", `{"meta":{"a":"3"}}`},
+		{"PUT", "", `{"metadata":{"c":"4"}}`, `{"metadata":{"c":"4"}}`},
+		{"GET", "", "", `{"metadata":{"c":"4"}}`},
+	} {
+		r := c.must(200, "demo", test.method, "/servers/"+id+"/metadata"+test.path, test.body)
+		if string(r.body) != test.want {
+			t.Errorf("%s metadata%s: got %s, want %s", test.method, test.path, r.body, test.want)
+		}
+	}
+	c.must(204, "demo", "DELETE", "/servers/"+id+"/metadata/c", "")
+	c.must(201, "demo@2.26", "PUT", "/servers/"+id+"/tags/blue", "")
+	c.must(204, "demo@2.26", "PUT", "/servers/"+id+"/tags/blue", "")
+	c.must(204, "demo@2.26", "GET", "/servers/"+id+"/tags/blue", "")
+	for query, n := range map[string]int{
+		"tags=blue": 1, "tags=red": 0, "tags-any=red,blue": 1, "not-tags=blue": 0, "name=sh": 1, "name=^hop": 0, "status=ACTIVE": 1,
+		"status=SHUTOFF": 0, "image=" + imageID: 1, "flavor=2": 0, "ip=10.0.0": 1, "ip=11.": 0, "changes-since=2020-01-01T00:00:00Z": 1,
+		"changes-since=2099-01-01T00:00:00Z": 0, "locked=true": 0,
+	} {
+		r := c.must(200, "demo@2.73", "GET", "/servers?"+query, "")
+		if got := len(r.at(t, "servers").([]any)); got != n {
+			t.Errorf("?%s: got %d servers, want %d", query, got, n)
+		}
+	}
+	c.must(204, "demo@2.26", "DELETE", "/servers/"+id+"/tags/blue", "")
+	c.must(404, "demo@2.26", "DELETE", "/servers/"+id+"/tags/blue", "")
+}
+
+func TestPages(t *testing.T) {
+	c := start(t, options{hosts: 1})
+	for i := range 5 {
+		c.active(fmt.Sprint("s", i), "")
+	}
+	var names []string
+	path := "/servers?limit=2&sort_key=display_name&sort_dir=asc"
+	for range 5 {
+		r := c.must(200, "demo", "GET", path, "")
+		for _, s := range r.at(t, "servers").([]any) {
+			names = append(names, s.(map[string]any)["name"].(string))
+		}
+		next, _ := r.at(t, "servers_links", 0, "href").(string)
+		if next == "" {
+			break
+		}
+		path = strings.TrimPrefix(next, "http://cloud/compute/v2.1")
+	}
+	if got := strings.Join(names, " "); got != "s0 s1 s2 s3 s4" {
+		t.Errorf("pages have %s", got)
+	}
+}
+
 func TestLock(t *testing.T) {
 	c := start(t, options{hosts: 1})
 	id := c.active("web", "")

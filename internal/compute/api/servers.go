@@ -334,12 +334,12 @@ type updateRequest struct {
 }
 
 type updateServer struct {
-	Name        *string          `json:"name" check:"min=1,max=255,pattern=name"`
-	DiskConfig  string           `json:"OS-DCF:diskConfig" check:"enum=AUTO|MANUAL"`
-	AccessIP4   *string          `json:"accessIPv4"`
-	AccessIP6   *string          `json:"accessIPv6"`
-	Description api.Opt[*string] `json:"description" since:"2.19" check:"max=255"`
-	Hostname    *string          `json:"hostname" since:"2.90" check:"min=2,max=255,pattern=hostname"`
+	Name        *string         `json:"name" check:"min=1,max=255,pattern=name"`
+	DiskConfig  string          `json:"OS-DCF:diskConfig" check:"enum=AUTO|MANUAL"`
+	AccessIP4   *string         `json:"accessIPv4"`
+	AccessIP6   *string         `json:"accessIPv6"`
+	Description api.Opt[string] `json:"description" since:"2.19" check:"max=255"`
+	Hostname    *string         `json:"hostname" since:"2.90" check:"min=2,max=255,pattern=hostname"`
 }
 
 func (h handlers) updateServer(c *api.Call, in updateRequest) (any, error) {
@@ -349,7 +349,11 @@ func (h handlers) updateServer(c *api.Call, in updateRequest) (any, error) {
 	}
 	change := compute.ServerUpdate{Name: in.Server.Name, Hostname: in.Server.Hostname, AccessIP4: in.Server.AccessIP4, AccessIP6: in.Server.AccessIP6}
 	if in.Server.Description.Set {
-		change.Description = &in.Server.Description.V
+		text := &in.Server.Description.V
+		if in.Server.Description.Null {
+			text = nil
+		}
+		change.Description = &text
 	}
 	for _, a := range []struct {
 		field  string

@@ -115,8 +115,8 @@ func (h handlers) showProvider(c *api.Call) (providerView, error) {
 }
 
 type updateProviderRequest struct {
-	Name   string           `json:"name" check:"required,min=1,max=200"`
-	Parent api.Opt[*string] `json:"parent_provider_uuid" since:"1.14" check:"pattern=uuid"`
+	Name   string          `json:"name" check:"required,min=1,max=200"`
+	Parent api.Opt[string] `json:"parent_provider_uuid" since:"1.14" check:"pattern=uuid"`
 }
 
 func (h handlers) updateProvider(c *api.Call, in updateProviderRequest) (providerView, error) {
@@ -126,11 +126,7 @@ func (h handlers) updateProvider(c *api.Call, in updateProviderRequest) (provide
 	}
 	var parent *string
 	if in.Parent.Set {
-		none := ""
-		parent = &none
-		if in.Parent.V != nil {
-			parent = in.Parent.V
-		}
+		parent = &in.Parent.V // empty when it is null
 	}
 	p, err := h.placement.UpdateProvider(c.Context(), c.PathValue("uuid"), in.Name, parent, c.Version >= api.V(1, 37))
 	fresh(c, p.UpdatedAt.Time())
