@@ -12,7 +12,7 @@ WEB_BUILT  := internal/console/dist/index.html
 export CGO_ENABLED = 0
 export GOFLAGS
 
-.PHONY: help demo test build up down dev check bench web web-test packages test-packages clean
+.PHONY: help demo test build up down dev check bench web web-test e2e packages test-packages clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -23,7 +23,7 @@ demo: packages build ## a cloud on this machine, with a guest you can log in to
 	@bin/nacre up --detach --data-dir "$(DATA)" --listen "$(LISTEN)"
 	@bin/demo --data-dir "$(DATA)"
 
-test: test-packages build web-test ## the whole test suite
+test: test-packages build web-test e2e ## the whole test suite
 	@go run ./build/testsum ./...
 
 build: web ## bin/nacre with the dashboard in it
@@ -64,10 +64,16 @@ $(WEB_BUILT): $(WEB_SOURCE)
 web-test: web
 	@cd web && PATH="$(CURDIR)/.nacre/node/bin:$$PATH" npm test --silent
 
+e2e: build
+	@build/e2e.sh
+
 packages:
 	@build/packages.sh run
 
-test-packages:
+test-e2e: build
+	@build/e2e.sh
+
+packages:
 	@build/packages.sh run test
 
 clean: ## remove what was built
