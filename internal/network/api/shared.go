@@ -75,7 +75,10 @@ func (o owner) project(c *api.Call) (string, error) {
 		return "", errs.BadRequestf("'project_id' and 'tenant_id' do not match").Typed("HTTPBadRequest")
 	}
 	if asked == nil {
-		return c.Caller.Project, nil
+		asked = &c.Caller.Project
+	}
+	if *asked == "" {
+		return "", errs.BadRequestf("A token without a project needs project_id in the request.").Typed("HTTPBadRequest")
 	}
 	if *asked != c.Caller.Project && !c.Caller.Admin() && !c.Caller.Has("service") {
 		return "", errs.BadRequestf("Specifying 'project_id' or 'tenant_id' other than the authenticated project in request requires admin privileges").

@@ -2,9 +2,13 @@ package worktest_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"maps"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"nacre/internal/db"
@@ -45,7 +49,47 @@ func (w world) plan() work.Plan[state] {
 	}}
 }
 
-func TestExercise(t *testing.T) {
+func TestExercise(t *testing.T) { exercise(t, func(p *work.Plan[state], w world) {}) }
+
+// Plans with a fault each, which Exercise must find.
+var faults = map[string]func(p *work.Plan[state], w world){
+	"nothing takes the disk back": func(p *work.Plan[state], w world) { p.Steps[0].Undo = nil },
+	"a repeated step makes another machine": func(p *work.Plan[state], w world) {
+		p.Steps[2].Do = func(ctx context.Context, s *state) error { w[fmt.Sprint("machine ", len(w))] = true; return nil }
+	},
+	"undoing twice is an error": func(p *work.Plan[state], w world) {
+		p.Steps[0].Undo = func(ctx context.Context, s *state) error {
+			if !w[s.Disk] {
+				w["lost"] = true
+			}
+			delete(w, s.Disk)
+			return nil
+		}
+	},
+}
+
+const faultName = "NACRE_WORKTEST_FAULT"
+
+// TestFault runs in a process of its own, for TestExerciseFindsFaults.
+func TestFault(t *testing.T) {
+	fault := faults[os.Getenv(faultName)]
+	if fault != nil {
+		exercise(t, fault)
+	}
+}
+
+func TestExerciseFindsFaults(t *testing.T) {
+	for name := range faults {
+		child := exec.Command(os.Args[0], "-test.run", "^TestFault$")
+		child.Env = append(os.Environ(), faultName+"="+name)
+		out, err := child.CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "world after") {
+			t.Errorf("%s: got %v, want Exercise to find it:\n%s", name, err, out)
+		}
+	}
+}
+
+func exercise(t *testing.T, change func(p *work.Plan[state], w world)) {
 	worktest.Exercise(t, func(t *testing.T) worktest.Case {
 		d, err := db.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"))
 		if err != nil {
@@ -54,12 +98,14 @@ func TestExercise(t *testing.T) {
 		t.Cleanup(func() { d.Close() })
 		e := work.New(work.Options{DB: d, Log: slog.New(slog.DiscardHandler)})
 		w := world{}
-		work.Register(e, w.plan())
+		plan := w.plan()
+		change(&plan, w)
+		work.Register(e, plan)
 		return worktest.Case{
 			Plan: "create", Engine: e,
 			Start: func(t *testing.T) {
 				err := d.Write(t.Context(), func(tx *db.Tx) error {
-					_, err := work.Start(t.Context(), tx, w.plan(), "r", state{Disk: "d", Machine: "m"})
+					_, err := work.Start(t.Context(), tx, plan, "r", state{Disk: "d", Machine: "m"})
 					return err
 				})
 				if err != nil {
