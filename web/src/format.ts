@@ -50,11 +50,14 @@ export function ago(time: string, now: number, language: string): string {
   return format.format(0, 'second');
 }
 
-/** How long something has lasted or took: "4 s", "2 min 5 s", "1 h 3 min". */
+/** How long something has lasted or took: "12 ms", "4 s", "2 min 5 s", "1 h 3 min". */
 export function duration(milliseconds: number, language: string): string {
   const seconds = Math.max(0, milliseconds) / 1000;
   const part = (n: number, unit: string, digits = 0) =>
     new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'short', maximumFractionDigits: digits }).format(n);
+  if (milliseconds > 0 && milliseconds < 1000) {
+    return part(milliseconds, 'millisecond');
+  }
   if (seconds < 10) {
     return part(seconds, 'second', 1);
   }

@@ -43,7 +43,9 @@ describe('times', () => {
 
 describe('durations', () => {
   it.each([
-    [400, '0.4 sec'],
+    [0.4, '0 ms'],
+    [400, '400 ms'],
+    [1_440, '1.4 sec'],
     [4_000, '4 sec'],
     [59_900, '59 sec'],
     [125_000, '2 min 5 sec'],

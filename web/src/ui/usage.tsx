@@ -16,7 +16,8 @@ export function Usage({
   show?: (n: number, language: string) => string;
 }) {
   const { t, i18n } = useTranslation();
-  const text = (n: number) => (show ?? number)(n, i18n.language);
+  // Nothing has no unit.
+  const text = (n: number) => (n === 0 ? number : (show ?? number))(n, i18n.language);
   const total = used + more;
   const unlimited = limit < 0;
   const share = unlimited || limit === 0 ? 0 : Math.min(1, total / limit);
