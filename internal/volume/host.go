@@ -1,11 +1,9 @@
 package volume
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	"nacre/internal/db"
 	"nacre/internal/errs"
@@ -53,23 +51,30 @@ func (s *Service) shared(name string) bool {
 // Backends returns all hosts that keep volumes, with what they have promised.
 func (s *Service) Backends(ctx context.Context) ([]Backend, error) {
 	var promised map[string]int64
+	var seen []struct {
+		Name   string
+		SeenAt db.Time
+	}
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		var err error
 		promised, err = provisioned(ctx, tx)
-		return err
+		if err != nil {
+			return err
+		}
+		return tx.All(ctx, &seen, "SELECT name, seen_at FROM hosts ORDER BY name")
 	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("list hosts: %w", err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	var list []Backend
-	for _, h := range s.state {
-		if h.Info.VolumesGB > 0 {
-			list = append(list, Backend{Host: h, Provisioned: promised[h.Name]})
+	for _, row := range seen {
+		h, known := s.knownHost(row.Name)
+		if !known || h.Info.VolumesGB == 0 {
+			continue
 		}
+		h.SeenAt = row.SeenAt.Time()
+		list = append(list, Backend{Host: h, Provisioned: promised[h.Name]})
 	}
-	slices.SortFunc(list, func(a, b Backend) int { return cmp.Compare(a.Host.Name, b.Host.Name) })
 	return list, nil
 }
 

@@ -20,7 +20,7 @@ type Snapshot struct {
 	ID          string `bun:",pk"`
 	Volume      string
 	Project     string
-	User        string
+	User        string `bun:"user_id"`
 	Name        string
 	Description string
 	SizeGB      int64 `bun:"size"`

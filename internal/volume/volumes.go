@@ -36,7 +36,7 @@ type Volume struct {
 
 	ID            string `bun:",pk"`
 	Project       string
-	User          string
+	User          string `bun:"user_id"`
 	Name          string
 	Description   string
 	SizeGB        int64 `bun:"size"`

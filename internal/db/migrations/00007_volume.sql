@@ -19,7 +19,7 @@ CREATE TABLE volume_type_projects ( -- who may use a type that is not public
 CREATE TABLE volumes (
     id             TEXT PRIMARY KEY,
     project        TEXT NOT NULL,
-    user           TEXT NOT NULL,
+    user_id        TEXT NOT NULL,
     name           TEXT NOT NULL DEFAULT '',
     description    TEXT NOT NULL DEFAULT '',
     size           BIGINT NOT NULL,            -- GiB
@@ -41,7 +41,7 @@ CREATE TABLE volumes (
     updated_at     BIGINT NOT NULL DEFAULT 0
 );
 CREATE INDEX volumes_project ON volumes (project, created_at);
-CREATE INDEX volumes_host ON volumes (host);
+CREATE INDEX volumes_host ON volumes (host, size);
 CREATE INDEX volumes_source ON volumes (source);
 
 CREATE TABLE volume_attachments (
@@ -66,7 +66,7 @@ CREATE TABLE snapshots (
     id          TEXT PRIMARY KEY,
     volume      TEXT NOT NULL,
     project     TEXT NOT NULL,
-    user        TEXT NOT NULL,
+    user_id     TEXT NOT NULL,
     name        TEXT NOT NULL DEFAULT '',
     description TEXT NOT NULL DEFAULT '',
     size        BIGINT NOT NULL,
@@ -80,3 +80,4 @@ CREATE TABLE snapshots (
 );
 CREATE INDEX snapshots_project ON snapshots (project, created_at);
 CREATE INDEX snapshots_volume ON snapshots (volume);
+CREATE INDEX snapshots_host ON snapshots (host, size);

@@ -110,7 +110,7 @@ var snapshotList = api.List{
 	Default: []db.Sort{{Column: "created_at", Desc: true}, {Column: "id", Desc: true}},
 	Filters: map[string]db.Filter{
 		"id": {Column: "id"}, "name": {Column: "name"}, "display_name": {Column: "name"}, "status": {Column: "status"},
-		"volume_id": {Column: "volume"}, "name~": {Column: "name", Match: db.Contains}, "user_id": {Column: "user"},
+		"volume_id": {Column: "volume"}, "name~": {Column: "name", Match: db.Contains}, "user_id": {Column: "user_id"},
 	},
 }
 

@@ -130,7 +130,7 @@ var volumeList = api.List{
 		"id": {Column: "id"}, "name": {Column: "name"}, "display_name": {Column: "name"}, "status": {Column: "status"},
 		"availability_zone": {Column: "zone"}, "bootable": {Column: "bootable", Match: db.Flag}, "size": {Column: "size", Match: db.Number},
 		"name~": {Column: "name", Match: db.Contains}, "description~": {Column: "description", Match: db.Contains},
-		"migration_status": {Column: "migration"}, "user_id": {Column: "user"},
+		"migration_status": {Column: "migration"}, "user_id": {Column: "user_id"},
 	},
 }
 
