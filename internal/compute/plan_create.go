@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"nacre/internal/auth"
 	"nacre/internal/db"
@@ -291,7 +292,30 @@ func (s *Service) createWait(ctx context.Context, state *createState) error {
 	if !seen.Running {
 		return work.NotYet("waiting for host %s to start the guest", server.Host)
 	}
-	return nil
+	return s.waitPorts(ctx, server)
+}
+
+// portPatience is how long a running guest waits for its network. A guest
+// that boots before its network is better than none.
+const portPatience = time.Minute
+
+// waitPorts waits until the network reports the server's ports up.
+func (s *Service) waitPorts(ctx context.Context, server Server) error {
+	if s.clock.Now().Sub(server.UpdatedAt.Time()) > portPatience {
+		return nil
+	}
+	return s.db.Read(ctx, func(tx *db.Tx) error {
+		ports, err := s.networks.PortsOf(ctx, tx, server.ID)
+		if err != nil {
+			return err
+		}
+		for _, p := range ports[server.ID] {
+			if !p.Active {
+				return work.NotYet("waiting for the network to report port %s up on host %s", p.ID, server.Host)
+			}
+		}
+		return nil
+	})
 }
 
 func (s *Service) createFinish(ctx context.Context, tx *db.Tx, state *createState) error {

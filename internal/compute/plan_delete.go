@@ -53,6 +53,15 @@ func (s *Service) deletePlan() work.Plan[deleteState] {
 			{Name: "free volumes and ports", Tx: s.deleteParts},
 			{Name: "finish", Tx: s.deleteFinish},
 		},
+		// It was too late before it could begin, say behind an undo that took too
+		// long: nothing has happened, and it may be asked for again.
+		Undone: func(ctx context.Context, tx *db.Tx, state *deleteState, _ error) error {
+			_, err := s.change(ctx, tx, state.Server, func(server *Server) error {
+				server.TaskState = ""
+				return nil
+			}, "task_state")
+			return err
+		},
 	}
 }
 
