@@ -342,4 +342,3 @@ func TestLostVolumeIsNotReplaced(t *testing.T) {
 	r.forget(nodeapi.KindVolume, "v")
 	r.until("the document is gone", r.gone)
 }
-

@@ -28,7 +28,6 @@ import (
 	virtsim "nacre/internal/virt/simulated"
 )
 
-
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("database/sql.(*DB).connectionOpener"))
 }
@@ -338,4 +337,3 @@ func (r *rig) gone() bool {
 	volumeAnswered, _ := r.volume("v")
 	return answered && volumeAnswered
 }
-
