@@ -142,7 +142,7 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cloud.Network = network.New(network.Options{DB: database, Clock: now, Log: log, Fabric: ground.fabric, Nudge: cloud.Loops.Nudge,
+	cloud.Network = network.New(network.Options{DB: database, Clock: now, Log: log, Fabric: ground.fabric, DNS: ground.dns, Nudge: cloud.Loops.Nudge,
 		Hosts: networkHosts(cloud.Hosts)})
 	volumes := volume.New(volume.Options{DB: database, Clock: now, Log: log, Engine: cloud.Engine, Hosts: cloud.Hosts, Images: volumeImages{images}})
 	consoles := console.NewConsoles(console.ConsolesOptions{Public: c.PublicURL, Log: log})

@@ -56,7 +56,7 @@ func (cloud *Cloud) realGround(ctx context.Context, images *image.Service, blobs
 		return g, fmt.Errorf("start the network: %w", err)
 	}
 	cloud.closers = append(cloud.closers, system.Close)
-	g.fabric = system.Cluster
+	g.fabric, g.dns = system.Cluster, nameServers()
 	cloud.Loops.Add(loop.Loop{Name: "app.network-daemons", Every: 10 * time.Second, Once: system.Repair})
 
 	cache, err := node.NewImages(node.ImagesOptions{
@@ -148,6 +148,26 @@ func guestAccount(ctx context.Context, name string) (file.User, error) {
 	}
 	gid, err := strconv.Atoi(found.Gid)
 	return file.User{UID: uid, GID: gid}, err
+}
+
+// nameServers are those of this machine that guests can reach too.
+func nameServers() []string {
+	content, err := os.ReadFile("/etc/resolv.conf")
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, line := range strings.Split(string(content), "\n") {
+		words := strings.Fields(line)
+		if len(words) < 2 || words[0] != "nameserver" {
+			continue
+		}
+		ip, err := netip.ParseAddr(words[1])
+		if err == nil && ip.Is4() && !ip.IsLoopback() {
+			out = append(out, words[1])
+		}
+	}
+	return out
 }
 
 // firstAddress is the first address of a range with its prefix length.
