@@ -22,7 +22,7 @@ import (
 // ground is what the cloud stands on: the network of all hosts, and the hosts.
 type ground struct {
 	fabric fabric.Cluster
-	dns    []string // name servers that guests can reach
+	dns    []string                    // name servers that guests can reach
 	run    []func(ctx context.Context) // the nodes, each until the context ends
 }
 
