@@ -177,7 +177,7 @@ var changing = []struct {
 	{regexp.MustCompile(`\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b`), "MAC"},
 	{regexp.MustCompile(`\b\d+\.\d+\.\d+\.\d+\b`), "IP"},
 	{regexp.MustCompile(`\br-[0-9a-z]{8}\b`), "RESERVATION"},
-	{regexp.MustCompile(`\b[0-9a-f]{64}\b`), "KEY"},
+	{regexp.MustCompile(`\bseed=\S+`), "SEED"},
 }
 
 // Plain is the world without ids and addresses, to compare two runs of the same.

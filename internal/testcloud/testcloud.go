@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -108,7 +109,7 @@ func Start(t testing.TB, opts ...Option) *Cloud {
 			}
 		}
 	})
-	c.until("the hosts to come up", func(ctx context.Context) (bool, error) {
+	c.until(t, "the hosts to come up", func(ctx context.Context) (bool, error) {
 		all, err := cloud.Compute.Hypervisors(ctx)
 		ready := 0
 		for _, h := range all {
@@ -126,21 +127,21 @@ const patience = 60 * time.Second
 
 // until looks at a condition until it holds, and fails the test when it does
 // not in time.
-func (c *Cloud) until(what string, holds func(ctx context.Context) (bool, error)) {
-	c.t.Helper()
+func (c *Cloud) until(t testing.TB, what string, holds func(ctx context.Context) (bool, error)) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for {
 		ok, err := holds(ctx)
 		if err != nil && ctx.Err() == nil {
-			c.t.Fatalf("wait for %s: %v", what, err)
+			t.Fatalf("wait for %s: %v", what, err)
 		}
 		if ok {
 			return
 		}
 		select {
 		case <-ctx.Done():
-			c.t.Fatalf("waited %s for %s", patience, what)
+			t.Fatalf("waited %s for %s", patience, what)
 		case <-time.After(2 * time.Millisecond):
 		}
 	}
@@ -170,7 +171,7 @@ func (c *Cloud) Same(t testing.TB, want World, got func() World) {
 // Until waits for a condition that the test looks at through the API.
 func (c *Cloud) Until(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	c.until(what, func(context.Context) (bool, error) { return holds(), nil })
+	c.until(t, what, func(context.Context) (bool, error) { return holds(), nil })
 }
 
 // Settle waits until nothing moves: no plan is unfinished, no host owes an
@@ -186,7 +187,7 @@ func (c *Cloud) Settle(t testing.TB) {
 		}
 	}()
 	calm := 0
-	c.until("everything to be still", func(ctx context.Context) (bool, error) {
+	c.until(t, "everything to be still", func(ctx context.Context) (bool, error) {
 		moved := false
 		var err error
 		if c.still {
@@ -206,7 +207,7 @@ func (c *Cloud) Settle(t testing.TB) {
 // Still waits until everything but the plans is at rest.
 func (c *Cloud) Still(t testing.TB) {
 	t.Helper()
-	c.until("hosts and network to be still", func(ctx context.Context) (bool, error) {
+	c.until(t, "hosts and network to be still", func(ctx context.Context) (bool, error) {
 		left, err := c.unfinished(ctx, false)
 		return len(left) == 0, err
 	})
@@ -214,6 +215,10 @@ func (c *Cloud) Still(t testing.TB) {
 
 // unfinished lists what is under way, for people to read.
 func (c *Cloud) unfinished(ctx context.Context, plans bool) (left []string, err error) {
+	up, err := c.App.Simulated.Fabric.Up(ctx)
+	if err != nil {
+		return nil, err
+	}
 	err = c.App.DB.Read(ctx, func(tx *db.Tx) error {
 		left = nil
 		if plans {
@@ -233,8 +238,21 @@ func (c *Cloud) unfinished(ctx context.Context, plans bool) (left []string, err 
 			return err
 		}
 		err = tx.All(ctx, &untold, "SELECT 'network has not been told of ' || kind || ' ' || id FROM network_dirty")
+		if err != nil {
+			return err
+		}
+		var active []string
+		err = tx.All(ctx, &active, "SELECT id FROM ports WHERE status = 'ACTIVE' AND host <> ''")
+		if err != nil {
+			return err
+		}
+		slices.Sort(up)
+		slices.Sort(active)
+		if !slices.Equal(up, active) {
+			left = append(left, fmt.Sprintf("ports %v are up, %v are ACTIVE", up, active))
+		}
 		left = append(append(left, owed...), untold...)
-		return err
+		return nil
 	})
 	return left, err
 }

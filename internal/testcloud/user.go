@@ -166,6 +166,11 @@ func (u User) Flavor(t testing.TB, name string) string {
 	return u.find(t, "/compute/v2.1/flavors", "flavors", name)
 }
 
+// Project is the id of the user's project.
+func (u User) Project(t testing.TB) string {
+	return u.find(t, "/identity/v3/auth/projects", "projects", u.scope)
+}
+
 // CreateServer asks for a small server on the private network and returns its id.
 func (u User) CreateServer(t testing.TB, name string) string {
 	t.Helper()
@@ -247,4 +252,35 @@ func (u User) VolumeStatus(t testing.TB, id string) string {
 	var reply struct{ Volume struct{ Status string } }
 	r.JSON(t, &reply)
 	return reply.Volume.Status
+}
+
+// RemoveAll removes what the user's project has beyond what it was given:
+// servers, volumes, snapshots, floating IPs and ports of its own.
+func (u User) RemoveAll(t testing.TB) {
+	t.Helper()
+	u.removeEach(t, "/compute/v2.1/servers", "servers", "/compute/v2.1/servers/")
+	u.cloud.Settle(t)
+	u.removeEach(t, "/volume/v3/snapshots", "snapshots", "/volume/v3/snapshots/")
+	u.cloud.Settle(t)
+	u.removeEach(t, "/volume/v3/volumes", "volumes", "/volume/v3/volumes/")
+	u.removeEach(t, "/network/v2.0/floatingips", "floatingips", "/network/v2.0/floatingips/")
+	u.removeEach(t, "/network/v2.0/ports?device_owner=", "ports", "/network/v2.0/ports/")
+	u.cloud.Settle(t)
+}
+
+func (u User) removeEach(t testing.TB, list, key, path string) {
+	t.Helper()
+	var all map[string]json.RawMessage
+	u.Must(t, 200, "GET", list, nil).JSON(t, &all)
+	var items []struct{ ID string }
+	err := json.Unmarshal(all[key], &items)
+	if err != nil {
+		t.Fatalf("list %s: %v", key, err)
+	}
+	for _, i := range items {
+		r := u.Do(t, "DELETE", path+i.ID, nil)
+		if r.Status >= 300 && r.Status != http.StatusNotFound {
+			t.Fatalf("DELETE %s%s: got %d %s", path, i.ID, r.Status, r.Body)
+		}
+	}
 }

@@ -1,0 +1,253 @@
+package app_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"nacre/internal/app"
+	"nacre/internal/testcloud"
+	"nacre/internal/work"
+	"nacre/internal/work/worktest"
+)
+
+// planCase is a plan's line: how the world is made ready and how the plan is
+// begun, through the public API.
+type planCase struct {
+	prepare func(t *testing.T, s *stage)
+	begin   func(t *testing.T, s *stage)
+	givenUp left // what is there after a run was given up
+}
+
+// left is a resource in ERROR, which its user may look at and remove, and its
+// share of the quota.
+type left struct {
+	kind   string
+	before bool // it was there before
+	quota  map[string]int
+	rows   map[string]string
+}
+
+// stage is a cloud with the things that a line works with.
+type stage struct {
+	cloud                            *testcloud.Cloud
+	demo                             testcloud.User
+	server, volume, port, other, net string
+}
+
+func (s *stage) path(format string, ids ...any) string { return fmt.Sprintf(format, ids...) }
+
+func withServer(t *testing.T, s *stage) { s.server = s.demo.MustCreateServer(t, "web") }
+
+func withVolume(t *testing.T, s *stage) {
+	s.volume = s.demo.CreateVolume(t, "data", 1)
+	s.cloud.Settle(t)
+}
+
+func withAttached(t *testing.T, s *stage) {
+	withServer(t, s)
+	withVolume(t, s)
+	attach(t, s)
+	s.cloud.Settle(t)
+}
+
+func attach(t *testing.T, s *stage) {
+	s.demo.Must(t, 200, "POST", s.path("/compute/v2.1/servers/%s/os-volume_attachments", s.server),
+		map[string]any{"volumeAttachment": map[string]any{"volumeId": s.volume}})
+}
+
+func plug(t *testing.T, s *stage) {
+	s.demo.Must(t, 200, "POST", s.path("/compute/v2.1/servers/%s/os-interface", s.server),
+		map[string]any{"interfaceAttachment": map[string]any{"net_id": s.net}})
+}
+
+func snapshot(t *testing.T, s *stage) {
+	var reply struct{ Snapshot struct{ ID string } }
+	s.demo.Must(t, 202, "POST", "/volume/v3/snapshots", map[string]any{"snapshot": map[string]any{
+		"volume_id": s.volume, "name": "copy"}}).JSON(t, &reply)
+	s.other = reply.Snapshot.ID
+}
+
+// planCases has a line for each plan.
+var planCases = map[string]planCase{
+	"server.create": {
+		prepare: withVolume,
+		begin: func(t *testing.T, s *stage) {
+			s.demo.Must(t, 202, "POST", "/compute/v2.1/servers", map[string]any{"server": map[string]any{
+				"name": "web", "flavorRef": "1", "networks": []any{map[string]any{"uuid": s.net}},
+				"imageRef": s.demo.Image(t, "cirros"),
+				"block_device_mapping_v2": []any{
+					map[string]any{"boot_index": 0, "uuid": s.demo.Image(t, "cirros"), "source_type": "image", "destination_type": "local"},
+					map[string]any{"boot_index": -1, "uuid": s.volume, "source_type": "volume", "destination_type": "volume"},
+					map[string]any{"boot_index": -1, "source_type": "blank", "destination_type": "volume", "volume_size": 1, "delete_on_termination": true},
+				}}})
+		},
+		givenUp: left{"servers", false, map[string]int{"instances": 1, "cores": 1, "ram": 512},
+			map[string]string{"server_secrets": "server=ID user_data= public_key= key_type= SEED password= "}},
+	},
+	"server.delete": {
+		prepare: withAttached,
+		begin: func(t *testing.T, s *stage) {
+			s.demo.Must(t, 204, "DELETE", s.path("/compute/v2.1/servers/%s", s.server), nil)
+		},
+	},
+	"server.power": {
+		prepare: withServer,
+		begin:   func(t *testing.T, s *stage) { s.demo.Act(t, s.server, "os-stop") },
+	},
+	"server.attach_volume": {
+		prepare: func(t *testing.T, s *stage) { withServer(t, s); withVolume(t, s) },
+		begin:   attach,
+	},
+	"server.detach_volume": {
+		prepare: withAttached,
+		begin: func(t *testing.T, s *stage) {
+			s.demo.Must(t, 202, "DELETE", s.path("/compute/v2.1/servers/%s/os-volume_attachments/%s", s.server, s.volume), nil)
+		},
+	},
+	"server.attach_interface": {prepare: withServer, begin: plug},
+	"server.detach_interface": {
+		prepare: withServer,
+		begin: func(t *testing.T, s *stage) {
+			s.demo.Must(t, 202, "DELETE", s.path("/compute/v2.1/servers/%s/os-interface/%s", s.server, s.demo.PortOf(t, s.server)), nil)
+		},
+	},
+	"volume.create": {
+		begin: func(t *testing.T, s *stage) {
+			s.demo.Must(t, 202, "POST", "/volume/v3/volumes", map[string]any{"volume": map[string]any{
+				"name": "disk", "size": 1, "imageRef": s.demo.Image(t, "cirros")}})
+		},
+		givenUp: left{"volumes", false, map[string]int{"volumes": 1, "gigabytes": 1, "volumes_ID": 1, "gigabytes_ID": 1}, nil},
+	},
+	"volume.delete": {
+		prepare: withVolume,
+		begin: func(t *testing.T, s *stage) {
+			s.demo.Must(t, 202, "DELETE", s.path("/volume/v3/volumes/%s", s.volume), nil)
+		},
+		givenUp: left{kind: "volumes", before: true},
+	},
+	"volume.extend": {
+		prepare: withVolume,
+		begin: func(t *testing.T, s *stage) {
+			s.demo.Must(t, 202, "POST", s.path("/volume/v3/volumes/%s/action", s.volume), map[string]any{"os-extend": map[string]any{"new_size": 2}})
+		},
+		givenUp: left{kind: "volumes", before: true},
+	},
+	"snapshot.create": {prepare: withVolume, begin: snapshot,
+		givenUp: left{"snapshots", false, map[string]int{"snapshots": 1, "gigabytes": 1, "snapshots_ID": 1, "gigabytes_ID": 1}, nil}},
+	"snapshot.delete": {
+		prepare: func(t *testing.T, s *stage) { withVolume(t, s); snapshot(t, s); s.cloud.Settle(t) },
+		begin: func(t *testing.T, s *stage) {
+			s.demo.Must(t, 202, "DELETE", s.path("/volume/v3/snapshots/%s", s.other), nil)
+		},
+		givenUp: left{kind: "snapshots", before: true},
+	},
+}
+
+// Every plan goes through repetition, failure, kill and giving up at each of
+// its steps, in the whole product. After each, what is left can be removed, and
+// then the world is as it was at the beginning.
+func TestEveryPlan(t *testing.T) {
+	for name, line := range planCases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cloud := testcloud.Start(t, testcloud.Still(), testcloud.MayFail())
+			cloud.Settle(t)
+			clean := cloud.Snapshot(t)
+			worktest.Exercise(t, func(t *testing.T) worktest.Case {
+				s := &stage{cloud: cloud, demo: cloud.Demo(), net: cloud.Demo().Network(t, "private")}
+				t.Cleanup(func() {
+					cloud.App.Engine.Interfere(nil)
+					cloud.Demo().RemoveAll(t)
+					cloud.Same(t, clean, func() testcloud.World { return cloud.Snapshot(t) })
+				})
+				if line.prepare != nil {
+					line.prepare(t, s)
+				}
+				c := worktest.Case{
+					Plan: name, Engine: cloud.App.Engine,
+					Start:  func(t *testing.T) { line.begin(t, s) },
+					Settle: func(t *testing.T) { cloud.Still(t) },
+					World:  func(t *testing.T) any { return plain(cloud.Snapshot(t)) },
+				}
+				if line.givenUp.kind != "" {
+					c.GivenUp = func(before any) any { return line.givenUp.addTo(before.(testcloud.World), s.demo.Project(t)) }
+				}
+				return c
+			})
+		})
+	}
+}
+
+// A plan without a line above is not tested.
+func TestEveryPlanHasALine(t *testing.T) {
+	var out bytes.Buffer
+	err := app.Describe(t.Context(), &out, []string{"plans"}, "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var plans []work.Description
+	err = json.Unmarshal(out.Bytes(), &plans)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	for _, p := range plans {
+		known[p.Name] = true
+		if planCases[p.Name].begin == nil {
+			t.Errorf("plan %s has no line in planCases", p.Name)
+		}
+	}
+	for name := range planCases {
+		if !known[name] {
+			t.Errorf("planCases has a line for %s, which is no plan", name)
+		}
+	}
+}
+
+// addTo is the world with what is left.
+func (l left) addTo(w testcloud.World, project string) testcloud.World {
+	if l.before {
+		w[l.kind] = nil
+	}
+	w[l.kind] = append(w[l.kind], "in error")
+	for kind, row := range l.rows {
+		w[kind] = append(w[kind], row)
+	}
+	slices.Sort(w[l.kind])
+	for resource, more := range l.quota {
+		start := "project=" + project + " resource=" + resource + " used="
+		n := 0
+		w["quota_usages"] = slices.DeleteFunc(w["quota_usages"], func(line string) bool {
+			_, err := fmt.Sscanf(line, start+"%d", &n)
+			return err == nil
+		})
+		w["quota_usages"] = append(w["quota_usages"], fmt.Sprint(start, n+more, " "))
+	}
+	slices.Sort(w["quota_usages"])
+	return w
+}
+
+// plain is a world to compare with others. Of what is in error it only says so.
+func plain(w testcloud.World) testcloud.World {
+	w = w.Plain()
+	for _, kind := range []string{"servers", "volumes", "snapshots"} {
+		for i, line := range w[kind] {
+			if strings.Contains(line, "vm_state=error ") || strings.Contains(line, " status=error") {
+				w[kind][i] = "in error"
+			}
+		}
+		slices.Sort(w[kind])
+	}
+	for i, line := range w["disks"] {
+		// A host that has grown a volume leaves it so when the extension is given up.
+		w["disks"][i] = gib.ReplaceAllString(line, "")
+	}
+	return w
+}
+
+var gib = regexp.MustCompile(` \d+ GiB`)
