@@ -123,8 +123,13 @@ func paged(c *api.Call, l api.List) (page db.Page, offset int, err error) {
 	return page, int(n), nil
 }
 
-// without leaves out the first rows.
-func without[T any](rows []T, offset int) []T { return rows[min(offset, len(rows)):] }
+// without leaves out the first rows. A limit of 0 leaves out all.
+func without[T any](c *api.Call, rows []T, offset int) []T {
+	if c.Query().Get("limit") == "0" {
+		return nil
+	}
+	return rows[min(offset, len(rows)):]
+}
 
 // counted tells whether the caller wants to know how many rows there are.
 func counted(c *api.Call) bool {

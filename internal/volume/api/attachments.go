@@ -105,7 +105,7 @@ func listAttachments[T any](h handlers, c *api.Call, view func(volume.Attachment
 	if err != nil {
 		return reply, err
 	}
-	rows = without(rows, offset)
+	rows = without(c, rows, offset)
 	for _, a := range rows {
 		reply.Attachments = append(reply.Attachments, view(a))
 	}

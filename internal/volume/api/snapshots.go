@@ -142,7 +142,7 @@ func (h handlers) readSnapshots(c *api.Call, detail bool) (snapshotsReply, error
 	if err != nil {
 		return reply, err
 	}
-	rows = without(rows, offset)
+	rows = without(c, rows, offset)
 	for _, s := range rows {
 		view := viewSnapshot(s)
 		if detail {

@@ -137,7 +137,7 @@ func (h handlers) listTypes(c *api.Call) (typesReply, error) {
 	if err != nil {
 		return reply, err
 	}
-	rows = without(rows, offset)
+	rows = without(c, rows, offset)
 	for _, t := range rows {
 		reply.Types = append(reply.Types, viewType(c, t))
 	}

@@ -159,7 +159,7 @@ func (h handlers) read(c *api.Call, attachments bool) (rows []volume.Volume, rep
 	if err != nil {
 		return nil, reply, err
 	}
-	rows = without(rows, offset)
+	rows = without(c, rows, offset)
 	if len(rows) > 0 {
 		reply.Links = next(c, more, rows[len(rows)-1].ID)
 	}
