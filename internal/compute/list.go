@@ -3,9 +3,13 @@ package compute
 import (
 	"context"
 	"fmt"
+	"maps"
+	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/uptrace/bun"
+	"golang.org/x/sync/errgroup"
 
 	"nacre/internal/db"
 	"nacre/internal/errs"
@@ -27,6 +31,7 @@ type Query struct {
 	NotTags       []string // not all of them
 	NotTagsAny    []string // none of them
 	Page          db.Page
+	Brief         bool // only id and name are read
 }
 
 // Sorting of servers in lists.
@@ -48,6 +53,9 @@ func (s *Service) Servers(ctx context.Context, q Query) (list []Server, more boo
 			}
 		}
 		sel := q.where(tx.NewSelect().Model(&list))
+		if q.Brief {
+			sel = sel.Column("id", "name")
+		}
 		return q.Page.Cut(sel, "servers", "id").Scan(ctx)
 	})
 	if err != nil {
@@ -159,17 +167,43 @@ type Details struct {
 	Ports   map[string][]Port
 	Volumes map[string][]Attachment
 	Tags    map[string][]string
-	Groups  map[string]string // server group by server
 	Secrets map[string]secrets
 }
+
+// detailPart is how many servers are detailed by one set of queries: parts are
+// read side by side.
+const detailPart = 250
 
 // Details reads what belongs to the servers. The user data, which may be
 // large, is read when asked for.
 func (s *Service) Details(ctx context.Context, servers []Server, userData bool) (Details, error) {
-	d := Details{Volumes: map[string][]Attachment{}, Tags: map[string][]string{}, Secrets: map[string]secrets{}}
-	if len(servers) == 0 {
-		return d, nil
+	all := Details{Ports: map[string][]Port{}, Volumes: map[string][]Attachment{}, Tags: map[string][]string{}, Secrets: map[string]secrets{}}
+	parts := slices.Collect(slices.Chunk(servers, detailPart))
+	read := make([]Details, len(parts))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, part := range parts {
+		group.Go(func() error {
+			var err error
+			read[i], err = s.detailsOf(ctx, part, userData)
+			return err
+		})
 	}
+	err := group.Wait()
+	if err != nil {
+		return all, err
+	}
+	for _, d := range read {
+		maps.Copy(all.Ports, d.Ports)
+		maps.Copy(all.Volumes, d.Volumes)
+		maps.Copy(all.Tags, d.Tags)
+		maps.Copy(all.Secrets, d.Secrets)
+	}
+	return all, nil
+}
+
+func (s *Service) detailsOf(ctx context.Context, servers []Server, userData bool) (Details, error) {
+	d := Details{Volumes: map[string][]Attachment{}, Tags: map[string][]string{}, Secrets: map[string]secrets{}}
 	ids := make([]string, len(servers))
 	for i, server := range servers {
 		ids[i] = server.ID

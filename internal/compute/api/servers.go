@@ -170,7 +170,7 @@ func (h handlers) find(c *api.Call, action string) ([]compute.Server, bool, erro
 		return nil, false, err
 	}
 	params := c.Query()
-	q := compute.Query{Project: c.Caller.Project, Name: params.Get("name"), IP: params.Get("ip")}
+	q := compute.Query{Project: c.Caller.Project, Name: params.Get("name"), IP: params.Get("ip"), Brief: action == "index"}
 	if params.Get("ip6") != "" {
 		q.IP = params.Get("ip6")
 	}
