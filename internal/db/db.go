@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"runtime"
 	"strings"
 
@@ -52,6 +53,10 @@ type Tx struct {
 // Open opens the SQLite database in the file, makes it if it is missing, and
 // brings its schema up to date.
 func Open(ctx context.Context, file string) (*DB, error) {
+	err := private(file)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
 	const pragmas = "?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
 		"&_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&_pragma=wal_autocheckpoint(4000)"
 	writer, err := sql.Open("sqlite", "file:"+file+pragmas)
@@ -83,6 +88,24 @@ func Open(ctx context.Context, file string) (*DB, error) {
 		return nil, fmt.Errorf("open database %s: %w", file, err)
 	}
 	return d, nil
+}
+
+// private makes the file its owner's alone before SQLite opens it: it holds
+// password hashes and what users tell their guests. The journals beside it get
+// the mode of the file; those that are there already are mended, too.
+func private(file string) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(f.Chmod(0o600), f.Close())
+	for _, suffix := range []string{"-wal", "-shm"} {
+		chmodErr := os.Chmod(file+suffix, 0o600)
+		if !errors.Is(chmodErr, fs.ErrNotExist) {
+			err = errors.Join(err, chmodErr)
+		}
+	}
+	return err
 }
 
 func migrate(ctx context.Context, conn *sql.DB) error {

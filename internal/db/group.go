@@ -34,7 +34,10 @@ type job struct {
 // maxGroup bounds how long the first of a group waits for the last.
 const maxGroup = 256
 
-var errClosed = errors.New("database is closed")
+var (
+	errClosed     = errors.New("database is closed")
+	errRolledBack = errors.New("another caller's failure rolled the transaction back")
+)
 
 func startGroup(ctx context.Context, home *DB) (*group, error) {
 	conn, err := home.write.Conn(ctx)
@@ -99,21 +102,24 @@ func (g *group) commit(first *job) []*job {
 		first.err = fmt.Errorf("begin: %w", err)
 		return jobs
 	}
-	g.runJob(ctx, first)
+	whole := g.runJob(ctx, first)
 gather:
-	for len(jobs) < maxGroup {
+	for whole && len(jobs) < maxGroup {
 		select {
 		case j, open := <-g.queue:
 			if !open {
 				break gather
 			}
 			jobs = append(jobs, j)
-			g.runJob(ctx, j)
+			whole = g.runJob(ctx, j)
 		default:
 			break gather
 		}
 	}
-	_, err = g.conn.ExecContext(ctx, "COMMIT")
+	err = errRolledBack
+	if whole {
+		_, err = g.conn.ExecContext(ctx, "COMMIT")
+	}
 	if err == nil {
 		return jobs
 	}
@@ -126,20 +132,23 @@ gather:
 	return jobs
 }
 
-func (g *group) runJob(ctx context.Context, j *job) {
+// runJob runs one job of the transaction and tells whether the transaction is
+// still there: a full disk, for one, makes SQLite roll back all of it, and what
+// ran behind that would be committed on its own, whatever we answer.
+func (g *group) runJob(ctx context.Context, j *job) (whole bool) {
 	j.err = j.ctx.Err()
 	if j.err != nil {
-		return
+		return true
 	}
 	_, j.err = g.conn.ExecContext(ctx, "SAVEPOINT job")
 	if j.err != nil {
-		return
+		return false
 	}
-	j.tx = &Tx{IDB: g.conn, home: g.home}
+	j.tx = &Tx{IDB: steady{g.conn}, home: g.home}
 	g.call(j)
 	if j.err == nil && j.panicked == nil {
 		_, j.err = g.conn.ExecContext(ctx, "RELEASE job")
-		return
+		return j.err == nil
 	}
 	_, err := g.conn.ExecContext(ctx, "ROLLBACK TO job")
 	if err == nil {
@@ -148,6 +157,7 @@ func (g *group) runJob(ctx context.Context, j *job) {
 	if err != nil {
 		j.err = errors.Join(j.err, fmt.Errorf("undo: %w", err))
 	}
+	return err == nil
 }
 
 // call hands a panic of the job to the goroutine that asked for it.
