@@ -116,18 +116,31 @@ func (s *Service) CreateServers(ctx context.Context, in NewServer) ([]Server, er
 	return servers, nil
 }
 
-// reserve takes the quota for as many servers as there is room for.
+// mostAtOnce bounds the servers of one request: they are made in one
+// transaction, for which everybody else's waits.
+const mostAtOnce = 1000
+
+// reserve takes the quota for as many servers as there is room for. What is too
+// much says how many would fit, so that a large number costs no more than a
+// small one.
 func (s *Service) reserve(ctx context.Context, tx *db.Tx, in NewServer, f Flavor) (int, error) {
-	var err error
-	for n := in.Max; n >= in.Min; n-- {
-		err = quota.Reserve(ctx, tx, in.Caller.Project,
+	if in.Min > mostAtOnce {
+		return 0, errs.BadRequestf("Invalid min_count: at most %d servers can be made at once.", mostAtOnce)
+	}
+	n := min(in.Max, mostAtOnce)
+	for {
+		err := quota.Reserve(ctx, tx, in.Caller.Project,
 			quota.Servers(n), quota.VCPUs(n*int(f.VCPUs)), quota.Memory(n*int(f.RAM)))
 		var over *quota.Exceeded
 		if err == nil || !errors.As(err, &over) {
 			return n, err
 		}
+		if n == in.Min {
+			return 0, overQuota(err)
+		}
+		fit := (over.Limit - over.Used) / (over.Requested / int64(n))
+		n = max(min(n-1, int(fit)), in.Min)
 	}
-	return 0, overQuota(err)
 }
 
 // overQuota words a refusal as Nova does.

@@ -392,7 +392,12 @@ func (s *Service) syncPower(ctx context.Context, id string) error {
 			if now.Generation != server.Generation {
 				return errs.Conflictf("server %s changed", id)
 			}
-			now.VMState, now.PowerState, now.Running = state, power, state == Active
+			now.PowerState = power
+			if now.VMState == state {
+				return nil
+			}
+			// It stopped by itself: so it is, and nothing is to start it again.
+			now.VMState, now.Running = state, false
 			return s.want(ctx, tx, *now)
 		}, "vm_state", "power_state", "running")
 		return err

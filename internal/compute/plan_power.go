@@ -11,6 +11,7 @@ import (
 // powerState is what a plan about the power of a server keeps.
 type powerState struct {
 	Server  string
+	Task    Task
 	Running bool // wanted
 	Before  bool // wanted until now
 	Soft    bool // a soft reboot
@@ -59,18 +60,18 @@ func (s *Service) power(ctx context.Context, act Act, action string, task Task, 
 		if server.Host == "" {
 			return act.allow(server, action) // in ERROR without a host: there is nothing to power
 		}
-		server.TaskState = task
-		err = s.save(ctx, tx, &server, "task_state")
-		if err != nil {
-			return err
-		}
-		if state.Hard {
+		if server.TaskState == Rebooting { // gently, and it hangs
 			err = work.Cancel(ctx, tx, server.ID)
 			if err != nil {
 				return err
 			}
 		}
-		state.Server, state.Before = server.ID, server.Running
+		server.TaskState = task
+		err = s.save(ctx, tx, &server, "task_state")
+		if err != nil {
+			return err
+		}
+		state.Server, state.Task, state.Before = server.ID, task, server.Running
 		_, err = work.Start(ctx, tx, s.powerPlan(), server.ID, state, append(act.options(server), work.As(action))...)
 		return err
 	})
@@ -105,6 +106,9 @@ func (s *Service) idle(ctx context.Context, tx *db.Tx, id string) error {
 func (s *Service) powerWant(ctx context.Context, tx *db.Tx, state *powerState) error {
 	server, err := s.change(ctx, tx, state.Server, func(server *Server) error {
 		server.Running = state.Running
+		// Said again, since a plan that was cancelled may have ended its own task
+		// after the request.
+		server.TaskState = state.Task
 		if state.Soft {
 			server.SoftReboots++
 		}
@@ -114,7 +118,7 @@ func (s *Service) powerWant(ctx context.Context, tx *db.Tx, state *powerState) e
 			server.HardReboots++
 		}
 		return nil
-	}, "running", "soft_reboots", "hard_reboots")
+	}, "running", "task_state", "soft_reboots", "hard_reboots")
 	if err != nil {
 		return err
 	}

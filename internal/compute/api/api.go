@@ -29,7 +29,7 @@ func New(service *compute.Service) api.Service {
 		Envelope: api.Nova,
 		Routes: slices.Concat(versionRoutes(), h.serverRoutes(), h.metadataRoutes(), h.tagRoutes(), h.actionRoutes(), h.addressRoutes(),
 			h.historyRoutes(), h.volumeRoutes(), h.interfaceRoutes(), h.flavorRoutes(), h.keypairRoutes(),
-			h.quotaRoutes(), h.hostRoutes(), h.groupRoutes(), h.aggregateRoutes(), h.extensionRoutes()),
+			h.quotaRoutes(), h.usageRoutes(), h.hostRoutes(), h.groupRoutes(), h.aggregateRoutes(), h.extensionRoutes()),
 	}
 }
 
@@ -46,6 +46,15 @@ func scope(c *api.Call) string {
 		return "-"
 	}
 	return c.Caller.Project
+}
+
+// inProject authorizes the making of something that a project will own, which
+// takes a token of a project.
+func inProject(c *api.Call) error {
+	if c.Caller.Project == "" {
+		return api.Nova.Forbidden(c.Route().Rule)
+	}
+	return c.AuthorizeOwn()
 }
 
 // of is the target of a call about a server.

@@ -55,6 +55,7 @@ func TestBadInput(t *testing.T) {
 		{"count of a wrong type", "demo", "POST", "/servers", create(`,"min_count":"many"`), 400, "does not match"},
 		{"count of nought", "demo", "POST", "/servers", create(`,"min_count":0`), 400, "is less than the minimum of 1"},
 		{"too many for the quota", "demo", "POST", "/servers", create(`,"min_count":10`), 403, "Quota exceeded for instances: Requested 10, but already used 1 of 10 instances"},
+		{"more at least than are ever made", "demo", "POST", "/servers", create(`,"min_count":9000000000000000000`), 400, "at most 1000 servers"},
 		{"unknown group", "demo", "POST", "/servers", `{"server":{"name":"x","imageRef":"` + imageID + `","flavorRef":"1"},"os:scheduler_hints":{"group":"99999999-9999-4999-8999-999999999999"}}`, 400, "Instance group 99999999-9999-4999-8999-999999999999 could not be found."},
 		{"unknown volume", "demo", "POST", "/servers", create(`,"block_device_mapping_v2":[{"boot_index":0,"uuid":"99999999-9999-4999-8999-999999999999","source_type":"volume","destination_type":"volume"}]`), 400, "Block Device Mapping is Invalid"},
 		{"two root disks", "demo", "POST", "/servers", create(`,"block_device_mapping_v2":[{"boot_index":0,"uuid":"` + volumeID + `","source_type":"volume"},{"boot_index":0,"uuid":"` + volumeID2 + `","source_type":"volume"}]`), 400, "Boot sequence"},

@@ -95,7 +95,7 @@ type createGroupRequest struct {
 }
 
 func (h handlers) createServerGroup(c *api.Call, in createGroupRequest) (serverGroupReply, error) {
-	err := c.AuthorizeOwn()
+	err := inProject(c)
 	if err != nil {
 		return serverGroupReply{}, err
 	}

@@ -297,6 +297,23 @@ func TestUpdate(t *testing.T) {
 	c.must(404, "demo@2.26", "DELETE", "/servers/"+id+"/tags/blue", "")
 }
 
+func TestUsage(t *testing.T) {
+	c := start(t, options{hosts: 1})
+	id := c.active("web", "")
+	r := c.must(200, "demo", "GET", "/os-simple-tenant-usage/demo?end=2099-01-01T00:00:00", "")
+	if r.at(t, "tenant_usage", "server_usages", 0, "instance_id") != id || r.at(t, "tenant_usage", "total_hours").(float64) < 24*365 {
+		t.Errorf("got %s, want many hours of the server", r.body)
+	}
+	if r = c.must(200, "admin", "GET", "/os-simple-tenant-usage", ""); r.at(t, "tenant_usages", 0, "tenant_id") != "demo" {
+		t.Errorf("got %s, want the project's usage", r.body)
+	}
+	if r = c.must(200, "other", "GET", "/os-simple-tenant-usage/other", ""); string(r.body) != `{"tenant_usage":{}}` {
+		t.Errorf("got %s, want nothing", r.body)
+	}
+	c.must(403, "demo", "GET", "/os-simple-tenant-usage/other", "")
+	c.must(400, "demo", "GET", "/os-simple-tenant-usage/demo?start=2030-01-01&end=2020-01-01", "")
+}
+
 func TestPages(t *testing.T) {
 	c := start(t, options{hosts: 1})
 	for i := range 5 {

@@ -41,7 +41,7 @@ type reservationReply struct {
 }
 
 func (h handlers) createServer(c *api.Call, in createRequest) (any, error) {
-	err := c.AuthorizeOwn()
+	err := inProject(c)
 	if err != nil {
 		return nil, err
 	}

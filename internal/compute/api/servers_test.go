@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"fmt"
 	"testing"
 )
 
@@ -26,5 +27,18 @@ func TestServerLife(t *testing.T) {
 		if err != nil || len(list) != 0 {
 			t.Errorf("host still has machines %v, %v", list, err)
 		}
+	}
+}
+
+// TestAsManyAsTheQuotaHolds asks for far more servers than there may be: the
+// request makes what fits, and takes no longer for it.
+func TestAsManyAsTheQuotaHolds(t *testing.T) {
+	c := start(t, options{hosts: 2})
+	c.active("web", "")
+	c.must(202, "demo", "POST", "/servers", fmt.Sprintf(
+		`{"server":{"name":"many","imageRef":%q,"flavorRef":"1","max_count":9000000000000000000}}`, imageID))
+	list, _ := c.must(200, "demo", "GET", "/servers", "").at(t, "servers").([]any)
+	if len(list) != 10 {
+		t.Errorf("got %d servers, want the 10 that the quota holds", len(list))
 	}
 }
