@@ -179,7 +179,11 @@ func (s *Service) CreateFloatingIP(ctx context.Context, scope Scope, in NewFloat
 		if err != nil {
 			return fmt.Errorf("insert floating IP: %w", err)
 		}
-		return withDetails(ctx, tx, []*FloatingIP{&f})
+		err = withDetails(ctx, tx, []*FloatingIP{&f})
+		if err != nil {
+			return err
+		}
+		return tell(ctx, tx, created, f)
 	})
 	return f, err
 }
@@ -306,7 +310,11 @@ func (s *Service) UpdateFloatingIP(ctx context.Context, scope Scope, id string, 
 		if err != nil {
 			return fmt.Errorf("update floating IP %s: %w", id, err)
 		}
-		return withDetails(ctx, tx, []*FloatingIP{&f})
+		err = withDetails(ctx, tx, []*FloatingIP{&f})
+		if err != nil {
+			return err
+		}
+		return tell(ctx, tx, updated, f)
 	})
 	return f, err
 }
@@ -329,6 +337,10 @@ func freeFloating(ctx context.Context, tx *db.Tx, port, ip string) error {
 		_, err = tx.Update(ctx, &f, "fixed_port", "fixed_ip", "router_id", "status", "revision", "updated_at")
 		if err != nil {
 			return fmt.Errorf("free floating IP %s: %w", f.ID, err)
+		}
+		err = tell(ctx, tx, updated, f)
+		if err != nil {
+			return err
 		}
 	}
 	return nil
@@ -361,6 +373,6 @@ func (s *Service) DeleteFloatingIP(ctx context.Context, id string, revision int6
 		if err != nil {
 			return err
 		}
-		return dirty(ctx, tx, fabric.KindRouter, f.Router)
+		return tellAndDirty(ctx, tx, deleted, f, fabric.KindRouter, f.Router)
 	})
 }

@@ -77,6 +77,10 @@ func (s *Service) AddInterface(ctx context.Context, scope Scope, id, subnet, por
 			return err
 		}
 		made = interfaceOf(r, p)
+		err = tellInterface(ctx, tx, created, made)
+		if err != nil {
+			return err
+		}
 		return bumpRouter(ctx, tx, r)
 	})
 	return made, err
@@ -215,6 +219,10 @@ func (s *Service) RemoveInterface(ctx context.Context, id, subnet, port string) 
 			return err
 		}
 		err = removePort(ctx, tx, p)
+		if err != nil {
+			return err
+		}
+		err = tellInterface(ctx, tx, deleted, gone)
 		if err != nil {
 			return err
 		}

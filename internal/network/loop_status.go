@@ -113,7 +113,7 @@ func (s *Service) setStatus(ctx context.Context, ports, up map[string]bool) erro
 			if err != nil {
 				return fmt.Errorf("read status of ports: %w", err)
 			}
-			changed = 0
+			moved := []string{}
 			for _, p := range rows {
 				status := "DOWN"
 				if p.Host != "" && up[p.ID] {
@@ -122,7 +122,7 @@ func (s *Service) setStatus(ctx context.Context, ports, up map[string]bool) erro
 				if isService(p.Owner) || status == p.Status {
 					continue
 				}
-				changed++
+				moved = append(moved, p.ID)
 				_, err = tx.Exec(ctx, `UPDATE ports SET status = ?, revision = revision + 1, updated_at = ? WHERE id = ?`,
 					status, db.At(tx.Now()), p.ID)
 				if err != nil {
@@ -132,7 +132,8 @@ func (s *Service) setStatus(ctx context.Context, ports, up map[string]bool) erro
 					work.Wake(tx, p.Device)
 				}
 			}
-			return nil
+			changed = len(moved)
+			return tellPorts(ctx, tx, moved)
 		})
 		if err != nil {
 			return err

@@ -225,7 +225,7 @@ func (s *Service) createNetwork(ctx context.Context, tx *db.Tx, in NewNetwork) (
 	if err != nil {
 		return Network{}, fmt.Errorf("insert network: %w", err)
 	}
-	return n, dirty(ctx, tx, fabric.KindNetwork, n.ID)
+	return n, tellAndDirty(ctx, tx, created, n, fabric.KindNetwork, n.ID, s.zone)
 }
 
 // placeSegment checks the provider attributes and fills in what is missing.
@@ -339,7 +339,7 @@ func (s *Service) UpdateNetwork(ctx context.Context, id string, revision int64, 
 		if err != nil {
 			return err
 		}
-		return dirty(ctx, tx, fabric.KindNetwork, id)
+		return tellAndDirty(ctx, tx, updated, n, fabric.KindNetwork, id, s.zone)
 	})
 	return n, err
 }
@@ -427,7 +427,7 @@ func (s *Service) DeleteNetwork(ctx context.Context, id string, revision int64) 
 		if err != nil {
 			return err
 		}
-		return dirty(ctx, tx, fabric.KindNetwork, id)
+		return tellAndDirty(ctx, tx, deleted, n, fabric.KindNetwork, id, s.zone)
 	})
 }
 

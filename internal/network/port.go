@@ -238,7 +238,7 @@ func (s *Service) createPort(ctx context.Context, tx *db.Tx, scope Scope, n Netw
 	if err != nil {
 		return Port{}, err
 	}
-	return p, portDirty(ctx, tx, p)
+	return p, portDirty(ctx, tx, created, p)
 }
 
 // ours tells whether ports of that owner are made by the service alone.
@@ -431,14 +431,18 @@ func removePort(ctx context.Context, tx *db.Tx, p Port) error {
 	if p.Device != "" {
 		work.Wake(tx, p.Device)
 	}
-	return portDirty(ctx, tx, p)
+	return portDirty(ctx, tx, deleted, p)
 }
 
 // counted tells whether the port is on its project's quota.
 func (p *Port) counted() bool { return p.Project != "" && p.Owner != OwnerDistributed }
 
-// portDirty notes what of the fabric depends on the port.
-func portDirty(ctx context.Context, tx *db.Tx, p Port) error {
+// portDirty tells of a change and notes what of the fabric depends on the port.
+func portDirty(ctx context.Context, tx *db.Tx, change string, p Port) error {
+	err := tell(ctx, tx, change, p)
+	if err != nil {
+		return err
+	}
 	switch p.Owner {
 	case OwnerRouterInterface, OwnerGateway:
 		return dirty(ctx, tx, fabric.KindRouter, p.Device)

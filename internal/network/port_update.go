@@ -103,7 +103,7 @@ func savePort(ctx context.Context, tx *db.Tx, p *Port) error {
 	if err != nil {
 		return fmt.Errorf("update port %s: %w", p.ID, err)
 	}
-	return portDirty(ctx, tx, *p)
+	return portDirty(ctx, tx, updated, *p)
 }
 
 // changeAddresses gives the port other addresses. Floating IPs that pointed at

@@ -98,7 +98,7 @@ func (s *Service) SetTags(ctx context.Context, table, id string, change func(tag
 		if err != nil {
 			return fmt.Errorf("write tags of %s: %w", id, err)
 		}
-		return nil
+		return s.tellID(ctx, tx, query, id)
 	})
 	return tags, err
 }

@@ -158,7 +158,7 @@ func (s *Service) insertRouter(ctx context.Context, tx *db.Tx, scope Scope, r *R
 	if err != nil {
 		return fmt.Errorf("insert router: %w", err)
 	}
-	return dirty(ctx, tx, fabric.KindRouter, r.ID)
+	return tellAndDirty(ctx, tx, created, *r, fabric.KindRouter, r.ID, s.zone)
 }
 
 // UpdateRouter changes a router, provided it has the revision.
@@ -196,7 +196,7 @@ func (s *Service) UpdateRouter(ctx context.Context, scope Scope, id string, revi
 		if err != nil {
 			return fmt.Errorf("update router %s: %w", id, err)
 		}
-		return dirty(ctx, tx, fabric.KindRouter, id)
+		return tellAndDirty(ctx, tx, updated, r, fabric.KindRouter, id, s.zone)
 	})
 	return r, err
 }
@@ -350,7 +350,7 @@ func (s *Service) mendRoutes(ctx context.Context, id string, mend func([]Route) 
 		if err != nil {
 			return fmt.Errorf("update router %s: %w", id, err)
 		}
-		return dirty(ctx, tx, fabric.KindRouter, id)
+		return tellAndDirty(ctx, tx, updated, r, fabric.KindRouter, id, s.zone)
 	})
 	return r, err
 }
@@ -388,6 +388,6 @@ func (s *Service) DeleteRouter(ctx context.Context, id string, revision int64) e
 		if err != nil {
 			return err
 		}
-		return dirty(ctx, tx, fabric.KindRouter, id)
+		return tellAndDirty(ctx, tx, deleted, r, fabric.KindRouter, id, s.zone)
 	})
 }

@@ -261,6 +261,10 @@ func (s *Service) createRule(ctx context.Context, tx *db.Tx, scope Scope, in Rul
 	if err != nil {
 		return Rule{}, fmt.Errorf("insert security group rule: %w", err)
 	}
+	err = tell(ctx, tx, created, r)
+	if err != nil {
+		return Rule{}, err
+	}
 	return r, bumpGroup(ctx, tx, g.ID)
 }
 
@@ -312,6 +316,10 @@ func removeRule(ctx context.Context, tx *db.Tx, r Rule) error {
 		return fmt.Errorf("delete security group rule %s: %w", r.ID, err)
 	}
 	err = quota.Release(ctx, tx, r.Project, quota.SecurityGroupRules(1))
+	if err != nil {
+		return err
+	}
+	err = tell(ctx, tx, deleted, r)
 	if err != nil {
 		return err
 	}

@@ -145,7 +145,8 @@ func (s *Service) ensureDefaultGroup(ctx context.Context, tx *db.Tx, project str
 	if err != nil {
 		return "", err
 	}
-	return g.ID, dirty(ctx, tx, fabric.KindGroup, g.ID)
+	g.Rules = rules
+	return g.ID, tellAndDirty(ctx, tx, created, g, fabric.KindGroup, g.ID)
 }
 
 func withRules(ctx context.Context, tx *db.Tx, list []*Group) error {
@@ -213,7 +214,7 @@ func (s *Service) CreateGroup(ctx context.Context, in NewGroup) (Group, error) {
 		if err != nil {
 			return err
 		}
-		return dirty(ctx, tx, fabric.KindGroup, g.ID)
+		return tellAndDirty(ctx, tx, created, g, fabric.KindGroup, g.ID)
 	})
 	return g, err
 }
@@ -241,7 +242,11 @@ func (s *Service) UpdateGroup(ctx context.Context, id string, revision int64, in
 		if err != nil {
 			return fmt.Errorf("update security group %s: %w", id, err)
 		}
-		return withRules(ctx, tx, []*Group{&g})
+		err = withRules(ctx, tx, []*Group{&g})
+		if err != nil {
+			return err
+		}
+		return tell(ctx, tx, updated, g)
 	})
 	return g, err
 }
@@ -287,6 +292,9 @@ func removeGroup(ctx context.Context, tx *db.Tx, g Group) error {
 		return fmt.Errorf("list rules of security group %s: %w", g.ID, err)
 	}
 	for _, r := range rules {
+		if r.Group == g.ID {
+			g.Rules = append(g.Rules, r)
+		}
 		err = removeRule(ctx, tx, r)
 		if err != nil {
 			return err
@@ -300,5 +308,5 @@ func removeGroup(ctx context.Context, tx *db.Tx, g Group) error {
 	if err != nil {
 		return err
 	}
-	return dirty(ctx, tx, fabric.KindGroup, g.ID)
+	return tellAndDirty(ctx, tx, deleted, g, fabric.KindGroup, g.ID)
 }

@@ -185,7 +185,7 @@ func (s *Service) createSubnet(ctx context.Context, tx *db.Tx, in NewSubnet) (Su
 	if err != nil {
 		return Subnet{}, err
 	}
-	return sub, subnetDirty(ctx, tx, sub)
+	return sub, subnetDirty(ctx, tx, created, sub)
 }
 
 // complete checks a new subnet and fills in gateway and pools.
@@ -433,7 +433,7 @@ func (s *Service) UpdateSubnet(ctx context.Context, id string, revision int64, i
 				return err
 			}
 		}
-		return subnetDirty(ctx, tx, sub)
+		return subnetDirty(ctx, tx, updated, sub)
 	})
 	return sub, err
 }
@@ -514,14 +514,18 @@ func removeSubnet(ctx context.Context, tx *db.Tx, sub Subnet) error {
 	if err != nil {
 		return err
 	}
-	return subnetDirty(ctx, tx, sub)
+	return subnetDirty(ctx, tx, deleted, sub)
 }
 
-// subnetDirty notes what of the fabric depends on a subnet: its network, and
-// the routers on it.
-func subnetDirty(ctx context.Context, tx *db.Tx, sub Subnet) error {
+// subnetDirty tells of a change and notes what of the fabric depends on a
+// subnet: its network, and the routers on it.
+func subnetDirty(ctx context.Context, tx *db.Tx, change string, sub Subnet) error {
+	err := tell(ctx, tx, change, sub)
+	if err != nil {
+		return err
+	}
 	var routers []string
-	err := tx.All(ctx, &routers, `
+	err = tx.All(ctx, &routers, `
 		SELECT DISTINCT device_id FROM ports WHERE network_id = ? AND device_owner IN (?, ?)`,
 		sub.Network, OwnerRouterInterface, OwnerGateway)
 	if err != nil {

@@ -1,0 +1,180 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"reflect"
+	"slices"
+	"testing"
+
+	"nacre/internal/bus"
+	"nacre/internal/fabric"
+)
+
+// told is one notification.
+type told struct {
+	kind, resource string
+	payload        map[string]any
+}
+
+// listen collects the notifications that leave from now on: heard returns those
+// since the last time.
+func (c *cloud) listen(t *testing.T) (heard func() []told) {
+	t.Helper()
+	b := bus.NewInProcess(slog.New(slog.DiscardHandler))
+	relay := bus.NewRelay(c.db, b, c.clock, slog.New(slog.DiscardHandler))
+	var list []told
+	b.Subscribe("notifications.neutron", func(_ context.Context, m bus.Message) {
+		var payload map[string]any
+		err := json.Unmarshal(m.Payload, &payload)
+		if err != nil {
+			t.Errorf("%s: %v in %s", m.Type, err, m.Payload)
+		}
+		list = append(list, told{m.Type, m.Resource, payload})
+	})
+	heard = func() []told {
+		t.Helper()
+		_, err := relay.Turn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := list
+		list = nil
+		return out
+	}
+	heard()
+	return heard
+}
+
+func kinds(list []told) []string {
+	var out []string
+	for _, m := range list {
+		out = append(out, m.kind)
+	}
+	return out
+}
+
+// wantKinds checks which notifications there are, in their order.
+func wantKinds(t *testing.T, got []told, want ...string) {
+	t.Helper()
+	if !slices.Equal(kinds(got), want) {
+		t.Errorf("told of\n got %q\nwant %q", kinds(got), want)
+	}
+}
+
+// wantView checks that a notification shows the resource as the API shows it to
+// an administrator.
+func (c *cloud) wantView(t *testing.T, m told, singular, path string) {
+	t.Helper()
+	want := c.call(t, admin, "GET", path, "").want(200).one(singular)
+	got, _ := m.payload[singular].(map[string]any)
+	if !reflect.DeepEqual(got, map[string]any(want)) {
+		gotText, _ := json.Marshal(got)
+		wantText, _ := json.Marshal(want)
+		t.Errorf("%s shows\n got %s\nwant %s", m.kind, gotText, wantText)
+	}
+	if m.resource != want.text("id") {
+		t.Errorf("%s is about %s, want %s", m.kind, m.resource, want.text("id"))
+	}
+}
+
+func TestEveryResourceTellsOfItsLife(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	net, subnet := c.tenant(t, demo, "10.9.0.0/24")
+	heard := c.listen(t)
+	public := c.find(t, "networks", "public").text("id")
+	group := c.make(t, demo, "security-groups", "security_group", `{"name":"web"}`).text("id")
+	heard()
+	for _, r := range []struct{ plural, singular, body, change string }{
+		{"networks", "network", `{"name":"a"}`, `{"name":"b"}`},
+		{"subnets", "subnet", `{"network_id":"` + net + `","ip_version":4,"cidr":"10.8.0.0/24","dns_nameservers":["9.9.9.9"]}`, `{"name":"b"}`},
+		{"ports", "port", `{"network_id":"` + net + `"}`, `{"binding:host_id":"node-1"}`},
+		{"routers", "router", `{"external_gateway_info":{"network_id":"` + public + `"}}`, `{"name":"b"}`},
+		{"floatingips", "floatingip", `{"floating_network_id":"` + public + `"}`, `{"description":"b"}`},
+		{"security-groups", "security_group", `{"name":"a"}`, `{"name":"b"}`},
+		{"security-group-rules", "security_group_rule",
+			`{"security_group_id":"` + group + `","direction":"ingress","protocol":"tcp","port_range_min":22,"port_range_max":22}`, ""},
+	} {
+		id := c.make(t, admin, r.plural, r.singular, `{"project_id":"demo",`+r.body[1:]).text("id")
+		path := "/" + r.plural + "/" + id
+		got := heard()
+		wantKinds(t, got, r.singular+".create.end")
+		c.wantView(t, got[0], r.singular, path)
+		if r.change != "" {
+			c.call(t, admin, "PUT", path, `{"`+r.singular+`":`+r.change+`}`).want(200)
+			got = heard()
+			wantKinds(t, got, r.singular+".update.end")
+			c.wantView(t, got[0], r.singular, path)
+			c.call(t, admin, "PUT", path+"/tags/blue", "").want(201)
+			got = heard()
+			wantKinds(t, got, r.singular+".update.end")
+			c.wantView(t, got[0], r.singular, path)
+		}
+		c.call(t, admin, "DELETE", path, "").want(204)
+		got = heard()
+		own := slices.DeleteFunc(got, func(m told) bool { return m.kind == "security_group_rule.delete.end" && r.singular == "security_group" })
+		wantKinds(t, own, r.singular+".delete.end")
+		if own[0].payload[r.singular+"_id"] != id {
+			t.Errorf("%s says %v, want %s_id %s", own[0].kind, own[0].payload, r.singular, id)
+		}
+	}
+	// The port on the tenant's own subnet keeps it from going away.
+	c.make(t, demo, "ports", "port", `{"network_id":"`+net+`"}`)
+	heard()
+	c.call(t, demo, "DELETE", "/subnets/"+subnet, "").want(409)
+	c.call(t, demo, "POST", "/ports", `{"port":{"network_id":"`+net+`","fixed_ips":[{"ip_address":"1.2.3.4"}]}}`).want(400)
+	wantKinds(t, heard())
+}
+
+func TestChangesBehindARequestAreTold(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	net, subnet := c.tenant(t, demo, "10.9.0.0/24")
+	router := c.find(t, "routers", "router1").text("id")
+	port := c.make(t, demo, "ports", "port", `{"network_id":"`+net+`"}`).text("id")
+	heard := c.listen(t)
+
+	c.call(t, demo, "PUT", "/routers/"+router+"/add_router_interface", `{"subnet_id":"`+subnet+`"}`).want(200)
+	got := heard()
+	wantKinds(t, got, "port.create.end", "router.interface.create")
+	shown, _ := got[1].payload["router_interface"].(map[string]any)
+	if shown["id"] != router || shown["subnet_id"] != subnet || shown["port_id"] != got[0].resource {
+		t.Errorf("router.interface.create shows %v, want router %s, subnet %s, port %s", shown, router, subnet, got[0].resource)
+	}
+
+	public := c.find(t, "networks", "public").text("id")
+	fip := c.make(t, demo, "floatingips", "floatingip", `{"floating_network_id":"`+public+`","port_id":"`+port+`"}`).text("id")
+	wantKinds(t, heard(), "floatingip.create.end")
+	c.call(t, demo, "DELETE", "/ports/"+port, "").want(204)
+	got = heard()
+	wantKinds(t, got, "floatingip.update.end", "port.delete.end")
+	c.wantView(t, got[0], "floatingip", "/floatingips/"+fip)
+
+	c.call(t, demo, "PUT", "/routers/"+router+"/remove_router_interface", `{"subnet_id":"`+subnet+`"}`).want(200)
+	wantKinds(t, heard(), "port.delete.end", "router.interface.delete")
+}
+
+func TestStatusOfAPortIsTold(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	net, _ := c.tenant(t, demo, "10.9.0.0/24")
+	port := c.make(t, demo, "ports", "port", `{"network_id":"`+net+`"}`)
+	id := port.text("id")
+	c.call(t, admin, "PUT", "/ports/"+id, `{"port":{"binding:host_id":"node-1"}}`).want(200)
+	heard := c.listen(t)
+	c.settle(t)
+	_, err := c.fabric.Host("node-1").Plug(t.Context(), fabric.Plug{Port: id, Network: net, MAC: port.text("mac_address")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.settle(t)
+	got := heard()
+	wantKinds(t, got, "port.update.end")
+	c.wantView(t, got[0], "port", "/ports/"+id)
+	shown, _ := got[0].payload["port"].(map[string]any)
+	if shown["status"] != "ACTIVE" {
+		t.Errorf("the port is told to be %v, want ACTIVE", shown["status"])
+	}
+}

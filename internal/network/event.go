@@ -1,0 +1,225 @@
+package network
+
+import (
+	"context"
+	"fmt"
+
+	"nacre/internal/bus"
+	"nacre/internal/db"
+	"nacre/internal/fabric"
+)
+
+// topic is where Neutron's notifications go.
+const topic = "notifications.neutron"
+
+// Changes that are told of.
+const (
+	created = "create"
+	updated = "update"
+	deleted = "delete"
+)
+
+// facts are a resource as its API shows it to an administrator.
+type facts map[string]any
+
+// wireTime is the form of times in notifications.
+const wireTime = "2006-01-02T15:04:05Z"
+
+// tell tells of a change, in the transaction of the change. The row is complete
+// and as it is after the change; a deleted one is as it was before. Networks
+// and routers are in the zones.
+func tell(ctx context.Context, tx *db.Tx, change string, row any, zones ...string) error {
+	resource, id, f := view(row)
+	if f == nil {
+		return nil
+	}
+	if zones != nil {
+		f["availability_zone_hints"], f["availability_zones"] = []string{}, zones
+	}
+	payload := facts{resource: f}
+	if change == deleted {
+		payload[resource+"_id"] = id
+	}
+	return bus.Emit(ctx, tx, bus.Event{Topic: topic, Type: resource + "." + change + ".end", Resource: id, Payload: payload})
+}
+
+// tellID is tell for changes that were made without the whole row at hand.
+func (s *Service) tellID(ctx context.Context, tx *db.Tx, kind, id string) error {
+	switch kind {
+	case "networks":
+		n, err := readNetwork(ctx, tx, id)
+		if err == nil {
+			err = withSubnets(ctx, tx, Scope{All: true}, []*Network{&n})
+		}
+		if err != nil {
+			return err
+		}
+		return tell(ctx, tx, updated, n, s.zone)
+	case "subnets":
+		sub, err := readSubnet(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		return tell(ctx, tx, updated, sub)
+	case "ports":
+		p, err := readPort(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		return tell(ctx, tx, updated, p)
+	case "routers":
+		r, err := readRouter(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		return tell(ctx, tx, updated, r, s.zone)
+	case "floating_ips":
+		f, err := readFloating(ctx, tx, id)
+		if err == nil {
+			err = withDetails(ctx, tx, []*FloatingIP{&f})
+		}
+		if err != nil {
+			return err
+		}
+		return tell(ctx, tx, updated, f)
+	case "security_groups":
+		g, err := readGroup(ctx, tx, id)
+		if err == nil {
+			err = withRules(ctx, tx, []*Group{&g})
+		}
+		if err != nil {
+			return err
+		}
+		return tell(ctx, tx, updated, g)
+	}
+	return fmt.Errorf("tell of a change in %s", kind)
+}
+
+// tellInterface tells that a router got or lost an interface.
+func tellInterface(ctx context.Context, tx *db.Tx, change string, i Interface) error {
+	subnet := ""
+	if len(i.Subnets) > 0 {
+		subnet = i.Subnets[0]
+	}
+	return bus.Emit(ctx, tx, bus.Event{Topic: topic, Type: "router.interface." + change, Resource: i.Router, Payload: facts{
+		"router_interface": facts{
+			"id": i.Router, "tenant_id": i.Project, "project_id": i.Project, "port_id": i.Port, "network_id": i.Network,
+			"subnet_id": subnet, "subnet_ids": list(i.Subnets), "tags": list(i.Tags),
+		},
+	}})
+}
+
+// view is what is told of a row: nil for the ports that the service keeps for
+// itself, which are part of something else.
+func view(row any) (resource, id string, f facts) {
+	switch r := row.(type) {
+	case Network:
+		f = r.facts()
+		f["name"], f["admin_state_up"], f["mtu"], f["status"] = r.Name, r.AdminUp, r.MTU, r.Status
+		f["subnets"], f["shared"], f["router:external"], f["is_default"] = list(r.Subnets), r.Shared, r.External, r.IsDefault
+		f["port_security_enabled"], f["provider:network_type"] = r.PortSecurity, r.Type
+		f["provider:physical_network"], f["provider:segmentation_id"] = null(r.Physical), null(r.Segment)
+		return "network", r.ID, f
+	case Subnet:
+		f = r.facts()
+		f["name"], f["network_id"], f["ip_version"], f["cidr"], f["subnetpool_id"] = r.Name, r.Network, r.IPVersion, r.CIDR, nil
+		f["enable_dhcp"], f["gateway_ip"], f["allocation_pools"] = r.DHCP, null(r.Gateway), list(r.Pools.V)
+		f["ipv6_ra_mode"], f["ipv6_address_mode"], f["host_routes"] = null(r.RAMode), null(r.AddressMode), list(r.Routes.V)
+		f["dns_nameservers"], f["service_types"] = list(r.DNS.V), list(r.ServiceTypes.V)
+		return "subnet", r.ID, f
+	case Port:
+		if r.Project == "" || r.Owner == OwnerDistributed {
+			return "", "", nil
+		}
+		f = r.facts()
+		f["name"], f["network_id"], f["mac_address"], f["admin_state_up"], f["status"] = r.Name, r.Network, r.MAC, r.AdminUp, r.Status
+		f["device_id"], f["device_owner"], f["fixed_ips"], f["security_groups"] = r.Device, r.Owner, list(r.FixedIPs.V), list(r.Groups.V)
+		f["allowed_address_pairs"], f["port_security_enabled"] = list(r.Pairs.V), r.PortSecurity
+		f["binding:vnic_type"], f["binding:host_id"], f["binding:profile"] = r.VNICType, r.Host, r.Profile.V
+		f["binding:vif_type"], f["binding:vif_details"] = "unbound", facts{}
+		if r.Host != "" {
+			f["binding:vif_type"] = "ovs"
+			f["binding:vif_details"] = facts{"port_filter": true, "connectivity": "l2", "bridge_name": "br-int", "datapath_type": "system"}
+		}
+		return "port", r.ID, f
+	case Router:
+		f = r.facts()
+		f["name"], f["admin_state_up"], f["status"], f["routes"], f["external_gateway_info"] = r.Name, r.AdminUp, r.Status, list(r.Routes.V), nil
+		if r.GatewayNetwork != "" {
+			f["external_gateway_info"] = facts{"network_id": r.GatewayNetwork, "external_fixed_ips": list(r.GatewayIPs), "enable_snat": r.SNAT}
+		}
+		return "router", r.ID, f
+	case FloatingIP:
+		f = r.facts()
+		f["floating_ip_address"], f["floating_network_id"], f["router_id"] = r.Address, r.Network, null(r.Router)
+		f["port_id"], f["fixed_ip_address"], f["status"], f["port_details"] = null(r.FixedPort), null(r.FixedIP), r.Status, r.Details
+		return "floatingip", r.ID, f
+	case Group:
+		f = r.facts()
+		rules := []facts{}
+		for _, rule := range r.Rules {
+			_, _, told := view(rule)
+			rules = append(rules, told)
+		}
+		f["name"], f["security_group_rules"] = r.Name, rules
+		return "security_group", r.ID, f
+	case Rule:
+		f = r.facts()
+		f["security_group_id"], f["direction"], f["ethertype"], f["protocol"] = r.Group, r.Direction, r.Ethertype, null(r.Protocol)
+		f["remote_ip_prefix"], f["normalized_cidr"], f["remote_group_id"] = null(r.RemotePrefix), null(r.NormalPrefix()), null(r.RemoteGroup)
+		f["port_range_min"], f["port_range_max"] = nil, nil
+		if r.PortMin >= 0 {
+			f["port_range_min"] = r.PortMin
+		}
+		if r.PortMax >= 0 {
+			f["port_range_max"] = r.PortMax
+		}
+		return "security_group_rule", r.ID, f
+	}
+	panic(fmt.Sprintf("network: nothing is told of a %T", row)) // a mistake in this package
+}
+
+// facts are what all resources have.
+func (c Common) facts() facts {
+	return facts{
+		"id": c.ID, "tenant_id": c.Project, "project_id": c.Project, "description": c.Description, "revision_number": c.Revision,
+		"created_at": c.CreatedAt.Time().Format(wireTime), "updated_at": c.UpdatedAt.Time().Format(wireTime), "tags": list(c.Tags.V),
+	}
+}
+
+// null is the value, or null when there is none.
+func null[T comparable](value T) any {
+	var none T
+	if value == none {
+		return nil
+	}
+	return value
+}
+
+// tellAndDirty is the end of most use cases: it tells of the change and notes
+// that the fabric must hear of it.
+func tellAndDirty(ctx context.Context, tx *db.Tx, change string, row any, kind fabric.Kind, id string, zones ...string) error {
+	err := tell(ctx, tx, change, row, zones...)
+	if err != nil {
+		return err
+	}
+	return dirty(ctx, tx, kind, id)
+}
+
+// tellPorts tells that the ports changed.
+func tellPorts(ctx context.Context, tx *db.Tx, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	ports, err := rowsOf[Port](ctx, tx, "id", ids)
+	if err != nil {
+		return fmt.Errorf("read ports that changed: %w", err)
+	}
+	for _, p := range ports {
+		err = tell(ctx, tx, updated, p)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
