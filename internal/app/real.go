@@ -17,6 +17,7 @@ import (
 	"nacre/internal/blob/files"
 	"nacre/internal/blockdev/file"
 	"nacre/internal/fabric/ovn"
+	"nacre/internal/guest"
 	"nacre/internal/image"
 	"nacre/internal/loop"
 	"nacre/internal/node"
@@ -111,7 +112,7 @@ func requirements() error {
 	if os.Geteuid() != 0 {
 		return errors.New("a real node needs root: run it as root, or try nacre dev")
 	}
-	missing := ovn.Missing()
+	missing := append(ovn.Missing(), guest.Missing()...)
 	for program, debian := range map[string]string{
 		"qemu-system-x86_64": "qemu-system-x86", "qemu-img": "qemu-utils", "qemu-storage-daemon": "qemu-system-common",
 	} {

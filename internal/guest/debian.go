@@ -3,12 +3,13 @@ package guest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"sort"
+	"slices"
 	"strings"
 )
 
@@ -37,11 +38,8 @@ var needs = []struct{ path, pkg string }{
 	{"/usr/bin/lsblk", "util-linux"},
 }
 
-// checkHost names every missing package at once.
-func checkHost() error {
-	if runtime.GOARCH != "amd64" {
-		return fmt.Errorf("guest image: only amd64 hosts can build it, this one is %s", runtime.GOARCH)
-	}
+// Missing lists the Debian packages that Build needs and this machine lacks.
+func Missing() []string {
 	missing := map[string]bool{}
 	for _, n := range needs {
 		_, err := os.Stat(n.path)
@@ -49,15 +47,18 @@ func checkHost() error {
 			missing[n.pkg] = true
 		}
 	}
-	if len(missing) == 0 {
-		return nil
+	return slices.Sorted(maps.Keys(missing))
+}
+
+func checkHost() error {
+	if runtime.GOARCH != "amd64" {
+		return fmt.Errorf("guest image: only amd64 hosts can build it, this one is %s", runtime.GOARCH)
 	}
-	names := make([]string, 0, len(missing))
-	for n := range missing {
-		names = append(names, n)
+	missing := Missing()
+	if len(missing) > 0 {
+		return fmt.Errorf("guest image: install the Debian packages %s", strings.Join(missing, " "))
 	}
-	sort.Strings(names)
-	return fmt.Errorf("guest image: install the Debian packages %s", strings.Join(names, " "))
+	return nil
 }
 
 var kernelName = regexp.MustCompile(`(?m)^\s*Depends: (linux-image-[0-9][a-z0-9.+-]*-cloud-amd64)$`)
