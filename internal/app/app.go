@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nacre/internal/api"
+	"nacre/internal/atomicfile"
 	"nacre/internal/auth"
 	"nacre/internal/blob/files"
 	"nacre/internal/bus"
@@ -301,5 +302,5 @@ func ownerID(dir string) (string, error) {
 		return "", fmt.Errorf("read %s: %w", path, err)
 	}
 	id := clock.UUID()
-	return id, writeFile(path, []byte(id), 0o600)
+	return id, atomicfile.Write(path, []byte(id), 0o600)
 }

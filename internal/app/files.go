@@ -11,6 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"nacre/internal/atomicfile"
 	"nacre/internal/identity"
 )
 
@@ -30,7 +31,7 @@ func loadSecrets(dir string) (Secrets, error) {
 		if err != nil {
 			return Secrets{}, err
 		}
-		return s, writeFile(path, content, 0o600)
+		return s, atomicfile.Write(path, content, 0o600)
 	}
 	if err != nil {
 		return Secrets{}, fmt.Errorf("read secrets: %w", err)
@@ -65,7 +66,7 @@ func writeClientFiles(c Config, s Secrets) error {
 	if err != nil {
 		return fmt.Errorf("write clouds.yaml: %w", err)
 	}
-	err = writeFile(filepath.Join(c.DataDir, "clouds.yaml"), content, 0o600)
+	err = atomicfile.Write(filepath.Join(c.DataDir, "clouds.yaml"), content, 0o600)
 	if err != nil {
 		return err
 	}
@@ -80,23 +81,5 @@ func writeClientFiles(c Config, s Secrets) error {
 	if c.tls() {
 		fmt.Fprintf(&rc, "export OS_CACERT=%s\n", filepath.Join(c.DataDir, caFile))
 	}
-	return writeFile(filepath.Join(c.DataDir, "openrc"), []byte(rc.String()), 0o600)
-}
-
-// writeFile replaces a file as a whole and makes it survive power loss.
-func writeFile(path string, content []byte, mode os.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	defer os.Remove(f.Name()) // no longer there after the rename
-	_, err = f.Write(content)
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
+	return atomicfile.Write(filepath.Join(c.DataDir, "openrc"), []byte(rc.String()), 0o600)
 }

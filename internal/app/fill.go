@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"nacre/internal/atomicfile"
 	"nacre/internal/errs"
 	"nacre/internal/guest"
 	"nacre/internal/identity"
@@ -143,7 +144,7 @@ func (cloud *Cloud) addImage(ctx context.Context, images *image.Service, admin, 
 	if err != nil {
 		return err
 	}
-	return writeFile(done, []byte(firstImageID+"\n"), 0o644)
+	return atomicfile.Write(done, []byte(firstImageID+"\n"), 0o644)
 }
 
 func (cloud *Cloud) imageBytes(ctx context.Context) (io.ReadCloser, error) {

@@ -17,6 +17,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"nacre/internal/atomicfile"
 )
 
 // caFile is the certificate that clients trust; clouds.yaml names it.
@@ -31,7 +33,7 @@ func serverTLS(c Config, now time.Time) (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare the certificate authority: %w", err)
 	}
-	err = writeFile(filepath.Join(c.DataDir, caFile), pemOf("CERTIFICATE", ca.Raw), 0o644)
+	err = atomicfile.Write(filepath.Join(c.DataDir, caFile), pemOf("CERTIFICATE", ca.Raw), 0o644)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +127,7 @@ func newAuthority(dir, keyFile string, now time.Time) (*x509.Certificate, *ecdsa
 		return nil, nil, err
 	}
 	// Key and certificate in one file: they are there together or not at all.
-	return ca, key, writeFile(keyFile, append(pemOf("EC PRIVATE KEY", private), pemOf("CERTIFICATE", raw)...), 0o600)
+	return ca, key, atomicfile.Write(keyFile, append(pemOf("EC PRIVATE KEY", private), pemOf("CERTIFICATE", raw)...), 0o600)
 }
 
 func certificate(name string, now time.Time, life time.Duration) *x509.Certificate {

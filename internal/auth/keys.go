@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"nacre/internal/atomicfile"
 )
 
 // Keys is a repository of Fernet keys in the form that Keystone uses: a folder
@@ -136,7 +138,7 @@ func (k *Keys) rotate() error {
 			return err
 		}
 	}
-	return syncFolder(k.dir)
+	return atomicfile.Sync(k.dir)
 }
 
 // stage writes a new key 0.
@@ -146,25 +148,7 @@ func (k *Keys) stage() error {
 	if err != nil {
 		return err
 	}
-	temporary := filepath.Join(k.dir, "0.tmp")
-	err = os.Remove(temporary) // of an earlier process
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(base64.URLEncoding.EncodeToString(secret[:]))
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	err = os.Rename(temporary, k.path(0))
-	if err != nil {
-		return err
-	}
-	return syncFolder(k.dir)
+	return atomicfile.Write(k.path(0), []byte(base64.URLEncoding.EncodeToString(secret[:])), 0o600)
 }
 
 // read loads all keys, the primary first. Files that aren't named by a number
@@ -202,14 +186,6 @@ func (k *Keys) read() ([]key, error) {
 }
 
 func (k *Keys) path(number int) string { return filepath.Join(k.dir, strconv.Itoa(number)) }
-
-func syncFolder(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
 
 func (k *Keys) seal(message []byte, at time.Time) string {
 	return (*k.active.Load())[0].seal(message, at)

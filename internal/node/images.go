@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"nacre/internal/atomicfile"
 	"nacre/internal/clock"
 	"nacre/internal/errs"
 	"nacre/internal/nodeapi"
@@ -70,7 +71,7 @@ func NewImages(o ImagesOptions) (*Images, error) {
 		return nil, fmt.Errorf("open image cache: %w", err)
 	}
 	for _, entry := range entries {
-		if strings.HasPrefix(entry.Name(), ".new-") { // half fetched when we stopped
+		if strings.HasPrefix(entry.Name(), atomicfile.Unfinished) { // half fetched when we stopped
 			err = os.Remove(filepath.Join(o.Dir, entry.Name()))
 			if err != nil {
 				return nil, fmt.Errorf("open image cache: %w", err)
@@ -132,7 +133,7 @@ func (c *Images) cached(image string) (path, format string) {
 
 // fetch brings the bytes here, whole and flushed, before they get their name.
 func (c *Images) fetch(ctx context.Context, image string) (path, format string, err error) {
-	temp := filepath.Join(c.o.Dir, ".new-"+image)
+	temp := filepath.Join(c.o.Dir, atomicfile.Unfinished+image)
 	defer os.Remove(temp)
 	if c.o.Local != nil {
 		format, err = c.fetchLocal(ctx, image, temp)
@@ -155,7 +156,7 @@ func (c *Images) fetch(ctx context.Context, image string) (path, format string, 
 		err = os.Rename(temp, path)
 	}
 	if err == nil {
-		err = syncDir(c.o.Dir)
+		err = atomicfile.Sync(c.o.Dir)
 	}
 	if err != nil {
 		return "", "", err

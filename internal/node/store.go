@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"nacre/internal/atomicfile"
 	"nacre/internal/nodeapi"
 )
 
@@ -72,7 +73,7 @@ func (n *Node) load() error {
 	if !rebooted {
 		return nil
 	}
-	return writeFile(bootFile, []byte(n.o.BootID))
+	return atomicfile.Write(bootFile, []byte(n.o.BootID), 0o600)
 }
 
 func readDoc(file string) (*doc, error) {
@@ -121,7 +122,7 @@ func (n *Node) save(d *doc) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(n.file(d.key), text)
+	return atomicfile.Write(n.file(d.key), text, 0o600)
 }
 
 func (n *Node) unsave(d *doc) error {
@@ -133,33 +134,4 @@ func (n *Node) unsave(d *doc) error {
 		return nil
 	}
 	return err
-}
-
-// writeFile replaces a file as a whole: after a power cut there is the old
-// one or the new one.
-func writeFile(name string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), ".new-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return syncDir(filepath.Dir(name))
-}
-
-func syncDir(name string) error {
-	d, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -26,6 +26,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nacre/internal/atomicfile"
 	"nacre/internal/blob"
 )
 
@@ -136,7 +137,7 @@ func (s *Store) put(ctx context.Context, path string, r io.Reader) (int64, error
 		return 0, err
 	}
 	s.at("renamed")
-	err = syncDir(filepath.Dir(path))
+	err = atomicfile.Sync(filepath.Dir(path))
 	if err != nil {
 		return 0, err
 	}
@@ -177,7 +178,7 @@ func (s *Store) makeFolder(dir string) error {
 	if err != nil {
 		return err
 	}
-	return syncDir(s.dir)
+	return atomicfile.Sync(s.dir)
 }
 
 // Open implements blob.Store.
@@ -213,7 +214,7 @@ func (s *Store) Remove(_ context.Context, key string) error {
 		return nil
 	}
 	if err == nil {
-		err = syncDir(filepath.Dir(path))
+		err = atomicfile.Sync(filepath.Dir(path))
 	}
 	if err != nil {
 		return fmt.Errorf("remove blob %s: %w", key, err)
@@ -291,12 +292,3 @@ func (r reader) Read(p []byte) (int, error) {
 
 // onlyWriter hides the file's own ReadFrom, which would pass the context by.
 type onlyWriter struct{ io.Writer }
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}

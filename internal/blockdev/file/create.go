@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"nacre/internal/atomicfile"
 	"nacre/internal/blockdev"
 	"nacre/internal/errs"
 	"nacre/internal/image/inspect"
@@ -52,7 +53,7 @@ func (h *Host) create(ctx context.Context, v blockdev.Volume) error {
 		return err
 	}
 	h.at("resized")
-	err = syncFile(path)
+	err = atomicfile.Sync(path)
 	if err != nil {
 		return err
 	}
@@ -62,7 +63,7 @@ func (h *Host) create(ctx context.Context, v blockdev.Volume) error {
 		return err
 	}
 	h.at("renamed")
-	return syncDir(h.volumes)
+	return atomicfile.Sync(h.volumes)
 }
 
 // grow makes a volume larger. qemu-img writes the new size last, so a volume
@@ -76,7 +77,7 @@ func (h *Host) grow(ctx context.Context, id string, want int64) error {
 	if err != nil {
 		return err
 	}
-	return syncFile(h.disk(id))
+	return atomicfile.Sync(h.disk(id))
 }
 
 // resize makes a qcow2 at least as large as wanted.

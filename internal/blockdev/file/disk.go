@@ -7,12 +7,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"sync"
+
+	"nacre/internal/atomicfile"
 )
 
 // unfinished begins the name of every file that is not in its place yet.
-const unfinished = ".new-"
+const unfinished = atomicfile.Unfinished
 
 // diskSize reads the size that a guest sees from a qcow2's header.
 func diskSize(path string) (int64, error) {
@@ -38,48 +39,7 @@ func writeJSON(path string, value any) error {
 	if err != nil {
 		return err
 	}
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, unfinished+"*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // a no-op once it has its name
-	_, err = f.Write(text)
-	if err == nil {
-		err = f.Sync()
-	}
-	closing := f.Close()
-	if err == nil {
-		err = closing
-	}
-	if err != nil {
-		return err
-	}
-	err = os.Rename(f.Name(), path)
-	if err != nil {
-		return err
-	}
-	return syncDir(dir)
-}
-
-// syncFile flushes a file that another program has written.
-func syncFile(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
-}
-
-// syncDir makes the names in a folder survive a power cut.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return atomicfile.Write(path, text, 0o600)
 }
 
 // locks lets one call at a time change a volume.

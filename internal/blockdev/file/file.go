@@ -32,6 +32,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nacre/internal/atomicfile"
 	"nacre/internal/blockdev"
 	"nacre/internal/errs"
 )
@@ -168,7 +169,7 @@ func (h *Host) Remove(ctx context.Context, id string) error {
 		}
 		h.at("removed " + strings.TrimPrefix(filepath.Ext(path), "."))
 	}
-	err = syncDir(h.volumes)
+	err = atomicfile.Sync(h.volumes)
 	if err != nil {
 		return fmt.Errorf("remove volume %s: %w", id, err)
 	}

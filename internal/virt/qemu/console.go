@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nacre/internal/atomicfile"
 	"nacre/internal/errs"
 )
 
@@ -120,7 +121,7 @@ func boundLog(dir string, n int64) error {
 	if err != nil {
 		return err
 	}
-	err = writeFile(filepath.Join(dir, "console.old"), last, 0o600)
+	err = atomicfile.Write(filepath.Join(dir, "console.old"), last, 0o600)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 
+	"nacre/internal/atomicfile"
 	"nacre/internal/errs"
 	"nacre/internal/virt"
 )
@@ -40,7 +41,7 @@ func (h *Host) makeFolders(m *machine) error {
 	if err != nil {
 		return fmt.Errorf("make machine folder: %w", err)
 	}
-	return syncPath(h.options.Dir)
+	return atomicfile.Sync(h.options.Dir)
 }
 
 // ensureRoot makes the root disk, or grows it. A running guest's disk grows at
@@ -107,12 +108,12 @@ func (h *Host) makeRoot(ctx context.Context, m *machine, want virt.Root) error {
 	if err != nil {
 		return err
 	}
-	err = syncPath(fresh)
+	err = atomicfile.Sync(fresh)
 	if err == nil {
 		err = os.Rename(fresh, filepath.Join(m.dir, "root.qcow2"))
 	}
 	if err == nil {
-		err = syncPath(m.dir)
+		err = atomicfile.Sync(m.dir)
 	}
 	if err != nil {
 		return fmt.Errorf("root disk: %w", err)
@@ -179,7 +180,7 @@ func (h *Host) ensureConfigDrive(m *machine, content []byte) error {
 		return nil
 	}
 	// It holds secrets, so only the guest's user may read it.
-	err = writeFile(path, content, 0o400)
+	err = atomicfile.Write(path, content, 0o400)
 	if err == nil && h.owner != nil {
 		err = os.Chown(path, int(h.owner.Uid), int(h.owner.Gid))
 	}

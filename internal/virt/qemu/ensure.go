@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"nacre/internal/atomicfile"
 	"nacre/internal/virt"
 )
 
@@ -280,7 +281,7 @@ func (h *Host) Remove(ctx context.Context, id string) error {
 	h.mu.Unlock()
 	err = os.RemoveAll(m.dir)
 	if err == nil {
-		err = syncPath(h.options.Dir)
+		err = atomicfile.Sync(h.options.Dir)
 	}
 	if err != nil {
 		return fmt.Errorf("remove machine %s: %w", id, err)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 
+	"nacre/internal/atomicfile"
 	"nacre/internal/virt"
 )
 
@@ -115,44 +116,9 @@ func writeRecord(dir string, rec record) error {
 	if err != nil {
 		return fmt.Errorf("write machine: %w", err)
 	}
-	err = writeFile(filepath.Join(dir, "machine.json"), data, 0o600)
+	err = atomicfile.Write(filepath.Join(dir, "machine.json"), data, 0o600)
 	if err != nil {
 		return fmt.Errorf("write machine: %w", err)
 	}
 	return nil
-}
-
-// writeFile replaces a file as a whole and makes that durable.
-func writeFile(path string, data []byte, mode os.FileMode) error {
-	fresh := path + ".new"
-	f, err := os.OpenFile(fresh, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, mode)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err != nil {
-		f.Close()
-		return err
-	}
-	err = f.Close()
-	if err != nil {
-		return err
-	}
-	err = os.Rename(fresh, path)
-	if err != nil {
-		return err
-	}
-	return syncPath(filepath.Dir(path))
-}
-
-func syncPath(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
 }
