@@ -51,7 +51,7 @@ func (s *Service) Attach(ctx context.Context, who Viewer, id, server, host, devi
 		if v.Status != Available && v.Status != Attaching && v.Status != Reserved {
 			return errs.BadRequestf("Invalid volume: volume %s is already attached or %s", v.ID, v.Status)
 		}
-		if v.Readonly && mode == "rw" {
+		if v.Readonly == "True" && mode == "rw" {
 			return errs.BadRequestf("Invalid volume: Volume %s is read-only and cannot be attached as %s.", v.ID, mode)
 		}
 		err := computeHolds(ctx, tx, id)

@@ -98,6 +98,31 @@ func provisioned(ctx context.Context, tx *db.Tx) (map[string]int64, error) {
 	return sums, nil
 }
 
+// Share is what one project has on a host.
+type Share struct {
+	Project     string
+	Volumes     int64
+	VolumesGB   int64 `bun:"volumes_gb"`
+	Snapshots   int64
+	SnapshotsGB int64 `bun:"snapshots_gb"`
+}
+
+// Shares returns what each project has on a host.
+func (s *Service) Shares(ctx context.Context, host string) ([]Share, error) {
+	var list []Share
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		return tx.All(ctx, &list, `
+			SELECT project, SUM(volumes) AS volumes, SUM(volumes_gb) AS volumes_gb,
+				SUM(snapshots) AS snapshots, SUM(snapshots_gb) AS snapshots_gb
+			FROM (
+				SELECT project, 1 AS volumes, size AS volumes_gb, 0 AS snapshots, 0 AS snapshots_gb FROM volumes WHERE host = ?
+				UNION ALL
+				SELECT project, 0, 0, 1, size FROM snapshots WHERE host = ?
+			) AS parts GROUP BY project ORDER BY project`, host, host)
+	})
+	return list, unexpected("sum what projects have on host "+host, err)
+}
+
 // choose picks the host that has the most left to promise. Without any host up
 // it waits; without room it gives up.
 func (s *Service) choose(ctx context.Context, size int64) (string, error) {

@@ -81,5 +81,6 @@ var Policy = []auth.Rule{
 	{Name: "volume_extension:quota_classes:get", Check: admin},
 	{Name: "volume_extension:quota_classes:update", Check: admin},
 	{Name: "volume_extension:services:index", Check: admin},
+	{Name: "volume_extension:hosts", Check: admin},
 	{Name: "scheduler_extension:scheduler_stats:get_pools", Check: admin},
 }

@@ -46,7 +46,7 @@ type Volume struct {
 	Zone          string
 	Host          string // "" until one is chosen
 	Bootable      bool
-	Readonly      bool
+	Readonly      string // True or False as the API writes it, "" when nobody has said
 	Image         string // what it was made from; at most one of the three
 	Source        string
 	Snapshot      string
@@ -404,7 +404,10 @@ func (s *Service) SetFlags(ctx context.Context, who Viewer, id string, bootable,
 			v.Bootable = *bootable
 		}
 		if readonly != nil {
-			v.Readonly = *readonly
+			v.Readonly = "False"
+			if *readonly {
+				v.Readonly = "True"
+			}
 		}
 		return nil
 	}, "bootable", "readonly")

@@ -29,7 +29,7 @@ CREATE TABLE volumes (
     zone           TEXT NOT NULL,
     host           TEXT NOT NULL DEFAULT '',   -- where the bytes are
     bootable       BOOLEAN NOT NULL DEFAULT FALSE,
-    readonly       BOOLEAN NOT NULL DEFAULT FALSE,
+    readonly       TEXT NOT NULL DEFAULT '',   -- True or False, '' when nobody has said
     image          TEXT NOT NULL DEFAULT '',   -- what it was made from
     source         TEXT NOT NULL DEFAULT '',
     snapshot       TEXT NOT NULL DEFAULT '',

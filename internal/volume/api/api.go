@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -98,9 +99,11 @@ func links(c *api.Call, path string) []api.Link {
 	return []api.Link{{Rel: "self", Href: c.URL(tail)}, {Rel: "bookmark", Href: c.Base() + "/volume" + tail}}
 }
 
-// next is the link to the page behind the last row, nil when there is none.
-func next(c *api.Call, more bool, last string) []api.Link {
-	if !more {
+// next is the link to the page behind the last row. A page that is as long as
+// the client asked has one, as in Cinder, also when nothing follows.
+func next(c *api.Call, more bool, rows int, last string) []api.Link {
+	full := c.Query().Get("limit") == strconv.Itoa(rows)
+	if !more && !full {
 		return nil
 	}
 	return []api.Link{{Rel: "next", Href: c.PageURL(last, false)}}

@@ -110,7 +110,7 @@ func listAttachments[T any](h handlers, c *api.Call, view func(volume.Attachment
 		reply.Attachments = append(reply.Attachments, view(a))
 	}
 	if len(rows) > 0 {
-		reply.Links = next(c, more, rows[len(rows)-1].ID)
+		reply.Links = next(c, more, len(rows), rows[len(rows)-1].ID)
 	}
 	return reply, nil
 }

@@ -84,7 +84,9 @@ func TestBadInput(t *testing.T) {
 		{"demo", "GET", one + "/metadata/missing", "", 404, ""},
 		{"demo", "PUT", one + "/metadata/k", `{"meta":{"other":"v"}}`, 400, "Request body and URI mismatch"},
 		{"demo", "POST", base + "/snapshots", `{"snapshot":{"volume_id":"` + nowhere + `"}}`, 404, ""},
-		{"demo", "POST", base + "/snapshots", `{"snapshot":{"volume_id":"x"}}`, 400, "volume_id"},
+		{"demo", "POST", base + "/snapshots", `{"snapshot":{"volume_id":"x"}}`, 404, "Volume x could not be found."},
+		{"demo", "POST", base + "/snapshots", `{"snapshot":{"volume_id":null}}`, 404, ""},
+		{"demo", "POST", base + "/snapshots", `{"snapshot":{}}`, 400, "volume_id"},
 		{"demo", "GET", base + "/snapshots/" + nowhere, "", 404, "Snapshot " + nowhere},
 		{"demo", "POST", base + "/attachments", `{"attachment":{"volume_uuid":"` + nowhere + `"}}`, 404, ""},
 		{"demo", "POST", base + "/attachments", `{"attachment":{}}`, 400, "volume_uuid"},
@@ -235,6 +237,13 @@ func TestOperators(t *testing.T) {
 			t.Errorf("host %d has %d volumes, %v; want them spread evenly", i+1, len(list), err)
 		}
 	}
+	hosts := c.must(200, "admin", "GET", "/volume/v3/os-hosts", "")
+	shares := c.must(200, "admin", "GET", "/volume/v3/os-hosts/node-1@nacre", "")
+	if at(hosts, "hosts", 0, "host_name") != "node-1@nacre" || at(shares, "host", 0, "resource", "volume_count") != "2" ||
+		at(shares, "host", 1, "resource", "project") != demo || at(shares, "host", 1, "resource", "total_volume_gb") != "20" {
+		t.Errorf("hosts are %v, what is on one %v", hosts, shares)
+	}
+	c.must(404, "admin", "GET", "/volume/v3/os-hosts/nowhere", "")
 	services := c.must(200, "admin", "GET", "/volume/v3/os-services", "")
 	if at(services, "services", 0, "host") != "node-1@nacre" || at(services, "services", 1, "state") != "up" {
 		t.Errorf("services are %v", services)

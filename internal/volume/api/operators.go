@@ -1,13 +1,21 @@
 package api
 
 import (
+	"slices"
+	"strconv"
+	"strings"
+
 	"nacre/internal/api"
+	"nacre/internal/errs"
+	"nacre/internal/volume"
 )
 
 // operators are the calls about the service itself.
 func (h handlers) operators() []api.Route {
 	return []api.Route{
 		{Method: "GET", Path: "/os-availability-zone", Rule: "any", Do: api.Get(h.zones)},
+		{Method: "GET", Path: "/os-hosts", Rule: "volume_extension:hosts", Do: api.Get(h.listHosts)},
+		{Method: "GET", Path: "/os-hosts/{host_name}", Rule: "volume_extension:hosts", Do: api.Get(h.showHost)},
 		{Method: "GET", Path: "/os-services", Rule: "volume_extension:services:index", Do: api.Get(h.services)},
 		{Method: "GET", Path: "/scheduler-stats/get_pools", Rule: "scheduler_extension:scheduler_stats:get_pools", Do: api.Get(h.pools)},
 		{Method: "GET", Path: "/extensions", Rule: "any", Do: api.Get(h.extensions)},
@@ -72,6 +80,91 @@ func (h handlers) services(c *api.Call) (servicesReply, error) {
 	return reply, err
 }
 
+type hostView struct {
+	Name          string     `json:"host_name"`
+	Service       string     `json:"service"`
+	Zone          string     `json:"zone"`
+	ServiceStatus string     `json:"service-status"`
+	ServiceState  string     `json:"service-state"`
+	LastUpdate    api.Micros `json:"last-update"`
+}
+
+type hostsReply struct {
+	Hosts []hostView `json:"hosts"`
+}
+
+func (h handlers) listHosts(c *api.Call) (hostsReply, error) {
+	reply := hostsReply{}
+	err := c.AuthorizeOwn()
+	if err != nil {
+		return reply, err
+	}
+	backends, err := h.service.Backends(c.Context())
+	for _, b := range backends {
+		status := "unavailable"
+		if b.Host.Up {
+			status = "available"
+		}
+		reply.Hosts = append(reply.Hosts, hostView{
+			Name: backend(b.Host.Name), Service: "cinder-volume", Zone: h.service.Zone(), ServiceStatus: status,
+			ServiceState: "enabled", LastUpdate: api.Micros(b.Host.SeenAt),
+		})
+	}
+	return reply, err
+}
+
+type shareView struct {
+	Resource struct {
+		Host        string `json:"host"`
+		Project     string `json:"project"`
+		Volumes     string `json:"volume_count"`
+		VolumesGB   string `json:"total_volume_gb"`
+		Snapshots   string `json:"snapshot_count"`
+		SnapshotsGB string `json:"total_snapshot_gb"`
+	} `json:"resource"`
+}
+
+type hostReply struct {
+	Host []shareView `json:"host"`
+}
+
+func viewShare(host string, s volume.Share) shareView {
+	var view shareView
+	r := &view.Resource
+	r.Host, r.Project = host, s.Project
+	r.Volumes, r.VolumesGB = strconv.FormatInt(s.Volumes, 10), strconv.FormatInt(s.VolumesGB, 10)
+	r.Snapshots, r.SnapshotsGB = strconv.FormatInt(s.Snapshots, 10), strconv.FormatInt(s.SnapshotsGB, 10)
+	return view
+}
+
+func (h handlers) showHost(c *api.Call) (hostReply, error) {
+	reply := hostReply{}
+	err := c.AuthorizeOwn()
+	if err != nil {
+		return reply, err
+	}
+	name := c.PathValue("host_name")
+	backends, err := h.service.Backends(c.Context())
+	if err != nil {
+		return reply, err
+	}
+	if !slices.ContainsFunc(backends, func(b volume.Backend) bool { return backend(b.Host.Name) == name }) {
+		return reply, errs.NotFoundf("Host %s could not be found.", name)
+	}
+	shares, err := h.service.Shares(c.Context(), strings.TrimSuffix(name, backend("")))
+	total := volume.Share{Project: "(total)"}
+	for _, s := range shares {
+		total.Volumes += s.Volumes
+		total.VolumesGB += s.VolumesGB
+		total.Snapshots += s.Snapshots
+		total.SnapshotsGB += s.SnapshotsGB
+	}
+	for _, s := range append([]volume.Share{total}, shares...) {
+		reply.Host = append(reply.Host, viewShare(name, s))
+	}
+	return reply, err
+}
+
 type poolView struct {
 	Name         string         `json:"name"`
 	Capabilities map[string]any `json:"capabilities,omitempty"`
@@ -124,6 +217,7 @@ var offered = [][3]string{
 	{"os-availability-zone", "AvailabilityZones", "Availability zones."},
 	{"os-quota-sets", "Quotas", "Quotas of projects."},
 	{"os-quota-class-sets", "QuotaClasses", "Default quotas."},
+	{"os-hosts", "Hosts", "Hosts that keep volumes."},
 	{"os-services", "Services", "State of services."},
 	{"os-types-manage", "TypesManage", "Volume types."},
 	{"os-types-extra-specs", "TypesExtraSpecs", "Extra specs of volume types."},

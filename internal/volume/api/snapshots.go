@@ -71,7 +71,7 @@ func extendSnapshot(c *api.Call, view *snapshotView, s volume.Snapshot) {
 type createSnapshotRequest struct {
 	Snapshot struct {
 		_                  struct{}  `check:"open" until:"3.52"`
-		Volume             string    `json:"volume_id" check:"required,pattern=uuid"`
+		Volume             *string   `json:"volume_id" check:"required,min=1,max=255"`
 		Name               *string   `json:"name" check:"max=255"`
 		DisplayName        *string   `json:"display_name" check:"max=255"`
 		Description        *string   `json:"description" check:"max=255"`
@@ -82,7 +82,11 @@ type createSnapshotRequest struct {
 }
 
 func (h handlers) createSnapshot(c *api.Call, in createSnapshotRequest) (snapshotReply, error) {
-	v, err := h.service.Volume(c.Context(), viewer(c), in.Snapshot.Volume)
+	id := "None" // a null is an id that does not exist
+	if in.Snapshot.Volume != nil {
+		id = *in.Snapshot.Volume
+	}
+	v, err := h.service.Volume(c.Context(), viewer(c), id)
 	if err != nil {
 		return snapshotReply{}, err
 	}
@@ -151,7 +155,7 @@ func (h handlers) readSnapshots(c *api.Call, detail bool) (snapshotsReply, error
 		reply.Snapshots = append(reply.Snapshots, view)
 	}
 	if len(rows) > 0 {
-		reply.Links = next(c, more, rows[len(rows)-1].ID)
+		reply.Links = next(c, more, len(rows), rows[len(rows)-1].ID)
 	}
 	if counted(c) {
 		number, err := h.service.CountSnapshots(c.Context(), q)

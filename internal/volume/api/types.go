@@ -142,7 +142,7 @@ func (h handlers) listTypes(c *api.Call) (typesReply, error) {
 		reply.Types = append(reply.Types, viewType(c, t))
 	}
 	if len(rows) > 0 {
-		reply.Links = next(c, more, rows[len(rows)-1].ID)
+		reply.Links = next(c, more, len(rows), rows[len(rows)-1].ID)
 	}
 	return reply, nil
 }

@@ -37,9 +37,9 @@ type volumeView struct {
 	VolumeTypeID      string            `json:"volume_type_id" since:"3.63"`
 	ConsumesQuota     bool              `json:"consumes_quota" since:"3.65"`
 
+	// What only lists and shows have, most by a rule of its own.
 	ImageMetadata map[string]string `json:"volume_image_metadata,omitempty"`
 
-	// What only lists and shows have, each by a rule of its own.
 	Tenant      any `json:"os-vol-tenant-attr:tenant_id,omitempty"`
 	Host        any `json:"os-vol-host-attr:host,omitempty"`
 	Migstat     any `json:"os-vol-mig-status-attr:migstat,omitempty"`
@@ -73,10 +73,10 @@ func viewVolume(c *api.Call, v volume.Volume, types map[string]string) volumeVie
 		ID: v.ID, Status: v.Status, Size: v.SizeGB, Zone: v.Zone, CreatedAt: stamp(v.CreatedAt), UpdatedAt: stamp(v.UpdatedAt),
 		Name: orNull(v.Name), Description: orNull(v.Description), VolumeType: orNull(types[v.Type]), VolumeTypeID: v.Type,
 		SnapshotID: orNull(v.Snapshot), SourceVolID: orNull(v.Source), Metadata: v.Metadata.V, Links: links(c, "/volumes/"+v.ID),
-		UserID: v.User, Bootable: bootable, MigrationStatus: orNull(v.Migration), ConsumesQuota: true, ImageMetadata: v.ImageMetadata.V,
+		UserID: v.User, Bootable: bootable, MigrationStatus: orNull(v.Migration), ConsumesQuota: true,
 	}
-	if v.Readonly {
-		view.Metadata = map[string]string{"readonly": "True"}
+	if v.Readonly != "" {
+		view.Metadata = map[string]string{"readonly": v.Readonly}
 		for key, value := range v.Metadata.V {
 			view.Metadata[key] = value
 		}
@@ -101,6 +101,7 @@ var null = (*string)(nil)
 
 // extend adds what lists and shows have besides.
 func extend(c *api.Call, view *volumeView, v volume.Volume) {
+	view.ImageMetadata = v.ImageMetadata.V
 	target := of(v.Project)
 	if c.May("volume_extension:volume_tenant_attribute", target) {
 		view.Tenant = v.Project

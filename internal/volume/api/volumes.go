@@ -161,7 +161,7 @@ func (h handlers) read(c *api.Call, attachments bool) (rows []volume.Volume, rep
 	}
 	rows = without(c, rows, offset)
 	if len(rows) > 0 {
-		reply.Links = next(c, more, rows[len(rows)-1].ID)
+		reply.Links = next(c, more, len(rows), rows[len(rows)-1].ID)
 	}
 	if counted(c) {
 		number, _, err := h.service.CountVolumes(c.Context(), q)

@@ -307,6 +307,11 @@ func TestOldActions(t *testing.T) {
 	if at(shown, "volume", "bootable") != "true" || at(shown, "volume", "metadata", "readonly") != "True" {
 		t.Errorf("after setting flags the volume is %v", shown)
 	}
+	act("demo", 202, `{"os-update_readonly_flag":{"readonly":false}}`, "available")
+	shown = c.must(200, "demo", "GET", base+"/volumes/"+id, "")
+	if at(shown, "volume", "metadata", "readonly") != "False" {
+		t.Errorf("after clearing the flag the volume is %v", shown)
+	}
 	act("demo", 200, `{"os-set_image_metadata":{"metadata":{"k":"v"}}}`, "available")
 	act("demo", 200, `{"os-show_image_metadata":{}}`, "available")
 	act("demo", 200, `{"os-unset_image_metadata":{"key":"k"}}`, "available")
