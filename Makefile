@@ -70,10 +70,7 @@ e2e: build
 packages:
 	@build/packages.sh run
 
-test-e2e: build
-	@build/e2e.sh
-
-packages:
+test-packages:
 	@build/packages.sh run test
 
 clean: ## remove what was built
