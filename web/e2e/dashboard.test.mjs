@@ -45,9 +45,9 @@ test('dashboard', async (t) => {
 });
 
 async function signIn(on, secret = password) {
-  await on.locator('#user').fill(user);
-  await on.locator('#password').fill(secret);
-  await on.locator('button[type=submit]').click();
+  await on.locator('#sign-in_user').fill(user);
+  await on.locator('#sign-in_password').fill(secret);
+  await on.getByRole('button', { name: /^(Sign in|登录)$/ }).click();
 }
 
 /** Looks at the page as it is: by axe, and into a file for people. */
@@ -289,6 +289,20 @@ step('deletes it, and releases its floating IP', async () => {
   await row(address).getByRole('button', { name: 'Release' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Release' }).click();
   await row(address).waitFor({ state: 'detached' });
+});
+
+step('keeps what was typed when the session ends', async () => {
+  await to('/instances');
+  await page.getByRole('link', { name: 'Launch instance' }).first().click();
+  await page.locator('#name').fill('half typed');
+  // As if the token had expired: the page finds out by itself.
+  await page.evaluate(() => fetch('/dashboard/session', { method: 'DELETE', headers: { 'X-Nacre-Dashboard': '1' } }));
+  await page.getByRole('button', { name: 'Launch instance' }).click();
+  await page.getByText('Your session has ended').waitFor();
+  await look('session-ended');
+  await signIn(page);
+  await page.getByText('Your session has ended').waitFor({ state: 'hidden' });
+  assert.equal(await page.locator('#name').inputValue(), 'half typed');
 });
 
 step('says what is at a wrong address', async () => {

@@ -45,7 +45,7 @@ export interface Verdict {
 
 export interface Schedule {
   server: string;
-  chosen: string; // a host's id; empty when there was none
+  chosen: string; // a host; empty when none was suitable
   decided_at: string;
   summary?: string;
   considered: number;
