@@ -195,12 +195,21 @@ func (s *Service) CheckGrantParts(ctx context.Context, g Grant) error {
 
 // CreateGrant gives a role. Once more is a success.
 func (s *Service) CreateGrant(ctx context.Context, g Grant) error {
+	event := s.newID()
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		err := checkGrant(ctx, tx, g)
 		if err != nil {
 			return err
 		}
-		_, err = tx.NewInsert().Model(&g).On("CONFLICT DO NOTHING").Exec(ctx)
+		result, err := tx.NewInsert().Model(&g).On("CONFLICT DO NOTHING").Exec(ctx)
+		if err != nil {
+			return err
+		}
+		n, err := result.RowsAffected()
+		if err != nil || n == 0 {
+			return err
+		}
+		err = tellGrant(ctx, tx, created, event, g)
 		if err != nil {
 			return err
 		}
@@ -215,7 +224,7 @@ func (s *Service) CreateGrant(ctx context.Context, g Grant) error {
 
 // RevokeGrant takes a role back and ends the tokens that rested on it.
 func (s *Service) RevokeGrant(ctx context.Context, g Grant) error {
-	now := s.clock.Now()
+	now, event := s.clock.Now(), s.newID()
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		err := checkGrant(ctx, tx, g)
 		if err != nil {
@@ -233,6 +242,10 @@ func (s *Service) RevokeGrant(ctx context.Context, g Grant) error {
 			return noGrant(g)
 		}
 		subjects, err := grantHolders(ctx, tx, g)
+		if err != nil {
+			return err
+		}
+		err = tellGrant(ctx, tx, deleted, event, g)
 		if err != nil {
 			return err
 		}

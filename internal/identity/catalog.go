@@ -155,7 +155,7 @@ func find(ctx context.Context, tx *db.Tx, row any, kind, id string) error {
 // CreateService adds a service at the end of the catalog.
 func (s *Service) CreateService(ctx context.Context, in CatalogService) (CatalogService, error) {
 	in.ID, in.Position = s.newID(), s.clock.Now().UnixMicro()
-	err := s.changeCatalog(ctx, func(tx *db.Tx) error { return tx.Insert(ctx, &in) })
+	err := s.changeCatalog(ctx, "service", created, in.ID, func(tx *db.Tx) error { return tx.Insert(ctx, &in) })
 	if err != nil {
 		return CatalogService{}, fmt.Errorf("create service: %w", err)
 	}
@@ -165,7 +165,7 @@ func (s *Service) CreateService(ctx context.Context, in CatalogService) (Catalog
 // UpdateService changes a service by the function.
 func (s *Service) UpdateService(ctx context.Context, id string, change func(*CatalogService) error) (CatalogService, error) {
 	var out CatalogService
-	err := s.changeCatalog(ctx, func(tx *db.Tx) error {
+	err := s.changeCatalog(ctx, "service", updated, id, func(tx *db.Tx) error {
 		out = CatalogService{}
 		return alter(ctx, tx, &out, "service", id, change, "type", "name", "description", "enabled", "extra")
 	})
@@ -174,7 +174,7 @@ func (s *Service) UpdateService(ctx context.Context, id string, change func(*Cat
 
 // DeleteService removes a service with its endpoints.
 func (s *Service) DeleteService(ctx context.Context, id string) error {
-	return s.changeCatalog(ctx, func(tx *db.Tx) error { return remove(ctx, tx, &CatalogService{}, "service", id) })
+	return s.changeCatalog(ctx, "service", deleted, id, func(tx *db.Tx) error { return remove(ctx, tx, &CatalogService{}, "service", id) })
 }
 
 // EndpointFilter narrows a list; empty fields match all.
@@ -203,7 +203,7 @@ func (s *Service) Endpoint(ctx context.Context, id string) (Endpoint, error) {
 // CreateEndpoint adds an endpoint, and its region when nobody has made it.
 func (s *Service) CreateEndpoint(ctx context.Context, in Endpoint) (Endpoint, error) {
 	in.ID, in.Position = s.newID(), s.clock.Now().UnixMicro()
-	err := s.changeCatalog(ctx, func(tx *db.Tx) error {
+	err := s.changeCatalog(ctx, "endpoint", created, in.ID, func(tx *db.Tx) error {
 		err := checkEndpoint(ctx, tx, in)
 		if err != nil {
 			return err
@@ -229,7 +229,7 @@ func checkEndpoint(ctx context.Context, tx *db.Tx, e Endpoint) error {
 // UpdateEndpoint changes an endpoint by the function.
 func (s *Service) UpdateEndpoint(ctx context.Context, id string, change func(*Endpoint) error) (Endpoint, error) {
 	var out Endpoint
-	err := s.changeCatalog(ctx, func(tx *db.Tx) error {
+	err := s.changeCatalog(ctx, "endpoint", updated, id, func(tx *db.Tx) error {
 		out = Endpoint{}
 		err := alter(ctx, tx, &out, "endpoint", id, change, "service_id", "region_id", "interface", "url", "enabled", "extra")
 		if err != nil {
@@ -242,7 +242,7 @@ func (s *Service) UpdateEndpoint(ctx context.Context, id string, change func(*En
 
 // DeleteEndpoint removes an endpoint.
 func (s *Service) DeleteEndpoint(ctx context.Context, id string) error {
-	return s.changeCatalog(ctx, func(tx *db.Tx) error { return remove(ctx, tx, &Endpoint{}, "endpoint", id) })
+	return s.changeCatalog(ctx, "endpoint", deleted, id, func(tx *db.Tx) error { return remove(ctx, tx, &Endpoint{}, "endpoint", id) })
 }
 
 // Regions lists the regions below a parent; "" is all.
@@ -269,7 +269,7 @@ func (s *Service) CreateRegion(ctx context.Context, in Region) (Region, error) {
 	if in.ID == "" {
 		in.ID = s.newID()
 	}
-	err := s.changeCatalog(ctx, func(tx *db.Tx) error {
+	err := s.changeCatalog(ctx, "region", created, in.ID, func(tx *db.Tx) error {
 		if in.ParentID != "" {
 			err := find(ctx, tx, &Region{}, "region", in.ParentID)
 			if err != nil {
@@ -288,7 +288,7 @@ func (s *Service) CreateRegion(ctx context.Context, in Region) (Region, error) {
 // UpdateRegion changes a region by the function.
 func (s *Service) UpdateRegion(ctx context.Context, id string, change func(*Region) error) (Region, error) {
 	var out Region
-	err := s.changeCatalog(ctx, func(tx *db.Tx) error {
+	err := s.changeCatalog(ctx, "region", updated, id, func(tx *db.Tx) error {
 		out = Region{}
 		return alter(ctx, tx, &out, "region", id, change, "parent_id", "description", "extra")
 	})
@@ -297,7 +297,7 @@ func (s *Service) UpdateRegion(ctx context.Context, id string, change func(*Regi
 
 // DeleteRegion removes a region that is empty.
 func (s *Service) DeleteRegion(ctx context.Context, id string) error {
-	return s.changeCatalog(ctx, func(tx *db.Tx) error {
+	return s.changeCatalog(ctx, "region", deleted, id, func(tx *db.Tx) error {
 		var used int
 		err := tx.Get(ctx, &used, `SELECT (SELECT COUNT(*) FROM catalog_endpoints WHERE region_id = ?) + (SELECT COUNT(*) FROM regions WHERE parent_id = ?)`, id, id)
 		if err != nil {
@@ -310,10 +310,15 @@ func (s *Service) DeleteRegion(ctx context.Context, id string) error {
 	})
 }
 
-// changeCatalog writes, and makes what is kept of the catalog stale.
-func (s *Service) changeCatalog(ctx context.Context, do func(tx *db.Tx) error) error {
+// changeCatalog writes, tells of it, and makes what is kept of the catalog
+// stale.
+func (s *Service) changeCatalog(ctx context.Context, resource, operation, id string, do func(tx *db.Tx) error) error {
 	return s.db.Write(ctx, func(tx *db.Tx) error {
 		err := do(tx)
+		if err != nil {
+			return err
+		}
+		err = tell(ctx, tx, resource, operation, id)
 		if err != nil {
 			return err
 		}

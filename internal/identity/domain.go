@@ -95,7 +95,13 @@ func domainID(ctx context.Context, tx *db.Tx, ref Ref) (string, error) {
 // CreateDomain adds a domain. Its id and time are set here.
 func (s *Service) CreateDomain(ctx context.Context, d Domain) (Domain, error) {
 	d.ID, d.CreatedAt = s.newID(), db.At(s.clock.Now())
-	err := s.db.Write(ctx, func(tx *db.Tx) error { return insertDomain(ctx, tx, &d) })
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		err := insertDomain(ctx, tx, &d)
+		if err != nil {
+			return err
+		}
+		return tell(ctx, tx, "domain", created, d.ID)
+	})
 	if err != nil {
 		return Domain{}, fmt.Errorf("create domain %q: %w", d.Name, err)
 	}
@@ -131,6 +137,10 @@ func (s *Service) UpdateDomain(ctx context.Context, id string, change func(d *Do
 		_, err = tx.Update(ctx, &d, "name", "name_key", "description", "enabled", "tags", "options", "extra")
 		if err != nil {
 			return duplicate(err, "domain", d.Name)
+		}
+		err = tellUpdated(ctx, tx, "domain", id, before.Enabled, d.Enabled)
+		if err != nil {
+			return err
 		}
 		return s.domainChanged(ctx, tx, now, before, d)
 	})
@@ -169,6 +179,12 @@ func (s *Service) DeleteDomain(ctx context.Context, id string) error {
 		if d.Enabled {
 			return errs.Forbiddenf("Cannot delete a domain that is enabled, please disable it first.")
 		}
+		for _, part := range [][2]string{{"user", "users"}, {"group", "user_groups"}, {"project", "projects"}, {"role", "roles"}} {
+			err = tellAllDeleted(ctx, tx, part[0], part[1], id)
+			if err != nil {
+				return err
+			}
+		}
 		for _, statement := range []string{
 			`DELETE FROM grants WHERE actor_kind = 'user' AND actor_id IN (SELECT id FROM users WHERE domain_id = ?)`,
 			`DELETE FROM grants WHERE actor_kind = 'group' AND actor_id IN (SELECT id FROM user_groups WHERE domain_id = ?)`,
@@ -184,6 +200,10 @@ func (s *Service) DeleteDomain(ctx context.Context, id string) error {
 			if err != nil {
 				return err
 			}
+		}
+		err = tell(ctx, tx, "domain", deleted, id)
+		if err != nil {
+			return err
 		}
 		return s.endTokens(ctx, tx, now, domainSubject(id))
 	})

@@ -71,7 +71,11 @@ func (s *Service) CreateGroup(ctx context.Context, g Group) (Group, error) {
 		if err != nil {
 			return err
 		}
-		return duplicate(tx.Insert(ctx, &g), "group", g.Name)
+		err = tx.Insert(ctx, &g)
+		if err != nil {
+			return duplicate(err, "group", g.Name)
+		}
+		return tell(ctx, tx, "group", created, g.ID)
 	})
 	if err != nil {
 		return Group{}, fmt.Errorf("create group %q: %w", g.Name, err)
@@ -93,7 +97,10 @@ func (s *Service) UpdateGroup(ctx context.Context, id string, change func(g *Gro
 			return err
 		}
 		_, err = tx.Update(ctx, &g, "name", "description", "extra")
-		return duplicate(err, "group", g.Name)
+		if err != nil {
+			return duplicate(err, "group", g.Name)
+		}
+		return tell(ctx, tx, "group", updated, id)
 	})
 	if err != nil {
 		return Group{}, fmt.Errorf("update group %s: %w", id, err)
@@ -118,6 +125,10 @@ func (s *Service) DeleteGroup(ctx context.Context, id string) error {
 			return err
 		}
 		_, err = tx.Exec(ctx, `DELETE FROM user_groups WHERE id = ?`, id)
+		if err != nil {
+			return err
+		}
+		err = tell(ctx, tx, "group", deleted, id)
 		if err != nil {
 			return err
 		}

@@ -23,6 +23,7 @@ package identity
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -45,7 +46,10 @@ type Options struct {
 	Log   *slog.Logger
 
 	TokenLifetime time.Duration // 0: one hour
-	PasswordCost  int           // bcrypt cost of passwords that people choose; 0: 10
+	// KeyPeriod is how long a key seals tokens before the next takes its place;
+	// 0 is a day, or longer if tokens live long.
+	KeyPeriod    time.Duration
+	PasswordCost int // bcrypt cost of passwords that people choose; 0: 10
 }
 
 // Service is the identity service.
@@ -56,6 +60,8 @@ type Service struct {
 	newID    func() string
 	log      *slog.Logger
 	lifetime time.Duration
+	// keyPeriod is how long a key seals.
+	keyPeriod time.Duration
 
 	passwords *passwords
 	revision  revision
@@ -82,6 +88,10 @@ func New(o Options) (*Service, error) {
 		s.lifetime = time.Hour
 	}
 	var err error
+	s.keyPeriod, err = keyPeriod(o.KeyPeriod, s.lifetime, s.keys.MaxActive())
+	if err != nil {
+		return nil, fmt.Errorf("set up key rotation: %w", err)
+	}
 	s.passwords, err = newPasswords(o.PasswordCost)
 	if err != nil {
 		return nil, err

@@ -182,7 +182,11 @@ func insertProject(ctx context.Context, tx *db.Tx, p *Project) error {
 	if depth >= maxProjectDepth {
 		return errs.Forbiddenf("Max hierarchy depth reached for %s branch.", p.ParentID)
 	}
-	return duplicate(tx.Insert(ctx, p), "project", p.Name)
+	err = tx.Insert(ctx, p)
+	if err != nil {
+		return duplicate(err, "project", p.Name)
+	}
+	return tell(ctx, tx, "project", created, p.ID)
 }
 
 // UpdateProject changes a project by the function. Disabling it ends the tokens
@@ -208,6 +212,10 @@ func (s *Service) UpdateProject(ctx context.Context, id string, change func(p *P
 		_, err = tx.Update(ctx, &p, "name", "description", "enabled", "tags", "options", "extra")
 		if err != nil {
 			return duplicate(err, "project", p.Name)
+		}
+		err = tellUpdated(ctx, tx, "project", id, before.Enabled, p.Enabled)
+		if err != nil {
+			return err
 		}
 		return s.projectChanged(ctx, tx, now, before, p)
 	})
@@ -258,6 +266,10 @@ func (s *Service) DeleteProject(ctx context.Context, id string) error {
 			if err != nil {
 				return err
 			}
+		}
+		err = tell(ctx, tx, "project", deleted, id)
+		if err != nil {
+			return err
 		}
 		return s.endTokens(ctx, tx, now, projectSubject(id))
 	})

@@ -91,8 +91,13 @@ func (s *Service) endTokens(ctx context.Context, tx *db.Tx, now time.Time, subje
 		}
 	}
 	// What lies further back than a token lives has no token to end any more.
-	_, err = tx.Exec(ctx, `DELETE FROM token_floors WHERE updated_at < ?`, db.At(now.Add(-s.lifetime-time.Hour)))
+	_, err = s.dropFloors(ctx, tx, now)
 	return err
+}
+
+// dropFloors forgets the floors below which there are no tokens left.
+func (s *Service) dropFloors(ctx context.Context, tx *db.Tx, now time.Time) (int64, error) {
+	return tx.Exec(ctx, `DELETE FROM token_floors WHERE updated_at < ?`, db.At(now.Add(-s.lifetime-time.Hour)))
 }
 
 // cache keeps what tokens stand for. It is bounded: each shard has a young and

@@ -80,7 +80,11 @@ func (s *Service) CreateRole(ctx context.Context, r Role) (Role, error) {
 				return err
 			}
 		}
-		return duplicate(tx.Insert(ctx, &r), "role", r.Name)
+		err := tx.Insert(ctx, &r)
+		if err != nil {
+			return duplicate(err, "role", r.Name)
+		}
+		return tell(ctx, tx, "role", created, r.ID)
 	})
 	if err != nil {
 		return Role{}, fmt.Errorf("create role %q: %w", r.Name, err)
@@ -110,6 +114,10 @@ func (s *Service) UpdateRole(ctx context.Context, id string, change func(r *Role
 		if err != nil {
 			return duplicate(err, "role", r.Name)
 		}
+		err = tell(ctx, tx, "role", updated, id)
+		if err != nil {
+			return err
+		}
 		_, err = s.bump(ctx, tx)
 		return err
 	})
@@ -132,6 +140,10 @@ func (s *Service) DeleteRole(ctx context.Context, id string) error {
 			return err
 		}
 		_, err = tx.Exec(ctx, `DELETE FROM roles WHERE id = ?`, id)
+		if err != nil {
+			return err
+		}
+		err = tell(ctx, tx, "role", deleted, id)
 		if err != nil {
 			return err
 		}

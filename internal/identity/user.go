@@ -103,7 +103,11 @@ func (s *Service) CreateUser(ctx context.Context, u User, password *string) (Use
 		if err != nil {
 			return err
 		}
-		return duplicate(tx.Insert(ctx, &u), "user", u.Name)
+		err = tx.Insert(ctx, &u)
+		if err != nil {
+			return duplicate(err, "user", u.Name)
+		}
+		return tell(ctx, tx, "user", created, u.ID)
 	})
 	if err != nil {
 		return User{}, fmt.Errorf("create user %q: %w", u.Name, err)
@@ -166,6 +170,10 @@ func (s *Service) UpdateUser(ctx context.Context, id string, password *string, c
 		if err != nil {
 			return duplicate(err, "user", u.Name)
 		}
+		err = tellUpdated(ctx, tx, "user", id, before.Enabled, u.Enabled)
+		if err != nil {
+			return err
+		}
 		return s.userChanged(ctx, tx, now, before, u)
 	})
 	if err != nil {
@@ -227,6 +235,10 @@ func (s *Service) DeleteUser(ctx context.Context, id string) error {
 			return err
 		}
 		_, err = tx.Exec(ctx, `DELETE FROM users WHERE id = ?`, id)
+		if err != nil {
+			return err
+		}
+		err = tell(ctx, tx, "user", deleted, id)
 		if err != nil {
 			return err
 		}
