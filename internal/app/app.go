@@ -157,7 +157,7 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 		return err
 	}
 	for _, loops := range [][]loop.Loop{
-		images.Loops(), objects.Loops(), cloud.Network.Loops(), volumes.Loops(), cloud.Compute.Loops(), cloud.housekeeping(),
+		identities.Loops(), images.Loops(), objects.Loops(), cloud.Network.Loops(), volumes.Loops(), cloud.Compute.Loops(), cloud.housekeeping(),
 	} {
 		cloud.Loops.Add(loops...)
 	}
