@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"nacre/internal/auth"
 	"nacre/internal/clock"
@@ -45,6 +46,10 @@ type Service struct {
 	// ProjectInPath also accepts every path behind /{project_id}, as Nova and
 	// Cinder do; the id must be the one of the token's scope.
 	ProjectInPath bool
+
+	// RawNames leaves it to the handlers to refuse what is no text in a path or a
+	// query. Elsewhere nothing has such a name.
+	RawNames bool
 
 	Versions *Microversions // nil: the API has none
 	Envelope Envelope
@@ -165,11 +170,18 @@ func (c *Call) serve() {
 		return
 	}
 	c.service, c.route = e.service, e.route
+	err = c.legible()
+	if err != nil {
+		c.fail(err)
+		return
+	}
 	if e.scoped && c.PathValue("project_id") != c.Caller.Project && !c.Caller.Admin() {
 		c.fail(c.service.Envelope.wrongProject())
 		return
 	}
-	if c.route.MaxBody != -1 {
+	if c.route.MaxBody == -1 {
+		c.unhurried()
+	} else {
 		ctx, cancel := context.WithTimeout(c.request.Context(), requestTime)
 		defer cancel()
 		c.request = c.request.WithContext(ctx)
@@ -234,6 +246,30 @@ func (c *Call) identify(found []*endpoint) error {
 	}
 	return c.unauthorized(err)
 }
+
+// legible refuses paths and queries with what no column takes: a zero byte and
+// bytes that are no UTF-8.
+func (c *Call) legible() error {
+	if c.service.RawNames {
+		return nil
+	}
+	for _, value := range c.params {
+		if !isText(value) {
+			return errs.NotFoundf("The resource could not be found.")
+		}
+	}
+	if !strings.Contains(c.request.URL.RawQuery, "%") {
+		return nil
+	}
+	for name, values := range c.Query() {
+		if !isText(name) || !isText(strings.Join(values, "")) {
+			return errs.BadRequestf("The query string is not valid UTF-8, or holds a zero byte.")
+		}
+	}
+	return nil
+}
+
+func isText(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
 
 func (c *Call) unauthorized(cause error) error {
 	return errs.Unauthorizedf("The request you have made requires authentication.").

@@ -62,8 +62,11 @@ func (c *Call) Request() *http.Request { return c.request }
 
 // Takeover is the raw reply with the headers set so far, for the few calls that
 // write it themselves (ranges, WebSockets). Such a handler returns Done, having
-// authorized first.
+// authorized first: what is written cannot be taken back.
 func (c *Call) Takeover() http.ResponseWriter {
+	if !c.authorized && !c.route.Public {
+		panic("the reply was taken over without authorization")
+	}
 	c.replyHeaders()
 	return c.writer
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"mime"
 	"reflect"
 	"strconv"
@@ -76,7 +75,7 @@ func (c *Call) Decode(in any) error {
 // DecodeJSON is Decode for JSON that isn't the whole body, or has another media
 // type.
 func (c *Call) DecodeJSON(body []byte, in any) error {
-	err := check(reflect.TypeOf(in).Elem(), c.Version, body)
+	known, err := check(reflect.TypeOf(in).Elem(), c.Version, body)
 	var violation *Violation
 	if errors.As(err, &violation) {
 		return c.service.Envelope.invalid(*violation)
@@ -84,15 +83,11 @@ func (c *Call) DecodeJSON(body []byte, in any) error {
 	if err != nil {
 		return c.service.Envelope.malformed(err)
 	}
-	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder := json.NewDecoder(bytes.NewReader(known))
 	decoder.UseNumber()
 	err = decoder.Decode(in)
 	if err != nil {
 		return c.service.Envelope.malformed(err)
-	}
-	_, err = decoder.Token()
-	if !errors.Is(err, io.EOF) {
-		return c.service.Envelope.malformed(errors.New("text after the JSON value"))
 	}
 	return nil
 }

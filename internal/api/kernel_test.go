@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -45,6 +46,12 @@ type thingRequest struct {
 	} `json:"thing" check:"required"`
 }
 
+type openRequest struct {
+	_    struct{} `check:"open"`
+	Name string   `json:"name" check:"max=8"`
+	Late string   `json:"late" since:"2.50"`
+}
+
 func testKernel(t *testing.T) *Kernel {
 	t.Helper()
 	k := New(Options{
@@ -65,6 +72,17 @@ func testKernel(t *testing.T) *Kernel {
 			})},
 			{Method: "POST", Path: "/things", Rule: "create", OK: 202, Do: Body(func(c *Call, in thingRequest) (map[string]any, error) {
 				return map[string]any{"name": in.Thing.Name, "size": int64(in.Thing.Size), "share": bool(in.Thing.Share), "null": in.Thing.Desc.Null}, c.AuthorizeOwn()
+			})},
+			{Method: "POST", Path: "/open", Rule: "create", Do: Body(func(c *Call, in openRequest) (openRequest, error) {
+				return in, c.AuthorizeOwn()
+			})},
+			{Method: "GET", Path: "/taken", Rule: "show", Do: Get(func(c *Call) (any, error) {
+				_, err := c.Takeover().Write([]byte("a secret"))
+				return Done, err
+			})},
+			{Method: "PUT", Path: "/stream", Rule: "create", MaxBody: -1, Do: Get(func(c *Call) (int64, error) {
+				n, err := io.Copy(io.Discard, c.Request().Body)
+				return n, errors.Join(err, c.AuthorizeOwn())
 			})},
 			{Method: "GET", Path: "/forgot", Rule: "show", Do: Get(func(*Call) (string, error) { return "x", nil })},
 			{Method: "GET", Path: "/never", Rule: "never", Do: Empty(func(c *Call) error { return c.AuthorizeOwn() })},
@@ -109,6 +127,16 @@ func TestKernel(t *testing.T) {
 		{name: "no JSON", method: "POST", path: "/things", body: `{"thing":`, status: 400, want: `badRequest`},
 		{name: "two values", method: "POST", path: "/things", body: `{"thing":{"name":"a"}} {}`, status: 400, want: `badRequest`},
 		{name: "too large", method: "POST", path: "/things", body: `{"thing":"` + strings.Repeat("x", DefaultMaxBody) + `"}`, status: 413, want: `overLimit`},
+		{name: "the last of two keys", method: "POST", path: "/things", body: `{"thing":{"name":"a","size":3,"name":"b"}}`, status: 202, want: `{"name":"b","null":false,"share":false,"size":3}`},
+		{name: "nothing of an object that is replaced", method: "POST", path: "/things", body: `{"thing":{"name":"123456789","size":-7},"thing":{"name":"b"}}`, status: 202, want: `{"name":"b","null":false,"share":false,"size":0}`},
+		{name: "key in capitals", method: "POST", path: "/open", body: `{"NAME":"123456789"}`, status: 200, want: `{"name":""`},
+		{name: "key of a later version", method: "POST", path: "/open", body: `{"late":"x"}`, version: "2.49", status: 200, want: `{"name":""}`},
+		{name: "number without end", method: "POST", path: "/things", body: `{"thing":{"name":"a","size":1e999999}}`, status: 400, want: `badRequest`},
+		{name: "zero byte in a body", method: "POST", path: "/things", body: `{"thing":{"name":"a\u0000"}}`, status: 400, want: `badRequest`},
+		{name: "zero byte in the path", method: "GET", path: "/things/%00", status: 404, want: `itemNotFound`},
+		{name: "no UTF-8 in the path", method: "GET", path: "/things/%ff", status: 404, want: `itemNotFound`},
+		{name: "zero byte in the query", method: "GET", path: "/things/1?name=a%00", status: 400, want: `badRequest`},
+		{name: "taken over without authorization", method: "GET", path: "/taken", status: 500, want: `An unexpected error`},
 		{name: "action", method: "POST", path: "/things/1/action", body: `{"stop":null}`, status: 202},
 		{name: "unknown action", method: "POST", path: "/things/1/action", body: `{"jump":null}`, status: 400, want: `There is no such action: jump`},
 		{name: "key byte for byte", method: "GET", path: "/keys/a//b/%2e%2e/c%2Fd", status: 200, want: `"a//b/../c/d"`},
@@ -128,6 +156,43 @@ func TestKernel(t *testing.T) {
 				t.Error("the reply has no request id")
 			}
 		})
+	}
+}
+
+// TestSlowSenders: whoever sends a JSON body slower than the listener allows is
+// cut off, a stream is not.
+func TestSlowSenders(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(testKernel(t))
+	server.Config.ReadTimeout = 100 * time.Millisecond
+	server.Start()
+	defer server.Close()
+	for _, test := range []struct {
+		method, path string
+		want         int
+	}{{"POST", "/things", 400}, {"PUT", "/stream", 200}} {
+		body, sender := io.Pipe()
+		go func() {
+			_, err := sender.Write([]byte("{"))
+			if err == nil {
+				<-time.After(400 * time.Millisecond) // the slowness
+				_, err = sender.Write([]byte("}"))
+			}
+			sender.CloseWithError(err)
+		}()
+		r, err := http.NewRequest(test.method, server.URL+"/compute/v2.1"+test.path, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("X-Auth-Token", "good")
+		reply, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatalf("%s: %v", test.path, err)
+		}
+		reply.Body.Close()
+		if reply.StatusCode != test.want {
+			t.Errorf("%s: got status %d, want %d", test.path, reply.StatusCode, test.want)
+		}
 	}
 }
 

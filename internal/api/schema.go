@@ -49,26 +49,31 @@ type schemaKey struct {
 
 var schemas sync.Map // schemaKey → *jsonschema.Schema
 
-// check validates a body against the type at a microversion. The error is a
-// *Violation, or says that the body is no JSON.
-func check(t reflect.Type, v Version, body []byte) error {
+// check validates a body against the type at a microversion, and returns as JSON
+// what of it the type knows. The error is a *Violation, or says that the body is
+// no JSON.
+func check(t reflect.Type, v Version, body []byte) ([]byte, error) {
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
 	if err != nil {
-		return err
+		return nil, err
+	}
+	err = sane(value)
+	if err != nil {
+		return nil, err
 	}
 	schema, err := compile(t, v)
 	if err != nil {
-		return fmt.Errorf("schema of %s: %w", t, err)
+		return nil, fmt.Errorf("schema of %s: %w", t, err)
 	}
 	err = schema.Validate(value)
-	if err == nil {
-		return nil
-	}
 	invalid, ok := err.(*jsonschema.ValidationError)
-	if !ok {
-		return err
+	if ok {
+		return nil, violation(invalid, value)
 	}
-	return violation(invalid, value)
+	if err != nil {
+		return nil, err
+	}
+	return knownJSON(value, t, v)
 }
 
 func compile(t reflect.Type, v Version) (*jsonschema.Schema, error) {
@@ -149,38 +154,44 @@ func ofStruct(s map[string]any, t reflect.Type, v Version) {
 	properties := map[string]any{}
 	var required []any
 	s["type"], s["additionalProperties"] = "object", false
-	var walk func(t reflect.Type)
-	walk = func(t reflect.Type) {
-		for i := range t.NumField() {
-			f := t.Field(i)
-			tag := f.Tag.Get("check")
-			if f.Name == "_" {
-				if hasPart(tag, "open") && inVersion(f, v) {
-					delete(s, "additionalProperties")
-				}
-				if hasPart(tag, "nonempty") {
-					s["minProperties"] = 1
-				}
-				continue
+	eachField(t, v, func(name string, f reflect.StructField) {
+		tag := f.Tag.Get("check")
+		if name == "" {
+			if hasPart(tag, "open") {
+				delete(s, "additionalProperties")
 			}
-			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-			if f.Anonymous && name == "" {
-				walk(f.Type)
-				continue
+			if hasPart(tag, "nonempty") {
+				s["minProperties"] = 1
 			}
-			if name == "-" || name == "" || !inVersion(f, v) {
-				continue
-			}
-			properties[name] = schemaOf(f.Type, tag, v)
-			if hasPart(tag, "required") {
-				required = append(required, name)
-			}
+			return
 		}
-	}
-	walk(t)
+		properties[name] = schemaOf(f.Type, tag, v)
+		if hasPart(tag, "required") {
+			required = append(required, name)
+		}
+	})
 	s["properties"] = properties
 	if required != nil {
 		s["required"] = required
+	}
+}
+
+// eachField calls the function for the fields of a request type that a
+// microversion knows, those of embedded structs among them. The field _, which
+// speaks for the whole type, has no name.
+func eachField(t reflect.Type, v Version, do func(name string, f reflect.StructField)) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch {
+		case !inVersion(f, v):
+		case f.Name == "_":
+			do("", f)
+		case f.Anonymous && name == "":
+			eachField(f.Type, v, do)
+		case name != "" && name != "-":
+			do(name, f)
+		}
 	}
 }
 

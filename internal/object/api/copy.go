@@ -45,14 +45,14 @@ func (h handlers) copyFrom(c *api.Call, to place) (any, error) {
 func otherPlace(c *api.Call, header, account string) (place, error) {
 	text, err := url.PathUnescape(c.Header(header))
 	container, name, ok := strings.Cut(strings.TrimPrefix(text, "/"), "/")
-	if err != nil || !ok || container == "" || name == "" {
+	if err != nil || !ok || container == "" || name == "" || !legible(text) {
 		return place{}, sentence(errs.Precondition, "%s header must be of the form <container name>/<object name>", header)
 	}
 	p := place{account, container, name}
 	other := c.Header(header + "-Account")
 	if other != "" && other != account {
 		p.account, err = url.PathUnescape(other)
-		if err != nil || strings.Contains(p.account, "/") {
+		if err != nil || strings.Contains(p.account, "/") || !legible(p.account) {
 			return place{}, sentence(errs.Precondition, "Account name cannot contain slashes")
 		}
 		rule := "object:read"

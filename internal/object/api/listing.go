@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"nacre/internal/api"
 	"nacre/internal/errs"
@@ -18,7 +17,7 @@ import (
 func listing(c *api.Call) (object.Listing, error) {
 	q := c.Query()
 	for _, name := range []string{"marker", "end_marker", "prefix", "delimiter", "path", "format", "limit"} {
-		if !utf8.ValidString(q.Get(name)) {
+		if !legible(q.Get(name)) {
 			return object.Listing{}, sentence(errs.BadRequest, `"%s" parameter not valid UTF-8`, name)
 		}
 	}

@@ -101,6 +101,8 @@ func TestBadInput(t *testing.T) {
 		{"copy to a container", demo, "COPY", box + "/o", "", []string{"Destination: box"}, 412, "must be of the form"},
 		{"copy a container", demo, "COPY", box + "/", "", []string{"Destination: box/x"}, 405, ""},
 		{"copy with a body", demo, "PUT", box + "/x", "y", []string{"X-Copy-From: box/o"}, 400, "zero byte body"},
+		{"copy from a name with a zero byte", demo, "PUT", box + "/x", "", []string{"X-Copy-From: box/%00"}, 412, "must be of the form"},
+		{"zero byte in a query", demo, "GET", box + "?prefix=%00", "", nil, 400, `"prefix" parameter not valid UTF-8`},
 		{"copy nothing", demo, "PUT", box + "/x", "", []string{"X-Copy-From: box/none"}, 404, ""},
 		{"copy from another's account", demo, "PUT", box + "/x", "", []string{"X-Copy-From: box/o", "X-Copy-From-Account: AUTH_other"}, 403, ""},
 		{"wrong method", demo, "PATCH", box + "/o", "", nil, 405, ""},

@@ -26,7 +26,7 @@ import (
 // New describes the service for the kernel.
 func New(store *object.Service) api.Service {
 	h := handlers{store}
-	return api.Service{Name: "swift", Type: "object-store", Mount: "", Spec: "", Envelope: api.Swift, Routes: h.routes()}
+	return api.Service{Name: "swift", Type: "object-store", Mount: "", Spec: "", RawNames: true, Envelope: api.Swift, Routes: h.routes()}
 }
 
 type handlers struct{ store *object.Service }
@@ -121,7 +121,7 @@ func at(c *api.Call) (place, error) {
 		}
 	}
 	for _, name := range []string{p.account, p.container, p.object} {
-		if !utf8.ValidString(name) || strings.Contains(name, "\x00") {
+		if !legible(name) {
 			return place{}, sentence(errs.Precondition, "Invalid UTF8 or contains NULL")
 		}
 	}
@@ -135,6 +135,8 @@ func at(c *api.Call) (place, error) {
 	}
 	return p, checkNames(p)
 }
+
+func legible(name string) bool { return utf8.ValidString(name) && !strings.Contains(name, "\x00") }
 
 func checkNames(p place) error {
 	switch {
