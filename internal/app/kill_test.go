@@ -12,10 +12,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"nacre/internal/testcloud"
 )
 
 // victim is a cloud in a process of its own, which the test kills and starts
@@ -219,6 +224,7 @@ type worker struct {
 	servers, volumes *ledger
 	network, image   string
 	unexpected       func(what string, status int, body []byte)
+	answered, lost   *atomic.Int64 // requests
 }
 
 func idOf(body []byte, key string) string {
@@ -255,51 +261,45 @@ func (w *worker) turn(mine *[]string, disks *[]string) {
 		action := []string{"os-stop", "os-start"}[w.r.IntN(2)]
 		w.ask("POST", "/compute/v2.1/servers/"+pick(*mine)+"/action", map[string]any{action: nil}, []int{202, 404, 409}, nil)
 	case n < 9 && len(*mine) > 0:
-		id := pick(*mine)
-		w.servers.note(w.servers.doomed, id)
-		w.ask("DELETE", "/compute/v2.1/servers/"+id, nil, []int{204, 404}, func([]byte) { w.servers.note(w.servers.removed, id) })
-		*mine = without(*mine, id)
+		w.remove(mine, w.servers, "/compute/v2.1/servers/", []int{204, 404, 409})
 	case len(*disks) > 0:
-		id := pick(*disks)
-		w.volumes.note(w.volumes.doomed, id)
-		w.ask("DELETE", "/volume/v3/volumes/"+id, nil, []int{202, 400, 404}, func([]byte) { w.volumes.note(w.volumes.removed, id) })
+		w.remove(disks, w.volumes, "/volume/v3/volumes/", []int{202, 404, 400})
 	}
 }
 
-// ask calls acked when the cloud has acknowledged with the first status.
-func (w *worker) ask(method, path string, body any, expected []int, acked func(body []byte)) {
+// remove asks for the end of one of the list, and forgets it when it was
+// answered that it goes or is gone.
+func (w *worker) remove(list *[]string, from *ledger, path string, expected []int) {
+	id := (*list)[w.r.IntN(len(*list))]
+	from.note(from.doomed, id)
+	status := w.ask("DELETE", path+id, nil, expected, func([]byte) { from.note(from.removed, id) })
+	if status == expected[0] || status == http.StatusNotFound {
+		*list = slices.DeleteFunc(*list, func(s string) bool { return s == id })
+	}
+}
+
+// ask calls acked when the cloud has acknowledged with the first status. It
+// returns the status, 0 when there was no answer.
+func (w *worker) ask(method, path string, body any, expected []int, acked func(body []byte)) int {
 	status, reply, err := w.c.do(method, path, body)
 	if err != nil {
-		return
+		w.lost.Add(1)
+		return 0
 	}
-	if status == expected[0] {
-		if acked != nil {
-			acked(reply)
-		}
-		return
+	w.answered.Add(1)
+	if status == expected[0] && acked != nil {
+		acked(reply)
 	}
-	for _, s := range expected {
-		if s == status {
-			return
-		}
+	if !slices.Contains(expected, status) {
+		w.unexpected(method+" "+path, status, reply)
 	}
-	w.unexpected(method+" "+path, status, reply)
-}
-
-func without(list []string, id string) []string {
-	var out []string
-	for _, s := range list {
-		if s != id {
-			out = append(out, s)
-		}
-	}
-	return out
+	return status
 }
 
 // The cloud is killed with -9 at random moments while users work. Afterwards
 // nothing is stuck, nothing acknowledged is lost, and nothing is left over.
 func TestKilledAtRandomMoments(t *testing.T) {
-	const kills = 30
+	const kills = 32
 	seed := uint64(time.Now().UnixNano())
 	if text := os.Getenv("NACRE_TEST_SEED"); text != "" {
 		_, err := fmt.Sscan(text, &seed)
@@ -326,19 +326,21 @@ func TestKilledAtRandomMoments(t *testing.T) {
 	demo.list(t, "/image/v2/images?name=cirros", "images", &images)
 
 	servers, volumes := newLedger(), newLedger()
+	var answered, lost atomic.Int64
 	stop := make(chan struct{})
 	var working sync.WaitGroup
 	for i := range 4 {
 		w := &worker{c: demo, r: rand.New(rand.NewPCG(seed, uint64(i))), servers: servers, volumes: volumes,
-			network: networks[0].ID, image: images[0].ID,
+			answered: &answered, lost: &lost, network: networks[0].ID, image: images[0].ID,
 			unexpected: func(what string, status int, body []byte) { t.Errorf("%s: unexpected %d %s", what, status, body) }}
 		working.Go(func() {
 			var mine, disks []string
 			for {
+				pause := time.Duration(w.r.IntN(8)) * time.Millisecond
 				select {
 				case <-stop:
 					return
-				case <-time.After(time.Duration(w.r.IntN(8)) * time.Millisecond):
+				case <-time.After(pause):
 					w.turn(&mine, &disks)
 				}
 			}
@@ -346,16 +348,49 @@ func TestKilledAtRandomMoments(t *testing.T) {
 	}
 	r := rand.New(rand.NewPCG(seed, 99))
 	for range kills {
-		<-time.After(time.Duration(50+r.IntN(400)) * time.Millisecond)
+		<-time.After(time.Duration(50+r.IntN(600)) * time.Millisecond)
 		v.kill()
 		v.start()
 	}
 	close(stop)
 	working.Wait()
-	t.Logf("%d kills; acknowledged: %d servers made, %d removed, %d volumes made, %d removed",
-		kills, len(servers.created), len(servers.removed), len(volumes.created), len(volumes.removed))
-	if len(servers.created) < 10 || len(volumes.created) < 5 {
+	t.Logf("%d kills, %d requests answered, %d not; acknowledged: %d servers made, %d removed, %d volumes made, %d removed", kills,
+		answered.Load(), lost.Load(), len(servers.created), len(servers.removed), len(volumes.created), len(volumes.removed))
+	if len(servers.removed) < 10 || len(volumes.removed) < 10 {
 		t.Errorf("the users got hardly anything done, so this run proves little")
 	}
 	audit(t, v, admin, servers, volumes)
+	v.kill()
+	autopsy(t, v)
 }
+
+// autopsy goes on with the folder of the killed cloud in this process, where it
+// can see the hosts: once everything was removed, nothing is left but what a
+// fresh cloud has.
+func autopsy(t *testing.T, v *victim) {
+	t.Helper()
+	fresh := testcloud.Start(t, testcloud.Nodes(3))
+	fresh.Settle(t)
+	cloud := testcloud.Start(t, testcloud.Dir(filepath.Join(v.dir, "cloud")), testcloud.Nodes(3))
+	cloud.Settle(t)
+	cloud.Demo().RemoveAll(t)
+	cloud.Settle(t)
+	want := shape(fresh.Snapshot(t))
+	cloud.Same(t, want, func() testcloud.World { return shape(cloud.Snapshot(t)) })
+}
+
+// shape is a world without anything that two fresh clouds do not share.
+func shape(w testcloud.World) testcloud.World {
+	w = w.Plain()
+	for kind, lines := range w {
+		for i, line := range lines {
+			lines[i] = random.ReplaceAllString(line, "ID")
+		}
+		slices.Sort(w[kind])
+	}
+	delete(w, "catalog_endpoints")
+	delete(w, "users") // their password hashes
+	return w
+}
+
+var random = regexp.MustCompile(`[0-9a-f]{32}`)

@@ -40,8 +40,8 @@ func operations(t *testing.T) []operation {
 
 var parameter = regexp.MustCompile(`\{[^}]*\}`)
 
-// shape is a path whose parameters have no names.
-func shape(path string) string {
+// unnamed is a path whose parameters have no names.
+func unnamed(path string) string {
 	return strings.TrimSuffix(parameter.ReplaceAllString(path, "{}"), "/")
 }
 
@@ -66,7 +66,7 @@ var beyond = map[string]string{
 func TestRoutesAreOpenStacks(t *testing.T) {
 	known := map[string]bool{}
 	for _, o := range operations(t) {
-		known[o.service+" "+o.method+" "+shape(o.path)] = true
+		known[o.service+" "+o.method+" "+unnamed(o.path)] = true
 	}
 	var out bytes.Buffer
 	err := app.Describe(context.Background(), &out, []string{"routes"}, "json")
@@ -85,7 +85,7 @@ func TestRoutesAreOpenStacks(t *testing.T) {
 		if r.Service == "nacre" {
 			continue
 		}
-		key := r.Service + " " + r.Method + " " + shape(r.Path)
+		key := r.Service + " " + r.Method + " " + unnamed(r.Path)
 		if !known[key] && beyond[key] == "" {
 			t.Errorf("%s is no call of the public API", key)
 		}

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"testing"
 
 	"nacre/internal/db"
@@ -27,7 +26,7 @@ var unseen = []string{
 }
 
 // moving are columns that change with every touch.
-var moving = regexp.MustCompile(`(_at|^seq|^generation|^revision|^answered|^epoch|^observed|^seen|^used_by|^(soft|hard)_reboots|^position|^place|^sequence)$`)
+var moving = regexp.MustCompile(`(_at|_seen|^seq|^generation|^revision|^answered|^epoch|^observed|^seen|^used_by|^(soft|hard)_reboots|^position|^place|^sequence)$`)
 
 // kept says which rows of a table count; the others are history.
 var kept = map[string]string{
@@ -162,7 +161,7 @@ func (w World) addTopology(t fabric.Topology) error {
 func (w World) addBlobs(dir string) error {
 	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && !entry.IsDir() {
-			w["blobs"] = append(w["blobs"], strings.TrimPrefix(path, dir))
+			w["blobs"] = append(w["blobs"], filepath.Base(path))
 		}
 		return err
 	})
