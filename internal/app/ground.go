@@ -79,8 +79,12 @@ func (cloud *Cloud) simulatedGround() (ground, error) {
 // addNode makes the agent of a host. While all is one process, its connection
 // is a pipe that carries the same stream as a network would.
 func (cloud *Cloud) addNode(g *ground, name, dir string, machines virt.Host, network fabric.Host, disks blockdev.Host, images *node.Images) error {
+	state := "" // what is simulated needs no memory of its own: the servers tell it all at every start
+	if cloud.Config.Real {
+		state = filepath.Join(dir, "node")
+	}
 	agent, err := node.New(node.Options{
-		Name: name, Dir: filepath.Join(dir, "node"), Virt: machines, Fabric: network, Block: disks, Images: images,
+		Name: name, Dir: state, Virt: machines, Fabric: network, Block: disks, Images: images,
 		SharedExports: !cloud.Config.Real, // an export of the imagination is as near everywhere
 		Address:       "127.0.0.1", Clock: cloud.Config.Clock, Log: cloud.Config.Log.With("host", name),
 		Dial: func(ctx context.Context) (io.ReadWriteCloser, error) {
