@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -76,10 +77,21 @@ func writeClientFiles(c Config, s Secrets) error {
 		{"OS_USER_DOMAIN_NAME", "Default"}, {"OS_PROJECT_DOMAIN_NAME", "Default"}, {"OS_REGION_NAME", c.Region},
 		{"OS_IDENTITY_API_VERSION", "3"},
 	} {
-		fmt.Fprintf(&rc, "export %s=%s\n", line[0], line[1])
+		fmt.Fprintf(&rc, "export %s=%s\n", line[0], shellWord(line[1]))
 	}
 	if c.tls() {
-		fmt.Fprintf(&rc, "export OS_CACERT=%s\n", filepath.Join(c.DataDir, caFile))
+		fmt.Fprintf(&rc, "export OS_CACERT=%s\n", shellWord(filepath.Join(c.DataDir, caFile)))
 	}
 	return atomicfile.Write(filepath.Join(c.DataDir, "openrc"), []byte(rc.String()), 0o600)
+}
+
+// plainWord is text that a shell reads as it is.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:@%+,=-]+$`)
+
+// shellWord quotes what a shell would take apart.
+func shellWord(text string) string {
+	if plainWord.MatchString(text) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }

@@ -1,11 +1,13 @@
 package app
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -48,6 +50,20 @@ func (cloud *Cloud) health(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, "ok")
 }
 
+// server limits how long a client may take to send a request and to read the
+// reply. The kernel lifts both for streams, a WebSocket leaves them behind.
+func (cloud *Cloud) server(ctx context.Context) *http.Server {
+	return &http.Server{
+		Handler:           cloud.Handler,
+		ReadHeaderTimeout: 30 * time.Second,
+		ReadTimeout:       90 * time.Second,
+		WriteTimeout:      3 * time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
+}
+
 // listen opens the main listener, with TLS wherever it isn't loopback.
 func (cloud *Cloud) listen() (net.Listener, error) {
 	c := cloud.Config
@@ -58,7 +74,7 @@ func (cloud *Cloud) listen() (net.Listener, error) {
 	if !c.tls() {
 		return listener, nil
 	}
-	config, err := serverTLS(c, c.Clock.Now())
+	config, err := serverTLS(c)
 	if err != nil {
 		listener.Close()
 		return nil, err

@@ -160,7 +160,7 @@ func running(dir string) (int, error) {
 		return 0, fmt.Errorf("read %s: %w", path, err)
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(content)))
-	if err != nil {
+	if err != nil || pid <= 1 { // 0 and less would mean whole groups of processes
 		return 0, fmt.Errorf("%s is held, but names no process", path)
 	}
 	return pid, nil
@@ -186,6 +186,12 @@ func Down(ctx context.Context, c Config, o DownOptions) error {
 		fmt.Fprintf(o.Out, "there is no cloud in %s\n", c.DataDir)
 		return nil
 	}
+	if o.All {
+		err = isDataDir(c.DataDir)
+		if err != nil {
+			return err
+		}
+	}
 	if o.All && !o.Yes && !confirmed(o, c.DataDir) {
 		return errors.New("nothing was changed")
 	}
@@ -208,12 +214,52 @@ func Down(ctx context.Context, c Config, o DownOptions) error {
 	if err != nil {
 		return err
 	}
-	err = os.RemoveAll(c.DataDir)
+	err = removeDataDir(c.DataDir)
 	if err != nil {
 		return fmt.Errorf("remove data folder: %w", err)
 	}
 	fmt.Fprintf(o.Out, "removed %s\n", c.DataDir)
 	return nil
+}
+
+// marks are files of which a data folder has at least one, from its first start
+// until it has been removed.
+var marks = []string{"lock", "nacre.log"}
+
+// isDataDir refuses to remove a folder that no cloud has ever run on, named by
+// mistake.
+func isDataDir(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("look at the data folder: %w", err)
+	}
+	for _, e := range entries {
+		if slices.Contains(marks, e.Name()) {
+			return nil
+		}
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("%s is not the data folder of a cloud: nothing was removed", dir)
+	}
+	return nil
+}
+
+// removeDataDir removes the marks last: stopped in between, it can be repeated.
+func removeDataDir(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if slices.Contains(marks, e.Name()) {
+			continue
+		}
+		err = os.RemoveAll(filepath.Join(dir, e.Name()))
+		if err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(dir)
 }
 
 func confirmed(o DownOptions, dir string) bool {

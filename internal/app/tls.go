@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"nacre/internal/atomicfile"
@@ -26,10 +27,10 @@ const caFile = "ca.pem"
 
 const caLife, certLife = 10 * 365 * 24 * time.Hour, 90 * 24 * time.Hour
 
-// serverTLS makes the listener's certificate, signed by the cloud's own CA,
-// which is made at the first start. Each start makes a new certificate.
-func serverTLS(c Config, now time.Time) (*tls.Config, error) {
-	ca, key, err := authority(filepath.Join(c.DataDir, "tls"), now)
+// serverTLS makes the listener's settings. Its certificates are signed by the
+// cloud's own CA, which is made at the first start.
+func serverTLS(c Config) (*tls.Config, error) {
+	ca, key, err := authority(filepath.Join(c.DataDir, "tls"), c.Clock.Now())
 	if err != nil {
 		return nil, fmt.Errorf("prepare the certificate authority: %w", err)
 	}
@@ -37,27 +38,54 @@ func serverTLS(c Config, now time.Time) (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	s := &signer{config: c, ca: ca, key: key}
+	_, err = s.certificate(nil)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.certificate}, nil
+}
+
+// signer makes the listener's certificates, a new one at each start and long
+// before the last one ends.
+type signer struct {
+	config Config
+	ca     *x509.Certificate
+	key    *ecdsa.PrivateKey
+
+	mu      sync.Mutex // guards all below
+	current *tls.Certificate
+	renewAt time.Time
+}
+
+// certificate implements tls.Config.GetCertificate.
+func (s *signer) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.config.Clock.Now()
+	if s.current != nil && now.Before(s.renewAt) {
+		return s.current, nil
+	}
 	own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("make a key: %w", err)
 	}
 	template := certificate("Nacre", now, certLife)
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	for _, name := range names(c) {
+	for _, name := range names(s.config) {
 		if ip := net.ParseIP(name); ip != nil {
 			template.IPAddresses = append(template.IPAddresses, ip)
 			continue
 		}
 		template.DNSNames = append(template.DNSNames, name)
 	}
-	raw, err := x509.CreateCertificate(rand.Reader, template, ca, &own.PublicKey, key)
+	raw, err := x509.CreateCertificate(rand.Reader, template, s.ca, &own.PublicKey, s.key)
 	if err != nil {
 		return nil, fmt.Errorf("make the server's certificate: %w", err)
 	}
-	return &tls.Config{
-		MinVersion:   tls.VersionTLS12,
-		Certificates: []tls.Certificate{{Certificate: [][]byte{raw, ca.Raw}, PrivateKey: own}},
-	}, nil
+	s.current = &tls.Certificate{Certificate: [][]byte{raw, s.ca.Raw}, PrivateKey: own}
+	s.renewAt = now.Add(certLife * 2 / 3)
+	return s.current, nil
 }
 
 // names are what clients may call the cloud.

@@ -1,0 +1,105 @@
+package app
+
+import (
+	"context"
+	"crypto/x509"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"nacre/internal/clock"
+)
+
+func TestCertificateIsRenewed(t *testing.T) {
+	now := clock.NewManual(time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC))
+	c, err := Config{DataDir: t.TempDir(), Listen: "192.0.2.1:5000", Clock: now}.complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := serverTLS(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca, err := os.ReadFile(filepath.Join(c.DataDir, caFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(ca)
+	for range 5 {
+		got, err := config.GetCertificate(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaf, err := x509.ParseCertificate(got.Certificate[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = leaf.Verify(x509.VerifyOptions{Roots: pool, DNSName: "192.0.2.1", CurrentTime: now.Now()})
+		if err != nil {
+			t.Errorf("at %s: %v", now.Now(), err)
+		}
+		now.Advance(certLife / 2)
+	}
+}
+
+func TestDownLeavesForeignFoldersAlone(t *testing.T) {
+	dir := t.TempDir()
+	precious := filepath.Join(dir, "thesis.txt")
+	err := os.WriteFile(precious, []byte("years of work"), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = Down(context.Background(), Config{DataDir: dir}, DownOptions{All: true, Yes: true, Out: io.Discard})
+	if err == nil || !strings.Contains(err.Error(), "is not the data folder of a cloud") {
+		t.Errorf("got %v, want a refusal", err)
+	}
+	_, err = os.Stat(precious)
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDataFolderIsRemovedWithItsMarksLast(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	for _, name := range append([]string{"nacre.db", "zz"}, marks...) {
+		err := os.MkdirAll(filepath.Join(dir, name), 0o700)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := isDataDir(dir)
+	if err == nil {
+		err = removeDataDir(dir)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = os.Stat(dir)
+	if !os.IsNotExist(err) {
+		t.Errorf("the folder is still there: %v", err)
+	}
+}
+
+func TestListenerHasLimits(t *testing.T) {
+	s := (&Cloud{}).server(t.Context())
+	if s.ReadHeaderTimeout == 0 || s.ReadTimeout == 0 || s.WriteTimeout == 0 || s.IdleTimeout == 0 || s.MaxHeaderBytes == 0 {
+		t.Errorf("a limit is missing: %+v", s)
+	}
+}
+
+func TestShellWords(t *testing.T) {
+	for text, want := range map[string]string{
+		"http://127.0.0.1:5000/v3": "http://127.0.0.1:5000/v3",
+		"/home/a b/ca.pem":         "'/home/a b/ca.pem'",
+		"it's; rm":                 `'it'\''s; rm'`,
+		"":                         "''",
+	} {
+		if got := shellWord(text); got != want {
+			t.Errorf("%q: got %s, want %s", text, got, want)
+		}
+	}
+}
