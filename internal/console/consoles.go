@@ -24,11 +24,8 @@ const (
 // Lifetime is how long a console's URL waits to be opened.
 const Lifetime = 10 * time.Minute
 
-// Why a console ends that neither side closed. The browser is told.
-var (
-	errGone     = errors.New("the instance is gone")
-	errShutdown = errors.New("the cloud's server is stopping; ask for a new console in a moment")
-)
+// errShutdown is told to the browser when this process ends.
+var errShutdown = errors.New("the cloud's server is stopping; ask for a new console in a moment")
 
 // Dial connects to a guest's console.
 type Dial func(ctx context.Context) (io.ReadWriteCloser, error)
@@ -54,11 +51,11 @@ type Consoles struct {
 	clock  clock.Clock
 	log    *slog.Logger
 
-	mu     sync.Mutex          // guards what follows
-	opened map[[32]byte]ticket // by hash of the token
-	live   map[*connection]struct{}
-	closed bool
-	ended  sync.WaitGroup // counts live
+	mu      sync.Mutex          // guards what follows
+	waiting map[[32]byte]ticket // by hash of the token
+	live    map[*connection]struct{}
+	closed  bool
+	ended   sync.WaitGroup // counts live
 }
 
 // ticket is the right to one connection. It is kept under a hash of its token,
@@ -72,8 +69,7 @@ type ticket struct {
 
 // connection is one open console.
 type connection struct {
-	server string
-	end    context.CancelCauseFunc // its cause is told to the browser
+	end context.CancelCauseFunc // its cause is told to the browser
 }
 
 // NewConsoles makes a Consoles without any console.
@@ -88,12 +84,12 @@ func NewConsoles(o ConsolesOptions) *Consoles {
 		o.MaxTokens = 10_000
 	}
 	return &Consoles{
-		public: strings.TrimSuffix(o.Public, "/"),
-		max:    o.MaxTokens,
-		clock:  o.Clock,
-		log:    o.Log,
-		opened: map[[32]byte]ticket{},
-		live:   map[*connection]struct{}{},
+		public:  strings.TrimSuffix(o.Public, "/"),
+		max:     o.MaxTokens,
+		clock:   o.Clock,
+		log:     o.Log,
+		waiting: map[[32]byte]ticket{},
+		live:    map[*connection]struct{}{},
 	}
 }
 
@@ -116,10 +112,10 @@ func (c *Consoles) New(_ context.Context, kind, server string, dial func(ctx con
 		return "", time.Time{}, errs.Unavailablef("The server is shutting down.")
 	}
 	c.dropExpired()
-	if len(c.opened) >= c.max {
+	if len(c.waiting) >= c.max {
 		return "", time.Time{}, errs.New(errs.TooMany, "Too many consoles wait to be opened. Try again in a few minutes.")
 	}
-	c.opened[sha256.Sum256([]byte(token))] = t
+	c.waiting[sha256.Sum256([]byte(token))] = t
 	return c.address(kind, token), t.expires, nil
 }
 
@@ -134,28 +130,11 @@ func (c *Consoles) address(kind, token string) string {
 	return "ws" + strings.TrimPrefix(c.public, "http") + "/console/serial" + query
 }
 
-// Forget ends the server's consoles and what waits to be opened. Compute calls
-// it when the server goes away.
-func (c *Consoles) Forget(server string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for hash, t := range c.opened {
-		if t.server == server {
-			delete(c.opened, hash)
-		}
-	}
-	for conn := range c.live {
-		if conn.server == server {
-			conn.end(errGone)
-		}
-	}
-}
-
 // Close ends all consoles and waits until they have ended.
 func (c *Consoles) Close() {
 	c.mu.Lock()
 	c.closed = true
-	clear(c.opened)
+	clear(c.waiting)
 	for conn := range c.live {
 		conn.end(errShutdown)
 	}
@@ -168,22 +147,22 @@ func (c *Consoles) take(kind, token string) (ticket, bool) {
 	hash := sha256.Sum256([]byte(token))
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t, ok := c.opened[hash]
+	t, ok := c.waiting[hash]
 	if !ok || t.kind != kind {
 		return ticket{}, false
 	}
-	delete(c.opened, hash)
+	delete(c.waiting, hash)
 	return t, t.expires.After(c.clock.Now())
 }
 
 // begin records a connection. It is false when the server shuts down.
-func (c *Consoles) begin(server string, end context.CancelCauseFunc) (*connection, bool) {
+func (c *Consoles) begin(end context.CancelCauseFunc) (*connection, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return nil, false
 	}
-	conn := &connection{server: server, end: end}
+	conn := &connection{end: end}
 	c.live[conn] = struct{}{}
 	c.ended.Add(1)
 	return conn, true
@@ -200,9 +179,9 @@ func (c *Consoles) end(conn *connection) {
 // dropExpired forgets tokens that nobody opened. The caller holds mu.
 func (c *Consoles) dropExpired() {
 	now := c.clock.Now()
-	for hash, t := range c.opened {
+	for hash, t := range c.waiting {
 		if !t.expires.After(now) {
-			delete(c.opened, hash)
+			delete(c.waiting, hash)
 		}
 	}
 }

@@ -47,7 +47,7 @@ func (c *Consoles) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// A console lasts for hours: deadlines of the request are not its own.
 	ctx, end := context.WithCancelCause(context.WithoutCancel(r.Context()))
 	defer end(nil)
-	conn, ok := c.begin(t.server, end)
+	conn, ok := c.begin(end)
 	if !ok {
 		closeSocket(socket, websocket.StatusGoingAway, errShutdown.Error())
 		return

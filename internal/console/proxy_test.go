@@ -276,30 +276,6 @@ func TestUnreachableGuestIsExplained(t *testing.T) {
 	}
 }
 
-func TestForgetEndsOpenAndWaitingConsoles(t *testing.T) {
-	f := consoles(t)
-	waiting := f.token(t, screen(t))
-	socket, err := f.open(t, f.token(t, screen(t)), f.base)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.Forget("another server")
-	hello(t, stream(t, socket))
-	f.Forget(server)
-	code, reason := refused(t, socket)
-	if code != websocket.StatusGoingAway || reason != errGone.Error() {
-		t.Errorf("got %d %q, want %d %q", code, reason, websocket.StatusGoingAway, errGone)
-	}
-	late, err := f.open(t, waiting, f.base)
-	if err != nil {
-		t.Fatal(err)
-	}
-	code, _ = refused(t, late)
-	if code != CloseUnknown {
-		t.Errorf("got %d, want %d", code, CloseUnknown)
-	}
-}
-
 func TestGuestEndsConsole(t *testing.T) {
 	f := consoles(t)
 	near, far := net.Pipe()

@@ -1,4 +1,5 @@
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router';
+import { tabs } from './pages/instance/tabs';
 import { Lost } from './shell/lost';
 import { SignedIn } from './shell/signed-in';
 
@@ -30,9 +31,6 @@ const launch = createRoute({
   path: '/launch',
   component: lazyRouteComponent(() => import('./pages/launch/launch')),
 });
-
-export const tabs = ['overview', 'console', 'log', 'history'] as const;
-export type Tab = (typeof tabs)[number];
 
 const instance = createRoute({
   getParentRoute: () => signedIn,

@@ -1,18 +1,10 @@
-// What a server's status means for the pages: how it is shown, whether it is
-// on its way to another one, and which actions make sense.
-import type { Action, Server } from './api/compute';
+// What a status means for the pages: how it is shown, and which actions make
+// sense.
+import { transient, type Action, type Server, type ServerState } from './api/compute';
 
 export type Tone = 'ok' | 'busy' | 'off' | 'warn' | 'bad';
 
-const passing = new Set(['BUILD', 'REBUILD', 'REBOOT', 'HARD_REBOOT', 'RESIZE', 'MIGRATING', 'PASSWORD', 'REVERT_RESIZE']);
-
-type State = Pick<Server, 'status' | 'OS-EXT-STS:task_state'>;
-
-export function transient(server: State): boolean {
-  return server['OS-EXT-STS:task_state'] !== null || passing.has(server.status);
-}
-
-export function tone(server: State): Tone {
+export function tone(server: ServerState): Tone {
   if (server.status === 'ERROR') {
     return 'bad';
   }
@@ -33,7 +25,7 @@ export function tone(server: State): Tone {
   }
 }
 
-export function allowed(server: State, action: Action): boolean {
+export function allowed(server: ServerState, action: Action): boolean {
   if (action === 'delete') {
     return server['OS-EXT-STS:task_state'] !== 'deleting' && server.status !== 'DELETED';
   }

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { pace, type Server } from '../src/api/compute';
 import { firstFlavor, firstNetwork, misfit, pluggable } from '../src/pages/launch/defaults';
-import { allowed, tone, toneOfVolume, transient } from '../src/state';
+import { transient } from '../src/api/compute';
+import { allowed, tone, toneOfVolume } from '../src/state';
 
 const server = (status: string, task: string | null = null) =>
   ({ status, 'OS-EXT-STS:task_state': task }) as Server;

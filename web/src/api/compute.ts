@@ -1,5 +1,4 @@
 import { queryOptions } from '@tanstack/react-query';
-import { transient } from '../state';
 import { all, ask } from './client';
 
 export interface Address {
@@ -40,6 +39,15 @@ export interface Server {
   'OS-SRV-USG:launched_at'?: string | null;
   'OS-EXT-SRV-ATTR:host'?: string | null;
   'os-extended-volumes:volumes_attached'?: { id: string; delete_on_termination: boolean }[];
+}
+
+export type ServerState = Pick<Server, 'status' | 'OS-EXT-STS:task_state'>;
+
+const passing = new Set(['BUILD', 'REBUILD', 'REBOOT', 'HARD_REBOOT', 'RESIZE', 'MIGRATING', 'PASSWORD', 'REVERT_RESIZE']);
+
+// transient says whether a server is on its way to another state.
+export function transient(server: ServerState): boolean {
+  return server['OS-EXT-STS:task_state'] !== null || passing.has(server.status);
 }
 
 export interface Flavor {

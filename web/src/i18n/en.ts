@@ -220,6 +220,7 @@ const en = {
   launch: {
     title: 'Launch instance',
     count: 'Count',
+    filter: 'Filter: {{what}}',
     numbered: 'Each gets its number after the name.',
     needName: 'Give the instance a name.',
     needCount: 'Enter how many.',

@@ -218,6 +218,7 @@ const zh = {
   launch: {
     title: '创建云主机',
     count: '数量',
+    filter: '筛选：{{what}}',
     numbered: '名称后会加上序号。',
     needName: '请为云主机取一个名称。',
     needCount: '请输入数量。',

@@ -4,7 +4,7 @@ import type { ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { Server } from '../api/compute';
 import { planQuery } from '../api/plans';
-import { tone, transient, type Tone } from '../state';
+import { tone, type Tone } from '../state';
 import { Lasting } from './time';
 import { CheckCircleFilled, CloseCircleFilled, ExclamationCircleFilled, LoadingOutlined, PoweroffOutlined } from './icons';
 

@@ -5,7 +5,6 @@ import { lazy, Suspense, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { ApiError } from '../../api/client';
 import { serverQuery, type Action, type Server } from '../../api/compute';
-import type { Tab } from '../../router';
 import { allowed } from '../../state';
 import { Empty } from '../../ui/empty';
 import { PageHead } from '../../ui/page';
@@ -16,6 +15,7 @@ import { FloatingIPDialog } from '../instances/floating-ip';
 import { History } from './history';
 import { Log } from './log';
 import { Overview } from './overview';
+import type { Tab } from './tabs';
 import { DesktopOutlined, EllipsisOutlined } from '../../ui/icons';
 
 // noVNC is loaded by those who open a console.
