@@ -211,7 +211,10 @@ func (s *Service) CreateFlavor(ctx context.Context, f Flavor) (Flavor, error) {
 		if db.IsDuplicate(err) {
 			return errs.Conflictf("Flavor with name %s already exists.", f.Name)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return tellFlavor(ctx, tx, "create", f)
 	})
 	return f, err
 }
@@ -260,7 +263,10 @@ func (s *Service) changeFlavor(ctx context.Context, id string, do func(*Flavor) 
 			return err
 		}
 		_, err = tx.Update(ctx, &f, column)
-		return err
+		if err != nil {
+			return err
+		}
+		return tellFlavor(ctx, tx, "update", f)
 	})
 	return f, err
 }
@@ -268,14 +274,15 @@ func (s *Service) changeFlavor(ctx context.Context, id string, do func(*Flavor) 
 // DeleteFlavor removes a flavor. Servers keep what they were made with.
 func (s *Service) DeleteFlavor(ctx context.Context, id string) error {
 	return s.db.Write(ctx, func(tx *db.Tx) error {
-		n, err := tx.Exec(ctx, "DELETE FROM flavors WHERE id = ?", id)
+		f, err := flavor(ctx, tx, "", id)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, "DELETE FROM flavors WHERE id = ?", id)
 		if err != nil {
 			return fmt.Errorf("delete flavor %s: %w", id, err)
 		}
-		if n == 0 {
-			return errs.NotFoundf("Flavor %s could not be found.", id)
-		}
-		return nil
+		return tellFlavor(ctx, tx, "delete", f)
 	})
 }
 
@@ -298,7 +305,7 @@ func (s *Service) FlavorAccess(ctx context.Context, id string) ([]string, error)
 // GrantFlavor lets a project use a flavor.
 func (s *Service) GrantFlavor(ctx context.Context, id, project string) error {
 	return s.db.Write(ctx, func(tx *db.Tx) error {
-		_, err := flavor(ctx, tx, "", id)
+		f, err := flavor(ctx, tx, "", id)
 		if err != nil {
 			return err
 		}
@@ -306,14 +313,17 @@ func (s *Service) GrantFlavor(ctx context.Context, id, project string) error {
 		if db.IsDuplicate(err) {
 			return errs.Conflictf("Flavor access already exists for flavor %s and project %s combination.", id, project)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return tellFlavor(ctx, tx, "update", f)
 	})
 }
 
 // RevokeFlavor takes that back.
 func (s *Service) RevokeFlavor(ctx context.Context, id, project string) error {
 	return s.db.Write(ctx, func(tx *db.Tx) error {
-		_, err := flavor(ctx, tx, "", id)
+		f, err := flavor(ctx, tx, "", id)
 		if err != nil {
 			return err
 		}
@@ -321,6 +331,9 @@ func (s *Service) RevokeFlavor(ctx context.Context, id, project string) error {
 		if err == nil && n == 0 {
 			return errs.NotFoundf("Flavor access not found for %s / %s combination.", id, project)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return tellFlavor(ctx, tx, "update", f)
 	})
 }

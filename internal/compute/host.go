@@ -388,7 +388,7 @@ func (s *Service) syncPower(ctx context.Context, id string) error {
 		return nil
 	}
 	err = s.db.Write(ctx, func(tx *db.Tx) error {
-		_, err := s.change(ctx, tx, id, func(now *Server) error {
+		changed, err := s.change(ctx, tx, id, func(now *Server) error {
 			if now.Generation != server.Generation {
 				return errs.Conflictf("server %s changed", id)
 			}
@@ -400,7 +400,10 @@ func (s *Service) syncPower(ctx context.Context, id string) error {
 			now.VMState, now.Running = state, false
 			return s.want(ctx, tx, *now)
 		}, "vm_state", "power_state", "running")
-		return err
+		if err != nil {
+			return err
+		}
+		return s.tellUpdate(ctx, tx, server, changed)
 	})
 	if errs.Is(err, errs.Conflict) {
 		return nil // whoever was faster knows better; the next report settles it

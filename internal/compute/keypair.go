@@ -68,7 +68,13 @@ func (s *Service) CreateKeyPair(ctx context.Context, user, name, kind, public st
 		if db.IsDuplicate(err) {
 			return errs.Conflictf("Key pair '%s' already exists.", name)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		if public == "" {
+			return tellKeyPair(ctx, tx, "create", pair)
+		}
+		return tellKeyPair(ctx, tx, "import", pair)
 	})
 	return pair, private, err
 }
@@ -106,8 +112,16 @@ func fingerprint(key ssh.PublicKey) string {
 func (s *Service) KeyPair(ctx context.Context, user, name string) (KeyPair, error) {
 	var pair KeyPair
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		return tx.Get(ctx, &pair, "SELECT * FROM keypairs WHERE user_id = ? AND name = ?", user, name)
+		var err error
+		pair, err = keyPair(ctx, tx, user, name)
+		return err
 	})
+	return pair, err
+}
+
+func keyPair(ctx context.Context, tx *db.Tx, user, name string) (KeyPair, error) {
+	var pair KeyPair
+	err := tx.Get(ctx, &pair, "SELECT * FROM keypairs WHERE user_id = ? AND name = ?", user, name)
 	if errors.Is(err, sql.ErrNoRows) {
 		return pair, errs.NotFoundf("Keypair %s not found for user %s", name, user)
 	}
@@ -146,12 +160,17 @@ func (s *Service) KeyPairs(ctx context.Context, user string, page db.Page) (list
 // DeleteKeyPair forgets a key pair. Servers that were made with it keep it.
 func (s *Service) DeleteKeyPair(ctx context.Context, user, name string) error {
 	return s.db.Write(ctx, func(tx *db.Tx) error {
-		n, err := tx.Exec(ctx, "DELETE FROM keypairs WHERE user_id = ? AND name = ?", user, name)
+		pair, err := keyPair(ctx, tx, user, name)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, "DELETE FROM keypairs WHERE user_id = ? AND name = ?", user, name)
 		if err != nil {
 			return fmt.Errorf("delete key pair %s: %w", name, err)
 		}
-		if n == 0 {
-			return errs.NotFoundf("Keypair %s not found for user %s", name, user)
+		err = tellKeyPair(ctx, tx, "delete", pair)
+		if err != nil {
+			return err
 		}
 		return quota.Release(ctx, tx, user, quota.KeyPairs(1))
 	})

@@ -86,7 +86,7 @@ func (q Query) where(sel *bun.SelectQuery) *bun.SelectQuery {
 		sel = sel.Where(`name LIKE ? ESCAPE '\'`, namePattern(q.Name))
 	}
 	if q.IDs != nil {
-		sel = sel.Where("id IN (?)", bun.In(append(q.IDs, "")))
+		sel = sel.Where("id IN (?)", db.In(append(q.IDs, "")))
 	}
 	if len(q.Statuses) > 0 {
 		sel = sel.WhereGroup(" AND ", func(sel *bun.SelectQuery) *bun.SelectQuery {
@@ -99,16 +99,16 @@ func (q Query) where(sel *bun.SelectQuery) *bun.SelectQuery {
 	has := "EXISTS (SELECT 1 FROM server_tags AS t WHERE t.server = servers.id AND t.tag IN (?))"
 	count := "(SELECT COUNT(*) FROM server_tags AS t WHERE t.server = servers.id AND t.tag IN (?))"
 	if len(q.Tags) > 0 {
-		sel = sel.Where(count+" = ?", bun.In(q.Tags), len(q.Tags))
+		sel = sel.Where(count+" = ?", db.In(q.Tags), len(q.Tags))
 	}
 	if len(q.TagsAny) > 0 {
-		sel = sel.Where(has, bun.In(q.TagsAny))
+		sel = sel.Where(has, db.In(q.TagsAny))
 	}
 	if len(q.NotTags) > 0 {
-		sel = sel.Where(count+" < ?", bun.In(q.NotTags), len(q.NotTags))
+		sel = sel.Where(count+" < ?", db.In(q.NotTags), len(q.NotTags))
 	}
 	if len(q.NotTagsAny) > 0 {
-		sel = sel.Where("NOT "+has, bun.In(q.NotTagsAny))
+		sel = sel.Where("NOT "+has, db.In(q.NotTagsAny))
 	}
 	return sel
 }
@@ -143,9 +143,9 @@ func byStatus(sel *bun.SelectQuery, status string) *bun.SelectQuery {
 	case !known:
 		return sel.WhereOr("1 = 0")
 	case is.tasks != nil:
-		return sel.WhereOr("vm_state = ? AND task_state IN (?)", is.state, bun.In(is.tasks))
+		return sel.WhereOr("vm_state = ? AND task_state IN (?)", is.state, db.In(is.tasks))
 	}
-	return sel.WhereOr("vm_state = ? AND task_state NOT IN (?)", is.state, bun.In([]Task{Rebooting, HardReboot}))
+	return sel.WhereOr("vm_state = ? AND task_state NOT IN (?)", is.state, db.In([]Task{Rebooting, HardReboot}))
 }
 
 func namePattern(name string) string {

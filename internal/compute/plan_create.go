@@ -62,7 +62,11 @@ func (s *Service) createClaim(ctx context.Context, tx *db.Tx, state *createState
 	if len(state.NewVolumes) > 0 {
 		server.TaskState = Volumes
 	}
-	return s.save(ctx, tx, &server, "host", "task_state")
+	err = s.save(ctx, tx, &server, "host", "task_state")
+	if err != nil {
+		return err
+	}
+	return s.tell(ctx, tx, "create.start", server, nil)
 }
 
 func (s *Service) undoClaim(ctx context.Context, tx *db.Tx, state *createState) error {
@@ -333,12 +337,15 @@ func (s *Service) createFinish(ctx context.Context, tx *db.Tx, state *createStat
 	if err != nil {
 		return err
 	}
-	_, err = s.change(ctx, tx, state.Server, func(server *Server) error {
+	server, err := s.change(ctx, tx, state.Server, func(server *Server) error {
 		server.VMState, server.TaskState, server.PowerState = Active, "", Running
 		server.LaunchedAt = db.At(s.clock.Now())
 		return nil
 	}, "vm_state", "task_state", "power_state", "launched_at")
-	return err
+	if err != nil {
+		return err
+	}
+	return s.tell(ctx, tx, "create.end", server, nil)
 }
 
 // settle marks everything that was on its way to the server as there.
@@ -374,6 +381,10 @@ func (s *Service) createFailed(ctx context.Context, tx *db.Tx, state *createStat
 		server.VMState, server.TaskState, server.Fault = Errored, "", db.Of(&fault)
 		return nil
 	}, "vm_state", "task_state", "fault")
+	if err != nil {
+		return err
+	}
+	err = s.tell(ctx, tx, "create.error", server, nil)
 	if err != nil {
 		return err
 	}

@@ -68,11 +68,14 @@ func (s *Service) deletePlan() work.Plan[deleteState] {
 // deleteBegin says again that the server is being deleted: a plan that was
 // cancelled may have ended its own task after the request.
 func (s *Service) deleteBegin(ctx context.Context, tx *db.Tx, state *deleteState) error {
-	_, err := s.change(ctx, tx, state.Server, func(server *Server) error {
+	server, err := s.change(ctx, tx, state.Server, func(server *Server) error {
 		server.TaskState = DeletingTask
 		return nil
 	}, "task_state")
-	return err
+	if err != nil {
+		return err
+	}
+	return s.tell(ctx, tx, "delete.start", server, nil)
 }
 
 func (s *Service) deleteParts(ctx context.Context, tx *db.Tx, state *deleteState) error {
@@ -121,5 +124,9 @@ func (s *Service) deleteFinish(ctx context.Context, tx *db.Tx, state *deleteStat
 	now := db.At(s.clock.Now())
 	server.VMState, server.TaskState, server.PowerState, server.Running = Deleted, "", NoState, false
 	server.DeletedAt, server.TerminatedAt = now, now
-	return s.save(ctx, tx, &server, "vm_state", "task_state", "power_state", "running", "deleted_at", "terminated_at")
+	err = s.save(ctx, tx, &server, "vm_state", "task_state", "power_state", "running", "deleted_at", "terminated_at")
+	if err != nil {
+		return err
+	}
+	return s.tell(ctx, tx, "delete.end", server, nil)
 }

@@ -109,10 +109,16 @@ func (s *Service) attachPortPlan() work.Plan[portState] {
 		Steps: []work.Step[portState]{
 			{Name: "bind port", Tx: s.plugBind, Undo: s.withoutCard},
 			{Name: "wait for the card", Do: s.plugWait},
-			{Name: "finish", Tx: s.plugFinish},
+			{Name: "finish", Tx: func(ctx context.Context, tx *db.Tx, state *portState) error {
+				err := s.plugFinish(ctx, tx, state)
+				if err != nil {
+					return err
+				}
+				return s.tellID(ctx, tx, "interface_attach.end", state.Server, nil)
+			}},
 		},
 		Undone: func(ctx context.Context, tx *db.Tx, state *portState, _ error) error {
-			return s.dropCard(ctx, tx, state)
+			return s.dropCard(ctx, tx, state, "interface_attach.error")
 		},
 	}
 }
@@ -123,6 +129,10 @@ func (s *Service) plugBind(ctx context.Context, tx *db.Tx, state *portState) err
 		return err
 	}
 	err = s.networks.BindPort(ctx, tx, state.Port, server.Host)
+	if err != nil {
+		return err
+	}
+	err = s.tell(ctx, tx, "interface_attach.start", server, nil)
 	if err != nil {
 		return err
 	}
@@ -170,7 +180,8 @@ func (s *Service) withoutCard(ctx context.Context, state *portState) error {
 	return err
 }
 
-func (s *Service) dropCard(ctx context.Context, tx *db.Tx, state *portState) error {
+// dropCard ends a card and tells of it as the action.
+func (s *Service) dropCard(ctx context.Context, tx *db.Tx, state *portState, action string) error {
 	var rows []Card
 	err := tx.All(ctx, &rows, "SELECT * FROM server_ports WHERE server = ? AND port = ?", state.Server, state.Port)
 	if err != nil {
@@ -181,7 +192,10 @@ func (s *Service) dropCard(ctx context.Context, tx *db.Tx, state *portState) err
 		return err
 	}
 	_, err = tx.Exec(ctx, "DELETE FROM server_ports WHERE server = ? AND port = ?", state.Server, state.Port)
-	return err
+	if err != nil {
+		return err
+	}
+	return s.tellID(ctx, tx, action, state.Server, nil)
 }
 
 // DetachPort begins to take a card from a server.
@@ -212,9 +226,13 @@ func (s *Service) detachPortPlan() work.Plan[portState] {
 	return work.Plan[portState]{
 		Name: "server.detach_interface", Action: "detach_interface", Deadline: changeDeadline,
 		Steps: []work.Step[portState]{
-			{Name: "begin", Tx: func(context.Context, *db.Tx, *portState) error { return nil }, NoReturn: true},
+			{Name: "begin", Tx: func(ctx context.Context, tx *db.Tx, state *portState) error {
+				return s.tellID(ctx, tx, "interface_detach.start", state.Server, nil)
+			}, NoReturn: true},
 			{Name: "remove the card", Do: s.withoutCard},
-			{Name: "free the port", Tx: s.dropCard},
+			{Name: "free the port", Tx: func(ctx context.Context, tx *db.Tx, state *portState) error {
+				return s.dropCard(ctx, tx, state, "interface_detach.end")
+			}},
 		},
 		// Only what comes before anything was done leads here.
 		Undone: func(ctx context.Context, tx *db.Tx, state *portState, _ error) error {

@@ -18,6 +18,17 @@ type powerState struct {
 	Hard    bool // a hard reboot
 }
 
+// action is what notifications call it.
+func (state powerState) action() string {
+	switch {
+	case state.Soft, state.Hard:
+		return "reboot"
+	case state.Running:
+		return "power_on"
+	}
+	return "power_off"
+}
+
 // StartServer powers a stopped server on.
 func (s *Service) StartServer(ctx context.Context, act Act) error {
 	return s.power(ctx, act, "start", PoweringOn, powerState{Running: true}, func(server Server) error {
@@ -122,6 +133,10 @@ func (s *Service) powerWant(ctx context.Context, tx *db.Tx, state *powerState) e
 	if err != nil {
 		return err
 	}
+	err = s.tell(ctx, tx, state.action()+".start", server, nil)
+	if err != nil {
+		return err
+	}
 	return s.want(ctx, tx, server)
 }
 
@@ -160,7 +175,7 @@ func (s *Service) powerWait(ctx context.Context, state *powerState) error {
 }
 
 func (s *Service) powerFinish(ctx context.Context, tx *db.Tx, state *powerState) error {
-	_, err := s.change(ctx, tx, state.Server, func(server *Server) error {
+	server, err := s.change(ctx, tx, state.Server, func(server *Server) error {
 		server.VMState, server.PowerState = Stopped, Shutdown
 		if state.Running {
 			server.VMState, server.PowerState = Active, Running
@@ -171,5 +186,8 @@ func (s *Service) powerFinish(ctx context.Context, tx *db.Tx, state *powerState)
 		server.Fault = db.Of[*Fault](nil)
 		return nil
 	}, "vm_state", "power_state", "task_state", "fault")
-	return err
+	if err != nil {
+		return err
+	}
+	return s.tell(ctx, tx, state.action()+".end", server, nil)
 }

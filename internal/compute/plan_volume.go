@@ -84,7 +84,7 @@ func (s *Service) attachVolumePlan() work.Plan[volumeState] {
 			{Name: "finish", Tx: s.attachFinish},
 		},
 		Undone: func(ctx context.Context, tx *db.Tx, state *volumeState, _ error) error {
-			return s.dropAttachment(ctx, tx, state)
+			return s.dropAttachment(ctx, tx, state, "volume_attach.error")
 		},
 	}
 }
@@ -103,6 +103,10 @@ func (s *Service) attachConnect(ctx context.Context, tx *db.Tx, state *volumeSta
 		return err
 	}
 	_, err = tx.Update(ctx, &a, "epoch")
+	if err != nil {
+		return err
+	}
+	err = s.tell(ctx, tx, "volume_attach.start", server, data{"volume_id": a.Volume})
 	if err != nil {
 		return err
 	}
@@ -157,11 +161,31 @@ func (s *Service) attachFinish(ctx context.Context, tx *db.Tx, state *volumeStat
 		return err
 	}
 	_, err = tx.Exec(ctx, "UPDATE server_volumes SET state = ? WHERE attachment = ?", attached, state.Attachment)
-	return err
+	if err != nil {
+		return err
+	}
+	return s.tellVolume(ctx, tx, state, "volume_attach.end")
 }
 
-func (s *Service) dropAttachment(ctx context.Context, tx *db.Tx, state *volumeState) error {
-	err := s.volumes.Detach(ctx, tx, state.Attachment)
+// tellVolume tells what happens to an attachment, while it is there.
+func (s *Service) tellVolume(ctx context.Context, tx *db.Tx, state *volumeState, action string) error {
+	a, err := attachmentByID(ctx, tx, state.Attachment)
+	if errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.tellID(ctx, tx, action, state.Server, data{"volume_id": a.Volume})
+}
+
+// dropAttachment ends an attachment and tells of it as the action.
+func (s *Service) dropAttachment(ctx context.Context, tx *db.Tx, state *volumeState, action string) error {
+	err := s.tellVolume(ctx, tx, state, action)
+	if err != nil {
+		return err
+	}
+	err = s.volumes.Detach(ctx, tx, state.Attachment)
 	if err != nil {
 		return err
 	}
@@ -209,9 +233,13 @@ func (s *Service) detachVolumePlan() work.Plan[volumeState] {
 	return work.Plan[volumeState]{
 		Name: "server.detach_volume", Action: "detach_volume", Deadline: changeDeadline,
 		Steps: []work.Step[volumeState]{
-			{Name: "begin", Tx: func(context.Context, *db.Tx, *volumeState) error { return nil }, NoReturn: true},
+			{Name: "begin", Tx: func(ctx context.Context, tx *db.Tx, state *volumeState) error {
+				return s.tellVolume(ctx, tx, state, "volume_detach.start")
+			}, NoReturn: true},
 			{Name: "remove the disk", Do: s.withoutDisk},
-			{Name: "free the volume", Tx: s.dropAttachment},
+			{Name: "free the volume", Tx: func(ctx context.Context, tx *db.Tx, state *volumeState) error {
+				return s.dropAttachment(ctx, tx, state, "volume_detach.end")
+			}},
 		},
 		// Only what comes before anything was done leads here.
 		Undone: func(ctx context.Context, tx *db.Tx, state *volumeState, _ error) error {

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/uptrace/bun"
 
@@ -141,6 +142,11 @@ func (s Server) Progress() (percent int, has bool) {
 		return 0, true
 	}
 	return 0, false
+}
+
+// InstanceName is what the hypervisor calls the server.
+func (s Server) InstanceName() string {
+	return "instance-" + strings.ReplaceAll(s.ID, "-", "")[:8]
 }
 
 // HostID names the host without telling which it is: servers of one project on

@@ -21,7 +21,7 @@ type ServerUpdate struct {
 
 // UpdateServer changes what an owner may change.
 func (s *Service) UpdateServer(ctx context.Context, act Act, in ServerUpdate) (Server, error) {
-	return s.edit(ctx, act, func(server *Server) error {
+	return s.edit(ctx, act, "update", func(server *Server) error {
 		for _, change := range []struct{ from, to *string }{
 			{in.Name, &server.Name}, {in.AccessIP4, &server.AccessIP4}, {in.AccessIP6, &server.AccessIP6}, {in.Hostname, &server.Hostname},
 		} {
@@ -36,8 +36,9 @@ func (s *Service) UpdateServer(ctx context.Context, act Act, in ServerUpdate) (S
 	}, "name", "description", "access_ip4", "access_ip6", "hostname")
 }
 
-// edit changes a server that exists, in one transaction.
-func (s *Service) edit(ctx context.Context, act Act, do func(*Server) error, columns ...string) (Server, error) {
+// edit changes a server that exists, in one transaction, and tells of it as the
+// action.
+func (s *Service) edit(ctx context.Context, act Act, action string, do func(*Server) error, columns ...string) (Server, error) {
 	var server Server
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		var err error
@@ -45,11 +46,19 @@ func (s *Service) edit(ctx context.Context, act Act, do func(*Server) error, col
 		if err != nil {
 			return err
 		}
+		before := server
 		err = do(&server)
 		if err != nil {
 			return err
 		}
-		return s.save(ctx, tx, &server, columns...)
+		err = s.save(ctx, tx, &server, columns...)
+		if err != nil {
+			return err
+		}
+		if action != "update" {
+			return s.tell(ctx, tx, action, server, nil)
+		}
+		return s.tellUpdate(ctx, tx, before, server)
 	})
 	return server, err
 }
@@ -81,14 +90,18 @@ func (s *Service) SetMetadata(ctx context.Context, act Act, metadata map[string]
 			return errs.Forbiddenf("Maximum number of metadata items exceeds %d", limit)
 		}
 		server.Metadata.V = all
-		return s.save(ctx, tx, &server, "metadata")
+		err = s.save(ctx, tx, &server, "metadata")
+		if err != nil {
+			return err
+		}
+		return s.tellUpdate(ctx, tx, server, server)
 	})
 	return server, err
 }
 
 // DeleteMetadata removes one item.
 func (s *Service) DeleteMetadata(ctx context.Context, act Act, key string) error {
-	_, err := s.edit(ctx, act, func(server *Server) error {
+	_, err := s.edit(ctx, act, "update", func(server *Server) error {
 		err := act.unlocked(*server)
 		if err != nil {
 			return err
@@ -105,7 +118,7 @@ func (s *Service) DeleteMetadata(ctx context.Context, act Act, key string) error
 
 // LockServer keeps everybody but admins from changing a server.
 func (s *Service) LockServer(ctx context.Context, act Act, owner bool, reason *string) error {
-	_, err := s.edit(ctx, act, func(server *Server) error {
+	_, err := s.edit(ctx, act, "lock", func(server *Server) error {
 		server.Locked, server.LockedReason, server.LockedBy = true, reason, "admin"
 		if owner {
 			server.LockedBy = "owner"
@@ -117,7 +130,7 @@ func (s *Service) LockServer(ctx context.Context, act Act, owner bool, reason *s
 
 // UnlockServer takes that back. What an admin locked only an admin unlocks.
 func (s *Service) UnlockServer(ctx context.Context, act Act) error {
-	_, err := s.edit(ctx, act, func(server *Server) error {
+	_, err := s.edit(ctx, act, "unlock", func(server *Server) error {
 		if server.LockedBy == "admin" && !act.Admin {
 			return errs.Forbiddenf("Policy doesn't allow os_compute_api:os-lock-server:unlock:unlock_override to be performed.")
 		}
@@ -129,7 +142,7 @@ func (s *Service) UnlockServer(ctx context.Context, act Act) error {
 
 // ResetState says that a server is in a state, whatever it is.
 func (s *Service) ResetState(ctx context.Context, act Act, state VMState) error {
-	_, err := s.edit(ctx, act, func(server *Server) error {
+	_, err := s.edit(ctx, act, "update", func(server *Server) error {
 		if server.Host == "" && state == Active {
 			return errs.Conflictf("Cannot 'reset_state' instance %s: it has no host to be active on", server.ID)
 		}
@@ -150,7 +163,11 @@ func (s *Service) SetTags(ctx context.Context, act Act, tags []string) error {
 		if err != nil {
 			return fmt.Errorf("clear tags of server %s: %w", server.ID, err)
 		}
-		return insertTags(ctx, tx, server.ID, tags)
+		err = insertTags(ctx, tx, server.ID, tags)
+		if err != nil {
+			return err
+		}
+		return s.tellUpdate(ctx, tx, server, server)
 	})
 }
 
@@ -174,7 +191,10 @@ func (s *Service) AddTag(ctx context.Context, act Act, tag string) (added bool, 
 		if err == nil && count > maxTags {
 			return errs.BadRequestf("The number of tags exceeded the per-server limit %d", maxTags)
 		}
-		return err
+		if err != nil || !added {
+			return err
+		}
+		return s.tellUpdate(ctx, tx, server, server)
 	})
 	return added, err
 }
@@ -186,7 +206,14 @@ func (s *Service) DeleteTag(ctx context.Context, act Act, tag string) error {
 		if err == nil && n == 0 {
 			return errs.NotFoundf("Server %s has no tag '%s'", act.Server, tag)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		server, err := anyServer(ctx, tx, act.Project, act.Server)
+		if err != nil {
+			return err
+		}
+		return s.tellUpdate(ctx, tx, server, server)
 	})
 }
 

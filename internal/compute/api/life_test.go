@@ -12,6 +12,7 @@ import (
 	"nacre/internal/auth"
 	"nacre/internal/compute"
 	computeapi "nacre/internal/compute/api"
+	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/nodeapi"
 	virtsim "nacre/internal/virt/simulated"
@@ -387,6 +388,26 @@ func TestRulesAreRegistered(t *testing.T) {
 	for _, route := range computeapi.New(nil).Routes {
 		if !route.Public && !known[route.Rule] {
 			t.Errorf("%s %s names rule %s, which nobody registered", route.Method, route.Path, route.Rule)
+		}
+	}
+}
+
+// The snapshot may be behind what other processes claimed: the database has
+// the last word, and the next best host is tried.
+func TestNextBestHost(t *testing.T) {
+	c := start(t, options{hosts: 2})
+	err := c.db.Write(c.ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(c.ctx, `UPDATE inventories SET used = total * 4 WHERE class = 'VCPU'
+			AND provider = (SELECT id FROM resource_providers WHERE name = 'node-1')`)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4 {
+		r := c.status(c.server(fmt.Sprint("s", i), ""), "ACTIVE")
+		if got := r.at(t, "server", "OS-EXT-SRV-ATTR:host"); got != "node-2" {
+			t.Errorf("server is on %v, want node-2", got)
 		}
 	}
 }

@@ -251,7 +251,7 @@ func (h handlers) viewServer(c *api.Call, s compute.Server, d compute.Details, s
 // addAttributes shows what is about the host and the request, to admins.
 func addAttributes(v *serverView, s compute.Server, d compute.Details) {
 	host := orNull(s.Host)
-	name, none := "instance-"+strings.ReplaceAll(s.ID, "-", "")[:8], ""
+	name, none := s.InstanceName(), ""
 	root, userData := orNull(s.RootDevice), orNull(d.UserData(s.ID))
 	v.Host, v.Hypervisor, v.InstanceName = &host, &host, &name
 	v.Kernel, v.Ramdisk = &none, &none

@@ -1,0 +1,219 @@
+package api
+
+import (
+	"slices"
+	"strings"
+
+	"nacre/internal/api"
+	"nacre/internal/auth"
+	"nacre/internal/compute"
+	"nacre/internal/db"
+	"nacre/internal/errs"
+)
+
+// serverList is how lists of servers can be cut and filtered. What is the same
+// for every server, or may be missing, sorts as the time of creation.
+var serverList = api.List{
+	Sorts: map[string]string{
+		"created_at": "created_at", "updated_at": "updated_at", "uuid": "id", "display_name": "name", "name": "name",
+		"vm_state": "vm_state", "task_state": "task_state", "power_state": "power_state", "launched_at": "launched_at",
+		"terminated_at": "terminated_at", "host": "host", "node": "host", "user_id": "user_id", "project_id": "project", "image_ref": "image",
+		"launch_index": "launch_index", "locked": "locked", "locked_by": "locked_by", "root_device_name": "root_device", "hostname": "hostname",
+		"instance_type_id": "flavor_id", "access_ip_v4": "access_ip4", "access_ip_v6": "access_ip6", "config_drive": "config_drive",
+		"availability_zone": "zone", "key_name": "created_at", "display_description": "created_at", "progress": "created_at",
+		"auto_disk_config": "created_at", "kernel_id": "created_at", "ramdisk_id": "created_at",
+	},
+	Default: []db.Sort{{Column: "created_at", Desc: true}, {Column: "id", Desc: true}},
+	Filters: map[string]db.Filter{
+		"image": {Column: "image"}, "image_ref": {Column: "image"}, "flavor": {Column: "flavor_id"}, "key_name": {Column: "key_name"},
+		"reservation_id": {Column: "reservation"}, "config_drive": {Column: "config_drive", Match: db.Flag},
+		"locked": {Column: "locked", Match: db.Flag}, "locked_by": {Column: "locked_by"},
+		"description": {Column: "description", Match: db.Contains}, "display_description": {Column: "description", Match: db.Contains},
+		"vm_state": {Column: "vm_state"}, "task_state": {Column: "task_state"}, "power_state": {Column: "power_state", Match: db.Number},
+		"launch_index": {Column: "launch_index", Match: db.Number}, "hostname": {Column: "hostname"}, "user_id": {Column: "user_id"},
+		"access_ip_v4": {Column: "access_ip4"}, "access_ip_v6": {Column: "access_ip6"}, "host": {Column: "host"}, "node": {Column: "host"},
+		"root_device_name": {Column: "root_device"}, "availability_zone": {Column: "zone"},
+	},
+}
+
+// userFilters are the filters that count for everybody, and since when. Others
+// are for admins; what somebody else sends of them is ignored.
+var userFilters = map[string]api.Version{
+	"image": 0, "image_ref": 0, "flavor": 0, "reservation_id": 0, "locked": api.V(2, 73),
+	"availability_zone": api.V(2, 83), "config_drive": api.V(2, 83), "key_name": api.V(2, 83), "power_state": api.V(2, 83),
+	"task_state": api.V(2, 83), "vm_state": api.V(2, 83), "user_id": api.V(2, 83),
+}
+
+// otherParams are known parameters that are no filters of serverList, or no
+// filters here at all.
+var otherParams = []string{
+	"limit", "marker", "sort_key", "sort_dir", "all_tenants", "project_id", "tenant_id", "name", "display_name", "status", "uuid", "ip", "ip6",
+	"deleted", "soft_deleted", "changes-since", "changes-before", "tags", "tags-any", "not-tags", "not-tags-any", "created_at", "launched_at",
+	"terminated_at", "progress", "auto_disk_config", "kernel_id", "ramdisk_id",
+}
+
+// known refuses parameters that nobody knows, since 2.75.
+func known(c *api.Call) error {
+	if c.Version < api.V(2, 75) {
+		return nil
+	}
+	for name := range c.Query() {
+		_, filter := serverList.Filters[name]
+		if !filter && !slices.Contains(otherParams, name) {
+			return errs.BadRequestf("Invalid input for query parameters %s. Additional properties are not allowed ('%s' was unexpected)", name, name)
+		}
+	}
+	return nil
+}
+
+func (h handlers) find(c *api.Call, action string) ([]compute.Server, bool, error) {
+	err := c.AuthorizeOwn()
+	if err != nil {
+		return nil, false, err
+	}
+	params := c.Query()
+	q := compute.Query{Project: c.Caller.Project, Name: params.Get("name"), IP: params.Get("ip"), Brief: action == "index"}
+	if q.Name == "" {
+		q.Name = params.Get("display_name")
+	}
+	if params.Get("ip6") != "" {
+		q.IP = params.Get("ip6")
+	}
+	if q.Project == "" {
+		q.Project = "-"
+	}
+	all := false
+	if params.Has("all_tenants") {
+		var ok bool
+		all, ok = api.ParseBool(params.Get("all_tenants"))
+		if !ok && params.Get("all_tenants") != "" {
+			return nil, false, errs.BadRequestf("Invalid input for query parameters all_tenants. Value: %s. It is not a truth value.", params.Get("all_tenants"))
+		}
+		all = all || !ok
+	}
+	admin := c.May("os_compute_api:servers:allow_all_filters", auth.Target{})
+	if all {
+		err = c.AuthorizeRule("os_compute_api:servers:"+action+":get_all_tenants", auth.Target{Project: c.Caller.Project})
+		if err != nil {
+			return nil, false, err
+		}
+		q.Project = params.Get("project_id")
+		if q.Project == "" {
+			q.Project = params.Get("tenant_id")
+		}
+	}
+	q.Page, err = c.Page(serverList)
+	if err != nil {
+		return nil, false, err
+	}
+	err = filters(c, &q, admin)
+	if err != nil {
+		return nil, false, err
+	}
+	if q.IP == "" {
+		return h.compute.Servers(c.Context(), q)
+	}
+	return h.byAddress(c, q)
+}
+
+func filters(c *api.Call, q *compute.Query, admin bool) error {
+	params := c.Query()
+	err := known(c)
+	if err != nil {
+		return err
+	}
+	list := serverList
+	if !admin {
+		list.Filters = map[string]db.Filter{}
+		for name, since := range userFilters {
+			if c.Version >= since {
+				list.Filters[name] = serverList.Filters[name]
+			}
+		}
+	}
+	q.Conds, err = c.Where(list)
+	if err != nil {
+		return err
+	}
+	if admin {
+		q.Deleted, _ = api.ParseBool(params.Get("deleted"))
+	}
+	if params.Has("uuid") {
+		q.IDs = params["uuid"]
+	}
+	for _, status := range params["status"] {
+		status = strings.ToUpper(status)
+		if !compute.KnownStatus(status) {
+			if c.Version >= api.V(2, 38) {
+				return errs.BadRequestf("Invalid status value: %s", status)
+			}
+		}
+		q.Statuses = append(q.Statuses, status)
+		if status == "DELETED" {
+			if !admin {
+				return errs.Forbiddenf("Only administrators may list deleted instances")
+			}
+			q.Deleted = true
+		}
+	}
+	for _, t := range []struct {
+		name string
+		into *db.Time
+	}{{"changes-since", &q.ChangedSince}, {"changes-before", &q.ChangedBefore}} {
+		text := params.Get(t.name)
+		if text == "" || (t.name == "changes-before" && c.Version < api.V(2, 66)) {
+			continue
+		}
+		at, err := db.ParseTime(text)
+		if err != nil {
+			return errs.BadRequestf("Invalid input for query parameters %s. Value: %s. '%s' is not a 'date-time'", t.name, text, text)
+		}
+		*t.into = db.At(at)
+	}
+	if q.ChangedSince > 0 && q.ChangedBefore > 0 && q.ChangedBefore < q.ChangedSince {
+		return errs.BadRequestf("The value of changes-since must be less than or equal to changes-before.")
+	}
+	if c.Version >= api.V(2, 26) {
+		for _, t := range []struct {
+			name string
+			into *[]string
+		}{{"tags", &q.Tags}, {"tags-any", &q.TagsAny}, {"not-tags", &q.NotTags}, {"not-tags-any", &q.NotTagsAny}} {
+			if params.Get(t.name) != "" {
+				*t.into = strings.Split(params.Get(t.name), ",")
+			}
+		}
+	}
+	return nil
+}
+
+// byAddress filters by address, which is the ports' matter: all servers are
+// looked at, and the page is cut afterwards.
+func (h handlers) byAddress(c *api.Call, q compute.Query) ([]compute.Server, bool, error) {
+	page := q.Page
+	q.Page.Limit = 0
+	servers, _, err := h.compute.Servers(c.Context(), q)
+	if err != nil {
+		return nil, false, err
+	}
+	details, err := h.compute.Details(c.Context(), servers, false)
+	if err != nil {
+		return nil, false, err
+	}
+	want := strings.Trim(q.IP, "^$")
+	var found []compute.Server
+	for _, server := range servers {
+		hit := false
+		for _, p := range details.Ports[server.ID] {
+			for _, a := range p.Addresses {
+				hit = hit || strings.Contains(a.IP, want) || slices.ContainsFunc(a.Floating, func(ip string) bool { return strings.Contains(ip, want) })
+			}
+		}
+		if hit {
+			found = append(found, server)
+		}
+	}
+	if page.Limit > 0 && len(found) > page.Limit {
+		return found[:page.Limit], true, nil
+	}
+	return found, false, nil
+}

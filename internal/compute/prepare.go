@@ -1,0 +1,305 @@
+package compute
+
+import (
+	"context"
+
+	"nacre/internal/auth"
+	"nacre/internal/clock"
+	"nacre/internal/db"
+	"nacre/internal/errs"
+	"nacre/internal/quota"
+)
+
+// createPlanned is what the plan of a new server starts from, the same for all
+// servers of one request.
+type createPlanned struct {
+	cards  []NewCard
+	groups []string
+	disks  []BlockDevice
+	secret secrets
+}
+
+// prepare checks the request against flavor, image, key pair, networks and
+// volumes, and fills in what was left out.
+func (s *Service) prepare(ctx context.Context, in NewServer) (Server, createPlanned, error) {
+	now := db.At(s.clock.Now())
+	server := Server{
+		Generation: 1, Project: in.Caller.Project, UserID: in.Caller.User,
+		Name: in.Name, Description: in.Description, Hostname: in.Hostname,
+		VMState: Building, TaskState: Scheduling, Zone: in.Zone,
+		KeyName: in.KeyName, ConfigDrive: in.ConfigDrive, Metadata: db.Of(in.Metadata),
+		AccessIP4: in.AccessIP4, AccessIP6: in.AccessIP6,
+		Reservation: "r-" + clock.Hex()[:8], RootDevice: "/dev/vda", Running: true,
+		ServerGroup: in.ServerGroup, SchedulerHints: db.Of(in.Hints),
+		CreatedAt: now, UpdatedAt: now,
+	}
+	if server.Metadata.V == nil {
+		server.Metadata.V = map[string]string{}
+	}
+	var plan createPlanned
+	f, err := s.Flavor(ctx, flavorScope(in.Caller), in.Flavor)
+	if errs.Is(err, errs.NotFound) {
+		return server, plan, errs.BadRequestf("Flavor %s could not be found.", in.Flavor)
+	}
+	if err != nil {
+		return server, plan, err
+	}
+	server.Flavor, server.FlavorID = flavorColumn{f}, f.ID
+	err = s.checkMetadata(ctx, in.Caller.Project, in.Metadata)
+	if err != nil {
+		return server, plan, err
+	}
+	if in.Zone != "" && !s.zoneExists(in.Zone) {
+		return server, plan, errs.BadRequestf("The requested availability zone is not available")
+	}
+	plan.secret, err = s.newSecrets(ctx, in)
+	if err != nil {
+		return server, plan, err
+	}
+	err = s.prepareDisks(ctx, in, &server, &plan)
+	if err != nil {
+		return server, plan, err
+	}
+	err = s.prepareCards(ctx, in, &plan)
+	return server, plan, err
+}
+
+// flavorScope is whose flavors the caller sees: an admin sees all.
+func flavorScope(c auth.Caller) string {
+	if c.Admin() {
+		return ""
+	}
+	return c.Project
+}
+
+func (s *Service) newSecrets(ctx context.Context, in NewServer) (secrets, error) {
+	row := secrets{UserData: in.UserData}
+	if len(in.UserData) > 65535 {
+		return row, errs.BadRequestf("User data too large. User data must be no larger than 65535 bytes once base64 encoded. Your data is %d bytes", len(in.UserData))
+	}
+	if !validBase64(in.UserData) {
+		return row, errs.BadRequestf("User data needs to be valid base 64.")
+	}
+	if in.KeyName != nil {
+		pair, err := s.KeyPair(ctx, in.Caller.User, *in.KeyName)
+		if errs.Is(err, errs.NotFound) {
+			return row, errs.BadRequestf("Invalid key_name provided.")
+		}
+		if err != nil {
+			return row, err
+		}
+		row.PublicKey, row.KeyType = pair.PublicKey, pair.Type
+	}
+	return row, nil
+}
+
+// checkImage tells whether the image can make a server of this flavor.
+func checkImage(image Image, f Flavor, local bool) error {
+	switch {
+	case image.Status != "active":
+		return errs.BadRequestf("Image %s is not active.", image.ID)
+	case image.Bootable != nil:
+		return errs.BadRequestf("Image %s is unacceptable: %s", image.ID, image.Bootable)
+	case image.MinRAMMB > f.RAM:
+		return errs.BadRequestf("Flavor's memory is too small for requested image.")
+	case local && f.Disk > 0 && image.MinDiskGB > f.Disk:
+		return errs.BadRequestf("Flavor's disk is smaller than the minimum size specified in image metadata. "+
+			"Flavor disk is %d bytes, minimum size is %d bytes.", f.Disk<<30, image.MinDiskGB<<30)
+	case local && f.Disk > 0 && image.SizeBytes > f.Disk<<30:
+		return errs.BadRequestf("Flavor's disk is too small for requested image. Flavor disk is %d bytes, image is %d bytes.",
+			f.Disk<<30, image.SizeBytes)
+	}
+	return nil
+}
+
+func (s *Service) prepareDisks(ctx context.Context, in NewServer, server *Server, plan *createPlanned) error {
+	f := server.Flavor.V
+	server.Image = in.Image
+	var root *BlockDevice
+	for i := range in.Disks {
+		d := in.Disks[i]
+		boots := d.BootIndex != nil && *d.BootIndex == 0
+		if boots && root != nil {
+			return errs.BadRequestf("Block Device Mapping is Invalid: Boot sequence for the instance and image/block device mapping combination is not valid.")
+		}
+		if boots {
+			root = &in.Disks[i]
+		}
+		if d.Source == "image" && d.Destination == "local" {
+			if !boots {
+				return errs.BadRequestf("Block Device Mapping is Invalid: Mapping image to local is not supported.")
+			}
+			server.Image = d.ID
+			continue
+		}
+		err := s.checkDisk(ctx, in, &d, f)
+		if err != nil {
+			return err
+		}
+		plan.disks = append(plan.disks, d)
+	}
+	if root != nil && root.Destination == "volume" {
+		server.Image = ""
+		if root.Source == "volume" {
+			v, err := s.volumes.Volume(ctx, in.Caller, root.ID)
+			if err != nil {
+				return err
+			}
+			if !v.Bootable {
+				return errs.BadRequestf("Block Device %s is not bootable.", root.ID)
+			}
+			server.ImageProperties = db.Of(v.ImageProperties)
+		}
+	}
+	if server.Image == "" && root == nil {
+		if len(in.Disks) > 0 {
+			return errs.BadRequestf("Block Device Mapping is Invalid: Boot sequence for the instance and image/block device mapping combination is not valid.")
+		}
+		return errs.BadRequestf("Missing imageRef attribute")
+	}
+	bootImage := server.Image
+	if root != nil && root.Source == "image" {
+		bootImage = root.ID
+	}
+	if bootImage == "" {
+		return nil
+	}
+	image, err := s.images.Image(ctx, in.Caller, bootImage)
+	if errs.Is(err, errs.NotFound) {
+		return errs.BadRequestf("Can not find requested image")
+	}
+	if err != nil {
+		return err
+	}
+	server.ImageProperties = db.Of(image.Properties)
+	return checkImage(image, f, server.Image != "")
+}
+
+// checkDisk checks a disk that is a volume.
+func (s *Service) checkDisk(ctx context.Context, in NewServer, d *BlockDevice, f Flavor) error {
+	if s.volumes == nil {
+		return errs.BadRequestf("Block Device Mapping is Invalid: there is no volume service.")
+	}
+	switch d.Source {
+	case "volume":
+		v, err := s.volumes.Volume(ctx, in.Caller, d.ID)
+		if errs.Is(err, errs.NotFound) {
+			return errs.BadRequestf("Block Device Mapping is Invalid: failed to get volume %s.", d.ID)
+		}
+		if err != nil {
+			return err
+		}
+		if v.Status != "available" {
+			return errs.BadRequestf("Invalid volume: volume '%s' status must be 'available'. Currently in '%s'", d.ID, v.Status)
+		}
+	case "image":
+		image, err := s.images.Image(ctx, in.Caller, d.ID)
+		if errs.Is(err, errs.NotFound) {
+			return errs.BadRequestf("Block Device Mapping is Invalid: failed to get image %s.", d.ID)
+		}
+		if err != nil {
+			return err
+		}
+		if d.SizeGB == 0 {
+			d.SizeGB = max(f.Disk, image.MinDiskGB, (image.SizeBytes+1<<30-1)>>30)
+		}
+		if d.SizeGB == 0 {
+			return errs.BadRequestf("Block Device Mapping is Invalid: Images with destination_type 'volume' need to have a non-zero size specified")
+		}
+	case "blank":
+		if d.Destination != "volume" {
+			return errs.BadRequestf("Block Device Mapping is Invalid: blank devices must have destination_type 'volume' here.")
+		}
+		if d.SizeGB == 0 {
+			return errs.BadRequestf("Block Device Mapping is Invalid: Blank volumes (source: 'blank', dest: 'volume') need to have non-zero size")
+		}
+	default:
+		return errs.BadRequestf("Block Device Mapping is Invalid: source_type %s is not supported.", d.Source)
+	}
+	return nil
+}
+
+// prepareCards finds the networks and checks the ports.
+func (s *Service) prepareCards(ctx context.Context, in NewServer, plan *createPlanned) error {
+	if in.NoNetwork {
+		return nil
+	}
+	if in.Cards == nil {
+		all, err := s.networks.Available(ctx, in.Caller)
+		if err != nil {
+			return err
+		}
+		if len(all) > 1 {
+			return errs.Conflictf("Multiple possible networks found, use a Network ID to be more specific.")
+		}
+		for _, n := range all {
+			plan.cards = append(plan.cards, NewCard{Network: n.ID})
+		}
+	}
+	for _, card := range in.Cards {
+		switch {
+		case card.Port != "" && in.Max > 1:
+			return errs.BadRequestf("Failed to launch multiple instances with the same port %s.", card.Port)
+		case card.FixedIP != "" && in.Max > 1:
+			return errs.BadRequestf("max_count cannot be greater than 1 if an fixed_ip is specified.")
+		case card.Port != "":
+			p, err := s.networks.FreePort(ctx, in.Caller, card.Port)
+			if errs.Is(err, errs.NotFound) {
+				return errs.BadRequestf("Port %s could not be found.", card.Port)
+			}
+			if err != nil {
+				return err
+			}
+			card.Network = p.Network
+		default:
+			_, err := s.networks.Network(ctx, in.Caller, card.Network)
+			if errs.Is(err, errs.NotFound) {
+				return errs.BadRequestf("Network %s could not be found.", card.Network)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		plan.cards = append(plan.cards, card)
+	}
+	if len(in.Groups) == 0 {
+		return nil
+	}
+	groups, err := s.networks.SecurityGroups(ctx, in.Caller, in.Groups)
+	if errs.Is(err, errs.NotFound) {
+		e, _ := errs.As(err)
+		return errs.BadRequestf("%s", e.Message)
+	}
+	plan.groups = groups
+	return err
+}
+
+// checkMetadata holds metadata to the quota of items.
+func (s *Service) checkMetadata(ctx context.Context, project string, metadata map[string]string) error {
+	return s.db.Read(ctx, func(tx *db.Tx) error {
+		limits, err := quota.Limits(ctx, tx, project, quota.MetadataItem)
+		if err != nil {
+			return err
+		}
+		limit := limits[quota.MetadataItem]
+		if limit >= 0 && int64(len(metadata)) > limit {
+			return errs.Forbiddenf("Maximum number of metadata items exceeds %d", limit)
+		}
+		return nil
+	})
+}
+
+// zoneExists tells whether some host is in the availability zone.
+func (s *Service) zoneExists(zone string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if zone == s.zone {
+		return true
+	}
+	for _, state := range s.state {
+		if state.zone == zone {
+			return true
+		}
+	}
+	return false
+}
