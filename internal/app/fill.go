@@ -141,7 +141,7 @@ func (cloud *Cloud) addImage(ctx context.Context, images *image.Service, admin, 
 			return fmt.Errorf("image %s is %s", firstImage, found.Status)
 		}
 	}
-	if err != nil {
+	if err != nil && !errs.Is(err, errs.NotFound) { // not found: somebody has deleted it already
 		return err
 	}
 	return atomicfile.Write(done, []byte(firstImageID+"\n"), 0o644)

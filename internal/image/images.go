@@ -32,7 +32,7 @@ type NewImage struct {
 	Tags            []string
 }
 
-// Create makes an image without bytes.
+// Create makes an image without bytes. The id of an image that ever was is taken.
 func (s *Service) Create(ctx context.Context, in NewImage) (Image, error) {
 	now := db.At(s.clock.Now())
 	image := Image{
@@ -53,16 +53,25 @@ func (s *Service) Create(ctx context.Context, in NewImage) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
+	taken := errs.Conflictf("Image ID %s already exists!", image.ID)
 	err = s.db.Write(ctx, func(tx *db.Tx) error {
-		err := tx.Insert(ctx, &image)
+		var gone int
+		err := tx.Get(ctx, &gone, "SELECT COUNT(*) FROM deleted_images WHERE id = ?", image.ID)
+		if err != nil {
+			return err
+		}
+		if gone > 0 {
+			return taken
+		}
+		err = tx.Insert(ctx, &image)
+		if db.IsDuplicate(err) {
+			return taken
+		}
 		if err != nil {
 			return err
 		}
 		return emit(ctx, tx, "image.create", image)
 	})
-	if db.IsDuplicate(err) {
-		return Image{}, errs.Conflictf("Image ID %s already exists!", image.ID)
-	}
 	if err != nil {
 		return Image{}, fmt.Errorf("create image %q: %w", in.Name, err)
 	}
@@ -83,6 +92,10 @@ func (s *Service) Delete(ctx context.Context, id string) error {
 			return errs.Forbiddenf("Image %s is protected and cannot be deleted.", id)
 		}
 		_, err = tx.Exec(ctx, "DELETE FROM images WHERE id = ?", id)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, "INSERT INTO deleted_images (id, deleted_at) VALUES (?, ?)", id, db.At(tx.Now()))
 		if err != nil {
 			return err
 		}

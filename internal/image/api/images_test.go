@@ -167,6 +167,19 @@ func TestPatchIsAllOrNothing(t *testing.T) {
 	s.call(t, other, "GET", "/v2/images/"+id, "").must(t, 200)
 }
 
+// TestIDsDoNotComeBack: hosts keep images by their id, so that the id of a
+// deleted image would bring its bytes to whoever takes it.
+func TestIDsDoNotComeBack(t *testing.T) {
+	s := start(t, t.TempDir())
+	const chosen = "5ae1d5a5-0000-4000-8000-000000000001"
+	s.call(t, demo, "POST", "/v2/images", `{"id":"`+chosen+`"}`).must(t, 201)
+	s.call(t, demo, "DELETE", "/v2/images/"+chosen, "").must(t, 204)
+	r := s.call(t, other, "POST", "/v2/images", `{"id":"`+chosen+`"}`).must(t, 409)
+	if !strings.Contains(r.body, "already exists") {
+		t.Errorf("got %s", r.body)
+	}
+}
+
 func TestTags(t *testing.T) {
 	s := start(t, t.TempDir())
 	id := s.create(t, demo, `{"tags":["b"]}`)
