@@ -105,7 +105,7 @@ func (c *Call) Where(l List) ([]db.Cond, error) {
 		}
 		cond, err := f.Cond(values)
 		if err != nil {
-			return nil, errs.BadRequestf("Invalid input for query parameter %s. Value: %s. %s", name, strings.Join(values, ","), err).Typed("InvalidInput")
+			return nil, errs.BadRequestf("Invalid input for query parameter %s. Value: %s. %s.", name, strings.Join(values, ","), err).Typed("InvalidInput")
 		}
 		out = append(out, cond)
 	}

@@ -34,9 +34,9 @@ type left struct {
 
 // stage is a cloud with the things that a line works with.
 type stage struct {
-	cloud                            *testcloud.Cloud
-	demo                             testcloud.User
-	server, volume, port, other, net string
+	cloud                      *testcloud.Cloud
+	demo                       testcloud.User
+	server, volume, other, net string
 }
 
 func (s *stage) path(format string, ids ...any) string { return fmt.Sprintf(format, ids...) }

@@ -34,7 +34,7 @@ type Cond struct {
 	Values []any
 }
 
-// Cond checks the values of a filter. The error is a sentence for the user.
+// Cond checks the values of a filter. The error says to the user what a value is not.
 func (f Filter) Cond(values []string) (Cond, error) {
 	c := Cond{Filter: f}
 	for _, text := range values {
@@ -46,18 +46,18 @@ func (f Filter) Cond(values []string) (Cond, error) {
 			case "false", "0", "no", "off", "f", "n":
 				c.Values = append(c.Values, 0)
 			default:
-				return Cond{}, errors.New("it is not a truth value.")
+				return Cond{}, errors.New("it is not a truth value")
 			}
 		case Number, AtLeast, AtMost:
 			n, err := strconv.ParseInt(text, 10, 64)
 			if err != nil {
-				return Cond{}, errors.New("it is not an integer.")
+				return Cond{}, errors.New("it is not an integer")
 			}
 			c.Values = append(c.Values, n)
 		case Since:
 			t, err := ParseTime(text)
 			if err != nil {
-				return Cond{}, errors.New("it is not a time.")
+				return Cond{}, errors.New("it is not a time")
 			}
 			c.Values = append(c.Values, At(t))
 		default:
@@ -79,7 +79,7 @@ func Where(q *bun.SelectQuery, conds []Cond) *bun.SelectQuery {
 		case AtMost:
 			q = q.Where("? <= ?", column, c.Values[0])
 		default:
-			q = q.Where("? IN (?)", column, bun.In(c.Values))
+			q = q.Where("? IN (?)", column, In(c.Values))
 		}
 	}
 	return q

@@ -2,7 +2,6 @@ package onehost
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -150,18 +149,4 @@ func (g shell) uptime(t *testing.T) float64 {
 		t.Fatal(err)
 	}
 	return n
-}
-
-// get reads a JSON reply of a service.
-func (u user) get(t *testing.T, c *gophercloud.ServiceClient, url string, into any) {
-	t.Helper()
-	reply, err := c.Get(context.Background(), url, nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer reply.Body.Close()
-	err = json.NewDecoder(reply.Body).Decode(into)
-	if err != nil {
-		t.Fatal(err)
-	}
 }

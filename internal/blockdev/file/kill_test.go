@@ -65,6 +65,9 @@ func act(text string) error {
 		err = host.Remove(ctx, "a")
 	case "Serve": // and tell that it is done
 		_, err = host.Export(ctx, blockdev.Export{Volume: "a", Epoch: 2})
+		if err != nil {
+			return err
+		}
 		fmt.Println("serving")
 		select {}
 	}

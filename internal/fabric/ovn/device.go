@@ -19,17 +19,16 @@ func aliasPrefix(dir string) string { return "nacre " + dir + " " }
 
 // ensureTap makes a persistent tap device and reports whether it is new.
 func ensureTap(name, alias string, mtu, owner int) (fresh bool, err error) {
-	link, err := netlink.LinkByName(name)
+	_, err = netlink.LinkByName(name)
 	var missing netlink.LinkNotFoundError
 	if errors.As(err, &missing) {
 		fresh = true
-		link = &netlink.Tuntap{
+		err = netlink.LinkAdd(&netlink.Tuntap{
 			LinkAttrs: netlink.LinkAttrs{Name: name},
 			Mode:      netlink.TUNTAP_MODE_TAP,
 			Flags:     netlink.TUNTAP_NO_PI | netlink.TUNTAP_VNET_HDR | netlink.TUNTAP_ONE_QUEUE,
 			Owner:     uint32(owner),
-		}
-		err = netlink.LinkAdd(link)
+		})
 	}
 	if err != nil {
 		return false, fmt.Errorf("add device %s: %w", name, err)

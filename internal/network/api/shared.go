@@ -203,11 +203,6 @@ func oneOrMany[B any](name string, one *B, many []B) ([]B, error) {
 	return nil, errs.BadRequestf("Unable to find '%s' in request body", name).Typed("HTTPBadRequest")
 }
 
-// missing says that a required attribute is not there.
-func missing(attribute string) error {
-	return errs.BadRequestf("Failed to parse request. Required attribute '%s' not specified", attribute).Typed("HTTPBadRequest")
-}
-
 // made makes the body of a creation: one or a list, as it was asked.
 func made(name, plural string, single bool, views []any) map[string]any {
 	if single {
