@@ -21,30 +21,41 @@ func (k *Keys) MaxActive() int { return k.max }
 // was; the primary's doesn't, since it was staged a period earlier. The times
 // are the caller's clock's.
 func (k *Keys) RotateAfter(period time.Duration, now time.Time) (rotated bool, err error) {
-	rotated, err = k.rotateAfter(period, now)
+	rotated, err = k.lockedRotate(period, now)
 	if err != nil {
 		return rotated, fmt.Errorf("rotate key repository %s: %w", k.dir, err)
 	}
-	return rotated, k.Reload()
+	return rotated, nil
 }
 
-func (k *Keys) rotateAfter(period time.Duration, now time.Time) (bool, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	// One process at a time looks and rotates, so that two don't do it twice.
-	// The lock ends with its file, also when the process is killed.
+// lockedRotate lets one process at a time look, rotate and read, so that two
+// don't rotate for the same reason and none reads half a rotation. The lock
+// ends with its file, also when the process is killed.
+func (k *Keys) lockedRotate(period time.Duration, now time.Time) (bool, error) {
 	lock, err := os.OpenFile(filepath.Join(k.dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return false, err
 	}
 	defer lock.Close()
-	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return false, nil // somebody else is at it
+	for {
+		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX)
+		if !errors.Is(err, syscall.EINTR) {
+			break
+		}
 	}
 	if err != nil {
 		return false, err
 	}
+	rotated, err := k.rotateIfDue(period, now)
+	if err != nil {
+		return rotated, err
+	}
+	return rotated, k.Reload()
+}
+
+func (k *Keys) rotateIfDue(period time.Duration, now time.Time) (bool, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	staged, err := os.Stat(k.path(0))
 	if errors.Is(err, fs.ErrNotExist) {
 		// A process stopped between the two halves of a rotation.

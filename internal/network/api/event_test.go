@@ -125,6 +125,8 @@ func TestEveryResourceTellsOfItsLife(t *testing.T) {
 	heard()
 	c.call(t, demo, "DELETE", "/subnets/"+subnet, "").want(409)
 	c.call(t, demo, "POST", "/ports", `{"port":{"network_id":"`+net+`","fixed_ips":[{"ip_address":"1.2.3.4"}]}}`).want(400)
+	// Of two ports the first could be made; none is, and none is told of.
+	c.call(t, demo, "POST", "/ports", `{"ports":[{"network_id":"`+net+`"},{"network_id":"`+net+`","fixed_ips":[{"ip_address":"1.2.3.4"}]}]}`).want(400)
 	wantKinds(t, heard())
 }
 
