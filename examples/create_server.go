@@ -33,6 +33,9 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the environment: %w", err)
 	}
+	if auth.DomainID == "" { // gophercloud knows OS_DOMAIN_NAME alone
+		auth.DomainName = cmp.Or(auth.DomainName, os.Getenv("OS_USER_DOMAIN_NAME"))
+	}
 	provider, err := openstack.AuthenticatedClient(ctx, auth)
 	if err != nil {
 		return fmt.Errorf("sign in: %w", err)

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"nacre/internal/errs"
 )
@@ -75,6 +76,9 @@ func (c *Call) Decode(in any) error {
 // DecodeJSON is Decode for JSON that isn't the whole body, or has another media
 // type.
 func (c *Call) DecodeJSON(body []byte, in any) error {
+	if !utf8.Valid(body) {
+		return c.service.Envelope.malformed(errors.New("the body is not UTF-8"))
+	}
 	known, err := check(reflect.TypeOf(in).Elem(), c.Version, body)
 	var violation *Violation
 	if errors.As(err, &violation) {

@@ -104,6 +104,9 @@ func (u User) Do(t testing.TB, method, path string, body any, headers ...string)
 	if strings.HasPrefix(path, "/compute/") {
 		r.Header.Set("OpenStack-API-Version", "compute 2.96")
 	}
+	if strings.HasPrefix(path, "/volume/") {
+		r.Header.Set("OpenStack-API-Version", "volume 3.70")
+	}
 	if kind != "" {
 		r.Header.Set("Content-Type", kind)
 	}
