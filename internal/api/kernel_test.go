@@ -209,6 +209,26 @@ func TestKernelWithoutToken(t *testing.T) {
 	}
 }
 
+func TestTwoRowsForOneRequestPanic(t *testing.T) {
+	no := Empty(func(*Call) error { return nil })
+	add := func(rows ...Route) (refused bool) {
+		defer func() { refused = recover() != nil }()
+		New(Options{}).Add(Service{Mount: "/x", Routes: rows})
+		return false
+	}
+	same := []Route{
+		{Method: "GET", Path: "/things/{id}", Public: true, Until: V(2, 10), Do: no},
+		{Method: "GET", Path: "/things/{name}", Public: true, Since: V(2, 10), Do: no},
+	}
+	if !add(same...) {
+		t.Error("both rows were taken, though both answer at 2.10")
+	}
+	same[1].Since = V(2, 11)
+	if add(same...) {
+		t.Error("rows of different versions were refused")
+	}
+}
+
 func TestAppendStringIsJSON(t *testing.T) {
 	for _, s := range []string{"", "plain", "quo\"te\\", "tab\tline\n\r\x00\x1f", "珠云", "bad\xffutf"} {
 		var got string

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"net/url"
 	"strings"
 )
@@ -41,7 +42,7 @@ func (n *node) add(path string, e *endpoint) {
 		rest, isRest := strings.CutSuffix(name, "...")
 		e.names = append(e.names, rest)
 		if isRest {
-			n.rest = append(n.rest, e)
+			n.rest = alone(n.rest, e, path)
 			return
 		}
 		if n.param == nil {
@@ -49,7 +50,20 @@ func (n *node) add(path string, e *endpoint) {
 		}
 		n = n.param
 	}
-	n.ends = append(n.ends, e)
+	n.ends = alone(n.ends, e, path)
+}
+
+// alone adds a row. One that would answer the same requests as another is a
+// mistake of ours: which of them did would be a matter of luck.
+func alone(rows []*endpoint, e *endpoint, path string) []*endpoint {
+	for _, other := range rows {
+		a, b := other.route, e.route
+		apart := (a.Until != 0 && b.Since > a.Until) || (b.Until != 0 && a.Since > b.Until)
+		if a.Method == b.Method && a.Action == b.Action && !apart {
+			panic(fmt.Sprintf("two routes are %s %s %s", b.Method, path, b.Action))
+		}
+	}
+	return append(rows, e)
 }
 
 // segments splits a path at its slashes: "/a/b" is a, b; "/a/" is a, "".
