@@ -59,7 +59,7 @@ type Config struct {
 func Settings() []Setting {
 	return []Setting{
 		{"listen", "NACRE_LISTEN", "127.0.0.1:5000", "address of the main listener"},
-		{"data_dir", "NACRE_DATA_DIR", "/var/lib/nacre", "folder with everything that must survive"},
+		{"data_dir", "NACRE_DATA_DIR", "/var/lib/nacre (up), .nacre/dev (dev)", "folder with everything that must survive"},
 		{"public_url", "NACRE_PUBLIC_URL", "from listen", "what clients reach the cloud by"},
 		{"region", "NACRE_REGION", "RegionOne", "name of the region"},
 		{"hosts", "NACRE_HOSTS", "2", "how many hosts nacre dev simulates"},

@@ -1,8 +1,9 @@
 // Package clock is where time and ids come from.
 //
 // Both are replaceable, so that a test owns them: it advances a Manual clock
-// instead of sleeping, and reads ids it knows beforehand. Nothing else in the
-// house calls time.Now or makes random ids.
+// instead of sleeping, and reads ids it knows beforehand. Services, plans
+// and loops read no other clock and make no random ids; drivers, which wait for
+// real programs, do.
 package clock
 
 import (

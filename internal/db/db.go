@@ -1,9 +1,10 @@
-// Package db opens the database, runs transactions and knows the dialects.
+// Package db opens the database, runs transactions and knows the dialect.
 //
 // The database is the truth: whoever was answered finds the change there after
 // a power cut. Writes on SQLite are therefore flushed to disk, and cheap all
 // the same, since one writer commits many of them together (see group.go). The
-// services write one SQL text for all dialects; what differs lives here.
+// services write what SQLite and PostgreSQL have in common; what is SQLite's
+// alone, the one database so far, lives here.
 //
 // Ids are text, times are Time (integer microseconds in UTC), structured
 // columns are JSON. Migrations stand in migrations/, numbered, forward only.

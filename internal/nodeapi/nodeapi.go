@@ -8,10 +8,10 @@
 // are whole: a late, repeated or reordered frame does no harm, since whoever
 // gets it compares generations.
 //
-// A connection (see Conn) is a stream of frames over any byte stream: a pipe
-// while server and node share a process, a WebSocket between machines. The
-// node dials and greets with Hello; the server answers with Welcome and sends
-// everything it wants of the host, the last frame marked Complete; from then on
+// A connection (see Conn) is a stream of frames over any byte stream; while
+// server and node share a process, that is a pipe. The node dials and greets
+// with Hello; the server answers with Welcome and sends everything it wants of
+// the host, the last frame marked Complete; from then on
 // changes follow as they happen. Besides documents, either side may ask the
 // other a question (query and reply) and open byte streams (consoles, images),
 // which have a window each, so that a slow reader holds up nobody else.
