@@ -7,8 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 const root = "../.."
@@ -220,5 +224,35 @@ func TestForbiddenCalls(t *testing.T) {
 			}
 			return true
 		})
+	}
+}
+
+// What the product stands on is a decision that somebody has explained.
+func TestDependenciesAreExplained(t *testing.T) {
+	module, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join(root, "docs/decisions/0005-dependencies.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var direct, explained []string
+	for line := range strings.Lines(string(module)) {
+		path, version, found := strings.Cut(strings.TrimSpace(line), " v")
+		if found && strings.HasPrefix(line, "\t") && !strings.Contains(version, "// indirect") {
+			direct = append(direct, path)
+		}
+	}
+	for _, row := range regexp.MustCompile(`(?m)^\| (`+"`.*`"+`) \|`).FindAllStringSubmatch(string(page), -1) {
+		for path := range strings.SplitSeq(row[1], ", ") {
+			explained = append(explained, strings.Trim(path, "`"))
+		}
+	}
+	slices.Sort(direct)
+	slices.Sort(explained)
+	diff := cmp.Diff(direct, explained)
+	if diff != "" {
+		t.Errorf("docs/decisions/0005-dependencies.md differs from go.mod (-go.mod +page):\n%s", diff)
 	}
 }
