@@ -1,5 +1,6 @@
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router';
 import { tabs } from './pages/instance/tabs';
+import { Broken } from './shell/broken';
 import { Lost } from './shell/lost';
 import { SignedIn } from './shell/signed-in';
 
@@ -67,6 +68,7 @@ export const router = createRouter({
     signedIn.addChildren([overview, instances, launch, instance, instanceTab, volumes, networks]),
   ]),
   basepath: '/dashboard',
+  defaultErrorComponent: Broken,
   defaultPreload: 'intent',
   defaultPreloadDelay: 50,
 });

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { pace, type Server } from '../src/api/compute';
+import { pace, transient, type Server } from '../src/api/compute';
 import { firstFlavor, firstNetwork, misfit, pluggable } from '../src/pages/launch/defaults';
-import { transient } from '../src/api/compute';
 import { allowed, tone, toneOfVolume } from '../src/state';
 
 const server = (status: string, task: string | null = null) =>

@@ -45,7 +45,7 @@ export type ServerState = Pick<Server, 'status' | 'OS-EXT-STS:task_state'>;
 
 const passing = new Set(['BUILD', 'REBUILD', 'REBOOT', 'HARD_REBOOT', 'RESIZE', 'MIGRATING', 'PASSWORD', 'REVERT_RESIZE']);
 
-// transient says whether a server is on its way to another state.
+/** Whether a server is on its way to another state. */
 export function transient(server: ServerState): boolean {
   return server['OS-EXT-STS:task_state'] !== null || passing.has(server.status);
 }

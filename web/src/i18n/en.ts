@@ -5,6 +5,7 @@ const en = {
   language: 'Language: {{name}}',
   skip: 'Skip to the content',
   retry: 'Try again',
+  reload: 'Reload the page',
   cancel: 'Cancel',
   none: 'None',
   copy: 'Copy {{text}}',

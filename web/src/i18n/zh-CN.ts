@@ -5,6 +5,7 @@ const zh = {
   language: '语言：{{name}}',
   skip: '跳到正文',
   retry: '重试',
+  reload: '刷新页面',
   cancel: '取消',
   none: '无',
   copy: '复制 {{text}}',

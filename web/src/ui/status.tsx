@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import type { TFunction } from 'i18next';
 import type { ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
-import type { Server } from '../api/compute';
+import { transient, type Server } from '../api/compute';
 import { planQuery } from '../api/plans';
 import { tone, type Tone } from '../state';
 import { Lasting } from './time';
