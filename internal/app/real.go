@@ -61,7 +61,7 @@ func (cloud *Cloud) realGround(ctx context.Context, images *image.Service, blobs
 	cloud.Loops.Add(loop.Loop{Name: "app.network-daemons", Every: 10 * time.Second, Once: system.Repair})
 
 	cache, err := node.NewImages(node.ImagesOptions{
-		Dir: filepath.Join(c.DataDir, "images"), Clock: c.Clock, Log: c.Log,
+		Dir: filepath.Join(c.DataDir, "images"), Group: account.GID, Clock: c.Clock, Log: c.Log,
 		Local: func(ctx context.Context, id string) (path, format string, err error) {
 			found, err := images.Image(ctx, image.Viewer{Admin: true}, id)
 			if err == nil {

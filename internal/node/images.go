@@ -31,6 +31,10 @@ type ImagesOptions struct {
 	// fetch the bytes from the server.
 	Local func(ctx context.Context, image string) (path, format string, err error)
 
+	// Group is whose members may read images besides us: the guests' processes. 0:
+	// everybody on this machine.
+	Group int
+
 	MaxBytes int64 // what unused images may take; 0: 20 GiB
 	Clock    clock.Clock
 	Log      *slog.Logger
@@ -62,7 +66,7 @@ func NewImages(o ImagesOptions) (*Images, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	c := &Images{o: o, busy: map[string]chan struct{}{}, connection: func() *nodeapi.Conn { return nil }}
-	err := os.MkdirAll(o.Dir, 0o755)
+	err := makeCache(o.Dir, o.Group)
 	if err != nil {
 		return nil, fmt.Errorf("open image cache: %w", err)
 	}
@@ -79,6 +83,20 @@ func NewImages(o ImagesOptions) (*Images, error) {
 		}
 	}
 	return c, nil
+}
+
+// makeCache makes the folder, open to those who may read the images: private
+// ones are not for everybody who has an account on the machine.
+func makeCache(dir string, group int) error {
+	err := os.MkdirAll(dir, 0o755)
+	if err != nil || group == 0 {
+		return err
+	}
+	err = os.Chown(dir, -1, group)
+	if err != nil {
+		return err
+	}
+	return os.Chmod(dir, 0o710)
 }
 
 // Path implements virt.Images and blockdev.Images. An image is fetched once,

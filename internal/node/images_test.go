@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -138,5 +139,27 @@ func TestImagesAge(t *testing.T) {
 	}
 	if got := strings.Join(left, " "); got != "a.raw b.raw e.raw" {
 		t.Errorf("after ageing the cache holds %s, want a.raw (in use), b.raw and e.raw (used last)", got)
+	}
+}
+
+func TestImagesAreForGuestsAlone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "images")
+	group := os.Getgid()
+	if group == 0 {
+		group = 65534
+	}
+	_, err := node.NewImages(node.ImagesOptions{Dir: dir, Group: group})
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := info.Mode().Perm(); got != 0o710 {
+		t.Errorf("the folder has mode %o, want 710", got)
+	}
+	if got := int(info.Sys().(*syscall.Stat_t).Gid); got != group {
+		t.Errorf("the folder is of group %d, want %d", got, group)
 	}
 }
