@@ -1,14 +1,18 @@
 package app_test
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"log/slog"
+	"maps"
 	"os"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
-
-	"bytes"
 
 	"nacre/internal/app"
 )
@@ -91,3 +95,72 @@ func TestRoutesAreOpenStacks(t *testing.T) {
 		}
 	}
 }
+
+// otherwise are routes whose rule or success code is not the table's, each with
+// its reason.
+var otherwise = map[string]string{
+	"keystone PUT /v3/domains/{}/users/{}/roles/{} ":              "Keystone grants with 204; the table took the code of another row",
+	"nova PUT /v2.1/servers/{} ":                                  "the table has the rule of a field of the reply",
+	"nova POST /v2.1/flavors ":                                    "the table has the rule of a field of the reply",
+	"nova PUT /v2.1/flavors/{} ":                                  "the table has the rule of a field of the reply",
+	"nova GET /v2.1/flavors/detail ":                              "anybody may; the table has the rule of a field of the reply",
+	"nova GET /v2.1/flavors/{} ":                                  "anybody may; the table has the rule of a field of the reply",
+	"cinder POST /v3/{}/volumes/{}/action os-show_image_metadata": "image metadata has a rule of its own",
+	"cinder GET /v3/{}/attachments ":                              "a list has the rule of lists",
+	"cinder GET /v3/{}/attachments/detail ":                       "a list has the rule of lists",
+	"nova DELETE /v2.1/os-keypairs/{} ":                           "the handler picks the code by microversion",
+	"cinder POST /v3/{}/types ":                                   "the table has the rule of a field of the reply",
+}
+
+// Rules and success codes are the public reference's.
+func TestRulesAndCodesAreOpenStacks(t *testing.T) {
+	cloud, err := app.Start(t.Context(), app.Config{DataDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cloud.Close()
+	want := map[string][]operation{}
+	for _, o := range operations(t) {
+		key := o.service + " " + o.method + " " + unnamed(o.path) + " " + o.action
+		want[key] = append(want[key], o)
+	}
+	compared := 0
+	for _, s := range cloud.Kernel.Services() {
+		for _, r := range s.Routes {
+			path := s.Spec + r.Path
+			if s.ProjectInPath && s.Name == "cinder" && r.Path != "" && r.Path != "/" {
+				path = s.Spec + "/{project_id}" + r.Path
+			}
+			key := s.Name + " " + r.Method + " " + unnamed(path) + " " + r.Action
+			rules, codes := map[string]bool{}, map[string]bool{}
+			for _, o := range want[key] {
+				for _, rule := range strings.FieldsFunc(o.rule, separator) {
+					// One row stands for the tags of every resource.
+					rules[strings.Replace(rule, "<resource>", "network", 1)] = true
+				}
+				for _, code := range status.FindAllString(o.codes, -1) {
+					codes[code] = true
+				}
+			}
+			if otherwise[key] != "" {
+				continue
+			}
+			compared++
+			if len(rules) > 0 && !rules[r.Rule] && !r.Public {
+				t.Errorf("%s: rule %s, the table has %v", key, r.Rule, slices.Collect(maps.Keys(rules)))
+			}
+			code := strconv.Itoa(cmp.Or(r.OK, 200))
+			if len(codes) > 0 && !codes[code] {
+				t.Errorf("%s: success is %s, the table has %v", key, code, slices.Collect(maps.Keys(codes)))
+			}
+		}
+	}
+	if compared < 300 {
+		t.Errorf("only %d routes were compared", compared)
+	}
+}
+
+// status is a code in a cell like 201(<=1.19) 200(>=1.20).
+var status = regexp.MustCompile(`\b[2-5]\d\d\b`)
+
+func separator(r rune) bool { return r == ',' || r == ' ' || r == ';' || r == '|' || r == '/' }

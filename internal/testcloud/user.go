@@ -287,3 +287,6 @@ func (u User) removeEach(t testing.TB, list, key, path string) {
 		}
 	}
 }
+
+// User is somebody else, who was made by the test.
+func (c *Cloud) User(name, password, project string) User { return User{c, name, password, project} }
