@@ -78,6 +78,9 @@ func (h handlers) create(c *api.Call) (imageView, error) {
 	if err != nil {
 		return nil, err
 	}
+	if n.Owner == "" {
+		return nil, errs.Forbiddenf("An image needs an owner: name one, or ask with a token that has a project.")
+	}
 	target := auth.Target{Project: n.Owner, Attrs: map[string]string{"owner": n.Owner, "visibility": n.Visibility}}
 	err = c.Authorize(target)
 	if err != nil && n.Owner != c.Caller.Project {

@@ -80,6 +80,7 @@ func TestBadInput(t *testing.T) {
 		{"too many tags", demo, "POST", "/v2/images", `{"tags":` + many(129) + `}`, "", 413, "Attempted: 129, Maximum: 128"},
 		{"large body", demo, "POST", "/v2/images", `{"a":"` + strings.Repeat("x", 200000) + `"}`, "", 413, "too large"},
 		{"for others", demo, "POST", "/v2/images", `{"owner":"other"}`, "", 403, "You are not permitted to create images owned by 'other'"},
+		{"for nobody", "root//admin", "POST", "/v2/images", `{}`, "", 403, "An image needs an owner"},
 		{"public", demo, "POST", "/v2/images", `{"visibility":"public"}`, "", 403, "publicize_image"},
 		{"reader", reader, "POST", "/v2/images", `{}`, "", 403, "add_image"},
 		{"no role", "x/demo/none", "GET", "/v2/images", ``, "", 403, "get_images"},

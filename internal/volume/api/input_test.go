@@ -30,6 +30,7 @@ func TestBadInput(t *testing.T) {
 		{"demo", "POST", volumes, `{"volume":{"size":1.5}}`, 400, "size"},
 		{"demo", "POST", volumes, `{"volume":{"size":99999999999999999999}}`, 400, "size"},
 		{"demo", "POST", volumes, `{"volume":{}}`, 400, "Volume size 'None' must be an integer and greater than 0"},
+		{"system", "POST", volumes, `{"volume":{"size":1}}`, 403, "A volume needs a project"},
 		{"demo", "POST", volumes, `{"volume":{"size":1,"name":"` + long + `"}}`, 400, "too long"},
 		{"demo", "POST", volumes, `{"volume":{"size":1,"unknown":1}}`, 400, "unknown"},
 		{"demo", "POST", volumes, `{"volume":{"size":1,"metadata":{"` + long + `":"x"}}}`, 400, ""},

@@ -43,6 +43,7 @@ var bearers = map[string]auth.Caller{
 	"reader": {User: "u-reader", Project: demo, Roles: []string{"reader"}},
 	"other":  {User: "u-other", Project: other, Roles: []string{"member", "reader"}},
 	"admin":  {User: "u-admin", Project: "33333333333333333333333333333333", Roles: []string{"admin", "manager", "member", "reader"}},
+	"system": {User: "u-admin", System: true, Roles: []string{"admin", "manager", "member", "reader"}},
 }
 
 type tokens struct{}

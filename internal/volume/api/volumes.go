@@ -56,6 +56,9 @@ func (h handlers) create(c *api.Call, in createRequest) (volumeReply, error) {
 	if err != nil {
 		return volumeReply{}, err
 	}
+	if c.Caller.Project == "" {
+		return volumeReply{}, errs.Forbiddenf("A volume needs a project: ask with a token that has one.")
+	}
 	v := in.Volume
 	asked := volume.NewVolume{
 		Name: first(v.Name, v.DisplayName), Description: first(v.Description, v.DisplayDescription),
