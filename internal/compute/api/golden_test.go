@@ -3,12 +3,10 @@ package api_test
 import (
 	"bytes"
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"regexp"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"nacre/internal/golden"
 )
 
 // differs are the parts of replies that are other ones in each run.
@@ -25,9 +23,9 @@ var differs = []struct {
 	{regexp.MustCompile(`"adminPass":"[^"]*"`), `"adminPass":"PASSWORD"`},
 }
 
-// golden compares a reply with the file of that name below testdata. Run with
-// UPDATE=1 to write what there is, and read the difference before committing it.
-func golden(t *testing.T, name string, r reply, ids map[string]string) {
+// same compares a reply with the file of that name below testdata, ids and times
+// made neutral.
+func same(t *testing.T, name string, r reply, ids map[string]string) {
 	t.Helper()
 	text := string(r.body)
 	for id, as := range ids {
@@ -42,33 +40,19 @@ func golden(t *testing.T, name string, r reply, ids map[string]string) {
 		t.Fatalf("%s: %v in %s", name, err, text)
 	}
 	pretty.WriteByte('\n')
-	path := filepath.Join("testdata", name+".json")
-	if os.Getenv("UPDATE") != "" {
-		err = os.WriteFile(path, pretty.Bytes(), 0o644)
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	diff := cmp.Diff(string(want), pretty.String())
-	if diff != "" {
-		t.Errorf("%s (-want +got):\n%s", name, diff)
-	}
+	golden.Compare(t, name+".json", pretty.String())
 }
 
 func TestGoldenReplies(t *testing.T) {
 	c := start(t, options{hosts: 1})
 	key := `ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEyYnqTw8P6cBPb8U2ZHDYm4AuyFaoJe2iJGSgM6Ymcq me`
-	golden(t, "keypair-create-2.92", c.must(201, "demo@2.92", "POST", "/os-keypairs", `{"keypair":{"name":"k","public_key":"`+key+`"}}`), nil)
+	same(t, "keypair-create-2.92", c.must(201, "demo@2.92", "POST", "/os-keypairs", `{"keypair":{"name":"k","public_key":"`+key+`"}}`), nil)
 	created := c.must(202, "demo@2.96", "POST", "/servers", `{"server":{"name":"web","imageRef":"`+imageID+`","flavorRef":"1","networks":"auto",
 		"key_name":"k","metadata":{"role":"web"},"tags":["blue"],"description":"first","availability_zone":"nova"}}`)
 	id := created.at(t, "server", "id").(string)
 	c.status(id, "ACTIVE")
 	ids := map[string]string{id: "SERVER"}
-	golden(t, "server-create-2.96", created, ids)
+	same(t, "server-create-2.96", created, ids)
 	host := c.must(200, "admin@2.53", "GET", "/os-hypervisors", "").at(t, "hypervisors", 0, "id").(string)
 	service := c.must(200, "admin@2.53", "GET", "/os-services", "").at(t, "services", 0, "id").(string)
 	ids[host], ids[service] = "HOST", "SERVICE"
@@ -109,7 +93,7 @@ func TestGoldenReplies(t *testing.T) {
 		{"version-2.1", "demo", "/"},
 	}
 	for _, test := range tests {
-		golden(t, test.name, c.must(200, test.who, "GET", test.path, ""), ids)
+		same(t, test.name, c.must(200, test.who, "GET", test.path, ""), ids)
 	}
-	golden(t, "server-update-2.1", c.must(200, "demo", "PUT", "/servers/"+id, `{"server":{"name":"shop"}}`), ids)
+	same(t, "server-update-2.1", c.must(200, "demo", "PUT", "/servers/"+id, `{"server":{"name":"shop"}}`), ids)
 }

@@ -3,8 +3,6 @@ package api_test
 import (
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"nacre/internal/golden"
 )
 
 var (
@@ -19,8 +19,7 @@ var (
 	auditID = regexp.MustCompile(`"[A-Za-z0-9_-]{22}"`)
 )
 
-// golden compares a reply with testdata, ids and addresses made neutral. To
-// accept a change on purpose, run the test with UPDATE_GOLDEN=1.
+// golden compares a reply with testdata, ids and addresses made neutral.
 func (c *cloud) golden(t *testing.T, name string, body []byte) {
 	t.Helper()
 	got := indent(t, body)
@@ -33,20 +32,7 @@ func (c *cloud) golden(t *testing.T, name string, body []byte) {
 		return seen[id]
 	})
 	got = auditID.ReplaceAllString(got, `"audit"`)
-	file := filepath.Join("testdata", name+".json")
-	if os.Getenv("UPDATE_GOLDEN") != "" {
-		err := os.WriteFile(file, []byte(got), 0o644)
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s differs (-want +got):\n%s", name, diff)
-	}
+	golden.Compare(t, name+".json", got)
 }
 
 func TestVersionDocuments(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"flag"
 	"io"
 	"log/slog"
 	"net/http"
@@ -21,11 +20,10 @@ import (
 	"nacre/internal/clock"
 	"nacre/internal/db"
 	"nacre/internal/errs"
+	"nacre/internal/golden"
 	"nacre/internal/image"
 	imageapi "nacre/internal/image/api"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 var ctx = context.Background()
 
@@ -176,9 +174,9 @@ func (s *service) show(t testing.TB, token, id string) map[string]any {
 	return view
 }
 
-// golden compares a reply with the file of that name: status, the headers that
+// same compares a reply with the file of that name: status, the headers that
 // matter, the body.
-func golden(t *testing.T, name string, r reply) {
+func same(t *testing.T, name string, r reply) {
 	t.Helper()
 	var got bytes.Buffer
 	got.WriteString(http.StatusText(r.status) + "\n")
@@ -192,20 +190,7 @@ func golden(t *testing.T, name string, r reply) {
 		got.WriteString(r.body)
 	}
 	got.WriteString("\n")
-	file := filepath.Join("testdata", name+".golden")
-	if *update {
-		err := os.WriteFile(file, got.Bytes(), 0o644)
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.String() != string(want) {
-		t.Errorf("%s: got\n%s\nwant\n%s", name, got.String(), want)
-	}
+	golden.Compare(t, name+".golden", got.String())
 }
 
 // until waits for a condition, and fails when it does not come.

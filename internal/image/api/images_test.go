@@ -22,29 +22,29 @@ const (
 func TestReplies(t *testing.T) {
 	s := start(t, t.TempDir())
 	one := "/v2/images/" + oneID
-	golden(t, "create", s.call(t, demo, "POST", "/v2/images", `{"id":"`+oneID+`","name":"cirros","disk_format":"raw","container_format":"bare",
+	same(t, "create", s.call(t, demo, "POST", "/v2/images", `{"id":"`+oneID+`","name":"cirros","disk_format":"raw","container_format":"bare",
 		"min_disk":1,"tags":["b","a","a"],"hw_rng_model":"virtio","owner_specified.openstack.md5":""}`))
-	golden(t, "create-empty", s.call(t, demo, "POST", "/v2/images", `{"id":"`+twoID+`"}`))
-	golden(t, "download-queued", s.call(t, demo, "GET", one+"/file", ""))
-	golden(t, "upload", s.call(t, demo, "PUT", one+"/file", "hello, world", octets))
-	golden(t, "show", s.call(t, demo, "GET", one, ""))
-	golden(t, "list", s.call(t, demo, "GET", "/v2/images?sort=name:asc", ""))
-	golden(t, "list-page", s.call(t, demo, "GET", "/v2/images?limit=1&sort_key=id&sort_dir=asc", ""))
-	golden(t, "download", s.call(t, demo, "GET", one+"/file", ""))
-	golden(t, "download-range", s.call(t, demo, "GET", one+"/file", "", "Range: bytes=7-"))
-	golden(t, "download-range-beyond", s.call(t, demo, "GET", one+"/file", "", "Range: bytes=12-"))
-	golden(t, "patch", s.call(t, demo, "PATCH", one, `[{"op":"replace","path":"/name","value":"cirros 2"},
+	same(t, "create-empty", s.call(t, demo, "POST", "/v2/images", `{"id":"`+twoID+`"}`))
+	same(t, "download-queued", s.call(t, demo, "GET", one+"/file", ""))
+	same(t, "upload", s.call(t, demo, "PUT", one+"/file", "hello, world", octets))
+	same(t, "show", s.call(t, demo, "GET", one, ""))
+	same(t, "list", s.call(t, demo, "GET", "/v2/images?sort=name:asc", ""))
+	same(t, "list-page", s.call(t, demo, "GET", "/v2/images?limit=1&sort_key=id&sort_dir=asc", ""))
+	same(t, "download", s.call(t, demo, "GET", one+"/file", ""))
+	same(t, "download-range", s.call(t, demo, "GET", one+"/file", "", "Range: bytes=7-"))
+	same(t, "download-range-beyond", s.call(t, demo, "GET", one+"/file", "", "Range: bytes=12-"))
+	same(t, "patch", s.call(t, demo, "PATCH", one, `[{"op":"replace","path":"/name","value":"cirros 2"},
 		{"op":"add","path":"/os_distro","value":"cirros"},{"op":"replace","path":"/tags","value":["x"]},
 		{"op":"remove","path":"/hw_rng_model"},{"op":"replace","path":"/protected","value":true},
 		{"op":"replace","path":"/min_disk","value":2},{"op":"replace","path":"/visibility","value":"private"}]`, patch21))
-	golden(t, "patch-media-type", s.call(t, demo, "PATCH", one, `[]`, "Content-Type: application/json"))
-	golden(t, "delete-protected", s.call(t, demo, "DELETE", one, ""))
-	golden(t, "delete-protected-json", s.call(t, demo, "DELETE", one, "", "Accept: application/json"))
-	golden(t, "not-found", s.call(t, other, "GET", one, ""))
-	golden(t, "no-token", s.call(t, "", "GET", one, ""))
-	golden(t, "versions", s.call(t, "", "GET", "/", ""))
-	golden(t, "schema", s.call(t, demo, "GET", "/v2/schemas/image", ""))
-	golden(t, "import-info", s.call(t, demo, "GET", "/v2/info/import", ""))
+	same(t, "patch-media-type", s.call(t, demo, "PATCH", one, `[]`, "Content-Type: application/json"))
+	same(t, "delete-protected", s.call(t, demo, "DELETE", one, ""))
+	same(t, "delete-protected-json", s.call(t, demo, "DELETE", one, "", "Accept: application/json"))
+	same(t, "not-found", s.call(t, other, "GET", one, ""))
+	same(t, "no-token", s.call(t, "", "GET", one, ""))
+	same(t, "versions", s.call(t, "", "GET", "/", ""))
+	same(t, "schema", s.call(t, demo, "GET", "/v2/schemas/image", ""))
+	same(t, "import-info", s.call(t, demo, "GET", "/v2/info/import", ""))
 }
 
 func TestBadInput(t *testing.T) {

@@ -67,19 +67,7 @@ func (h handlers) showFloating(c *api.Call) (map[string]any, error) {
 }
 
 func (h handlers) listFloating(c *api.Call) (map[string]any, error) {
-	err := c.AuthorizeOwn()
-	if err != nil {
-		return nil, err
-	}
-	q, err := floatingList.query(c)
-	if err != nil {
-		return nil, err
-	}
-	rows, more, err := h.net.FloatingIPs(c.Context(), q)
-	if err != nil {
-		return nil, err
-	}
-	return render(c, "floatingips", rows, more, viewFloating), nil
+	return listOf(c, floatingList, h.net.FloatingIPs, viewFloating)
 }
 
 func (h handlers) createFloating(c *api.Call, in floatingRequest) (map[string]any, error) {

@@ -108,19 +108,7 @@ func (h handlers) showNetwork(c *api.Call) (map[string]any, error) {
 }
 
 func (h handlers) listNetworks(c *api.Call) (map[string]any, error) {
-	err := c.AuthorizeOwn()
-	if err != nil {
-		return nil, err
-	}
-	q, err := networkList.query(c)
-	if err != nil {
-		return nil, err
-	}
-	rows, more, err := h.net.Networks(c.Context(), q)
-	if err != nil {
-		return nil, err
-	}
-	return render(c, "networks", rows, more, h.viewNetwork(c)), nil
+	return listOf(c, networkList, h.net.Networks, h.viewNetwork(c))
 }
 
 func (h handlers) createNetworks(c *api.Call, in networksRequest) (map[string]any, error) {

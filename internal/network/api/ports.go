@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"strings"
 
 	"nacre/internal/api"
@@ -160,29 +161,19 @@ func (h handlers) showPort(c *api.Call) (map[string]any, error) {
 }
 
 func (h handlers) listPorts(c *api.Call) (map[string]any, error) {
-	err := c.AuthorizeOwn()
-	if err != nil {
-		return nil, err
-	}
-	q, err := portList.query(c)
-	if err != nil {
-		return nil, err
-	}
-	q.In = map[string][]string{"security_groups": c.Query()["security_groups"]}
-	for _, part := range c.Query()["fixed_ips"] {
-		name, value, _ := strings.Cut(part, "=")
-		switch name {
-		case "ip_address", "subnet_id":
-			q.In[name] = append(q.In[name], value)
-		case "ip_address_substr":
-			q.In["ip_prefix"] = append(q.In["ip_prefix"], value)
+	return listOf(c, portList, func(ctx context.Context, q network.Query) ([]network.Port, bool, error) {
+		q.In = map[string][]string{"security_groups": c.Query()["security_groups"]}
+		for _, part := range c.Query()["fixed_ips"] {
+			name, value, _ := strings.Cut(part, "=")
+			switch name {
+			case "ip_address", "subnet_id":
+				q.In[name] = append(q.In[name], value)
+			case "ip_address_substr":
+				q.In["ip_prefix"] = append(q.In["ip_prefix"], value)
+			}
 		}
-	}
-	rows, more, err := h.net.Ports(c.Context(), q)
-	if err != nil {
-		return nil, err
-	}
-	return render(c, "ports", rows, more, viewPort(c)), nil
+		return h.net.Ports(ctx, q)
+	}, viewPort(c))
 }
 
 func (h handlers) createPorts(c *api.Call, in portsRequest) (map[string]any, error) {

@@ -132,19 +132,7 @@ func (h handlers) showRouter(c *api.Call) (map[string]any, error) {
 }
 
 func (h handlers) listRouters(c *api.Call) (map[string]any, error) {
-	err := c.AuthorizeOwn()
-	if err != nil {
-		return nil, err
-	}
-	q, err := routerList.query(c)
-	if err != nil {
-		return nil, err
-	}
-	rows, more, err := h.net.Routers(c.Context(), q)
-	if err != nil {
-		return nil, err
-	}
-	return render(c, "routers", rows, more, h.viewRouter), nil
+	return listOf(c, routerList, h.net.Routers, h.viewRouter)
 }
 
 func (h handlers) createRouter(c *api.Call, in routerRequest) (map[string]any, error) {

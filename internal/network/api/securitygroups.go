@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 
 	"nacre/internal/api"
@@ -136,19 +137,9 @@ func (h handlers) showGroup(c *api.Call) (map[string]any, error) {
 }
 
 func (h handlers) listGroups(c *api.Call) (map[string]any, error) {
-	err := c.AuthorizeOwn()
-	if err != nil {
-		return nil, err
-	}
-	q, err := groupList.query(c)
-	if err != nil {
-		return nil, err
-	}
-	rows, more, err := h.net.Groups(c.Context(), q, c.Caller.Project)
-	if err != nil {
-		return nil, err
-	}
-	return render(c, "security_groups", rows, more, viewGroup), nil
+	return listOf(c, groupList, func(ctx context.Context, q network.Query) ([]network.Group, bool, error) {
+		return h.net.Groups(ctx, q, c.Caller.Project)
+	}, viewGroup)
 }
 
 func (h handlers) createGroup(c *api.Call, in groupRequest) (map[string]any, error) {
@@ -217,19 +208,9 @@ func (h handlers) showRule(c *api.Call) (map[string]any, error) {
 }
 
 func (h handlers) listRules(c *api.Call) (map[string]any, error) {
-	err := c.AuthorizeOwn()
-	if err != nil {
-		return nil, err
-	}
-	q, err := ruleList.query(c)
-	if err != nil {
-		return nil, err
-	}
-	rows, more, err := h.net.Rules(c.Context(), q, c.Caller.Project)
-	if err != nil {
-		return nil, err
-	}
-	return render(c, "security_group_rules", rows, more, viewRule), nil
+	return listOf(c, ruleList, func(ctx context.Context, q network.Query) ([]network.Rule, bool, error) {
+		return h.net.Rules(ctx, q, c.Caller.Project)
+	}, viewRule)
 }
 
 func (h handlers) createRules(c *api.Call, in rulesRequest) (map[string]any, error) {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"math"
 	"strconv"
 	"strings"
@@ -181,6 +182,23 @@ func render[R keyed](c *api.Call, plural string, rows []R, more bool, view func(
 		body[strings.ReplaceAll(plural, "-", "_")+"_links"] = links
 	}
 	return body
+}
+
+// listOf answers a list call: what the caller may see of a resource, as asked.
+func listOf[R keyed](c *api.Call, of listed, read func(context.Context, network.Query) ([]R, bool, error), view func(R) any) (map[string]any, error) {
+	err := c.AuthorizeOwn()
+	if err != nil {
+		return nil, err
+	}
+	q, err := of.query(c)
+	if err != nil {
+		return nil, err
+	}
+	rows, more, err := read(c.Context(), q)
+	if err != nil {
+		return nil, err
+	}
+	return render(c, of.plural, rows, more, view), nil
 }
 
 // show makes the body of one resource, cut to the fields asked for.

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -24,6 +23,7 @@ import (
 	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/fabric/simulated"
+	"nacre/internal/golden"
 	"nacre/internal/loop"
 	"nacre/internal/network"
 	networkapi "nacre/internal/network/api"
@@ -252,8 +252,7 @@ var neutral = []struct {
 
 var uuids = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 
-// golden compares a reply with testdata, ids and addresses made neutral. To
-// accept what is there now, run the tests with UPDATE_GOLDEN=1.
+// golden compares a reply with testdata, ids and addresses made neutral.
 func (r reply) golden(name string) {
 	r.t.Helper()
 	text := string(r.body)
@@ -273,18 +272,5 @@ func (r reply) golden(name string) {
 		r.t.Fatalf("%s: %v in %s", r.what, err, r.body)
 	}
 	pretty.WriteByte('\n')
-	file := filepath.Join("testdata", name+".json")
-	if os.Getenv("UPDATE_GOLDEN") != "" {
-		err = os.WriteFile(file, pretty.Bytes(), 0o644)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	if pretty.String() != string(want) {
-		r.t.Errorf("%s:\n got %s\nwant %s", r.what, pretty.String(), want)
-	}
+	golden.Compare(r.t, name+".json", pretty.String())
 }

@@ -121,19 +121,7 @@ func (h handlers) showSubnet(c *api.Call) (map[string]any, error) {
 }
 
 func (h handlers) listSubnets(c *api.Call) (map[string]any, error) {
-	err := c.AuthorizeOwn()
-	if err != nil {
-		return nil, err
-	}
-	q, err := subnetList.query(c)
-	if err != nil {
-		return nil, err
-	}
-	rows, more, err := h.net.Subnets(c.Context(), q)
-	if err != nil {
-		return nil, err
-	}
-	return render(c, "subnets", rows, more, viewSubnet), nil
+	return listOf(c, subnetList, h.net.Subnets, viewSubnet)
 }
 
 func (h handlers) createSubnets(c *api.Call, in subnetsRequest) (map[string]any, error) {

@@ -3,7 +3,6 @@ package api_test
 import (
 	"bytes"
 	"context"
-	"flag"
 	"io"
 	"log/slog"
 	"maps"
@@ -22,11 +21,10 @@ import (
 	"nacre/internal/clock"
 	"nacre/internal/db"
 	"nacre/internal/errs"
+	"nacre/internal/golden"
 	"nacre/internal/object"
 	objectapi "nacre/internal/object/api"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 var ctx = context.Background()
 
@@ -165,9 +163,9 @@ func (s *service) put(t testing.TB, path, body string, headers ...string) reply 
 	return s.call(t, demo, "PUT", path, body, headers...).must(t, 201)
 }
 
-// golden compares a reply with the file of that name: status, headers (but ids
+// same compares a reply with the file of that name: status, headers (but ids
 // and the date), body.
-func golden(t *testing.T, name string, r reply) {
+func same(t *testing.T, name string, r reply) {
 	t.Helper()
 	var got bytes.Buffer
 	got.WriteString(http.StatusText(r.status) + "\n")
@@ -179,20 +177,7 @@ func golden(t *testing.T, name string, r reply) {
 	got.WriteString("\n")
 	got.WriteString(r.body)
 	got.WriteString("\n")
-	file := filepath.Join("testdata", name+".golden")
-	if *update {
-		err := os.WriteFile(file, got.Bytes(), 0o644)
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.String() != string(want) {
-		t.Errorf("%s: got\n%s\nwant\n%s", name, got.String(), want)
-	}
+	golden.Compare(t, name+".golden", got.String())
 }
 
 // until waits for a condition, and fails when it does not come.
