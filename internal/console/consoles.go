@@ -24,6 +24,10 @@ const (
 // Lifetime is how long a console's URL waits to be opened.
 const Lifetime = 10 * time.Minute
 
+// perServer bounds the URLs of one server that wait to be opened, so that nobody
+// can use up everybody's.
+const perServer = 16
+
 // errShutdown is told to the browser when this process ends.
 var errShutdown = errors.New("the cloud's server is stopping; ask for a new console in a moment")
 
@@ -112,6 +116,7 @@ func (c *Consoles) New(_ context.Context, kind, server string, dial func(ctx con
 		return "", time.Time{}, errs.Unavailablef("The server is shutting down.")
 	}
 	c.dropExpired()
+	c.makeRoom(server)
 	if len(c.waiting) >= c.max {
 		return "", time.Time{}, errs.New(errs.TooMany, "Too many consoles wait to be opened. Try again in a few minutes.")
 	}
@@ -174,6 +179,25 @@ func (c *Consoles) end(conn *connection) {
 	delete(c.live, conn)
 	c.mu.Unlock()
 	c.ended.Done()
+}
+
+// makeRoom forgets the server's oldest token when it has many. The caller holds
+// mu.
+func (c *Consoles) makeRoom(server string) {
+	var oldest [32]byte
+	n := 0
+	for hash, t := range c.waiting {
+		if t.server != server {
+			continue
+		}
+		if n == 0 || t.expires.Before(c.waiting[oldest].expires) {
+			oldest = hash
+		}
+		n++
+	}
+	if n >= perServer {
+		delete(c.waiting, oldest)
+	}
 }
 
 // dropExpired forgets tokens that nobody opened. The caller holds mu.

@@ -354,3 +354,23 @@ func TestWaitingTokensAreBounded(t *testing.T) {
 	f.clock.Advance(Lifetime)
 	f.token(t, screen(t))
 }
+
+// TestOneServerCannotUseUpTheTokens asks for the consoles of one server without
+// end: the newest stay good, and other servers get theirs.
+func TestOneServerCannotUseUpTheTokens(t *testing.T) {
+	f := consoles(t)
+	f.max = 2 * perServer
+	newest := ""
+	for range 3 * perServer {
+		f.clock.Advance(time.Second)
+		newest = f.token(t, screen(t))
+	}
+	_, _, err := f.New(t.Context(), VNC, "another", screen(t))
+	if err != nil {
+		t.Errorf("another server's console: %v", err)
+	}
+	_, ok := f.take(VNC, newest)
+	if !ok {
+		t.Error("the newest token is not good")
+	}
+}
