@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"nacre/internal/await"
 	"nacre/internal/testcloud"
 )
 
@@ -93,16 +94,7 @@ func (v *victim) kill() {
 
 func (v *victim) until(what string, patience time.Duration, holds func() bool) {
 	v.t.Helper()
-	deadline := time.After(patience)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-deadline:
-			v.t.Fatalf("waited %s for %s", patience, what)
-		case <-tick.C:
-		}
-	}
+	await.Until(v.t, what, patience, holds)
 }
 
 // client asks a cloud that may die at any moment.

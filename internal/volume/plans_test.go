@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"nacre/internal/await"
 	blocksim "nacre/internal/blockdev/simulated"
 	"nacre/internal/db"
 	"nacre/internal/errs"
@@ -105,14 +106,7 @@ func startRig(t *testing.T) *rig {
 
 func (r *rig) until(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
-	for !holds() {
-		select {
-		case <-deadline:
-			t.Fatalf("waited in vain until %s", what)
-		case <-time.After(time.Millisecond):
-		}
-	}
+	await.Until(t, what, 20*time.Second, holds)
 }
 
 // settle waits until the host has answered every document.

@@ -18,27 +18,13 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/config"
 	"github.com/gophercloud/gophercloud/v2/openstack/config/clouds"
 	"golang.org/x/crypto/ssh"
-)
 
-// until looks every 100 ms whether something holds, and fails the test when it
-// does not in time.
-func until(t *testing.T, what string, patience time.Duration, holds func() bool) {
-	t.Helper()
-	deadline := time.After(patience)
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-deadline:
-			t.Fatalf("waited %s for %s", patience, what)
-		case <-tick.C:
-		}
-	}
-}
+	"nacre/internal/await"
+)
 
 func (c *cloud) waitHealthy() {
 	c.t.Helper()
-	until(c.t, "the cloud to be ready", time.Minute, func() bool {
+	await.Until(c.t, "the cloud to be ready", time.Minute, func() bool {
 		reply, err := http.Get("http://" + listen + "/healthz")
 		if err != nil {
 			return false
@@ -81,7 +67,7 @@ func (c *cloud) user(name string) user {
 func (u user) server(t *testing.T, id, status string) *servers.Server {
 	t.Helper()
 	var s *servers.Server
-	until(t, fmt.Sprintf("server %s to be %s", id, status), 2*time.Minute, func() bool {
+	await.Until(t, fmt.Sprintf("server %s to be %s", id, status), 2*time.Minute, func() bool {
 		var err error
 		s, err = servers.Get(context.Background(), u.compute, id).Extract()
 		if err != nil {
@@ -118,7 +104,7 @@ func (c *cloud) signIn(address string) (shell, error) {
 func (c *cloud) must(address string) shell {
 	c.t.Helper()
 	var g shell
-	until(c.t, address+" to answer ssh", 3*time.Minute, func() bool {
+	await.Until(c.t, address+" to answer ssh", 3*time.Minute, func() bool {
 		var err error
 		g, err = c.signIn(address)
 		return err == nil

@@ -19,6 +19,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/extensions/security/rules"
 
 	"nacre/internal/app"
+	"nacre/internal/await"
 )
 
 // One cloud on one host, from nothing to nothing: the story of make demo, what
@@ -103,14 +104,14 @@ func packets(t *testing.T, c *cloud, demo user, address string) {
 		}
 		return conn.Close() == nil
 	}
-	until(t, "ssh to be dropped", 10*time.Second, func() bool { return !open() })
+	await.Until(t, "ssh to be dropped", 10*time.Second, func() bool { return !open() })
 	_, err = rules.Create(ctx, demo.network, rules.CreateOpts{
 		Direction: rules.DirIngress, EtherType: rules.EtherType4, SecGroupID: all[0].ID, Protocol: rules.ProtocolTCP, PortRangeMin: 22, PortRangeMax: 22,
 	}).Extract()
 	if err != nil {
 		t.Fatal(err)
 	}
-	until(t, "ssh to be allowed", 10*time.Second, open)
+	await.Until(t, "ssh to be allowed", 10*time.Second, open)
 }
 
 // power stops the guest, starts it again, and reads its console log and screen.
@@ -175,7 +176,7 @@ func kills(t *testing.T, c *cloud, demo user, address string) {
 		c.kill()
 		c.start()
 		demo.server(t, server.ID, "ACTIVE")
-		until(t, "the volume to be available", time.Minute, func() bool {
+		await.Until(t, "the volume to be available", time.Minute, func() bool {
 			v, err := volumes.Get(ctx, demo.volume, volume.ID).Extract()
 			return err == nil && v.Status == "available"
 		})
@@ -190,11 +191,11 @@ func kills(t *testing.T, c *cloud, demo user, address string) {
 		<-time.After(time.Duration(random.IntN(300)) * time.Millisecond)
 		c.kill()
 		c.start()
-		until(t, "the server to be gone", time.Minute, func() bool {
+		await.Until(t, "the server to be gone", time.Minute, func() bool {
 			_, err := servers.Get(ctx, demo.compute, server.ID).Extract()
 			return err != nil && strings.Contains(err.Error(), "404")
 		})
-		until(t, "the volume to be gone", time.Minute, func() bool {
+		await.Until(t, "the volume to be gone", time.Minute, func() bool {
 			_, err := volumes.Get(ctx, demo.volume, volume.ID).Extract()
 			return err != nil && strings.Contains(err.Error(), "404")
 		})
@@ -208,7 +209,7 @@ func kills(t *testing.T, c *cloud, demo user, address string) {
 		t.Error("the volume has lost what was written to it")
 	}
 	shell.Close()
-	until(t, "one guest to be left", time.Minute, func() bool { return len(processes(t, "qemu-system")) == 1 })
+	await.Until(t, "one guest to be left", time.Minute, func() bool { return len(processes(t, "qemu-system")) == 1 })
 }
 
 // removal deletes what there is; nothing of it may stay on the host.
@@ -217,9 +218,9 @@ func removal(t *testing.T, c *cloud, demo user) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the guest to be gone", time.Minute, func() bool { return len(processes(t, "qemu-system")) == 0 })
-	until(t, "its volume's server to be gone", time.Minute, func() bool { return len(processes(t, "qemu-storage-daemon")) == 0 })
-	until(t, "its tap to be gone", time.Minute, func() bool {
+	await.Until(t, "the guest to be gone", time.Minute, func() bool { return len(processes(t, "qemu-system")) == 0 })
+	await.Until(t, "its volume's server to be gone", time.Minute, func() bool { return len(processes(t, "qemu-storage-daemon")) == 0 })
+	await.Until(t, "its tap to be gone", time.Minute, func() bool {
 		for _, name := range devices(t) {
 			if strings.HasPrefix(name, "tap") {
 				return false
@@ -227,7 +228,7 @@ func removal(t *testing.T, c *cloud, demo user) {
 		}
 		return true
 	})
-	until(t, "its folder to be gone", time.Minute, func() bool {
+	await.Until(t, "its folder to be gone", time.Minute, func() bool {
 		left, err := filepath.Glob(filepath.Join(c.data(), "run", "*-*-*-*-*"))
 		return err == nil && len(left) == 0
 	})

@@ -18,6 +18,7 @@ import (
 
 	"nacre/internal/api"
 	"nacre/internal/auth"
+	"nacre/internal/await"
 	blocksim "nacre/internal/blockdev/simulated"
 	"nacre/internal/clock"
 	"nacre/internal/compute"
@@ -160,14 +161,7 @@ func (c *cloud) serve(log *slog.Logger) {
 // until waits for a condition.
 func (c *cloud) until(what string, ok func() bool) {
 	c.t.Helper()
-	deadline := time.After(20 * time.Second)
-	for !ok() {
-		select {
-		case <-deadline:
-			c.t.Fatalf("waited in vain until %s", what)
-		case <-time.After(2 * time.Millisecond):
-		}
-	}
+	await.Until(c.t, what, 20*time.Second, ok)
 }
 
 // tokens knows callers by name: user-project-role.

@@ -17,6 +17,7 @@ import (
 
 	kernel "nacre/internal/api"
 	"nacre/internal/auth"
+	"nacre/internal/await"
 	"nacre/internal/blob/files"
 	"nacre/internal/clock"
 	"nacre/internal/db"
@@ -183,14 +184,7 @@ func same(t *testing.T, name string, r reply) {
 // until waits for a condition, and fails when it does not come.
 func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("%s: it did not come within 20 s", what)
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
+	await.Until(t, what, 20*time.Second, ok)
 }
 
 // keys lists the blobs that are kept.

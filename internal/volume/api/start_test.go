@@ -19,6 +19,7 @@ import (
 
 	"nacre/internal/api"
 	"nacre/internal/auth"
+	"nacre/internal/await"
 	blocksim "nacre/internal/blockdev/simulated"
 	"nacre/internal/clock"
 	"nacre/internal/db"
@@ -175,14 +176,7 @@ func (c *cloud) addHost(running *sync.WaitGroup, name string, network *fabricsim
 // until waits for a condition.
 func (c *cloud) until(what string, holds func() bool) {
 	c.t.Helper()
-	deadline := time.After(20 * time.Second)
-	for !holds() {
-		select {
-		case <-deadline:
-			c.t.Fatalf("waited in vain until %s", what)
-		case <-time.After(2 * time.Millisecond):
-		}
-	}
+	await.Until(c.t, what, 20*time.Second, holds)
 }
 
 // reply is an answer, its body read.
