@@ -312,6 +312,20 @@ step('says what is at a wrong address', async () => {
   await page.getByText('There is nothing at this address').waitFor();
 });
 
+step('offers to reload when the code of a page is gone', async () => {
+  const stale = await open(browser);
+  await stale.context.route('**/assets/networks-*.js', (route) => route.fulfill({ status: 404 }));
+  await stale.page.goto(`${base}/dashboard/`);
+  await signIn(stale.page);
+  await stale.page.locator('.nav a[href="/dashboard/networks"]').click();
+  await stale.page.getByRole('button', { name: 'Reload the page' }).waitFor();
+  await look('broken', stale.page);
+  await stale.context.unroute('**/assets/networks-*.js');
+  await stale.page.getByRole('button', { name: 'Reload the page' }).click();
+  await stale.page.locator('.ant-table-row').first().waitFor();
+  await stale.context.close();
+});
+
 step('is dark where the system is, and narrow where the screen is', async () => {
   await page.emulateMedia({ colorScheme: 'dark', reducedMotion: 'reduce' });
   for (const [place, mark] of [
