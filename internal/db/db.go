@@ -60,7 +60,9 @@ func Open(ctx context.Context, file string) (*DB, error) {
 	}
 	const pragmas = "?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
 		"&_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&_pragma=wal_autocheckpoint(4000)"
-	writer, err := sql.Open("sqlite", "file:"+file+pragmas)
+	// The file is part of a URI, where these have a meaning.
+	source := "file:" + strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(file) + pragmas
+	writer, err := sql.Open("sqlite", source)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", file, err)
 	}
@@ -70,7 +72,7 @@ func Open(ctx context.Context, file string) (*DB, error) {
 		writer.Close()
 		return nil, fmt.Errorf("open database %s: %w", file, err)
 	}
-	reader, err := sql.Open("sqlite", "file:"+file+pragmas+"&_pragma=query_only(1)")
+	reader, err := sql.Open("sqlite", source+"&_pragma=query_only(1)")
 	if err != nil {
 		writer.Close()
 		return nil, fmt.Errorf("open database %s: %w", file, err)
