@@ -282,7 +282,10 @@ func (c *Call) fail(err error) {
 	if !classified {
 		c.err = err
 		kind, text := errs.Internal, "An unexpected error prevented the server from fulfilling your request."
-		if errors.Is(err, context.DeadlineExceeded) {
+		switch {
+		case errors.Is(err, context.Canceled) && c.request.Context().Err() != nil:
+			kind, text = clientGone, "The client closed the connection."
+		case errors.Is(err, context.DeadlineExceeded):
 			kind, text = errs.Unavailable, "The request took too long and was given up. Please try again."
 		}
 		e = errs.New(kind, "%s (%s)", text, c.id)
@@ -295,6 +298,10 @@ func (c *Call) fail(err error) {
 	contentType, body := c.service.Envelope.body(c, e)
 	c.write(int(e.Kind), contentType, body)
 }
+
+// clientGone is what the log says of a request whose client did not wait for the
+// reply: no fault of ours. Nobody is there to read it.
+const clientGone errs.Kind = 499
 
 // report leaves the request's one wide event.
 func (c *Call) report() {

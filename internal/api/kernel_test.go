@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -75,6 +76,10 @@ func testKernel(t *testing.T) *Kernel {
 			})},
 			{Method: "POST", Path: "/open", Rule: "create", Do: Body(func(c *Call, in openRequest) (openRequest, error) {
 				return in, c.AuthorizeOwn()
+			})},
+			{Method: "GET", Path: "/waits", Rule: "show", Do: Empty(func(c *Call) error {
+				<-c.Context().Done()
+				return fmt.Errorf("wait: %w", c.Context().Err())
 			})},
 			{Method: "GET", Path: "/taken", Rule: "show", Do: Get(func(c *Call) (any, error) {
 				_, err := c.Takeover().Write([]byte("a secret"))
@@ -206,6 +211,21 @@ func TestKernelWithoutToken(t *testing.T) {
 		if w.Code != http.StatusUnauthorized || w.Body.String() != want {
 			t.Errorf("token %q: got %d %s, want 401 %s", token, w.Code, w.Body, want)
 		}
+	}
+}
+
+func TestClientThatIsGoneIsNoFaultOfOurs(t *testing.T) {
+	var log strings.Builder
+	k := testKernel(t)
+	k.log = slog.New(slog.NewTextHandler(&log, nil)) // from info on
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r := httptest.NewRequest("GET", "http://cloud/compute/v2.1/waits", nil).WithContext(ctx)
+	r.Header.Set("X-Auth-Token", "good")
+	w := httptest.NewRecorder()
+	k.ServeHTTP(w, r)
+	if w.Code != 499 || log.Len() != 0 {
+		t.Errorf("got %d and in the log %q, want 499 and nothing", w.Code, log.String())
 	}
 }
 
