@@ -193,17 +193,6 @@ func (s *Service) Server(ctx context.Context, project, id string) (Server, error
 	return server, err
 }
 
-// AnyServer also returns a deleted one.
-func (s *Service) AnyServer(ctx context.Context, project, id string) (Server, error) {
-	var server Server
-	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		var err error
-		server, err = anyServer(ctx, tx, project, id)
-		return err
-	})
-	return server, err
-}
-
 // save writes the named columns, provided nobody changed the server since it
 // was read.
 func (s *Service) save(ctx context.Context, tx *db.Tx, server *Server, columns ...string) error {

@@ -78,12 +78,6 @@ func Gigabytes(n int) Item { return Item{Gigabyte, int64(n)} }
 // Snapshots is an amount of volume snapshots.
 func Snapshots(n int) Item { return Item{Snapshot, int64(n)} }
 
-// Backups is an amount of volume backups.
-func Backups(n int) Item { return Item{Backup, int64(n)} }
-
-// BackupGigabytes is an amount of GiB in backups.
-func BackupGigabytes(n int) Item { return Item{BackupGigabyte, int64(n)} }
-
 // Networks is an amount of networks.
 func Networks(n int) Item { return Item{Network, int64(n)} }
 

@@ -6,7 +6,7 @@
 // Recount.
 //
 // A limit is, in this order: the project's own, the one set for all projects
-// (SetDefaults), the one in the table of defaults.go. -1 is no limit.
+// (Set for project ""), the one in the table of defaults.go. -1 is no limit.
 package quota
 
 import (
@@ -189,7 +189,7 @@ func Usage(ctx context.Context, tx *db.Tx, project string, resources ...string) 
 	return usage, nil
 }
 
-// Set gives the project limits of its own.
+// Set gives the project limits of its own. Project "" is every project without.
 func Set(ctx context.Context, tx *db.Tx, project string, limits map[string]int64) error {
 	for resource, hard := range limits {
 		_, err := tx.Exec(ctx, `
@@ -200,11 +200,6 @@ func Set(ctx context.Context, tx *db.Tx, project string, limits map[string]int64
 		}
 	}
 	return nil
-}
-
-// SetDefaults sets limits for all projects without their own.
-func SetDefaults(ctx context.Context, tx *db.Tx, limits map[string]int64) error {
-	return Set(ctx, tx, "", limits)
 }
 
 // Unset takes the project's own limits for the resources away.

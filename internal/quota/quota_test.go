@@ -76,7 +76,7 @@ func TestLimitsOfProjectThenOfAllThenOfTheTable(t *testing.T) {
 			}
 		}
 		check("p", "port", 500)
-		err := quota.SetDefaults(t.Context(), tx, map[string]int64{"port": 600})
+		err := quota.Set(t.Context(), tx, "", map[string]int64{"port": 600})
 		if err != nil {
 			return err
 		}

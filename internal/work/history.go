@@ -61,18 +61,6 @@ func List(ctx context.Context, tx *db.Tx, q Query) ([]Run, error) {
 	return runs, nil
 }
 
-// Active returns the unfinished runs of a resource, in the order they run in.
-func Active(ctx context.Context, tx *db.Tx, resource string) ([]Run, error) {
-	runs, err := List(ctx, tx, Query{Resource: resource, Unfinished: true})
-	if err != nil {
-		return nil, err
-	}
-	for i, j := 0, len(runs)-1; i < j; i, j = i+1, j-1 {
-		runs[i], runs[j] = runs[j], runs[i]
-	}
-	return runs, nil
-}
-
 // History returns all runs of a resource, newest first, with their journals.
 func History(ctx context.Context, tx *db.Tx, resource string) ([]Run, error) {
 	runs, err := List(ctx, tx, Query{Resource: resource})

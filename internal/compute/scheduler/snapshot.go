@@ -1,7 +1,5 @@
 package scheduler
 
-import "slices"
-
 // Host is one compute host as the snapshot takes it.
 type Host struct {
 	ID         string
@@ -116,12 +114,6 @@ func (s *Snapshot) Named(name string) (Host, bool) {
 	}
 	return s.host[i], true
 }
-
-// Len is how many hosts there are.
-func (s *Snapshot) Len() int { return len(s.ids) }
-
-// All returns every host, in no particular order.
-func (s *Snapshot) All() []Host { return slices.Clone(s.host) }
 
 // Remove forgets a host and the holds on it.
 func (s *Snapshot) Remove(id string) {
