@@ -2,12 +2,15 @@ package compute
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/uptrace/bun"
 
 	"nacre/internal/db"
+	"nacre/internal/errs"
 	"nacre/internal/nodeapi"
+	"nacre/internal/work"
 )
 
 // How far an attachment of a port or volume is.
@@ -159,4 +162,33 @@ func secretsOf(ctx context.Context, tx *db.Tx, server string) (secrets, error) {
 		return row, fmt.Errorf("read secrets of server %s: %w", server, err)
 	}
 	return row, nil
+}
+
+// without marks a part of the machine as leaving, wants the machine without it,
+// and waits for that. A host that is down is not waited for: it forgets a card as
+// soon as it is back, and a volume's next epoch cuts the guest off.
+func (s *Service) without(ctx context.Context, id string, mark func(*db.Tx) error, wait func() error) error {
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		server, err := getServer(ctx, tx, "", id)
+		if err != nil {
+			return err
+		}
+		err = mark(tx)
+		if err != nil || server.Host == "" {
+			return err
+		}
+		return s.want(ctx, tx, server)
+	})
+	if errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	err = wait()
+	server, readErr := s.Server(ctx, "", id)
+	if errors.Is(err, work.ErrNotYet) && readErr == nil && !s.hostUp(server.Host) {
+		return nil
+	}
+	return err
 }

@@ -2,7 +2,6 @@ package compute
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"nacre/internal/auth"
@@ -155,29 +154,10 @@ func (s *Service) plugFinish(ctx context.Context, tx *db.Tx, state *portState) e
 
 // withoutCard wants the machine without the card and waits for it.
 func (s *Service) withoutCard(ctx context.Context, state *portState) error {
-	err := s.db.Write(ctx, func(tx *db.Tx) error {
-		server, err := getServer(ctx, tx, "", state.Server)
-		if err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, "UPDATE server_ports SET state = ? WHERE server = ? AND port = ?", detaching, state.Server, state.Port)
-		if err != nil || server.Host == "" {
-			return err
-		}
-		return s.want(ctx, tx, server)
-	})
-	if errs.Is(err, errs.NotFound) {
-		return nil
-	}
-	if err != nil {
+	return s.without(ctx, state.Server, func(tx *db.Tx) error {
+		_, err := tx.Exec(ctx, "UPDATE server_ports SET state = ? WHERE server = ? AND port = ?", detaching, state.Server, state.Port)
 		return err
-	}
-	err = s.plugWait(ctx, state)
-	server, readErr := s.Server(ctx, "", state.Server)
-	if errors.Is(err, work.ErrNotYet) && readErr == nil && !s.hostUp(server.Host) {
-		return nil // it forgets the card as soon as it is back
-	}
-	return err
+	}, func() error { return s.plugWait(ctx, state) })
 }
 
 // dropCard ends a card and tells of it as the action.

@@ -121,29 +121,10 @@ func (s *Service) undoAttach(ctx context.Context, state *volumeState) error {
 
 // withoutDisk wants the machine without the disk and waits for it.
 func (s *Service) withoutDisk(ctx context.Context, state *volumeState) error {
-	err := s.db.Write(ctx, func(tx *db.Tx) error {
-		server, err := getServer(ctx, tx, "", state.Server)
-		if err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, "UPDATE server_volumes SET state = ? WHERE attachment = ?", detaching, state.Attachment)
-		if err != nil || server.Host == "" {
-			return err
-		}
-		return s.want(ctx, tx, server)
-	})
-	if errs.Is(err, errs.NotFound) {
-		return nil
-	}
-	if err != nil {
+	return s.without(ctx, state.Server, func(tx *db.Tx) error {
+		_, err := tx.Exec(ctx, "UPDATE server_volumes SET state = ? WHERE attachment = ?", detaching, state.Attachment)
 		return err
-	}
-	err = s.volumeWait(ctx, state)
-	server, readErr := s.Server(ctx, "", state.Server)
-	if errors.Is(err, work.ErrNotYet) && readErr == nil && !s.hostUp(server.Host) {
-		return nil // the volume's next epoch cuts the guest off
-	}
-	return err
+	}, func() error { return s.volumeWait(ctx, state) })
 }
 
 func (s *Service) volumeWait(ctx context.Context, state *volumeState) error {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/uptrace/bun"
 
@@ -142,23 +141,12 @@ func (s *Service) UpdateDomain(ctx context.Context, id string, change func(d *Do
 		if err != nil {
 			return err
 		}
-		return s.domainChanged(ctx, tx, now, before, d)
+		return s.scopeChanged(ctx, tx, now, domainSubject(id), before.Enabled, d.Enabled, before.Name != d.Name)
 	})
 	if err != nil {
 		return Domain{}, fmt.Errorf("update domain %s: %w", id, err)
 	}
 	return d, nil
-}
-
-func (s *Service) domainChanged(ctx context.Context, tx *db.Tx, now time.Time, before, after Domain) error {
-	if before.Enabled && !after.Enabled {
-		return s.endTokens(ctx, tx, now, domainSubject(after.ID))
-	}
-	if before.Enabled != after.Enabled || before.Name != after.Name {
-		_, err := s.bump(ctx, tx)
-		return err
-	}
-	return nil
 }
 
 // DeleteDomain removes a disabled domain with all that is in it.

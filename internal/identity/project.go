@@ -217,7 +217,7 @@ func (s *Service) UpdateProject(ctx context.Context, id string, change func(p *P
 		if err != nil {
 			return err
 		}
-		return s.projectChanged(ctx, tx, now, before, p)
+		return s.scopeChanged(ctx, tx, now, projectSubject(id), before.Enabled, p.Enabled, before.Name != p.Name)
 	})
 	if err != nil {
 		return Project{}, fmt.Errorf("update project %s: %w", id, err)
@@ -225,11 +225,12 @@ func (s *Service) UpdateProject(ctx context.Context, id string, change func(p *P
 	return p, nil
 }
 
-func (s *Service) projectChanged(ctx context.Context, tx *db.Tx, now time.Time, before, after Project) error {
-	if before.Enabled && !after.Enabled {
-		return s.endTokens(ctx, tx, now, projectSubject(after.ID))
+// scopeChanged lets the tokens of a project or domain notice its change.
+func (s *Service) scopeChanged(ctx context.Context, tx *db.Tx, now time.Time, subject string, was, is, renamed bool) error {
+	if was && !is {
+		return s.endTokens(ctx, tx, now, subject)
 	}
-	if before.Enabled != after.Enabled || before.Name != after.Name {
+	if was != is || renamed {
 		_, err := s.bump(ctx, tx)
 		return err
 	}
