@@ -20,7 +20,7 @@ type World map[string][]string
 // unseen are tables that tell about the past, about sign-ins or about work under
 // way: none of that is left behind.
 var unseen = []string{
-	"auth_revision", "goose_db_version", "hosts", "network_dirty", "outbox", "plan_steps", "plans", "quota_limits",
+	"auth_revision", "deleted_images", "goose_db_version", "hosts", "network_dirty", "outbox", "plan_steps", "plans", "quota_limits",
 	"revoked_tokens", "schedules", "sqlite_sequence", "token_floors",
 	"server_tags", "object_blobs", // kept for servers that were deleted, and until a sweep
 }
