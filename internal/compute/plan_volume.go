@@ -192,8 +192,10 @@ func (s *Service) DetachVolume(ctx context.Context, act Act, volume string) erro
 		switch {
 		case a.BootIndex != nil && *a.BootIndex == 0:
 			return errs.BadRequestf("Cannot detach a root device volume")
-		case a.State == detaching:
-			return errs.Conflictf("Invalid volume: Invalid input received: Invalid volume: Volume status must be 'in-use'. Currently in 'detaching' status")
+		case a.State != attached:
+			// Also while it is being attached: a plan that undoes the attachment
+			// would take away what the plan that ends it is about.
+			return errs.Conflictf("Invalid volume: Invalid input received: Invalid volume: Volume status must be 'in-use'. Currently in '%s' status", a.State)
 		}
 		err = s.volumes.Detaching(ctx, tx, a.ID)
 		if err != nil {
@@ -225,6 +227,9 @@ func (s *Service) detachVolumePlan() work.Plan[volumeState] {
 		// Only what comes before anything was done leads here.
 		Undone: func(ctx context.Context, tx *db.Tx, state *volumeState, _ error) error {
 			err := s.volumes.Complete(ctx, tx, state.Attachment)
+			if errs.Is(err, errs.NotFound) {
+				return nil // it is gone, so there is nothing to give back
+			}
 			if err != nil {
 				return err
 			}

@@ -54,6 +54,9 @@ func runIsolated(m *testing.M) (int, error) {
 // processes, the loopback device is up.
 func moveIn() error {
 	err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+	if errors.Is(err, unix.EINVAL) {
+		return errors.New("the root folder is no mount point, as in a plain chroot: mount it onto itself (mount --bind) before entering it")
+	}
 	if err != nil {
 		return fmt.Errorf("keep mounts inside: %w", err)
 	}
