@@ -198,7 +198,7 @@ func TestSignInChoosesFirstProjectByName(t *testing.T) {
 	b.want("GET", "/dashboard/session", "", 401, "Nobody is signed in")
 	got := b.want("POST", "/dashboard/session", signIn, 201, `"name":"demo"`)
 	cookie := got.Header.Get("Set-Cookie")
-	for _, part := range []string{"HttpOnly", "SameSite=Strict", "Path=/"} {
+	for _, part := range []string{"HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=3600"} {
 		if !strings.Contains(cookie, part) {
 			t.Errorf("cookie %q lacks %s", cookie, part)
 		}

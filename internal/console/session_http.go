@@ -99,7 +99,7 @@ func (d *Dashboard) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s := d.sessions.add(first, now)
-	http.SetCookie(w, d.cookie(r, s.id, now.Who.ExpiresAt))
+	http.SetCookie(w, d.cookie(r, s.id, d.sessions.left(s)))
 	reply(w, http.StatusCreated, now.Who)
 }
 
@@ -167,9 +167,7 @@ func (d *Dashboard) changeProject(w http.ResponseWriter, r *http.Request) {
 // browser has nothing any more.
 func (d *Dashboard) signOut(w http.ResponseWriter, r *http.Request) {
 	s, ok := d.sessions.remove(sessionID(r))
-	gone := d.cookie(r, "", time.Time{})
-	gone.MaxAge = -1
-	http.SetCookie(w, gone)
+	http.SetCookie(w, d.cookie(r, "", -time.Second))
 	if ok {
 		for _, token := range s.tokens() {
 			d.revoke(r, token)
@@ -195,13 +193,14 @@ func (d *Dashboard) session(r *http.Request) (session, bool) {
 	return d.sessions.get(id)
 }
 
-// cookie carries a session id, for as long as the session can live.
-func (d *Dashboard) cookie(r *http.Request, id string, expires time.Time) *http.Cookie {
+// cookie carries a session id for as long as the session can live. That is a
+// number of seconds, not a date: the browser's clock may be off.
+func (d *Dashboard) cookie(r *http.Request, id string, left time.Duration) *http.Cookie {
 	return &http.Cookie{
 		Name:     cookieName(r),
 		Value:    id,
 		Path:     "/",
-		Expires:  expires,
+		MaxAge:   int(left / time.Second),
 		HttpOnly: true,
 		Secure:   d.secure || r.TLS != nil,
 		SameSite: http.SameSiteStrictMode,

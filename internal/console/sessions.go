@@ -70,6 +70,11 @@ func (s *sessions) add(first, now grant) session {
 	return added
 }
 
+// left is how long the session can still live.
+func (s *sessions) left(of session) time.Duration {
+	return of.now.Who.ExpiresAt.Sub(s.clock.Now())
+}
+
 // get finds a session that has not ended.
 func (s *sessions) get(id string) (session, bool) {
 	s.mu.Lock()
@@ -78,7 +83,7 @@ func (s *sessions) get(id string) (session, bool) {
 	if !ok {
 		return session{}, false
 	}
-	if !found.now.Who.ExpiresAt.After(s.clock.Now()) {
+	if s.left(found) <= 0 {
 		delete(s.byID, id)
 		return session{}, false
 	}
@@ -117,9 +122,8 @@ func (s *sessions) remove(id string) (session, bool) {
 
 // dropExpired forgets what has ended. The caller holds mu.
 func (s *sessions) dropExpired() {
-	now := s.clock.Now()
 	for id, other := range s.byID {
-		if !other.now.Who.ExpiresAt.After(now) {
+		if s.left(other) <= 0 {
 			delete(s.byID, id)
 		}
 	}
