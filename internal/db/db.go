@@ -39,6 +39,7 @@ type DB struct {
 	group *group
 	write *bun.DB
 	hub   hub
+	turns turns
 	clock clock.Clock
 }
 

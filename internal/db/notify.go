@@ -8,11 +8,12 @@ import (
 )
 
 // hub passes announcements of committed transactions on to listeners in this
-// process.
+// process, and to whoever carries them to other processes.
 type hub struct {
-	mu        sync.RWMutex // guards listeners and next
+	mu        sync.RWMutex // guards all below
 	listeners map[string]map[int]func(key string)
 	next      int
+	forward   func(channel, key string)
 }
 
 // Listen calls the function with each key that a committed transaction of
@@ -42,13 +43,35 @@ func (d *DB) Listen(channel string, hear func(key string)) (stop func()) {
 // is a hint: whoever misses it finds the change in the database.
 func (tx *Tx) Notify(channel, key string) {
 	tx.After(func() {
+		tx.home.Hear(channel, key)
 		h := &tx.home.hub
 		h.mu.RLock()
-		defer h.mu.RUnlock()
-		for _, hear := range h.listeners[channel] {
-			hear(key)
+		forward := h.forward
+		h.mu.RUnlock()
+		if forward != nil {
+			forward(channel, key)
 		}
 	})
+}
+
+// Forward has the function called with all that committed transactions of this
+// process announce, after the listeners here, in the goroutine that wrote, so
+// that it can tell other processes. It must be quick. There is one; nil ends it.
+func (d *DB) Forward(forward func(channel, key string)) {
+	h := &d.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.forward = forward
+}
+
+// Hear tells the listeners of this process what another process announced.
+func (d *DB) Hear(channel, key string) {
+	h := &d.hub
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for _, hear := range h.listeners[channel] {
+		hear(key)
+	}
 }
 
 // UseClock sets the clock behind Tx.Now, before the first transaction.
