@@ -128,7 +128,11 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	identities, err := identity.New(identity.Options{DB: database, Keys: keys, Clock: now, Log: log})
+	sealer, err := auth.OpenSealer(filepath.Join(c.DataDir, "credential-keys"))
+	if err != nil {
+		return err
+	}
+	identities, err := identity.New(identity.Options{DB: database, Keys: keys, Sealer: sealer, Clock: now, Log: log})
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,19 @@ type Caller struct {
 	Roles   []string // names, implied ones included
 	Methods []string
 
-	AppCredential string // id, when the token came from one
+	// How the caller came to act for the user, if not by the user's own proof of
+	// identity. Such a caller stays within the project it was given.
+	AppCredential string // id
+	Unrestricted  bool   // the application credential may make others
+	Trust         string // id
+	Trustor       string // ids of users; which of them User is depends on the trust
+	Trustee       string
+	AccessToken   string // id, of OAuth 1
+}
+
+// Delegated tells whether the caller acts by what somebody has delegated.
+func (c Caller) Delegated() bool {
+	return c.AppCredential != "" || c.Trust != "" || c.AccessToken != ""
 }
 
 // Has tells whether the caller has the role in the token's scope.

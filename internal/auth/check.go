@@ -60,6 +60,10 @@ const (
 	isAdmin
 	isAdminProject
 	roles
+	trustID
+	trustorID
+	trusteeID
+	isDelegated
 )
 
 // creds are the left sides that a rule may name, with OpenStack's aliases.
@@ -77,7 +81,8 @@ var creds = map[string]cred{
 
 	"service_user_id": absent, "service_user_domain_id": absent, "service_project_id": absent,
 	"service_project_domain_id": absent, "service_roles": absent, "group_ids": absent,
-	"trust_id": absent, "trustor_id": absent, "trustee_id": absent, "is_delegated_auth": absent,
+
+	"trust_id": trustID, "trustor_id": trustorID, "trustee_id": trusteeID, "is_delegated_auth": isDelegated,
 }
 
 // leaf parses one check without operators.
@@ -328,6 +333,17 @@ func (a cred) of(c *Caller) string {
 		return "False"
 	case isAdminProject:
 		return "True"
+	case trustID:
+		return c.Trust
+	case trustorID:
+		return c.Trustor
+	case trusteeID:
+		return c.Trustee
+	case isDelegated:
+		if c.Trust != "" || c.AccessToken != "" {
+			return "True"
+		}
+		return "False"
 	}
 	return ""
 }

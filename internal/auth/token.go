@@ -29,9 +29,9 @@ type Token struct {
 	ExpiresAt     time.Time
 }
 
-// methods are bits 1, 2, 4 and so on of the payload, as Keystone's default
-// settings number them.
-var methods = []string{"external", "password", "token", "oauth1", "mapped", "application_credential"}
+// methods are bits 1, 2, 4 and so on of the payload. The first six are numbered
+// as Keystone's default settings do.
+var methods = []string{"external", "password", "token", "oauth1", "mapped", "application_credential", "totp", "ec2credential"}
 
 // Payload versions: which scope the fields after the user describe.
 const (

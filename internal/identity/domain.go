@@ -54,25 +54,11 @@ func (s *Service) Domains(ctx context.Context, name string, enabled *bool) ([]Do
 
 // Domain finds a domain by id.
 func (s *Service) Domain(ctx context.Context, id string) (Domain, error) {
-	var d Domain
-	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		var err error
-		d, err = readDomain(ctx, tx, id)
-		return err
-	})
-	return d, err
+	return get[Domain](ctx, s, "domain", id)
 }
 
 func readDomain(ctx context.Context, tx *db.Tx, id string) (Domain, error) {
-	var d Domain
-	err := tx.NewSelect().Model(&d).Where("id = ?", id).Scan(ctx)
-	if errors.Is(err, sql.ErrNoRows) {
-		return Domain{}, errs.NotFoundf("Could not find domain: %s.", id)
-	}
-	if err != nil {
-		return Domain{}, fmt.Errorf("read domain %s: %w", id, err)
-	}
-	return d, nil
+	return find[Domain](ctx, tx, "domain", id)
 }
 
 // domainID finds a domain by id or else by name.
@@ -178,6 +164,8 @@ func (s *Service) DeleteDomain(ctx context.Context, id string) error {
 			`DELETE FROM grants WHERE actor_kind = 'group' AND actor_id IN (SELECT id FROM user_groups WHERE domain_id = ?)`,
 			`DELETE FROM grants WHERE target_kind = 'project' AND target_id IN (SELECT id FROM projects WHERE domain_id = ?)`,
 			`DELETE FROM grants WHERE target_kind = 'domain' AND target_id = ?`,
+			`DELETE FROM credentials WHERE user_id IN (SELECT id FROM users WHERE domain_id = ?)`,
+			`DELETE FROM credentials WHERE project_id IN (SELECT id FROM projects WHERE domain_id = ?)`,
 			`DELETE FROM user_groups WHERE domain_id = ?`,
 			`DELETE FROM users WHERE domain_id = ?`,
 			`DELETE FROM projects WHERE domain_id = ?`,

@@ -2,8 +2,6 @@ package identity
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 
 	"github.com/uptrace/bun"
@@ -42,25 +40,11 @@ func (s *Service) Groups(ctx context.Context, domain, name, user string) ([]Grou
 
 // Group finds a group by id.
 func (s *Service) Group(ctx context.Context, id string) (Group, error) {
-	var g Group
-	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		var err error
-		g, err = readGroup(ctx, tx, id)
-		return err
-	})
-	return g, err
+	return get[Group](ctx, s, "group", id)
 }
 
 func readGroup(ctx context.Context, tx *db.Tx, id string) (Group, error) {
-	var g Group
-	err := tx.NewSelect().Model(&g).Where("id = ?", id).Scan(ctx)
-	if errors.Is(err, sql.ErrNoRows) {
-		return Group{}, errs.NotFoundf("Could not find group: %s.", id)
-	}
-	if err != nil {
-		return Group{}, fmt.Errorf("read group %s: %w", id, err)
-	}
-	return g, nil
+	return find[Group](ctx, tx, "group", id)
 }
 
 // CreateGroup adds a group.

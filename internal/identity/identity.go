@@ -39,11 +39,12 @@ const DefaultDomain = "default"
 
 // Options are what the service needs. Zero values of the settings work.
 type Options struct {
-	DB    *db.DB
-	Keys  *auth.Keys
-	Clock clock.Clock
-	NewID func() string // nil: clock.Hex
-	Log   *slog.Logger
+	DB     *db.DB
+	Keys   *auth.Keys
+	Sealer *auth.Sealer // of credentials
+	Clock  clock.Clock
+	NewID  func() string // nil: clock.Hex
+	Log    *slog.Logger
 
 	TokenLifetime time.Duration // 0: one hour
 	// KeyPeriod is how long a key seals tokens before the next takes its place;
@@ -56,6 +57,7 @@ type Options struct {
 type Service struct {
 	db       *db.DB
 	keys     *auth.Keys
+	sealer   *auth.Sealer
 	clock    clock.Clock
 	newID    func() string
 	log      *slog.Logger
@@ -75,6 +77,7 @@ func New(o Options) (*Service, error) {
 	s := &Service{
 		db:       o.DB,
 		keys:     o.Keys,
+		sealer:   o.Sealer,
 		clock:    o.Clock,
 		newID:    o.NewID,
 		log:      o.Log,

@@ -41,7 +41,11 @@ func startProcess(t testing.TB, dir string, c clock.Clock, cost int) process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(Options{DB: database, Keys: keys, Clock: c, PasswordCost: cost, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	sealer, err := auth.OpenSealer(filepath.Join(dir, "credential-keys"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(Options{DB: database, Keys: keys, Sealer: sealer, Clock: c, PasswordCost: cost, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

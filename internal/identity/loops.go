@@ -13,12 +13,13 @@ import (
 // that they need it longer.
 const defaultKeyPeriod = 24 * time.Hour
 
-// Loops rotate the keys that seal tokens, and forget what ended tokens that
-// have expired since.
+// Loops rotate the keys that seal tokens, forget what ended tokens that have
+// expired since, and seal with the present key what an older one has sealed.
 func (s *Service) Loops() []loop.Loop {
 	return []loop.Loop{
 		{Name: "identity.rotate-keys", Every: time.Minute, Once: s.rotateKeys},
 		{Name: "identity.forget-ended", Every: time.Hour, Once: s.forgetEnded},
+		{Name: "identity.reseal-credentials", Every: time.Minute, Once: s.reseal},
 	}
 }
 

@@ -25,6 +25,8 @@ const (
 	readsGrants  = adminOrSystem + " or (role:reader and " + grantInside
 	givesGrants  = isAdminRole + " or (role:admin and " + grantInside + " and " + domainRole + ") or (role:manager and " + grantInside + " and rule:domain_managed_target_role)"
 	anyoneSigned = "@"
+
+	ownCredential = "user_id:%(target.credential.user_id)s"
 )
 
 // Policy is Keystone's rules, with its secure defaults.
@@ -109,6 +111,18 @@ var Policy = []auth.Rule{
 	{Name: "identity:check_system_grant_for_group", Check: adminOrSystem},
 	{Name: "identity:create_system_grant_for_group", Check: isAdminRole},
 	{Name: "identity:revoke_system_grant_for_group", Check: isAdminRole},
+
+	{Name: "identity:list_credentials", Check: adminOrSystem + " or " + ownCredential},
+	{Name: "identity:get_credential", Check: adminOrSystem + " or " + ownCredential},
+	{Name: "identity:create_credential", Check: isAdminRole + " or " + ownCredential},
+	{Name: "identity:update_credential", Check: isAdminRole + " or " + ownCredential},
+	{Name: "identity:delete_credential", Check: isAdminRole + " or " + ownCredential},
+	{Name: "identity:ec2_list_credentials", Check: adminOrSystem + " or user_id:%(user_id)s"},
+	{Name: "identity:ec2_get_credential", Check: adminOrSystem + " or " + ownCredential},
+	{Name: "identity:ec2_create_credential", Check: isAdminRole + " or (role:member and " + ownCredential + ")"},
+	{Name: "identity:ec2_delete_credential", Check: isAdminRole + " or (role:member and " + ownCredential + ")"},
+	{Name: "identity:ec2tokens_validate", Check: "rule:service_or_admin"},
+	{Name: "identity:s3tokens_validate", Check: "rule:service_or_admin"},
 
 	{Name: "identity:list_services", Check: adminOrSystem},
 	{Name: "identity:get_service", Check: adminOrSystem},

@@ -2,8 +2,6 @@ package identity
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -108,25 +106,11 @@ func (n NameParts) where(q *bun.SelectQuery) *bun.SelectQuery {
 
 // Project finds a project by id.
 func (s *Service) Project(ctx context.Context, id string) (Project, error) {
-	var p Project
-	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		var err error
-		p, err = readProject(ctx, tx, id)
-		return err
-	})
-	return p, err
+	return get[Project](ctx, s, "project", id)
 }
 
 func readProject(ctx context.Context, tx *db.Tx, id string) (Project, error) {
-	var p Project
-	err := tx.NewSelect().Model(&p).Where("id = ?", id).Scan(ctx)
-	if errors.Is(err, sql.ErrNoRows) {
-		return Project{}, errs.NotFoundf("Could not find project: %s.", id)
-	}
-	if err != nil {
-		return Project{}, fmt.Errorf("read project %s: %w", id, err)
-	}
-	return p, nil
+	return find[Project](ctx, tx, "project", id)
 }
 
 // Parents lists the projects above one, the nearest first.
@@ -261,6 +245,7 @@ func (s *Service) DeleteProject(ctx context.Context, id string) error {
 		for _, statement := range []string{
 			`DELETE FROM grants WHERE target_kind = 'project' AND target_id = ?`,
 			`UPDATE users SET default_project_id = '' WHERE default_project_id = ?`,
+			`DELETE FROM credentials WHERE project_id = ?`,
 			`DELETE FROM projects WHERE id = ?`,
 		} {
 			_, err := tx.Exec(ctx, statement, id)

@@ -2,8 +2,6 @@ package identity
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -49,25 +47,11 @@ func (s *Service) Roles(ctx context.Context, domain, name string) ([]Role, error
 
 // Role finds a role by id.
 func (s *Service) Role(ctx context.Context, id string) (Role, error) {
-	var r Role
-	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		var err error
-		r, err = readRole(ctx, tx, id)
-		return err
-	})
-	return r, err
+	return get[Role](ctx, s, "role", id)
 }
 
 func readRole(ctx context.Context, tx *db.Tx, id string) (Role, error) {
-	var r Role
-	err := tx.NewSelect().Model(&r).Where("id = ?", id).Scan(ctx)
-	if errors.Is(err, sql.ErrNoRows) {
-		return Role{}, errs.NotFoundf("Could not find role: %s.", id)
-	}
-	if err != nil {
-		return Role{}, fmt.Errorf("read role %s: %w", id, err)
-	}
-	return r, nil
+	return find[Role](ctx, tx, "role", id)
 }
 
 // CreateRole adds a role.

@@ -63,14 +63,7 @@ func (i *Issued) Scoped() bool { return i.Project != "" || i.Domain != "" || i.S
 
 // Issue authenticates and makes a token.
 func (s *Service) Issue(ctx context.Context, login Login, scope Scope) (*Issued, error) {
-	revision, err := s.lookNow(ctx)
-	if err != nil {
-		return nil, err
-	}
-	token := auth.Token{IssuedAt: s.clock.Now().Truncate(time.Second)}
-	token.ExpiresAt = token.IssuedAt.Add(s.lifetime)
-	token.AuditIDs = []string{newAuditID(revision)}
-	var user User
+	var token auth.Token
 	if login.Token != "" {
 		parent, err := s.Validate(ctx, login.Token)
 		if err != nil {
@@ -78,13 +71,13 @@ func (s *Service) Issue(ctx context.Context, login Login, scope Scope) (*Issued,
 		}
 		token.User, token.Methods = parent.User, slices.Clone(parent.Methods)
 		token.ExpiresAt = parent.ExpiresAt
-		token.AuditIDs = append(token.AuditIDs, parent.AuditIDs[0])
+		token.AuditIDs = []string{parent.AuditIDs[0]}
 		if !slices.Contains(token.Methods, "token") {
 			token.Methods = append([]string{"token"}, token.Methods...)
 		}
 	}
 	if login.Password != nil {
-		user, err = s.authenticate(ctx, *login.Password)
+		user, err := s.authenticate(ctx, *login.Password)
 		if err != nil {
 			return nil, err
 		}
@@ -103,10 +96,25 @@ func (s *Service) Issue(ctx context.Context, login Login, scope Scope) (*Issued,
 	if token.User == "" {
 		return nil, unauthorized(errors.New("no method was given"))
 	}
-	err = s.scope(ctx, &token, scope)
+	err := s.scope(ctx, &token, scope)
 	if err != nil {
 		return nil, err
 	}
+	return s.mint(ctx, token)
+}
+
+// mint makes a token for whoever has been authenticated. A token that was made
+// from another lives no longer than that.
+func (s *Service) mint(ctx context.Context, token auth.Token) (*Issued, error) {
+	revision, err := s.lookNow(ctx)
+	if err != nil {
+		return nil, err
+	}
+	token.IssuedAt = s.clock.Now().Truncate(time.Second)
+	if token.ExpiresAt.IsZero() {
+		token.ExpiresAt = token.IssuedAt.Add(s.lifetime)
+	}
+	token.AuditIDs = append([]string{newAuditID(revision)}, token.AuditIDs...)
 	issued, err := s.describe(ctx, token)
 	if err != nil {
 		return nil, err

@@ -2,8 +2,6 @@ package identity
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -67,25 +65,11 @@ func (s *Service) Users(ctx context.Context, f UserFilter) ([]User, error) {
 
 // User finds a user by id.
 func (s *Service) User(ctx context.Context, id string) (User, error) {
-	var u User
-	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		var err error
-		u, err = readUser(ctx, tx, id)
-		return err
-	})
-	return u, err
+	return get[User](ctx, s, "user", id)
 }
 
 func readUser(ctx context.Context, tx *db.Tx, id string) (User, error) {
-	var u User
-	err := tx.NewSelect().Model(&u).Where("id = ?", id).Scan(ctx)
-	if errors.Is(err, sql.ErrNoRows) {
-		return User{}, errs.NotFoundf("Could not find user: %s.", id)
-	}
-	if err != nil {
-		return User{}, fmt.Errorf("read user %s: %w", id, err)
-	}
-	return u, nil
+	return find[User](ctx, tx, "user", id)
 }
 
 // CreateUser adds a user. Without a password nobody can sign in as it.
@@ -231,6 +215,10 @@ func (s *Service) DeleteUser(ctx context.Context, id string) error {
 			return err
 		}
 		_, err = tx.Exec(ctx, `DELETE FROM grants WHERE actor_kind = 'user' AND actor_id = ?`, id)
+		if err != nil {
+			return err
+		}
+		err = dropCredentials(ctx, tx, "user_id", id)
 		if err != nil {
 			return err
 		}

@@ -58,7 +58,11 @@ func (c *cloud) open(t testing.TB) {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	c.service, err = identity.New(identity.Options{DB: database, Keys: keys, Clock: c.clock, Log: log, PasswordCost: 5})
+	sealer, err := auth.OpenSealer(filepath.Join(c.dir, "credential-keys"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.service, err = identity.New(identity.Options{DB: database, Keys: keys, Sealer: sealer, Clock: c.clock, Log: log, PasswordCost: 5})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -272,7 +272,13 @@ type tokenReply struct {
 	Token tokenView `json:"token"`
 }
 
+// viewToken hands out a token with all it stands for.
 func (h handlers) viewToken(c *api.Call, i *identity.Issued) (tokenReply, error) {
+	c.SetHeader("X-Subject-Token", i.Token)
+	return h.describeToken(c, i)
+}
+
+func (h handlers) describeToken(c *api.Call, i *identity.Issued) (tokenReply, error) {
 	v := tokenView{
 		Methods:   i.Methods,
 		User:      tokenUser{idName{i.UserDomain, i.UserDomainName}, i.User, i.UserName, stamp(i.PasswordExpiresAt)},
@@ -297,7 +303,6 @@ func (h handlers) viewToken(c *api.Call, i *identity.Issued) (tokenReply, error)
 		}
 		v.Catalog = &catalog
 	}
-	c.SetHeader("X-Subject-Token", i.Token)
 	return tokenReply{v}, nil
 }
 
