@@ -8,6 +8,8 @@ GOFLAGS    ?= -buildvcs=false
 VERSION    := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 WEB_SOURCE := $(shell find web -path web/node_modules -prune -o -type f -print 2>/dev/null)
 WEB_BUILT  := internal/console/dist/index.html
+# Half the time is enough to see that something compiles.
+UNOPTIMISED := -gcflags='all=-N -l'
 
 export CGO_ENABLED = 0
 export GOFLAGS
@@ -48,6 +50,8 @@ check: test-packages web ## linters
 	@mkdir -p .nacre
 	@cd tools && go build -o ../.nacre/staticcheck honnef.co/go/tools/cmd/staticcheck
 	@.nacre/staticcheck ./...
+	@for to in linux/arm64 darwin/arm64 windows/amd64; do \
+	   GOOS=$${to%/*} GOARCH=$${to#*/} go build $(UNOPTIMISED) -o /dev/null ./cmd/nacre || { echo "this is what does not compile for $$to"; exit 1; }; done
 	@cd web && PATH="$(CURDIR)/.nacre/node/bin:$$PATH" npm run --silent check
 
 bench: ## figures, printed as they are measured

@@ -15,8 +15,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"nacre/internal/api"
 	"nacre/internal/atomicfile"
 	"nacre/internal/auth"
@@ -33,6 +31,7 @@ import (
 	identityapi "nacre/internal/identity/api"
 	"nacre/internal/image"
 	imageapi "nacre/internal/image/api"
+	"nacre/internal/lock"
 	"nacre/internal/loop"
 	"nacre/internal/network"
 	networkapi "nacre/internal/network/api"
@@ -273,11 +272,13 @@ func (cloud *Cloud) lock() error {
 		return fmt.Errorf("lock data folder: %w", err)
 	}
 	cloud.closers = append(cloud.closers, f.Close)
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if err != nil {
+	err = lock.Try(f)
+	if errors.Is(err, lock.ErrHeld) {
 		return fmt.Errorf("another nacre runs on %s: stop it with nacre down --data-dir %s", dir, dir)
 	}
-	err = f.Truncate(0)
+	if err == nil {
+		err = f.Truncate(0)
+	}
 	if err == nil {
 		_, err = fmt.Fprintln(f, os.Getpid())
 	}

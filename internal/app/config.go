@@ -3,11 +3,13 @@ package app
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/knadh/koanf/parsers/yaml"
@@ -111,10 +113,24 @@ func Load(base Config, path string) (Config, error) {
 	return base, nil
 }
 
+// DownOptions say how far Down goes.
+type DownOptions struct {
+	All bool // guests, networks, volumes and the data folder too
+	Yes bool // without asking
+	In  io.Reader
+	Out io.Writer
+}
+
+// errLinux says what the other systems can do.
+var errLinux = errors.New("real hosts need Linux; nacre dev runs everywhere")
+
 // complete fills in defaults and refuses what cannot work.
 func (c Config) complete() (Config, error) {
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1:5000"
+	}
+	if c.Real && runtime.GOOS != "linux" {
+		return c, errLinux
 	}
 	if c.DataDir == "" {
 		return c, errors.New("no data folder is set: use --data-dir")

@@ -13,7 +13,6 @@ import (
 
 	"nacre/internal/atomicfile"
 	"nacre/internal/errs"
-	"nacre/internal/guest"
 	"nacre/internal/identity"
 	"nacre/internal/image"
 	"nacre/internal/loop"
@@ -151,13 +150,7 @@ func (cloud *Cloud) imageBytes(ctx context.Context) (io.ReadCloser, error) {
 	if !cloud.Config.Real {
 		return io.NopCloser(bytes.NewReader(emptyQCOW2(16 << 20))), nil
 	}
-	path, err := guest.Build(ctx, guest.Options{Dir: cloud.Config.GuestDir, Progress: func(line string) {
-		cloud.Config.Log.Info("building the first image", "step", line)
-	}})
-	if err != nil {
-		return nil, fmt.Errorf("build the first image: %w", err)
-	}
-	return os.Open(path)
+	return cloud.realImage(ctx)
 }
 
 // emptyQCOW2 makes the smallest image with an empty disk of the size in it.

@@ -1,10 +1,10 @@
+//go:build linux
+
 package app
 
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -19,14 +19,8 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"nacre/internal/lock"
 )
-
-// requestTimeout bounds one question to a cloud.
-const requestTimeout = 10 * time.Second
-
-// startTime bounds how long Detach waits for the cloud to become ready.
-const startTime = 2 * time.Minute
 
 // Detach runs this program again in the background, with the same arguments
 // but --detach, and returns when the cloud is ready. When it runs already, that
@@ -81,56 +75,6 @@ func Detach(ctx context.Context, c Config, args []string) error {
 	return nil
 }
 
-// health asks a cloud whether it is ready.
-type health struct {
-	url    string
-	client *http.Client
-	config Config
-}
-
-// trust reads the cloud's CA once it is there.
-func (h *health) trust() {
-	if !h.config.tls() || h.client.Transport != nil {
-		return
-	}
-	ca, err := os.ReadFile(filepath.Join(h.config.DataDir, caFile))
-	if err != nil {
-		return
-	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(ca)
-	h.client.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
-}
-
-// wait asks until the cloud answers, the process has ended, or it takes too long.
-func (h *health) wait(ctx context.Context, ended <-chan error) error {
-	ctx, cancel := context.WithTimeout(ctx, startTime)
-	defer cancel()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		h.trust()
-		request, err := http.NewRequestWithContext(ctx, "GET", h.url, nil)
-		if err != nil {
-			return err
-		}
-		reply, err := h.client.Do(request)
-		if err == nil {
-			reply.Body.Close()
-			if reply.StatusCode == http.StatusOK {
-				return nil
-			}
-		}
-		select {
-		case err := <-ended:
-			return fmt.Errorf("the cloud ended before it was ready: %v", err)
-		case <-ctx.Done():
-			return fmt.Errorf("the cloud is not ready after %s: %w", startTime, ctx.Err())
-		case <-tick.C:
-		}
-	}
-}
-
 func tail(path string, lines int) string {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -151,9 +95,9 @@ func running(dir string) (int, error) {
 		return 0, fmt.Errorf("look at %s: %w", path, err)
 	}
 	defer f.Close()
-	err = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
-	if err == nil {
-		return 0, nil // nobody holds it
+	err = lock.Look(f)
+	if !errors.Is(err, lock.ErrHeld) {
+		return 0, err
 	}
 	content, err := io.ReadAll(f)
 	if err != nil {
@@ -164,14 +108,6 @@ func running(dir string) (int, error) {
 		return 0, fmt.Errorf("%s is held, but names no process", path)
 	}
 	return pid, nil
-}
-
-// DownOptions say how far Down goes.
-type DownOptions struct {
-	All bool // guests, networks, volumes and the data folder too
-	Yes bool // without asking
-	In  io.Reader
-	Out io.Writer
 }
 
 // Down ends the cloud of a data folder. Guests, their networks and volumes go

@@ -1,3 +1,5 @@
+//go:build linux
+
 package app
 
 import (
@@ -87,6 +89,17 @@ func (cloud *Cloud) realGround(ctx context.Context, images *image.Service, blobs
 		return g, err
 	}
 	return g, cloud.addNode(&g, name, c.DataDir, machines, system.Host, disks, cache)
+}
+
+// realImage builds the first image, a small Debian that boots.
+func (cloud *Cloud) realImage(ctx context.Context) (io.ReadCloser, error) {
+	path, err := guest.Build(ctx, guest.Options{Dir: cloud.Config.GuestDir, Progress: func(line string) {
+		cloud.Config.Log.Info("building the first image", "step", line)
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("build the first image: %w", err)
+	}
+	return os.Open(path)
 }
 
 func ovnDir(c Config) string { return filepath.Join(c.DataDir, "ovn") }

@@ -6,8 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
+
+	"nacre/internal/lock"
 )
 
 // MaxActive is how many keys there are at most.
@@ -32,17 +33,12 @@ func (k *Keys) RotateAfter(period time.Duration, now time.Time) (rotated bool, e
 // don't rotate for the same reason and none reads half a rotation. The lock
 // ends with its file, also when the process is killed.
 func (k *Keys) lockedRotate(period time.Duration, now time.Time) (bool, error) {
-	lock, err := os.OpenFile(filepath.Join(k.dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	held, err := os.OpenFile(filepath.Join(k.dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return false, err
 	}
-	defer lock.Close()
-	for {
-		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX)
-		if !errors.Is(err, syscall.EINTR) {
-			break
-		}
-	}
+	defer held.Close()
+	err = lock.Wait(held)
 	if err != nil {
 		return false, err
 	}

@@ -24,7 +24,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
+	"nacre/internal/lock"
 )
 
 // version grows when the build changes in a way that the files do not show.
@@ -50,7 +50,7 @@ func Build(ctx context.Context, o Options) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("make guest folder: %w", err)
 	}
-	unlock, err := lock(filepath.Join(o.Dir, "lock"))
+	unlock, err := locked(filepath.Join(o.Dir, "lock"))
 	if err != nil {
 		return "", err
 	}
@@ -115,12 +115,12 @@ func fingerprint() (string, error) {
 	return hex.EncodeToString(sum.Sum(nil))[:12], nil
 }
 
-func lock(path string) (unlock func(), err error) {
+func locked(path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open guest lock: %w", err)
 	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+	err = lock.Wait(f)
 	if err != nil {
 		f.Close()
 		return nil, fmt.Errorf("lock guest folder: %w", err)

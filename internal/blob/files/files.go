@@ -21,13 +21,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"nacre/internal/atomicfile"
 	"nacre/internal/blob"
+	"nacre/internal/lock"
 )
 
 // Store is a folder of blobs. It implements blob.Store.
@@ -76,8 +76,8 @@ func sweep(path string) error {
 		return err
 	}
 	defer f.Close()
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
+	err = lock.Try(f)
+	if errors.Is(err, lock.ErrHeld) {
 		return nil
 	}
 	if err != nil {
@@ -132,6 +132,9 @@ func (s *Store) put(ctx context.Context, path string, r io.Reader) (int64, error
 	if ctx.Err() != nil {
 		return 0, ctx.Err()
 	}
+	if runtime.GOOS == "windows" {
+		f.Close() // there an open file keeps its name; nobody else starts up on the folder meanwhile
+	}
 	err = os.Rename(f.Name(), path)
 	if err != nil {
 		return 0, err
@@ -151,18 +154,17 @@ func (s *Store) create() (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		var info unix.Stat_t
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		err = lock.Try(f)
 		if err == nil {
-			err = unix.Fstat(int(f.Fd()), &info)
+			_, err = os.Stat(f.Name())
 		}
-		if err == nil && info.Nlink > 0 {
+		if err == nil {
 			return f, nil
 		}
 		// Somebody who is starting up swept it before we had the lock.
 		f.Close()
 		os.Remove(f.Name())
-		if err != nil && !errors.Is(err, unix.EWOULDBLOCK) {
+		if !errors.Is(err, lock.ErrHeld) && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}

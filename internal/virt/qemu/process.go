@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nacre/internal/lock"
 	"nacre/internal/virt/qemu/qmp"
 )
 
@@ -97,7 +98,7 @@ func lockMachine(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock machine: %w", err)
 	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	err = lock.Try(f)
 	if err != nil {
 		f.Close()
 		return nil, fmt.Errorf("lock machine: %w", err)
