@@ -92,7 +92,7 @@ func Start(ctx context.Context, c Config) (cloud *Cloud, err error) {
 	}()
 	err = cloud.lock()
 	if err != nil {
-		return nil, err
+		return cloud, err
 	}
 	return cloud, cloud.assemble(ctx)
 }

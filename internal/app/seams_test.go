@@ -46,6 +46,23 @@ func TestCertificateIsRenewed(t *testing.T) {
 	}
 }
 
+func TestOneCloudPerDataFolder(t *testing.T) {
+	dir := t.TempDir()
+	first := &Cloud{Config: Config{DataDir: dir}}
+	err := first.lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Start(context.Background(), Config{DataDir: dir})
+	if err == nil || !strings.Contains(err.Error(), "another nacre runs on "+dir) {
+		t.Errorf("a second cloud on the folder: got %v, want a refusal", err)
+	}
+	err = first.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestDownLeavesForeignFoldersAlone(t *testing.T) {
 	dir := t.TempDir()
 	precious := filepath.Join(dir, "thesis.txt")
