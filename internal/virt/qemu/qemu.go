@@ -31,6 +31,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"os/exec"
 	"os/user"
 	"path/filepath"
 	"regexp"
@@ -40,8 +41,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"nacre/internal/virt"
 	"nacre/internal/virt/qemu/qmp"
@@ -102,7 +101,7 @@ func New(o Options) (*Host, error) {
 		return nil, fmt.Errorf("open guest folder: %w", err)
 	}
 	o.Dir = dir
-	h := &Host{options: o, kvm: kvmUsable(), changed: make(chan string, 256), machines: map[string]*machine{}}
+	h := &Host{options: o, changed: make(chan string, 256), machines: map[string]*machine{}}
 	h.ctx, h.close = context.WithCancel(context.Background())
 	h.version, err = emulatorVersion(h.ctx)
 	if err != nil {
@@ -112,6 +111,7 @@ func New(o Options) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
+	h.kvm = h.kvmUsable()
 	err = os.MkdirAll(o.Dir, 0o711)
 	if err != nil {
 		return nil, fmt.Errorf("open guest folder: %w", err)
@@ -170,20 +170,33 @@ func credential(name string) (*syscall.Credential, error) {
 		return nil, fmt.Errorf("user for guests: only root can run guests as %s", name)
 	}
 	c := &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-	info, err := os.Stat("/dev/kvm")
+	info, err := os.Stat(kvmDevice)
 	if err == nil {
-		c.Groups = []uint32{info.Sys().(*syscall.Stat_t).Gid}
+		group := info.Sys().(*syscall.Stat_t).Gid
+		if group != 0 { // no guest gets what belongs to root's group
+			c.Groups = []uint32{group}
+		}
 	}
 	return c, nil
 }
 
-func kvmUsable() bool {
-	fd, err := unix.Open("/dev/kvm", unix.O_RDWR|unix.O_CLOEXEC, 0)
+const kvmDevice = "/dev/kvm"
+
+// kvmUsable tells whether the account that guests run as may open KVM, which
+// only that account can find out.
+func (h *Host) kvmUsable() bool {
+	_, err := os.Stat(kvmDevice)
 	if err != nil {
 		return false
 	}
-	unix.Close(fd)
-	return true
+	cmd := exec.CommandContext(h.ctx, "test", "-r", kvmDevice, "-a", "-w", kvmDevice)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: h.owner}
+	err = cmd.Run()
+	if err != nil {
+		h.options.Log.Warn("guests are emulated, which is slow: the account they run as may not open "+kvmDevice+
+			"; give the device a group of its own (chgrp kvm) that may read and write it", "account", h.options.User)
+	}
+	return err == nil
 }
 
 // adoptAll loads what the folder knows. Guests are adopted side by side, since
