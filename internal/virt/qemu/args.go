@@ -21,7 +21,7 @@ const sparePorts = 8
 
 // settings are what the command line needs besides the definition.
 type settings struct {
-	kvm            bool
+	accel          accelerator
 	hasConfigDrive bool
 	consoleFD      int
 	tapFDs         []int // one per card
@@ -68,11 +68,7 @@ func arguments(m virt.Machine, s settings) []string {
 	if isUUID.MatchString(m.ID) {
 		args = append(args, "-uuid", m.ID)
 	}
-	if s.kvm {
-		args = append(args, "-accel", "kvm", "-cpu", "host")
-	} else {
-		args = append(args, "-accel", "tcg,thread=multi,tb-size=64", "-cpu", "max")
-	}
+	args = append(args, s.accel.args()...)
 	ports := portsFor(len(m.Disks) + len(m.NICs) + 1)
 	for i := range ports {
 		args = append(args, "-device", rootPort(i).String())

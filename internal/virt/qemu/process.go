@@ -308,7 +308,7 @@ func (h *Host) spawn(ctx context.Context, m *machine) error {
 	}
 	_, err = os.Stat(filepath.Join(m.dir, "config.iso"))
 	args := arguments(want, settings{
-		kvm: h.kvm, hasConfigDrive: err == nil, consoleFD: firstExtra + 1, tapFDs: taps,
+		accel: h.accel, hasConfigDrive: err == nil, consoleFD: firstExtra + 1, tapFDs: taps,
 	})
 	// No process holds the machine's lock, so these sockets are nobody's.
 	for _, name := range []string{"qmp.sock", "vnc.sock", "serial.sock"} {

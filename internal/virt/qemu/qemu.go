@@ -31,7 +31,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"os/exec"
 	"os/user"
 	"path/filepath"
 	"regexp"
@@ -64,7 +63,7 @@ type Options struct {
 // Host is this machine as a hypervisor.
 type Host struct {
 	options Options
-	kvm     bool
+	accel   accelerator
 	owner   *syscall.Credential // nil: run as we are
 	version int
 	changed chan string
@@ -111,7 +110,7 @@ func New(o Options) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.kvm = h.kvmUsable()
+	h.accel = h.chooseAccelerator(h.ctx)
 	err = os.MkdirAll(o.Dir, 0o711)
 	if err != nil {
 		return nil, fmt.Errorf("open guest folder: %w", err)
@@ -178,25 +177,6 @@ func credential(name string) (*syscall.Credential, error) {
 		}
 	}
 	return c, nil
-}
-
-const kvmDevice = "/dev/kvm"
-
-// kvmUsable tells whether the account that guests run as may open KVM, which
-// only that account can find out.
-func (h *Host) kvmUsable() bool {
-	_, err := os.Stat(kvmDevice)
-	if err != nil {
-		return false
-	}
-	cmd := exec.CommandContext(h.ctx, "test", "-r", kvmDevice, "-a", "-w", kvmDevice)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: h.owner}
-	err = cmd.Run()
-	if err != nil {
-		h.options.Log.Warn("guests are emulated, which is slow: the account they run as may not open "+kvmDevice+
-			"; give the device a group of its own (chgrp kvm) that may read and write it", "account", h.options.User)
-	}
-	return err == nil
 }
 
 // adoptAll loads what the folder knows. Guests are adopted side by side, since
