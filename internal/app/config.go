@@ -29,6 +29,9 @@ type Config struct {
 	Listen string `koanf:"listen"`
 	// DataDir holds everything that must survive: database, keys, images, guests.
 	DataDir string `koanf:"data_dir"`
+	// DB is the database: a postgres:// URL or an SQLite file; "" is nacre.db in
+	// the data folder.
+	DB string `koanf:"db"`
 	// PublicURL is what clients reach the cloud by; "" is made from Listen.
 	PublicURL string `koanf:"public_url"`
 	// Region is the name of the region; "" is RegionOne.
@@ -62,6 +65,7 @@ func Settings() []Setting {
 	return []Setting{
 		{"listen", "NACRE_LISTEN", "127.0.0.1:5000", "address of the main listener"},
 		{"data_dir", "NACRE_DATA_DIR", "/var/lib/nacre (up), .nacre/dev (dev)", "folder with everything that must survive"},
+		{"db", "NACRE_DB", "SQLite in data_dir", "database: postgres://USER@HOST/NAME, or an SQLite file"},
 		{"public_url", "NACRE_PUBLIC_URL", "from listen", "what clients reach the cloud by"},
 		{"region", "NACRE_REGION", "RegionOne", "name of the region"},
 		{"hosts", "NACRE_HOSTS", "2", "how many hosts nacre dev simulates"},
@@ -139,6 +143,9 @@ func (c Config) complete() (Config, error) {
 	c.DataDir, err = filepath.Abs(c.DataDir)
 	if err != nil {
 		return c, fmt.Errorf("find data folder: %w", err)
+	}
+	if c.DB == "" {
+		c.DB = filepath.Join(c.DataDir, "nacre.db")
 	}
 	if c.Region == "" {
 		c.Region = "RegionOne"

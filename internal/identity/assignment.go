@@ -47,8 +47,8 @@ func projectRoles(ctx context.Context, tx *db.Tx, user, project string) ([]strin
 			SELECT parent_id FROM projects WHERE id = ?
 			UNION SELECT p.parent_id FROM projects p JOIN above ON p.id = above.id)
 		SELECT DISTINCT role_id FROM grants
-		WHERE ((target_kind = 'project' AND target_id = ? AND NOT inherited) OR
-			(inherited AND target_id IN (SELECT id FROM above))) AND `+heldBy,
+		WHERE ((target_kind = 'project' AND target_id = ? AND inherited = 0) OR
+			(inherited = 1 AND target_id IN (SELECT id FROM above))) AND `+heldBy,
 		project, project, user, user)
 	if err != nil {
 		return nil, fmt.Errorf("read roles of user %s on project %s: %w", user, project, err)
@@ -61,7 +61,7 @@ func targetRoles(ctx context.Context, tx *db.Tx, user, kind, id string) ([]strin
 	var ids []string
 	err := tx.All(ctx, &ids, `
 		SELECT DISTINCT role_id FROM grants
-		WHERE target_kind = ? AND target_id = ? AND NOT inherited AND `+heldBy,
+		WHERE target_kind = ? AND target_id = ? AND inherited = 0 AND `+heldBy,
 		kind, id, user, user)
 	if err != nil {
 		return nil, fmt.Errorf("read roles of user %s on %s %s: %w", user, kind, id, err)
@@ -75,11 +75,11 @@ func (s *Service) ProjectsOf(ctx context.Context, user string) ([]Project, error
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		return tx.All(ctx, &out, `
 			WITH RECURSIVE below (id) AS (
-				SELECT id FROM projects WHERE parent_id IN (SELECT target_id FROM grants WHERE inherited AND `+heldBy+`)
+				SELECT id FROM projects WHERE parent_id IN (SELECT target_id FROM grants WHERE inherited = 1 AND `+heldBy+`)
 				UNION SELECT p.id FROM projects p JOIN below ON p.parent_id = below.id)
 			SELECT p.* FROM projects p JOIN domains d ON d.id = p.domain_id
-			WHERE p.enabled AND d.enabled AND (p.id IN (SELECT id FROM below) OR p.id IN (
-				SELECT target_id FROM grants WHERE target_kind = 'project' AND NOT inherited AND `+heldBy+`))
+			WHERE p.enabled = 1 AND d.enabled = 1 AND (p.id IN (SELECT id FROM below) OR p.id IN (
+				SELECT target_id FROM grants WHERE target_kind = 'project' AND inherited = 0 AND `+heldBy+`))
 			ORDER BY p.name, p.id`, user, user, user, user)
 	})
 	if err != nil {
@@ -93,8 +93,8 @@ func (s *Service) DomainsOf(ctx context.Context, user string) ([]Domain, error) 
 	var out []Domain
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		return tx.All(ctx, &out, `
-			SELECT * FROM domains WHERE enabled AND id IN (
-				SELECT target_id FROM grants WHERE target_kind = 'domain' AND NOT inherited AND `+heldBy+`)
+			SELECT * FROM domains WHERE enabled = 1 AND id IN (
+				SELECT target_id FROM grants WHERE target_kind = 'domain' AND inherited = 0 AND `+heldBy+`)
 			ORDER BY name, id`, user, user)
 	})
 	if err != nil {

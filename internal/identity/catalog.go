@@ -98,11 +98,11 @@ func (s *Service) Catalog(ctx context.Context) ([]CatalogEntry, error) {
 		if err != nil {
 			return err
 		}
-		err = tx.NewSelect().Model(&services).Where("enabled").Order("position", "id").Scan(ctx)
+		err = tx.NewSelect().Model(&services).Where("enabled = 1").Order("position", "id").Scan(ctx)
 		if err != nil {
 			return err
 		}
-		return tx.NewSelect().Model(&endpoints).Where("enabled").Order("position", "id").Scan(ctx)
+		return tx.NewSelect().Model(&endpoints).Where("enabled = 1").Order("position", "id").Scan(ctx)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read catalog: %w", err)

@@ -236,7 +236,7 @@ func usableDefault(ctx context.Context, tx *db.Tx, user string) (string, error) 
 	var project string
 	err := tx.Get(ctx, &project, `
 		SELECT p.id FROM users u JOIN projects p ON p.id = u.default_project_id JOIN domains d ON d.id = p.domain_id
-		WHERE u.id = ? AND p.enabled AND d.enabled`, user)
+		WHERE u.id = ? AND p.enabled = 1 AND d.enabled = 1`, user)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", nil
 	}

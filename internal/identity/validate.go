@@ -98,7 +98,7 @@ func describeUser(ctx context.Context, tx *db.Tx, i *Issued) error {
 		DomainName        string
 	}
 	err := tx.Get(ctx, &u, `
-		SELECT u.name, u.enabled AND d.enabled AS enabled, u.password_expires_at, u.domain_id, d.name AS domain_name
+		SELECT u.name, (u.enabled = 1 AND d.enabled = 1) AS enabled, u.password_expires_at, u.domain_id, d.name AS domain_name
 		FROM users u JOIN domains d ON d.id = u.domain_id WHERE u.id = ?`, i.User)
 	if errors.Is(err, sql.ErrNoRows) {
 		return unauthorized(fmt.Errorf("user %s is gone", i.User))
@@ -190,7 +190,7 @@ func describeProject(ctx context.Context, tx *db.Tx, id string, i *Issued) error
 		Floor      int64
 	}
 	err := tx.Get(ctx, &p, `
-		SELECT p.name, p.enabled AND d.enabled AS enabled, p.domain_id, d.name AS domain_name,
+		SELECT p.name, (p.enabled = 1 AND d.enabled = 1) AS enabled, p.domain_id, d.name AS domain_name,
 			(SELECT COALESCE(MAX(revision), 0) FROM token_floors WHERE subject = 'domain/' || p.domain_id) AS floor
 		FROM projects p JOIN domains d ON d.id = p.domain_id WHERE p.id = ?`, id)
 	if errors.Is(err, sql.ErrNoRows) {

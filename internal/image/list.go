@@ -72,8 +72,11 @@ func visible(q *bun.SelectQuery, who Viewer, visibility, member string) *bun.Sel
 	}
 	switch visibility {
 	case "", "all":
+		if who.Admin && visibility == "all" {
+			return q
+		}
 		if who.Admin {
-			return q.Where("visibility <> ? OR owner = ? OR ?", Community, who.Project, visibility == "all")
+			return q.Where("visibility <> ? OR owner = ?", Community, who.Project)
 		}
 		if visibility == "all" {
 			return q.Where("owner = ? OR visibility IN (?, ?) OR (visibility = ? AND id IN (?))", who.Project, Public, Community, Shared, shared)
