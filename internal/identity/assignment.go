@@ -241,10 +241,17 @@ func (s *Service) RevokeGrant(ctx context.Context, g Grant) error {
 		if n == 0 {
 			return noGrant(g)
 		}
-		subjects, err := grantHolders(ctx, tx, g)
+		users, err := grantedUsers(ctx, tx, g)
 		if err != nil {
 			return err
 		}
+		if g.TargetKind == TargetProject {
+			err = dropAppCredentials(ctx, tx, g.TargetID, users...)
+			if err != nil {
+				return err
+			}
+		}
+		subjects := grantSubjects(g, users)
 		err = tellGrant(ctx, tx, deleted, event, g)
 		if err != nil {
 			return err
@@ -257,17 +264,22 @@ func (s *Service) RevokeGrant(ctx context.Context, g Grant) error {
 	return nil
 }
 
-// grantHolders names the subjects whose tokens rest on a grant. An inherited
-// one holds on many projects, so that all tokens of its holders end.
-func grantHolders(ctx context.Context, tx *db.Tx, g Grant) ([]string, error) {
-	users := []string{g.ActorID}
-	if g.ActorKind == ActorGroup {
-		users = nil
-		err := tx.All(ctx, &users, `SELECT user_id FROM group_members WHERE group_id = ?`, g.ActorID)
-		if err != nil {
-			return nil, fmt.Errorf("read members of group %s: %w", g.ActorID, err)
-		}
+// grantedUsers lists the users who have a role by a grant.
+func grantedUsers(ctx context.Context, tx *db.Tx, g Grant) ([]string, error) {
+	if g.ActorKind == ActorUser {
+		return []string{g.ActorID}, nil
 	}
+	var users []string
+	err := tx.All(ctx, &users, `SELECT user_id FROM group_members WHERE group_id = ?`, g.ActorID)
+	if err != nil {
+		return nil, fmt.Errorf("read members of group %s: %w", g.ActorID, err)
+	}
+	return users, nil
+}
+
+// grantSubjects names the subjects whose tokens rest on a grant. An inherited
+// one holds on many projects, so that all tokens of its holders end.
+func grantSubjects(g Grant, users []string) []string {
 	subjects := make([]string, 0, len(users))
 	for _, user := range users {
 		if g.Inherited {
@@ -276,5 +288,5 @@ func grantHolders(ctx context.Context, tx *db.Tx, g Grant) ([]string, error) {
 		}
 		subjects = append(subjects, grantSubject(user, g.TargetKind, g.TargetID))
 	}
-	return subjects, nil
+	return subjects
 }
