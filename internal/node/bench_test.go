@@ -13,7 +13,6 @@ import (
 
 	blocksim "nacre/internal/blockdev/simulated"
 	"nacre/internal/db"
-	"nacre/internal/db/dbtest"
 	fabricsim "nacre/internal/fabric/simulated"
 	"nacre/internal/hosts"
 	"nacre/internal/node"
@@ -41,7 +40,7 @@ func BenchmarkHosts(b *testing.B) {
 
 func benchHosts(b *testing.B, count int, dir string) {
 	ctx, cancel := context.WithCancel(context.Background())
-	d, err := db.Open(ctx, dbtest.Source(b))
+	d, err := db.Open(ctx, filepath.Join(b.TempDir(), "nacre.db"))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -59,6 +59,7 @@ type Options struct {
 	Block  blockdev.Host
 	Images *Images // nil when the drivers need no image bytes
 	Dial   func(ctx context.Context) (io.ReadWriteCloser, error)
+	Learn  func(servers []string) // hears where the servers are; nil: nobody wants to know
 
 	Address       string // the host's own address, for its info
 	SharedExports bool   // machines on other hosts reach the exports of Block
@@ -147,16 +148,18 @@ func (n *Node) Run(ctx context.Context) error {
 	n.mu.Unlock()
 	n.work.Go(func() { n.watch(ctx) })
 	retry := firstRetry
+	said := ""
 	for ctx.Err() == nil {
 		greeted, err := n.session(ctx)
 		if ctx.Err() != nil {
 			break
 		}
 		if greeted {
-			retry = firstRetry
+			retry, said = firstRetry, ""
 			n.log.Info("server connection ended", "error", err)
-		} else {
-			n.log.Debug("dial server", "error", err)
+		} else if err.Error() != said {
+			said = err.Error()
+			n.log.Warn("no server takes this node; it goes on trying", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -190,7 +193,14 @@ func (n *Node) session(ctx context.Context) (greeted bool, err error) {
 	if !inTime {
 		return false, errors.New("greeting took too long")
 	}
-	conn := nodeapi.NewConn(rwc, true, nodeapi.Handlers{Desired: n.take, Query: n.answer, Stream: n.stream})
+	conn := nodeapi.NewConn(rwc, true, nodeapi.Handlers{
+		Desired: n.take, Query: n.answer, Stream: n.stream,
+		Servers: func(s nodeapi.Servers) {
+			if n.o.Learn != nil {
+				n.o.Learn(s.URLs)
+			}
+		},
+	})
 	n.mu.Lock()
 	n.conn = conn
 	n.whole = nil

@@ -18,13 +18,14 @@ const (
 	maxQueued  = 4 * MaxFrame // bytes of frames that wait to be written
 )
 
-// Handlers say what to do with what arrives. Desired, Observed and Info are
+// Handlers say what to do with what arrives. Desired, Observed, Info and Servers are
 // called one after the other, in order, and hold up the connection until they
 // return. Query and Serve run beside each other.
 type Handlers struct {
 	Desired  func(Desired)
 	Observed func(Observed)
 	Info     func(HostInfo)
+	Servers  func(Servers)
 
 	// Query answers a question. A *RemoteError is sent as it is.
 	Query func(ctx context.Context, name string, payload json.RawMessage) (any, error)
@@ -130,6 +131,11 @@ func (c *Conn) SendObserved(ctx context.Context, o Observed) error {
 // SendInfo sends what the host has.
 func (c *Conn) SendInfo(ctx context.Context, info HostInfo) error {
 	return c.sendJSON(ctx, frameInfo, info)
+}
+
+// SendServers tells the node where the servers are.
+func (c *Conn) SendServers(ctx context.Context, s Servers) error {
+	return c.sendJSON(ctx, frameServers, s)
 }
 
 // Ask asks the peer and waits for its answer. What the peer refuses is a
@@ -303,6 +309,8 @@ func (c *Conn) handle(kind byte, payload []byte) error {
 		return take(payload, c.handlers.Observed)
 	case frameInfo:
 		return take(payload, c.handlers.Info)
+	case frameServers:
+		return take(payload, c.handlers.Servers)
 	case frameQuery:
 		return take(payload, c.answer)
 	case frameReply:

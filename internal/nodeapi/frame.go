@@ -27,6 +27,7 @@ const (
 	frameReset    = 12 // stream number (4 bytes): the stream is over in both directions
 	framePing     = 13 // nothing
 	framePong     = 14 // nothing
+	frameServers  = 15 // server: Servers
 )
 
 // Hello is a node's first frame.
@@ -57,6 +58,12 @@ type Desired struct {
 	First     bool       `json:"first,omitempty"`
 	Complete  bool       `json:"complete,omitempty"`
 	Documents []Document `json:"documents,omitempty"`
+}
+
+// Servers tells a node where the cloud's servers are, so that it finds another
+// one when its own dies.
+type Servers struct {
+	URLs []string `json:"urls"`
 }
 
 // Observed carries documents up.

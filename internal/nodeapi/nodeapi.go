@@ -24,7 +24,8 @@ package nodeapi
 // Version grows by one whenever either side learns something new.
 //
 //   - 1: 2026-11-22: machines, volumes, metadata, image bytes, VNC
-const Version = 1
+//   - 2: 2026-11-28: joining, the list of servers
+const Version = 2
 
 // Kinds of documents.
 const (
