@@ -5,16 +5,23 @@
 // a lost nudge costs a period and a needless one nothing. After an error it
 // simply runs again, soon at first.
 //
+// Of several servers one runs a loop (see Leases), and another takes it over
+// when that one dies. A loop that remembers something between its turns begins
+// anew when the turn is Fresh. A loop that looks after the process itself runs
+// Everywhere.
+//
 // Each turn that did something or failed leaves one wide event. A loop tells
 // what it did by Did.
 package loop
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"runtime/debug"
+	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -27,25 +34,39 @@ type Loop struct {
 	Name  string                          // "compute.orphans"
 	Every time.Duration                   // at the latest
 	Once  func(ctx context.Context) error // one look, and whatever is to be done about it
+
+	Everywhere bool // on every server, since it is about what the process has in memory
+}
+
+// Leases say which of the loops this process runs.
+type Leases interface {
+	// Lead runs the function if the loop of the name is this process's, and tells
+	// whether it was. Fresh says that another one may have run it meanwhile. The
+	// context ends when another one may run it from now on.
+	Lead(ctx context.Context, name string, do func(ctx context.Context, fresh bool) error) (led bool, err error)
 }
 
 // Options are what a runner is made of.
 type Options struct {
 	Clock clock.Clock  // the machine's, if nil
 	Log   *slog.Logger // slog.Default, if nil
+
+	Leases Leases // nil: this is the only process
 }
 
 // Runner runs loops. Make it, add loops, then Run it.
 type Runner struct {
-	clock clock.Clock
-	log   *slog.Logger
-	loops map[string]*runner // complete before the first run
+	clock  clock.Clock
+	log    *slog.Logger
+	leases Leases
+	loops  map[string]*runner // complete before the first run
 }
 
 type runner struct {
 	Loop
 	nudged chan struct{}
 	turn   sync.Mutex // held while Once runs
+	begun  bool       // Once has succeeded in this process; guarded by turn
 
 	mu     sync.Mutex // guards status
 	status Status
@@ -66,7 +87,7 @@ type Status struct {
 
 // New makes a runner.
 func New(o Options) *Runner {
-	r := &Runner{clock: o.Clock, log: o.Log, loops: map[string]*runner{}}
+	r := &Runner{clock: o.Clock, log: o.Log, leases: o.Leases, loops: map[string]*runner{}}
 	if r.clock == nil {
 		r.clock = clock.Real{}
 	}
@@ -109,6 +130,11 @@ func (r *Runner) Nudge(name string) {
 	case l.nudged <- struct{}{}:
 	default:
 	}
+}
+
+// Leased are the names of the loops that one process at a time runs.
+func (r *Runner) Leased() []string {
+	return slices.DeleteFunc(r.names(), func(name string) bool { return r.loops[name].Everywhere })
 }
 
 // Turn runs every loop once, in the order of their names, and tells whether any
@@ -167,6 +193,18 @@ func (l *runner) backoff() time.Duration {
 	return 100 * time.Millisecond << min(max(l.status.InARow-1, 0), 12)
 }
 
+// errStopped ends a turn whose context has ended.
+var errStopped = errors.New("stopped")
+
+type freshKey struct{}
+
+// Fresh tells whether another process may have run the loop since this one did,
+// or none at all: what the loop remembers is not to be relied on.
+func Fresh(ctx context.Context) bool {
+	fresh, _ := ctx.Value(freshKey{}).(bool)
+	return fresh
+}
+
 type didKey struct{}
 
 type did struct {
@@ -191,11 +229,25 @@ func (r *Runner) once(ctx context.Context, l *runner) (acted bool, err error) {
 	defer l.turn.Unlock()
 	d := &did{}
 	started := r.clock.Now()
-	err = guarded(context.WithValue(ctx, didKey{}, d), l.Once)
-	took := r.clock.Now().Sub(started)
-	if err != nil && ctx.Err() != nil {
-		return false, err // stopped, which is not the loop's fault
+	led := true
+	do := func(ctx context.Context, fresh bool) error {
+		ctx = context.WithValue(ctx, freshKey{}, fresh || !l.begun)
+		err := guarded(context.WithValue(ctx, didKey{}, d), l.Once)
+		if err != nil && ctx.Err() != nil {
+			return errStopped // which is not the loop's fault
+		}
+		l.begun = l.begun || err == nil
+		return err
 	}
+	if r.leases == nil || l.Everywhere {
+		err = do(ctx, false)
+	} else {
+		led, err = r.leases.Lead(ctx, l.Name, do)
+	}
+	if !led || errors.Is(err, errStopped) {
+		return false, err
+	}
+	took := r.clock.Now().Sub(started)
 	d.mu.Lock()
 	fields := append([]any{"loop", l.Name, "duration", took}, d.fields...)
 	acted = len(d.fields) > 0
