@@ -12,12 +12,12 @@ import (
 	"nacre/internal/nodeapi"
 )
 
-// Ask asks a node. What the node refuses is a classified error; so is a node
-// that is not connected.
+// Ask asks a node, on whichever server. What the node refuses is a classified
+// error; so is a node that is not connected.
 func (s *Service) Ask(ctx context.Context, host, name string, payload any) (json.RawMessage, error) {
 	l := s.link(host)
 	if l == nil {
-		return nil, errs.Unavailablef("Host %s is not connected.", host)
+		return s.askPeer(ctx, host, name, payload)
 	}
 	reply, err := l.conn.Ask(ctx, name, payload)
 	if err != nil {
@@ -44,8 +44,21 @@ func (s *Service) Log(ctx context.Context, host, machine string, lines int) ([]b
 // of a machine (nodeapi.StreamVNC, machine id). The caller closes it.
 func (s *Service) Tunnel(ctx context.Context, host, kind, id string) (io.ReadWriteCloser, error) {
 	l := s.link(host)
+	if l == nil && s.peers != nil {
+		server, err := s.holder(ctx, host)
+		if err != nil {
+			return nil, err
+		}
+		return s.peers.Tunnel(ctx, server, host, kind, id)
+	}
+	return s.Open(ctx, host, kind, id)
+}
+
+// Open is Tunnel to a host that this server holds.
+func (s *Service) Open(ctx context.Context, host, kind, id string) (io.ReadWriteCloser, error) {
+	l := s.link(host)
 	if l == nil {
-		return nil, errs.Unavailablef("Host %s is not connected.", host)
+		return nil, notConnected(host)
 	}
 	stream, err := l.conn.Open(ctx, kind, id)
 	if err != nil {

@@ -171,3 +171,29 @@ func raw(text string) json.RawMessage {
 	}
 	return json.RawMessage(text)
 }
+
+// NamesImage tells whether anything that the host should have starts from the
+// image.
+func (s *Service) NamesImage(ctx context.Context, host, image string) (bool, error) {
+	var rows []documentRow
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		return tx.All(ctx, &rows, `SELECT kind, desired FROM documents WHERE host = ? AND desired LIKE ? ESCAPE '\'`, host, db.Like(image))
+	})
+	if err != nil {
+		return false, fmt.Errorf("look for image %s among documents of host %s: %w", image, host, err)
+	}
+	for _, row := range rows {
+		var d struct { // a nodeapi.Volume, or a nodeapi.Machine
+			Image string        `json:"image"`
+			Root  *nodeapi.Root `json:"root"`
+		}
+		err = json.Unmarshal([]byte(row.Desired), &d)
+		if err != nil {
+			return false, fmt.Errorf("read a document of host %s: %w", host, err)
+		}
+		if image != "" && (d.Image == image || d.Root != nil && d.Root.Image == image) {
+			return true, nil
+		}
+	}
+	return false, nil
+}

@@ -14,8 +14,12 @@
 // kind hear the id. A node speaks for its own host only: its name comes from
 // whoever accepted the connection, never from the node.
 //
-// A host is up while it is connected, or was seen a moment ago. Being seen is
-// written for all hosts in one statement.
+// A host is up while it is connected, to whichever server, or was seen a moment
+// ago. Being seen is written for all hosts of a server in one statement. Which
+// server holds a host's connection stands in its row, with an epoch that grows
+// with each connection: what comes over an older one is not written any more. A
+// question to a host that another server holds goes there by the bus, a stream
+// of bytes by a tunnel between the servers (Peers).
 package hosts
 
 import (
@@ -24,12 +28,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/uptrace/bun"
 
+	"nacre/internal/bus"
 	"nacre/internal/clock"
 	"nacre/internal/db"
 	"nacre/internal/errs"
@@ -38,12 +44,24 @@ import (
 
 // Timing of liveness.
 const (
-	tick   = 2 * time.Second  // how often we look after connections and write who was seen
-	silent = 10 * time.Second // how long a host may say nothing before it is down
+	tick   = 2 * time.Second        // how often we look after connections and write who was seen
+	silent = 10 * time.Second       // how long a host may say nothing before it is down
+	gather = 100 * time.Millisecond // hosts that change in this time are looked at together
 )
 
-// channel announces hosts that have a newer document.
-const channel = "hosts.documents"
+// Channels on which transactions announce hosts.
+const (
+	channel        = "hosts.documents" // has a newer document
+	changedChannel = "hosts.changed"   // has connected, or changed what it has
+)
+
+// Peers are the other servers of the cloud.
+type Peers interface {
+	// Tunnel opens a stream of bytes to something on a host that the server holds.
+	Tunnel(ctx context.Context, server, host, kind, id string) (io.ReadWriteCloser, error)
+	// URLs are where nodes reach the servers that are alive.
+	URLs() []string
+}
 
 // Options is what the service needs. New fills in what is missing but DB.
 type Options struct {
@@ -51,6 +69,10 @@ type Options struct {
 	Clock clock.Clock
 	NewID func() string
 	Log   *slog.Logger
+
+	Server string  // the id of this server; "" for a cloud in one process
+	Bus    bus.Bus // carries questions to hosts that other servers hold; nil: there are none
+	Peers  Peers   // nil: there are none
 }
 
 // Service knows the hosts. Its methods may be called concurrently. Hooks and
@@ -61,14 +83,25 @@ type Service struct {
 	newID func() string
 	log   *slog.Logger
 
+	server string
+	bus    bus.Bus
+	peers  Peers
+	kick   chan struct{} // some host changed, on whichever server
+
 	onHost     []func(Host)
 	onObserved map[string][]func(id string)
 	queries    map[string]QueryFunc
 	streams    map[string]StreamFunc
 
-	mu    sync.Mutex // guards links and up
+	mu    sync.Mutex // guards links and told
 	links map[string]*link
-	up    map[string]bool // as the hooks were told last
+	told  map[string]state // as the hooks were told last
+}
+
+// state is what makes a host worth telling about.
+type state struct {
+	up      bool
+	updated db.Time
 }
 
 // QueryFunc answers a node's question. The host is the one that asks.
@@ -82,6 +115,8 @@ type Host struct {
 	ID        string // UUID
 	Name      string
 	Up        bool
+	Here      bool   // this server holds its connection
+	Server    string // that holds its connection, or did last
 	SeenAt    time.Time
 	CreatedAt time.Time
 	Info      nodeapi.HostInfo
@@ -95,7 +130,10 @@ type hostRow struct {
 	Sequence  int64
 	SeenAt    db.Time
 	Info      db.JSON[nodeapi.HostInfo]
+	Server    string // that holds its connection, or did last
+	Epoch     int64  // of that connection
 	CreatedAt db.Time
+	UpdatedAt db.Time // when it last connected or changed what it has
 }
 
 // New makes the service.
@@ -105,11 +143,15 @@ func New(o Options) *Service {
 		clock:      o.Clock,
 		newID:      o.NewID,
 		log:        o.Log,
+		server:     o.Server,
+		bus:        o.Bus,
+		peers:      o.Peers,
+		kick:       make(chan struct{}, 1),
 		onObserved: map[string][]func(string){},
 		queries:    map[string]QueryFunc{},
 		streams:    map[string]StreamFunc{},
 		links:      map[string]*link{},
-		up:         map[string]bool{},
+		told:       map[string]state{},
 	}
 	if s.clock == nil {
 		s.clock = clock.Real{}
@@ -121,6 +163,12 @@ func New(o Options) *Service {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.db.Listen(channel, s.hint)
+	s.db.Listen(changedChannel, func(string) {
+		select {
+		case s.kick <- struct{}{}:
+		default:
+		}
+	})
 	return s
 }
 
@@ -172,10 +220,13 @@ func (s *Service) Get(ctx context.Context, name string) (Host, error) {
 }
 
 func (s *Service) host(row hostRow) Host {
+	here := s.link(row.Name) != nil
 	return Host{
 		ID:        row.ID,
 		Name:      row.Name,
-		Up:        s.link(row.Name) != nil || s.clock.Now().Sub(row.SeenAt.Time()) < silent,
+		Up:        here || s.clock.Now().Sub(row.SeenAt.Time()) < silent,
+		Here:      here,
+		Server:    row.Server,
 		SeenAt:    row.SeenAt.Time(),
 		CreatedAt: row.CreatedAt.Time(),
 		Info:      row.Info.V,
@@ -191,15 +242,29 @@ func (s *Service) link(host string) *link {
 
 // Run looks after the connections until the context ends.
 func (s *Service) Run(ctx context.Context) error {
+	if s.bus != nil {
+		stop := s.bus.Answer(topicOf(s.server), s.answerPeer)
+		defer stop()
+	}
+	next := s.clock.After(0)
 	for {
-		err := s.look(ctx)
-		if err != nil && ctx.Err() == nil {
-			s.log.Error("look after hosts", "error", err)
-		}
+		var err error
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-s.clock.After(tick):
+		case <-next:
+			next = s.clock.After(tick)
+			err = s.look(ctx)
+		case <-s.kick:
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-s.clock.After(gather):
+			}
+			err = s.tellChanges(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			s.log.Error("look after hosts", "error", err)
 		}
 	}
 }
@@ -223,7 +288,7 @@ func (s *Service) look(ctx context.Context) error {
 		err := s.db.Write(ctx, func(tx *db.Tx) error {
 			for start := 0; start < len(here); start += 500 {
 				part := here[start:min(start+500, len(here))]
-				_, err := tx.Exec(ctx, "UPDATE hosts SET seen_at = ? WHERE name IN (?)", db.At(now), db.In(part))
+				_, err := tx.Exec(ctx, "UPDATE hosts SET seen_at = ? WHERE server = ? AND name IN (?)", db.At(now), s.server, db.In(part))
 				if err != nil {
 					return err
 				}
@@ -234,36 +299,38 @@ func (s *Service) look(ctx context.Context) error {
 			return fmt.Errorf("write who was seen: %w", err)
 		}
 	}
-	return s.tellChanges(ctx, now)
+	s.tellServers()
+	return s.tellChanges(ctx)
 }
 
-// tellChanges compares who is up, on whichever server, with what the hooks
-// were told.
-func (s *Service) tellChanges(ctx context.Context, now time.Time) error {
-	var seen []string
+// tellChanges compares the hosts, on whichever server, with what the hooks were
+// told. It also makes up for hints that were lost: a host that is connected
+// elsewhere by now is let go, and one that has newer documents gets them.
+func (s *Service) tellChanges(ctx context.Context) error {
+	var rows []hostRow
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		return tx.All(ctx, &seen, "SELECT name FROM hosts WHERE seen_at > ?", db.At(now.Add(-silent)))
+		return tx.All(ctx, &rows, "SELECT name, sequence, seen_at, server, epoch, updated_at FROM hosts")
 	})
 	if err != nil {
 		return fmt.Errorf("read who was seen: %w", err)
 	}
-	s.mu.Lock()
-	up := make(map[string]bool, len(seen))
+	since := db.At(s.clock.Now().Add(-silent))
 	var changed []string
-	for _, name := range seen {
-		up[name] = true
-		if !s.up[name] {
-			changed = append(changed, name)
+	s.mu.Lock()
+	for _, row := range rows {
+		l := s.links[row.Name]
+		if l != nil && l.epoch < row.Epoch {
+			l.conn.Close()
 		}
-	}
-	for name := range s.up {
-		if !up[name] && s.links[name] == nil {
-			changed = append(changed, name)
-			delete(s.up, name)
+		if l != nil && l.looked < row.Sequence {
+			l.looked = row.Sequence
+			l.send()
 		}
-	}
-	for _, name := range seen {
-		s.up[name] = true
+		now := state{up: l != nil || row.SeenAt > since, updated: row.UpdatedAt}
+		if s.told[row.Name] != now {
+			s.told[row.Name] = now
+			changed = append(changed, row.Name)
+		}
 	}
 	s.mu.Unlock()
 	for _, name := range changed {
@@ -273,6 +340,19 @@ func (s *Service) tellChanges(ctx context.Context, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// tellServers tells the nodes where the servers are, when that changed.
+func (s *Service) tellServers() {
+	if s.peers == nil {
+		return
+	}
+	urls := s.peers.URLs()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.links {
+		l.tellServers(urls)
+	}
 }
 
 // tell calls the host hooks.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,9 +24,13 @@ const greeting = 10 * time.Second
 type link struct {
 	service *Service
 	host    string
+	epoch   int64
 	conn    *nodeapi.Conn
 	ctx     context.Context
 	work    sync.WaitGroup // sender and writer
+
+	looked  int64    // the host's sequence when we last looked; the service's lock guards both
+	servers []string // as the node was told last
 
 	mu       sync.Mutex // guards all below
 	ended    bool
@@ -48,13 +53,13 @@ type key struct{ kind, id string }
 // refused. A node that connects again replaces its former connection.
 func (s *Service) Serve(ctx context.Context, host string, rwc io.ReadWriteCloser) error {
 	defer rwc.Close()
-	err := s.greet(ctx, host, rwc)
+	epoch, since, err := s.greet(ctx, host, rwc)
 	if err != nil {
 		return fmt.Errorf("greet node of host %s: %w", host, err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	l := &link{service: s, host: host, ctx: ctx, heard: s.clock.Now(), observed: map[key]nodeapi.Document{}}
+	l := &link{service: s, host: host, epoch: epoch, ctx: ctx, heard: s.clock.Now(), observed: map[key]nodeapi.Document{}}
 	l.conn = nodeapi.NewConn(rwc, false, nodeapi.Handlers{
 		Observed: l.take,
 		Info:     l.takeInfo,
@@ -67,12 +72,17 @@ func (s *Service) Serve(ctx context.Context, host string, rwc io.ReadWriteCloser
 	})
 	s.mu.Lock()
 	former := s.links[host]
+	if former != nil && former.epoch > epoch {
+		s.mu.Unlock()
+		return fmt.Errorf("host %s has connected again meanwhile", host)
+	}
 	s.links[host] = l
-	s.up[host] = true
+	s.told[host] = state{up: true, updated: since}
 	s.mu.Unlock()
 	if former != nil {
 		former.conn.Close()
 	}
+	s.tellServers()
 	err = s.tell(ctx, host)
 	if err == nil {
 		l.send()
@@ -89,32 +99,39 @@ func (s *Service) Serve(ctx context.Context, host string, rwc io.ReadWriteCloser
 	return err
 }
 
-// greet reads the hello, writes what the host has, and answers.
-func (s *Service) greet(ctx context.Context, host string, rwc io.ReadWriteCloser) error {
+// greet reads the hello, writes that this server has the host, and what that has,
+// and answers. It returns the connection's epoch, and since when it is.
+func (s *Service) greet(ctx context.Context, host string, rwc io.ReadWriteCloser) (epoch int64, since db.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, greeting)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { rwc.Close() })
 	defer stop()
 	hello, err := nodeapi.ReadHello(rwc)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	if hello.Host != host {
 		err = fmt.Errorf("you are %s and speak for %s", host, hello.Host)
-		return errors.Join(err, nodeapi.WriteWelcome(rwc, nodeapi.Welcome{Error: err.Error()}))
+	} else {
+		err = saneInfo(hello.Info)
+	}
+	if err != nil {
+		return 0, 0, errors.Join(err, nodeapi.WriteWelcome(rwc, nodeapi.Welcome{Error: err.Error()}))
 	}
 	hello.Info.Node = hello.Version
 	now := db.At(s.clock.Now())
-	row := hostRow{Name: host, ID: s.newID(), SeenAt: now, CreatedAt: now, Info: db.Of(hello.Info)}
 	err = s.db.Write(ctx, func(tx *db.Tx) error {
-		_, err := tx.NewInsert().Model(&row).
-			On("CONFLICT (name) DO UPDATE").Set("seen_at = excluded.seen_at").Set("info = excluded.info").Exec(ctx)
-		return err
+		tx.Notify(changedChannel, host)
+		return tx.Get(ctx, &epoch, `
+			INSERT INTO hosts (name, id, seen_at, info, server, epoch, created_at, updated_at) VALUES (?, ?, ?, ?, ?, 1, ?, ?)
+			ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at, info = excluded.info, server = excluded.server,
+				epoch = hosts.epoch + 1, updated_at = excluded.updated_at
+			RETURNING epoch`, host, s.newID(), now, db.Of(hello.Info), s.server, now, now)
 	})
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
-	return nodeapi.WriteWelcome(rwc, nodeapi.Welcome{})
+	return epoch, now, nodeapi.WriteWelcome(rwc, nodeapi.Welcome{})
 }
 
 // alive tells whether the node has said something lately. The service's lock
@@ -126,6 +143,23 @@ func (l *link) alive(now time.Time) bool {
 		l.heard = now
 	}
 	return now.Sub(l.heard) < silent
+}
+
+// tellServers tells the node where the servers are, unless it knows. The
+// service's lock is held.
+func (l *link) tellServers(urls []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended || slices.Equal(l.servers, urls) {
+		return
+	}
+	l.servers = urls
+	l.run(func() {
+		err := l.conn.SendServers(l.ctx, nodeapi.Servers{URLs: urls})
+		if err != nil {
+			l.conn.Close() // it hears when it comes back
+		}
+	})
 }
 
 // run starts a goroutine that Serve waits for. The lock is held.
@@ -268,7 +302,7 @@ func (l *link) write() {
 			if len(observed) == 0 && info == nil {
 				return
 			}
-			err := l.service.record(l.ctx, l.host, observed, info)
+			err := l.service.record(l.ctx, l.host, l.epoch, observed, info)
 			if err != nil {
 				// The node tells everything again when it comes back.
 				if l.ctx.Err() == nil {
