@@ -6,6 +6,9 @@
 // is bound to a host and plugged in there, and hints follow each change.
 // It is product code: `nacre dev` runs on it, with up to 10,000 hosts, each of
 // which costs a few words until something is plugged in. Fail makes it misbehave.
+//
+// Several servers of one process share a Cluster by a View each; servers and
+// nodes in processes of their own by a socket that Serve listens on (remote.go).
 package simulated
 
 import (
@@ -29,6 +32,8 @@ type Cluster struct {
 	groups   map[string]fabric.Group
 	routers  map[string]fabric.Router
 	plugged  map[string]map[string]bool   // port: hosts on which it is plugged in
+	hosts    map[string]*Host             // by name
+	views    map[*View]struct{}           // who hears of changes, besides the reader of changed
 	byIP     map[string]map[string]string // network: address: port
 	fail     func(call, id string) error
 }
@@ -44,6 +49,8 @@ func New() *Cluster {
 		groups:   map[string]fabric.Group{},
 		routers:  map[string]fabric.Router{},
 		plugged:  map[string]map[string]bool{},
+		hosts:    map[string]*Host{},
+		views:    map[*View]struct{}{},
 		byIP:     map[string]map[string]string{},
 	}
 }
@@ -241,10 +248,42 @@ func (c *Cluster) hint(port string, before bool) {
 	if c.up(port) == before {
 		return
 	}
+	tell(c.changed, port)
+	for v := range c.views {
+		tell(v.changed, port)
+	}
+}
+
+func tell(changed chan string, port string) {
 	select {
-	case c.changed <- port:
+	case changed <- port:
 	default: // the reader lags behind; Up has the facts
 	}
+}
+
+// View is a Cluster with hints of its own, for one of several servers.
+type View struct {
+	*Cluster
+	changed chan string
+}
+
+// View makes a view. Close it when its reader is gone.
+func (c *Cluster) View() *View {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v := &View{Cluster: c, changed: make(chan string, cap(c.changed))}
+	c.views[v] = struct{}{}
+	return v
+}
+
+// Changed implements fabric.Cluster.
+func (v *View) Changed() <-chan string { return v.changed }
+
+// Close ends the hints.
+func (v *View) Close() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.views, v)
 }
 
 func (c *Cluster) rememberIPs(p fabric.Port) {

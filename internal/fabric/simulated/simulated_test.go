@@ -34,6 +34,43 @@ func TestSuite(t *testing.T) {
 	})
 }
 
+// A cluster in another process, reached by its socket, keeps the same promises.
+func TestRemoteSuite(t *testing.T) {
+	fabrictest.Run(t, func(t *testing.T) fabrictest.Rig {
+		listener, err := simulated.Listen("127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(context.Background())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			simulated.Serve(ctx, simulated.New(), listener)
+		}()
+		remote := simulated.Dial(listener.Addr().String())
+		t.Cleanup(func() {
+			remote.Close()
+			stop()
+			<-ended
+		})
+		host := remote.Host("node-1")
+		return fabrictest.Rig{
+			Cluster: remote,
+			Host:    host,
+			Name:    "node-1",
+			Dial: func(t *testing.T, n fabric.Network, p fabric.Port, _ string) net.Conn {
+				ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+				defer cancel()
+				conn, err := host.Dial(ctx, n.ID, p.IPs[0])
+				if err != nil {
+					t.Fatalf("dial: %v", err)
+				}
+				return conn
+			},
+		}
+	})
+}
+
 // A call that fails on request has no effect.
 func TestFail(t *testing.T) {
 	ctx := context.Background()
