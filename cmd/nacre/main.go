@@ -40,11 +40,16 @@ Try it without root, on simulated hosts:
 Real guests on this machine, as root:
 
   nacre up --detach
-  nacre down`,
+  nacre down
+
+A cluster, servers and hosts apart ("nacre server --help" begins it):
+
+  nacre server --db postgres://… --ovn-north … --ovn-south …
+  nacre node --join TOKEN https://SERVER:5000`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	c.AddCommand(dev(), up(), down(), describe(), version())
+	c.AddCommand(dev(), up(), server(), nodeCommand(), admin(), down(), describe(), version(), simFabric())
 	return c
 }
 
@@ -71,6 +76,14 @@ func settings(c *cobra.Command, flags app.Config, file string) (app.Config, erro
 		"policy-file": func() { loaded.PolicyFile = flags.PolicyFile },
 		"log-level":   func() { loaded.LogLevel = flags.LogLevel },
 		"hosts":       func() { loaded.Hosts = flags.Hosts },
+
+		"advertise":    func() { loaded.Advertise = flags.Advertise },
+		"key-file":     func() { loaded.KeyFile = flags.KeyFile },
+		"blobs":        func() { loaded.Blobs = flags.Blobs },
+		"ovn-north":    func() { loaded.OVNNorth = flags.OVNNorth },
+		"ovn-south":    func() { loaded.OVNSouth = flags.OVNSouth },
+		"ovn-gateways": func() { loaded.OVNGateways = flags.OVNGateways },
+		"sim-fabric":   func() { loaded.SimFabric = flags.SimFabric },
 	}
 	for name, set := range keep {
 		if c.Flags().Changed(name) {

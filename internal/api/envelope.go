@@ -187,10 +187,7 @@ func neutronInvalid(v Violation) error {
 }
 
 func glanceInvalid(v Violation) error {
-	if v.Schema == "" {
-		return errs.BadRequestf("%s. Failed validating '%s'", v.Text, v.Field)
-	}
-	return errs.BadRequestf("Provided object does not match schema '%s': %s. Failed validating '%s'", v.Schema, v.Text, v.Field)
+	return errs.BadRequestf("Provided object does not match schema 'image': %s. Failed validating '%s'", v.Text, v.Field)
 }
 
 func placementInvalid(v Violation) error {

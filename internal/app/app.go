@@ -18,9 +18,9 @@ import (
 	"nacre/internal/api"
 	"nacre/internal/atomicfile"
 	"nacre/internal/auth"
-	"nacre/internal/blob/files"
 	"nacre/internal/bus"
 	"nacre/internal/clock"
+	"nacre/internal/cluster"
 	"nacre/internal/compute"
 	computeapi "nacre/internal/compute/api"
 	"nacre/internal/configdrive"
@@ -58,12 +58,14 @@ type Cloud struct {
 	Engine  *work.Engine
 	Loops   *loop.Runner
 	Relay   *bus.Relay
+	Cluster *cluster.Cluster
 	Hosts   *hosts.Service
 	Compute *compute.Service
 	Network *network.Service
 
 	Simulated Simulated // what it stands on, when that is imagined
 
+	sealer     *auth.Sealer                // of secrets in the database
 	background []func(ctx context.Context) // run until the context ends
 	closers    []func() error              // from the last to the first, when everything has ended
 }
@@ -101,7 +103,7 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	c, now, log := cloud.Config, cloud.Config.Clock, cloud.Config.Log
 
 	// State and time.
-	database, err := db.Open(ctx, c.DB)
+	database, err := db.Open(ctx, filepath.Join(c.DataDir, "nacre.db"))
 	if err != nil {
 		return err
 	}
@@ -112,26 +114,30 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cloud.Engine = work.New(work.Options{DB: database, Clock: now, Log: log, Owner: owner})
-	cloud.Loops = loop.New(loop.Options{Clock: now, Log: log})
-	messages := bus.NewInProcess(log)
-	cloud.Relay = bus.NewRelay(database, messages, now, log)
-	blobs, err := files.New(filepath.Join(c.DataDir, "blobs"))
+	cloud.sealer, err = cloud.openSealer(ctx)
 	if err != nil {
 		return err
 	}
-	cloud.Hosts = hosts.New(hosts.Options{DB: database, Clock: now, Log: log})
+	cloud.Cluster, err = cloud.joinCluster(ctx, owner)
+	if err != nil {
+		return err
+	}
+	cloud.Engine = work.New(work.Options{DB: database, Clock: now, Log: log, Owner: owner})
+	cloud.Loops = loop.New(loop.Options{Clock: now, Log: log, Leases: cloud.Cluster})
+	messages := bus.NewInProcess(log)
+	cloud.Relay = bus.NewRelay(database, messages, now, log)
+	blobs, err := cloud.openBlobs(ctx)
+	if err != nil {
+		return err
+	}
+	cloud.Hosts = hosts.New(hosts.Options{DB: database, Clock: now, Log: log, Server: owner, Bus: messages, Peers: cloud.Cluster})
 
 	// The services, each on those above it.
 	keys, err := auth.OpenKeys(filepath.Join(c.DataDir, "fernet-keys"), 3)
 	if err != nil {
 		return err
 	}
-	sealer, err := auth.OpenSealer(filepath.Join(c.DataDir, "credential-keys"))
-	if err != nil {
-		return err
-	}
-	identities, err := identity.New(identity.Options{DB: database, Keys: keys, Sealer: sealer, Clock: now, Log: log})
+	identities, err := identity.New(identity.Options{DB: database, Keys: keys, Sealer: cloud.sealer, Clock: now, Log: log})
 	if err != nil {
 		return err
 	}
@@ -178,13 +184,19 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 		cloud.Kernel.Add(s)
 	}
 	cloud.Handler = cloud.handler(consoles)
+	cloud.serveImages(images)
 
-	// Servers that start on one fresh database at once must not fill it twice.
-	err = database.Exclusive(ctx, "fill", func(ctx context.Context) error { return cloud.fill(ctx, identities, images, volumes) })
+	err = database.Exclusive(ctx, "app.fill", func(ctx context.Context) error {
+		return cloud.fill(ctx, identities, images, volumes)
+	})
 	if err != nil {
 		return err
 	}
-	cloud.background = append(cloud.background,
+	err = cloud.Cluster.Lease(ctx, cloud.Loops.Leased(), cloud.Loops.Nudge)
+	if err != nil {
+		return err
+	}
+	cloud.background = append(cloud.background, cloud.Cluster.Run,
 		func(ctx context.Context) { cloud.report("hosts", cloud.Hosts.Run(ctx)) },
 		cloud.Loops.Run, cloud.Relay.Run, cloud.Network.Run)
 	cloud.background = append(cloud.background, ground.run...)
@@ -263,19 +275,28 @@ func (cloud *Cloud) Close() error {
 
 // lock makes sure that the data folder has one cloud at a time.
 func (cloud *Cloud) lock() error {
-	dir := cloud.Config.DataDir
-	err := os.MkdirAll(dir, 0o755)
+	release, err := lockFolder(cloud.Config.DataDir)
 	if err != nil {
-		return fmt.Errorf("make data folder: %w", err)
+		return err
+	}
+	cloud.closers = append(cloud.closers, release)
+	return nil
+}
+
+// lockFolder makes a data folder this process's alone.
+func lockFolder(dir string) (release func() error, err error) {
+	err = os.MkdirAll(dir, 0o755)
+	if err != nil {
+		return nil, fmt.Errorf("make data folder: %w", err)
 	}
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return fmt.Errorf("lock data folder: %w", err)
+		return nil, fmt.Errorf("lock data folder: %w", err)
 	}
-	cloud.closers = append(cloud.closers, f.Close)
 	err = lock.Try(f)
 	if errors.Is(err, lock.ErrHeld) {
-		return fmt.Errorf("another nacre runs on %s: stop it with nacre down --data-dir %s", dir, dir)
+		f.Close()
+		return nil, fmt.Errorf("another nacre runs on %s: stop it with nacre down --data-dir %s", dir, dir)
 	}
 	if err == nil {
 		err = f.Truncate(0)
@@ -284,9 +305,10 @@ func (cloud *Cloud) lock() error {
 		_, err = fmt.Fprintln(f, os.Getpid())
 	}
 	if err != nil {
-		return fmt.Errorf("lock data folder: %w", err)
+		f.Close()
+		return nil, fmt.Errorf("lock data folder: %w", err)
 	}
-	return nil
+	return f.Close, nil
 }
 
 // ownerID names this cloud's process in leases. It stays the same over

@@ -23,7 +23,7 @@ func DescribeSchedule(ctx context.Context, out io.Writer, dataDir, server, forma
 	if server == "" {
 		return fmt.Errorf("which server? nacre describe schedule --server ID")
 	}
-	body, err := askOwn(ctx, dataDir, "/nacre/v1/schedule?server="+url.QueryEscape(server))
+	body, err := askOwn(ctx, dataDir, "GET", "/nacre/v1/schedule?server="+url.QueryEscape(server), nil)
 	if err != nil {
 		return err
 	}
@@ -39,8 +39,29 @@ func DescribeSchedule(ctx context.Context, out io.Writer, dataDir, server, forma
 	return printSchedule(out, body)
 }
 
-// askOwn sends a GET to the cloud whose clouds.yaml is in the data folder.
-func askOwn(ctx context.Context, dataDir, path string) ([]byte, error) {
+// AskOwn asks the cloud whose clouds.yaml is in the data folder, as its
+// administrator. A nil request has no body, a nil reply is not wanted.
+func AskOwn(ctx context.Context, dataDir, method, path string, request, reply any) error {
+	var body []byte
+	if request != nil {
+		var err error
+		body, err = json.Marshal(request)
+		if err != nil {
+			return err
+		}
+	}
+	text, err := askOwn(ctx, dataDir, method, path, body)
+	if err != nil || reply == nil {
+		return err
+	}
+	err = json.Unmarshal(text, reply)
+	if err != nil {
+		return fmt.Errorf("read the cloud's answer: %w", err)
+	}
+	return nil
+}
+
+func askOwn(ctx context.Context, dataDir, method, path string, body []byte) ([]byte, error) {
 	content, err := os.ReadFile(filepath.Join(dataDir, "clouds.yaml"))
 	if err != nil {
 		return nil, fmt.Errorf("find the cloud: %w (is --data-dir right?)", err)
@@ -55,7 +76,11 @@ func askOwn(ctx context.Context, dataDir, path string) ([]byte, error) {
 		return nil, fmt.Errorf("read clouds.yaml: %w", err)
 	}
 	auth := file.Clouds["nacre"].Auth
-	h := &health{client: &http.Client{Timeout: requestTimeout}, config: Config{DataDir: dataDir, Listen: hostOf(auth["auth_url"])}}
+	base, err := url.Parse(auth["auth_url"])
+	if err != nil {
+		return nil, err
+	}
+	h := &health{client: &http.Client{Timeout: requestTimeout}, config: Config{DataDir: dataDir, Listen: base.Host, Server: base.Scheme == "https"}}
 	h.trust()
 	login, err := json.Marshal(map[string]any{"auth": map[string]any{
 		"identity": map[string]any{"methods": []string{"password"}, "password": map[string]any{"user": map[string]any{
@@ -72,20 +97,8 @@ func askOwn(ctx context.Context, dataDir, path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sign in to the cloud: %w", err)
 	}
-	base, err := url.Parse(auth["auth_url"])
-	if err != nil {
-		return nil, err
-	}
-	_, body, err := h.ask(ctx, "GET", base.Scheme+"://"+base.Host+path, reply.Get("X-Subject-Token"), nil)
-	return body, err
-}
-
-func hostOf(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return ""
-	}
-	return u.Host
+	_, text, err := h.ask(ctx, method, base.Scheme+"://"+base.Host+path, reply.Get("X-Subject-Token"), body)
+	return text, err
 }
 
 func (h *health) ask(ctx context.Context, method, address, token string, body []byte) (http.Header, []byte, error) {

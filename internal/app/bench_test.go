@@ -18,7 +18,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nacre/internal/db/dbtest"
 	"nacre/internal/testcloud"
 )
 
@@ -83,17 +82,15 @@ func BenchmarkStart(b *testing.B) {
 	for range b.N {
 		v := &victim{dir: b.TempDir(), listen: freeAddress(b)}
 		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), "NACRE_TEST_CLOUD="+filepath.Join(v.dir, "cloud"), "NACRE_TEST_LISTEN="+v.listen,
-			"NACRE_TEST_CLOUD_DB="+dbtest.SourceIn(b, filepath.Join(v.dir, "cloud")))
+		cmd.Env = append(os.Environ(), "NACRE_TEST_CLOUD="+filepath.Join(v.dir, "cloud"), "NACRE_TEST_LISTEN="+v.listen)
 		err := cmd.Start()
 		if err != nil {
 			b.Fatal(err)
 		}
 		c := &client{url: "http://" + v.listen, user: "admin"}
 		for {
-			content, err := os.ReadFile(filepath.Join(v.dir, "cloud", "secrets.json"))
-			var secrets struct{ Admin string }
-			if err == nil && json.Unmarshal(content, &secrets) == nil {
+			secrets, err := v.secrets()
+			if err == nil {
 				c.pass = secrets.Admin
 				_, err = c.signIn()
 				if err == nil {

@@ -18,22 +18,43 @@ import (
 	"github.com/knadh/koanf/v2"
 
 	"nacre/internal/clock"
+	"nacre/internal/fabric"
 )
 
-// Config are the settings of a cloud in one process. The zero value works,
+// errNoNetwork says what a server needs before nodes can join it.
+var errNoNetwork = errors.New("a server needs to know the network of its nodes: set --ovn-north (and --ovn-south for the nodes), or --sim-fabric for simulated ones")
+
+// Config are the settings of a cloud in one process, or of one of its servers. The zero value works,
 // given a data folder.
 type Config struct {
 	// Real runs a real node (QEMU, OVN, volumes on disk); else hosts are simulated.
 	Real bool `koanf:"-"`
+	// Server runs no host of its own: nodes join (nacre server).
+	Server bool `koanf:"-"`
 	// Listen is the address of the main listener; "" is 127.0.0.1:5000.
 	Listen string `koanf:"listen"`
 	// DataDir holds everything that must survive: database, keys, images, guests.
 	DataDir string `koanf:"data_dir"`
-	// DB is the database: a postgres:// URL or an SQLite file; "" is nacre.db in
-	// the data folder.
-	DB string `koanf:"db"`
 	// PublicURL is what clients reach the cloud by; "" is made from Listen.
 	PublicURL string `koanf:"public_url"`
+	// Advertise is what nodes and other servers reach this server by, always with
+	// TLS; "" is made from Listen.
+	Advertise string `koanf:"advertise"`
+	// KeyFile has the keys that seal the cloud's secrets in the database; "" is
+	// credential-keys in the data folder. All servers of a cloud have the same.
+	KeyFile string `koanf:"key_file"`
+	// Blobs is the folder with the bytes of images and objects, which all servers
+	// of a cloud share; "" is a folder of the data folder.
+	Blobs string `koanf:"blobs"`
+	// OVNNorth and OVNSouth are the databases of OVN's central part, for servers
+	// and for nodes: unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT.
+	OVNNorth string `koanf:"ovn_north"`
+	OVNSouth string `koanf:"ovn_south"`
+	// OVNGateways are the hosts that carry traffic to external networks, with
+	// commas between them.
+	OVNGateways string `koanf:"ovn_gateways"`
+	// SimFabric is where nacre sim-fabric listens: the network of simulated nodes.
+	SimFabric string `koanf:"sim_fabric"`
 	// Region is the name of the region; "" is RegionOne.
 	Region string `koanf:"region"`
 	// Hosts is how many hosts are simulated; 0 is 2.
@@ -53,6 +74,8 @@ type Config struct {
 	// data folder.
 	GuestDir string `koanf:"guest_dir"`
 
+	// Fabric is the network of a server's nodes, when a test has made it.
+	Fabric fabric.Cluster `koanf:"-"`
 	// Clock is where time comes from; nil is the machine's.
 	Clock clock.Clock `koanf:"-"`
 	// Log gets all events; nil writes text to standard error.
@@ -65,8 +88,14 @@ func Settings() []Setting {
 	return []Setting{
 		{"listen", "NACRE_LISTEN", "127.0.0.1:5000", "address of the main listener"},
 		{"data_dir", "NACRE_DATA_DIR", "/var/lib/nacre (up), .nacre/dev (dev)", "folder with everything that must survive"},
-		{"db", "NACRE_DB", "SQLite in data_dir", "database: postgres://USER@HOST/NAME, or an SQLite file"},
 		{"public_url", "NACRE_PUBLIC_URL", "from listen", "what clients reach the cloud by"},
+		{"advertise", "NACRE_ADVERTISE", "from listen", "what nodes and other servers reach this server by (https://HOST:PORT)"},
+		{"key_file", "NACRE_KEY_FILE", "in data_dir", "keys that seal the cloud's secrets in the database; the same on all servers"},
+		{"blobs", "NACRE_BLOBS", "in data_dir", "folder with the bytes of images and objects, shared by all servers"},
+		{"ovn_north", "NACRE_OVN_NORTH", "", "OVN's northbound database, for servers: unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT"},
+		{"ovn_south", "NACRE_OVN_SOUTH", "", "OVN's southbound database, told to nodes that join"},
+		{"ovn_gateways", "NACRE_OVN_GATEWAYS", "", "hosts that carry traffic to external networks, with commas"},
+		{"sim_fabric", "NACRE_SIM_FABRIC", "", "where nacre sim-fabric listens, for clusters of simulated nodes"},
 		{"region", "NACRE_REGION", "RegionOne", "name of the region"},
 		{"hosts", "NACRE_HOSTS", "2", "how many hosts nacre dev simulates"},
 		{"policy_file", "NACRE_POLICY_FILE", "", "oslo.policy file that overrides rules"},
@@ -144,8 +173,11 @@ func (c Config) complete() (Config, error) {
 	if err != nil {
 		return c, fmt.Errorf("find data folder: %w", err)
 	}
-	if c.DB == "" {
-		c.DB = filepath.Join(c.DataDir, "nacre.db")
+	if c.KeyFile == "" {
+		c.KeyFile = filepath.Join(c.DataDir, "credential-keys")
+	}
+	if c.Blobs == "" {
+		c.Blobs = filepath.Join(c.DataDir, "blobs")
 	}
 	if c.Region == "" {
 		c.Region = "RegionOne"
@@ -172,7 +204,7 @@ func (c Config) complete() (Config, error) {
 	}
 	if c.PublicURL == "" {
 		scheme := "https"
-		if loopback(host) {
+		if !c.tls() {
 			scheme = "http"
 		}
 		if host == "" || host == "0.0.0.0" || host == "::" {
@@ -183,6 +215,9 @@ func (c Config) complete() (Config, error) {
 		}
 		c.PublicURL = scheme + "://" + net.JoinHostPort(host, port)
 	}
+	if c.Advertise == "" && c.tls() {
+		c.Advertise = c.PublicURL
+	}
 	if c.Clock == nil {
 		c.Clock = clock.Real{}
 	}
@@ -192,8 +227,12 @@ func (c Config) complete() (Config, error) {
 	return c, err
 }
 
-// tls tells whether the listener needs TLS: wherever it isn't loopback.
+// tls tells whether the listener needs TLS: wherever it isn't loopback, and
+// wherever nodes join.
 func (c Config) tls() bool {
+	if c.Server {
+		return true
+	}
 	host, _, err := net.SplitHostPort(c.Listen)
 	return err != nil || !loopback(host)
 }

@@ -22,4 +22,8 @@ func (cloud *Cloud) realGround(context.Context, *image.Service, *files.Store) (g
 	return ground{}, errLinux
 }
 
+func (cloud *Cloud) northGround(context.Context) (ground, error) { return ground{}, errLinux }
+
+func (c NodeConfig) runReal(context.Context) error { return errLinux }
+
 func (cloud *Cloud) realImage(context.Context) (io.ReadCloser, error) { return nil, errLinux }

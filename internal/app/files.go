@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,34 +14,35 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"nacre/internal/atomicfile"
+	"nacre/internal/cluster"
 	"nacre/internal/identity"
 )
 
-// Secrets are the passwords of a fresh cloud. They are on disk before the users
-// are in the database, so that a start which is killed in between can go on.
+// Secrets are the passwords of a fresh cloud. They are in the database before the
+// users are, so that a start which is killed in between can go on, and every
+// server can write the files that clients log in with.
 type Secrets struct {
 	Admin string `json:"admin"`
 	Demo  string `json:"demo"`
 }
 
-func loadSecrets(dir string) (Secrets, error) {
-	path := filepath.Join(dir, "secrets.json")
-	content, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		s := Secrets{Admin: identity.NewPassword(), Demo: identity.NewPassword()}
-		content, err = json.Marshal(s)
-		if err != nil {
-			return Secrets{}, err
+// openSecrets finds the passwords, or makes them. Those of a data folder from
+// before they were in the database are taken over.
+func (cloud *Cloud) openSecrets(ctx context.Context) (Secrets, error) {
+	text, err := cluster.Secret(ctx, cloud.DB, cloud.sealer, "passwords", func() (string, error) {
+		content, err := os.ReadFile(filepath.Join(cloud.Config.DataDir, "secrets.json"))
+		if errors.Is(err, fs.ErrNotExist) {
+			content, err = json.Marshal(Secrets{Admin: identity.NewPassword(), Demo: identity.NewPassword()})
 		}
-		return s, atomicfile.Write(path, content, 0o600)
-	}
+		return string(content), err
+	})
 	if err != nil {
-		return Secrets{}, fmt.Errorf("read secrets: %w", err)
+		return Secrets{}, fmt.Errorf("find the first passwords: %w", err)
 	}
 	var s Secrets
-	err = json.Unmarshal(content, &s)
+	err = json.Unmarshal([]byte(text), &s)
 	if err != nil {
-		return Secrets{}, fmt.Errorf("read secrets: %w", err)
+		return Secrets{}, fmt.Errorf("read the first passwords: %w", err)
 	}
 	return s, nil
 }

@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"nacre/internal/atomicfile"
+	"nacre/internal/cluster"
 	"nacre/internal/errs"
 	"nacre/internal/identity"
 	"nacre/internal/image"
@@ -25,7 +25,7 @@ import (
 func (cloud *Cloud) fill(ctx context.Context, identities *identity.Service, images *image.Service, volumes *volume.Service) error {
 	c := cloud.Config
 	var err error
-	cloud.Secrets, err = loadSecrets(c.DataDir)
+	cloud.Secrets, err = cloud.openSecrets(ctx)
 	if err != nil {
 		return err
 	}
@@ -91,34 +91,50 @@ const (
 	firstImageID = "6e616372-6500-4000-8000-636972726f73"
 )
 
+// firstImageFact tells that the cloud has had its first image.
+const firstImageFact = "first-image"
+
 // fillImage makes the first image. On simulated hosts nothing reads it, so a
-// tiny one does, at once; on a real host it is built from Debian packages, which
-// takes a while. A loop goes on with what does not succeed at once.
+// tiny one does, at once; for real hosts it is built from Debian packages, which
+// takes a while. A loop goes on with what does not succeed at once. A server
+// without hosts of its own, for real ones, leaves it to the operator.
 func (cloud *Cloud) fillImage(ctx context.Context, images *image.Service, admin string) error {
-	done := filepath.Join(cloud.Config.DataDir, "first-image")
-	_, err := os.Stat(done)
-	if err == nil {
+	_, err := os.Stat(filepath.Join(cloud.Config.DataDir, firstImageFact))
+	if err == nil { // a data folder from before it was in the database
+		_, err = cluster.Fact(ctx, cloud.DB, firstImageFact, func() (string, error) { return firstImageID, nil })
+		return err
+	}
+	done, err := cloud.hasFirstImage(ctx)
+	if err != nil || done {
+		return err
+	}
+	if cloud.Config.Server && cloud.Config.OVNNorth != "" {
 		return nil
 	}
 	if !cloud.Config.Real {
-		err = cloud.addImage(ctx, images, admin, done)
+		err = cloud.addImage(ctx, images, admin)
 		if err == nil {
 			return nil
 		}
 		cloud.Config.Log.Warn("the first image comes later", "error", err)
 	}
 	cloud.Loops.Add(loop.Loop{Name: "app.first-image", Every: 10 * time.Second, Once: func(ctx context.Context) error {
-		_, err := os.Stat(done)
-		if err == nil {
-			return nil
+		done, err := cloud.hasFirstImage(ctx)
+		if err != nil || done {
+			return err
 		}
 		loop.Did(ctx, "image", firstImage)
-		return cloud.addImage(ctx, images, admin, done)
+		return cloud.addImage(ctx, images, admin)
 	}})
 	return nil
 }
 
-func (cloud *Cloud) addImage(ctx context.Context, images *image.Service, admin, done string) error {
+func (cloud *Cloud) hasFirstImage(ctx context.Context) (bool, error) {
+	_, done, err := cluster.Known(ctx, cloud.DB, firstImageFact)
+	return done, err
+}
+
+func (cloud *Cloud) addImage(ctx context.Context, images *image.Service, admin string) error {
 	bytes, err := cloud.imageBytes(ctx)
 	if err != nil {
 		return err
@@ -143,7 +159,8 @@ func (cloud *Cloud) addImage(ctx context.Context, images *image.Service, admin, 
 	if err != nil && !errs.Is(err, errs.NotFound) { // not found: somebody has deleted it already
 		return err
 	}
-	return atomicfile.Write(done, []byte(firstImageID+"\n"), 0o644)
+	_, err = cluster.Fact(ctx, cloud.DB, firstImageFact, func() (string, error) { return firstImageID, nil })
+	return err
 }
 
 func (cloud *Cloud) imageBytes(ctx context.Context) (io.ReadCloser, error) {

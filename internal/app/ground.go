@@ -11,6 +11,7 @@ import (
 	"nacre/internal/blob/files"
 	"nacre/internal/blockdev"
 	blocksim "nacre/internal/blockdev/simulated"
+	"nacre/internal/clock"
 	"nacre/internal/fabric"
 	fabricsim "nacre/internal/fabric/simulated"
 	"nacre/internal/image"
@@ -19,7 +20,8 @@ import (
 	virtsim "nacre/internal/virt/simulated"
 )
 
-// ground is what the cloud stands on: the network of all hosts, and the hosts.
+// ground is what the cloud stands on: the network of all hosts, and the hosts of
+// this process.
 type ground struct {
 	fabric fabric.Cluster
 	dns    []string                    // name servers that guests can reach
@@ -35,37 +37,47 @@ type Simulated struct {
 	Plugs    map[string]*fabricsim.Host
 }
 
-// ground makes the hosts: simulated ones, or this machine.
+// ground makes the hosts: this machine, simulated ones, or none, since nodes join.
 func (cloud *Cloud) ground(ctx context.Context, images *image.Service, blobs *files.Store) (ground, error) {
-	if cloud.Config.Real {
+	switch {
+	case cloud.Config.Server:
+		return cloud.serverGround(ctx)
+	case cloud.Config.Real:
 		return cloud.realGround(ctx, images, blobs)
 	}
 	return cloud.simulatedGround()
 }
 
+// serverGround is the network of the nodes that join.
+func (cloud *Cloud) serverGround(ctx context.Context) (ground, error) {
+	c := cloud.Config
+	switch {
+	case c.Fabric != nil:
+		return ground{fabric: c.Fabric}, nil
+	case c.SimFabric != "":
+		remote := fabricsim.Dial(c.SimFabric)
+		cloud.closers = append(cloud.closers, remote.Close)
+		return ground{fabric: remote}, nil
+	case c.OVNNorth != "":
+		return cloud.northGround(ctx)
+	}
+	return ground{}, errNoNetwork
+}
+
 func (cloud *Cloud) simulatedGround() (ground, error) {
-	g := ground{}
 	network := fabricsim.New()
-	g.fabric = network
+	g := ground{fabric: network}
 	cloud.Simulated = Simulated{
 		Fabric: network, Machines: map[string]*virtsim.Host{}, Disks: map[string]*blocksim.Host{}, Plugs: map[string]*fabricsim.Host{},
 	}
 	for i := range cloud.Config.Hosts {
 		name := fmt.Sprintf("node-%d", i+1)
 		dir := filepath.Join(cloud.Config.DataDir, "hosts", name)
-		err := os.MkdirAll(dir, 0o755)
+		machines, disks, err := simulatedHost(name, dir, cloud.Config.Clock)
 		if err != nil {
-			return g, fmt.Errorf("make folder of host %s: %w", name, err)
-		}
-		machines, err := virtsim.New(virtsim.Options{Dir: dir, Clock: cloud.Config.Clock})
-		if err != nil {
-			return g, fmt.Errorf("simulate host %s: %w", name, err)
+			return g, err
 		}
 		cloud.closers = append(cloud.closers, machines.Close)
-		disks, err := blocksim.New(blocksim.Options{State: filepath.Join(dir, "volumes.json")})
-		if err != nil {
-			return g, fmt.Errorf("simulate host %s: %w", name, err)
-		}
 		plugs := network.Host(name)
 		cloud.Simulated.Machines[name], cloud.Simulated.Disks[name], cloud.Simulated.Plugs[name] = machines, disks, plugs
 		err = cloud.addNode(&g, name, dir, machines, plugs, disks, nil)
@@ -74,6 +86,24 @@ func (cloud *Cloud) simulatedGround() (ground, error) {
 		}
 	}
 	return g, nil
+}
+
+// simulatedHost makes the drivers of an imagined host that remembers in a folder
+// what it has.
+func simulatedHost(name, dir string, c clock.Clock) (*virtsim.Host, *blocksim.Host, error) {
+	err := os.MkdirAll(dir, 0o755)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make folder of host %s: %w", name, err)
+	}
+	machines, err := virtsim.New(virtsim.Options{Dir: dir, Clock: c})
+	if err != nil {
+		return nil, nil, fmt.Errorf("simulate host %s: %w", name, err)
+	}
+	disks, err := blocksim.New(blocksim.Options{State: filepath.Join(dir, "volumes.json")})
+	if err != nil {
+		return nil, nil, fmt.Errorf("simulate host %s: %w", name, err)
+	}
+	return machines, disks, nil
 }
 
 // addNode makes the agent of a host. While all is one process, its connection
@@ -86,7 +116,7 @@ func (cloud *Cloud) addNode(g *ground, name, dir string, machines virt.Host, net
 	agent, err := node.New(node.Options{
 		Name: name, Dir: state, Virt: machines, Fabric: network, Block: disks, Images: images,
 		SharedExports: !cloud.Config.Real, // an export of the imagination is as near everywhere
-		Address:       "127.0.0.1", Clock: cloud.Config.Clock, Log: cloud.Config.Log.With("host", name),
+		Address:       "127.0.0.1", Clock: cloud.Config.Clock, Log: cloud.Config.Log,
 		Dial: func(ctx context.Context) (io.ReadWriteCloser, error) {
 			ours, theirs := net.Pipe()
 			go func() {

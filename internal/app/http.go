@@ -31,6 +31,8 @@ func (cloud *Cloud) handler(consoles *console.Consoles) http.Handler {
 			metrics.ServeHTTP(w, r)
 		case path == "/dashboard" || strings.HasPrefix(path, "/dashboard/"):
 			dashboard.ServeHTTP(w, r)
+		case strings.HasPrefix(path, "/nacre/cluster/"):
+			cloud.Cluster.ServeHTTP(w, r)
 		case strings.HasPrefix(path, "/console/"):
 			consoles.ServeHTTP(w, r)
 		default:
@@ -74,10 +76,5 @@ func (cloud *Cloud) listen() (net.Listener, error) {
 	if !c.tls() {
 		return listener, nil
 	}
-	config, err := serverTLS(c)
-	if err != nil {
-		listener.Close()
-		return nil, err
-	}
-	return tls.NewListener(listener, config), nil
+	return tls.NewListener(listener, cloud.Cluster.ListenerTLS()), nil
 }

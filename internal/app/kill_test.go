@@ -20,8 +20,10 @@ import (
 	"testing"
 	"time"
 
+	"go.yaml.in/yaml/v4"
+
+	"nacre/internal/app"
 	"nacre/internal/await"
-	"nacre/internal/db/dbtest"
 	"nacre/internal/testcloud"
 )
 
@@ -67,8 +69,7 @@ func freeAddress(t testing.TB) string {
 func (v *victim) start() {
 	v.t.Helper()
 	v.cmd = exec.Command(os.Args[0])
-	v.cmd.Env = append(os.Environ(), "NACRE_TEST_CLOUD="+filepath.Join(v.dir, "cloud"), "NACRE_TEST_LISTEN="+v.listen,
-		"NACRE_TEST_CLOUD_DB="+dbtest.SourceIn(v.t, filepath.Join(v.dir, "cloud")))
+	v.cmd.Env = append(os.Environ(), "NACRE_TEST_CLOUD="+filepath.Join(v.dir, "cloud"), "NACRE_TEST_LISTEN="+v.listen)
 	v.cmd.Stderr = v.log
 	err := v.cmd.Start()
 	if err != nil {
@@ -82,6 +83,19 @@ func (v *victim) start() {
 		reply.Body.Close()
 		return reply.StatusCode == 200
 	})
+}
+
+// secrets reads the passwords from what the cloud wrote for its clients.
+func (v *victim) secrets() (s app.Secrets, err error) {
+	content, err := os.ReadFile(filepath.Join(v.dir, "cloud", "clouds.yaml"))
+	if err != nil {
+		return s, err
+	}
+	var file struct {
+		Clouds map[string]struct{ Auth struct{ Password string } }
+	}
+	err = yaml.Unmarshal(content, &file)
+	return app.Secrets{Admin: file.Clouds["nacre"].Auth.Password, Demo: file.Clouds["nacre-demo"].Auth.Password}, err
 }
 
 // kill is kill -9.
@@ -304,11 +318,7 @@ func TestKilledAtRandomMoments(t *testing.T) {
 	t.Logf("seed %d: NACRE_TEST_SEED=%d repeats the run's choices", seed, seed)
 	v := newVictim(t)
 	v.start()
-	var secrets struct{ Admin, Demo string }
-	content, err := os.ReadFile(filepath.Join(v.dir, "cloud", "secrets.json"))
-	if err == nil {
-		err = json.Unmarshal(content, &secrets)
-	}
+	secrets, err := v.secrets()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ var ownPolicy = []auth.Rule{
 // policyRules are the rules of all services.
 func policyRules() []auth.Rule {
 	return slices.Concat(auth.BaseRules, identity.Policy, image.Policy, placement.Policy, compute.Policy,
-		network.Policy, volume.Policy, object.Policy, ownPolicy)
+		network.Policy, volume.Policy, object.Policy, ownPolicy, clusterPolicy)
 }
 
 // loadPolicy compiles the rules with the operator's overrides. A wrong file is
@@ -58,11 +58,11 @@ func loadPolicy(c Config) (*auth.Policy, error) {
 func (cloud *Cloud) own() api.Service {
 	return api.Service{
 		Name: "nacre", Type: "nacre", Mount: "/nacre/v1", Spec: "/nacre/v1", Envelope: api.Keystone,
-		Routes: []api.Route{
+		Routes: append([]api.Route{
 			{Method: "GET", Path: "/plans", Rule: "nacre:plans:list", Do: api.Get(cloud.listPlans)},
 			{Method: "GET", Path: "/loops", Rule: "nacre:loops:list", Do: api.Get(cloud.listLoops)},
 			{Method: "GET", Path: "/schedule", Rule: "nacre:schedule:show", Do: api.Get(cloud.showSchedule)},
-		},
+		}, cloud.clusterRoutes()...),
 	}
 }
 

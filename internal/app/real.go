@@ -29,6 +29,9 @@ import (
 // externalPhysical is the physical network that the network public is on.
 const externalPhysical = "public"
 
+// daemonLook is how often we look for daemons of the network that have died.
+const daemonLook = 10 * time.Second
+
 // realGround makes this machine the cloud's host: OVN and Open vSwitch, QEMU,
 // and volumes served by NBD. All of it outlives this process.
 func (cloud *Cloud) realGround(ctx context.Context, images *image.Service, blobs *files.Store) (ground, error) {
@@ -60,7 +63,7 @@ func (cloud *Cloud) realGround(ctx context.Context, images *image.Service, blobs
 	}
 	cloud.closers = append(cloud.closers, system.Close)
 	g.fabric, g.dns = system.Cluster, nameServers()
-	cloud.Loops.Add(loop.Loop{Name: "app.network-daemons", Every: 10 * time.Second, Once: system.Repair})
+	cloud.Loops.Add(loop.Loop{Name: "app.network-daemons", Every: daemonLook, Once: system.Repair, Everywhere: true})
 
 	cache, err := node.NewImages(node.ImagesOptions{
 		Dir: filepath.Join(c.DataDir, "images"), Group: account.GID, Clock: c.Clock, Log: c.Log,

@@ -2,49 +2,12 @@ package app
 
 import (
 	"context"
-	"crypto/x509"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
-
-	"nacre/internal/clock"
 )
-
-func TestCertificateIsRenewed(t *testing.T) {
-	now := clock.NewManual(time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC))
-	c, err := Config{DataDir: t.TempDir(), Listen: "192.0.2.1:5000", Clock: now}.complete()
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, err := serverTLS(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ca, err := os.ReadFile(filepath.Join(c.DataDir, caFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(ca)
-	for range 5 {
-		got, err := config.GetCertificate(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		leaf, err := x509.ParseCertificate(got.Certificate[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = leaf.Verify(x509.VerifyOptions{Roots: pool, DNSName: "192.0.2.1", CurrentTime: now.Now()})
-		if err != nil {
-			t.Errorf("at %s: %v", now.Now(), err)
-		}
-		now.Advance(certLife / 2)
-	}
-}
 
 func TestOneCloudPerDataFolder(t *testing.T) {
 	dir := t.TempDir()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"reflect"
 	"sync"
 	"testing"
@@ -13,7 +14,6 @@ import (
 
 	"nacre/internal/bus"
 	"nacre/internal/db"
-	"nacre/internal/db/dbtest"
 	"nacre/internal/errs"
 )
 
@@ -68,7 +68,7 @@ func TestRequestIsAnswered(t *testing.T) {
 
 func open(t *testing.T) *db.DB {
 	t.Helper()
-	d, err := db.Open(t.Context(), dbtest.Source(t))
+	d, err := db.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -100,8 +100,7 @@ func (s *Service) DeleteGroup(ctx context.Context, id string) error {
 		if err != nil {
 			return err
 		}
-		everywhere := Grant{ActorKind: ActorGroup, ActorID: id, Inherited: true}
-		users, err := grantedUsers(ctx, tx, everywhere)
+		subjects, err := grantHolders(ctx, tx, Grant{ActorKind: ActorGroup, ActorID: id, Inherited: true})
 		if err != nil {
 			return err
 		}
@@ -117,7 +116,7 @@ func (s *Service) DeleteGroup(ctx context.Context, id string) error {
 		if err != nil {
 			return err
 		}
-		return s.endTokens(ctx, tx, now, grantSubjects(everywhere, users)...)
+		return s.endTokens(ctx, tx, now, subjects...)
 	})
 	if err != nil {
 		return fmt.Errorf("delete group %s: %w", id, err)

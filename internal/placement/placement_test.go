@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -11,13 +12,12 @@ import (
 
 	"nacre/internal/clock"
 	"nacre/internal/db"
-	"nacre/internal/db/dbtest"
 	"nacre/internal/errs"
 )
 
 func open(t *testing.T) *Service {
 	t.Helper()
-	d, err := db.Open(context.Background(), dbtest.Source(t))
+	d, err := db.Open(context.Background(), filepath.Join(t.TempDir(), "test.db"))
 	if err != nil {
 		t.Fatal(err)
 	}

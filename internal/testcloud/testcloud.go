@@ -22,7 +22,6 @@ import (
 
 	"nacre/internal/app"
 	"nacre/internal/db"
-	"nacre/internal/db/dbtest"
 	"nacre/internal/work"
 )
 
@@ -74,7 +73,6 @@ func Start(t testing.TB, opts ...Option) *Cloud {
 	if config.DataDir == "" {
 		config.DataDir = t.TempDir()
 	}
-	config.DB = dbtest.SourceIn(t, config.DataDir)
 	c := &Cloud{t: t, still: set.still, errors: errors, tokens: map[string]string{}}
 	c.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c.App.Handler.ServeHTTP(w, r)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"sync"
@@ -14,7 +15,6 @@ import (
 
 	"nacre/internal/clock"
 	"nacre/internal/db"
-	"nacre/internal/db/dbtest"
 	"nacre/internal/errs"
 	"nacre/internal/work"
 )
@@ -29,7 +29,7 @@ type bench struct {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	d, err := db.Open(t.Context(), dbtest.Source(t))
+	d, err := db.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,6 @@ import (
 	"nacre/internal/auth"
 	"nacre/internal/clock"
 	"nacre/internal/db"
-	"nacre/internal/db/dbtest"
 	"nacre/internal/identity"
 	identityapi "nacre/internal/identity/api"
 )
@@ -50,7 +49,7 @@ func start(t testing.TB) *cloud {
 // open starts the service on the folder, as a process does.
 func (c *cloud) open(t testing.TB) {
 	t.Helper()
-	database, err := db.Open(context.Background(), dbtest.SourceIn(t, c.dir))
+	database, err := db.Open(context.Background(), filepath.Join(c.dir, "nacre.db"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,6 @@ import (
 	"nacre/internal/blob/files"
 	"nacre/internal/clock"
 	"nacre/internal/db"
-	"nacre/internal/db/dbtest"
 	"nacre/internal/errs"
 	"nacre/internal/golden"
 	"nacre/internal/object"
@@ -66,7 +65,7 @@ type service struct {
 // start serves from a folder. The clock stands still.
 func start(t testing.TB, dir string) *service {
 	t.Helper()
-	s, err := assemble(dir, dbtest.SourceIn(t, dir))
+	s, err := assemble(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,10 +76,10 @@ func start(t testing.TB, dir string) *service {
 	return s
 }
 
-func assemble(dir, source string) (*service, error) {
+func assemble(dir string) (*service, error) {
 	s := &service{dir: dir, clock: clock.NewManual(time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC))}
 	var err error
-	s.db, err = db.Open(ctx, source)
+	s.db, err = db.Open(ctx, filepath.Join(dir, "nacre.db"))
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"nacre/internal/db/dbtest"
 	"nacre/internal/object"
 )
 
@@ -193,11 +192,7 @@ func unfinished(dir string) []string {
 	return files
 }
 
-// What the server that is killed stands on.
-const (
-	childFolder = "NACRE_TEST_OBJECT_FOLDER"
-	childDB     = "NACRE_TEST_OBJECT_DB"
-)
+const childFolder = "NACRE_TEST_OBJECT_FOLDER"
 
 // TestMain lets the test binary be the server that is killed.
 func TestMain(m *testing.M) {
@@ -205,7 +200,7 @@ func TestMain(m *testing.M) {
 	if dir == "" {
 		os.Exit(m.Run())
 	}
-	s, err := assemble(dir, os.Getenv(childDB))
+	s, err := assemble(dir)
 	if err == nil {
 		var listener net.Listener
 		listener, err = net.Listen("tcp", "127.0.0.1:0")
@@ -311,7 +306,7 @@ type child struct {
 func run(t *testing.T, dir string) *child {
 	t.Helper()
 	c := &child{process: exec.Command(os.Args[0])}
-	c.process.Env = append(os.Environ(), childFolder+"="+dir, childDB+"="+dbtest.SourceIn(t, dir))
+	c.process.Env = append(os.Environ(), childFolder+"="+dir)
 	c.process.Stderr = os.Stderr
 	out, err := c.process.StdoutPipe()
 	if err != nil {

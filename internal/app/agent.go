@@ -1,0 +1,187 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"nacre/internal/blockdev"
+	"nacre/internal/clock"
+	"nacre/internal/fabric"
+	fabricsim "nacre/internal/fabric/simulated"
+	"nacre/internal/node"
+	"nacre/internal/node/uplink"
+	"nacre/internal/virt"
+)
+
+// NodeConfig are the settings of a node that runs apart from the servers.
+type NodeConfig struct {
+	// Servers are the addresses of one or more servers: https://HOST:PORT.
+	Servers []string
+	// Join is a join token; not needed again after the first start.
+	Join string
+	// DataDir holds everything that must survive: certificate, documents, guests.
+	DataDir string
+	// Name of the host; "" is the machine's.
+	Name string
+	// Address is this host's end of the tunnels between hosts; "" is 127.0.0.1,
+	// which is enough for one host.
+	Address string
+	// External is the address that this host has in the external network, with the
+	// prefix length, when it carries traffic there; "" for none.
+	External string
+	// GuestUser is the account that guests run as; "" is nacre-guest.
+	GuestUser string
+	// LogLevel is debug, info, warn or error; "" is info.
+	LogLevel string
+
+	// Simulated is how many hosts to imagine instead of being one: NAME-1 and so on.
+	Simulated int
+	// SimFabric is where their network is: the address of nacre sim-fabric.
+	SimFabric string
+	// Fabric makes the network's side of a simulated host, when a test has it.
+	Fabric func(host string) fabric.Host
+
+	Clock clock.Clock
+	Log   *slog.Logger
+}
+
+func (c NodeConfig) complete() (NodeConfig, error) {
+	if c.DataDir == "" {
+		return c, errors.New("no data folder is set: use --data-dir")
+	}
+	dir, err := filepath.Abs(c.DataDir)
+	if err != nil {
+		return c, fmt.Errorf("find data folder: %w", err)
+	}
+	c.DataDir = dir
+	if c.Name == "" {
+		c.Name, err = os.Hostname()
+		if err != nil {
+			return c, fmt.Errorf("find the name of this host: %w", err)
+		}
+	}
+	if c.GuestUser == "" {
+		c.GuestUser = "nacre-guest"
+	}
+	if c.Address == "" {
+		c.Address = "127.0.0.1"
+	}
+	if c.Clock == nil {
+		c.Clock = clock.Real{}
+	}
+	if c.Log == nil {
+		c.Log, err = logger(c.LogLevel)
+	}
+	return c, err
+}
+
+// drivers are what a node does its work with.
+type drivers struct {
+	machines virt.Host
+	network  fabric.Host
+	disks    blockdev.Host
+	images   *node.Images // nil for simulated hosts, whose machines have no bytes
+}
+
+// RunNode runs the node of this machine, or simulated ones, until the context
+// ends. Guests go on without it.
+func RunNode(ctx context.Context, c NodeConfig) error {
+	c, err := c.complete()
+	if err != nil {
+		return err
+	}
+	release, err := lockFolder(c.DataDir)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if c.Simulated == 0 {
+		return c.runReal(ctx)
+	}
+	var network *fabricsim.Remote
+	if c.Fabric == nil {
+		if c.SimFabric == "" {
+			return errors.New("simulated hosts need --sim-fabric, where nacre sim-fabric listens")
+		}
+		network = fabricsim.Dial(c.SimFabric)
+		defer network.Close()
+		c.Fabric = func(host string) fabric.Host { return network.Host(host) }
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make([]error, c.Simulated)
+	var running sync.WaitGroup
+	for i := range c.Simulated {
+		running.Go(func() {
+			ended[i] = c.runSimulated(ctx, fmt.Sprintf("%s-%d", c.Name, i+1))
+			cancel() // one that cannot go on is the end of all
+		})
+	}
+	running.Wait()
+	return errors.Join(ended...)
+}
+
+// runSimulated is one imagined host with a real way to the servers.
+func (c NodeConfig) runSimulated(ctx context.Context, name string) error {
+	dir := filepath.Join(c.DataDir, "hosts", name)
+	link, err := c.connect(ctx, name, dir)
+	if err != nil {
+		return ended(ctx, err)
+	}
+	machines, disks, err := simulatedHost(name, dir, c.Clock)
+	if err != nil {
+		return err
+	}
+	defer machines.Close()
+	return c.run(ctx, name, dir, link, drivers{machines: machines, network: c.Fabric(name), disks: disks})
+}
+
+func (c NodeConfig) connect(ctx context.Context, name, dir string) (*uplink.Uplink, error) {
+	return uplink.Open(ctx, uplink.Options{
+		Dir: filepath.Join(dir, "uplink"), Host: name, Servers: c.Servers, Token: c.Join, Clock: c.Clock, Log: c.Log,
+	})
+}
+
+// run runs the agent of a host until the context ends.
+func (c NodeConfig) run(ctx context.Context, name, dir string, link *uplink.Uplink, d drivers) error {
+	state := filepath.Join(dir, "node")
+	if c.Simulated > 0 {
+		state = "" // what is simulated needs no memory of its own: the servers tell it all at every start
+	}
+	agent, err := node.New(node.Options{
+		Name: name, Dir: state, Virt: d.machines, Fabric: d.network, Block: d.disks, Images: d.images,
+		SharedExports: c.Simulated > 0, Address: c.Address, Clock: c.Clock, Log: c.Log,
+		Dial: link.Dial, Learn: link.Learn,
+	})
+	if err != nil {
+		return fmt.Errorf("start node %s: %w", name, err)
+	}
+	var running sync.WaitGroup
+	running.Go(func() { link.Run(ctx) })
+	err = agent.Run(ctx)
+	running.Wait()
+	return ended(ctx, err)
+}
+
+// ended leaves out the error of whoever was asked to stop.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// RunSimFabric serves the network of simulated nodes to the servers and nodes
+// of this machine until the context ends.
+func RunSimFabric(ctx context.Context, address string) error {
+	listener, err := fabricsim.Listen(address)
+	if err != nil {
+		return fmt.Errorf("serve the simulated network: %w", err)
+	}
+	return ended(ctx, fabricsim.Serve(ctx, fabricsim.New(), listener))
+}

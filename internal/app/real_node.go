@@ -1,0 +1,94 @@
+//go:build linux
+
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"nacre/internal/fabric/ovn"
+	"nacre/internal/node"
+)
+
+// northGround is the network of real nodes that join, by its northbound database.
+func (cloud *Cloud) northGround(ctx context.Context) (ground, error) {
+	c := cloud.Config
+	network, err := ovn.OpenCluster(ctx, ovn.ClusterOptions{
+		Socket: c.OVNNorth, Gateways: strings.FieldsFunc(c.OVNGateways, func(r rune) bool { return r == ',' || r == ' ' }), Log: c.Log,
+	})
+	if err != nil {
+		return ground{}, fmt.Errorf("connect to the network: %w", err)
+	}
+	cloud.closers = append(cloud.closers, func() error { network.Close(); return nil })
+	return ground{fabric: network, dns: nameServers()}, nil
+}
+
+// runReal is this machine as a host.
+func (c NodeConfig) runReal(ctx context.Context) error {
+	err := requirements()
+	if err != nil {
+		return err
+	}
+	account, err := guestAccount(ctx, c.GuestUser)
+	if err != nil {
+		return err
+	}
+	link, err := c.connect(ctx, c.Name, c.DataDir)
+	if err != nil {
+		return ended(ctx, err)
+	}
+	if link.Southbound() == "" {
+		return errors.New("the servers have no network for real hosts: set ovn_north and ovn_south on them")
+	}
+	options := ovn.Options{
+		Dir: filepath.Join(c.DataDir, "ovn"), Chassis: c.Name, EncapIP: c.Address, Remote: link.Southbound(),
+		TapOwner: account.UID, Log: c.Log,
+	}
+	if c.External != "" {
+		options.Bridges = []ovn.Bridge{{Name: "br-ex", Physical: externalPhysical, CIDR: c.External, Masquerade: true}}
+	}
+	system, err := ovn.Start(ctx, options)
+	if err != nil {
+		return fmt.Errorf("start the network: %w", err)
+	}
+	defer system.Close()
+	cache, err := node.NewImages(node.ImagesOptions{Dir: filepath.Join(c.DataDir, "images"), Group: account.GID, Clock: c.Clock, Log: c.Log})
+	if err != nil {
+		return err
+	}
+	paths := Config{DataDir: c.DataDir, GuestUser: c.GuestUser, Log: c.Log}
+	machines, err := openMachines(paths, cache)
+	if err != nil {
+		return err
+	}
+	defer machines.Close()
+	disks, err := openDisks(paths, cache, account)
+	if err != nil {
+		return err
+	}
+	var repairing sync.WaitGroup
+	defer repairing.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	repairing.Go(func() { c.repair(ctx, system) })
+	return c.run(ctx, c.Name, c.DataDir, link, drivers{machines: machines, network: system.Host, disks: disks, images: cache})
+}
+
+// repair starts daemons of the network that have died.
+func (c NodeConfig) repair(ctx context.Context, system *ovn.System) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.Clock.After(daemonLook):
+		}
+		err := system.Repair(ctx)
+		if err != nil && ctx.Err() == nil {
+			c.Log.Error("look after the network's daemons", "error", err)
+		}
+	}
+}
