@@ -12,6 +12,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -175,6 +176,10 @@ func (c *Call) serve() {
 		c.fail(err)
 		return
 	}
+	if !c.route.Public && !c.Caller.Permits(c.service.Type, c.request.Method, c.service.specPath(c.request.URL.EscapedPath())) {
+		c.fail(c.unauthorized(errors.New("the access rules of the application credential don't permit the call")))
+		return
+	}
 	if e.scoped && c.PathValue("project_id") != c.Caller.Project && !c.Caller.Admin() {
 		c.fail(c.service.Envelope.wrongProject())
 		return
@@ -196,6 +201,17 @@ func (c *Call) serve() {
 		return
 	}
 	c.render(reply)
+}
+
+// specPath is a path as the public reference has it.
+func (s *Service) specPath(path string) string {
+	mounted := ""
+	for _, mount := range append([]string{s.Mount}, s.Aliases...) {
+		if strings.HasPrefix(path, mount) && len(mount) > len(mounted) {
+			mounted = mount
+		}
+	}
+	return s.Spec + strings.TrimPrefix(path, mounted)
 }
 
 // nearest finds whose error envelope an unknown path gets.

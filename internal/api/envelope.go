@@ -187,7 +187,10 @@ func neutronInvalid(v Violation) error {
 }
 
 func glanceInvalid(v Violation) error {
-	return errs.BadRequestf("Provided object does not match schema 'image': %s. Failed validating '%s'", v.Text, v.Field)
+	if v.Schema == "" {
+		return errs.BadRequestf("%s. Failed validating '%s'", v.Text, v.Field)
+	}
+	return errs.BadRequestf("Provided object does not match schema '%s': %s. Failed validating '%s'", v.Schema, v.Text, v.Field)
 }
 
 func placementInvalid(v Violation) error {

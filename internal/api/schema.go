@@ -68,12 +68,23 @@ func check(t reflect.Type, v Version, body []byte) ([]byte, error) {
 	err = schema.Validate(value)
 	invalid, ok := err.(*jsonschema.ValidationError)
 	if ok {
-		return nil, violation(invalid, value)
+		v := violation(invalid, value)
+		v.Schema = nameOf(t)
+		return nil, v
 	}
 	if err != nil {
 		return nil, err
 	}
 	return knownJSON(value, t, v)
+}
+
+// nameOf is the name that the schema of a Schemer gives itself.
+func nameOf(t reflect.Type) string {
+	if t.Kind() == reflect.Pointer || !t.Implements(schemerType) {
+		return ""
+	}
+	name, _ := reflect.Zero(t).Interface().(Schemer).JSONSchema()["name"].(string)
+	return name
 }
 
 func compile(t reflect.Type, v Version) (*jsonschema.Schema, error) {

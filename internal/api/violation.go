@@ -13,6 +13,7 @@ import (
 
 // Violation is the first way in which a body differs from its schema.
 type Violation struct {
+	Schema  string   // name of the schema, when it has one
 	Path    string   // keys from the top, joined by dots
 	Field   string   // the last key; empty at the top
 	Value   string   // the offending value as Python prints it, since the sentences are Python's

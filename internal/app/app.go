@@ -103,7 +103,7 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	c, now, log := cloud.Config, cloud.Config.Clock, cloud.Config.Log
 
 	// State and time.
-	database, err := db.Open(ctx, filepath.Join(c.DataDir, "nacre.db"))
+	database, err := db.Open(ctx, c.DB)
 	if err != nil {
 		return err
 	}
@@ -186,9 +186,8 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	cloud.Handler = cloud.handler(consoles)
 	cloud.serveImages(images)
 
-	err = database.Exclusive(ctx, "app.fill", func(ctx context.Context) error {
-		return cloud.fill(ctx, identities, images, volumes)
-	})
+	// Servers that start on one fresh database at once must not fill it twice.
+	err = database.Exclusive(ctx, "fill", func(ctx context.Context) error { return cloud.fill(ctx, identities, images, volumes) })
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nacre/internal/db/dbtest"
 	"nacre/internal/testcloud"
 )
 
@@ -82,7 +83,8 @@ func BenchmarkStart(b *testing.B) {
 	for range b.N {
 		v := &victim{dir: b.TempDir(), listen: freeAddress(b)}
 		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), "NACRE_TEST_CLOUD="+filepath.Join(v.dir, "cloud"), "NACRE_TEST_LISTEN="+v.listen)
+		cmd.Env = append(os.Environ(), "NACRE_TEST_CLOUD="+filepath.Join(v.dir, "cloud"), "NACRE_TEST_LISTEN="+v.listen,
+			"NACRE_TEST_CLOUD_DB="+dbtest.SourceIn(b, filepath.Join(v.dir, "cloud")))
 		err := cmd.Start()
 		if err != nil {
 			b.Fatal(err)

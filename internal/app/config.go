@@ -35,6 +35,9 @@ type Config struct {
 	Listen string `koanf:"listen"`
 	// DataDir holds everything that must survive: database, keys, images, guests.
 	DataDir string `koanf:"data_dir"`
+	// DB is the database: a postgres:// URL or an SQLite file; "" is nacre.db in
+	// the data folder.
+	DB string `koanf:"db"`
 	// PublicURL is what clients reach the cloud by; "" is made from Listen.
 	PublicURL string `koanf:"public_url"`
 	// Advertise is what nodes and other servers reach this server by, always with
@@ -88,6 +91,7 @@ func Settings() []Setting {
 	return []Setting{
 		{"listen", "NACRE_LISTEN", "127.0.0.1:5000", "address of the main listener"},
 		{"data_dir", "NACRE_DATA_DIR", "/var/lib/nacre (up), .nacre/dev (dev)", "folder with everything that must survive"},
+		{"db", "NACRE_DB", "SQLite in data_dir", "database: postgres://USER@HOST/NAME, or an SQLite file"},
 		{"public_url", "NACRE_PUBLIC_URL", "from listen", "what clients reach the cloud by"},
 		{"advertise", "NACRE_ADVERTISE", "from listen", "what nodes and other servers reach this server by (https://HOST:PORT)"},
 		{"key_file", "NACRE_KEY_FILE", "in data_dir", "keys that seal the cloud's secrets in the database; the same on all servers"},
@@ -172,6 +176,9 @@ func (c Config) complete() (Config, error) {
 	c.DataDir, err = filepath.Abs(c.DataDir)
 	if err != nil {
 		return c, fmt.Errorf("find data folder: %w", err)
+	}
+	if c.DB == "" {
+		c.DB = filepath.Join(c.DataDir, "nacre.db")
 	}
 	if c.KeyFile == "" {
 		c.KeyFile = filepath.Join(c.DataDir, "credential-keys")

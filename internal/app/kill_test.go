@@ -24,6 +24,7 @@ import (
 
 	"nacre/internal/app"
 	"nacre/internal/await"
+	"nacre/internal/db/dbtest"
 	"nacre/internal/testcloud"
 )
 
@@ -69,7 +70,8 @@ func freeAddress(t testing.TB) string {
 func (v *victim) start() {
 	v.t.Helper()
 	v.cmd = exec.Command(os.Args[0])
-	v.cmd.Env = append(os.Environ(), "NACRE_TEST_CLOUD="+filepath.Join(v.dir, "cloud"), "NACRE_TEST_LISTEN="+v.listen)
+	v.cmd.Env = append(os.Environ(), "NACRE_TEST_CLOUD="+filepath.Join(v.dir, "cloud"), "NACRE_TEST_LISTEN="+v.listen,
+		"NACRE_TEST_CLOUD_DB="+dbtest.SourceIn(v.t, filepath.Join(v.dir, "cloud")))
 	v.cmd.Stderr = v.log
 	err := v.cmd.Start()
 	if err != nil {

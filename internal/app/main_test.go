@@ -15,7 +15,7 @@ func TestMain(m *testing.M) {
 	if dir == "" {
 		os.Exit(m.Run())
 	}
-	err := app.Run(context.Background(), app.Config{DataDir: dir, Listen: os.Getenv("NACRE_TEST_LISTEN"), Hosts: 3, LogLevel: "error"})
+	err := app.Run(context.Background(), app.Config{DataDir: dir, DB: os.Getenv("NACRE_TEST_CLOUD_DB"), Listen: os.Getenv("NACRE_TEST_LISTEN"), Hosts: 3, LogLevel: "error"})
 	fmt.Fprintln(os.Stderr, "cloud:", err)
 	os.Exit(1)
 }

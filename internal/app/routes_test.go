@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"nacre/internal/app"
+	"nacre/internal/db/dbtest"
 )
 
 // operation is a row of testdata/operations.tsv: a call of the public APIs.
@@ -114,7 +115,7 @@ var otherwise = map[string]string{
 
 // Rules and success codes are the public reference's.
 func TestRulesAndCodesAreOpenStacks(t *testing.T) {
-	cloud, err := app.Start(t.Context(), app.Config{DataDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
+	cloud, err := app.Start(t.Context(), app.Config{DataDir: t.TempDir(), DB: dbtest.Source(t), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

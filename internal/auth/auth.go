@@ -42,6 +42,9 @@ type Caller struct {
 	Trustor       string // ids of users; which of them User is depends on the trust
 	Trustee       string
 	AccessToken   string // id, of OAuth 1
+	// AccessRules are all that an application credential is good for; none: for
+	// whatever its roles allow.
+	AccessRules []AccessRule
 }
 
 // Delegated tells whether the caller acts by what somebody has delegated.

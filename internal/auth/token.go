@@ -24,6 +24,7 @@ type Token struct {
 	Domain        string
 	System        bool
 	AppCredential string   // only together with Project
+	Trust         string   // only together with Project
 	AuditIDs      []string // own, then the one of the token it was made from
 	IssuedAt      time.Time
 	ExpiresAt     time.Time
@@ -38,6 +39,7 @@ const (
 	unscopedPayload      = 0
 	domainPayload        = 1
 	projectPayload       = 2
+	trustPayload         = 3
 	systemPayload        = 8
 	appCredentialPayload = 9
 )
@@ -73,6 +75,8 @@ func (t Token) version() int {
 	switch {
 	case t.AppCredential != "":
 		return appCredentialPayload
+	case t.Trust != "":
+		return trustPayload
 	case t.Project != "":
 		return projectPayload
 	case t.Domain != "":
@@ -83,14 +87,14 @@ func (t Token) version() int {
 	return unscopedPayload
 }
 
-// pack writes [version, user, methods, scope?, expiry, audit ids, credential?].
+// pack writes [version, user, methods, scope?, expiry, audit ids, delegation?].
 func (t Token) pack() ([]byte, error) {
 	version := t.version()
 	fields := 6
 	switch version {
 	case unscopedPayload:
 		fields = 5
-	case appCredentialPayload:
+	case appCredentialPayload, trustPayload:
 		fields = 7
 	}
 	var b bytes.Buffer
@@ -104,7 +108,7 @@ func (t Token) pack() ([]byte, error) {
 	switch version {
 	case domainPayload:
 		w.bareID(t.Domain)
-	case projectPayload, appCredentialPayload:
+	case projectPayload, appCredentialPayload, trustPayload:
 		w.id(t.Project)
 	case systemPayload:
 		w.do(w.e.EncodeString("all"))
@@ -116,8 +120,11 @@ func (t Token) pack() ([]byte, error) {
 		w.do(err)
 		w.do(w.e.EncodeBytes(raw))
 	}
-	if version == appCredentialPayload {
+	switch version {
+	case appCredentialPayload:
 		w.id(t.AppCredential)
+	case trustPayload:
+		w.bareID(t.Trust)
 	}
 	return b.Bytes(), w.err
 }
@@ -139,7 +146,7 @@ func unpack(payload []byte) (Token, error) {
 	case systemPayload:
 		t.System = r.text() == "all"
 		r.check(t.System, "an unknown system")
-	case appCredentialPayload:
+	case appCredentialPayload, trustPayload:
 		want = 7
 		t.Project = r.id()
 	default:
@@ -150,8 +157,11 @@ func unpack(payload []byte) (Token, error) {
 	for range r.length(0, 2) {
 		t.AuditIDs = append(t.AuditIDs, base64.RawURLEncoding.EncodeToString(r.bytes(auditSize)))
 	}
-	if version == appCredentialPayload {
+	switch version {
+	case appCredentialPayload:
 		t.AppCredential = r.id()
+	case trustPayload:
+		t.Trust = r.bareID()
 	}
 	r.check(r.err != nil || source.Len() == 0, "bytes behind the end")
 	if r.err != nil {
@@ -216,7 +226,8 @@ func (w *writer) id(id string) {
 	w.do(w.e.EncodeString(id))
 }
 
-// bareID writes a domain's id: packed or, for the default domain, as text.
+// bareID writes the id of a domain or trust: packed or, for the default domain, as
+// text.
 func (w *writer) bareID(id string) {
 	packed, ok := packedID(id)
 	if ok {

@@ -90,12 +90,12 @@ func TestRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := Token{
 			User:      id.Draw(t, "user"),
-			Methods:   methodNames(rapid.Int64Range(0, 63).Draw(t, "methods")),
+			Methods:   methodNames(rapid.Int64Range(0, 255).Draw(t, "methods")),
 			AuditIDs:  rapid.SliceOfN(audit, 1, 2).Draw(t, "audits"),
 			IssuedAt:  time.Unix(rapid.Int64Range(0, 1<<34).Draw(t, "issued"), 0).UTC(),
 			ExpiresAt: time.Unix(rapid.Int64Range(0, 1<<34).Draw(t, "expires"), 0).UTC(),
 		}
-		switch rapid.IntRange(0, 4).Draw(t, "scope") {
+		switch rapid.IntRange(0, 5).Draw(t, "scope") {
 		case 1:
 			want.Project = id.Draw(t, "project")
 		case 2:
@@ -104,6 +104,8 @@ func TestRoundTrip(t *testing.T) {
 			want.System = true
 		case 4:
 			want.Project, want.AppCredential = id.Draw(t, "project"), id.Draw(t, "credential")
+		case 5:
+			want.Project, want.Trust = id.Draw(t, "project"), id.Draw(t, "trust")
 		}
 		text, err := keys.Encode(want)
 		if err != nil {
@@ -161,7 +163,7 @@ func TestTamperedTokens(t *testing.T) {
 func FuzzUnpack(f *testing.F) {
 	for _, t := range []Token{
 		{User: userHex}, {User: "x", Domain: "default"}, {User: userHex, Project: projectHex, AuditIDs: []string{"ZGVmZ2hpamtsbW5vcHFycw"}},
-		{User: userHex, System: true, Methods: []string{"password"}}, {User: userHex, Project: "p", AppCredential: "c"},
+		{User: userHex, System: true, Methods: []string{"password"}}, {User: userHex, Project: "p", AppCredential: "c"}, {User: userHex, Project: "p", Trust: projectHex},
 	} {
 		b, err := t.pack()
 		if err != nil {

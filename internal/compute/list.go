@@ -83,7 +83,7 @@ func (q Query) where(sel *bun.SelectQuery) *bun.SelectQuery {
 	}
 	sel = db.Where(sel, q.Conds)
 	if q.Name != "" {
-		sel = sel.Where(`name LIKE ? ESCAPE '\'`, namePattern(q.Name))
+		sel = sel.Where(`LOWER(name) LIKE ? ESCAPE '\'`, db.AnyCase(namePattern(q.Name)))
 	}
 	if q.IDs != nil {
 		sel = sel.Where("id IN (?)", db.In(append(q.IDs, "")))

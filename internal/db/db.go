@@ -1,46 +1,56 @@
-// Package db opens the database, runs transactions and knows the dialect.
+// Package db opens the database, runs transactions and knows the dialects.
 //
 // The database is the truth: whoever was answered finds the change there after
-// a power cut. Writes on SQLite are therefore flushed to disk, and cheap all
-// the same, since one writer commits many of them together (see group.go). The
-// services write what SQLite and PostgreSQL have in common; what is SQLite's
-// alone, the one database so far, lives here.
+// a power cut. It is an SQLite file, which one process has open, or a
+// PostgreSQL database, which any number of servers share. The services write
+// what the two have in common; what differs lives here.
 //
-// Ids are text, times are Time (integer microseconds in UTC), structured
-// columns are JSON. Migrations stand in migrations/, numbered, forward only.
+// Writes on SQLite are flushed to disk, and cheap all the same, since one writer
+// commits many of them together (see group.go). Nobody else writes meanwhile.
+// On PostgreSQL many write at once, each seeing what was committed before its
+// statement (READ COMMITTED). A transaction that reads, decides and writes is
+// right there for one of three reasons: the write names what was read (a
+// generation, a phase) and nothing changes when that has passed; an index or a
+// foreign key refuses what contradicts (the transaction then runs once more and
+// sees why); or it takes a Lock first on the thing it decides about, and so
+// does everybody who changes the answer.
+//
+// Ids are text, times are Time (integer microseconds in UTC), truth values are
+// the integers 0 and 1, structured columns are JSON. Text is compared and
+// sorted by its bytes. Migrations stand in migrations/, numbered, forward only,
+// in SQLite's words (see migrate.go).
 package db
 
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"runtime"
 	"strings"
 
-	"github.com/pressly/goose/v3"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/uptrace/bun"
-	"github.com/uptrace/bun/dialect/sqlitedialect"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"nacre/internal/clock"
 )
 
-//go:embed migrations/*.sql
-var migrations embed.FS
-
 // DB is an open database. Its methods may be called concurrently.
 type DB struct {
 	read  *bun.DB
-	group *group
-	write *bun.DB
+	store store
 	hub   hub
-	turns turns
 	clock clock.Clock
+}
+
+// store is what differs between the databases.
+type store interface {
+	write(ctx context.Context, do func(tx *Tx) error) error
+	// lock holds the key until the transaction ends.
+	lock(ctx context.Context, tx *Tx, key string) error
+	exclusive(ctx context.Context, name string, do func(ctx context.Context) error) error
+	catalog() string // a query for the names of our tables
+	close() error
 }
 
 // Tx runs statements: inside a transaction when it comes from Write, each for
@@ -52,93 +62,30 @@ type Tx struct {
 	after []func()
 }
 
-// Open opens the SQLite database in the file, makes it if it is missing, and
-// brings its schema up to date.
-func Open(ctx context.Context, file string) (*DB, error) {
-	err := private(file)
-	if err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
+// Open opens the database, a postgres:// URL or the path of an SQLite file,
+// which is made if it is missing, and brings its schema up to date.
+func Open(ctx context.Context, source string) (*DB, error) {
+	if IsPostgres(source) {
+		return openPostgres(ctx, source)
 	}
-	const pragmas = "?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
-		"&_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&_pragma=wal_autocheckpoint(4000)"
-	// The file is part of a URI, where these have a meaning.
-	source := "file:" + strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(file) + pragmas
-	writer, err := sql.Open("sqlite", source)
-	if err != nil {
-		return nil, fmt.Errorf("open database %s: %w", file, err)
-	}
-	writer.SetMaxOpenConns(1)
-	err = migrate(ctx, writer)
-	if err != nil {
-		writer.Close()
-		return nil, fmt.Errorf("open database %s: %w", file, err)
-	}
-	reader, err := sql.Open("sqlite", source+"&_pragma=query_only(1)")
-	if err != nil {
-		writer.Close()
-		return nil, fmt.Errorf("open database %s: %w", file, err)
-	}
-	reader.SetMaxOpenConns(4 * runtime.NumCPU())
-	reader.SetMaxIdleConns(4 * runtime.NumCPU())
-	d := &DB{
-		read:  bun.NewDB(reader, sqlitedialect.New()),
-		write: bun.NewDB(writer, sqlitedialect.New()),
-		clock: clock.Real{},
-	}
-	d.group, err = startGroup(ctx, d)
-	if err != nil {
-		reader.Close()
-		writer.Close()
-		return nil, fmt.Errorf("open database %s: %w", file, err)
-	}
-	return d, nil
+	return openSQLite(ctx, source)
 }
 
-// private makes the file its owner's alone before SQLite opens it: it holds
-// password hashes and what users tell their guests. The journals beside it get
-// the mode of the file; those that are there already are mended, too.
-func private(file string) error {
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return err
-	}
-	err = errors.Join(f.Chmod(0o600), f.Close())
-	for _, suffix := range []string{"-wal", "-shm"} {
-		chmodErr := os.Chmod(file+suffix, 0o600)
-		if !errors.Is(chmodErr, fs.ErrNotExist) {
-			err = errors.Join(err, chmodErr)
-		}
-	}
-	return err
-}
-
-func migrate(ctx context.Context, conn *sql.DB) error {
-	folder, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return fmt.Errorf("find migrations: %w", err)
-	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, conn, folder)
-	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
-	}
-	_, err = provider.Up(ctx)
-	if err != nil {
-		return fmt.Errorf("migrate: %w", err)
-	}
-	return nil
+// IsPostgres tells whether the source is a PostgreSQL database, not a file.
+func IsPostgres(source string) bool {
+	return strings.HasPrefix(source, "postgres://") || strings.HasPrefix(source, "postgresql://")
 }
 
 // Close waits for running transactions and closes the database.
 func (d *DB) Close() error {
-	d.group.stop()
-	return errors.Join(d.write.Close(), d.read.Close())
+	return errors.Join(d.store.close(), d.read.Close())
 }
 
 // Write runs the function in a transaction and returns when it is on disk. The
 // function may run twice; it does SQL and computation, nothing else. Its error
 // undoes it and is returned as it is.
 func (d *DB) Write(ctx context.Context, do func(tx *Tx) error) error {
-	return d.group.write(ctx, do)
+	return d.store.write(ctx, do)
 }
 
 // Read runs the function outside any transaction. It sees all that was
@@ -149,6 +96,22 @@ func (d *DB) Read(ctx context.Context, do func(tx *Tx) error) error {
 		return err
 	}
 	return do(&Tx{IDB: d.read, home: d})
+}
+
+// Exclusive runs the function while no other caller runs one of the same name,
+// in any process that has this database open. It waits for its turn until the
+// context ends. It is no transaction: the function opens its own. Should the
+// turn be lost, because the database or this process stood still for too long,
+// the function's context ends.
+func (d *DB) Exclusive(ctx context.Context, name string, do func(ctx context.Context) error) error {
+	return d.store.exclusive(ctx, name, do)
+}
+
+// Lock makes other transactions that lock the same key wait until this one has
+// ended. Statements behind it see what they did. Who takes several, takes them
+// in the order of their keys, or risks running twice.
+func (tx *Tx) Lock(ctx context.Context, key string) error {
+	return tx.home.store.lock(ctx, tx, key)
 }
 
 // Exec runs a statement and returns how many rows it changed.
@@ -202,6 +165,10 @@ func In[T any](list []T) any { return bun.List(list) }
 
 // IsDuplicate tells whether a statement broke a unique index or primary key.
 func IsDuplicate(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code == pgDuplicate
+	}
 	var e *sqlite.Error
 	if !errors.As(err, &e) {
 		return false
@@ -212,4 +179,15 @@ func IsDuplicate(err error) bool {
 // Like makes the pattern for "x LIKE ? ESCAPE '\'" that finds the text anywhere.
 func Like(text string) string {
 	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text) + "%"
+}
+
+// AnyCase makes a pattern for "LOWER(x) LIKE ? ESCAPE '\'": LIKE tells a from A,
+// and LOWER knows the letters of ASCII.
+func AnyCase(pattern string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r - 'A' + 'a'
+		}
+		return r
+	}, pattern)
 }

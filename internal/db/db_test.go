@@ -7,22 +7,22 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"testing"
 	"time"
 
 	"nacre/internal/db"
+	"nacre/internal/db/dbtest"
 )
 
-const childFile = "NACRE_DB_TEST_CHILD"
+const childSource = "NACRE_DB_TEST_CHILD"
 
 // TestMain is also the child process that TestKilledWriterLosesNothing kills.
 func TestMain(m *testing.M) {
-	file := os.Getenv(childFile)
-	if file != "" {
-		writeForEver(file)
+	source := os.Getenv(childSource)
+	if source != "" {
+		writeForEver(source)
 		return
 	}
 	os.Exit(m.Run())
@@ -30,12 +30,12 @@ func TestMain(m *testing.M) {
 
 func open(t testing.TB) *db.DB {
 	t.Helper()
-	return openFile(t, filepath.Join(t.TempDir(), "test.db"))
+	return openSource(t, dbtest.Source(t))
 }
 
-func openFile(t testing.TB, file string) *db.DB {
+func openSource(t testing.TB, source string) *db.DB {
 	t.Helper()
-	d, err := db.Open(context.Background(), file)
+	d, err := db.Open(context.Background(), source)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,8 +194,8 @@ func TestNotifyComesAfterCommitOnly(t *testing.T) {
 }
 
 // writeForEver prints each number after it is acknowledged.
-func writeForEver(file string) {
-	d, err := db.Open(context.Background(), file)
+func writeForEver(source string) {
+	d, err := db.Open(context.Background(), source)
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
@@ -222,11 +222,11 @@ func writeForEver(file string) {
 }
 
 func TestKilledWriterLosesNothing(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "test.db")
+	source := dbtest.Source(t)
 	acknowledged := map[string]bool{}
 	for round := range 3 {
 		child := exec.Command(os.Args[0])
-		child.Env = append(os.Environ(), childFile+"="+file)
+		child.Env = append(os.Environ(), childSource+"="+source)
 		out, err := child.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -247,7 +247,7 @@ func TestKilledWriterLosesNothing(t *testing.T) {
 			acknowledged[lines.Text()] = true
 		}
 		child.Wait()
-		d := openFile(t, file)
+		d := openSource(t, source)
 		var kept []string
 		err = d.Read(t.Context(), func(tx *db.Tx) error {
 			return tx.All(t.Context(), &kept, `SELECT project FROM quota_usages`)

@@ -16,7 +16,7 @@ const (
 	Equal    Match = iota // one of the values
 	Flag                  // a truth value, kept as 0 or 1
 	Number                // an integer, one of the values
-	Contains              // the text occurs in the column
+	Contains              // the text occurs in the column, in capitals or not
 	Since                 // a time at or after the value (ISO 8601)
 	AtLeast               // an integer not below the value
 	AtMost                // an integer not above the value
@@ -73,7 +73,7 @@ func Where(q *bun.SelectQuery, conds []Cond) *bun.SelectQuery {
 		column := bun.Ident(c.Column)
 		switch c.Match {
 		case Contains:
-			q = q.Where(`? LIKE ? ESCAPE '\'`, column, Like(c.Values[0].(string)))
+			q = q.Where(`LOWER(?) LIKE ? ESCAPE '\'`, column, AnyCase(Like(c.Values[0].(string))))
 		case Since, AtLeast:
 			q = q.Where("? >= ?", column, c.Values[0])
 		case AtMost:

@@ -14,12 +14,15 @@ import (
 // with one flush to disk. While the disk flushes, the next group gathers.
 type group struct {
 	home  *DB
+	own   *bun.DB
 	conn  bun.Conn
 	queue chan *job
 	done  chan struct{} // closed when the writer has ended
 
 	mu     sync.RWMutex // guards closed against sends on queue
 	closed bool
+
+	turns turns
 }
 
 type job struct {
@@ -39,17 +42,17 @@ var (
 	errRolledBack = errors.New("another caller's failure rolled the transaction back")
 )
 
-func startGroup(ctx context.Context, home *DB) (*group, error) {
-	conn, err := home.write.Conn(ctx)
+func startGroup(ctx context.Context, home *DB, own *bun.DB) (*group, error) {
+	conn, err := own.Conn(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("take the writing connection: %w", err)
 	}
-	g := &group{home: home, conn: conn, queue: make(chan *job, maxGroup), done: make(chan struct{})}
+	g := &group{home: home, own: own, conn: conn, queue: make(chan *job, maxGroup), done: make(chan struct{})}
 	go g.run()
 	return g, nil
 }
 
-func (g *group) stop() {
+func (g *group) close() error {
 	g.mu.Lock()
 	if !g.closed {
 		g.closed = true
@@ -57,6 +60,25 @@ func (g *group) stop() {
 	}
 	g.mu.Unlock()
 	<-g.done
+	return g.own.Close()
+}
+
+// lock implements store: the one writer is alone.
+func (g *group) lock(context.Context, *Tx, string) error { return nil }
+
+// catalog implements store.
+func (g *group) catalog() string {
+	return "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name <> 'goose_db_version'"
+}
+
+// exclusive implements store: the one process has to agree with itself.
+func (g *group) exclusive(ctx context.Context, name string, do func(ctx context.Context) error) error {
+	give, err := g.turns.take(ctx, name)
+	if err != nil {
+		return fmt.Errorf("wait for %s: %w", name, err)
+	}
+	defer give()
+	return do(ctx)
 }
 
 func (g *group) write(ctx context.Context, do func(tx *Tx) error) error {

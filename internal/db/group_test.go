@@ -111,7 +111,7 @@ func TestFilesAreTheOwnersAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := openFile(t, file)
+	d := openSource(t, file)
 	err = d.Write(t.Context(), func(tx *db.Tx) error { return add(t.Context(), tx, "p", 1) })
 	if err != nil {
 		t.Fatal(err)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +15,7 @@ import (
 
 	"nacre/internal/clock"
 	"nacre/internal/db"
+	"nacre/internal/db/dbtest"
 	"nacre/internal/errs"
 	"nacre/internal/nodeapi"
 )
@@ -35,7 +35,7 @@ type rig struct {
 func start(t *testing.T) *rig {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	d, err := db.Open(ctx, filepath.Join(t.TempDir(), "nacre.db"))
+	d, err := db.Open(ctx, dbtest.Source(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,8 +47,8 @@ func projectRoles(ctx context.Context, tx *db.Tx, user, project string) ([]strin
 			SELECT parent_id FROM projects WHERE id = ?
 			UNION SELECT p.parent_id FROM projects p JOIN above ON p.id = above.id)
 		SELECT DISTINCT role_id FROM grants
-		WHERE ((target_kind = 'project' AND target_id = ? AND NOT inherited) OR
-			(inherited AND target_id IN (SELECT id FROM above))) AND `+heldBy,
+		WHERE ((target_kind = 'project' AND target_id = ? AND inherited = 0) OR
+			(inherited = 1 AND target_id IN (SELECT id FROM above))) AND `+heldBy,
 		project, project, user, user)
 	if err != nil {
 		return nil, fmt.Errorf("read roles of user %s on project %s: %w", user, project, err)
@@ -61,7 +61,7 @@ func targetRoles(ctx context.Context, tx *db.Tx, user, kind, id string) ([]strin
 	var ids []string
 	err := tx.All(ctx, &ids, `
 		SELECT DISTINCT role_id FROM grants
-		WHERE target_kind = ? AND target_id = ? AND NOT inherited AND `+heldBy,
+		WHERE target_kind = ? AND target_id = ? AND inherited = 0 AND `+heldBy,
 		kind, id, user, user)
 	if err != nil {
 		return nil, fmt.Errorf("read roles of user %s on %s %s: %w", user, kind, id, err)
@@ -75,11 +75,11 @@ func (s *Service) ProjectsOf(ctx context.Context, user string) ([]Project, error
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		return tx.All(ctx, &out, `
 			WITH RECURSIVE below (id) AS (
-				SELECT id FROM projects WHERE parent_id IN (SELECT target_id FROM grants WHERE inherited AND `+heldBy+`)
+				SELECT id FROM projects WHERE parent_id IN (SELECT target_id FROM grants WHERE inherited = 1 AND `+heldBy+`)
 				UNION SELECT p.id FROM projects p JOIN below ON p.parent_id = below.id)
 			SELECT p.* FROM projects p JOIN domains d ON d.id = p.domain_id
-			WHERE p.enabled AND d.enabled AND (p.id IN (SELECT id FROM below) OR p.id IN (
-				SELECT target_id FROM grants WHERE target_kind = 'project' AND NOT inherited AND `+heldBy+`))
+			WHERE p.enabled = 1 AND d.enabled = 1 AND (p.id IN (SELECT id FROM below) OR p.id IN (
+				SELECT target_id FROM grants WHERE target_kind = 'project' AND inherited = 0 AND `+heldBy+`))
 			ORDER BY p.name, p.id`, user, user, user, user)
 	})
 	if err != nil {
@@ -93,8 +93,8 @@ func (s *Service) DomainsOf(ctx context.Context, user string) ([]Domain, error) 
 	var out []Domain
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		return tx.All(ctx, &out, `
-			SELECT * FROM domains WHERE enabled AND id IN (
-				SELECT target_id FROM grants WHERE target_kind = 'domain' AND NOT inherited AND `+heldBy+`)
+			SELECT * FROM domains WHERE enabled = 1 AND id IN (
+				SELECT target_id FROM grants WHERE target_kind = 'domain' AND inherited = 0 AND `+heldBy+`)
 			ORDER BY name, id`, user, user)
 	})
 	if err != nil {
@@ -241,10 +241,17 @@ func (s *Service) RevokeGrant(ctx context.Context, g Grant) error {
 		if n == 0 {
 			return noGrant(g)
 		}
-		subjects, err := grantHolders(ctx, tx, g)
+		users, err := grantedUsers(ctx, tx, g)
 		if err != nil {
 			return err
 		}
+		if g.TargetKind == TargetProject {
+			err = dropAppCredentials(ctx, tx, g.TargetID, users...)
+			if err != nil {
+				return err
+			}
+		}
+		subjects := grantSubjects(g, users)
 		err = tellGrant(ctx, tx, deleted, event, g)
 		if err != nil {
 			return err
@@ -257,17 +264,22 @@ func (s *Service) RevokeGrant(ctx context.Context, g Grant) error {
 	return nil
 }
 
-// grantHolders names the subjects whose tokens rest on a grant. An inherited
-// one holds on many projects, so that all tokens of its holders end.
-func grantHolders(ctx context.Context, tx *db.Tx, g Grant) ([]string, error) {
-	users := []string{g.ActorID}
-	if g.ActorKind == ActorGroup {
-		users = nil
-		err := tx.All(ctx, &users, `SELECT user_id FROM group_members WHERE group_id = ?`, g.ActorID)
-		if err != nil {
-			return nil, fmt.Errorf("read members of group %s: %w", g.ActorID, err)
-		}
+// grantedUsers lists the users who have a role by a grant.
+func grantedUsers(ctx context.Context, tx *db.Tx, g Grant) ([]string, error) {
+	if g.ActorKind == ActorUser {
+		return []string{g.ActorID}, nil
 	}
+	var users []string
+	err := tx.All(ctx, &users, `SELECT user_id FROM group_members WHERE group_id = ?`, g.ActorID)
+	if err != nil {
+		return nil, fmt.Errorf("read members of group %s: %w", g.ActorID, err)
+	}
+	return users, nil
+}
+
+// grantSubjects names the subjects whose tokens rest on a grant. An inherited
+// one holds on many projects, so that all tokens of its holders end.
+func grantSubjects(g Grant, users []string) []string {
 	subjects := make([]string, 0, len(users))
 	for _, user := range users {
 		if g.Inherited {
@@ -276,5 +288,5 @@ func grantHolders(ctx context.Context, tx *db.Tx, g Grant) ([]string, error) {
 		}
 		subjects = append(subjects, grantSubject(user, g.TargetKind, g.TargetID))
 	}
-	return subjects, nil
+	return subjects
 }

@@ -98,11 +98,11 @@ func (s *Service) Catalog(ctx context.Context) ([]CatalogEntry, error) {
 		if err != nil {
 			return err
 		}
-		err = tx.NewSelect().Model(&services).Where("enabled").Order("position", "id").Scan(ctx)
+		err = tx.NewSelect().Model(&services).Where("enabled = 1").Order("position", "id").Scan(ctx)
 		if err != nil {
 			return err
 		}
-		return tx.NewSelect().Model(&endpoints).Where("enabled").Order("position", "id").Scan(ctx)
+		return tx.NewSelect().Model(&endpoints).Where("enabled = 1").Order("position", "id").Scan(ctx)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read catalog: %w", err)
@@ -134,7 +134,7 @@ func (s *Service) Service(ctx context.Context, id string) (CatalogService, error
 // CreateService adds a service at the end of the catalog.
 func (s *Service) CreateService(ctx context.Context, in CatalogService) (CatalogService, error) {
 	in.ID, in.Position = s.newID(), s.clock.Now().UnixMicro()
-	return insert(ctx, s, "service", in.ID, in, s.stale(ctx))
+	return insert(ctx, s, "service", in.ID, in, thenStale(ctx, s, unchanged[CatalogService]))
 }
 
 // UpdateService changes a service by the function.
@@ -166,7 +166,7 @@ func (s *Service) Endpoint(ctx context.Context, id string) (Endpoint, error) {
 // CreateEndpoint adds an endpoint, and its region when nobody has made it.
 func (s *Service) CreateEndpoint(ctx context.Context, in Endpoint) (Endpoint, error) {
 	in.ID, in.Position = s.newID(), s.clock.Now().UnixMicro()
-	return insert(ctx, s, "endpoint", in.ID, in, func(tx *db.Tx) error { return s.checkEndpoint(ctx, tx, in) })
+	return insert(ctx, s, "endpoint", in.ID, in, func(tx *db.Tx, row *Endpoint) error { return s.checkEndpoint(ctx, tx, *row) })
 }
 
 func (s *Service) checkEndpoint(ctx context.Context, tx *db.Tx, e Endpoint) error {
@@ -216,7 +216,7 @@ func (s *Service) CreateRegion(ctx context.Context, in Region) (Region, error) {
 	if in.ID == "" {
 		in.ID = s.newID()
 	}
-	return insert(ctx, s, "region", in.ID, in, func(tx *db.Tx) error {
+	return insert(ctx, s, "region", in.ID, in, func(tx *db.Tx, _ *Region) error {
 		if in.ParentID != "" {
 			_, err := find[Region](ctx, tx, "region", in.ParentID)
 			if err != nil {

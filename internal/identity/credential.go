@@ -133,7 +133,7 @@ func (s *Service) CreateCredential(ctx context.Context, c Credential, by Delegat
 		}
 	}
 	s.seal(&c)
-	return insert(ctx, s, "credential", c.ID, c, nothing)
+	return insert(ctx, s, "credential", c.ID, c, complete)
 }
 
 func delegatedBlob(all map[string]any, by Delegation) (string, error) {

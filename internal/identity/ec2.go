@@ -124,14 +124,37 @@ func (s *Service) EC2Token(ctx context.Context, e EC2Credential) (*Issued, error
 	if e.Project == "" {
 		return nil, unauthorized(errors.New("the access key has no project"))
 	}
-	issued, err := s.mint(ctx, auth.Token{
-		User: e.User, Methods: []string{ec2Method}, Project: e.Project, AppCredential: e.AppCredential,
-	})
+	token := auth.Token{User: e.User, Methods: []string{ec2Method}, Project: e.Project, Trust: e.Trust, AppCredential: e.AppCredential}
+	if e.Trust != "" {
+		token.User, err = s.bearer(ctx, e)
+		if err != nil {
+			return nil, err
+		}
+	}
+	issued, err := s.mint(ctx, token)
 	if err != nil {
 		return nil, err
 	}
 	s.tokens.put(key, issued)
 	return issued, nil
+}
+
+// bearer finds who bears the tokens of an access key that was made by a trust:
+// the trustee, also when the key belongs to the trustor that it impersonates. It
+// is of use to nobody else.
+func (s *Service) bearer(ctx context.Context, e EC2Credential) (string, error) {
+	t, err := s.Trust(ctx, e.Trust)
+	if errs.Is(err, errs.NotFound) {
+		err = unauthorized(err)
+	}
+	owner := t.TrusteeUserID
+	if t.Impersonation {
+		owner = t.TrustorUserID
+	}
+	if err == nil && owner != e.User {
+		err = unauthorized(errors.New("the access key is not of a party to its trust"))
+	}
+	return t.TrusteeUserID, err
 }
 
 // signatureAge is how far the time of a signed request may be from ours.

@@ -23,7 +23,7 @@ const (
 // What a cloud begins with is told to nobody.
 func tell(ctx context.Context, tx *db.Tx, resource, operation, id string) error {
 	return bus.Emit(ctx, tx, bus.Event{
-		Topic: topic, Type: "identity." + resource + "." + operation, Resource: id,
+		Topic: topic, Type: "identity." + eventName(resource) + "." + operation, Resource: id,
 		Payload: map[string]string{"resource_info": id},
 	})
 }

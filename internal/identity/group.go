@@ -100,7 +100,8 @@ func (s *Service) DeleteGroup(ctx context.Context, id string) error {
 		if err != nil {
 			return err
 		}
-		subjects, err := grantHolders(ctx, tx, Grant{ActorKind: ActorGroup, ActorID: id, Inherited: true})
+		everywhere := Grant{ActorKind: ActorGroup, ActorID: id, Inherited: true}
+		users, err := grantedUsers(ctx, tx, everywhere)
 		if err != nil {
 			return err
 		}
@@ -116,7 +117,7 @@ func (s *Service) DeleteGroup(ctx context.Context, id string) error {
 		if err != nil {
 			return err
 		}
-		return s.endTokens(ctx, tx, now, subjects...)
+		return s.endTokens(ctx, tx, now, grantSubjects(everywhere, users)...)
 	})
 	if err != nil {
 		return fmt.Errorf("delete group %s: %w", id, err)

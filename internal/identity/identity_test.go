@@ -16,6 +16,7 @@ import (
 	"nacre/internal/auth"
 	"nacre/internal/clock"
 	"nacre/internal/db"
+	"nacre/internal/db/dbtest"
 	"nacre/internal/errs"
 )
 
@@ -27,7 +28,7 @@ type process struct {
 
 func startProcess(t testing.TB, dir string, c clock.Clock, cost int) process {
 	t.Helper()
-	database, err := db.Open(t.Context(), filepath.Join(dir, "nacre.db"))
+	database, err := db.Open(t.Context(), dbtest.SourceIn(t, dir))
 	if err != nil {
 		t.Fatal(err)
 	}

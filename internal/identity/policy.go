@@ -26,6 +26,9 @@ const (
 	givesGrants  = isAdminRole + " or (role:admin and " + grantInside + " and " + domainRole + ") or (role:manager and " + grantInside + " and rule:domain_managed_target_role)"
 	anyoneSigned = "@"
 
+	ownUser       = "user_id:%(user_id)s"
+	trustor       = "user_id:%(target.trust.trustor_user_id)s"
+	trustee       = "user_id:%(target.trust.trustee_user_id)s"
 	ownCredential = "user_id:%(target.credential.user_id)s"
 )
 
@@ -117,7 +120,27 @@ var Policy = []auth.Rule{
 	{Name: "identity:create_credential", Check: isAdminRole + " or " + ownCredential},
 	{Name: "identity:update_credential", Check: isAdminRole + " or " + ownCredential},
 	{Name: "identity:delete_credential", Check: isAdminRole + " or " + ownCredential},
-	{Name: "identity:ec2_list_credentials", Check: adminOrSystem + " or user_id:%(user_id)s"},
+	{Name: "identity:create_application_credential", Check: ownUser},
+	{Name: "identity:list_application_credentials", Check: adminOrSystem + " or " + ownUser},
+	{Name: "identity:get_application_credential", Check: adminOrSystem + " or " + ownUser},
+	{Name: "identity:delete_application_credential", Check: isAdminRole + " or " + ownUser},
+	{Name: "identity:list_access_rules", Check: isSystem + " or user_id:%(target.user.id)s"},
+	{Name: "identity:get_access_rule", Check: isSystem + " or user_id:%(target.user.id)s"},
+	{Name: "identity:delete_access_rule", Check: "(role:admin and system_scope:all) or user_id:%(target.user.id)s"},
+	{Name: "identity:create_trust", Check: trustor},
+	{Name: "identity:list_trusts", Check: adminOrSystem},
+	{Name: "identity:list_trusts_for_trustor", Check: adminOrSystem + " or " + trustor},
+	{Name: "identity:list_trusts_for_trustee", Check: adminOrSystem + " or " + trustee},
+	{Name: "identity:list_roles_for_trust", Check: adminOrSystem + " or " + trustor + " or " + trustee},
+	{Name: "identity:get_role_for_trust", Check: adminOrSystem + " or " + trustor + " or " + trustee},
+	{Name: "identity:delete_trust", Check: isAdminRole + " or " + trustor},
+	{Name: "identity:get_trust", Check: adminOrSystem + " or " + trustor + " or " + trustee},
+	{Name: "identity:list_policies", Check: adminOrSystem},
+	{Name: "identity:get_policy", Check: adminOrSystem},
+	{Name: "identity:create_policy", Check: isAdminRole},
+	{Name: "identity:update_policy", Check: isAdminRole},
+	{Name: "identity:delete_policy", Check: isAdminRole},
+	{Name: "identity:ec2_list_credentials", Check: adminOrSystem + " or " + ownUser},
 	{Name: "identity:ec2_get_credential", Check: adminOrSystem + " or " + ownCredential},
 	{Name: "identity:ec2_create_credential", Check: isAdminRole + " or (role:member and " + ownCredential + ")"},
 	{Name: "identity:ec2_delete_credential", Check: isAdminRole + " or (role:member and " + ownCredential + ")"},

@@ -92,14 +92,14 @@ type NameParts struct{ Contains, StartsWith, EndsWith string }
 
 func (n NameParts) where(q *bun.SelectQuery) *bun.SelectQuery {
 	if n.Contains != "" {
-		q = q.Where(`name LIKE ? ESCAPE '\'`, db.Like(n.Contains))
+		q = q.Where(`LOWER(name) LIKE ? ESCAPE '\'`, db.AnyCase(db.Like(n.Contains)))
 	}
 	if n.StartsWith != "" {
-		q = q.Where(`name LIKE ? ESCAPE '\'`, db.Like(n.StartsWith)[1:])
+		q = q.Where(`LOWER(name) LIKE ? ESCAPE '\'`, db.AnyCase(db.Like(n.StartsWith)[1:]))
 	}
 	if n.EndsWith != "" {
 		pattern := db.Like(n.EndsWith)
-		q = q.Where(`name LIKE ? ESCAPE '\'`, pattern[:len(pattern)-1])
+		q = q.Where(`LOWER(name) LIKE ? ESCAPE '\'`, db.AnyCase(pattern[:len(pattern)-1]))
 	}
 	return q
 }

@@ -166,7 +166,7 @@ func (s *Service) CreateImplication(ctx context.Context, prior, implied string) 
 		if err != nil {
 			return err
 		}
-		if implied == prior || slices.ContainsFunc(g.expand([]string{implied}), func(r RoleRef) bool { return r.ID == prior }) {
+		if slices.Contains(g.closure([]string{implied}), prior) {
 			return errs.Forbiddenf("Create implied role between %s and %s would form a circle.", prior, implied)
 		}
 		_, err = tx.Exec(ctx, `INSERT INTO role_implications (prior_id, implied_id) VALUES (?, ?) ON CONFLICT DO NOTHING`, prior, implied)
@@ -250,25 +250,72 @@ func (s *Service) roleGraph(ctx context.Context, tx *db.Tx, revision int64) (*ro
 	return g, nil
 }
 
-// expand adds what the roles imply and sorts by name. Roles of a domain only
-// stand for what they imply.
-func (g *roleGraph) expand(ids []string) []RoleRef {
+// closure adds what the roles imply.
+func (g *roleGraph) closure(ids []string) []string {
 	seen := map[string]bool{}
-	var out []RoleRef
+	var out []string
 	queue := slices.Clone(ids)
 	for len(queue) > 0 {
 		id := queue[0]
 		queue = queue[1:]
-		role, exists := g.roles[id]
+		_, exists := g.roles[id]
 		if seen[id] || !exists {
 			continue
 		}
 		seen[id] = true
 		queue = append(queue, g.implied[id]...)
-		if role.DomainID == "" {
-			out = append(out, RoleRef{ID: id, Name: role.Name})
+		out = append(out, id)
+	}
+	return out
+}
+
+// refs names roles as a token shows them, sorted. Roles of a domain only stand
+// for what they imply.
+func (g *roleGraph) refs(ids []string) []RoleRef {
+	var out []RoleRef
+	for _, r := range g.named(ids) {
+		if r.DomainID == "" {
+			out = append(out, RoleRef{ID: r.ID, Name: r.Name})
 		}
 	}
-	slices.SortFunc(out, func(a, b RoleRef) int { return strings.Compare(a.Name, b.Name) })
 	return out
+}
+
+// expand is refs of the closure.
+func (g *roleGraph) expand(ids []string) []RoleRef { return g.refs(g.closure(ids)) }
+
+// named gives the roles of these ids that still exist, by name.
+func (g *roleGraph) named(ids []string) []Role {
+	var out []Role
+	for _, id := range ids {
+		r, exists := g.roles[id]
+		if exists {
+			out = append(out, r)
+		}
+	}
+	slices.SortFunc(out, func(a, b Role) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// RoleName names a role by id or else by its name, which is unique among the
+// roles of the whole cloud.
+type RoleName struct{ ID, Name string }
+
+// find gives the ids of the roles.
+func (g *roleGraph) find(names []RoleName) ([]string, error) {
+	var ids []string
+	for _, n := range names {
+		id := n.ID
+		for known, r := range g.roles {
+			if n.ID == "" && r.Name == n.Name && r.DomainID == "" {
+				id = known
+			}
+		}
+		_, exists := g.roles[id]
+		if !exists {
+			return nil, errs.NotFoundf("Could not find role: %s.", n.ID+n.Name)
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/uptrace/bun"
 
@@ -56,10 +57,12 @@ func list[T any](ctx context.Context, s *Service, kind string, narrow func(q *bu
 // everything narrows nothing.
 func everything(q *bun.SelectQuery) *bun.SelectQuery { return q.Order("id") }
 
-// insert adds a row, once first has found nothing against it.
-func insert[T any](ctx context.Context, s *Service, kind, id string, row T, first func(tx *db.Tx) error) (T, error) {
+// insert adds a row, once first has completed it and found nothing against it.
+func insert[T any](ctx context.Context, s *Service, kind, id string, in T, first func(tx *db.Tx, row *T) error) (T, error) {
+	row := in
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
-		err := first(tx)
+		row = in
+		err := first(tx, &row)
 		if err != nil {
 			return err
 		}
@@ -126,6 +129,9 @@ func remove[T any](ctx context.Context, s *Service, kind, id string, before func
 	return nil
 }
 
+// complete is for rows that are complete.
+func complete[T any](*db.Tx, *T) error { return nil }
+
 // nothing is what comes first where nothing does.
 func nothing(*db.Tx) error { return nil }
 
@@ -146,4 +152,21 @@ func thenStale[T any](ctx context.Context, s *Service, change func(row *T) error
 		}
 		return s.stale(ctx)(tx)
 	}
+}
+
+// unchanged is the change that is none.
+func unchanged[T any](*T) error { return nil }
+
+// eventNames are the names that notifications have for some kinds.
+var eventNames = map[string]string{
+	"trust": "OS-TRUST:trust",
+}
+
+// eventName is the name that notifications have for a kind.
+func eventName(kind string) string {
+	name, special := eventNames[kind]
+	if special {
+		return name
+	}
+	return strings.ReplaceAll(kind, " ", "_")
 }

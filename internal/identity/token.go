@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"nacre/internal/auth"
@@ -24,19 +23,6 @@ type Ref struct {
 	Domain *Ref
 }
 
-// PasswordLogin is a user with its password.
-type PasswordLogin struct {
-	User     Ref
-	Password string
-}
-
-// Login is what a client presents for a token. All that is set must hold and
-// mean the same user.
-type Login struct {
-	Password *PasswordLogin
-	Token    string // "" for none
-}
-
 // Scope is what a token is asked for. The zero value is the user's default
 // project or else no scope.
 type Scope struct {
@@ -44,7 +30,10 @@ type Scope struct {
 	Project  *Ref
 	Domain   *Ref
 	System   bool
+	Trust    string // id
 }
+
+func (s Scope) empty() bool { return s == Scope{} }
 
 // Issued is a valid token with all it stands for now. It is shared: nobody
 // changes it.
@@ -55,6 +44,11 @@ type Issued struct {
 	PasswordExpiresAt time.Time // zero for never
 	RoleRefs          []RoleRef
 
+	// What the token is for somebody else by.
+	TrustedBy    *Trust
+	CredentialOf *AppCredential
+
+	sealed   auth.Token
 	revision int64 // at which this was read
 }
 
@@ -63,48 +57,27 @@ func (i *Issued) Scoped() bool { return i.Project != "" || i.Domain != "" || i.S
 
 // Issue authenticates and makes a token.
 func (s *Service) Issue(ctx context.Context, login Login, scope Scope) (*Issued, error) {
-	var token auth.Token
-	if login.Token != "" {
-		parent, err := s.Validate(ctx, login.Token)
-		if err != nil {
-			return nil, err
-		}
-		token.User, token.Methods = parent.User, slices.Clone(parent.Methods)
-		token.ExpiresAt = parent.ExpiresAt
-		token.AuditIDs = []string{parent.AuditIDs[0]}
-		if !slices.Contains(token.Methods, "token") {
-			token.Methods = append([]string{"token"}, token.Methods...)
-		}
-	}
-	if login.Password != nil {
-		user, err := s.authenticate(ctx, *login.Password)
-		if err != nil {
-			return nil, err
-		}
-		expires := user.PasswordExpiresAt.Time()
-		if !expires.IsZero() && !s.clock.Now().Before(expires) {
-			return nil, errs.Unauthorizedf("The password is expired and needs to be changed for user: %s.", user.ID)
-		}
-		if token.User != "" && token.User != user.ID {
-			return nil, unauthorized(errors.New("the methods mean different users"))
-		}
-		token.User = user.ID
-		if !slices.Contains(token.Methods, "password") {
-			token.Methods = append(token.Methods, "password")
-		}
-	}
-	if token.User == "" {
-		return nil, unauthorized(errors.New("no method was given"))
-	}
-	err := s.scope(ctx, &token, scope)
+	token, err := s.prove(ctx, login, scope)
 	if err != nil {
 		return nil, err
 	}
-	return s.mint(ctx, token)
+	if token.AppCredential == "" {
+		err = s.scope(ctx, &token, scope)
+		if err != nil {
+			return nil, err
+		}
+	}
+	issued, err := s.mint(ctx, token)
+	if err != nil || token.Trust == "" {
+		return issued, err
+	}
+	// The use is counted before the token is given away: whoever has it, has
+	// taken one.
+	return issued, s.useTrust(ctx, token.Trust)
 }
 
-// mint makes a token for whoever has been authenticated. A token that was made
-// from another lives no longer than that.
+// mint makes a token for whoever has been authenticated. It lives no longer than
+// what it was made from: another token, a trust, an application credential.
 func (s *Service) mint(ctx context.Context, token auth.Token) (*Issued, error) {
 	revision, err := s.lookNow(ctx)
 	if err != nil {
@@ -113,6 +86,13 @@ func (s *Service) mint(ctx context.Context, token auth.Token) (*Issued, error) {
 	token.IssuedAt = s.clock.Now().Truncate(time.Second)
 	if token.ExpiresAt.IsZero() {
 		token.ExpiresAt = token.IssuedAt.Add(s.lifetime)
+	}
+	end, err := s.delegationEnd(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	if !end.IsZero() && end.Before(token.ExpiresAt) {
+		token.ExpiresAt = end.Truncate(time.Second)
 	}
 	token.AuditIDs = append([]string{newAuditID(revision)}, token.AuditIDs...)
 	issued, err := s.describe(ctx, token)
@@ -194,6 +174,9 @@ func (s *Service) scope(ctx context.Context, token *auth.Token, scope Scope) err
 		var err error
 		switch {
 		case scope.Unscoped:
+		case scope.Trust != "":
+			token.Trust = scope.Trust
+			token.Project, err = trustProject(ctx, tx, scope.Trust, s.clock.Now())
 		case scope.System:
 			token.System = true
 		case scope.Domain != nil:
@@ -208,6 +191,18 @@ func (s *Service) scope(ctx context.Context, token *auth.Token, scope Scope) err
 		}
 		return err
 	})
+}
+
+// trustProject finds the project that a trust is for.
+func trustProject(ctx context.Context, tx *db.Tx, id string, now time.Time) (string, error) {
+	chain, err := readChain(ctx, tx, id, now)
+	switch {
+	case err != nil:
+		return "", err
+	case chain[0].spent() || chain[0].ProjectID == nil:
+		return "", noTrust(id)
+	}
+	return *chain[0].ProjectID, nil
 }
 
 func projectID(ctx context.Context, tx *db.Tx, ref Ref) (string, error) {
@@ -236,7 +231,7 @@ func usableDefault(ctx context.Context, tx *db.Tx, user string) (string, error) 
 	var project string
 	err := tx.Get(ctx, &project, `
 		SELECT p.id FROM users u JOIN projects p ON p.id = u.default_project_id JOIN domains d ON d.id = p.domain_id
-		WHERE u.id = ? AND p.enabled AND d.enabled`, user)
+		WHERE u.id = ? AND p.enabled = 1 AND d.enabled = 1`, user)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", nil
 	}

@@ -167,6 +167,12 @@ func (s *Service) UpdateUser(ctx context.Context, id string, password *string, c
 }
 
 func (s *Service) userChanged(ctx context.Context, tx *db.Tx, now time.Time, before, after User) error {
+	if before.Enabled && !after.Enabled {
+		err := dropAppCredentials(ctx, tx, "", after.ID)
+		if err != nil {
+			return err
+		}
+	}
 	if (before.Enabled && !after.Enabled) || before.PasswordHash != after.PasswordHash {
 		return s.endTokens(ctx, tx, now, userSubject(after.ID))
 	}
@@ -215,6 +221,10 @@ func (s *Service) DeleteUser(ctx context.Context, id string) error {
 			return err
 		}
 		_, err = tx.Exec(ctx, `DELETE FROM grants WHERE actor_kind = 'user' AND actor_id = ?`, id)
+		if err != nil {
+			return err
+		}
+		err = dropAppCredentials(ctx, tx, "", id)
 		if err != nil {
 			return err
 		}

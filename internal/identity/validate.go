@@ -21,6 +21,9 @@ func (s *Service) Validate(ctx context.Context, text string) (*Issued, error) {
 	known := s.tokens.get(text)
 	if known == nil || known.revision < revision {
 		known, err = s.open(ctx, text)
+		if errs.Is(err, errs.Forbidden) {
+			err = unauthorized(err)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -50,38 +53,50 @@ func (s *Service) open(ctx context.Context, text string) (*Issued, error) {
 
 // describe works out what a token stands for. It refuses a token whose user or
 // scope is gone or disabled, that was revoked, that lies below a floor, or that
-// has no role in its scope.
+// has no role in its scope; and one by a delegation that is no longer good.
 func (s *Service) describe(ctx context.Context, token auth.Token) (*Issued, error) {
 	if len(token.AuditIDs) == 0 {
 		return nil, unauthorized(errors.New("token has no audit id"))
 	}
-	if token.AppCredential != "" {
-		return nil, unauthorized(errors.New("application credentials are unknown here"))
-	}
 	i := &Issued{
-		Caller:   auth.Caller{User: token.User, Methods: token.Methods, ExpiresAt: token.ExpiresAt},
+		Caller:   auth.Caller{Methods: token.Methods, ExpiresAt: token.ExpiresAt},
 		AuditIDs: token.AuditIDs,
 		IssuedAt: token.IssuedAt,
+		sealed:   token,
 	}
+	now := s.clock.Now()
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		// The revision comes first: what is read after it may be newer, never older.
 		err := tx.Get(ctx, &i.revision, `SELECT revision FROM auth_revision`)
 		if err != nil {
 			return fmt.Errorf("read authorization revision: %w", err)
 		}
-		err = describeUser(ctx, tx, i)
+		user, err := readPerson(ctx, tx, token.User)
 		if err != nil {
 			return err
 		}
-		err = checkAlive(ctx, tx, token, i)
+		d, err := readDelegation(ctx, tx, token, i, now)
 		if err != nil {
 			return err
 		}
-		roles, err := describeScope(ctx, tx, token, i)
+		err = checkAlive(ctx, tx, token, i, append(d.subjects, userSubject(user.ID), domainSubject(user.DomainID))...)
 		if err != nil {
 			return err
 		}
-		return s.describeRoles(ctx, tx, i, roles)
+		if d.impersonate {
+			user = d.grantor
+		}
+		i.User, i.UserName, i.UserDomain, i.UserDomainName = user.ID, user.Name, user.DomainID, user.DomainName
+		i.PasswordExpiresAt = user.PasswordExpiresAt.Time()
+		holder := token.User
+		if d.holder != "" {
+			holder = d.holder
+		}
+		held, err := describeScope(ctx, tx, token, holder, i)
+		if err != nil {
+			return err
+		}
+		return s.describeRoles(ctx, tx, i, held, d)
 	})
 	if err != nil {
 		return nil, err
@@ -89,33 +104,35 @@ func (s *Service) describe(ctx context.Context, token auth.Token) (*Issued, erro
 	return i, nil
 }
 
-func describeUser(ctx context.Context, tx *db.Tx, i *Issued) error {
-	var u struct {
-		Name              string
-		Enabled           bool
-		PasswordExpiresAt db.Time
-		DomainID          string
-		DomainName        string
-	}
-	err := tx.Get(ctx, &u, `
-		SELECT u.name, u.enabled AND d.enabled AS enabled, u.password_expires_at, u.domain_id, d.name AS domain_name
-		FROM users u JOIN domains d ON d.id = u.domain_id WHERE u.id = ?`, i.User)
+// person is a user who may sign in.
+type person struct {
+	ID                string
+	Name              string
+	Enabled           bool
+	PasswordExpiresAt db.Time
+	DomainID          string
+	DomainName        string
+}
+
+func readPerson(ctx context.Context, tx *db.Tx, id string) (person, error) {
+	var p person
+	err := tx.Get(ctx, &p, `
+		SELECT u.id, u.name, (u.enabled = 1 AND d.enabled = 1) AS enabled, u.password_expires_at, u.domain_id, d.name AS domain_name
+		FROM users u JOIN domains d ON d.id = u.domain_id WHERE u.id = ?`, id)
 	if errors.Is(err, sql.ErrNoRows) {
-		return unauthorized(fmt.Errorf("user %s is gone", i.User))
+		return p, unauthorized(fmt.Errorf("user %s is gone", id))
 	}
 	if err != nil {
-		return fmt.Errorf("read user %s: %w", i.User, err)
+		return p, fmt.Errorf("read user %s: %w", id, err)
 	}
-	if !u.Enabled {
-		return unauthorized(fmt.Errorf("user %s or its domain is disabled", i.User))
+	if !p.Enabled {
+		return p, unauthorized(fmt.Errorf("user %s or its domain is disabled", id))
 	}
-	i.UserName, i.UserDomain, i.UserDomainName = u.Name, u.DomainID, u.DomainName
-	i.PasswordExpiresAt = u.PasswordExpiresAt.Time()
-	return nil
+	return p, nil
 }
 
 // checkAlive looks for a revocation and for floors above the token.
-func checkAlive(ctx context.Context, tx *db.Tx, token auth.Token, i *Issued) error {
+func checkAlive(ctx context.Context, tx *db.Tx, token auth.Token, i *Issued, subjects ...string) error {
 	made, err := auditRevision(token.AuditIDs[0])
 	if err != nil {
 		return unauthorized(err)
@@ -123,7 +140,6 @@ func checkAlive(ctx context.Context, tx *db.Tx, token auth.Token, i *Issued) err
 	if made > i.revision {
 		return unauthorized(errors.New("token is from somebody else, or from after the backup that this database was restored from"))
 	}
-	subjects := []string{userSubject(token.User), domainSubject(i.UserDomain)}
 	switch {
 	case token.Project != "":
 		subjects = append(subjects, projectSubject(token.Project), grantSubject(token.User, TargetProject, token.Project))
@@ -152,15 +168,16 @@ func checkAlive(ctx context.Context, tx *db.Tx, token auth.Token, i *Issued) err
 	return nil
 }
 
-// describeScope fills in the scope and finds the roles given in it.
-func describeScope(ctx context.Context, tx *db.Tx, token auth.Token, i *Issued) ([]string, error) {
+// describeScope fills in the scope and finds the roles that somebody was given
+// in it.
+func describeScope(ctx context.Context, tx *db.Tx, token auth.Token, holder string, i *Issued) ([]string, error) {
 	switch {
 	case token.Project != "":
 		err := describeProject(ctx, tx, token.Project, i)
 		if err != nil {
 			return nil, err
 		}
-		return projectRoles(ctx, tx, token.User, token.Project)
+		return projectRoles(ctx, tx, holder, token.Project)
 	case token.Domain != "":
 		d, err := readDomain(ctx, tx, token.Domain)
 		if errs.Is(err, errs.NotFound) {
@@ -173,10 +190,10 @@ func describeScope(ctx context.Context, tx *db.Tx, token auth.Token, i *Issued) 
 			return nil, unauthorized(fmt.Errorf("domain %s is disabled", d.ID))
 		}
 		i.Domain, i.DomainName = d.ID, d.Name
-		return targetRoles(ctx, tx, token.User, TargetDomain, token.Domain)
+		return targetRoles(ctx, tx, holder, TargetDomain, token.Domain)
 	case token.System:
 		i.System = true
-		return targetRoles(ctx, tx, token.User, TargetSystem, SystemID)
+		return targetRoles(ctx, tx, holder, TargetSystem, SystemID)
 	}
 	return nil, nil
 }
@@ -190,7 +207,7 @@ func describeProject(ctx context.Context, tx *db.Tx, id string, i *Issued) error
 		Floor      int64
 	}
 	err := tx.Get(ctx, &p, `
-		SELECT p.name, p.enabled AND d.enabled AS enabled, p.domain_id, d.name AS domain_name,
+		SELECT p.name, (p.enabled = 1 AND d.enabled = 1) AS enabled, p.domain_id, d.name AS domain_name,
 			(SELECT COALESCE(MAX(revision), 0) FROM token_floors WHERE subject = 'domain/' || p.domain_id) AS floor
 		FROM projects p JOIN domains d ON d.id = p.domain_id WHERE p.id = ?`, id)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -210,7 +227,7 @@ func describeProject(ctx context.Context, tx *db.Tx, id string, i *Issued) error
 	return nil
 }
 
-func (s *Service) describeRoles(ctx context.Context, tx *db.Tx, i *Issued, given []string) error {
+func (s *Service) describeRoles(ctx context.Context, tx *db.Tx, i *Issued, held []string, d delegated) error {
 	if !i.Scoped() {
 		return nil
 	}
@@ -218,7 +235,14 @@ func (s *Service) describeRoles(ctx context.Context, tx *db.Tx, i *Issued, given
 	if err != nil {
 		return err
 	}
-	i.RoleRefs = graph.expand(given)
+	held = graph.closure(held)
+	if d.limit != nil {
+		held, err = d.limit(graph, held)
+		if err != nil {
+			return err
+		}
+	}
+	i.RoleRefs = graph.refs(held)
 	if len(i.RoleRefs) == 0 {
 		return unauthorized(fmt.Errorf("user %s has no role in the scope", i.User))
 	}

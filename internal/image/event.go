@@ -63,3 +63,26 @@ func knownOrNull(n int64) *int64 {
 	}
 	return &n
 }
+
+// memberEvent is what Glance tells of a membership.
+type memberEvent struct {
+	Image     string  `json:"image_id"`
+	Member    string  `json:"member_id"`
+	Status    string  `json:"status"`
+	CreatedAt string  `json:"created_at"`
+	UpdatedAt string  `json:"updated_at"`
+	Deleted   bool    `json:"deleted"`
+	DeletedAt *string `json:"deleted_at"`
+}
+
+func emitMember(ctx context.Context, tx *db.Tx, kind string, m Member) error {
+	e := memberEvent{
+		Image: m.Image, Member: m.Member, Status: m.Status,
+		CreatedAt: m.CreatedAt.Time().Format(time.RFC3339), UpdatedAt: m.UpdatedAt.Time().Format(time.RFC3339),
+	}
+	if kind == "image.member.delete" {
+		now := tx.Now().Format(time.RFC3339)
+		e.Deleted, e.DeletedAt = true, &now
+	}
+	return bus.Emit(ctx, tx, bus.Event{Topic: "notifications.glance", Type: kind, Resource: m.Image, Payload: e})
+}

@@ -85,12 +85,22 @@ type Image struct {
 	Properties      db.JSON[map[string]string] //
 	Tags            db.JSON[[]string]          //
 	Content         db.JSON[inspect.Result]    // what the bytes are
-	Blob            string                     // key of the bytes
+	Blob            string                     // key of the bytes, the same in each store
+	Stores          db.JSON[[]string]          // ids of the stores that have them
+	Staged          string                     // key of bytes that wait for their import
+	Import          db.JSON[*Import]           // the last import
 	Upload          string                     // id of the upload under way
 	UploadSeen      db.Time                    //
 	Generation      int64                      //
 	CreatedAt       db.Time                    //
 	UpdatedAt       db.Time                    //
+}
+
+// Import is what the last import of an image did or does.
+type Import struct {
+	Task   string   // its task, while it goes on
+	To     []string // stores that it still copies the bytes to
+	Failed []string // stores that it could not copy them to
 }
 
 // Viewer is who looks at images.
@@ -104,23 +114,35 @@ func (s *Service) Image(ctx context.Context, who Viewer, id string) (Image, erro
 	var image Image
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		var err error
-		image, err = find(ctx, tx, id)
+		image, err = seen(ctx, tx, who, id)
 		return err
 	})
+	return image, err
+}
+
+// seen reads an image that the viewer may read. Community images are read by
+// whoever knows their id, and listed only on demand; a shared one by its
+// members, whatever they have answered.
+func seen(ctx context.Context, tx *db.Tx, who Viewer, id string) (Image, error) {
+	image, err := find(ctx, tx, id)
 	if err != nil {
 		return Image{}, err
 	}
-	if !who.sees(image) {
+	sees := who.owns(image) || image.Visibility == Public || image.Visibility == Community
+	if !sees && image.Visibility == Shared {
+		sees, err = isMember(ctx, tx, id, who.Project)
+		if err != nil {
+			return Image{}, fmt.Errorf("read members of image %s: %w", id, err)
+		}
+	}
+	if !sees {
 		return Image{}, notFound(id)
 	}
 	return image, nil
 }
 
-// sees tells whether the viewer may read the image. Community images are read
-// by whoever knows their id, and listed only on demand.
-func (w Viewer) sees(i Image) bool {
-	return w.Admin || i.Owner == w.Project || i.Visibility == Public || i.Visibility == Community
-}
+// owns tells whether the image is the viewer's, or everything is.
+func (w Viewer) owns(i Image) bool { return w.Admin || i.Owner == w.Project }
 
 // Usable is an error unless the image's bytes are there and are what its disk
 // format says. Whoever boots from an image or copies it to a volume asks first.

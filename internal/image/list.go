@@ -13,6 +13,7 @@ import (
 // Query is what a list asks for besides its page.
 type Query struct {
 	Visibility string // "" or all: whatever the viewer sees, without others' community images
+	Member     string // answer that the viewer's project gave to the shared ones of others; "" for any
 	Tags       []string
 	Properties map[string]string
 	Times      []TimeCond
@@ -34,13 +35,16 @@ var TimeOps = map[string]string{"eq": "= ?", "neq": "<> ?", "gt": "> ?", "gte": 
 func (s *Service) List(ctx context.Context, who Viewer, query Query, page db.Page) (images []Image, more bool, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
 		if page.Marker != "" {
-			marker, err := find(ctx, tx, page.Marker)
-			if err != nil || !who.sees(marker) {
+			_, err := seen(ctx, tx, who, page.Marker)
+			if errs.Is(err, errs.NotFound) {
 				return errs.BadRequestf("%s", notFound(page.Marker))
+			}
+			if err != nil {
+				return err
 			}
 		}
 		q := tx.NewSelect().TableExpr("images").ColumnExpr("images.*")
-		q = visible(q, who, query.Visibility)
+		q = visible(q, who, query.Visibility, query.Member)
 		q = db.Where(q, query.Where)
 		for _, c := range query.Times {
 			q = q.Where("? "+TimeOps[c.Op], bun.Ident(c.Column), c.At)
@@ -60,22 +64,33 @@ func (s *Service) List(ctx context.Context, who Viewer, query Query, page db.Pag
 	return images, more, nil
 }
 
-func visible(q *bun.SelectQuery, who Viewer, visibility string) *bun.SelectQuery {
+// visible narrows a list to what the viewer sees with the visibility.
+func visible(q *bun.SelectQuery, who Viewer, visibility, member string) *bun.SelectQuery {
+	shared := q.NewSelect().TableExpr("image_members").ColumnExpr("image").Where("member = ?", who.Project)
+	if member != "" {
+		shared = shared.Where("status = ?", member)
+	}
 	switch visibility {
 	case "", "all":
+		if who.Admin && visibility == "all" {
+			return q
+		}
 		if who.Admin {
-			return q.Where("visibility <> ? OR owner = ? OR ?", Community, who.Project, visibility == "all")
+			return q.Where("visibility <> ? OR owner = ?", Community, who.Project)
 		}
 		if visibility == "all" {
-			return q.Where("owner = ? OR visibility IN (?, ?)", who.Project, Public, Community)
+			return q.Where("owner = ? OR visibility IN (?, ?) OR (visibility = ? AND id IN (?))", who.Project, Public, Community, Shared, shared)
 		}
-		return q.Where("owner = ? OR visibility = ?", who.Project, Public)
+		return q.Where("owner = ? OR visibility = ? OR (visibility = ? AND id IN (?))", who.Project, Public, Shared, shared)
 	case Public, Community:
 		return q.Where("visibility = ?", visibility)
 	}
 	q = q.Where("visibility = ?", visibility)
-	if who.Admin {
+	switch {
+	case who.Admin:
 		return q
+	case visibility == Shared:
+		return q.Where("owner = ? OR id IN (?)", who.Project, shared)
 	}
 	return q.Where("owner = ?", who.Project)
 }

@@ -134,7 +134,7 @@ func (s *Service) Ports(ctx context.Context, q Query) (list []Port, more bool, e
 			}
 		}
 		if part := q.In["ip_prefix"]; len(part) > 0 {
-			sel = sel.Where(`ports.id IN (SELECT port_id FROM port_ips WHERE ip_address LIKE ? ESCAPE '\')`, db.Like(part[0]))
+			sel = sel.Where(`ports.id IN (SELECT port_id FROM port_ips WHERE ip_address LIKE ? ESCAPE '\')`, db.AnyCase(db.Like(part[0])))
 		}
 		if len(q.In["security_groups"]) > 0 {
 			sel = sel.Where("ports.id IN (SELECT port_id FROM port_groups WHERE group_id IN (?))", db.In(q.In["security_groups"]))

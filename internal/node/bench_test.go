@@ -13,6 +13,7 @@ import (
 
 	blocksim "nacre/internal/blockdev/simulated"
 	"nacre/internal/db"
+	"nacre/internal/db/dbtest"
 	fabricsim "nacre/internal/fabric/simulated"
 	"nacre/internal/hosts"
 	"nacre/internal/node"
@@ -40,7 +41,7 @@ func BenchmarkHosts(b *testing.B) {
 
 func benchHosts(b *testing.B, count int, dir string) {
 	ctx, cancel := context.WithCancel(context.Background())
-	d, err := db.Open(ctx, filepath.Join(b.TempDir(), "nacre.db"))
+	d, err := db.Open(ctx, dbtest.Source(b))
 	if err != nil {
 		b.Fatal(err)
 	}

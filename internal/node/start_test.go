@@ -19,6 +19,7 @@ import (
 	"nacre/internal/blockdev"
 	blocksim "nacre/internal/blockdev/simulated"
 	"nacre/internal/db"
+	"nacre/internal/db/dbtest"
 	"nacre/internal/fabric"
 	fabricsim "nacre/internal/fabric/simulated"
 	"nacre/internal/hosts"
@@ -56,7 +57,7 @@ func start(t *testing.T) *rig {
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	r := &rig{t: t, ctx: ctx, dir: t.TempDir(), boot: "boot-1", end: func() {}, hook: func(string) {}}
 	var err error
-	r.db, err = db.Open(ctx, filepath.Join(r.dir, "nacre.db"))
+	r.db, err = db.Open(ctx, dbtest.SourceIn(t, r.dir))
 	if err != nil {
 		t.Fatal(err)
 	}

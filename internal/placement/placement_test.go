@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"sync"
 	"testing"
 
@@ -12,12 +11,13 @@ import (
 
 	"nacre/internal/clock"
 	"nacre/internal/db"
+	"nacre/internal/db/dbtest"
 	"nacre/internal/errs"
 )
 
 func open(t *testing.T) *Service {
 	t.Helper()
-	d, err := db.Open(context.Background(), filepath.Join(t.TempDir(), "test.db"))
+	d, err := db.Open(context.Background(), dbtest.Source(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ import (
 
 	"nacre/internal/app"
 	"nacre/internal/db"
+	"nacre/internal/db/dbtest"
 	"nacre/internal/work"
 )
 
@@ -73,6 +74,7 @@ func Start(t testing.TB, opts ...Option) *Cloud {
 	if config.DataDir == "" {
 		config.DataDir = t.TempDir()
 	}
+	config.DB = dbtest.SourceIn(t, config.DataDir)
 	c := &Cloud{t: t, still: set.still, errors: errors, tokens: map[string]string{}}
 	c.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c.App.Handler.ServeHTTP(w, r)

@@ -3,6 +3,7 @@ package testcloud_test
 import (
 	"testing"
 
+	"nacre/internal/db/dbtest"
 	"nacre/internal/testcloud"
 )
 
@@ -71,6 +72,7 @@ func wantStatus(t *testing.T, u testcloud.User, server, want string) {
 func TestGoesOnWhereItWas(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
+	dbtest.SourceIn(t, dir) // stays until the end of this test, not of the first part
 	var before testcloud.World
 	t.Run("first", func(t *testing.T) {
 		cloud := testcloud.Start(t, testcloud.Dir(dir))

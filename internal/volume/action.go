@@ -34,7 +34,7 @@ func (s *Service) Move(ctx context.Context, who Viewer, id, what, to string, fro
 // computeHolds refuses to touch a volume that the compute service has attached.
 func computeHolds(ctx context.Context, tx *db.Tx, volume string) error {
 	var list []Attachment
-	err := tx.All(ctx, &list, "SELECT * FROM volume_attachments WHERE volume = ? AND compute", volume)
+	err := tx.All(ctx, &list, "SELECT * FROM volume_attachments WHERE volume = ? AND compute = 1", volume)
 	if err != nil {
 		return fmt.Errorf("read attachments of volume %s: %w", volume, err)
 	}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"nacre/internal/await"
 	blocksim "nacre/internal/blockdev/simulated"
 	"nacre/internal/db"
+	"nacre/internal/db/dbtest"
 	"nacre/internal/errs"
 	fabricsim "nacre/internal/fabric/simulated"
 	"nacre/internal/hosts"
@@ -54,7 +54,7 @@ func (noImages) Image(_ context.Context, _ volume.Viewer, id string) (volume.Ima
 func startRig(t *testing.T) *rig {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	database, err := db.Open(ctx, filepath.Join(t.TempDir(), "nacre.db"))
+	database, err := db.Open(ctx, dbtest.Source(t))
 	if err != nil {
 		t.Fatal(err)
 	}

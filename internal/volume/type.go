@@ -76,7 +76,7 @@ func (s *Service) Types(ctx context.Context, who Viewer, f TypeFilter, page db.P
 		var rows []Type
 		q := tx.NewSelect().Model(&rows)
 		if !who.Admin {
-			q = q.Where("is_public OR id IN (SELECT type FROM volume_type_projects WHERE project = ?)", who.Project)
+			q = q.Where("is_public = 1 OR id IN (SELECT type FROM volume_type_projects WHERE project = ?)", who.Project)
 		}
 		if f.Public != nil {
 			q = q.Where("is_public = ?", *f.Public)

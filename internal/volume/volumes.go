@@ -429,7 +429,7 @@ func (s *Service) ResetStatus(ctx context.Context, who Viewer, id string, status
 		if attachStatus == nil || *attachStatus != "detached" {
 			return nil
 		}
-		_, err := tx.Exec(ctx, "DELETE FROM volume_attachments WHERE volume = ? AND NOT compute", v.ID)
+		_, err := tx.Exec(ctx, "DELETE FROM volume_attachments WHERE volume = ? AND compute = 0", v.ID)
 		return err
 	}, "status", "migration")
 	return err

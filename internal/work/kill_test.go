@@ -7,20 +7,20 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"testing"
 
 	"nacre/internal/db"
+	"nacre/internal/db/dbtest"
 	"nacre/internal/work"
 )
 
-const childFile = "NACRE_WORK_TEST_CHILD"
+const childSource = "NACRE_WORK_TEST_CHILD"
 
 // TestMain is also the child process that TestKilledEngineGoesOn kills.
 func TestMain(m *testing.M) {
-	file := os.Getenv(childFile)
-	if file != "" {
-		err := runForEver(file)
+	source := os.Getenv(childSource)
+	if source != "" {
+		err := runForEver(source)
 		fmt.Println("child:", err)
 		os.Exit(1)
 	}
@@ -44,8 +44,8 @@ func killPlan() work.Plan[killState] {
 	return p
 }
 
-func runForEver(file string) error {
-	d, err := db.Open(context.Background(), file)
+func runForEver(source string) error {
+	d, err := db.Open(context.Background(), source)
 	if err != nil {
 		return err
 	}
@@ -56,8 +56,8 @@ func runForEver(file string) error {
 
 func TestKilledEngineGoesOn(t *testing.T) {
 	const plans, kills = 200, 6
-	file := filepath.Join(t.TempDir(), "test.db")
-	d, err := db.Open(t.Context(), file)
+	source := dbtest.Source(t)
+	d, err := db.Open(t.Context(), source)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestKilledEngineGoesOn(t *testing.T) {
 	}
 	for k := range kills {
 		child := exec.Command(os.Args[0])
-		child.Env = append(os.Environ(), childFile+"="+file)
+		child.Env = append(os.Environ(), childSource+"="+source)
 		out, err := child.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)

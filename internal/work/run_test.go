@@ -4,20 +4,20 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"nacre/internal/db"
+	"nacre/internal/db/dbtest"
 	"nacre/internal/work"
 )
 
 // running starts an engine on the real clock and stops it with the test.
 func running(t testing.TB, register func(e *work.Engine)) *db.DB {
 	t.Helper()
-	d, err := db.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"))
+	d, err := db.Open(t.Context(), dbtest.Source(t))
 	if err != nil {
 		t.Fatal(err)
 	}

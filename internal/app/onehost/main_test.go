@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"nacre/internal/app"
+	"nacre/internal/db/dbtest"
 	"nacre/internal/fabric/fabrictest"
 	"nacre/internal/guest"
 )
@@ -24,7 +25,7 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv("NACRE_TEST_CLOUD"); dir != "" {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		defer stop()
-		err := app.Run(ctx, app.Config{Real: true, DataDir: dir, Listen: listen, GuestDir: guestDir()})
+		err := app.Run(ctx, app.Config{Real: true, DataDir: dir, DB: os.Getenv("NACRE_TEST_CLOUD_DB"), Listen: listen, GuestDir: guestDir()})
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "cloud:", err)
 			os.Exit(1)
@@ -92,7 +93,7 @@ func (c *cloud) data() string { return filepath.Join(c.dir, "c") }
 func (c *cloud) start() {
 	c.t.Helper()
 	c.cmd = exec.Command("/proc/self/exe")
-	c.cmd.Env = append(os.Environ(), "NACRE_TEST_CLOUD="+c.data())
+	c.cmd.Env = append(os.Environ(), "NACRE_TEST_CLOUD="+c.data(), "NACRE_TEST_CLOUD_DB="+dbtest.SourceIn(c.t, c.data()))
 	c.cmd.Stdout, c.cmd.Stderr = c.log, c.log
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	err := c.cmd.Start()

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +23,7 @@ import (
 	"nacre/internal/compute"
 	computeapi "nacre/internal/compute/api"
 	"nacre/internal/db"
+	"nacre/internal/db/dbtest"
 	"nacre/internal/errs"
 	fabricsim "nacre/internal/fabric/simulated"
 	"nacre/internal/hosts"
@@ -58,7 +58,7 @@ type options struct {
 func start(t testing.TB, o options) *cloud {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	d, err := db.Open(ctx, filepath.Join(t.TempDir(), "test.db"))
+	d, err := db.Open(ctx, dbtest.Source(t))
 	if err != nil {
 		t.Fatal(err)
 	}

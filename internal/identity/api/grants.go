@@ -52,6 +52,27 @@ func (h handlers) systemGrants() []api.Route {
 	}
 }
 
+// inheritedGrants are grants on the projects below a project or domain.
+func (h handlers) inheritedGrants() []api.Route {
+	list, check, create, revoke := api.Get(h.listGrants), api.Empty(h.checkGrant), api.Empty(h.createGrant), api.Empty(h.revokeGrant)
+	var routes []api.Route
+	for _, path := range []string{
+		"/OS-INHERIT/domains/{domain_id}/users/{user_id}/roles", "/OS-INHERIT/domains/{domain_id}/groups/{group_id}/roles",
+		"/OS-INHERIT/projects/{project_id}/users/{user_id}/roles", "/OS-INHERIT/projects/{project_id}/groups/{group_id}/roles",
+	} {
+		one := path + "/{role_id}/inherited_to_projects"
+		routes = append(routes,
+			api.Route{Method: "PUT", Path: one, Rule: "identity:create_grant", OK: 204, Do: create},
+			api.Route{Method: "HEAD", Path: one, Rule: "identity:check_grant", OK: 204, Do: check},
+			api.Route{Method: "GET", Path: one, Rule: "identity:check_grant", OK: 204, Do: check},
+			api.Route{Method: "DELETE", Path: one, Rule: "identity:revoke_grant", OK: 204, Do: revoke})
+		if strings.Contains(path, "{domain_id}") {
+			routes = append(routes, api.Route{Method: "GET", Path: path + "/inherited_to_projects", Rule: "identity:list_grants", Do: list})
+		}
+	}
+	return routes
+}
+
 // grantOf reads the grant that the path names.
 func grantOf(c *api.Call) identity.Grant {
 	g := identity.Grant{
@@ -62,6 +83,7 @@ func grantOf(c *api.Call) identity.Grant {
 	if g.ActorID == "" {
 		g.ActorKind, g.ActorID = identity.ActorGroup, c.PathValue("group_id")
 	}
+	g.Inherited = strings.HasPrefix(c.Route().Path, "/OS-INHERIT/")
 	switch {
 	case c.PathValue("project_id") != "":
 		g.TargetKind, g.TargetID = identity.TargetProject, c.PathValue("project_id")
@@ -124,7 +146,7 @@ func (h handlers) listGrants(c *api.Call) (rolesReply, error) {
 	if err != nil {
 		return rolesReply{}, err
 	}
-	grants, err := h.identity.Grants(c.Context(), g, new(bool))
+	grants, err := h.identity.Grants(c.Context(), g, &g.Inherited)
 	if err != nil {
 		return rolesReply{}, err
 	}

@@ -31,7 +31,7 @@ func New(service *identity.Service) api.Service {
 		Name: "keystone", Type: "identity", Mount: "/identity/v3", Aliases: []string{"/v3"}, Spec: "/v3", Envelope: api.Keystone,
 		Routes: slices.Concat(version(), h.tokens(), h.domains(), h.groups(), h.projects(), h.regions(), h.roles(),
 			h.grants(), h.implications(), h.services(), h.endpoints(), h.systemGrants(), h.users(),
-			h.credentials(), h.ec2()),
+			h.credentials(), h.ec2(), h.applicationCredentials(), h.trusts(), h.policies(), h.inheritedGrants()),
 	}
 }
 
@@ -110,7 +110,11 @@ func (o open) MarshalJSON() ([]byte, error) {
 func jsonNames(t reflect.Type) map[string]bool {
 	names := map[string]bool{}
 	for i := range t.NumField() {
-		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		f := t.Field(i)
+		if f.Anonymous {
+			maps.Copy(names, jsonNames(f.Type))
+		}
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		names[name] = true
 	}
 	return names

@@ -18,6 +18,7 @@ import (
 	"nacre/internal/auth"
 	"nacre/internal/clock"
 	"nacre/internal/db"
+	"nacre/internal/db/dbtest"
 	"nacre/internal/identity"
 	identityapi "nacre/internal/identity/api"
 )
@@ -49,7 +50,7 @@ func start(t testing.TB) *cloud {
 // open starts the service on the folder, as a process does.
 func (c *cloud) open(t testing.TB) {
 	t.Helper()
-	database, err := db.Open(context.Background(), filepath.Join(c.dir, "nacre.db"))
+	database, err := db.Open(context.Background(), dbtest.SourceIn(t, c.dir))
 	if err != nil {
 		t.Fatal(err)
 	}

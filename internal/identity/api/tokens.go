@@ -28,6 +28,25 @@ type domainRequest struct {
 	Name string   `json:"name"`
 }
 
+// userRequest names a user by id, or by name and domain.
+type userRequest struct {
+	_      struct{}       `check:"open"`
+	ID     string         `json:"id"`
+	Name   string         `json:"name"`
+	Domain *domainRequest `json:"domain"`
+}
+
+func (u userRequest) ref(where string) (identity.Ref, error) {
+	ref := identity.Ref{ID: u.ID, Name: u.Name, Domain: domainRef(u.Domain)}
+	switch {
+	case u.ID == "" && u.Name == "":
+		return ref, errs.BadRequestf("Invalid input for field identity/%s/user: id or name must be present.", where)
+	case u.ID == "" && ref.Domain == nil:
+		return ref, missing("domain", "user")
+	}
+	return ref, nil
+}
+
 type tokenRequest struct {
 	_    struct{} `check:"open"`
 	Auth struct {
@@ -38,17 +57,22 @@ type tokenRequest struct {
 			Password *struct {
 				_    struct{} `check:"open"`
 				User *struct {
-					_        struct{}       `check:"open"`
-					ID       string         `json:"id"`
-					Name     string         `json:"name"`
-					Password string         `json:"password"`
-					Domain   *domainRequest `json:"domain"`
+					_ struct{} `check:"open"`
+					userRequest
+					Password string `json:"password"`
 				} `json:"user"`
 			} `json:"password"`
 			Token *struct {
 				_  struct{} `check:"open"`
 				ID string   `json:"id" check:"required"`
 			} `json:"token"`
+			AppCredential *struct {
+				_      struct{}     `check:"open"`
+				ID     string       `json:"id"`
+				Name   string       `json:"name"`
+				Secret string       `json:"secret"`
+				User   *userRequest `json:"user"`
+			} `json:"application_credential"`
 		} `json:"identity" check:"required"`
 		Scope json.RawMessage `json:"scope"` // an object or the word unscoped
 	} `json:"auth" check:"required"`
@@ -65,7 +89,9 @@ type scopeRequest struct {
 		All *bool `json:"all"`
 	} `json:"system"`
 	Unscoped json.RawMessage `json:"unscoped"`
-	Trust    json.RawMessage `json:"OS-TRUST:trust"`
+	Trust    *struct {
+		ID string `json:"id"`
+	} `json:"OS-TRUST:trust"`
 }
 
 func missing(attribute, target string) error {
@@ -112,15 +138,30 @@ func loginOf(in tokenRequest) (identity.Login, error) {
 			if p.User == nil {
 				return login, missing("user", "password")
 			}
-			if p.User.ID == "" && p.User.Name == "" {
-				return login, errs.BadRequestf("Invalid input for field identity/password/user: id or name must be present.")
+			ref, err := p.User.ref(method)
+			if err != nil {
+				return login, err
 			}
-			login.Password = &identity.PasswordLogin{
-				User:     identity.Ref{ID: p.User.ID, Name: p.User.Name, Domain: domainRef(p.User.Domain)},
-				Password: p.User.Password,
+			login.Password = &identity.PasswordLogin{User: ref, Password: p.User.Password}
+		case "application_credential":
+			a := in.Auth.Identity.AppCredential
+			if a == nil {
+				return login, missing("application_credential", "identity")
 			}
-			if p.User.ID == "" && login.Password.User.Domain == nil {
-				return login, missing("domain", "user")
+			login.AppCredential = &identity.AppCredentialLogin{ID: a.ID, Name: a.Name, Secret: a.Secret}
+			if a.ID != "" {
+				continue
+			}
+			if a.Name == "" {
+				return login, missing("name or ID", "application credential")
+			}
+			if a.User == nil {
+				return login, missing("user", "application credential")
+			}
+			var err error
+			login.AppCredential.User, err = a.User.ref(method)
+			if err != nil {
+				return login, err
 			}
 		case "token":
 			if in.Auth.Identity.Token == nil {
@@ -182,14 +223,18 @@ func scopeOf(raw json.RawMessage) (identity.Scope, error) {
 		}
 	}
 	if in.Trust != nil {
-		return scope, errs.Forbiddenf("Trusts are not supported by this cloud.")
+		chosen++
+		scope.Trust = in.Trust.ID
+		if scope.Trust == "" {
+			return scope, missing("trust_id", "trust")
+		}
 	}
 	if in.Unscoped != nil {
 		chosen++
 		scope.Unscoped = true
 	}
 	if chosen != 1 {
-		return scope, missing("exactly one of project, domain, system or unscoped", "scope")
+		return scope, missing("exactly one of project, domain, system, OS-TRUST:trust or unscoped", "scope")
 	}
 	return scope, nil
 }
@@ -215,6 +260,10 @@ func (h handlers) subject(c *api.Call) (*identity.Issued, error) {
 	err = c.Authorize(auth.Target{Attrs: map[string]string{"target.token.user_id": issued.User}})
 	if err != nil {
 		return nil, err
+	}
+	if len(issued.AccessRules) > 0 && c.Header("OpenStack-Identity-Access-Rules") == "" && issued.Token != c.Caller.Token {
+		// The asker doesn't say that it obeys access rules.
+		return nil, errs.NotFoundf("Failed to validate token")
 	}
 	return issued, nil
 }
@@ -266,6 +315,29 @@ type tokenView struct {
 	System    map[string]bool    `json:"system,omitempty"`
 	Roles     []identity.RoleRef `json:"roles,omitempty"`
 	Catalog   *[]catalogEntry    `json:"catalog,omitempty"`
+
+	Trust         *tokenTrust         `json:"OS-TRUST:trust,omitempty"`
+	AppCredential *tokenAppCredential `json:"application_credential,omitempty"`
+}
+
+// tokenTrust is the trust that a token came from.
+type tokenTrust struct {
+	ID            string `json:"id"`
+	Trustor       onlyID `json:"trustor_user"`
+	Trustee       onlyID `json:"trustee_user"`
+	Impersonation bool   `json:"impersonation"`
+}
+
+type onlyID struct {
+	ID string `json:"id"`
+}
+
+// tokenAppCredential is the application credential that a token came from.
+type tokenAppCredential struct {
+	ID          string           `json:"id"`
+	Name        string           `json:"name"`
+	Restricted  bool             `json:"restricted"`
+	AccessRules []accessRuleView `json:"access_rules,omitempty"`
 }
 
 type tokenReply struct {
@@ -286,6 +358,12 @@ func (h handlers) describeToken(c *api.Call, i *identity.Issued) (tokenReply, er
 		ExpiresAt: stamp(i.ExpiresAt),
 		IssuedAt:  stamp(i.IssuedAt),
 		Roles:     i.RoleRefs,
+	}
+	if t := i.TrustedBy; t != nil {
+		v.Trust = &tokenTrust{t.ID, onlyID{t.TrustorUserID}, onlyID{t.TrusteeUserID}, t.Impersonation}
+	}
+	if a := i.CredentialOf; a != nil {
+		v.AppCredential = &tokenAppCredential{a.ID, a.Name, !a.Unrestricted, viewRules(a.AccessRules)}
 	}
 	switch {
 	case i.Project != "":

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"nacre/internal/db"
+	"nacre/internal/db/dbtest"
 	"nacre/internal/image"
 )
 
@@ -278,7 +279,11 @@ func TestConcurrentUploads(t *testing.T) {
 	}
 }
 
-const childFolder = "NACRE_TEST_IMAGE_FOLDER"
+// What the server that is killed stands on.
+const (
+	childFolder = "NACRE_TEST_IMAGE_FOLDER"
+	childDB     = "NACRE_TEST_IMAGE_DB"
+)
 
 // TestMain lets the test binary be the server that is killed.
 func TestMain(m *testing.M) {
@@ -286,7 +291,7 @@ func TestMain(m *testing.M) {
 	if dir == "" {
 		os.Exit(m.Run())
 	}
-	s, err := assemble(dir)
+	s, err := assemble(dir, os.Getenv(childDB))
 	if err == nil {
 		var listener net.Listener
 		listener, err = net.Listen("tcp", "127.0.0.1:0")
@@ -303,7 +308,7 @@ func TestMain(m *testing.M) {
 func TestKilledServer(t *testing.T) {
 	dir := t.TempDir()
 	child := exec.Command(os.Args[0])
-	child.Env = append(os.Environ(), childFolder+"="+dir)
+	child.Env = append(os.Environ(), childFolder+"="+dir, childDB+"="+dbtest.SourceIn(t, dir))
 	child.Stderr = os.Stderr
 	out, err := child.StdoutPipe()
 	if err != nil {

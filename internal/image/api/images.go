@@ -22,7 +22,7 @@ func New(images *image.Service) api.Service {
 	h := handlers{images}
 	return api.Service{
 		Name: "glance", Type: "image", Mount: "/image", Spec: "", Envelope: api.Glance,
-		Routes: slices.Concat(versions(), h.routes(), schemas()),
+		Routes: slices.Concat(versions(), h.routes(), schemas(), h.memberRoutes(), h.itemRoutes(), h.namespaceRoutes()),
 	}
 }
 

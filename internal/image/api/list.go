@@ -18,9 +18,23 @@ const (
 	maxLimit     = 1000
 )
 
-// sortKeys are the attributes that a list can be sorted by; the columns have
-// the same names.
-var sortKeys = []string{"name", "status", "container_format", "disk_format", "size", "id", "created_at", "updated_at"}
+// sorts are what a list can be sorted by. What is equal comes in the order of
+// creation, then of the column last.
+type sorts struct {
+	keys    []string
+	columns map[string]string // of the keys that are called otherwise there
+	last    string
+}
+
+var imageSorts = sorts{keys: []string{"name", "status", "container_format", "disk_format", "size", "id", "created_at", "updated_at"}, last: "id"}
+
+func (by sorts) column(key string) string {
+	column, other := by.columns[key]
+	if other {
+		return column
+	}
+	return key
+}
 
 // filters are what a list can be filtered by. Any other parameter that is not
 // one of the words below is the name of a property.
@@ -52,7 +66,7 @@ func (h handlers) list(c *api.Call) (listView, error) {
 		return listView{}, err
 	}
 	q := c.Query()
-	page, err := pageOf(q)
+	page, err := pageOf(q, imageSorts)
 	if err != nil {
 		return listView{}, err
 	}
@@ -78,7 +92,7 @@ func (h handlers) list(c *api.Call) (listView, error) {
 }
 
 // pageOf reads which page is asked for, in which order.
-func pageOf(q url.Values) (db.Page, error) {
+func pageOf(q url.Values, by sorts) (db.Page, error) {
 	page := db.Page{Limit: defaultLimit, Marker: q.Get("marker")}
 	if q.Has("limit") {
 		n, err := strconv.Atoi(strings.TrimSpace(q.Get("limit")))
@@ -103,7 +117,7 @@ func pageOf(q url.Values) (db.Page, error) {
 			keys, dirs = append(keys, strings.TrimSpace(key)), append(dirs, strings.TrimSpace(dir))
 		}
 	}
-	return page, order(&page, keys, dirs)
+	return page, by.order(&page, keys, dirs)
 }
 
 func trimmed(words []string) []string {
@@ -114,12 +128,11 @@ func trimmed(words []string) []string {
 	return out
 }
 
-// order sorts by the keys, the newest first when there are none. What is equal
-// comes in the order of creation, then of the ids.
-func order(page *db.Page, keys, dirs []string) error {
+// order sorts by the keys, the newest first when there are none.
+func (by sorts) order(page *db.Page, keys, dirs []string) error {
 	for _, key := range keys {
-		if !slices.Contains(sortKeys, key) {
-			return errs.BadRequestf("Invalid sort key: %s. It must be one of the following: %s.", key, strings.Join(sortKeys, ", "))
+		if !slices.Contains(by.keys, key) {
+			return errs.BadRequestf("Invalid sort key: %s. It must be one of the following: %s.", key, strings.Join(by.keys, ", "))
 		}
 	}
 	for _, dir := range dirs {
@@ -139,9 +152,9 @@ func order(page *db.Page, keys, dirs []string) error {
 		if len(dirs) > 1 {
 			dir = dirs[i]
 		}
-		page.Sort = append(page.Sort, db.Sort{Column: key, Desc: dir == "desc"})
+		page.Sort = append(page.Sort, db.Sort{Column: by.column(key), Desc: dir == "desc"})
 	}
-	for _, key := range []string{"created_at", "id"} {
+	for _, key := range []string{"created_at", by.last} {
 		if !slices.Contains(keys, key) {
 			page.Sort = append(page.Sort, db.Sort{Column: key, Desc: behind == "desc"})
 		}
@@ -156,7 +169,12 @@ func queryOf(q url.Values) (image.Query, error) {
 		return query, errs.BadRequestf("Invalid visibility value: %s", query.Visibility)
 	}
 	status := q.Get("member_status")
-	if q.Has("member_status") && !slices.Contains([]string{"pending", "accepted", "rejected", "all"}, status) {
+	switch {
+	case !q.Has("member_status"):
+		query.Member = image.Accepted
+	case slices.Contains(image.MemberStatuses, status):
+		query.Member = status
+	case status != "all":
 		return query, errs.BadRequestf("Invalid status: %s", status)
 	}
 	if q.Get("changes-since") != "" {

@@ -101,7 +101,7 @@ func newerStep(members map[string]json.RawMessage) (step, error) {
 	if members["op"] == nil {
 		return step{}, errs.BadRequestf("Unable to find `op` in JSON Schema change. " + known)
 	}
-	name := text(members["op"])
+	name := textOf(members["op"])
 	op, isOp := ops[name]
 	if !isOp {
 		return step{}, errs.BadRequestf("Invalid operation: `%s`. "+known, name)
@@ -109,7 +109,7 @@ func newerStep(members map[string]json.RawMessage) (step, error) {
 	if members["path"] == nil {
 		return step{}, errs.BadRequestf("Unable to find 'path' in JSON Schema change")
 	}
-	return step{op, text(members["path"]), members["value"]}.complete(name)
+	return step{op, textOf(members["path"]), members["value"]}.complete(name)
 }
 
 func olderStep(members map[string]json.RawMessage) (step, error) {
@@ -126,7 +126,7 @@ func olderStep(members map[string]json.RawMessage) (step, error) {
 	if found == "" {
 		return step{}, errs.BadRequestf(`Operation objects must contain exactly one member named "add", "remove", or "replace".`)
 	}
-	return step{ops[found], text(members[found]), members["value"]}.complete(found)
+	return step{ops[found], textOf(members[found]), members["value"]}.complete(found)
 }
 
 func (s step) complete(op string) (step, error) {
@@ -136,8 +136,8 @@ func (s step) complete(op string) (step, error) {
 	return s, nil
 }
 
-// text is a JSON string; anything else is empty, which is no path and no name.
-func text(raw json.RawMessage) string {
+// textOf is a JSON string; anything else is empty, which is no path and no name.
+func textOf(raw json.RawMessage) string {
 	var out string
 	err := json.Unmarshal(raw, &out)
 	if err != nil {

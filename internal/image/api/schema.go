@@ -1,12 +1,10 @@
 package api
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
-	"nacre/internal/api"
 	"nacre/internal/errs"
 	"nacre/internal/image"
 )
@@ -17,6 +15,7 @@ type attributes map[string]any
 // JSONSchema implements api.Schemer.
 func (attributes) JSONSchema() map[string]any {
 	return map[string]any{
+		"name":                 "image",
 		"type":                 "object",
 		"properties":           baseProperties(),
 		"additionalProperties": map[string]any{"type": "string"},
@@ -32,6 +31,8 @@ var (
 )
 
 const maxPropertyName = 255
+
+const uuidPattern = "^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$"
 
 // writable tells whether a client may set the attribute or property.
 func writable(name string) error {
@@ -72,8 +73,7 @@ func baseProperties() map[string]any {
 	word := func() map[string]any { return map[string]any{"type": "string"} }
 	size := func() map[string]any { return map[string]any{"type": []any{"null", "integer"}} }
 	return map[string]any{
-		"id": of("An identifier for the image", map[string]any{"type": "string",
-			"pattern": "^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$"}),
+		"id":   of("An identifier for the image", map[string]any{"type": "string", "pattern": uuidPattern}),
 		"name": of("Descriptive name for the image", text(255)),
 		"status": of("Status of the image", fixed(map[string]any{"type": "string", "enum": []any{"queued", "saving", "active",
 			"killed", "deleted", "uploading", "importing", "pending_delete", "deactivated"}})),
@@ -100,34 +100,5 @@ func baseProperties() map[string]any {
 		"file":       of("An image file url", fixed(word())),
 		"schema":     of("An image schema url", fixed(word())),
 		"stores":     of("Store in which image data resides.", fixed(word())),
-	}
-}
-
-// schemas tell clients which attributes an image has.
-func schemas() []api.Route {
-	one := map[string]any{
-		"name":                 "image",
-		"properties":           baseProperties(),
-		"additionalProperties": map[string]any{"type": "string"},
-		"links": []api.Link{{Rel: "self", Href: "{self}"}, {Rel: "enclosure", Href: "{file}"},
-			{Rel: "describedby", Href: "{schema}"}},
-	}
-	item := maps.Clone(one)
-	many := map[string]any{
-		"name": "images",
-		"properties": map[string]any{
-			"images": map[string]any{"type": "array", "items": item},
-			"first":  map[string]any{"type": "string"},
-			"next":   map[string]any{"type": "string"},
-			"schema": map[string]any{"type": "string"},
-		},
-		"links": []api.Link{{Rel: "first", Href: "{first}"}, {Rel: "next", Href: "{next}"}, {Rel: "describedby", Href: "{schema}"}},
-	}
-	answer := func(schema map[string]any) api.Handler {
-		return api.Get(func(c *api.Call) (map[string]any, error) { return schema, c.AuthorizeOwn() })
-	}
-	return []api.Route{
-		{Method: "GET", Path: "/v2/schemas/images", Rule: "any", Do: answer(many)},
-		{Method: "GET", Path: "/v2/schemas/image", Rule: "any", Do: answer(one)},
 	}
 }

@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
 	"nacre/internal/db"
+	"nacre/internal/db/dbtest"
 	"nacre/internal/fabric"
 	"nacre/internal/fabric/simulated"
 	"nacre/internal/loop"
@@ -24,7 +24,7 @@ type waiting struct{ Port string }
 func TestChangesAndHintsTravelAtOnce(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	log := slog.New(slog.DiscardHandler)
-	d, err := db.Open(ctx, filepath.Join(t.TempDir(), "nacre.db"))
+	d, err := db.Open(ctx, dbtest.Source(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -21,6 +20,7 @@ import (
 	"nacre/internal/auth"
 	"nacre/internal/clock"
 	"nacre/internal/db"
+	"nacre/internal/db/dbtest"
 	"nacre/internal/errs"
 	"nacre/internal/fabric/simulated"
 	"nacre/internal/golden"
@@ -71,7 +71,7 @@ func start(t testing.TB) *cloud {
 	c := &cloud{clock: clock.NewManual(time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC)), fabric: simulated.New()}
 	log := slog.New(slog.DiscardHandler)
 	var err error
-	c.db, err = db.Open(context.Background(), filepath.Join(t.TempDir(), "nacre.db"))
+	c.db, err = db.Open(context.Background(), dbtest.Source(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ import (
 	"nacre/internal/blob/files"
 	"nacre/internal/clock"
 	"nacre/internal/db"
+	"nacre/internal/db/dbtest"
 	"nacre/internal/errs"
 	"nacre/internal/golden"
 	"nacre/internal/object"
@@ -65,7 +66,7 @@ type service struct {
 // start serves from a folder. The clock stands still.
 func start(t testing.TB, dir string) *service {
 	t.Helper()
-	s, err := assemble(dir)
+	s, err := assemble(dir, dbtest.SourceIn(t, dir))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,10 +77,10 @@ func start(t testing.TB, dir string) *service {
 	return s
 }
 
-func assemble(dir string) (*service, error) {
+func assemble(dir, source string) (*service, error) {
 	s := &service{dir: dir, clock: clock.NewManual(time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC))}
 	var err error
-	s.db, err = db.Open(ctx, filepath.Join(dir, "nacre.db"))
+	s.db, err = db.Open(ctx, source)
 	if err != nil {
 		return nil, err
 	}

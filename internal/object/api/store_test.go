@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"nacre/internal/db/dbtest"
 	"nacre/internal/object"
 )
 
@@ -192,7 +193,11 @@ func unfinished(dir string) []string {
 	return files
 }
 
-const childFolder = "NACRE_TEST_OBJECT_FOLDER"
+// What the server that is killed stands on.
+const (
+	childFolder = "NACRE_TEST_OBJECT_FOLDER"
+	childDB     = "NACRE_TEST_OBJECT_DB"
+)
 
 // TestMain lets the test binary be the server that is killed.
 func TestMain(m *testing.M) {
@@ -200,7 +205,7 @@ func TestMain(m *testing.M) {
 	if dir == "" {
 		os.Exit(m.Run())
 	}
-	s, err := assemble(dir)
+	s, err := assemble(dir, os.Getenv(childDB))
 	if err == nil {
 		var listener net.Listener
 		listener, err = net.Listen("tcp", "127.0.0.1:0")
@@ -306,7 +311,7 @@ type child struct {
 func run(t *testing.T, dir string) *child {
 	t.Helper()
 	c := &child{process: exec.Command(os.Args[0])}
-	c.process.Env = append(os.Environ(), childFolder+"="+dir)
+	c.process.Env = append(os.Environ(), childFolder+"="+dir, childDB+"="+dbtest.SourceIn(t, dir))
 	c.process.Stderr = os.Stderr
 	out, err := c.process.StdoutPipe()
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,6 +14,7 @@ import (
 	"nacre/internal/auth"
 	"nacre/internal/clock"
 	"nacre/internal/db"
+	"nacre/internal/db/dbtest"
 	"nacre/internal/errs"
 	"nacre/internal/placement"
 	placementapi "nacre/internal/placement/api"
@@ -34,7 +34,7 @@ func (tokens) Caller(_ context.Context, token string) (auth.Caller, error) {
 
 func start(t *testing.T) http.Handler {
 	t.Helper()
-	d, err := db.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"))
+	d, err := db.Open(t.Context(), dbtest.Source(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -23,6 +22,7 @@ import (
 	blocksim "nacre/internal/blockdev/simulated"
 	"nacre/internal/clock"
 	"nacre/internal/db"
+	"nacre/internal/db/dbtest"
 	"nacre/internal/errs"
 	fabricsim "nacre/internal/fabric/simulated"
 	"nacre/internal/hosts"
@@ -97,7 +97,7 @@ func start(t testing.TB, number int) *cloud {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &cloud{t: t, ctx: ctx}
-	database, err := db.Open(ctx, filepath.Join(t.TempDir(), "nacre.db"))
+	database, err := db.Open(ctx, dbtest.Source(t))
 	if err != nil {
 		t.Fatal(err)
 	}

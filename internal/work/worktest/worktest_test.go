@@ -7,11 +7,11 @@ import (
 	"maps"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"nacre/internal/db"
+	"nacre/internal/db/dbtest"
 	"nacre/internal/work"
 	"nacre/internal/work/worktest"
 )
@@ -91,7 +91,7 @@ func TestExerciseFindsFaults(t *testing.T) {
 
 func exercise(t *testing.T, change func(p *work.Plan[state], w world)) {
 	worktest.Exercise(t, func(t *testing.T) worktest.Case {
-		d, err := db.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"))
+		d, err := db.Open(t.Context(), dbtest.Source(t))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,7 +2,6 @@ package db
 
 import (
 	"context"
-	"fmt"
 	"sync"
 )
 
@@ -30,17 +29,4 @@ func (t *turns) take(ctx context.Context, name string) (give func(), err error) 
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-}
-
-// Exclusive runs the function while no other caller runs one of the same name,
-// in any process that has this database open. It waits for its turn until the
-// context ends. It is no transaction: the function opens its own. An SQLite
-// database is open in one process only.
-func (d *DB) Exclusive(ctx context.Context, name string, do func(ctx context.Context) error) error {
-	give, err := d.turns.take(ctx, name)
-	if err != nil {
-		return fmt.Errorf("wait for %s: %w", name, err)
-	}
-	defer give()
-	return do(ctx)
 }

@@ -1,0 +1,281 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
+
+	"nacre/internal/clock"
+)
+
+// Errors of PostgreSQL that mean something to us.
+const (
+	pgDuplicate   = "23505"
+	pgForeignKey  = "23503"
+	pgSerialize   = "40001"
+	pgDeadlock    = "40P01"
+	pgIdleInTx    = "25P03"
+	pgShutdown    = "57P01"
+	pgCrash       = "57P02"
+	pgStarting    = "57P03"
+	pgTooMany     = "53300"
+	pgIdleSession = "57P05"
+)
+
+// Connections of one server. Requests that find none free wait their turn;
+// several servers have to fit in PostgreSQL's usual 100.
+const (
+	pgReaders = 12
+	pgWriters = 16
+)
+
+// stuck is how long a process that stands still may keep others waiting for
+// what it holds: PostgreSQL then ends its transaction or its turn.
+const stuck = 10 * time.Second
+
+// postgres is the store that several servers share.
+type postgres struct {
+	home    *DB
+	writers *bun.DB
+	turns   *sql.DB // connections that hold turns; never many
+	local   turns   // so that of one process one connection waits for each turn
+}
+
+func openPostgres(ctx context.Context, source string) (*DB, error) {
+	config, err := pgConfig(source)
+	if err != nil {
+		return nil, err
+	}
+	shown := fmt.Sprintf("PostgreSQL database %s on %s", config.Database, config.Host)
+	d := &DB{clock: clock.Real{}}
+	p := &postgres{home: d, turns: stdlib.OpenDB(*config)}
+	p.turns.SetMaxIdleConns(0)
+	err = checkEncoding(ctx, p.turns)
+	if err == nil {
+		err = p.exclusive(ctx, "migrate", func(ctx context.Context) error {
+			return migrate(ctx, p.turns, goose.DialectPostgres, inPostgres)
+		})
+	}
+	if err != nil {
+		p.turns.Close()
+		return nil, fmt.Errorf("open %s: %w", shown, err)
+	}
+	reader, writer := stdlib.OpenDB(*config), stdlib.OpenDB(*config)
+	reader.SetMaxOpenConns(pgReaders)
+	reader.SetMaxIdleConns(pgReaders)
+	writer.SetMaxOpenConns(pgWriters)
+	writer.SetMaxIdleConns(pgWriters)
+	d.read = bun.NewDB(reader, newPGDialect())
+	p.writers = bun.NewDB(writer, newPGDialect())
+	d.store = p
+	return d, nil
+}
+
+func pgConfig(source string) (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig(source)
+	if err != nil {
+		return nil, fmt.Errorf("read the PostgreSQL URL: %w", err) // pgx leaves the password out
+	}
+	// The query builder writes arguments into the text, so that no statement is
+	// ever seen twice and preparing it would be wasted.
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = 5 * time.Second
+	}
+	for name, value := range map[string]string{
+		"application_name":                    "nacre",
+		"default_transaction_isolation":       "read committed",
+		"idle_in_transaction_session_timeout": fmt.Sprint(stuck.Milliseconds()),
+		"standard_conforming_strings":         "on",
+	} {
+		_, given := config.RuntimeParams[name]
+		if !given {
+			config.RuntimeParams[name] = value
+		}
+	}
+	// Whoever is answered finds the change after a power cut, whatever the
+	// server's default.
+	config.RuntimeParams["synchronous_commit"] = "on"
+	return config, nil
+}
+
+func checkEncoding(ctx context.Context, conn *sql.DB) error {
+	var encoding string
+	err := conn.QueryRowContext(ctx, "SHOW server_encoding").Scan(&encoding)
+	if err != nil {
+		return err
+	}
+	if encoding != "UTF8" {
+		return fmt.Errorf("its encoding is %s; make one with: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0", encoding)
+	}
+	return nil
+}
+
+// pgDialect writes truth values as the integers that columns hold.
+type pgDialect struct{ *pgdialect.Dialect }
+
+func newPGDialect() pgDialect { return pgDialect{pgdialect.New()} }
+
+// AppendBool implements schema.Dialect.
+func (pgDialect) AppendBool(b []byte, v bool) []byte {
+	if v {
+		return append(b, '1')
+	}
+	return append(b, '0')
+}
+
+func (p *postgres) close() error {
+	return errors.Join(p.writers.Close(), p.turns.Close())
+}
+
+// mostTries bounds how often a transaction runs that others get in the way of.
+const mostTries = 10
+
+// write runs the transaction, again when another one got in its way: then it
+// sees what that one did.
+func (p *postgres) write(ctx context.Context, do func(tx *Tx) error) error {
+	for try := 1; ; try++ {
+		tx, err := p.once(ctx, do)
+		if err == nil {
+			for _, after := range tx.after {
+				after()
+			}
+			return nil
+		}
+		if !again(err, try) {
+			return err
+		}
+		pause := time.Duration(rand.Int64N(int64(time.Millisecond) << min(try, 7)))
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// uncertain marks the error of a COMMIT: it may have happened all the same.
+type uncertain struct{ error }
+
+func (e uncertain) Unwrap() error { return e.error }
+
+func (p *postgres) once(ctx context.Context, do func(tx *Tx) error) (*Tx, error) {
+	inner, err := p.writers.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	done := false
+	defer func() {
+		if !done { // an error, or a panic on its way to whoever called
+			inner.Rollback()
+		}
+	}()
+	tx := &Tx{IDB: inner, home: p.home}
+	err = do(tx)
+	if err != nil {
+		return nil, err
+	}
+	done = true
+	err = inner.Commit()
+	if err != nil {
+		return nil, uncertain{fmt.Errorf("commit: %w", err)}
+	}
+	return tx, nil
+}
+
+// again tells whether the transaction is worth another try.
+func again(err error, try int) bool {
+	var unsure uncertain
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		// A connection that broke under the transaction has undone it, unless
+		// it broke under the COMMIT.
+		return !errors.As(err, &unsure) && lost(err) && try < mostTries
+	}
+	switch pg.Code {
+	case pgSerialize, pgDeadlock:
+		return try < mostTries
+	case pgDuplicate, pgForeignKey:
+		// Another transaction wrote what this one had not seen when it looked. It
+		// looks again, and has a sentence for it; or it is simply wrong.
+		return try < 3
+	case pgShutdown, pgCrash, pgStarting, pgIdleInTx, pgIdleSession, pgTooMany:
+		return !errors.As(err, &unsure) && try < mostTries
+	}
+	return false
+}
+
+func lost(err error) bool {
+	var network net.Error
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network) ||
+		strings.Contains(err.Error(), "conn closed")
+}
+
+func (p *postgres) lock(ctx context.Context, tx *Tx, key string) error {
+	_, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", key)
+	return err
+}
+
+// catalog implements store.
+func (p *postgres) catalog() string {
+	return "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema() AND table_name <> 'goose_db_version'"
+}
+
+// exclusive holds the turn by a connection of its own. It says every second that
+// we are alive; when we are not, PostgreSQL ends the connection and with it the turn.
+func (p *postgres) exclusive(ctx context.Context, name string, do func(ctx context.Context) error) error {
+	give, err := p.local.take(ctx, name)
+	if err != nil {
+		return fmt.Errorf("wait for %s: %w", name, err)
+	}
+	defer give()
+	conn, err := p.turns.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("wait for %s: %w", name, err)
+	}
+	defer conn.Close() // closes the connection, as none is kept idle
+	_, err = conn.ExecContext(ctx, "SET idle_session_timeout = "+fmt.Sprint(stuck.Milliseconds()))
+	if err != nil {
+		return fmt.Errorf("wait for %s: %w", name, err)
+	}
+	_, err = conn.ExecContext(ctx, "SELECT pg_advisory_lock(hashtextextended($1, 1))", name)
+	if err != nil {
+		return fmt.Errorf("wait for %s: %w", name, err)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		beat := time.NewTicker(time.Second)
+		defer beat.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-beat.C:
+			}
+			err := conn.PingContext(ctx)
+			if err != nil {
+				cancel(fmt.Errorf("lost the turn for %s: %w", name, err))
+				return
+			}
+		}
+	}()
+	err = do(ctx)
+	cancel(nil)
+	<-watched
+	return err
+}

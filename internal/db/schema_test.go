@@ -1,0 +1,91 @@
+package db_test
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nacre/internal/db"
+	"nacre/internal/db/dbtest"
+)
+
+// Both databases get the same tables from the same migrations.
+func TestBothSchemasAreTheSame(t *testing.T) {
+	t.Parallel()
+	lite := schema(t, openSource(t, filepath.Join(t.TempDir(), "nacre.db")), liteSchema)
+	pg := schema(t, openSource(t, dbtest.EmptyPostgres(t)), pgSchema)
+	if diff := cmp.Diff(lite, pg); diff != "" {
+		t.Errorf("-SQLite +PostgreSQL:\n%s", diff)
+	}
+	if len(lite) < 300 {
+		t.Errorf("compared %d facts, which cannot be all", len(lite))
+	}
+}
+
+// schema reads lines that describe the schema: columns, keys, indexes.
+func schema(t *testing.T, d *db.DB, queries []string) []string {
+	t.Helper()
+	var all []string
+	err := d.Read(context.Background(), func(tx *db.Tx) error {
+		for _, query := range queries {
+			var lines []string
+			err := tx.All(context.Background(), &lines, query)
+			if err != nil {
+				return fmt.Errorf("%w in %s", err, query)
+			}
+			all = append(all, lines...)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(all)
+	return all
+}
+
+var liteSchema = []string{
+	`SELECT 'column ' || t.name || '.' || c.name || ' ' ||
+		CASE c.type WHEN 'INTEGER' THEN 'BIGINT' WHEN 'BOOLEAN' THEN 'SMALLINT' ELSE c.type END ||
+		CASE WHEN c."notnull" = 1 OR c.pk > 0 THEN ' NOT NULL' ELSE '' END ||
+		CASE WHEN c.dflt_value IS NULL THEN '' ELSE ' DEFAULT ' || REPLACE(REPLACE(c.dflt_value, 'FALSE', '0'), 'TRUE', '1') END
+		FROM sqlite_master t JOIN pragma_table_info(t.name) c
+		WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite%' AND t.name <> 'goose_db_version'`,
+	`SELECT 'primary key of ' || name || ' ' || GROUP_CONCAT(col) FROM (
+		SELECT t.name, c.name AS col FROM sqlite_master t JOIN pragma_table_info(t.name) c
+		WHERE t.type = 'table' AND t.name <> 'goose_db_version' AND c.pk > 0 ORDER BY t.name, c.pk) GROUP BY name`,
+	`SELECT CASE WHEN "unique" = 1 THEN 'unique ' ELSE 'index ' END || tbl || ' ' || GROUP_CONCAT(col) FROM (
+		SELECT t.name AS tbl, i.name AS idx, i."unique", c.name AS col
+		FROM sqlite_master t JOIN pragma_index_list(t.name) i JOIN pragma_index_info(i.name) c
+		WHERE t.type = 'table' AND t.name <> 'goose_db_version' AND i.origin <> 'pk' ORDER BY i.name, c.seqno)
+		GROUP BY tbl, idx, "unique"`,
+	`SELECT 'reference ' || tbl || ' ' || GROUP_CONCAT("from") || ' to ' || other || ' ' || GROUP_CONCAT("to") || ' ' || on_delete FROM (
+		SELECT t.name AS tbl, f.id, f."from", f."table" AS other, f."to", f.on_delete
+		FROM sqlite_master t JOIN pragma_foreign_key_list(t.name) f WHERE t.type = 'table' ORDER BY t.name, f.id, f.seq)
+		GROUP BY tbl, id, other, on_delete`,
+}
+
+var pgSchema = []string{
+	`SELECT 'column ' || table_name || '.' || column_name || ' ' || UPPER(data_type) ||
+		CASE is_nullable WHEN 'NO' THEN ' NOT NULL' ELSE '' END ||
+		COALESCE(' DEFAULT ' || REGEXP_REPLACE(REGEXP_REPLACE(column_default, '''(-?\d+)''::integer$', '\1'), '::text$', ''), '')
+		FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'goose_db_version'`,
+	`SELECT CASE WHEN indisprimary THEN 'primary key of ' WHEN indisunique THEN 'unique ' ELSE 'index ' END || table_name || ' ' ||
+		STRING_AGG(attname, ',' ORDER BY n) FROM (
+		SELECT c.relname AS table_name, i.indexrelid, i.indisprimary, i.indisunique, a.attname, k.n
+		FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace s ON s.oid = c.relnamespace,
+			UNNEST(i.indkey) WITH ORDINALITY k(num, n) JOIN pg_attribute a ON a.attnum = k.num
+		WHERE a.attrelid = i.indrelid AND s.nspname = 'public' AND c.relname <> 'goose_db_version') x
+		GROUP BY table_name, indexrelid, indisprimary, indisunique`,
+	`SELECT 'reference ' || c.relname || ' ' || STRING_AGG(a.attname, ',' ORDER BY k.n) || ' to ' || o.relname || ' ' ||
+		STRING_AGG(b.attname, ',' ORDER BY k.n) || CASE f.confdeltype WHEN 'c' THEN ' CASCADE' ELSE ' NO ACTION' END
+		FROM pg_constraint f JOIN pg_class c ON c.oid = f.conrelid JOIN pg_class o ON o.oid = f.confrelid,
+			UNNEST(f.conkey, f.confkey) WITH ORDINALITY k(here, there, n)
+			JOIN pg_attribute a ON a.attnum = k.here JOIN pg_attribute b ON b.attnum = k.there
+		WHERE f.contype = 'f' AND a.attrelid = f.conrelid AND b.attrelid = f.confrelid
+		GROUP BY f.oid, c.relname, o.relname, f.confdeltype`,
+}
