@@ -31,16 +31,22 @@ func (n *Node) answer(ctx context.Context, name string, payload json.RawMessage)
 	return nodeapi.LogReply{Log: log}, nil
 }
 
-// stream opens a machine's screen for a server.
+// stream opens a machine's screen or serial line for a server.
 func (n *Node) stream(ctx context.Context, kind, id string) (func(*nodeapi.Stream) error, error) {
-	if kind != nodeapi.StreamVNC {
+	var open func(context.Context, string) (io.ReadWriteCloser, error)
+	switch kind {
+	case nodeapi.StreamVNC:
+		open = n.o.Virt.VNC
+	case nodeapi.StreamSerial:
+		open = n.o.Virt.Serial
+	default:
 		return nil, &nodeapi.RemoteError{Status: http.StatusNotFound, Message: "this node does not serve " + kind}
 	}
-	screen, err := n.o.Virt.VNC(ctx, id)
+	end, err := open(ctx, id)
 	if err != nil {
-		return nil, remote(fmt.Errorf("open screen of machine %s: %w", id, err))
+		return nil, remote(fmt.Errorf("open %s console of machine %s: %w", kind, id, err))
 	}
-	return func(s *nodeapi.Stream) error { return splice(s, screen) }, nil
+	return func(s *nodeapi.Stream) error { return splice(s, end) }, nil
 }
 
 // splice copies in both directions until one of them ends, and closes both.

@@ -25,7 +25,8 @@ package nodeapi
 //
 //   - 1: 2026-11-22: machines, volumes, metadata, image bytes, VNC
 //   - 2: 2026-11-28: joining, the list of servers
-const Version = 2
+//   - 3: 2026-11-28: serial lines
+const Version = 3
 
 // Kinds of documents.
 const (
@@ -40,6 +41,7 @@ const (
 	QueryImage    = "image"    // server: ImageQuery → ImageReply
 	QueryExport   = "export"   // server: ExportQuery → Address
 	StreamVNC     = "vnc"      // node: a machine's screen in RFB, by machine id
+	StreamSerial  = "serial"   // node: a machine's serial line, by machine id
 	StreamImage   = "image"    // server: the bytes of an image, by image id
 )
 

@@ -105,6 +105,13 @@ type Host interface {
 	// VNC connects to the machine's screen in RFB. The caller closes it.
 	VNC(ctx context.Context, id string) (io.ReadWriteCloser, error)
 
+	// Serial connects to the machine's serial line, as it goes on from now.
+	// Several may be connected: each sees what the guest writes, and what any
+	// of them types goes to the guest. A guest is not held up by whoever reads
+	// slowly, who loses a part instead. The connection ends when the machine
+	// stops. The caller closes it.
+	Serial(ctx context.Context, id string) (io.ReadWriteCloser, error)
+
 	// Changed carries ids of machines whose power state changed by themselves
 	// (the guest shut down, crashed). It is a hint: List has the facts.
 	Changed() <-chan string

@@ -133,22 +133,11 @@ func (h *Host) VNC(ctx context.Context, id string) (io.ReadWriteCloser, error) {
 	return h.dial(ctx, id, "vnc.sock")
 }
 
-// Serial connects to the machine's serial line. One client at a time is served.
-// The caller closes it.
-func (h *Host) Serial(ctx context.Context, id string) (io.ReadWriteCloser, error) {
-	return h.dial(ctx, id, "serial.sock")
-}
-
-func (h *Host) dial(ctx context.Context, id, socket string) (io.ReadWriteCloser, error) {
-	h.mu.Lock()
-	m := h.machines[id]
-	running := m != nil && m.guest != nil
-	h.mu.Unlock()
-	if m == nil {
-		return nil, errs.NotFoundf("Instance %s could not be found.", id)
-	}
-	if !running {
-		return nil, errs.Conflictf("Instance %s is not running.", id)
+// dial connects to a socket of the machine's process, which runs a guest.
+func (h *Host) dial(ctx context.Context, id, socket string) (net.Conn, error) {
+	m, _, err := h.running(id)
+	if err != nil {
+		return nil, err
 	}
 	path, done, err := socketPath(m.dir, socket)
 	if err != nil {
@@ -161,6 +150,20 @@ func (h *Host) dial(ctx context.Context, id, socket string) (io.ReadWriteCloser,
 		return nil, fmt.Errorf("console of %s: %w", id, err)
 	}
 	return conn, nil
+}
+
+// running finds a machine whose guest runs.
+func (h *Host) running(id string) (*machine, *guest, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	m := h.machines[id]
+	if m == nil {
+		return nil, nil, errs.NotFoundf("Instance %s could not be found.", id)
+	}
+	if m.guest == nil || m.guest.off {
+		return nil, nil, errs.Conflictf("Instance %s is not running.", id)
+	}
+	return m, m.guest, nil
 }
 
 // socketPath gives a path to a socket of the machine's process that fits into

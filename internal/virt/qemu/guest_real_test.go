@@ -45,7 +45,7 @@ func TestInside(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	s := &serial{t: t, conn: conn}
+	s := &typist{t: t, conn: conn}
 	s.await("inside login: ", 120*time.Second) // the name is from the config drive
 	s.send("cirros")
 	s.await("assword: ", 60*time.Second)
@@ -85,6 +85,18 @@ func TestInside(t *testing.T) {
 		t.Errorf("card has mtu %q, want 1442", got)
 	}
 	l.unprivileged(t, m.ID)
+
+	// Somebody at the line who reads nothing holds up neither the guest nor
+	// others: this is more than all buffers on the way take.
+	deaf, err := h.Serial(t.Context(), m.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = s.run("seq 1 100000")
+	if !strings.Contains(got, "99999") {
+		t.Errorf("a flood ends with %q", got[max(0, len(got)-50):])
+	}
+	deaf.Close()
 
 	// It heeds the power button: a soft reboot ends in its own last words, and
 	// is a new process with the same disk.
@@ -220,15 +232,15 @@ func TestRefusedStart(t *testing.T) {
 	}
 }
 
-// serial is a person at the serial line.
-type serial struct {
+// typist is a person at the serial line.
+type typist struct {
 	t    *testing.T
 	conn io.ReadWriteCloser
 	seen strings.Builder
 	turn int
 }
 
-func (s *serial) send(line string) {
+func (s *typist) send(line string) {
 	s.t.Helper()
 	_, err := io.WriteString(s.conn, line+"\n")
 	if err != nil {
@@ -237,7 +249,7 @@ func (s *serial) send(line string) {
 }
 
 // await reads until the text comes, and returns what came before it.
-func (s *serial) await(text string, limit time.Duration) string {
+func (s *typist) await(text string, limit time.Duration) string {
 	s.t.Helper()
 	stop := time.AfterFunc(limit, func() { s.conn.Close() })
 	defer stop.Stop()
@@ -259,7 +271,7 @@ func (s *serial) await(text string, limit time.Duration) string {
 
 // run gives a command to the guest's shell and returns what it printed. The
 // marks are written so that their echo is not taken for them.
-func (s *serial) run(command string) string {
+func (s *typist) run(command string) string {
 	s.t.Helper()
 	s.turn++
 	n := itoa(s.turn)

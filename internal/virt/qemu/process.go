@@ -34,6 +34,7 @@ type guest struct {
 
 	// Guarded by Host.mu.
 	qmp      *qmp.Client // nil or ended: must be dialled again
+	line     *line       // where people are at its serial line; nil: nobody is
 	off      bool        // the guest turned itself off, the process is left
 	paused   bool
 	stopping bool           // we are ending it: its end is no news
@@ -257,6 +258,9 @@ func (h *Host) event(m *machine, g *guest, e qmp.Event) {
 			return
 		}
 		g.off = true
+		if g.line != nil {
+			g.line.conn.SetReadDeadline(time.Now().Add(lastWords)) // fails only when it has ended
+		}
 		if !g.stopping {
 			h.hint(m.id)
 		}

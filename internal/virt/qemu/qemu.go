@@ -74,6 +74,8 @@ type Host struct {
 
 	mu       sync.Mutex // guards the map and, in each machine, record and guest
 	machines map[string]*machine
+
+	opening sync.Mutex // one serial line is opened at a time
 }
 
 var _ virt.Host = (*Host)(nil)
@@ -123,11 +125,12 @@ func New(o Options) (*Host, error) {
 	return h, nil
 }
 
-// Close stops watching. The guests run on.
+// Close stops watching and ends open serial lines. The guests run on.
 func (h *Host) Close() error {
 	h.close()
 	h.mu.Lock()
 	var clients []*qmp.Client
+	var lines []*line
 	for _, m := range h.machines {
 		if m.guest == nil {
 			continue
@@ -136,10 +139,16 @@ func (h *Host) Close() error {
 		if m.guest.qmp != nil {
 			clients = append(clients, m.guest.qmp)
 		}
+		if m.guest.line != nil {
+			lines = append(lines, m.guest.line)
+		}
 	}
 	h.mu.Unlock()
 	for _, c := range clients {
 		c.Close()
+	}
+	for _, l := range lines {
+		l.conn.Close()
 	}
 	h.watchers.Wait()
 	return nil

@@ -21,6 +21,7 @@ func (m *machine) console() []byte {
 		}
 		m.bootLog(&out, b)
 	}
+	out.WriteString(m.typing)
 	n := len(m.Boots)
 	switch {
 	case n == 0 || m.Running:
@@ -40,7 +41,6 @@ func (m *machine) bootLog(out *bytes.Buffer, b boot) {
 		fmt.Fprintf(out, format, args...)
 		out.WriteByte('\n')
 	}
-	name := m.hostname()
 	say(0, bootMark+" (nacre@simulated) #%d SMP %s", b.Boot, b.At.UTC().Format(time.UnixDate))
 	say(0, "Command line: console=tty1 console=ttyS0,115200n8")
 	say(0.004, "DMI: Nacre OpenStack Nova, BIOS simulated")
@@ -60,8 +60,11 @@ func (m *machine) bootLog(out *bytes.Buffer, b boot) {
 		say(0.08, "virtio_net: eth%d: %s, mtu %d", i, n.MAC, n.MTU)
 	}
 	say(0.4, "random: crng init done")
-	fmt.Fprintf(out, "\nSimulated guest of Nacre. Nothing runs here.\n\n%s%s", name, loginTag)
+	fmt.Fprintf(out, "\nSimulated guest of Nacre. Nothing runs here.\n\n%s%s", m.prompt(), b.Said)
 }
+
+// prompt is what the guest writes when it waits for a line.
+func (m *machine) prompt() string { return m.hostname() + loginTag }
 
 // hostname is the machine's name as far as it can stand in a prompt.
 func (m *machine) hostname() string {

@@ -2,7 +2,8 @@
 //
 // It keeps every promise of virt.Host and runs nothing: `nacre dev` and all
 // tests without real guests stand on it. A guest boots at once, has a
-// plausible console log and a screen that a VNC client can connect to. The
+// plausible console log, a screen that a VNC client can connect to and a serial
+// line that says again what is typed there. The
 // driver fails on request, takes as long as it is told to, and a test can make
 // a guest crash or shut down.
 //
@@ -25,6 +26,7 @@ import (
 	"nacre/internal/clock"
 	"nacre/internal/errs"
 	"nacre/internal/virt"
+	"nacre/internal/virt/serial"
 )
 
 // Options describe a simulated host. The zero value works.
@@ -43,6 +45,7 @@ const (
 	OpCapacity = "capacity"
 	OpLog      = "log"
 	OpVNC      = "vnc"
+	OpSerial   = "serial"
 )
 
 // maxBoots is how many boots a console log goes back.
@@ -59,7 +62,8 @@ type Host struct {
 	always   map[string]error
 	closed   bool
 
-	screens sync.WaitGroup // goroutines of open screens
+	lines   map[string]*serial.Line // of machines whose serial line somebody is at
+	screens sync.WaitGroup          // goroutines of open screens
 	ends    map[io.Closer]struct{}
 }
 
@@ -69,13 +73,16 @@ type machine struct {
 	Running bool
 	Crashed bool
 	Boots   []boot // what the console log is made from
+
+	typing string // on the serial line, not ended yet
 }
 
 // boot is one start or reset of a guest.
 type boot struct {
 	At   time.Time
-	Boot int // counts from one over the machine's life
-	Run  int // grows when the power was off in between
+	Boot int    // counts from one over the machine's life
+	Run  int    // grows when the power was off in between
+	Said string `json:",omitempty"` // on the serial line since the prompt
 }
 
 // New opens a simulated host, with the machines that its folder knows.
@@ -109,6 +116,7 @@ func New(o Options) (*Host, error) {
 		once:     map[string][]error{},
 		always:   map[string]error{},
 		ends:     map[io.Closer]struct{}{},
+		lines:    map[string]*serial.Line{},
 	}
 	err := h.load()
 	if err != nil {
@@ -117,12 +125,16 @@ func New(o Options) (*Host, error) {
 	return h, nil
 }
 
-// Close ends open screens and waits for them. The machines stay as they are.
+// Close ends open screens and serial lines, and waits for them. The machines
+// stay as they are.
 func (h *Host) Close() error {
 	h.mu.Lock()
 	h.closed = true
 	for end := range h.ends {
 		end.Close()
+	}
+	for _, line := range h.lines {
+		line.HangUp()
 	}
 	h.mu.Unlock()
 	h.screens.Wait()
@@ -195,6 +207,8 @@ func (h *Host) Ensure(ctx context.Context, want virt.Machine) error {
 		next.start(h.options.Clock.Now(), true)
 	case want.HardReboots > before.Machine.HardReboots || want.SoftReboots > before.Machine.SoftReboots:
 		next.start(h.options.Clock.Now(), false)
+	default:
+		next.typing = before.typing
 	}
 	h.machines[want.ID] = &next
 	err = h.save()
@@ -203,7 +217,11 @@ func (h *Host) Ensure(ctx context.Context, want virt.Machine) error {
 	} else if err != nil {
 		delete(h.machines, want.ID)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	h.tellLine(want.ID, before, &next)
+	return nil
 }
 
 // start adds a boot, on a new power cycle or on the one that runs.
@@ -237,8 +255,10 @@ func (h *Host) Remove(ctx context.Context, id string) error {
 	err = h.save()
 	if err != nil {
 		h.machines[id] = before
+		return err
 	}
-	return err
+	h.hangUp(id)
+	return nil
 }
 
 // List implements virt.Host.
@@ -360,6 +380,7 @@ func (h *Host) end(id string, crashed bool) error {
 	}
 	m.Running, m.Crashed = false, crashed
 	err := h.save()
+	h.hangUp(id)
 	select {
 	case h.changed <- id:
 	default: // a hint may be lost

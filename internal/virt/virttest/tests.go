@@ -26,6 +26,10 @@ func stopped(t *testing.T, s *suite) {
 	if err == nil {
 		t.Error("a machine that does not run has a screen, want an error")
 	}
+	_, err = s.Host.Serial(t.Context(), m.ID)
+	if err == nil {
+		t.Error("a machine that does not run has a serial line, want an error")
+	}
 	s.Host = s.Reopen(t)
 	s.expect(t, m, false, false)
 }
@@ -134,6 +138,10 @@ func unknown(t *testing.T, s *suite) {
 	if err == nil {
 		t.Error("an unknown machine has a screen")
 	}
+	_, err = s.Host.Serial(t.Context(), id)
+	if err == nil {
+		t.Error("an unknown machine has a serial line")
+	}
 	c, err := s.Host.Capacity(t.Context())
 	if err != nil {
 		t.Fatalf("capacity: %v", err)
@@ -203,6 +211,7 @@ func life(t *testing.T, s *suite) {
 	if lines := strings.Count(strings.TrimSuffix(got, "\n"), "\n") + 1; lines > 2 || got == "" {
 		t.Errorf("the last two lines of the log are %q", got)
 	}
+	s.serialLine(t, m.ID)
 
 	// Plug while it runs, restart the driver, plug out.
 	late := s.Disk(t, clock.UUID())
@@ -228,9 +237,12 @@ func life(t *testing.T, s *suite) {
 	}
 
 	// The guest turns itself off: that is no crash, and stays off by itself.
+	// Whoever is at its serial line then hears no more.
+	line := s.serial(t, m.ID)
 	s.PowerOff(t, m.ID)
 	s.hint(t, m.ID)
 	s.expect(t, m, false, false)
+	s.hungUp(t, line)
 	s.Host = s.Reopen(t)
 	s.expect(t, m, false, false)
 	boots := strings.Count(s.log(t, m.ID, -1), s.BootMark)
@@ -243,4 +255,33 @@ func life(t *testing.T, s *suite) {
 	s.ensure(t, m)
 	s.expect(t, m, true, false)
 	s.waitLog(t, m.ID, s.BootMark, boots+2)
+}
+
+// serialLine: two people at the line of a guest that waits for a login. Both see
+// what one of them types, since the guest echoes it, also after one has left
+// and while another one reads nothing; and it stands in the log.
+func (s *suite) serialLine(t *testing.T, id string) {
+	deaf, first, second := s.serial(t, id), s.serial(t, id), s.serial(t, id)
+	defer deaf.Close()
+	s.typeAndSee(t, first, "alice", first, second)
+	first.Close()
+	_, err := first.Write([]byte("x"))
+	if err == nil {
+		t.Error("whoever has left the serial line can type")
+	}
+	s.typeAndSee(t, second, "bob", second)
+	second.Close()
+	deaf.Close()
+
+	// The last one has left: the line is free for others, and for the next
+	// driver.
+	again := s.serial(t, id)
+	s.typeAndSee(t, again, "carol", again)
+	again.Close()
+	s.waitLog(t, id, "alicebobcarol", 1)
+	s.Host = s.Reopen(t)
+	again = s.serial(t, id)
+	defer again.Close()
+	s.typeAndSee(t, again, "dave", again)
+	s.waitLog(t, id, "dave", 1)
 }

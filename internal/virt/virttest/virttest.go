@@ -34,7 +34,7 @@ type Rig struct {
 	Image    string        // an image that boots
 	MemoryMB int           // what it needs
 	BootMark string        // stands in the console log once per boot, early
-	Ready    string        // stands in the console log once a boot is complete
+	Ready    string        // stands in the console log once a boot is complete: the guest waits for a login on its serial line
 	Patience time.Duration // how long a boot may take
 
 	// Disk makes a volume that can be attached, NIC a card.
@@ -232,6 +232,49 @@ func (s *suite) greeting(t *testing.T, id string) {
 	}
 	if !bytes.HasPrefix(got, []byte("RFB 003.00")) {
 		t.Errorf("vnc says %q, want an RFB version", got)
+	}
+}
+
+// serial connects to the machine's serial line, until the test is over.
+func (s *suite) serial(t *testing.T, id string) io.ReadWriteCloser {
+	t.Helper()
+	conn, err := s.Host.Serial(t.Context(), id)
+	if err != nil {
+		t.Fatalf("serial: %v", err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// typeAndSee types a word, which the guest echoes, and finds it at all readers.
+func (s *suite) typeAndSee(t *testing.T, at io.Writer, word string, readers ...io.ReadWriteCloser) {
+	t.Helper()
+	_, err := io.WriteString(at, word)
+	if err != nil {
+		t.Fatalf("type: %v", err)
+	}
+	for _, r := range readers {
+		stop := time.AfterFunc(s.Patience, func() { r.Close() })
+		var seen []byte
+		buf := make([]byte, 256)
+		for !bytes.Contains(seen, []byte(word)) {
+			n, err := r.Read(buf)
+			seen = append(seen, buf[:n]...)
+			if err != nil {
+				t.Fatalf("no %q on the serial line: %v; seen: %q", word, err, seen)
+			}
+		}
+		stop.Stop()
+	}
+}
+
+// hungUp reads from a serial line until its end.
+func (s *suite) hungUp(t *testing.T, line io.ReadWriteCloser) {
+	t.Helper()
+	stop := time.AfterFunc(s.Patience, func() { line.Close() })
+	_, err := io.Copy(io.Discard, line)
+	if err != nil || !stop.Stop() {
+		t.Errorf("the serial line has not ended with its machine; %v", err)
 	}
 }
 
