@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -154,7 +155,12 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	cloud.Network = network.New(network.Options{DB: database, Clock: now, Log: log, Fabric: ground.fabric, DNS: ground.dns, Nudge: cloud.Loops.Nudge,
 		Hosts: networkHosts(cloud.Hosts)})
 	volumes := volume.New(volume.Options{DB: database, Clock: now, Log: log, Engine: cloud.Engine, Hosts: cloud.Hosts, Images: volumeImages{images}})
-	consoles := console.NewConsoles(console.ConsolesOptions{Public: c.PublicURL, Log: log})
+	consoles := console.NewConsoles(console.ConsolesOptions{
+		DB: database, Public: c.PublicURL, Clock: now, Log: log,
+		Dial: func(ctx context.Context, kind, server string) (io.ReadWriteCloser, error) {
+			return cloud.Compute.OpenConsole(ctx, kind, server) // compute stands on consoles, and comes below
+		},
+	})
 	cloud.closers = append(cloud.closers, func() error { consoles.Close(); return nil })
 	cloud.Compute, err = compute.New(ctx, compute.Options{
 		DB: database, Clock: now, Log: log, Engine: cloud.Engine, Hosts: cloud.Hosts,
@@ -165,7 +171,7 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 		return err
 	}
 	for _, loops := range [][]loop.Loop{
-		identities.Loops(), images.Loops(), objects.Loops(), cloud.Network.Loops(), volumes.Loops(), cloud.Compute.Loops(), cloud.housekeeping(),
+		identities.Loops(), images.Loops(), objects.Loops(), cloud.Network.Loops(), volumes.Loops(), cloud.Compute.Loops(), consoles.Loops(), cloud.housekeeping(),
 	} {
 		cloud.Loops.Add(loops...)
 	}

@@ -2,7 +2,6 @@ package compute
 
 import (
 	"context"
-	"io"
 	"time"
 
 	"nacre/internal/auth"
@@ -196,7 +195,11 @@ type volumes interface {
 	DeleteVolume(ctx context.Context, tx *db.Tx, volume string) error
 }
 
-// consoles makes addresses under which a browser reaches a guest's screen.
+// consoles makes addresses under which a guest's consoles are reached. Kinds are
+// those of the node's streams.
 type consoles interface {
-	New(ctx context.Context, kind, server string, dial func(ctx context.Context) (io.ReadWriteCloser, error)) (url string, expires time.Time, err error)
+	New(ctx context.Context, kind, server string) (url string, expires time.Time, err error)
+	// Find tells which server the token of an address is for, and where it is
+	// to be opened.
+	Find(ctx context.Context, token string) (server, host string, port int, err error)
 }

@@ -19,6 +19,7 @@ var Policy = []auth.Rule{
 	{Name: "os_compute_api:os-attach-interfaces:delete", Check: "rule:project_member_or_admin"},
 	{Name: "os_compute_api:os-availability-zone:list", Check: "@"},
 	{Name: "os_compute_api:os-availability-zone:detail", Check: "rule:context_is_admin"},
+	{Name: "os_compute_api:os-console-auth-tokens", Check: "rule:context_is_admin"},
 	{Name: "os_compute_api:os-console-output", Check: "rule:project_member_or_admin"},
 	{Name: "os_compute_api:os-deferred-delete:force", Check: "rule:project_member_or_admin"},
 	{Name: "os_compute_api:os-extended-server-attributes", Check: "rule:context_is_admin"},

@@ -3,16 +3,24 @@ package console
 import (
 	"context"
 	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/uptrace/bun"
+
 	"nacre/internal/clock"
+	"nacre/internal/db"
 	"nacre/internal/errs"
+	"nacre/internal/loop"
 )
 
 // The kinds of consoles.
@@ -25,50 +33,55 @@ const (
 const Lifetime = 10 * time.Minute
 
 // perServer bounds the URLs of one server that wait to be opened, so that nobody
-// can use up everybody's.
+// can fill the table.
 const perServer = 16
 
 // errShutdown is told to the browser when this process ends.
 var errShutdown = errors.New("the cloud's server is stopping; ask for a new console in a moment")
 
-// Dial connects to a guest's console.
-type Dial func(ctx context.Context) (io.ReadWriteCloser, error)
+// Dial connects to a server's console, wherever the server is by now.
+type Dial func(ctx context.Context, kind, server string) (io.ReadWriteCloser, error)
 
 // ConsolesOptions is what Consoles needs.
 type ConsolesOptions struct {
+	DB *db.DB
 	// Public is the address that users reach this server at, such as
 	// http://127.0.0.1:5000.
 	Public string
-	// MaxTokens bounds the URLs that wait to be opened; 0 means 10,000.
-	MaxTokens int
+	// Dial reaches the guests.
+	Dial Dial
 	// Clock tells when tokens end; nil means the machine's.
 	Clock clock.Clock
 	// Log gets one event per connection; nil means slog's default.
 	Log *slog.Logger
 }
 
-// Consoles makes URLs for consoles and connects those who open them. Its
-// methods may be called concurrently.
+// Consoles makes URLs for consoles and connects those who open them, here or
+// on another server with the same database. Its methods may be called
+// concurrently.
 type Consoles struct {
+	db     *db.DB
 	public string
-	max    int
+	dial   Dial
 	clock  clock.Clock
 	log    *slog.Logger
 
-	mu      sync.Mutex          // guards what follows
-	waiting map[[32]byte]ticket // by hash of the token
-	live    map[*connection]struct{}
-	closed  bool
-	ended   sync.WaitGroup // counts live
+	mu     sync.Mutex // guards what follows
+	live   map[*connection]struct{}
+	closed bool
+	ended  sync.WaitGroup // counts live
 }
 
 // ticket is the right to one connection. It is kept under a hash of its token,
-// so that how long a look-up takes says nothing about tokens.
+// so that neither the table nor how long a look-up takes says anything about
+// tokens.
 type ticket struct {
-	kind    string
-	server  string
-	expires time.Time
-	dial    Dial
+	bun.BaseModel `bun:"table:console_tokens"`
+
+	Hash      string `bun:",pk"`
+	Kind      string
+	Server    string
+	ExpiresAt db.Time
 }
 
 // connection is one open console.
@@ -76,7 +89,7 @@ type connection struct {
 	end context.CancelCauseFunc // its cause is told to the browser
 }
 
-// NewConsoles makes a Consoles without any console.
+// NewConsoles makes a Consoles without any connection.
 func NewConsoles(o ConsolesOptions) *Consoles {
 	if o.Clock == nil {
 		o.Clock = clock.Real{}
@@ -84,44 +97,39 @@ func NewConsoles(o ConsolesOptions) *Consoles {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	if o.MaxTokens <= 0 {
-		o.MaxTokens = 10_000
-	}
 	return &Consoles{
-		public:  strings.TrimSuffix(o.Public, "/"),
-		max:     o.MaxTokens,
-		clock:   o.Clock,
-		log:     o.Log,
-		waiting: map[[32]byte]ticket{},
-		live:    map[*connection]struct{}{},
+		db:     o.DB,
+		public: strings.TrimSuffix(o.Public, "/"),
+		dial:   o.Dial,
+		clock:  o.Clock,
+		log:    o.Log,
+		live:   map[*connection]struct{}{},
 	}
 }
 
 // New makes a URL that connects whoever opens it first, until it expires, to
-// the server's console. dial is called then, not now.
-func (c *Consoles) New(_ context.Context, kind, server string, dial func(ctx context.Context) (io.ReadWriteCloser, error)) (string, time.Time, error) {
+// the server's console. Only the newest few of a server are good.
+func (c *Consoles) New(ctx context.Context, kind, server string) (string, time.Time, error) {
 	if kind != VNC && kind != Serial {
 		return "", time.Time{}, errs.BadRequestf("Unsupported console type %s.", kind)
 	}
 	token := secret()
-	t := ticket{
-		kind:    kind,
-		server:  server,
-		expires: c.clock.Now().Add(Lifetime),
-		dial:    dial,
+	expires := c.clock.Now().Add(Lifetime)
+	t := ticket{Hash: hashOf(token), Kind: kind, Server: server, ExpiresAt: db.At(expires)}
+	err := c.db.Write(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(ctx, `
+			DELETE FROM console_tokens WHERE server = ? AND hash NOT IN (
+				SELECT hash FROM console_tokens WHERE server = ? ORDER BY expires_at DESC, hash LIMIT ?)`,
+			server, server, perServer-1)
+		if err != nil {
+			return err
+		}
+		return tx.Insert(ctx, &t)
+	})
+	if err != nil {
+		return "", time.Time{}, fmt.Errorf("make console of server %s: %w", server, err)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return "", time.Time{}, errs.Unavailablef("The server is shutting down.")
-	}
-	c.dropExpired()
-	c.makeRoom(server)
-	if len(c.waiting) >= c.max {
-		return "", time.Time{}, errs.New(errs.TooMany, "Too many consoles wait to be opened. Try again in a few minutes.")
-	}
-	c.waiting[sha256.Sum256([]byte(token))] = t
-	return c.address(kind, token), t.expires, nil
+	return c.address(kind, token), expires, nil
 }
 
 // address is what the user opens: a page for the screen, the bare WebSocket
@@ -135,29 +143,85 @@ func (c *Consoles) address(kind, token string) string {
 	return "ws" + strings.TrimPrefix(c.public, "http") + "/console/serial" + query
 }
 
+// Find tells which server a token that waits to be opened is for, and the host
+// and port where it is to be opened. It does not use the token up.
+func (c *Consoles) Find(ctx context.Context, token string) (server, host string, port int, err error) {
+	err = c.db.Read(ctx, func(tx *db.Tx) error {
+		return tx.Get(ctx, &server, `SELECT server FROM console_tokens WHERE hash = ? AND expires_at > ?`,
+			hashOf(token), db.At(c.clock.Now()))
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", "", 0, errs.NotFoundf("Token not found")
+	}
+	if err != nil {
+		return "", "", 0, fmt.Errorf("find console: %w", err)
+	}
+	u, err := url.Parse(c.public)
+	if err != nil {
+		return "", "", 0, fmt.Errorf("find console: %w", err)
+	}
+	port = map[string]int{"http": 80, "https": 443}[u.Scheme]
+	if u.Port() != "" {
+		port, err = strconv.Atoi(u.Port())
+	}
+	return server, u.Hostname(), port, err
+}
+
+// take uses a token up and returns the server it is for. Of all who try at the
+// same time, on whichever server, one succeeds; the others, and those whose
+// token is of another kind, was never made or has expired, get none.
+func (c *Consoles) take(ctx context.Context, kind, token string) (server string, err error) {
+	err = c.db.Write(ctx, func(tx *db.Tx) error {
+		return tx.Get(ctx, &server, `DELETE FROM console_tokens WHERE hash = ? AND kind = ? AND expires_at > ? RETURNING server`,
+			hashOf(token), kind, db.At(c.clock.Now()))
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("use console token: %w", err)
+	}
+	return server, nil
+}
+
+func hashOf(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return hex.EncodeToString(sum[:])
+}
+
+// Loops forget tokens that nobody opened.
+func (c *Consoles) Loops() []loop.Loop {
+	return []loop.Loop{prune("console.prune-tokens", "console_tokens", c.db, c.clock)}
+}
+
+// prune removes rows that have expired.
+func prune(name, table string, d *db.DB, now clock.Clock) loop.Loop {
+	return loop.Loop{Name: name, Every: 5 * time.Minute, Once: func(ctx context.Context) error {
+		var gone int64
+		err := d.Write(ctx, func(tx *db.Tx) error {
+			var err error
+			gone, err = tx.Exec(ctx, `DELETE FROM ? WHERE expires_at <= ?`, bun.Ident(table), db.At(now.Now()))
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("prune %s: %w", table, err)
+		}
+		if gone > 0 {
+			loop.Did(ctx, "rows", int(gone))
+		}
+		return nil
+	}}
+}
+
 // Close ends all consoles and waits until they have ended.
 func (c *Consoles) Close() {
 	c.mu.Lock()
 	c.closed = true
-	clear(c.waiting)
 	for conn := range c.live {
 		conn.end(errShutdown)
 	}
 	c.mu.Unlock()
 	c.ended.Wait()
-}
-
-// take uses a token up.
-func (c *Consoles) take(kind, token string) (ticket, bool) {
-	hash := sha256.Sum256([]byte(token))
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	t, ok := c.waiting[hash]
-	if !ok || t.kind != kind {
-		return ticket{}, false
-	}
-	delete(c.waiting, hash)
-	return t, t.expires.After(c.clock.Now())
 }
 
 // begin records a connection. It is false when the server shuts down.
@@ -179,33 +243,4 @@ func (c *Consoles) end(conn *connection) {
 	delete(c.live, conn)
 	c.mu.Unlock()
 	c.ended.Done()
-}
-
-// makeRoom forgets the server's oldest token when it has many. The caller holds
-// mu.
-func (c *Consoles) makeRoom(server string) {
-	var oldest [32]byte
-	n := 0
-	for hash, t := range c.waiting {
-		if t.server != server {
-			continue
-		}
-		if n == 0 || t.expires.Before(c.waiting[oldest].expires) {
-			oldest = hash
-		}
-		n++
-	}
-	if n >= perServer {
-		delete(c.waiting, oldest)
-	}
-}
-
-// dropExpired forgets tokens that nobody opened. The caller holds mu.
-func (c *Consoles) dropExpired() {
-	now := c.clock.Now()
-	for hash, t := range c.waiting {
-		if !t.expires.After(now) {
-			delete(c.waiting, hash)
-		}
-	}
 }

@@ -39,8 +39,13 @@ func (c *Consoles) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // Accept has answered
 	}
-	t, ok := c.take(kind, r.URL.Query().Get("token"))
-	if !ok {
+	server, err := c.take(r.Context(), kind, r.URL.Query().Get("token"))
+	if err != nil {
+		c.log.Error("console", "error", err)
+		closeSocket(socket, websocket.StatusInternalError, "the cloud cannot look up this address now; try again in a moment")
+		return
+	}
+	if server == "" {
 		closeSocket(socket, CloseUnknown, "this address was used before or has expired; ask for a new one")
 		return
 	}
@@ -53,7 +58,7 @@ func (c *Consoles) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer c.end(conn)
-	c.connect(ctx, socket, t)
+	c.connect(ctx, socket, kind, server)
 }
 
 func (c *Consoles) origins() []string {
@@ -65,11 +70,11 @@ func (c *Consoles) origins() []string {
 }
 
 // connect carries bytes between browser and guest until one of them, or ctx, ends.
-func (c *Consoles) connect(ctx context.Context, socket *websocket.Conn, t ticket) {
+func (c *Consoles) connect(ctx context.Context, socket *websocket.Conn, kind, server string) {
 	began := c.clock.Now()
-	log := c.log.With("server_id", t.server, "kind", t.kind)
+	log := c.log.With("server_id", server, "kind", kind)
 	dialing, stop := context.WithTimeout(ctx, dialWithin)
-	guest, err := t.dial(dialing)
+	guest, err := c.dial(dialing, kind, server)
 	stop()
 	if err != nil {
 		log.Warn("console cannot be reached", "error", err)

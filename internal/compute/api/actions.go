@@ -8,20 +8,17 @@ import (
 	"nacre/internal/errs"
 )
 
-// actionRoutes is what can be done to servers, and their consoles.
+// actionRoutes is what can be done to servers.
 func (h handlers) actionRoutes() []api.Route {
 	const path = "/servers/{server_id}/action"
 	return []api.Route{
-		{Method: "POST", Path: path, Action: "os-getConsoleOutput", Rule: "os_compute_api:os-console-output", Do: api.Body(h.consoleOutput)},
 		{Method: "POST", Path: path, Action: "forceDelete", Rule: "os_compute_api:os-deferred-delete:force", OK: 202, Do: api.BodyEmpty(h.forceDelete)},
-		{Method: "POST", Path: path, Action: "os-getVNCConsole", Rule: "os_compute_api:os-remote-consoles", Until: api.V(2, 5), Do: api.Body(h.vncConsole)},
 		{Method: "POST", Path: path, Action: "lock", Rule: "os_compute_api:os-lock-server:lock", OK: 202, Do: api.BodyEmpty(h.lock)},
 		{Method: "POST", Path: path, Action: "reboot", Rule: "os_compute_api:servers:reboot", OK: 202, Do: api.BodyEmpty(h.reboot)},
 		{Method: "POST", Path: path, Action: "os-start", Rule: "os_compute_api:servers:start", OK: 202, Do: api.BodyEmpty(h.start)},
 		{Method: "POST", Path: path, Action: "os-stop", Rule: "os_compute_api:servers:stop", OK: 202, Do: api.BodyEmpty(h.stop)},
 		{Method: "POST", Path: path, Action: "unlock", Rule: "os_compute_api:os-lock-server:unlock", OK: 202, Do: api.BodyEmpty(h.unlock)},
 		{Method: "POST", Path: path, Action: "os-resetState", Rule: "os_compute_api:os-admin-actions:reset_state", OK: 202, Do: api.BodyEmpty(h.resetState)},
-		{Method: "POST", Path: "/servers/{server_id}/remote-consoles", Since: api.V(2, 6), Rule: "os_compute_api:os-remote-consoles", Do: api.Body(h.remoteConsole)},
 	}
 }
 
@@ -144,94 +141,4 @@ func (h handlers) resetState(c *api.Call, in resetRequest) error {
 		return err
 	}
 	return h.compute.ResetState(c.Context(), act(c, server), compute.VMState(in.Reset.State))
-}
-
-type consoleOutputRequest struct {
-	Get struct {
-		Length *lines   `json:"length"`
-		_      struct{} `check:"open"`
-	} `json:"os-getConsoleOutput" check:"required"`
-}
-
-// lines is how many; -1 is all.
-type lines int
-
-// JSONSchema implements api.Schemer.
-func (lines) JSONSchema() map[string]any {
-	return map[string]any{"type": []any{"integer", "string"}, "pattern": "^-?[0-9]+$", "minimum": -1}
-}
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (n *lines) UnmarshalJSON(b []byte) error {
-	var v api.Int
-	err := v.UnmarshalJSON(b)
-	*n = lines(v)
-	return err
-}
-
-type consoleOutputReply struct {
-	Output string `json:"output"`
-}
-
-func (h handlers) consoleOutput(c *api.Call, in consoleOutputRequest) (consoleOutputReply, error) {
-	server, err := h.server(c)
-	if err != nil {
-		return consoleOutputReply{}, err
-	}
-	n := -1
-	if in.Get.Length != nil {
-		n = int(*in.Get.Length)
-	}
-	log, err := h.compute.ConsoleLog(c.Context(), server, n)
-	return consoleOutputReply{string(log)}, err
-}
-
-type vncRequest struct {
-	Get struct {
-		Type string `json:"type" check:"required,enum=novnc|xvpvnc"`
-	} `json:"os-getVNCConsole" check:"required"`
-}
-
-type oldConsoleReply struct {
-	Console struct {
-		Type string `json:"type"`
-		URL  string `json:"url"`
-	} `json:"console"`
-}
-
-func (h handlers) vncConsole(c *api.Call, in vncRequest) (oldConsoleReply, error) {
-	var reply oldConsoleReply
-	server, err := h.server(c)
-	if err != nil {
-		return reply, err
-	}
-	reply.Console.Type = in.Get.Type
-	reply.Console.URL, err = h.compute.Console(c.Context(), server, in.Get.Type)
-	return reply, err
-}
-
-type remoteConsoleRequest struct {
-	Console struct {
-		Protocol string `json:"protocol" check:"required,enum=vnc|spice|serial|rdp|mks"`
-		Type     string `json:"type" check:"required,enum=novnc|xvpvnc|spice-html5|serial|rdp-html5|webmks"`
-	} `json:"remote_console" check:"required"`
-}
-
-type remoteConsoleReply struct {
-	Console remoteConsoleView `json:"remote_console"`
-}
-
-type remoteConsoleView struct {
-	Protocol string `json:"protocol"`
-	Type     string `json:"type"`
-	URL      string `json:"url"`
-}
-
-func (h handlers) remoteConsole(c *api.Call, in remoteConsoleRequest) (remoteConsoleReply, error) {
-	server, err := h.server(c)
-	if err != nil {
-		return remoteConsoleReply{}, err
-	}
-	url, err := h.compute.Console(c.Context(), server, in.Console.Type)
-	return remoteConsoleReply{remoteConsoleView{in.Console.Protocol, in.Console.Type, url}}, err
 }

@@ -111,6 +111,18 @@ func TestBadInput(t *testing.T) {
 		{"aggregate that is no number", "admin", "GET", "/os-aggregates/x", "", 400, "not an integer"},
 		{"unknown host added", "admin", "POST", "/os-aggregates/77/action", `{"add_host":{"host":"none"}}`, 404, "could not be found"},
 		{"console of an unknown kind", "demo@2.6", "POST", "/servers/" + id + "/remote-consoles", `{"remote_console":{"protocol":"spice","type":"spice-html5"}}`, 400, "Unavailable console type spice-html5."},
+		{"console whose type is of another protocol", "demo@2.6", "POST", "/servers/" + id + "/remote-consoles", `{"remote_console":{"protocol":"serial","type":"novnc"}}`, 400, "Invalid console type novnc"},
+		{"console of a protocol that comes later", "demo@2.7", "POST", "/servers/" + id + "/remote-consoles", `{"remote_console":{"protocol":"mks","type":"webmks"}}`, 400, "'mks' is not one of"},
+		{"console that we don't have", "demo@2.8", "POST", "/servers/" + id + "/remote-consoles", `{"remote_console":{"protocol":"mks","type":"webmks"}}`, 400, "Unavailable console type webmks."},
+		{"console of an unknown server", "demo@2.6", "POST", "/servers/99999999-9999-4999-8999-999999999999/remote-consoles", `{"remote_console":{"protocol":"serial","type":"serial"}}`, 404, "could not be found"},
+		{"console by a reader", "reader@2.6", "POST", "/servers/" + id + "/remote-consoles", `{"remote_console":{"protocol":"serial","type":"serial"}}`, 403, "os-remote-consoles"},
+		{"old serial console of a wrong type", "demo", "POST", "/servers/" + id + "/action", `{"os-getSerialConsole":{"type":"novnc"}}`, 400, "'novnc' is not one of"},
+		{"old serial console without a type", "demo", "POST", "/servers/" + id + "/action", `{"os-getSerialConsole":{}}`, 400, "'type' is a required property"},
+		{"old serial console since 2.6", "demo@2.6", "POST", "/servers/" + id + "/action", `{"os-getSerialConsole":{"type":"serial"}}`, 400, "no such action"},
+		{"old SPICE console", "demo", "POST", "/servers/" + id + "/action", `{"os-getSPICEConsole":{"type":"spice-html5"}}`, 400, "Unavailable console type spice-html5."},
+		{"console token before 2.31", "admin", "GET", "/os-console-auth-tokens/T", "", 401, "The requested console type details are not accessible"},
+		{"unknown console token", "admin@2.31", "GET", "/os-console-auth-tokens/none", "", 404, "Token not found"},
+		{"console token by a user", "demo@2.31", "GET", "/os-console-auth-tokens/T", "", 403, "os-console-auth-tokens"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"testing"
 	"time"
 
@@ -75,8 +74,15 @@ func (images) Image(_ context.Context, _ auth.Caller, id string) (compute.Image,
 
 type consoles struct{}
 
-func (consoles) New(_ context.Context, kind, server string, _ func(context.Context) (io.ReadWriteCloser, error)) (string, time.Time, error) {
+func (consoles) New(_ context.Context, kind, _ string) (string, time.Time, error) {
 	return "http://cloud/dashboard/" + kind + "?token=T", time.Time{}, nil
+}
+
+func (consoles) Find(_ context.Context, token string) (server, host string, port int, err error) {
+	if token != "T" {
+		return "", "", 0, errs.NotFoundf("Token not found")
+	}
+	return imageID, "cloud", 5000, nil
 }
 
 type networks struct{ others }

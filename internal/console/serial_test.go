@@ -1,0 +1,102 @@
+package console_test
+
+import (
+	"context"
+	"io"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"nacre/internal/testcloud"
+)
+
+// TestSerialConsole goes the whole way of a serial console: a user asks for its
+// address, a client that is no browser opens it, types a line and reads what
+// the guest makes of it; the guest's log has both.
+func TestSerialConsole(t *testing.T) {
+	cloud := testcloud.Start(t, testcloud.Nodes(2))
+	demo, admin := cloud.Demo(), cloud.Admin()
+	server := demo.MustCreateServer(t, "web")
+	open := func() string {
+		t.Helper()
+		var reply struct {
+			Console struct{ Protocol, Type, URL string } `json:"remote_console"`
+		}
+		demo.Must(t, 200, "POST", "/compute/v2.1/servers/"+server+"/remote-consoles",
+			`{"remote_console":{"protocol":"serial","type":"serial"}}`).JSON(t, &reply)
+		return reply.Console.URL
+	}
+	address := open()
+	token := tokenIn(t, address)
+	found := admin.Must(t, 200, "GET", "/compute/v2.1/os-console-auth-tokens/"+token, nil).Map(t)
+	if got := found["console"].(map[string]any)["instance_uuid"]; got != server {
+		t.Errorf("the token stands for %v, want %s", got, server)
+	}
+
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	socket, _, err := websocket.Dial(ctx, address, &websocket.DialOptions{Subprotocols: []string{"binary"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.CloseNow()
+	if socket.Subprotocol() != "binary" {
+		t.Errorf("got subprotocol %q, want binary", socket.Subprotocol())
+	}
+	line := websocket.NetConn(ctx, socket, websocket.MessageBinary)
+	say := func(text string) {
+		t.Helper()
+		_, err := io.WriteString(line, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var seen string
+	see := func(text string) {
+		t.Helper()
+		buf := make([]byte, 1024)
+		for !strings.Contains(seen, text) {
+			n, err := line.Read(buf)
+			seen += string(buf[:n])
+			if err != nil {
+				t.Fatalf("no %q on the line: %v; seen: %q", text, err, seen)
+			}
+		}
+	}
+	say("hello\r")
+	see(`You said "hello".`)
+	say("oops\x7f\x7f\x7f\x7fok\r")
+	see(`You said "ok".`)
+	log := demo.Must(t, 200, "POST", "/compute/v2.1/servers/"+server+"/action", `{"os-getConsoleOutput":{"length":6}}`).Map(t)
+	if output := log["output"].(string); !strings.Contains(output, "web login: hello\nYou said \"hello\"") {
+		t.Errorf("the log has %q, want what was typed and answered", output)
+	}
+
+	admin.Must(t, 404, "GET", "/compute/v2.1/os-console-auth-tokens/"+token, nil)
+	late := open()
+	demo.Act(t, server, "os-stop")
+	_, err = io.Copy(io.Discard, line)
+	if err != nil {
+		t.Errorf("the guest was stopped and its console ends with %v", err)
+	}
+	again, _, err := websocket.Dial(ctx, late, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = again.Read(ctx)
+	if websocket.CloseStatus(err) != websocket.StatusInternalError {
+		t.Errorf("the console of a stopped guest ends with %v, want 1011", err)
+	}
+}
+
+func tokenIn(t *testing.T, address string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "ws" || u.Path != "/console/serial" || u.Query().Get("token") == "" {
+		t.Fatalf("got address %q, %v, want a WebSocket with a token", address, err)
+	}
+	return u.Query().Get("token")
+}
