@@ -58,8 +58,8 @@ type Cloud struct {
 	DB      *db.DB
 	Engine  *work.Engine
 	Loops   *loop.Runner
-	Relay   *bus.Relay
 	Cluster *cluster.Cluster
+	Bus     bus.Bus
 	Hosts   *hosts.Service
 	Compute *compute.Service
 	Network *network.Service
@@ -125,13 +125,15 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	}
 	cloud.Engine = work.New(work.Options{DB: database, Clock: now, Log: log, Owner: owner})
 	cloud.Loops = loop.New(loop.Options{Clock: now, Log: log, Leases: cloud.Cluster})
-	messages := bus.NewInProcess(log)
-	cloud.Relay = bus.NewRelay(database, messages, now, log)
+	err = cloud.connect()
+	if err != nil {
+		return err
+	}
 	blobs, err := cloud.openBlobs(ctx)
 	if err != nil {
 		return err
 	}
-	cloud.Hosts = hosts.New(hosts.Options{DB: database, Clock: now, Log: log, Server: owner, Bus: messages, Peers: cloud.Cluster})
+	cloud.Hosts = hosts.New(hosts.Options{DB: database, Clock: now, Log: log, Server: owner, Bus: cloud.Bus, Peers: cloud.Cluster})
 
 	// The services, each on those above it.
 	keys, err := auth.OpenKeys(filepath.Join(c.DataDir, "fernet-keys"), 3)
@@ -203,7 +205,7 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	}
 	cloud.background = append(cloud.background, cloud.Cluster.Run,
 		func(ctx context.Context) { cloud.report("hosts", cloud.Hosts.Run(ctx)) },
-		cloud.Loops.Run, cloud.Relay.Run, cloud.Network.Run)
+		cloud.Loops.Run, cloud.Network.Run)
 	cloud.background = append(cloud.background, ground.run...)
 	return nil
 }

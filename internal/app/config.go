@@ -38,6 +38,13 @@ type Config struct {
 	// DB is the database: a postgres:// URL or an SQLite file; "" is nacre.db in
 	// the data folder.
 	DB string `koanf:"db"`
+	// Bus is the message broker between servers, which also gets notifications:
+	// amqp://USER:PASSWORD@HOST/VHOST. "" is none: several servers then talk
+	// through their database.
+	Bus string `koanf:"bus"`
+	// Notifications is which of Nova's notifications go to the broker: both,
+	// unversioned, versioned, or none at all; "" is both.
+	Notifications string `koanf:"notifications"`
 	// PublicURL is what clients reach the cloud by; "" is made from Listen.
 	PublicURL string `koanf:"public_url"`
 	// Advertise is what nodes and other servers reach this server by, always with
@@ -92,6 +99,8 @@ func Settings() []Setting {
 		{"listen", "NACRE_LISTEN", "127.0.0.1:5000", "address of the main listener"},
 		{"data_dir", "NACRE_DATA_DIR", "/var/lib/nacre (up), .nacre/dev (dev)", "folder with everything that must survive"},
 		{"db", "NACRE_DB", "SQLite in data_dir", "database: postgres://USER@HOST/NAME, or an SQLite file"},
+		{"bus", "NACRE_BUS", "none", "RabbitMQ broker: amqp://USER:PASSWORD@HOST/VHOST; without one, servers talk through PostgreSQL"},
+		{"notifications", "NACRE_NOTIFICATIONS", "both", "which notifications of Nova go to the broker: both, unversioned, versioned; or none of any service"},
 		{"public_url", "NACRE_PUBLIC_URL", "from listen", "what clients reach the cloud by"},
 		{"advertise", "NACRE_ADVERTISE", "from listen", "what nodes and other servers reach this server by (https://HOST:PORT)"},
 		{"key_file", "NACRE_KEY_FILE", "in data_dir", "keys that seal the cloud's secrets in the database; the same on all servers"},
@@ -185,6 +194,13 @@ func (c Config) complete() (Config, error) {
 	}
 	if c.Blobs == "" {
 		c.Blobs = filepath.Join(c.DataDir, "blobs")
+	}
+	switch c.Notifications {
+	case "":
+		c.Notifications = "both"
+	case "both", "unversioned", "versioned", "none":
+	default:
+		return c, fmt.Errorf("setting notifications: %q is none of both, unversioned, versioned, none", c.Notifications)
 	}
 	if c.Region == "" {
 		c.Region = "RegionOne"

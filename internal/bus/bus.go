@@ -1,23 +1,26 @@
 // Package bus carries messages between the parts of the cloud, and out of it.
 //
 // A message is a type and a payload. It is a hint: the facts are in the
-// database, so a lost message costs a moment. The drivers stand behind Bus;
-// InProcess serves a cloud that is one process.
+// database, so a lost message costs a moment. A request is answered by one
+// process that knows the answer, or refused at once when none does; its errors
+// keep their kind on the way.
+//
+// The drivers stand behind Bus and pass the suite in bustest. InProcess serves
+// a cloud that is one process. Several processes talk through PostgreSQL's
+// LISTEN and NOTIFY (postgres/) or through RabbitMQ (rabbit/): what the two have
+// in common is Shared, a driver adds the Wire. Hints brings what one server's
+// database transactions announce to the listeners of the others.
 //
 // What must not be lost leaves through the outbox (outbox.go): Emit writes an
 // event in the transaction of the change it tells of, and the Relay publishes
-// it afterwards, at least once and in order per resource.
+// it afterwards, at least once and in order per resource, from one process at a
+// time. Who publishes events is a Publisher; oslo/ makes OpenStack's
+// notifications of them.
 package bus
 
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"log/slog"
-	"runtime/debug"
-	"sync"
-
-	"nacre/internal/errs"
 )
 
 // Message is what travels.
@@ -28,130 +31,32 @@ type Message struct {
 	Payload  json.RawMessage // facts, "null" for none
 }
 
+// AnswerFunc answers a question. A classified error reaches who asked with its
+// kind; any other one stays in the log of the process that answers.
+type AnswerFunc func(ctx context.Context, question json.RawMessage) (json.RawMessage, error)
+
 // Bus passes messages on. Its methods may be called concurrently.
 type Bus interface {
-	// Publish hands the message to the subscribers of its topic. When it returns
-	// nil, every subscriber of this process has had it and a broker, where there
-	// is one, has confirmed it.
+	// Publish hands the message to the subscribers of its topic, wherever they
+	// are. When it returns nil, every subscriber of this process has had it and a
+	// broker, where there is one, has confirmed it. It doesn't wait for a broker
+	// that is away: that is errs.Unavailable.
 	Publish(ctx context.Context, m Message) error
 
 	// Subscribe calls the function with each message of the topic ("" for all)
-	// until stop. It must be quick, and messages of one resource come in order.
+	// until stop. It must be quick. Messages that one process published come in
+	// order.
 	Subscribe(topic string, hear func(ctx context.Context, m Message)) (stop func())
 
-	// Request asks whoever answers the topic, and waits for the reply as long
-	// as the context allows. Nobody there is errs.Unavailable.
+	// Request asks one of those who answer the topic, this process first, and
+	// waits for the reply as long as the context allows. Nobody there is
+	// errs.Unavailable at once, no reply in time is errs.Unavailable then.
 	Request(ctx context.Context, topic string, question json.RawMessage) (json.RawMessage, error)
 
-	// Answer answers requests of the topic until stop. One answers at a time.
-	Answer(topic string, answer func(ctx context.Context, question json.RawMessage) (json.RawMessage, error)) (stop func())
-}
+	// Answer answers requests of the topic until stop, several at a time. Of
+	// those in one process the last to come answers.
+	Answer(topic string, answer AnswerFunc) (stop func())
 
-// InProcess is the bus of a cloud that is one process: subscribers are called
-// in the goroutine that publishes.
-type InProcess struct {
-	log *slog.Logger
-
-	mu          sync.RWMutex // guards what follows
-	next        int
-	subscribers []subscriber
-	answerers   map[string]answerer
-}
-
-type subscriber struct {
-	id    int
-	topic string
-	hear  func(ctx context.Context, m Message)
-}
-
-type answerer struct {
-	id     int
-	answer func(ctx context.Context, question json.RawMessage) (json.RawMessage, error)
-}
-
-// NewInProcess makes a bus. A nil log is slog.Default.
-func NewInProcess(log *slog.Logger) *InProcess {
-	if log == nil {
-		log = slog.Default()
-	}
-	return &InProcess{log: log, answerers: map[string]answerer{}}
-}
-
-// Publish implements Bus.
-func (b *InProcess) Publish(ctx context.Context, m Message) error {
-	err := ctx.Err()
-	if err != nil {
-		return err
-	}
-	b.mu.RLock()
-	subscribers := b.subscribers // never changed in place
-	b.mu.RUnlock()
-	for _, s := range subscribers {
-		if s.topic == "" || s.topic == m.Topic {
-			b.deliver(ctx, s, m)
-		}
-	}
-	return nil
-}
-
-// deliver keeps a subscriber's panic from the publisher and the others.
-func (b *InProcess) deliver(ctx context.Context, s subscriber, m Message) {
-	defer func() {
-		caught := recover()
-		if caught != nil {
-			b.log.Error("subscriber panicked", "topic", m.Topic, "type", m.Type, "panic", caught, "stack", string(debug.Stack()))
-		}
-	}()
-	s.hear(ctx, m)
-}
-
-// Subscribe implements Bus.
-func (b *InProcess) Subscribe(topic string, hear func(ctx context.Context, m Message)) (stop func()) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.next++
-	id := b.next
-	b.subscribers = append(b.subscribers[:len(b.subscribers):len(b.subscribers)], subscriber{id, topic, hear})
-	return func() {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		var rest []subscriber
-		for _, s := range b.subscribers {
-			if s.id != id {
-				rest = append(rest, s)
-			}
-		}
-		b.subscribers = rest
-	}
-}
-
-// Request implements Bus.
-func (b *InProcess) Request(ctx context.Context, topic string, question json.RawMessage) (json.RawMessage, error) {
-	b.mu.RLock()
-	a, found := b.answerers[topic]
-	b.mu.RUnlock()
-	if !found {
-		return nil, errs.Unavailablef("Nobody answers %s at the moment.", topic)
-	}
-	reply, err := a.answer(ctx, question)
-	if err != nil {
-		return nil, fmt.Errorf("request %s: %w", topic, err)
-	}
-	return reply, nil
-}
-
-// Answer implements Bus.
-func (b *InProcess) Answer(topic string, answer func(ctx context.Context, question json.RawMessage) (json.RawMessage, error)) (stop func()) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.next++
-	id := b.next
-	b.answerers[topic] = answerer{id, answer}
-	return func() {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		if b.answerers[topic].id == id {
-			delete(b.answerers, topic)
-		}
-	}
+	// Close ends it. Whoever still waits for a reply is told so.
+	Close() error
 }

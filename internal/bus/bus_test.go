@@ -12,9 +12,11 @@ import (
 	"time"
 
 	"nacre/internal/bus"
+	"nacre/internal/bus/bustest"
 	"nacre/internal/db"
 	"nacre/internal/db/dbtest"
 	"nacre/internal/errs"
+	"nacre/internal/loop"
 )
 
 func quiet() *bus.InProcess { return bus.NewInProcess(slog.New(slog.DiscardHandler)) }
@@ -87,18 +89,24 @@ func emit(t *testing.T, d *db.DB, kind, resource string, fail error) {
 	}
 }
 
-// broken refuses the n-th message, once.
+// broken refuses the n-th event, once.
 type broken struct {
-	bus.Bus
+	bus.Publisher
 	left int
 }
 
-func (b *broken) Publish(ctx context.Context, m bus.Message) error {
-	b.left--
-	if b.left == 0 {
-		return errors.New("broker is away")
+func (b *broken) PublishAll(ctx context.Context, events []bus.Record) (int, error) {
+	for i := range events {
+		b.left--
+		if b.left == 0 {
+			return i, errs.Unavailablef("The broker is away.")
+		}
+		_, err := b.Publisher.PublishAll(ctx, events[i:i+1])
+		if err != nil {
+			return i, err
+		}
 	}
-	return b.Bus.Publish(ctx, m)
+	return len(events), nil
 }
 
 func TestRelayPublishesCommittedEventsInOrder(t *testing.T) {
@@ -137,7 +145,10 @@ func TestRelayIsWokenByACommit(t *testing.T) {
 	emit(t, d, "before", "r", nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
-	running.Go(func() { bus.NewRelay(d, b, nil, slog.New(slog.DiscardHandler)).Run(ctx) })
+	relay, loops := bus.NewRelay(d, b, nil, slog.New(slog.DiscardHandler)), loop.New(loop.Options{})
+	loops.Add(relay.Loop())
+	running.Go(func() { loops.Run(ctx) })
+	running.Go(func() { relay.Listen(ctx, loops.Nudge) })
 	defer running.Wait()
 	defer cancel()
 	for _, want := range []string{"before", "after"} {
@@ -153,4 +164,11 @@ func TestRelayIsWokenByACommit(t *testing.T) {
 			emit(t, d, "after", "r", nil)
 		}
 	}
+}
+
+func TestInProcessSuite(t *testing.T) {
+	bustest.Run(t, func(*testing.T) (here, there bus.Bus) {
+		b := quiet()
+		return b, b
+	})
 }

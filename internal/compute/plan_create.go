@@ -66,7 +66,7 @@ func (s *Service) createClaim(ctx context.Context, tx *db.Tx, state *createState
 	if err != nil {
 		return err
 	}
-	return s.tell(ctx, tx, "create.start", server, nil)
+	return s.tell(ctx, tx, "create.start", server)
 }
 
 func (s *Service) undoClaim(ctx context.Context, tx *db.Tx, state *createState) error {
@@ -345,7 +345,7 @@ func (s *Service) createFinish(ctx context.Context, tx *db.Tx, state *createStat
 	if err != nil {
 		return err
 	}
-	return s.tell(ctx, tx, "create.end", server, nil)
+	return s.tell(ctx, tx, "create.end", server)
 }
 
 // settle marks everything that was on its way to the server as there.
@@ -384,7 +384,7 @@ func (s *Service) createFailed(ctx context.Context, tx *db.Tx, state *createStat
 	if err != nil {
 		return err
 	}
-	err = s.tell(ctx, tx, "create.error", server, nil)
+	err = s.tell(ctx, tx, "create.error", server)
 	if err != nil {
 		return err
 	}

@@ -75,7 +75,7 @@ func (s *Service) deleteBegin(ctx context.Context, tx *db.Tx, state *deleteState
 	if err != nil {
 		return err
 	}
-	return s.tell(ctx, tx, "delete.start", server, nil)
+	return s.tell(ctx, tx, "delete.start", server)
 }
 
 func (s *Service) deleteParts(ctx context.Context, tx *db.Tx, state *deleteState) error {
@@ -128,5 +128,5 @@ func (s *Service) deleteFinish(ctx context.Context, tx *db.Tx, state *deleteStat
 	if err != nil {
 		return err
 	}
-	return s.tell(ctx, tx, "delete.end", server, nil)
+	return s.tell(ctx, tx, "delete.end", server)
 }

@@ -113,7 +113,7 @@ func (s *Service) attachPortPlan() work.Plan[portState] {
 				if err != nil {
 					return err
 				}
-				return s.tellID(ctx, tx, "interface_attach.end", state.Server, nil)
+				return s.tellID(ctx, tx, "interface_attach.end", state.Server)
 			}},
 		},
 		Undone: func(ctx context.Context, tx *db.Tx, state *portState, _ error) error {
@@ -131,7 +131,7 @@ func (s *Service) plugBind(ctx context.Context, tx *db.Tx, state *portState) err
 	if err != nil {
 		return err
 	}
-	err = s.tell(ctx, tx, "interface_attach.start", server, nil)
+	err = s.tell(ctx, tx, "interface_attach.start", server)
 	if err != nil {
 		return err
 	}
@@ -175,7 +175,7 @@ func (s *Service) dropCard(ctx context.Context, tx *db.Tx, state *portState, act
 	if err != nil {
 		return err
 	}
-	return s.tellID(ctx, tx, action, state.Server, nil)
+	return s.tellID(ctx, tx, action, state.Server)
 }
 
 // DetachPort begins to take a card from a server.
@@ -207,7 +207,7 @@ func (s *Service) detachPortPlan() work.Plan[portState] {
 		Name: "server.detach_interface", Action: "detach_interface", Deadline: changeDeadline,
 		Steps: []work.Step[portState]{
 			{Name: "begin", Tx: func(ctx context.Context, tx *db.Tx, state *portState) error {
-				return s.tellID(ctx, tx, "interface_detach.start", state.Server, nil)
+				return s.tellID(ctx, tx, "interface_detach.start", state.Server)
 			}, NoReturn: true},
 			{Name: "remove the card", Do: s.withoutCard},
 			{Name: "free the port", Tx: func(ctx context.Context, tx *db.Tx, state *portState) error {

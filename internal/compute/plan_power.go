@@ -133,7 +133,7 @@ func (s *Service) powerWant(ctx context.Context, tx *db.Tx, state *powerState) e
 	if err != nil {
 		return err
 	}
-	err = s.tell(ctx, tx, state.action()+".start", server, nil)
+	err = s.tell(ctx, tx, state.action()+".start", server)
 	if err != nil {
 		return err
 	}
@@ -189,5 +189,5 @@ func (s *Service) powerFinish(ctx context.Context, tx *db.Tx, state *powerState)
 	if err != nil {
 		return err
 	}
-	return s.tell(ctx, tx, state.action()+".end", server, nil)
+	return s.tell(ctx, tx, state.action()+".end", server)
 }

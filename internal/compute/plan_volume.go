@@ -106,7 +106,7 @@ func (s *Service) attachConnect(ctx context.Context, tx *db.Tx, state *volumeSta
 	if err != nil {
 		return err
 	}
-	err = s.tell(ctx, tx, "volume_attach.start", server, data{"volume_id": a.Volume})
+	err = s.tellOfVolume(ctx, tx, "volume_attach.start", server, a.Volume)
 	if err != nil {
 		return err
 	}
@@ -157,7 +157,11 @@ func (s *Service) tellVolume(ctx context.Context, tx *db.Tx, state *volumeState,
 	if err != nil {
 		return err
 	}
-	return s.tellID(ctx, tx, action, state.Server, data{"volume_id": a.Volume})
+	server, err := anyServer(ctx, tx, "", state.Server)
+	if err != nil {
+		return err
+	}
+	return s.tellOfVolume(ctx, tx, action, server, a.Volume)
 }
 
 // dropAttachment ends an attachment and tells of it as the action.

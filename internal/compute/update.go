@@ -56,7 +56,7 @@ func (s *Service) edit(ctx context.Context, act Act, action string, do func(*Ser
 			return err
 		}
 		if action != "update" {
-			return s.tell(ctx, tx, action, server, nil)
+			return s.tell(ctx, tx, action, server)
 		}
 		return s.tellUpdate(ctx, tx, before, server)
 	})

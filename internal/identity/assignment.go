@@ -195,7 +195,6 @@ func (s *Service) CheckGrantParts(ctx context.Context, g Grant) error {
 
 // CreateGrant gives a role. Once more is a success.
 func (s *Service) CreateGrant(ctx context.Context, g Grant) error {
-	event := s.newID()
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		err := checkGrant(ctx, tx, g)
 		if err != nil {
@@ -209,7 +208,7 @@ func (s *Service) CreateGrant(ctx context.Context, g Grant) error {
 		if err != nil || n == 0 {
 			return err
 		}
-		err = tellGrant(ctx, tx, created, event, g)
+		err = tellGrant(ctx, tx, created, g)
 		if err != nil {
 			return err
 		}
@@ -224,7 +223,7 @@ func (s *Service) CreateGrant(ctx context.Context, g Grant) error {
 
 // RevokeGrant takes a role back and ends the tokens that rested on it.
 func (s *Service) RevokeGrant(ctx context.Context, g Grant) error {
-	now, event := s.clock.Now(), s.newID()
+	now := s.clock.Now()
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		err := checkGrant(ctx, tx, g)
 		if err != nil {
@@ -252,7 +251,7 @@ func (s *Service) RevokeGrant(ctx context.Context, g Grant) error {
 			}
 		}
 		subjects := grantSubjects(g, users)
-		err = tellGrant(ctx, tx, deleted, event, g)
+		err = tellGrant(ctx, tx, deleted, g)
 		if err != nil {
 			return err
 		}

@@ -2,13 +2,31 @@ package identity
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
 
 	"nacre/internal/bus"
+	"nacre/internal/bus/oslo"
 	"nacre/internal/db"
 )
 
-// topic is where Keystone's notifications go.
-const topic = "notifications.keystone"
+// Topic is where events of this service go.
+const Topic = "notifications.keystone"
+
+// Notifications words events as Keystone does by default: in the form of the
+// Cloud Auditing Data Federation, in the name of the host.
+func Notifications(host string) oslo.Service {
+	return oslo.Service{Exchange: "keystone", Render: func(e bus.Record) ([]oslo.Notification, error) {
+		payload, err := audit(e)
+		if err != nil {
+			return nil, err
+		}
+		return []oslo.Notification{{Family: oslo.Unversioned, Type: e.Type, Publisher: "identity." + host, Payload: payload}}, nil
+	}}
+}
 
 // Operations that are told of.
 const (
@@ -18,14 +36,16 @@ const (
 	disabled = "disabled"
 )
 
+// told is what is stored of what happened; the resource and the operation are
+// in the event's type.
+type told struct {
+	Grant *Grant `json:",omitempty"` // a role that was given or taken back
+}
+
 // tell tells what happened to a resource, in the transaction in which it
-// happens. It is Keystone's basic form: whoever wants to know more asks the API.
-// What a cloud begins with is told to nobody.
+// happens. What a cloud begins with is told to nobody.
 func tell(ctx context.Context, tx *db.Tx, resource, operation, id string) error {
-	return bus.Emit(ctx, tx, bus.Event{
-		Topic: topic, Type: "identity." + eventName(resource) + "." + operation, Resource: id,
-		Payload: map[string]string{"resource_info": id},
-	})
+	return bus.Emit(ctx, tx, bus.Event{Topic: Topic, Type: "identity." + eventName(resource) + "." + operation, Resource: id, Payload: told{}})
 }
 
 // tellUpdated is tell for a resource that was changed and perhaps disabled.
@@ -53,59 +73,80 @@ func tellAllDeleted(ctx context.Context, tx *db.Tx, resource, table, domain stri
 	return nil
 }
 
-// cadfEvent is an event in the form of the Cloud Auditing Data Federation,
-// which is the only one that Keystone has for role assignments.
-type cadfEvent struct {
-	TypeURI   string    `json:"typeURI"`
-	EventType string    `json:"eventType"`
-	ID        string    `json:"id"`
-	EventTime string    `json:"eventTime"`
-	Action    string    `json:"action"`
-	Outcome   string    `json:"outcome"`
-	Initiator cadfParty `json:"initiator"`
-	Target    cadfParty `json:"target"`
-	Observer  cadfParty `json:"observer"`
-
-	Role      string `json:"role"`
-	User      string `json:"user,omitempty"`
-	Group     string `json:"group,omitempty"`
-	Project   string `json:"project,omitempty"`
-	Domain    string `json:"domain,omitempty"`
-	System    string `json:"system,omitempty"`
-	Inherited bool   `json:"inherited_to_projects"`
+// tellGrant tells that a role was given or taken back.
+func tellGrant(ctx context.Context, tx *db.Tx, operation string, g Grant) error {
+	return bus.Emit(ctx, tx, bus.Event{Topic: Topic, Type: "identity.role_assignment." + operation, Resource: g.ActorID, Payload: told{Grant: &g}})
 }
 
-type cadfParty struct {
-	TypeURI string `json:"typeURI"`
-	ID      string `json:"id"`
+// auditTypes are what the federation calls the resources.
+var auditTypes = map[string]string{
+	"group": "data/security/group", "project": "data/security/project", "role": "data/security/role",
+	"user": "data/security/account/user", "domain": "data/security/domain", "region": "data/security/region",
+	"endpoint": "data/security/endpoint", "service": "data/security/service", "policy": "data/security/policy",
+	"role_assignment": "data/security/account/user", "OS-TRUST:trust": "data/security/trust",
 }
 
-// tellGrant tells that a role was given or taken back. The event has the id,
-// which is made before the transaction.
-func tellGrant(ctx context.Context, tx *db.Tx, operation, id string, g Grant) error {
-	e := cadfEvent{
-		TypeURI: "http://schemas.dmtf.org/cloud/audit/1.0/event", EventType: "activity", ID: id,
-		EventTime: tx.Now().UTC().Format("2006-01-02T15:04:05.000000+0000"),
-		Action:    operation + ".role_assignment", Outcome: "success",
-		// Who asked is in the record of the request; a use case doesn't know.
-		Initiator: cadfParty{TypeURI: "service/security/account/user", ID: "unknown"},
-		Target:    cadfParty{TypeURI: "service/security/account/user", ID: g.ActorID},
-		Observer:  cadfParty{TypeURI: "service/security", ID: "keystone"},
-		Role:      g.RoleID, Inherited: g.Inherited,
+// data are the fields of an audit event.
+type data map[string]any
+
+// audit is an event in the form of the federation. It says the same each time
+// it is made, ids included.
+func audit(e bus.Record) (data, error) {
+	var facts told
+	err := json.Unmarshal(e.Payload, &facts)
+	if err != nil {
+		return nil, err
 	}
-	switch g.ActorKind {
-	case ActorUser:
-		e.User = g.ActorID
-	case ActorGroup:
-		e.Group = g.ActorID
+	parts := strings.SplitN(e.Type, ".", 3)
+	if len(parts) != 3 {
+		return nil, fmt.Errorf("%s is no type of an event", e.Type)
 	}
-	switch g.TargetKind {
-	case TargetProject:
-		e.Project = g.TargetID
-	case TargetDomain:
-		e.Domain = g.TargetID
-	case TargetSystem:
-		e.System = g.TargetID
+	resource, operation := parts[1], parts[2]
+	kind, known := auditTypes[resource]
+	if !known {
+		kind = "unknown"
 	}
-	return bus.Emit(ctx, tx, bus.Event{Topic: topic, Type: "identity.role_assignment." + operation, Resource: g.ActorID, Payload: e})
+	whole, err := uuid.Parse(e.ID)
+	if err != nil {
+		return nil, err
+	}
+	id := func(of string) string { return uuid.NewSHA1(whole, []byte(of)).String() }
+	event := data{
+		"typeURI": "http://schemas.dmtf.org/cloud/audit/1.0/event", "eventType": "activity", "id": id("event"),
+		"eventTime": e.At.UTC().Format("2006-01-02T15:04:05.000000+0000"),
+		"action":    operation + "." + resource, "outcome": "success",
+		"initiator": auditInitiator(e.By, id("initiator")),
+		"target":    data{"typeURI": kind, "id": e.Resource},
+		"observer":  data{"typeURI": "service/security", "id": id("observer")},
+	}
+	if facts.Grant == nil {
+		event["resource_info"] = e.Resource
+		return event, nil
+	}
+	event["target"] = data{"typeURI": kind, "id": id("target")}
+	event["role"], event["inherited_to_projects"] = facts.Grant.RoleID, facts.Grant.Inherited
+	event[facts.Grant.ActorKind] = facts.Grant.ActorID
+	event[facts.Grant.TargetKind] = facts.Grant.TargetID
+	return event, nil
+}
+
+// auditInitiator is who did it.
+func auditInitiator(by bus.Initiator, unknown string) data {
+	who := data{"typeURI": "service/security/account/user", "id": unknown}
+	set := func(key, value string) {
+		if value != "" {
+			who[key] = value
+		}
+	}
+	set("id", by.User)
+	set("user_id", by.User)
+	set("username", by.UserName)
+	set("project_id", by.Project)
+	set("domain_id", by.Domain)
+	set("request_id", by.RequestID)
+	set("global_request_id", by.GlobalRequestID)
+	if by.Address != "" || by.Agent != "" {
+		who["host"] = data{"address": by.Address, "agent": by.Agent}
+	}
+	return who
 }

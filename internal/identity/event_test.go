@@ -1,53 +1,34 @@
 package identity
 
 import (
-	"context"
-	"encoding/json"
-	"log/slog"
 	"slices"
 	"testing"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
 
-	"nacre/internal/bus"
+	"nacre/internal/bus/bustest"
 	"nacre/internal/clock"
 	"nacre/internal/errs"
 )
 
 // listen collects the notifications that leave from now on: heard returns those
 // since the last time.
-func (p process) listen(t *testing.T) (heard func() []bus.Message) {
+func (p process) listen(t *testing.T) (heard func() []bustest.Told) {
 	t.Helper()
-	b := bus.NewInProcess(slog.New(slog.DiscardHandler))
-	relay := bus.NewRelay(p.db, b, nil, slog.New(slog.DiscardHandler))
-	var list []bus.Message
-	b.Subscribe("notifications.keystone", func(_ context.Context, m bus.Message) { list = append(list, m) })
-	return func() []bus.Message {
-		t.Helper()
-		_, err := relay.Turn(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		out := list
-		list = nil
-		return out
-	}
+	return bustest.Listen(t, p.db, Topic, Notifications("api-1"))
 }
 
 // wantTold checks which notifications there are, each "type resource", and that
-// the basic ones name their resource.
-func wantTold(t *testing.T, got []bus.Message, want ...string) {
+// they name their resource.
+func wantTold(t *testing.T, got []bustest.Told, want ...string) {
 	t.Helper()
 	var lines []string
 	for _, m := range got {
 		lines = append(lines, m.Type+" "+m.Resource)
-		var basic struct {
-			ResourceInfo string `json:"resource_info"`
-		}
-		err := json.Unmarshal(m.Payload, &basic)
-		if err != nil || basic.ResourceInfo != m.Resource {
-			t.Errorf("%s of %s carries %s", m.Type, m.Resource, m.Payload)
+		target, _ := m.Payload["target"].(map[string]any)
+		if m.Payload["resource_info"] != m.Resource || target["id"] != m.Resource || m.Payload["outcome"] != "success" {
+			t.Errorf("%s of %s carries %v", m.Type, m.Resource, m.Payload)
 		}
 	}
 	if !slices.Equal(lines, want) {
@@ -74,7 +55,6 @@ func TestResourcesTellOfTheirLives(t *testing.T) {
 		t.Fatal(err)
 	}
 	heard := p.listen(t)
-	heard()
 
 	d := must[Domain](t)(p.CreateDomain(ctx, Domain{Name: "d", Enabled: true}))
 	project := must[Project](t)(p.CreateProject(ctx, Project{DomainID: d.ID, Name: "p", Enabled: true}))
@@ -155,11 +135,7 @@ func TestRoleAssignmentsAreTold(t *testing.T) {
 		t.Fatalf("told %d times, want of one creation and one deletion", len(got))
 	}
 	for i, operation := range []string{"created", "deleted"} {
-		var e map[string]any
-		err = json.Unmarshal(got[i].Payload, &e)
-		if err != nil {
-			t.Fatal(err)
-		}
+		e := got[i].Payload
 		if got[i].Type != "identity.role_assignment."+operation {
 			t.Errorf("got %s, want that it was %s", got[i].Type, operation)
 		}
@@ -173,7 +149,7 @@ func TestRoleAssignmentsAreTold(t *testing.T) {
 			}
 		}
 		if _, has := e["project"]; has || e["id"] == "" || e["id"] == nil {
-			t.Errorf("%s carries %s", operation, got[i].Payload)
+			t.Errorf("%s carries %v", operation, got[i].Payload)
 		}
 	}
 }

@@ -5,8 +5,17 @@ import (
 	"time"
 
 	"nacre/internal/bus"
+	"nacre/internal/bus/oslo"
 	"nacre/internal/db"
 )
+
+// Topic is where events of this service go.
+const Topic = "notifications.glance"
+
+// Notifications words them as Glance does, in the name of the host.
+func Notifications(host string) oslo.Service {
+	return oslo.Service{Exchange: "glance", Render: oslo.Plain("image." + host)}
+}
 
 // event is what Glance tells of an image.
 type event struct {
@@ -47,7 +56,7 @@ func emit(ctx context.Context, tx *db.Tx, kind string, i Image) error {
 		now := tx.Now().Format(time.RFC3339)
 		e.Status, e.Deleted, e.DeletedAt = "deleted", true, &now
 	}
-	return bus.Emit(ctx, tx, bus.Event{Topic: "notifications.glance", Type: kind, Resource: i.ID, Payload: e})
+	return bus.Emit(ctx, tx, bus.Event{Topic: Topic, Type: kind, Resource: i.ID, Payload: e})
 }
 
 func textOrNull(text string) *string {
@@ -84,5 +93,5 @@ func emitMember(ctx context.Context, tx *db.Tx, kind string, m Member) error {
 		now := tx.Now().Format(time.RFC3339)
 		e.Deleted, e.DeletedAt = true, &now
 	}
-	return bus.Emit(ctx, tx, bus.Event{Topic: "notifications.glance", Type: kind, Resource: m.Image, Payload: e})
+	return bus.Emit(ctx, tx, bus.Event{Topic: Topic, Type: kind, Resource: m.Image, Payload: e})
 }

@@ -172,5 +172,5 @@ func (n Namespace) removable() error {
 
 // emitDefinition tells of a change to metadata definitions.
 func emitDefinition(ctx context.Context, tx *db.Tx, kind, namespace string, payload any) error {
-	return bus.Emit(ctx, tx, bus.Event{Topic: "notifications.glance", Type: kind, Resource: namespace, Payload: payload})
+	return bus.Emit(ctx, tx, bus.Event{Topic: Topic, Type: kind, Resource: namespace, Payload: payload})
 }

@@ -5,12 +5,18 @@ import (
 	"fmt"
 
 	"nacre/internal/bus"
+	"nacre/internal/bus/oslo"
 	"nacre/internal/db"
 	"nacre/internal/fabric"
 )
 
-// topic is where Neutron's notifications go.
-const topic = "notifications.neutron"
+// Topic is where events of this service go.
+const Topic = "notifications.neutron"
+
+// Notifications words them as Neutron does, in the name of the host.
+func Notifications(host string) oslo.Service {
+	return oslo.Service{Exchange: "neutron", Render: oslo.Plain("network." + host)}
+}
 
 // Changes that are told of.
 const (
@@ -40,7 +46,7 @@ func tell(ctx context.Context, tx *db.Tx, change string, row any, zones ...strin
 	if change == deleted {
 		payload[resource+"_id"] = id
 	}
-	return bus.Emit(ctx, tx, bus.Event{Topic: topic, Type: resource + "." + change + ".end", Resource: id, Payload: payload})
+	return bus.Emit(ctx, tx, bus.Event{Topic: Topic, Type: resource + "." + change + ".end", Resource: id, Payload: payload})
 }
 
 // tellID is tell for changes that were made without the whole row at hand.
@@ -101,7 +107,7 @@ func tellInterface(ctx context.Context, tx *db.Tx, change string, i Interface) e
 	if len(i.Subnets) > 0 {
 		subnet = i.Subnets[0]
 	}
-	return bus.Emit(ctx, tx, bus.Event{Topic: topic, Type: "router.interface." + change, Resource: i.Router, Payload: facts{
+	return bus.Emit(ctx, tx, bus.Event{Topic: Topic, Type: "router.interface." + change, Resource: i.Router, Payload: facts{
 		"router_interface": facts{
 			"id": i.Router, "tenant_id": i.Project, "project_id": i.Project, "port_id": i.Port, "network_id": i.Network,
 			"subnet_id": subnet, "subnet_ids": list(i.Subnets), "tags": list(i.Tags),

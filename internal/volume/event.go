@@ -4,11 +4,17 @@ import (
 	"context"
 
 	"nacre/internal/bus"
+	"nacre/internal/bus/oslo"
 	"nacre/internal/db"
 )
 
-// topic is where Cinder's notifications go.
-const topic = "notifications.cinder"
+// Topic is where events of this service go.
+const Topic = "notifications.cinder"
+
+// Notifications words them as Cinder does, in the name of the host.
+func Notifications(host string) oslo.Service {
+	return oslo.Service{Exchange: "cinder", Render: oslo.Plain("volume." + host)}
+}
 
 // usage is what Cinder tells of a volume.
 type usage struct {
@@ -81,7 +87,7 @@ func (s *Service) emit(ctx context.Context, tx *db.Tx, event, id string) error {
 	for _, a := range v.Attachments {
 		u.Attachments = append(u.Attachments, usedBy{a.Server, a.Host, a.Device, a.Mode, a.Status})
 	}
-	return bus.Emit(ctx, tx, bus.Event{Topic: topic, Type: event, Resource: v.ID, Payload: u})
+	return bus.Emit(ctx, tx, bus.Event{Topic: Topic, Type: event, Resource: v.ID, Payload: u})
 }
 
 // emitSnapshot is emit for snapshots.
@@ -94,5 +100,5 @@ func (s *Service) emitSnapshot(ctx context.Context, tx *db.Tx, event, id string)
 		Tenant: snapshot.Project, User: snapshot.User, Zone: s.zone, ID: snapshot.ID, Volume: snapshot.Volume, Size: snapshot.SizeGB,
 		Name: snapshot.Name, CreatedAt: snapshot.CreatedAt.Time().Format(wireTime), Status: snapshot.Status,
 	}
-	return bus.Emit(ctx, tx, bus.Event{Topic: topic, Type: event, Resource: snapshot.ID, Payload: u})
+	return bus.Emit(ctx, tx, bus.Event{Topic: Topic, Type: event, Resource: snapshot.ID, Payload: u})
 }

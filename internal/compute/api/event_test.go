@@ -1,20 +1,19 @@
 package api_test
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 
-	"nacre/internal/bus"
+	"nacre/internal/bus/bustest"
+	"nacre/internal/compute"
 	"nacre/internal/errs"
 	virtsim "nacre/internal/virt/simulated"
 )
 
-// told is one notification. Versioned ones have a name, legacy ones don't.
+// told is one notification: of a versioned one, the name of its object and what
+// that holds.
 type told struct {
 	kind, resource, name string
 	data                 map[string]any
@@ -24,37 +23,22 @@ type told struct {
 // since the last time.
 func (c *cloud) listen(t *testing.T) (heard func() []told) {
 	t.Helper()
-	b := bus.NewInProcess(slog.New(slog.DiscardHandler))
-	relay := bus.NewRelay(c.db, b, nil, slog.New(slog.DiscardHandler))
-	var list []told
-	b.Subscribe("notifications.nova", func(_ context.Context, m bus.Message) {
-		var payload map[string]any
-		err := json.Unmarshal(m.Payload, &payload)
-		if err != nil {
-			t.Errorf("%s: %v in %s", m.Type, err, m.Payload)
-		}
-		one := told{kind: m.Type, resource: m.Resource, data: payload}
-		if !strings.HasPrefix(m.Type, "compute.") {
-			one.name, _ = payload["nova_object.name"].(string)
-			one.data, _ = payload["nova_object.data"].(map[string]any)
-			if one.name == "" || one.data == nil || payload["nova_object.namespace"] != "nova" || payload["nova_object.version"] == nil {
-				t.Errorf("%s is no object: %s", m.Type, m.Payload)
-			}
-		}
-		list = append(list, one)
-	})
-	heard = func() []told {
+	leaving := bustest.Listen(t, c.db, compute.Topic, compute.Notifications("api-1"))
+	return func() (list []told) {
 		t.Helper()
-		_, err := relay.Turn(t.Context())
-		if err != nil {
-			t.Fatal(err)
+		for _, m := range leaving() {
+			one := told{kind: m.Type, resource: m.Resource, data: m.Payload}
+			if m.Versioned {
+				one.name, _ = m.Payload["nova_object.name"].(string)
+				one.data, _ = m.Payload["nova_object.data"].(map[string]any)
+				if one.name == "" || one.data == nil || m.Payload["nova_object.namespace"] != "nova" || m.Payload["nova_object.version"] == nil {
+					t.Errorf("%s is no object: %v", m.Type, m.Payload)
+				}
+			}
+			list = append(list, one)
 		}
-		out := list
-		list = nil
-		return out
+		return list
 	}
-	heard()
-	return heard
 }
 
 // until collects notifications until the last is of the kind.

@@ -1,81 +1,44 @@
 package api_test
 
 import (
-	"context"
 	"encoding/json"
-	"log/slog"
 	"reflect"
 	"slices"
 	"testing"
 
-	"nacre/internal/bus"
+	"nacre/internal/bus/bustest"
 	"nacre/internal/fabric"
+	"nacre/internal/network"
 )
-
-// told is one notification.
-type told struct {
-	kind, resource string
-	payload        map[string]any
-}
 
 // listen collects the notifications that leave from now on: heard returns those
 // since the last time.
-func (c *cloud) listen(t *testing.T) (heard func() []told) {
+func (c *cloud) listen(t *testing.T) (heard func() []bustest.Told) {
 	t.Helper()
-	b := bus.NewInProcess(slog.New(slog.DiscardHandler))
-	relay := bus.NewRelay(c.db, b, c.clock, slog.New(slog.DiscardHandler))
-	var list []told
-	b.Subscribe("notifications.neutron", func(_ context.Context, m bus.Message) {
-		var payload map[string]any
-		err := json.Unmarshal(m.Payload, &payload)
-		if err != nil {
-			t.Errorf("%s: %v in %s", m.Type, err, m.Payload)
-		}
-		list = append(list, told{m.Type, m.Resource, payload})
-	})
-	heard = func() []told {
-		t.Helper()
-		_, err := relay.Turn(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		out := list
-		list = nil
-		return out
-	}
-	heard()
-	return heard
-}
-
-func kinds(list []told) []string {
-	var out []string
-	for _, m := range list {
-		out = append(out, m.kind)
-	}
-	return out
+	return bustest.Listen(t, c.db, network.Topic, network.Notifications("api-1"))
 }
 
 // wantKinds checks which notifications there are, in their order.
-func wantKinds(t *testing.T, got []told, want ...string) {
+func wantKinds(t *testing.T, got []bustest.Told, want ...string) {
 	t.Helper()
-	if !slices.Equal(kinds(got), want) {
-		t.Errorf("told of\n got %q\nwant %q", kinds(got), want)
+	if !slices.Equal(bustest.Types(got), want) {
+		t.Errorf("told of\n got %q\nwant %q", bustest.Types(got), want)
 	}
 }
 
 // wantView checks that a notification shows the resource as the API shows it to
 // an administrator.
-func (c *cloud) wantView(t *testing.T, m told, singular, path string) {
+func (c *cloud) wantView(t *testing.T, m bustest.Told, singular, path string) {
 	t.Helper()
 	want := c.call(t, admin, "GET", path, "").want(200).one(singular)
-	got, _ := m.payload[singular].(map[string]any)
+	got, _ := m.Payload[singular].(map[string]any)
 	if !reflect.DeepEqual(got, map[string]any(want)) {
 		gotText, _ := json.Marshal(got)
 		wantText, _ := json.Marshal(want)
-		t.Errorf("%s shows\n got %s\nwant %s", m.kind, gotText, wantText)
+		t.Errorf("%s shows\n got %s\nwant %s", m.Type, gotText, wantText)
 	}
-	if m.resource != want.text("id") {
-		t.Errorf("%s is about %s, want %s", m.kind, m.resource, want.text("id"))
+	if m.Resource != want.text("id") {
+		t.Errorf("%s is about %s, want %s", m.Type, m.Resource, want.text("id"))
 	}
 }
 
@@ -114,10 +77,12 @@ func TestEveryResourceTellsOfItsLife(t *testing.T) {
 		}
 		c.call(t, admin, "DELETE", path, "").want(204)
 		got = heard()
-		own := slices.DeleteFunc(got, func(m told) bool { return m.kind == "security_group_rule.delete.end" && r.singular == "security_group" })
+		own := slices.DeleteFunc(got, func(m bustest.Told) bool {
+			return m.Type == "security_group_rule.delete.end" && r.singular == "security_group"
+		})
 		wantKinds(t, own, r.singular+".delete.end")
-		if own[0].payload[r.singular+"_id"] != id {
-			t.Errorf("%s says %v, want %s_id %s", own[0].kind, own[0].payload, r.singular, id)
+		if own[0].Payload[r.singular+"_id"] != id {
+			t.Errorf("%s says %v, want %s_id %s", own[0].Type, own[0].Payload, r.singular, id)
 		}
 	}
 	// The port on the tenant's own subnet keeps it from going away.
@@ -141,9 +106,9 @@ func TestChangesBehindARequestAreTold(t *testing.T) {
 	c.call(t, demo, "PUT", "/routers/"+router+"/add_router_interface", `{"subnet_id":"`+subnet+`"}`).want(200)
 	got := heard()
 	wantKinds(t, got, "port.create.end", "router.interface.create")
-	shown, _ := got[1].payload["router_interface"].(map[string]any)
-	if shown["id"] != router || shown["subnet_id"] != subnet || shown["port_id"] != got[0].resource {
-		t.Errorf("router.interface.create shows %v, want router %s, subnet %s, port %s", shown, router, subnet, got[0].resource)
+	shown, _ := got[1].Payload["router_interface"].(map[string]any)
+	if shown["id"] != router || shown["subnet_id"] != subnet || shown["port_id"] != got[0].Resource {
+		t.Errorf("router.interface.create shows %v, want router %s, subnet %s, port %s", shown, router, subnet, got[0].Resource)
 	}
 
 	public := c.find(t, "networks", "public").text("id")
@@ -175,7 +140,7 @@ func TestStatusOfAPortIsTold(t *testing.T) {
 	got := heard()
 	wantKinds(t, got, "port.update.end")
 	c.wantView(t, got[0], "port", "/ports/"+id)
-	shown, _ := got[0].payload["port"].(map[string]any)
+	shown, _ := got[0].Payload["port"].(map[string]any)
 	if shown["status"] != "ACTIVE" {
 		t.Errorf("the port is told to be %v, want ACTIVE", shown["status"])
 	}
