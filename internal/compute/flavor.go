@@ -176,7 +176,7 @@ func flavor(ctx context.Context, tx *db.Tx, project, id string) (Flavor, error) 
 	if project != "" {
 		query, args = query+" AND "+visible, append(args, project)
 	}
-	err := tx.Get(ctx, &f, query, args...)
+	err := tx.Get(ctx, &f, query+tx.Hold(), args...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Flavor{}, errs.NotFoundf("Flavor %s could not be found.", id)
 	}

@@ -35,7 +35,7 @@ type GroupRules struct {
 
 func serverGroup(ctx context.Context, tx *db.Tx, project, id string) (ServerGroup, error) {
 	var g ServerGroup
-	err := tx.Get(ctx, &g, "SELECT * FROM server_groups WHERE id = ?", id)
+	err := tx.Get(ctx, &g, "SELECT * FROM server_groups WHERE id = ?"+tx.Hold(), id)
 	if errors.Is(err, sql.ErrNoRows) || (err == nil && project != "" && g.Project != project) {
 		return ServerGroup{}, errs.NotFoundf("Instance group %s could not be found.", id)
 	}

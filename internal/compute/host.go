@@ -123,7 +123,11 @@ func (s *Service) insertService(ctx context.Context, h hosts.Host) error {
 	now := db.At(s.clock.Now())
 	row := HostService{Host: h.Name, ID: s.newID(), CreatedAt: now, UpdatedAt: now}
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
-		err := tx.Get(ctx, &row.Seq, "SELECT COALESCE(MAX(seq), 0) + 1 FROM compute_services")
+		err := tx.Lock(ctx, "compute service numbers")
+		if err != nil {
+			return err
+		}
+		err = tx.Get(ctx, &row.Seq, "SELECT COALESCE(MAX(seq), 0) + 1 FROM compute_services")
 		if err != nil {
 			return err
 		}
@@ -321,7 +325,7 @@ func (s *Service) SetService(ctx context.Context, id, host string, change func(*
 	var row HostService
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		var rows []HostService
-		err := tx.All(ctx, &rows, "SELECT * FROM compute_services WHERE id = ? OR host = ?", id, host)
+		err := tx.All(ctx, &rows, "SELECT * FROM compute_services WHERE id = ? OR host = ?"+tx.Hold(), id, host)
 		if err != nil {
 			return fmt.Errorf("read compute service: %w", err)
 		}

@@ -60,6 +60,10 @@ func (s *Service) CreateKeyPair(ctx context.Context, user, name, kind, public st
 		if err != nil {
 			return err
 		}
+		err = tx.Lock(ctx, "key pair numbers")
+		if err != nil {
+			return err
+		}
 		err = tx.Get(ctx, &pair.Seq, "SELECT COALESCE(MAX(seq), 0) + 1 FROM keypairs")
 		if err != nil {
 			return err
@@ -121,7 +125,7 @@ func (s *Service) KeyPair(ctx context.Context, user, name string) (KeyPair, erro
 
 func keyPair(ctx context.Context, tx *db.Tx, user, name string) (KeyPair, error) {
 	var pair KeyPair
-	err := tx.Get(ctx, &pair, "SELECT * FROM keypairs WHERE user_id = ? AND name = ?", user, name)
+	err := tx.Get(ctx, &pair, "SELECT * FROM keypairs WHERE user_id = ? AND name = ?"+tx.Hold(), user, name)
 	if errors.Is(err, sql.ErrNoRows) {
 		return pair, errs.NotFoundf("Keypair %s not found for user %s", name, user)
 	}

@@ -80,7 +80,11 @@ func (s *Service) forgetOrphans(ctx context.Context) error {
 func (s *Service) recount(ctx context.Context) error {
 	return s.db.Write(ctx, func(tx *db.Tx) error {
 		var servers []Server
-		err := tx.All(ctx, &servers, "SELECT project, flavor FROM servers WHERE deleted_at = 0")
+		err := tx.Freeze(ctx)
+		if err != nil {
+			return err
+		}
+		err = tx.All(ctx, &servers, "SELECT project, flavor FROM servers WHERE deleted_at = 0")
 		if err != nil {
 			return fmt.Errorf("count servers: %w", err)
 		}

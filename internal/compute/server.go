@@ -172,7 +172,7 @@ func getServer(ctx context.Context, tx *db.Tx, project, id string) (Server, erro
 // anyServer also finds deleted ones.
 func anyServer(ctx context.Context, tx *db.Tx, project, id string) (Server, error) {
 	var server Server
-	err := tx.Get(ctx, &server, "SELECT * FROM servers WHERE id = ?", id)
+	err := tx.Get(ctx, &server, "SELECT * FROM servers WHERE id = ?"+tx.Hold(), id)
 	if errors.Is(err, sql.ErrNoRows) || (err == nil && project != "" && server.Project != project) {
 		return Server{}, errs.NotFoundf("Instance %s could not be found.", id)
 	}

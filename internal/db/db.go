@@ -12,8 +12,8 @@
 // right there for one of three reasons: the write names what was read (a
 // generation, a phase) and nothing changes when that has passed; an index or a
 // foreign key refuses what contradicts (the transaction then runs once more and
-// sees why); or it takes a Lock first on the thing it decides about, and so
-// does everybody who changes the answer.
+// sees why); or it reads what it decides about with Hold, or takes a Lock where
+// there is no row yet, and so does everybody who changes the answer.
 //
 // Ids are text, times are Time (integer microseconds in UTC), truth values are
 // the integers 0 and 1, structured columns are JSON. Text is compared and
@@ -48,6 +48,8 @@ type store interface {
 	write(ctx context.Context, do func(tx *Tx) error) error
 	// lock holds the key until the transaction ends.
 	lock(ctx context.Context, tx *Tx, key string) error
+	// freeze fixes what the transaction sees.
+	freeze(ctx context.Context, tx *Tx) error
 	exclusive(ctx context.Context, name string, do func(ctx context.Context) error) error
 	catalog() string // a query for the names of our tables
 	close() error
@@ -59,6 +61,7 @@ type store interface {
 type Tx struct {
 	bun.IDB
 	home  *DB
+	hold  string
 	after []func()
 }
 
@@ -106,6 +109,32 @@ func (d *DB) Read(ctx context.Context, do func(tx *Tx) error) error {
 func (d *DB) Exclusive(ctx context.Context, name string, do func(ctx context.Context) error) error {
 	return d.store.exclusive(ctx, name, do)
 }
+
+// Hold ends a SELECT of rows that the transaction decides about or changes: they
+// stay as they were read until it ends, since others that would hold or change
+// them wait. In Read it does nothing.
+func (tx *Tx) Hold() string { return tx.hold }
+
+// Held is Hold for a query of the builder.
+func (tx *Tx) Held(q *bun.SelectQuery) *bun.SelectQuery {
+	if tx.hold == "" {
+		return q
+	}
+	return q.For("NO KEY UPDATE")
+}
+
+// Freeze, as the first statement of a transaction, has all of them see the
+// database as it is now, and what others changed since refuse to be changed:
+// for counting what is, to compare it with what was recorded.
+func (tx *Tx) Freeze(ctx context.Context) error { return tx.home.store.freeze(ctx, tx) }
+
+// Again marks the error of a transaction that another one got in the way of: it
+// is worth another try, and the error is for when that doesn't help.
+func Again(err error) error { return again{err} }
+
+type again struct{ error }
+
+func (e again) Unwrap() error { return e.error }
 
 // Lock makes other transactions that lock the same key wait until this one has
 // ended. Statements behind it see what they did. Who takes several, takes them

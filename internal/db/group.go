@@ -66,6 +66,9 @@ func (g *group) close() error {
 // lock implements store: the one writer is alone.
 func (g *group) lock(context.Context, *Tx, string) error { return nil }
 
+// freeze implements store: nobody changes anything meanwhile.
+func (g *group) freeze(context.Context, *Tx) error { return nil }
+
 // catalog implements store.
 func (g *group) catalog() string {
 	return "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name <> 'goose_db_version'"

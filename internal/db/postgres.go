@@ -155,7 +155,7 @@ func (p *postgres) write(ctx context.Context, do func(tx *Tx) error) error {
 			}
 			return nil
 		}
-		if !again(err, try) {
+		if !worthAnother(err, try) {
 			return err
 		}
 		pause := time.Duration(rand.Int64N(int64(time.Millisecond) << min(try, 7)))
@@ -183,7 +183,7 @@ func (p *postgres) once(ctx context.Context, do func(tx *Tx) error) (*Tx, error)
 			inner.Rollback()
 		}
 	}()
-	tx := &Tx{IDB: inner, home: p.home}
+	tx := &Tx{IDB: inner, home: p.home, hold: " FOR NO KEY UPDATE"}
 	err = do(tx)
 	if err != nil {
 		return nil, err
@@ -196,8 +196,12 @@ func (p *postgres) once(ctx context.Context, do func(tx *Tx) error) (*Tx, error)
 	return tx, nil
 }
 
-// again tells whether the transaction is worth another try.
-func again(err error, try int) bool {
+// worthAnother tells whether the transaction is worth another try.
+func worthAnother(err error, try int) bool {
+	var met again
+	if errors.As(err, &met) {
+		return try < mostTries
+	}
 	var unsure uncertain
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
@@ -226,6 +230,12 @@ func lost(err error) bool {
 
 func (p *postgres) lock(ctx context.Context, tx *Tx, key string) error {
 	_, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", key)
+	return err
+}
+
+// freeze implements store.
+func (p *postgres) freeze(ctx context.Context, tx *Tx) error {
+	_, err := tx.Exec(ctx, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 	return err
 }
 

@@ -162,6 +162,11 @@ func (s *Service) CreateImplication(ctx context.Context, prior, implied string) 
 				return err
 			}
 		}
+		// Two implications may close a circle that neither does alone.
+		err := tx.Lock(ctx, "role implications")
+		if err != nil {
+			return err
+		}
 		g, err := readRoleGraph(ctx, tx)
 		if err != nil {
 			return err

@@ -20,7 +20,7 @@ import (
 // find reads a row by its id.
 func find[T any](ctx context.Context, tx *db.Tx, kind, id string) (T, error) {
 	var row T
-	err := tx.NewSelect().Model(&row).Where("id = ?", id).Scan(ctx)
+	err := tx.Held(tx.NewSelect().Model(&row).Where("id = ?", id)).Scan(ctx)
 	if errors.Is(err, sql.ErrNoRows) {
 		var none T
 		return none, errs.NotFoundf("Could not find %s: %s.", kind, id)

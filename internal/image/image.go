@@ -164,7 +164,7 @@ func (s *Service) Open(ctx context.Context, i Image) (blob.Reader, error) {
 
 func find(ctx context.Context, tx *db.Tx, id string) (Image, error) {
 	var image Image
-	err := tx.Get(ctx, &image, "SELECT * FROM images WHERE id = ?", id)
+	err := tx.Get(ctx, &image, "SELECT * FROM images WHERE id = ?"+tx.Hold(), id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Image{}, notFound(id)
 	}

@@ -55,20 +55,22 @@ func (s *Service) Create(ctx context.Context, in NewImage) (Image, error) {
 	}
 	taken := errs.Conflictf("Image ID %s already exists!", image.ID)
 	err = s.db.Write(ctx, func(tx *db.Tx) error {
-		var gone int
-		err := tx.Get(ctx, &gone, "SELECT COUNT(*) FROM deleted_images WHERE id = ?", image.ID)
-		if err != nil {
-			return err
-		}
-		if gone > 0 {
-			return taken
-		}
-		err = tx.Insert(ctx, &image)
+		err := tx.Insert(ctx, &image)
 		if db.IsDuplicate(err) {
 			return taken
 		}
 		if err != nil {
 			return err
+		}
+		// Behind the insert, which has waited for the image's deletion if that is
+		// under way.
+		var gone int
+		err = tx.Get(ctx, &gone, "SELECT COUNT(*) FROM deleted_images WHERE id = ?", image.ID)
+		if err != nil {
+			return err
+		}
+		if gone > 0 {
+			return taken
 		}
 		return emit(ctx, tx, "image.create", image)
 	})

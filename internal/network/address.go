@@ -118,7 +118,8 @@ func gap(ctx context.Context, tx *db.Tx, subnet string, p span) (n int64, found 
 	return n, true, nil
 }
 
-// takeAddress records that the port has the address.
+// takeAddress records that the port has the address. It was free when it was
+// chosen: who took it since makes us choose again.
 func takeAddress(ctx context.Context, tx *db.Tx, port string, f FixedIP, cidr string) error {
 	n, err := tx.Exec(ctx, `
 		INSERT INTO port_ips (subnet_id, ip_address, port_id, place) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
@@ -127,7 +128,7 @@ func takeAddress(ctx context.Context, tx *db.Tx, port string, f FixedIP, cidr st
 		return fmt.Errorf("take address %s: %w", f.IP, err)
 	}
 	if n == 0 {
-		return addressTaken(f)
+		return db.Again(addressTaken(f))
 	}
 	return nil
 }

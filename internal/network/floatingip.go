@@ -130,7 +130,7 @@ func withDetails(ctx context.Context, tx *db.Tx, list []*FloatingIP) error {
 
 func readFloating(ctx context.Context, tx *db.Tx, id string) (FloatingIP, error) {
 	var f FloatingIP
-	err := tx.NewSelect().Model(&f).Where("floating_ips.id = ?", id).Scan(ctx)
+	err := tx.Get(ctx, &f, "SELECT * FROM floating_ips WHERE id = ?"+tx.Hold(), id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return FloatingIP{}, floatingNotFound(id)
 	}
@@ -241,6 +241,10 @@ func (s *Service) associate(ctx context.Context, tx *db.Tx, scope Scope, f *Floa
 		return errs.Conflictf("Cannot associate floating IP %s (%s) with port %s using fixed IP %s, as that fixed IP already has a floating IP on external network %s.",
 			f.Address, f.ID, port, target.IP, f.Network).Typed("FloatingIPPortAlreadyAssociated")
 	}
+	err = lockFloating(ctx, tx)
+	if err != nil {
+		return err
+	}
 	router, err := routerTo(ctx, tx, target.Subnet, f.Network)
 	if err != nil {
 		return err
@@ -255,6 +259,12 @@ func (s *Service) associate(ctx context.Context, tx *db.Tx, scope Scope, f *Floa
 	}
 	f.FixedPort, f.FixedIP, f.Router, f.Status = port, target.IP, router, "ACTIVE"
 	return nil
+}
+
+// lockFloating makes sure that the ways of floating IPs stay as they are: no
+// router loses the interface or the gateway that another transaction decides by.
+func lockFloating(ctx context.Context, tx *db.Tx) error {
+	return tx.Lock(ctx, "ways of floating IPs")
 }
 
 // routerTo finds the router that joins the subnet and the external network; the
@@ -323,7 +333,7 @@ func (s *Service) UpdateFloatingIP(ctx context.Context, scope Scope, id string, 
 // if it is empty) lead nowhere.
 func freeFloating(ctx context.Context, tx *db.Tx, port, ip string) error {
 	var rows []FloatingIP
-	err := tx.NewSelect().Model(&rows).Where("fixed_port = ? AND (? = '' OR fixed_ip = ?)", port, ip, ip).Scan(ctx)
+	err := tx.Held(tx.NewSelect().Model(&rows).Where("fixed_port = ? AND (? = '' OR fixed_ip = ?)", port, ip, ip)).Scan(ctx)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("list floating IPs of port %s: %w", port, err)
 	}

@@ -233,6 +233,10 @@ func (s *Service) RemoveInterface(ctx context.Context, id, subnet, port string) 
 
 // needed refuses to take an interface away that floating IPs or routes need.
 func needed(ctx context.Context, tx *db.Tx, r Router, p Port) error {
+	err := lockFloating(ctx, tx)
+	if err != nil {
+		return err
+	}
 	subnets, err := subnetsByID(ctx, tx, []Port{p})
 	if err != nil {
 		return err

@@ -109,7 +109,7 @@ func (s *Service) setStatus(ctx context.Context, ports, up map[string]bool) erro
 		all = all[len(ids):]
 		err := s.db.Write(ctx, func(tx *db.Tx) error {
 			var rows []portStatus
-			err := tx.All(ctx, &rows, `SELECT id, status, host, device_id, device_owner FROM ports WHERE id IN (?)`, db.In(ids))
+			err := tx.All(ctx, &rows, `SELECT id, status, host, device_id, device_owner FROM ports WHERE id IN (?) ORDER BY id`+tx.Hold(), db.In(ids))
 			if err != nil {
 				return fmt.Errorf("read status of ports: %w", err)
 			}
@@ -162,7 +162,11 @@ func (s *Service) recount(ctx context.Context) error {
 				Project string `bun:"project"`
 				N       int64  `bun:"n"`
 			}
-			err := tx.All(ctx, &rows, part.query)
+			err := tx.Freeze(ctx)
+			if err != nil {
+				return err
+			}
+			err = tx.All(ctx, &rows, part.query)
 			if err != nil {
 				return err
 			}

@@ -159,8 +159,18 @@ func withSubnets(ctx context.Context, tx *db.Tx, scope Scope, list []*Network) e
 }
 
 func readNetwork(ctx context.Context, tx *db.Tx, id string) (Network, error) {
+	return selectNetwork(ctx, tx, "SELECT * FROM networks WHERE id = ?", id)
+}
+
+// holdNetwork reads a network that is going to be changed, or whose subnets are.
+// Ports come and go meanwhile.
+func holdNetwork(ctx context.Context, tx *db.Tx, id string) (Network, error) {
+	return selectNetwork(ctx, tx, "SELECT * FROM networks WHERE id = ?"+tx.Hold(), id)
+}
+
+func selectNetwork(ctx context.Context, tx *db.Tx, query, id string) (Network, error) {
 	var n Network
-	err := tx.NewSelect().Model(&n).Where("networks.id = ?", id).Scan(ctx)
+	err := tx.Get(ctx, &n, query, id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Network{}, networkNotFound(id)
 	}
@@ -239,7 +249,11 @@ func (s *Service) placeSegment(ctx context.Context, tx *db.Tx, n *Network) error
 			return invalid("provider:physical_network specified for geneve network")
 		}
 		if n.Segment == 0 {
-			err := tx.Get(ctx, &n.Segment, `SELECT COALESCE(MAX(segmentation_id), 0) + 1 FROM networks WHERE network_type = ?`, Geneve)
+			err := tx.Lock(ctx, "segment numbers")
+			if err != nil {
+				return err
+			}
+			err = tx.Get(ctx, &n.Segment, `SELECT COALESCE(MAX(segmentation_id), 0) + 1 FROM networks WHERE network_type = ?`, Geneve)
 			if err != nil {
 				return fmt.Errorf("number network: %w", err)
 			}
@@ -289,7 +303,7 @@ func (s *Service) UpdateNetwork(ctx context.Context, id string, revision int64, 
 	var n Network
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		var err error
-		n, err = readNetwork(ctx, tx, id)
+		n, err = holdNetwork(ctx, tx, id)
 		if err != nil {
 			return err
 		}
@@ -387,7 +401,7 @@ func notGateway(ctx context.Context, tx *db.Tx, n Network) error {
 // left, with its subnets.
 func (s *Service) DeleteNetwork(ctx context.Context, id string, revision int64) error {
 	return s.db.Write(ctx, func(tx *db.Tx) error {
-		n, err := readNetwork(ctx, tx, id)
+		n, err := holdNetwork(ctx, tx, id)
 		if err != nil {
 			return err
 		}
@@ -405,7 +419,7 @@ func (s *Service) DeleteNetwork(ctx context.Context, id string, revision int64) 
 				id, join(others)).Typed("NetworkInUse")
 		}
 		var subnets []Subnet
-		err = tx.NewSelect().Model(&subnets).Where("network_id = ?", id).Scan(ctx)
+		err = tx.Held(tx.NewSelect().Model(&subnets).Where("network_id = ?", id)).Scan(ctx)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return fmt.Errorf("list subnets of network %s: %w", id, err)
 		}

@@ -147,7 +147,7 @@ func (s *Service) Ports(ctx context.Context, q Query) (list []Port, more bool, e
 
 func readPort(ctx context.Context, tx *db.Tx, id string) (Port, error) {
 	var p Port
-	err := tx.NewSelect().Model(&p).Where("ports.id = ?", id).Scan(ctx)
+	err := tx.Get(ctx, &p, "SELECT * FROM ports WHERE id = ?"+tx.Hold(), id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Port{}, portNotFound(id)
 	}

@@ -84,7 +84,7 @@ func (s *Service) SetTags(ctx context.Context, table, id string, change func(tag
 	}
 	err = s.db.Write(ctx, func(tx *db.Tx) error {
 		var have db.JSON[[]string]
-		err := tx.Get(ctx, &have, `SELECT tags FROM `+query+` WHERE id = ?`, id)
+		err := tx.Get(ctx, &have, `SELECT tags FROM `+query+` WHERE id = ?`+tx.Hold(), id)
 		if err != nil {
 			return fmt.Errorf("read tags of %s: %w", id, err)
 		}

@@ -120,7 +120,7 @@ func withGateways(ctx context.Context, tx *db.Tx, list []*Router) error {
 
 func readRouter(ctx context.Context, tx *db.Tx, id string) (Router, error) {
 	var r Router
-	err := tx.NewSelect().Model(&r).Where("routers.id = ?", id).Scan(ctx)
+	err := tx.Get(ctx, &r, "SELECT * FROM routers WHERE id = ?"+tx.Hold(), id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Router{}, routerNotFound(id)
 	}
@@ -250,8 +250,12 @@ func (s *Service) changeGateway(ctx context.Context, tx *db.Tx, scope Scope, r *
 // leaveGateway removes the gateway port, unless floating IPs need it.
 func (s *Service) leaveGateway(ctx context.Context, tx *db.Tx, r *Router, next string) error {
 	if next != r.GatewayNetwork {
+		err := lockFloating(ctx, tx)
+		if err != nil {
+			return err
+		}
 		var used int
-		err := tx.Get(ctx, &used, `SELECT COUNT(*) FROM floating_ips WHERE router_id = ?`, r.ID)
+		err = tx.Get(ctx, &used, `SELECT COUNT(*) FROM floating_ips WHERE router_id = ?`, r.ID)
 		if err != nil {
 			return fmt.Errorf("count floating IPs of router %s: %w", r.ID, err)
 		}

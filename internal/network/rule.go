@@ -299,7 +299,7 @@ func bumpGroup(ctx context.Context, tx *db.Tx, id string) error {
 func (s *Service) DeleteRule(ctx context.Context, id string) error {
 	return s.db.Write(ctx, func(tx *db.Tx) error {
 		var r Rule
-		err := tx.NewSelect().Model(&r).Where("security_group_rules.id = ?", id).Scan(ctx)
+		err := tx.Get(ctx, &r, "SELECT * FROM security_group_rules WHERE id = ?"+tx.Hold(), id)
 		if errors.Is(err, sql.ErrNoRows) {
 			return ruleNotFound(id)
 		}

@@ -173,7 +173,7 @@ func withRules(ctx context.Context, tx *db.Tx, list []*Group) error {
 
 func readGroup(ctx context.Context, tx *db.Tx, id string) (Group, error) {
 	var g Group
-	err := tx.NewSelect().Model(&g).Where("security_groups.id = ?", id).Scan(ctx)
+	err := tx.Get(ctx, &g, "SELECT * FROM security_groups WHERE id = ?"+tx.Hold(), id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Group{}, groupNotFound(id)
 	}
@@ -287,7 +287,7 @@ func (s *Service) DeleteGroup(ctx context.Context, id string, revision int64, ad
 
 func removeGroup(ctx context.Context, tx *db.Tx, g Group) error {
 	var rules []Rule
-	err := tx.NewSelect().Model(&rules).Where("group_id = ? OR remote_group_id = ?", g.ID, g.ID).Scan(ctx)
+	err := tx.Held(tx.NewSelect().Model(&rules).Where("group_id = ? OR remote_group_id = ?", g.ID, g.ID)).Scan(ctx)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("list rules of security group %s: %w", g.ID, err)
 	}

@@ -112,7 +112,7 @@ func (s *Service) Subnets(ctx context.Context, q Query) (list []Subnet, more boo
 
 func readSubnet(ctx context.Context, tx *db.Tx, id string) (Subnet, error) {
 	var sub Subnet
-	err := tx.NewSelect().Model(&sub).Where("subnets.id = ?", id).Scan(ctx)
+	err := tx.Get(ctx, &sub, "SELECT * FROM subnets WHERE id = ?"+tx.Hold(), id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Subnet{}, subnetNotFound(id)
 	}
@@ -150,7 +150,7 @@ func (s *Service) CreateSubnets(ctx context.Context, list ...NewSubnet) ([]Subne
 }
 
 func (s *Service) createSubnet(ctx context.Context, tx *db.Tx, in NewSubnet) (Subnet, error) {
-	n, err := readNetwork(ctx, tx, in.Network)
+	n, err := holdNetwork(ctx, tx, in.Network)
 	if err != nil {
 		return Subnet{}, err
 	}
@@ -441,7 +441,7 @@ func (s *Service) UpdateSubnet(ctx context.Context, id string, revision int64, i
 // dhcpChanged brings what depends on a network's DHCP up to date: its metadata
 // port, and its ports, which the fabric gives the options of their subnets.
 func (s *Service) dhcpChanged(ctx context.Context, tx *db.Tx, network string) error {
-	n, err := readNetwork(ctx, tx, network)
+	n, err := holdNetwork(ctx, tx, network)
 	if err != nil {
 		return err
 	}
@@ -492,7 +492,7 @@ func (s *Service) DeleteSubnet(ctx context.Context, id string, revision int64) e
 		if used > 0 {
 			return errs.Conflictf("Unable to complete operation on subnet %s: One or more ports have an IP allocation from this subnet.", id).Typed("SubnetInUse")
 		}
-		n, err := readNetwork(ctx, tx, sub.Network)
+		n, err := holdNetwork(ctx, tx, sub.Network)
 		if err != nil {
 			return err
 		}

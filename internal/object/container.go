@@ -46,7 +46,7 @@ func (s *Service) Account(ctx context.Context, name string) (Account, error) {
 	a := Account{Name: name}
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		var row accountRow
-		err := tx.Get(ctx, &row, "SELECT * FROM object_accounts WHERE name = ?", name)
+		err := tx.Get(ctx, &row, "SELECT * FROM object_accounts WHERE name = ?"+tx.Hold(), name)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
@@ -67,7 +67,7 @@ func (s *Service) Account(ctx context.Context, name string) (Account, error) {
 func (s *Service) UpdateAccount(ctx context.Context, name string, changes Meta) error {
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		row := accountRow{Name: name, CreatedAt: db.At(tx.Now())}
-		err := tx.Get(ctx, &row, "SELECT * FROM object_accounts WHERE name = ?", name)
+		err := tx.Get(ctx, &row, "SELECT * FROM object_accounts WHERE name = ?"+tx.Hold(), name)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
@@ -168,7 +168,7 @@ func (s *Service) DeleteContainer(ctx context.Context, account, name string) err
 
 func findContainer(ctx context.Context, tx *db.Tx, account, name string) (Container, error) {
 	var c Container
-	err := tx.Get(ctx, &c, "SELECT * FROM object_containers WHERE account = ? AND name = ?", account, name)
+	err := tx.Get(ctx, &c, "SELECT * FROM object_containers WHERE account = ? AND name = ?"+tx.Hold(), account, name)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Container{}, errNotFound()
 	}

@@ -226,7 +226,7 @@ func (s *Service) Delete(ctx context.Context, account, container, name string) e
 
 func findObject(ctx context.Context, tx *db.Tx, account, container, name string) (Object, error) {
 	var o Object
-	err := tx.Get(ctx, &o, "SELECT * FROM objects WHERE account = ? AND container = ? AND name = ?", account, container, name)
+	err := tx.Get(ctx, &o, "SELECT * FROM objects WHERE account = ? AND container = ? AND name = ?"+tx.Hold(), account, container, name)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Object{}, errNotFound()
 	}

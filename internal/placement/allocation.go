@@ -60,7 +60,7 @@ const (
 
 func consumer(ctx context.Context, tx *db.Tx, id string) (Consumer, bool, error) {
 	var c Consumer
-	err := tx.Get(ctx, &c, "SELECT * FROM consumers WHERE id = ?", id)
+	err := tx.Get(ctx, &c, "SELECT * FROM consumers WHERE id = ?"+tx.Hold(), id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Consumer{}, false, nil
 	}

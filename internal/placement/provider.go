@@ -28,7 +28,7 @@ type Provider struct {
 
 func provider(ctx context.Context, tx *db.Tx, id string) (Provider, error) {
 	var p Provider
-	err := tx.Get(ctx, &p, "SELECT * FROM resource_providers WHERE id = ?", id)
+	err := tx.Get(ctx, &p, "SELECT * FROM resource_providers WHERE id = ?"+tx.Hold(), id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Provider{}, errs.NotFoundf("No resource provider with uuid %s found", id)
 	}

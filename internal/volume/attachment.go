@@ -83,7 +83,7 @@ func (s *Service) Attachment(ctx context.Context, who Viewer, id string) (Attach
 
 func getAttachment(ctx context.Context, tx *db.Tx, id string) (Attachment, error) {
 	var a Attachment
-	err := tx.Get(ctx, &a, "SELECT * FROM volume_attachments WHERE id = ?", id)
+	err := tx.Get(ctx, &a, "SELECT * FROM volume_attachments WHERE id = ?"+tx.Hold(), id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Attachment{}, errs.NotFoundf("Volume attachment could not be found with filter: attachment_id = %s.", id)
 	}

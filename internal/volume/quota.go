@@ -186,7 +186,11 @@ func (s *Service) recount(ctx context.Context) error {
 			Size    int64
 			Snap    bool
 		}
-		err := tx.All(ctx, &rows, `
+		err := tx.Freeze(ctx)
+		if err != nil {
+			return err
+		}
+		err = tx.All(ctx, &rows, `
 			SELECT project, type, COUNT(*) AS number, SUM(size) AS size, FALSE AS snap FROM volumes GROUP BY project, type
 			UNION ALL
 			SELECT project, type, COUNT(*) AS number, SUM(size) AS size, TRUE AS snap FROM snapshots GROUP BY project, type`)

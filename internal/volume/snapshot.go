@@ -156,7 +156,7 @@ func (s *Service) Snapshot(ctx context.Context, who Viewer, id string) (Snapshot
 
 func getSnapshot(ctx context.Context, tx *db.Tx, id string) (Snapshot, error) {
 	var snapshot Snapshot
-	err := tx.Get(ctx, &snapshot, "SELECT * FROM snapshots WHERE id = ?", id)
+	err := tx.Get(ctx, &snapshot, "SELECT * FROM snapshots WHERE id = ?"+tx.Hold(), id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Snapshot{}, errs.NotFoundf("Snapshot %s could not be found.", id)
 	}
@@ -236,7 +236,7 @@ func (s *Service) DeleteSnapshot(ctx context.Context, who Viewer, id string, for
 
 func (s *Service) deleteSnapshotsOf(ctx context.Context, tx *db.Tx, who Viewer, volume string) error {
 	var list []Snapshot
-	err := tx.All(ctx, &list, "SELECT * FROM snapshots WHERE volume = ? AND status <> ?", volume, Deleting)
+	err := tx.All(ctx, &list, "SELECT * FROM snapshots WHERE volume = ? AND status <> ?"+tx.Hold(), volume, Deleting)
 	if err != nil {
 		return fmt.Errorf("read snapshots of volume %s: %w", volume, err)
 	}

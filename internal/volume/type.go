@@ -250,6 +250,10 @@ func (s *Service) DeleteExtraSpec(ctx context.Context, id, key string) error {
 
 func (s *Service) changeSpecs(ctx context.Context, id string, change func(map[string]string) error) error {
 	return unexpected("change extra specs of volume type "+id, s.db.Write(ctx, func(tx *db.Tx) error {
+		err := tx.Lock(ctx, "specs of volume type "+id)
+		if err != nil {
+			return err
+		}
 		row, err := getType(ctx, tx, Viewer{Admin: true}, id)
 		if err != nil {
 			return err

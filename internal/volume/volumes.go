@@ -309,7 +309,7 @@ func (s *Service) Volume(ctx context.Context, who Viewer, id string) (Volume, er
 
 func getVolume(ctx context.Context, tx *db.Tx, id string) (Volume, error) {
 	var v Volume
-	err := tx.Get(ctx, &v, "SELECT * FROM volumes WHERE id = ?", id)
+	err := tx.Get(ctx, &v, "SELECT * FROM volumes WHERE id = ?"+tx.Hold(), id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Volume{}, errs.NotFoundf("Volume %s could not be found.", id)
 	}

@@ -66,13 +66,22 @@ type row struct {
 	UpdatedAt db.Time         `bun:"updated_at"`
 }
 
+// lock lets one transaction at a time decide which plan of a resource is active.
+func lock(ctx context.Context, tx *db.Tx, resource string) error {
+	return tx.Lock(ctx, "plans of "+resource)
+}
+
 // insert gives the plan its turn behind earlier plans of the resource.
 func insert(ctx context.Context, tx *db.Tx, r *row) error {
 	var before struct {
 		Turn   int64 `bun:"turn"`
 		Active int   `bun:"active"`
 	}
-	err := tx.Get(ctx, &before, `
+	err := lock(ctx, tx, r.Resource)
+	if err != nil {
+		return err
+	}
+	err = tx.Get(ctx, &before, `
 		SELECT COALESCE(MAX(turn), 0) AS turn,
 			COALESCE(SUM(CASE WHEN phase IN ('queued', 'doing', 'undoing') THEN 1 ELSE 0 END), 0) AS active
 		FROM plans WHERE resource = ?`, r.Resource)
@@ -140,9 +149,13 @@ func save(ctx context.Context, tx *db.Tx, held, next *row) error {
 
 // promote lets the next queued plan of a resource begin.
 func promote(ctx context.Context, tx *db.Tx, resource string) error {
+	err := lock(ctx, tx, resource)
+	if err != nil {
+		return err
+	}
 	now := db.At(tx.Now())
 	var id string
-	err := tx.Get(ctx, &id, `
+	err = tx.Get(ctx, &id, `
 		UPDATE plans SET phase = 'doing', since = ?, updated_at = ?,
 			deadline = ? + deadline - created_at,
 			wake = CASE WHEN wake > ? THEN wake ELSE ? END
