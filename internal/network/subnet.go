@@ -77,12 +77,14 @@ func subnetNotFound(id string) error {
 	return errs.NotFoundf("Subnet %s could not be found.", id).Typed("SubnetNotFound")
 }
 
+// visibleSubnets are those of networks that the project owns or that are shared.
+// A network that is external and nothing else shows its addresses to nobody.
 func visibleSubnets(q *bun.SelectQuery, s Scope) *bun.SelectQuery {
 	if s.All {
 		return q
 	}
 	return q.Where(`(subnets.project_id = ? OR EXISTS (SELECT 1 FROM networks AS n WHERE n.id = subnets.network_id
-		AND (n.project_id = ? OR n.shared = 1 OR n.external = 1)))`, s.Project, s.Project)
+		AND (n.project_id = ? OR n.shared = 1)))`, s.Project, s.Project)
 }
 
 // Subnet finds a subnet that the scope may see, with its network.

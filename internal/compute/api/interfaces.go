@@ -82,7 +82,7 @@ func (h handlers) attachInterface(c *api.Call, in attachInterfaceRequest) (inter
 		card = compute.NewCard{Network: r.Network, Port: r.Port, Tag: r.Tag}
 		if len(r.FixedIPs) > 0 {
 			card.FixedIP = r.FixedIPs[0].IP
-			if !isIP(card.FixedIP, 4) && !isIP(card.FixedIP, 6) {
+			if !isIP(card.FixedIP) {
 				return interfaceReply{}, errs.BadRequestf("Invalid input for field/attribute ip_address. Value: %s. '%s' is not a 'ip_address'", card.FixedIP, card.FixedIP)
 			}
 		}

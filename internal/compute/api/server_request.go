@@ -260,13 +260,13 @@ func (in createRequest) addresses(out *compute.NewServer) error {
 		family int
 		into   *string
 	}{{"accessIPv4", in.Server.AccessIP4, 4, &out.AccessIP4}, {"accessIPv6", in.Server.AccessIP6, 6, &out.AccessIP6}} {
-		if a.given == nil || *a.given == "" {
-			continue
+		err := checkAccessIP(a.field, a.given, a.family)
+		if err != nil {
+			return err
 		}
-		if !isIP(*a.given, a.family) {
-			return errs.BadRequestf("Invalid input for field/attribute %s. Value: %s. '%s' is not a 'ipv%d'", a.field, *a.given, *a.given, a.family)
+		if a.given != nil {
+			*a.into = *a.given
 		}
-		*a.into = *a.given
 	}
 	return nil
 }
@@ -293,7 +293,7 @@ func (in createRequest) networks(c *api.Call, out *compute.NewServer) error {
 		if one.Port == "" && one.Network == "" {
 			return errs.BadRequestf("Bad network format: missing 'uuid'")
 		}
-		if one.FixedIP != "" && !isIP(one.FixedIP, 4) && !isIP(one.FixedIP, 6) {
+		if one.FixedIP != "" && !isIP(one.FixedIP) {
 			return errs.BadRequestf("Invalid fixed IP address (%s)", one.FixedIP)
 		}
 		if one.FixedIP != "" && one.Port != "" {

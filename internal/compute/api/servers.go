@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"net/netip"
 
 	"nacre/internal/api"
@@ -181,14 +182,9 @@ func (h handlers) updateServer(c *api.Call, in updateRequest) (any, error) {
 		}
 		change.Description = &text
 	}
-	for _, a := range []struct {
-		field  string
-		ip     *string
-		family int
-	}{{"accessIPv4", in.Server.AccessIP4, 4}, {"accessIPv6", in.Server.AccessIP6, 6}} {
-		if a.ip != nil && *a.ip != "" && !isIP(*a.ip, a.family) {
-			return nil, errs.BadRequestf("Invalid input for field/attribute %s. Value: %s. '%s' is not a 'ipv%d'", a.field, *a.ip, *a.ip, a.family)
-		}
+	err = errors.Join(checkAccessIP("accessIPv4", change.AccessIP4, 4), checkAccessIP("accessIPv6", change.AccessIP6, 6))
+	if err != nil {
+		return nil, err
 	}
 	server, err = h.compute.UpdateServer(c.Context(), act(c, server), change)
 	if err != nil {
@@ -209,7 +205,21 @@ func (h handlers) deleteServer(c *api.Call) error {
 	return h.compute.DeleteServer(c.Context(), act(c, server))
 }
 
-func isIP(text string, family int) bool {
+func isIP(text string) bool {
 	ip, err := netip.ParseAddr(text)
-	return err == nil && ip.Zone() == "" && ((family == 4 && ip.Is4()) || (family == 6 && ip.Is6()))
+	return err == nil && ip.Zone() == ""
+}
+
+// checkAccessIP refuses what is no address of the family, and writes an address in
+// its shortest form. Nil and the empty text are no address.
+func checkAccessIP(field string, text *string, family int) error {
+	if text == nil || *text == "" {
+		return nil
+	}
+	ip, err := netip.ParseAddr(*text)
+	if err != nil || ip.Zone() != "" || ip.Is4() != (family == 4) {
+		return errs.BadRequestf("Invalid input for field/attribute %s. Value: %s. '%s' is not a 'ipv%d'", field, *text, *text, family)
+	}
+	*text = ip.String()
+	return nil
 }
