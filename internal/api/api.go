@@ -52,6 +52,10 @@ type Service struct {
 	// query. Elsewhere nothing has such a name.
 	RawNames bool
 
+	// Identify finds the caller where requests carry no token but a proof of their
+	// own, such as a signature; nil looks for a token. Nobody is the zero Caller.
+	Identify func(c *Call) (auth.Caller, error)
+
 	Versions *Microversions // nil: the API has none
 	Envelope Envelope
 	Routes   []Route
@@ -62,14 +66,19 @@ type Route struct {
 	Method  string
 	Path    string // below the mount, parameters named as in the public reference
 	Action  string // key of the body for POST …/action: os-start
-	Variant string // tells rows apart that the reference lists by query or method of use
+	Variant string // what else a request must have; see variant.go
 	Rule    string // policy rule
 	Public  bool   // needs no token and no rule
-	Since   Version
-	Until   Version
-	OK      int   // status of a success; 0 is 200
-	MaxBody int64 // bytes; 0 is DefaultMaxBody, -1 no limit (streams)
-	Do      Handler
+	// Anonymous lets requests without a token reach the handler, which must
+	// authorize them all the same: by an access list or a signature.
+	Anonymous bool
+	Since     Version
+	Until     Version
+	OK        int   // status of a success; 0 is 200
+	MaxBody   int64 // bytes; 0 is DefaultMaxBody, -1 no limit (streams)
+	Do        Handler
+
+	needs needs // Variant, read
 }
 
 // DefaultMaxBody is the largest JSON body, oslo.middleware's default.
@@ -112,6 +121,7 @@ func (k *Kernel) Add(s Service) {
 		if row.OK == 0 {
 			row.OK = http.StatusOK
 		}
+		row.needs = parseVariant(row.Variant)
 		if row.Rule == "" && !row.Public {
 			panic(fmt.Sprintf("route %s %s%s has no policy rule", row.Method, s.Mount, row.Path))
 		}
@@ -233,11 +243,16 @@ func (k *Kernel) nearest(path string) *Service {
 
 // identify finds the caller. Only public routes are served to nobody.
 func (c *Call) identify(found []*endpoint) error {
+	if c.service.Identify != nil {
+		caller, err := c.service.Identify(c)
+		c.Caller = caller
+		return err
+	}
 	public := true
 	for _, e := range found {
 		method := e.route.Method
 		asked := method == c.request.Method || (method == http.MethodGet && c.request.Method == http.MethodHead)
-		public = public && (e.route.Public || !asked)
+		public = public && (e.route.Public || e.route.Anonymous || !asked)
 	}
 	token := c.request.Header.Get("X-Auth-Token")
 	if token == "" {
@@ -317,10 +332,18 @@ func (c *Call) choose(found []*endpoint) (*endpoint, error) {
 			return nil, err
 		}
 	}
+	var best *endpoint
+	query := c.variantQuery(candidates)
 	for _, e := range candidates {
-		if e.route.Action == name && c.Version.within(e.route.Since, e.route.Until) {
-			return e, nil
+		if e.route.Action != name || !c.Version.within(e.route.Since, e.route.Until) || !e.route.needs.met(c, query) {
+			continue
 		}
+		if best == nil || e.route.needs.count() > best.route.needs.count() {
+			best = e
+		}
+	}
+	if best != nil {
+		return best, nil
 	}
 	if action {
 		return nil, errs.BadRequestf("There is no such action: %s", name)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -81,12 +82,22 @@ func (c *Call) Route() *Route { return c.route }
 // RequestID is this request's id, req-<uuid>.
 func (c *Call) RequestID() string { return c.id }
 
+// TransID is this request's id as object stores spell it: 21 hex digits and the
+// time.
+func (c *Call) TransID() string {
+	digits := strings.ReplaceAll(strings.TrimPrefix(c.id, "req-"), "-", "")
+	return fmt.Sprintf("tx%.21s-%010x", digits, c.began.Unix())
+}
+
 // GlobalRequestID is the id the client sent for a request over several
 // services, "" for none.
 func (c *Call) GlobalRequestID() string { return c.globalID }
 
 // SetHeader sets a header of the reply.
 func (c *Call) SetHeader(name, value string) { c.header.Set(name, value) }
+
+// DropHeader takes a header of the reply back.
+func (c *Call) DropHeader(name string) { c.header.Del(name) }
 
 // SetStatus replaces the status of a success.
 func (c *Call) SetStatus(status int) { c.status = status }
@@ -107,6 +118,22 @@ func (c *Call) AuthorizeRule(rule string, target auth.Target) error {
 	}
 	c.authorized = true
 	return nil
+}
+
+// Grant authorizes the call by what the handler has checked itself: an access
+// list, a signature. The reason goes into the request's event.
+func (c *Call) Grant(reason string) {
+	c.authorized = true
+	c.Log("granted_by", reason)
+}
+
+// Refuse is the error for a caller who may not: forbidden, or, for nobody, that
+// a token is needed.
+func (c *Call) Refuse() error {
+	if c.Caller.User == "" {
+		return c.unauthorized(nil)
+	}
+	return c.service.Envelope.Forbidden(c.route.Rule)
 }
 
 // May tells whether a further rule would pass, for what a view may show. It
@@ -138,12 +165,17 @@ func (c *Call) URL(path string) string { return c.Base() + c.service.Mount + pat
 
 // readBody reads the whole body within the row's limit.
 func (c *Call) readBody() ([]byte, error) {
-	if c.bodyRead {
-		return c.body, nil
-	}
 	limit := int64(DefaultMaxBody)
 	if c.route != nil && c.route.MaxBody > 0 {
 		limit = c.route.MaxBody
+	}
+	return c.ReadBody(limit)
+}
+
+// ReadBody reads the whole body of a stream's row within a limit.
+func (c *Call) ReadBody(limit int64) ([]byte, error) {
+	if c.bodyRead {
+		return c.body, nil
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(c.writer, c.request.Body, limit))
 	var tooLarge *http.MaxBytesError
@@ -266,11 +298,14 @@ func (c *Call) replyHeaders() http.Header {
 		h[name] = values
 	}
 	h.Set("X-Openstack-Request-Id", c.id)
-	switch c.service.Name {
-	case "nova":
+	switch c.service.Type {
+	case "compute":
 		h.Set("X-Compute-Request-Id", c.id)
-	case "swift":
-		h.Set("X-Trans-Id", "tx"+strings.ReplaceAll(strings.TrimPrefix(c.id, "req-"), "-", ""))
+	case "object-store":
+		h.Set("X-Trans-Id", c.TransID())
+	case "s3":
+		h.Set("X-Amz-Request-Id", c.TransID())
+		h.Set("X-Amz-Id-2", c.TransID())
 	}
 	return h
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/xml"
 	"fmt"
 	"html"
 	"net/http"
@@ -90,6 +91,13 @@ var (
 		frame:   swiftFrame,
 		invalid: quotedInvalid,
 	}
+	S3 = Envelope{
+		Forbidden: func(string) error {
+			return errs.Forbiddenf("Access Denied.").Typed("AccessDenied")
+		},
+		frame:   s3Frame,
+		invalid: quotedInvalid,
+	}
 )
 
 type object map[string]any
@@ -159,6 +167,35 @@ func swiftFrame(_ *Call, e *errs.Error) (string, any) {
 		return "text/plain; charset=UTF-8", e.Message
 	}
 	return "text/html; charset=UTF-8", "<html><h1>" + title(e.Kind) + "</h1><p>" + html.EscapeString(e.Message) + "</p></html>"
+}
+
+// s3Codes are the codes of errors that have no other.
+var s3Codes = map[errs.Kind]string{
+	errs.BadRequest: "InvalidRequest", errs.Unauthorized: "AccessDenied", errs.Forbidden: "AccessDenied",
+	errs.NotFound: "NoSuchKey", errs.MethodNotAllowed: "MethodNotAllowed", errs.Conflict: "OperationAborted",
+	errs.Precondition: "PreconditionFailed", errs.TooLarge: "EntityTooLarge", errs.NotImplemented: "NotImplemented",
+	errs.Range: "InvalidRange", errs.Unavailable: "ServiceUnavailable", errs.TooMany: "SlowDown",
+}
+
+func s3Frame(c *Call, e *errs.Error) (string, any) {
+	code := e.Type
+	if code == "" || code == "text" {
+		code = s3Codes[e.Kind]
+	}
+	if code == "" {
+		code = "InternalError"
+	}
+	body, err := xml.Marshal(struct {
+		XMLName   xml.Name `xml:"Error"`
+		Code      string
+		Message   string
+		Resource  string
+		RequestID string `xml:"RequestId"`
+	}{Code: code, Message: e.Message, Resource: c.request.URL.Path, RequestID: c.TransID()})
+	if err != nil {
+		return "text/plain", e.Message
+	}
+	return "application/xml", xml.Header + string(body)
 }
 
 // quotedInvalid is Keystone's sentence.

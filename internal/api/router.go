@@ -59,7 +59,7 @@ func alone(rows []*endpoint, e *endpoint, path string) []*endpoint {
 	for _, other := range rows {
 		a, b := other.route, e.route
 		apart := (a.Until != 0 && b.Since > a.Until) || (b.Until != 0 && a.Since > b.Until)
-		if a.Method == b.Method && a.Action == b.Action && !apart {
+		if a.Method == b.Method && a.Action == b.Action && a.Variant == b.Variant && !apart {
 			panic(fmt.Sprintf("two routes are %s %s %s", b.Method, path, b.Action))
 		}
 	}

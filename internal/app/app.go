@@ -187,7 +187,7 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	for _, s := range []api.Service{
 		identityapi.Discovery(), identityapi.New(identities), imageapi.New(images), placementapi.New(placements),
 		computeapi.Discovery(), computeapi.New(cloud.Compute),
-		networkapi.New(cloud.Network), volumeapi.Discovery(), volumeapi.New(volumes), objectapi.New(objects), cloud.own(),
+		networkapi.New(cloud.Network), volumeapi.Discovery(), volumeapi.New(volumes), objectapi.New(objects, objectSignIn(identities)), cloud.own(),
 	} {
 		cloud.Kernel.Add(s)
 	}

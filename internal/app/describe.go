@@ -25,7 +25,6 @@ type RouteRow struct {
 	Method          string `json:"method"`
 	Path            string `json:"path"`
 	Action          string `json:"action"`
-	Variant         string `json:"variant"`
 	MinMicroversion string `json:"min_microversion"`
 	MaxMicroversion string `json:"max_microversion"`
 	PolicyRule      string `json:"policy_rule"`
@@ -94,7 +93,7 @@ func (cloud *Cloud) routes() []RouteRow {
 	for _, s := range cloud.Kernel.Services() {
 		for _, r := range s.Routes {
 			out = append(out, RouteRow{
-				Service: s.Name, Mount: s.Mount, Method: r.Method, Path: referencePath(s, r.Path), Action: r.Action, Variant: r.Variant,
+				Service: s.Name, Mount: s.Mount, Method: r.Method, Path: referencePath(s, r.Reference()), Action: r.Action,
 				MinMicroversion: r.Since.String(), MaxMicroversion: r.Until.String(), PolicyRule: r.Rule,
 			})
 		}

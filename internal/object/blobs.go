@@ -83,6 +83,33 @@ type blobRow struct {
 	Seen          db.Time
 }
 
+// own makes announced blobs an object's, in the transaction that shows it.
+func own(ctx context.Context, tx *db.Tx, chunks []Chunk) error {
+	for _, c := range chunks {
+		_, err := tx.Exec(ctx, "DELETE FROM object_blobs WHERE blob = ?", c.Blob)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// disown announces blobs as garbage. One blob can go at once, since readers have
+// it open; further ones stay for those who still read the first.
+func disown(ctx context.Context, tx *db.Tx, chunks []Chunk) error {
+	for i, c := range chunks {
+		row := blobRow{Blob: c.Blob}
+		if i > 0 {
+			row.Seen = db.At(tx.Now())
+		}
+		err := tx.Insert(ctx, &row)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // client reads what a client sends. It shows life while a slow one does, and
 // remembers that it was the client who failed, not the store.
 type client struct {
@@ -112,9 +139,41 @@ func (c *client) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// peek looks at the first byte of a stream before anybody reads it.
+type peek struct {
+	r     io.Reader
+	first [1]byte
+	n     int
+	err   error
+}
+
+// empty tells whether the stream has no byte at all.
+func (p *peek) empty() bool {
+	p.n, p.err = io.ReadFull(p.r, p.first[:])
+	return errors.Is(p.err, io.EOF)
+}
+
+// Read implements io.Reader.
+func (p *peek) Read(b []byte) (int, error) {
+	if p.n == 0 || len(b) == 0 {
+		if p.err != nil {
+			return 0, p.err
+		}
+		return p.r.Read(b)
+	}
+	b[0], p.n = p.first[0], 0
+	return 1, nil
+}
+
 // Loops are what the service keeps true.
 func (s *Service) Loops() []loop.Loop {
-	return []loop.Loop{{Name: "object.sweep", Every: 30 * time.Second, Once: s.sweep}}
+	return []loop.Loop{
+		{Name: "object.sweep", Every: 30 * time.Second, Once: s.sweep},
+		{Name: "object.expire", Every: 30 * time.Second, Once: s.expire},
+		{Name: "object.lifecycle", Every: 10 * time.Minute, Once: s.live},
+		{Name: "object.reap", Every: 30 * time.Second, Once: s.reap},
+		{Name: "object.scrub", Every: time.Minute, Once: s.scrub},
+	}
 }
 
 // sweep removes blobs that no object names: of replaced and deleted objects,

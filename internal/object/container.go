@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/uptrace/bun"
 
@@ -12,102 +13,106 @@ import (
 	"nacre/internal/errs"
 )
 
-// Account is one project's share of the store, with its totals.
-type Account struct {
-	Name       string
-	Meta       Meta
-	Containers int64
-	Objects    int64
-	Bytes      int64
-	CreatedAt  db.Time
-}
-
-type accountRow struct {
-	bun.BaseModel `bun:"table:object_accounts"`
-	Name          string `bun:",pk"`
-	Meta          db.JSON[Meta]
-	CreatedAt     db.Time
-}
-
 // Container is a named set of objects.
 type Container struct {
 	bun.BaseModel `bun:"table:object_containers"`
 	Account       string `bun:",pk"`
 	Name          string `bun:",pk"`
 	Meta          db.JSON[Meta]
-	Objects       int64
-	Bytes         int64
+	Settings      db.JSON[Settings]
+	Objects       int64 // names that show something
+	Bytes         int64 // of all versions
 	CreatedAt     db.Time
 	UpdatedAt     db.Time
 }
 
-// Account returns an account. One that nobody has written to is empty.
-func (s *Service) Account(ctx context.Context, name string) (Account, error) {
-	a := Account{Name: name}
-	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		var row accountRow
-		err := tx.Get(ctx, &row, "SELECT * FROM object_accounts WHERE name = ?"+tx.Hold(), name)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return err
-		}
-		a.Meta, a.CreatedAt = row.Meta.V, row.CreatedAt
-		var totals struct{ Containers, Objects, Bytes int64 }
-		err = tx.Get(ctx, &totals, `SELECT count(*) AS containers, coalesce(sum(objects), 0) AS objects,
-			coalesce(sum(bytes), 0) AS bytes FROM object_containers WHERE account = ?`, name)
-		a.Containers, a.Objects, a.Bytes = totals.Containers, totals.Objects, totals.Bytes
-		return err
-	})
-	if err != nil {
-		return Account{}, fmt.Errorf("read account %s: %w", name, err)
-	}
-	return a, nil
+// Settings are what a container has beside its metadata.
+type Settings struct {
+	Read  string `json:"read,omitempty"` // access lists in Swift's form
+	Write string `json:"write,omitempty"`
+
+	Versioning Versioning `json:"versioning,omitempty"`
+	// Archive is the container that former versions move to, the older kind of
+	// versioning; History keeps them there when the object is deleted, else the
+	// last of them comes back.
+	Archive string `json:"archive,omitempty"`
+	History bool   `json:"history,omitempty"`
+
+	// Of S3.
+	Tags      map[string]string `json:"tags,omitempty"`
+	CORS      []CORSRule        `json:"cors,omitempty"`
+	Lifecycle []LifecycleRule   `json:"lifecycle,omitempty"`
 }
 
-// UpdateAccount changes the account's metadata.
-func (s *Service) UpdateAccount(ctx context.Context, name string, changes Meta) error {
-	err := s.db.Write(ctx, func(tx *db.Tx) error {
-		row := accountRow{Name: name, CreatedAt: db.At(tx.Now())}
-		err := tx.Get(ctx, &row, "SELECT * FROM object_accounts WHERE name = ?"+tx.Hold(), name)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return err
-		}
-		row.Meta = db.Of(row.Meta.V.Merge(changes))
-		err = row.Meta.V.Check()
-		if err != nil {
-			return err
-		}
-		_, err = tx.NewInsert().Model(&row).On("CONFLICT (name) DO UPDATE SET meta = EXCLUDED.meta").Exec(ctx)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("update account %s: %w", name, err)
-	}
-	return nil
+// Versioning is whether a container keeps former versions beside the latest.
+type Versioning string
+
+// The states of versioning. The zero value is that it was never enabled.
+const (
+	Enabled   Versioning = "Enabled"
+	Suspended Versioning = "Suspended"
+)
+
+// CORSRule lets pages of other origins use a container.
+type CORSRule struct {
+	ID      string   `json:"id,omitempty"`
+	Origins []string `json:"origins"`
+	Methods []string `json:"methods"`
+	Headers []string `json:"headers,omitempty"`
+	Expose  []string `json:"expose,omitempty"`
+	MaxAge  int      `json:"max_age,omitempty"` // seconds
 }
 
-// PutContainer makes the container exist and applies the metadata. It tells
+// LifecycleRule ends the life of objects.
+type LifecycleRule struct {
+	ID         string            `json:"id,omitempty"`
+	Enabled    bool              `json:"enabled"`
+	Prefix     string            `json:"prefix,omitempty"`
+	Tags       map[string]string `json:"tags,omitempty"`
+	Days       int               `json:"days,omitempty"`       // after the object was written
+	Date       db.Time           `json:"date,omitempty"`       // all of them, from then on
+	Noncurrent int               `json:"noncurrent,omitempty"` // days after a version was replaced
+	AbortDays  int               `json:"abort_days,omitempty"` // for uploads that nobody completes
+	Markers    bool              `json:"markers,omitempty"`    // remove delete markers without versions
+}
+
+// ContainerChange is an update of a container.
+type ContainerChange struct {
+	Meta Meta                                 // merged into what is there
+	Set  func(c Container, s *Settings) error // nil: settings stay
+}
+
+func (change ContainerChange) apply(c *Container, now time.Time) error {
+	c.Meta, c.UpdatedAt = db.Of(c.Meta.V.Merge(change.Meta)), db.At(now)
+	err := c.Meta.V.Check()
+	if err != nil || change.Set == nil {
+		return err
+	}
+	return change.Set(*c, &c.Settings.V)
+}
+
+// PutContainer makes the container exist and applies the change. It tells
 // whether the container is new.
-func (s *Service) PutContainer(ctx context.Context, account, name string, meta Meta) (created bool, err error) {
+func (s *Service) PutContainer(ctx context.Context, account, name string, change ContainerChange) (created bool, err error) {
 	err = s.db.Write(ctx, func(tx *db.Tx) error {
-		now := db.At(tx.Now())
 		c, err := findContainer(ctx, tx, account, name)
 		created = errs.Is(err, errs.NotFound)
 		if err != nil && !created {
 			return err
 		}
-		if created {
-			c = Container{Account: account, Name: name, CreatedAt: now}
+		if !created {
+			return changeContainer(ctx, tx, c, change)
 		}
-		c.Meta, c.UpdatedAt = db.Of(c.Meta.V.Merge(meta)), now
-		err = c.Meta.V.Check()
+		err = accountAlive(ctx, tx, account)
 		if err != nil {
 			return err
 		}
-		if created {
-			return tx.Insert(ctx, &c)
+		c = Container{Account: account, Name: name, CreatedAt: db.At(tx.Now())}
+		err = change.apply(&c, tx.Now())
+		if err != nil {
+			return err
 		}
-		_, err = tx.Update(ctx, &c, "meta", "updated_at")
-		return err
+		return tx.Insert(ctx, &c)
 	})
 	if err != nil {
 		return false, fmt.Errorf("put container %s/%s: %w", account, name, err)
@@ -115,25 +120,28 @@ func (s *Service) PutContainer(ctx context.Context, account, name string, meta M
 	return created, nil
 }
 
-// UpdateContainer changes the container's metadata.
-func (s *Service) UpdateContainer(ctx context.Context, account, name string, changes Meta) error {
+// UpdateContainer changes a container.
+func (s *Service) UpdateContainer(ctx context.Context, account, name string, change ContainerChange) error {
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		c, err := findContainer(ctx, tx, account, name)
 		if err != nil {
 			return err
 		}
-		c.Meta, c.UpdatedAt = db.Of(c.Meta.V.Merge(changes)), db.At(tx.Now())
-		err = c.Meta.V.Check()
-		if err != nil {
-			return err
-		}
-		_, err = tx.Update(ctx, &c, "meta", "updated_at")
-		return err
+		return changeContainer(ctx, tx, c, change)
 	})
 	if err != nil {
 		return fmt.Errorf("update container %s/%s: %w", account, name, err)
 	}
 	return nil
+}
+
+func changeContainer(ctx context.Context, tx *db.Tx, c Container, change ContainerChange) error {
+	err := change.apply(&c, tx.Now())
+	if err != nil {
+		return err
+	}
+	_, err = tx.Update(ctx, &c, "meta", "settings", "updated_at")
+	return err
 }
 
 // Container returns a container.
@@ -147,23 +155,44 @@ func (s *Service) Container(ctx context.Context, account, name string) (Containe
 	return c, err
 }
 
-// DeleteContainer removes an empty container.
+// DeleteContainer removes an empty container. One with former versions is not
+// empty; uploads that nobody completed end with it.
 func (s *Service) DeleteContainer(ctx context.Context, account, name string) error {
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
-		c, err := findContainer(ctx, tx, account, name)
+		_, err := findContainer(ctx, tx, account, name)
 		if err != nil {
 			return err
 		}
-		if c.Objects > 0 {
+		var full bool
+		err = tx.Get(ctx, &full, "SELECT EXISTS (SELECT 1 FROM object_versions WHERE account = ? AND container = ?)", account, name)
+		if err != nil {
+			return err
+		}
+		if full {
 			return errs.Conflictf("There was a conflict when trying to complete your request.")
 		}
-		_, err = tx.Exec(ctx, "DELETE FROM object_containers WHERE account = ? AND name = ?", account, name)
-		return err
+		return removeContainer(ctx, tx, account, name)
 	})
 	if err != nil {
 		return fmt.Errorf("delete container %s/%s: %w", account, name, err)
 	}
 	return nil
+}
+
+func removeContainer(ctx context.Context, tx *db.Tx, account, name string) error {
+	var uploads []string
+	err := tx.All(ctx, &uploads, "SELECT id FROM object_uploads WHERE account = ? AND container = ?", account, name)
+	if err != nil {
+		return err
+	}
+	for _, id := range uploads {
+		err = endUpload(ctx, tx, id, nil)
+		if err != nil {
+			return err
+		}
+	}
+	_, err = tx.Exec(ctx, "DELETE FROM object_containers WHERE account = ? AND name = ?", account, name)
+	return err
 }
 
 func findContainer(ctx context.Context, tx *db.Tx, account, name string) (Container, error) {
@@ -176,4 +205,17 @@ func findContainer(ctx context.Context, tx *db.Tx, account, name string) (Contai
 		return Container{}, fmt.Errorf("read container %s/%s: %w", account, name, err)
 	}
 	return c, nil
+}
+
+// count keeps the totals of a container. None with that name is errs.NotFound.
+func count(ctx context.Context, tx *db.Tx, account, container string, objects, bytes int64) error {
+	n, err := tx.Exec(ctx, "UPDATE object_containers SET objects = objects + ?, bytes = bytes + ? WHERE account = ? AND name = ?",
+		objects, bytes, account, container)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return errNotFound() // the container went meanwhile
+	}
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"nacre/internal/db"
+	"nacre/internal/errs"
 )
 
 // Listing says which part of an account or container to list.
@@ -20,6 +21,13 @@ type Listing struct {
 	Delimiter string // names that go on behind it are rolled up into one entry
 	Flat      bool   // leave the rolled-up entries out, and a name that is the prefix
 	Reverse   bool
+
+	// VersionMarker is the version of Marker that a listing of versions goes on
+	// behind, "" for all of the name.
+	VersionMarker string
+
+	versions bool
+	behind   int64 // version of Marker, 0 for all
 }
 
 // Entry is one row of a listing: a container, an object, or a rolled-up prefix.
@@ -31,6 +39,19 @@ type Entry struct {
 	Etag        string
 	ContentType string
 	UpdatedAt   db.Time
+
+	// Of a listing of versions.
+	Version     int64
+	Latest      bool
+	Unversioned bool
+	Marker      bool
+
+	Manifest db.JSON[Manifest]
+}
+
+// VersionID is how clients call the version of the entry.
+func (e Entry) VersionID() string {
+	return Object{Version: e.Version, Unversioned: e.Unversioned}.VersionID()
 }
 
 // Containers lists an account.
@@ -44,8 +65,36 @@ func (s *Service) Containers(ctx context.Context, account string, l Listing) ([]
 // Objects lists a container.
 func (s *Service) Objects(ctx context.Context, account, container string, l Listing) ([]Entry, error) {
 	return s.roll(ctx, l, func(tx *db.Tx) *bun.SelectQuery {
-		return tx.NewSelect().TableExpr("objects").
-			ColumnExpr("name, size, etag, content_type, updated_at").Where("account = ? AND container = ?", account, container)
+		return tx.NewSelect().TableExpr("object_versions").ColumnExpr("name, size, etag, content_type, updated_at, manifest").
+			Where("account = ? AND container = ? AND latest = 1 AND marker = 0", account, container)
+	})
+}
+
+// Versions lists all versions in a container, the newest of a name first.
+func (s *Service) Versions(ctx context.Context, account, container string, l Listing) ([]Entry, error) {
+	if l.Marker != "" && l.VersionMarker != "" {
+		p := Place{account, container, l.Marker, l.VersionMarker}
+		var o Object
+		err := s.db.Read(ctx, func(tx *db.Tx) error {
+			var err error
+			o, err = lookup(ctx, tx, p)
+			return err
+		})
+		n, isStamp := ParseStamp(l.VersionMarker)
+		switch {
+		case err == nil:
+			l.behind = o.Version
+		case errs.Is(err, errs.NotFound) && isStamp:
+			l.behind = n // it went meanwhile
+		case !errs.Is(err, errs.NotFound):
+			return nil, err
+		}
+	}
+	l.versions = true
+	return s.roll(ctx, l, func(tx *db.Tx) *bun.SelectQuery {
+		return tx.NewSelect().TableExpr("object_versions").
+			ColumnExpr("name, size, etag, content_type, updated_at, manifest, version, latest, unversioned, marker").
+			Where("account = ? AND container = ?", account, container)
 	})
 }
 
@@ -76,7 +125,7 @@ func (s *Service) roll(ctx context.Context, l Listing, base func(tx *db.Tx) *bun
 		}
 		inside := false // of a prefix that was rolled up
 		for _, row := range rows {
-			w.pass(row.Name)
+			w.pass(row)
 			var dir string
 			dir, inside = l.subdir(row.Name)
 			switch {
@@ -124,10 +173,13 @@ type window struct {
 	at      bool   // low itself belongs to it
 	high    string // "" for none; never belongs to it
 	reverse bool
+
+	versions bool  // each name has several rows, the newest first
+	behind   int64 // of low, these versions and newer ones are passed; 0 for all
 }
 
 func (l Listing) window() window {
-	w := window{low: l.Marker, high: l.EndMarker, reverse: l.Reverse}
+	w := window{low: l.Marker, high: l.EndMarker, reverse: l.Reverse, versions: l.versions, behind: l.behind}
 	if l.Reverse {
 		w.low, w.high = w.high, w.low
 	}
@@ -135,7 +187,7 @@ func (l Listing) window() window {
 		return w
 	}
 	if w.low < l.Prefix {
-		w.low, w.at = l.Prefix, true
+		w.low, w.at, w.behind = l.Prefix, true, 0
 	}
 	end := after(l.Prefix)
 	if w.high == "" || (end != "" && end < w.high) {
@@ -144,13 +196,16 @@ func (l Listing) window() window {
 	return w
 }
 
-// pass leaves a name behind.
-func (w *window) pass(name string) {
+// pass leaves a row behind.
+func (w *window) pass(row Entry) {
 	if w.reverse {
-		w.high = name
+		w.high = row.Name
 		return
 	}
-	w.low, w.at = name, false
+	w.low, w.at = row.Name, false
+	if w.versions {
+		w.behind = row.Version
+	}
 }
 
 // skip leaves all names with the prefix behind.
@@ -159,11 +214,13 @@ func (w *window) skip(prefix string) {
 		w.high = prefix
 		return
 	}
-	w.low, w.at = after(prefix), true
+	w.low, w.at, w.behind = after(prefix), true, 0
 }
 
 func (w *window) cut(q *bun.SelectQuery) *bun.SelectQuery {
 	switch {
+	case w.low != "" && w.behind != 0:
+		q = q.Where("name > ? OR (name = ? AND version < ?)", w.low, w.low, w.behind)
 	case w.low != "" && w.at:
 		q = q.Where("name >= ?", w.low)
 	case w.low != "":
@@ -174,6 +231,9 @@ func (w *window) cut(q *bun.SelectQuery) *bun.SelectQuery {
 	}
 	if w.reverse {
 		return q.OrderExpr("name DESC")
+	}
+	if w.versions {
+		return q.OrderExpr("name ASC, version DESC")
 	}
 	return q.OrderExpr("name ASC")
 }

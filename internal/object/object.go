@@ -6,11 +6,23 @@
 // announced as garbage in the transaction that replaces or removes the object.
 // Whatever instant we stop at, an object is whole or is not there, and the sweep
 // finds every blob that nobody names without listing the store.
+//
+// An object has versions, of which its name shows the latest. Its bytes are
+// chunks, one for a simple object and one a part for an upload in parts, or they
+// are those of other objects: of listed ones, of all with a prefix, of the target
+// of a link. All of that comes together in one place, Content, which is what
+// whoever reads gets; Swift's and Amazon's APIs are two faces of the same store.
+//
+// Nobody trusts a disk for ever: the scrub reads everything again, and takes an
+// object out of sight whose bytes have changed.
 package object
 
 import (
 	"log/slog"
 	"unicode/utf8"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"nacre/internal/auth"
 	"nacre/internal/blob"
@@ -53,6 +65,10 @@ type Options struct {
 func New(o Options) *Service {
 	return &Service{db: o.DB, blobs: o.Blobs, clock: o.Clock, log: o.Log}
 }
+
+var damaged = promauto.NewCounter(prometheus.CounterOpts{
+	Name: "nacre_object_damaged_total", Help: "Objects that were taken out of sight because their bytes had changed on disk.",
+})
 
 // sentence is a refusal that is shown as text instead of as Swift's page.
 func sentence(kind errs.Kind, format string, args ...any) error {
@@ -107,9 +123,11 @@ func (m Meta) Check() error {
 }
 
 // Policy are the rules of the object store. Swift has no policy file; these say
-// what its keystone middleware does with the default operator roles.
+// what its keystone middleware does with the operator roles swiftoperator and
+// member, the role reader, and the role ResellerAdmin, who stands above accounts.
+// Access lists and signatures let others in besides.
 var Policy = []auth.Rule{
-	{Name: "object:info", Check: "@"},
 	{Name: "object:read", Check: "role:ResellerAdmin or (project_id:%(project_id)s and (role:admin or role:swiftoperator or role:member or role:reader))"},
 	{Name: "object:write", Check: "role:ResellerAdmin or (project_id:%(project_id)s and (role:admin or role:swiftoperator or role:member))"},
+	{Name: "object:reseller", Check: "role:ResellerAdmin"},
 }

@@ -41,6 +41,7 @@ func (words) Caller(_ context.Context, token string) (auth.Caller, error) {
 	}
 	roles := map[string][]string{
 		"admin": {"admin", "manager", "member", "reader"}, "member": {"member", "reader"}, "reader": {"reader"}, "none": nil,
+		"reseller": {"ResellerAdmin"},
 	}
 	return auth.Caller{Token: token, User: parts[0], Project: parts[1], Roles: roles[parts[2]]}, nil
 }
@@ -99,10 +100,18 @@ func (s *service) handler() http.Handler {
 		panic(err)
 	}
 	k := kernel.New(kernel.Options{
-		Tokens: words{}, Policy: policy, Clock: clock.Real{}, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})), PublicURL: "http://cloud.example:5000",
+		Tokens: words{}, Policy: policy, Clock: s.clock, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})), PublicURL: "http://cloud.example:5000",
 	})
-	k.Add(objectapi.New(s.objects))
+	k.Add(objectapi.New(s.objects, signIn))
 	return k
+}
+
+// signIn knows ann, whose password is her project's name.
+func signIn(_ context.Context, project, user, password string) (objectapi.Session, error) {
+	if user != "ann" || password != project {
+		return objectapi.Session{}, errs.Unauthorizedf("The request you have made requires authentication.")
+	}
+	return objectapi.Session{Token: user + "/" + project + "/member", Project: project, ExpiresAt: time.Now().Add(time.Hour)}, nil
 }
 
 type reply struct {
@@ -110,6 +119,9 @@ type reply struct {
 	header http.Header
 	body   string
 }
+
+// direct shows redirects instead of following them.
+var direct = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 
 // call makes a request. Headers are "Name: value".
 func (s *service) call(t testing.TB, token, method, path, body string, headers ...string) reply {
@@ -132,7 +144,7 @@ func (s *service) send(t testing.TB, token, method, path string, body io.Reader,
 			r.Header.Set(name, value)
 		}
 	}
-	answer, err := http.DefaultClient.Do(r)
+	answer, err := direct.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}

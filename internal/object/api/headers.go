@@ -1,10 +1,8 @@
 package api
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	"nacre/internal/api"
 	"nacre/internal/db"
@@ -12,15 +10,18 @@ import (
 	"nacre/internal/object"
 )
 
-// meta reads the metadata headers with the prefix X-<kind>-Meta-, and their
-// removals, which are empty values.
+// meta reads the metadata headers with the prefix X-<kind>-Meta-. Names are in
+// lower case, with hyphens where clients write underscores, as a WSGI server has
+// them. Removals of an account's or a container's metadata are empty values; an
+// object has only what is sent, empty or not.
 func meta(c *api.Call, kind string) (object.Meta, error) {
 	prefix, removal := "X-"+kind+"-Meta-", "X-Remove-"+kind+"-Meta-"
 	out := object.Meta{}
+	plain := func(name string) string { return strings.ReplaceAll(strings.ToLower(name), "_", "-") }
 	for header := range c.Request().Header {
 		name, removed := strings.CutPrefix(header, removal)
-		if removed && name != "" {
-			out[strings.ToLower(name)] = ""
+		if removed && name != "" && kind != "Object" {
+			out[plain(name)] = ""
 		}
 	}
 	for header, values := range c.Request().Header {
@@ -31,7 +32,7 @@ func meta(c *api.Call, kind string) (object.Meta, error) {
 		if name == "" {
 			return nil, sentence(errs.BadRequest, "Metadata name cannot be empty")
 		}
-		out[strings.ToLower(name)] = strings.Join(values, ",")
+		out[plain(name)] = strings.Join(values, ",")
 	}
 	return out, nil
 }
@@ -40,11 +41,6 @@ func setMeta(c *api.Call, kind string, m object.Meta) {
 	for name, value := range m {
 		c.SetHeader("X-"+kind+"-Meta-"+name, value)
 	}
-}
-
-// stamp spells a time as Swift's timestamps: seconds with five digits.
-func stamp(at time.Time) string {
-	return fmt.Sprintf("%d.%05d", at.Unix(), at.Nanosecond()/10000)
 }
 
 // setTimes says when something was made and last changed. Never is now: an
@@ -57,6 +53,6 @@ func setTimes(c *api.Call, made, changed db.Time) {
 	if changed == 0 {
 		last = first
 	}
-	c.SetHeader("X-Timestamp", stamp(first))
+	c.SetHeader("X-Timestamp", object.Stamp(first.UnixMicro()/10))
 	c.SetHeader("Last-Modified", api.ModTime(last).UTC().Format(http.TimeFormat))
 }

@@ -1,9 +1,9 @@
 package api
 
 import (
-	"encoding/xml"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,7 +23,7 @@ func listing(c *api.Call) (object.Listing, error) {
 	}
 	l := object.Listing{
 		Limit: object.MaxListing, Marker: q.Get("marker"), EndMarker: q.Get("end_marker"),
-		Prefix: q.Get("prefix"), Delimiter: q.Get("delimiter"),
+		Prefix: q.Get("prefix"), Delimiter: q.Get("delimiter"), VersionMarker: q.Get("version_marker"),
 	}
 	l.Reverse, _ = api.ParseBool(q.Get("reverse"))
 	if q.Has("path") {
@@ -120,6 +120,17 @@ type objectEntry struct {
 	Hash         string     `json:"hash"`
 	ContentType  string     `json:"content_type"`
 	LastModified api.Micros `json:"last_modified"`
+
+	SLOEtag     string `json:"slo_etag,omitempty"`
+	SymlinkPath string `json:"symlink_path,omitempty"`
+	SymlinkEtag string `json:"symlink_etag,omitempty"`
+}
+
+// versionEntry is an object in a listing of versions.
+type versionEntry struct {
+	objectEntry
+	VersionID string `json:"version_id"`
+	IsLatest  bool   `json:"is_latest"`
 }
 
 type subdirEntry struct {
@@ -167,30 +178,36 @@ func entryView(root string, e object.Entry) any {
 	case root == "account":
 		return containerEntry{e.Name, e.Count, e.Size, api.Micros(e.UpdatedAt.Time())}
 	}
-	return objectEntry{e.Name, e.Size, e.Etag, e.ContentType, api.Micros(e.UpdatedAt.Time())}
+	v := objectEntry{Name: e.Name, Bytes: e.Size, Hash: e.Etag, ContentType: e.ContentType, LastModified: api.Micros(e.UpdatedAt.Time())}
+	if len(e.Manifest.V.Segments) > 0 {
+		v.SLOEtag = `"` + e.Etag + `"`
+	}
+	if link := e.Manifest.V.Link; link != nil {
+		v.SymlinkPath = (&url.URL{Path: "/v1/" + link.Account + "/" + link.Container + "/" + link.Object}).EscapedPath()
+		v.SymlinkEtag = link.Etag
+	}
+	if e.Version != 0 {
+		return versionEntry{v, e.VersionID(), e.Latest}
+	}
+	return v
 }
 
 func entriesXML(root, name string, entries []object.Entry) []byte {
 	var b strings.Builder
-	escape := func(s string) string {
-		var e strings.Builder
-		_ = xml.EscapeText(&e, []byte(s)) // a strings.Builder does not fail
-		return e.String()
-	}
-	fmt.Fprintf(&b, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<%s name=\"%s\">", root, escape(name))
+	fmt.Fprintf(&b, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<%s name=\"%s\">", root, escapeXML(name))
 	for _, e := range entries {
 		at := e.UpdatedAt.Time().Format("2006-01-02T15:04:05.000000")
 		switch {
 		case e.Subdir && root == "account":
-			fmt.Fprintf(&b, "\n<subdir name=\"%s\" />", escape(e.Name))
+			fmt.Fprintf(&b, "\n<subdir name=\"%s\" />", escapeXML(e.Name))
 		case e.Subdir:
-			fmt.Fprintf(&b, `<subdir name="%s"><name>%s</name></subdir>`, escape(e.Name), escape(e.Name))
+			fmt.Fprintf(&b, `<subdir name="%s"><name>%s</name></subdir>`, escapeXML(e.Name), escapeXML(e.Name))
 		case root == "account":
 			fmt.Fprintf(&b, "\n<container><name>%s</name><count>%d</count><bytes>%d</bytes><last_modified>%s</last_modified></container>",
-				escape(e.Name), e.Count, e.Size, at)
+				escapeXML(e.Name), e.Count, e.Size, at)
 		default:
 			fmt.Fprintf(&b, "<object><name>%s</name><hash>%s</hash><bytes>%d</bytes><content_type>%s</content_type><last_modified>%s</last_modified></object>",
-				escape(e.Name), e.Etag, e.Size, escape(e.ContentType), at)
+				escapeXML(e.Name), e.Etag, e.Size, escapeXML(e.ContentType), at)
 		}
 	}
 	if root == "account" {

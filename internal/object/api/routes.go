@@ -8,172 +8,108 @@
 // Swift does: c%2Fo is the object o in the container c, and a container with a
 // slash behind it is still the container.
 //
-// A header that asks for something we do not have (expiry, large object
-// manifests, links, versions, access lists) is refused, never ignored.
+// Swift is a proxy behind twenty middlewares; here a few mechanisms do their
+// work. access.go decides all that may let a request in. incoming reads what an
+// object is to be from headers, for every way to make one. The store resolves
+// what an object is made of, and serve answers conditions and ranges for all of
+// it alike. Variants of a call stand in the table since the reference lists them;
+// requests may combine them, so that one handler serves them all.
 package api
 
 import (
-	"net/http"
-	"strings"
-	"unicode/utf8"
+	"context"
+	"time"
 
 	"nacre/internal/api"
-	"nacre/internal/auth"
-	"nacre/internal/errs"
 	"nacre/internal/object"
 )
 
+// SignIn exchanges a name and a password for a token, for the first version of
+// Swift's own authentication.
+type SignIn func(ctx context.Context, project, user, password string) (Session, error)
+
+// Session is what SignIn gives.
+type Session struct {
+	Token     string
+	Project   string // id
+	ExpiresAt time.Time
+}
+
 // New describes the service for the kernel.
-func New(store *object.Service) api.Service {
-	h := handlers{store}
+func New(store *object.Service, signIn SignIn) api.Service {
+	h := handlers{store, signIn}
 	return api.Service{Name: "swift", Type: "object-store", Mount: "", Spec: "", RawNames: true, Envelope: api.Swift, Routes: h.routes()}
 }
 
-type handlers struct{ store *object.Service }
+type handlers struct {
+	store  *object.Service
+	signIn SignIn
+}
 
 func (h handlers) routes() []api.Route {
 	const account, container = "/v1/{account}", "/v1/{account}/{container}"
 	const file = container + "/{object...}"
-	show, update := api.Get(h.showAccount), api.Empty(h.updateAccount)
-	get := either(h.showContainer, h.getObject)
-	put := either(h.putContainer, h.putObject)
-	post := either(h.updateContainer, h.updateObject)
-	remove := either(h.deleteContainer, h.deleteObject)
-	return []api.Route{
-		{Method: "GET", Path: account, Rule: "object:read", Do: show},
-		{Method: "POST", Path: account, Rule: "object:write", OK: 204, Do: update},
-		{Method: "HEAD", Path: account, Rule: "object:read", OK: 204, Do: show},
-		{Method: "GET", Path: container, Rule: "object:read", Do: get, MaxBody: -1},
-		{Method: "PUT", Path: container, Rule: "object:write", OK: 201, Do: put, MaxBody: -1},
-		{Method: "POST", Path: container, Rule: "object:write", OK: 204, Do: post},
-		{Method: "HEAD", Path: container, Rule: "object:read", OK: 204, Do: get},
-		{Method: "DELETE", Path: container, Rule: "object:write", OK: 204, Do: remove},
-		{Method: "GET", Path: file, Rule: "object:read", MaxBody: -1, Do: get},
-		{Method: "PUT", Path: file, Rule: "object:write", OK: 201, MaxBody: -1, Do: put},
-		{Method: "COPY", Path: file, Rule: "object:write", OK: 201, MaxBody: -1, Do: either(notContainer, h.copyObject)},
-		{Method: "DELETE", Path: file, Rule: "object:write", OK: 204, Do: remove},
-		{Method: "HEAD", Path: file, Rule: "object:read", Do: get},
-		{Method: "POST", Path: file, Rule: "object:write", OK: 202, Do: post},
-		{Method: "GET", Path: "/info", Public: true, Do: api.Get(info)},
-
-		// An endpoint of the catalog with a slash behind it, as clients build it.
-		{Method: "GET", Path: account + "/", Variant: "slash", Rule: "object:read", Do: show},
-		{Method: "POST", Path: account + "/", Variant: "slash", Rule: "object:write", OK: 204, Do: update},
-		{Method: "HEAD", Path: account + "/", Variant: "slash", Rule: "object:read", OK: 204, Do: show},
+	show, update := h.onAccount(h.showAccount), h.onAccount(h.updateAccount)
+	get := h.either(h.showContainer, h.getObject)
+	put := h.either(h.putContainer, h.putObject)
+	post := h.either(h.updateContainer, h.updateObject)
+	remove := h.either(h.deleteContainer, h.deleteObject)
+	rows := []api.Route{
+		{Method: "GET", Path: account, Rule: reads, Do: show},
+		{Method: "POST", Path: account, Rule: writes, OK: 204, Do: update},
+		{Method: "HEAD", Path: account, Rule: reads, OK: 204, Do: show},
+		{Method: "DELETE", Path: account, Rule: reselling, OK: 204, Do: h.onAccount(h.deleteAccount)},
+		{Method: "PUT", Path: account, Rule: reselling, OK: 201, Do: h.onAccount(h.putAccount)},
+		{Method: "GET", Path: container, Rule: reads, Do: get},
+		{Method: "PUT", Path: container, Rule: writes, OK: 201, Do: put},
+		{Method: "POST", Path: container, Rule: writes, OK: 204, Do: post},
+		{Method: "HEAD", Path: container, Rule: reads, OK: 204, Do: get},
+		{Method: "DELETE", Path: container, Rule: writes, OK: 204, Do: remove},
+		{Method: "GET", Path: container, Variant: "?versions", Rule: reads, Do: get},
+		{Method: "POST", Path: container, Variant: "(X-Versions-Enabled)", Rule: writes, OK: 204, Do: post},
+		{Method: "POST", Path: container, Variant: "(multipart/form-data)", Rule: writes, OK: 201, Do: h.formPost},
+		{Method: "PUT", Path: container, Variant: "?extract-archive=tar.gz", Rule: writes, Do: h.either(h.extract, h.extract)},
+		{Method: "GET", Path: file, Rule: reads, Do: get},
+		{Method: "PUT", Path: file, Rule: writes, OK: 201, Do: put},
+		{Method: "COPY", Path: file, Rule: writes, OK: 201, Do: h.copyObject},
+		{Method: "DELETE", Path: file, Rule: writes, OK: 204, Do: remove},
+		{Method: "HEAD", Path: file, Rule: reads, Do: get},
+		{Method: "POST", Path: file, Rule: writes, OK: 202, Do: post},
+		{Method: "OPTIONS", Path: file, Public: true, Do: h.preflight},
+		{Method: "GET", Path: file, Variant: "?multipart-manifest=get", Rule: reads, Do: get},
+		{Method: "PUT", Path: file, Variant: "?multipart-manifest=put", Rule: writes, OK: 201, Do: put},
+		{Method: "DELETE", Path: file, Variant: "?multipart-manifest=delete", Rule: writes, Do: remove},
+		{Method: "PUT", Path: file, Variant: "(X-Object-Manifest)", Rule: writes, OK: 201, Do: put},
+		{Method: "GET", Path: file, Variant: "?temp_url_sig=&temp_url_expires=", Rule: reads, Do: get},
+		{Method: "PUT", Path: file, Variant: "?temp_url_sig=&temp_url_expires=", Rule: writes, OK: 201, Do: put},
+		{Method: "PUT", Path: file, Variant: "?symlink (X-Symlink-Target)", Rule: writes, OK: 201, Do: put},
+		{Method: "GET", Path: file, Variant: "?version-id={id}", Rule: reads, Do: get},
+		{Method: "PUT", Path: file, Variant: "?version-id={id}", Rule: writes, OK: 201, Do: put},
+		{Method: "DELETE", Path: file, Variant: "?version-id={id}", Rule: writes, OK: 204, Do: remove},
+		{Method: "POST", Path: file, Variant: "(multipart/form-data)", Rule: writes, OK: 201, Do: h.formPost},
+		{Method: "PUT", Path: file, Variant: "?extract-archive=", Rule: writes, Do: h.either(h.extract, h.extract)},
+		{Method: "POST", Path: account, Variant: "?bulk-delete", Rule: writes, Do: h.onAccount(h.bulkDelete)},
+		{Method: "DELETE", Path: account, Variant: "?bulk-delete", Rule: writes, Do: h.onAccount(h.bulkDelete)},
+		{Method: "PUT", Path: account, Variant: "?extract-archive=", Rule: writes, Do: h.onAccount(h.extract)},
+		{Method: "OPTIONS", Path: container, Public: true, Do: h.preflight},
+		{Method: "OPTIONS", Path: account, Public: true, Do: h.preflight},
 	}
-}
-
-type policyView struct {
-	Name    string `json:"name"`
-	Aliases string `json:"aliases"`
-	Default bool   `json:"default"`
-}
-
-type infoView struct {
-	Swift map[string]any `json:"swift"`
-}
-
-func info(*api.Call) (infoView, error) {
-	return infoView{map[string]any{
-		"version": "2.30.0", "max_file_size": int64(object.MaxObjectSize), "max_meta_name_length": object.MaxMetaName,
-		"max_meta_value_length": object.MaxMetaValue, "max_meta_count": object.MaxMetaCount,
-		"max_meta_overall_size": object.MaxMetaSize, "max_object_name_length": object.MaxObjectName,
-		"max_container_name_length": object.MaxContainerName, "max_account_name_length": object.MaxAccountName,
-		"container_listing_limit": object.MaxListing, "account_listing_limit": object.MaxListing,
-		"max_header_size": 8192, "strict_cors_mode": true, "allow_account_management": false, "account_autocreate": true,
-		"policies": []policyView{{Name: policyName, Aliases: policyName, Default: true}},
-	}}, nil
-}
-
-// policyName is what Swift calls its one storage policy.
-const policyName = "Policy-0"
-
-// place is what a path names. Container and object may be empty.
-type place struct{ account, container, object string }
-
-// either serves a path that names a container or an object.
-func either(onContainer, onObject func(c *api.Call, p place) (any, error)) api.Handler {
-	return func(c *api.Call) (any, error) {
-		p, err := at(c)
-		if err != nil {
-			return nil, err
-		}
-		if p.object == "" {
-			return onContainer(c, p)
-		}
-		return onObject(c, p)
-	}
-}
-
-func notContainer(c *api.Call, _ place) (any, error) {
-	return nil, errs.New(errs.MethodNotAllowed, "The method is not allowed for this resource.")
-}
-
-// at reads the path, authorizes the row's rule for the account in it, and checks
-// the names.
-func at(c *api.Call) (place, error) {
-	p := place{account: c.PathValue("account"), container: c.PathValue("container"), object: c.PathValue("object")}
-	head, tail, escaped := strings.Cut(p.container, "/")
-	if escaped {
-		p.container, p.object = head, tail+p.object
-		if c.PathValue("object") != "" {
-			p.object = tail + "/" + c.PathValue("object")
+	// An endpoint of the catalog with a slash behind it, as clients build it.
+	for _, row := range rows {
+		if row.Path == account {
+			row.Path += "/"
+			rows = append(rows, row)
 		}
 	}
-	for _, name := range []string{p.account, p.container, p.object} {
-		if !legible(name) {
-			return place{}, sentence(errs.Precondition, "Invalid UTF8 or contains NULL")
+	for i := range rows {
+		if !rows[i].Public {
+			rows[i].Anonymous, rows[i].MaxBody = true, -1
 		}
 	}
-	project, isOurs := strings.CutPrefix(p.account, "AUTH_")
-	if !isOurs {
-		project = "" // no project, so that no rule passes for it
-	}
-	err := c.Authorize(auth.Target{Project: project})
-	if err != nil {
-		return place{}, err
-	}
-	return p, checkNames(p)
-}
-
-func legible(name string) bool { return utf8.ValidString(name) && !strings.Contains(name, "\x00") }
-
-func checkNames(p place) error {
-	switch {
-	case !strings.HasPrefix(p.account, "AUTH_"), len(p.account) > object.MaxAccountName:
-		return sentence(errs.Precondition, "Bad URL")
-	case len(p.container) > object.MaxContainerName:
-		return sentence(errs.BadRequest, "Container name length of %d longer than %d", len(p.container), object.MaxContainerName)
-	case len(p.object) > object.MaxObjectName:
-		return sentence(errs.BadRequest, "Object name length of %d longer than %d", len(p.object), object.MaxObjectName)
-	}
-	return nil
-}
-
-// sentence is a refusal that is shown as text instead of as Swift's page.
-func sentence(kind errs.Kind, format string, args ...any) error {
-	return errs.New(kind, format, args...).Typed("text")
-}
-
-// refuse answers requests for what we do not have.
-func refuse(c *api.Call, headers ...string) error {
-	for _, name := range headers {
-		if c.Header(name) != "" {
-			return sentence(errs.NotImplemented, "%s is not supported by this object store.", name)
-		}
-	}
-	manifest := c.Query().Get("multipart-manifest")
-	if manifest == "put" || manifest == "delete" {
-		return sentence(errs.NotImplemented, "Static large objects are not supported by this object store.")
-	}
-	return nil
-}
-
-// page is a success with the small page that Swift sends with some statuses.
-func page(status int) api.Reply {
-	reply := api.Reply{Status: status, ContentType: "text/html; charset=UTF-8"}
-	if status == http.StatusAccepted {
-		reply.Body = []byte("<html><h1>Accepted</h1><p>The request is accepted for processing.</p></html>")
-	}
-	return reply
+	return append(rows,
+		api.Route{Method: "GET", Path: "/info", Public: true, Do: api.Get(info)},
+		api.Route{Method: "GET", Path: "/healthcheck", Public: true, Do: api.Get(healthcheck)},
+		api.Route{Method: "GET", Path: "/crossdomain.xml", Public: true, Do: api.Get(crossdomain)},
+		api.Route{Method: "GET", Path: "/auth/v1.0", Public: true, Do: api.Get(h.authenticate)},
+	)
 }

@@ -13,11 +13,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"nacre/internal/db/dbtest"
 	"nacre/internal/object"
@@ -44,7 +47,7 @@ func (s *service) keep(t testing.TB, container string, names []string) {
 		writers.Go(func() {
 			for name := range next {
 				o := object.Object{Account: "AUTH_demo", Container: container, Name: name, ContentType: "text/plain"}
-				_, err := s.objects.Put(ctx, o, false, strings.NewReader("x"))
+				_, err := s.objects.Put(ctx, o, nil, strings.NewReader("x"))
 				if err != nil {
 					t.Error(err)
 				}
@@ -364,7 +367,7 @@ func TestSlowPut(t *testing.T) {
 	s.put(t, box, "")
 	for name, pause := range map[string]time.Duration{"steady": 15 * time.Second, "stalling": 5 * time.Minute} {
 		slow := &pausing{rest: 12, pause: func() { s.clock.Advance(pause); s.turn(t) }}
-		_, err := s.objects.Put(ctx, object.Object{Account: "AUTH_demo", Container: "box", Name: name}, false, slow)
+		_, err := s.objects.Put(ctx, object.Object{Account: "AUTH_demo", Container: "box", Name: name}, nil, slow)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -389,4 +392,71 @@ func (p *pausing) Read(b []byte) (int, error) {
 	p.rest--
 	b[0] = 'x'
 	return 1, nil
+}
+
+// damaged is how many objects the scrub has found, as /metrics tells it.
+func damaged(t testing.TB) float64 {
+	t.Helper()
+	families, err := prometheus.DefaultGatherer.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "nacre_object_damaged_total" {
+			return f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	return -1
+}
+
+// TestScrub flips a bit on the disk. The object is found damaged and goes out of
+// sight, others stay, and it can be written anew.
+func TestScrub(t *testing.T) {
+	s := start(t, t.TempDir())
+	s.put(t, box, "", "X-Versions-Enabled: true")
+	s.put(t, box+"/bad", strings.Repeat("x", 100_000))
+	before := s.keys(t)
+	s.put(t, box+"/good", "fine")
+	former := s.put(t, box+"/good", "finer").header.Get("X-Object-Version-Id")
+	s.turn(t)
+	s.call(t, demo, "GET", box+"/bad", "").must(t, 200)
+	path, err := s.blobs.Path(before[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content[50_000] ^= 4
+	err = os.WriteFile(path, content, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.turn(t)
+	for _, method := range []string{"GET", "HEAD", "POST", "COPY"} {
+		s.call(t, demo, method, box+"/bad", "", "Destination: box/copy").must(t, 404)
+	}
+	if got := s.call(t, demo, "GET", box+"/good?version-id="+former, "").must(t, 200).body; got != "finer" {
+		t.Errorf("another object is %q", got)
+	}
+	if got := damaged(t); got != 1 {
+		t.Errorf("%v damaged objects are counted, want 1", got)
+	}
+	s.put(t, box+"/bad", "new")
+	s.turn(t)
+	s.call(t, demo, "GET", box+"/bad", "").must(t, 200)
+	// One that is gone altogether is damaged too.
+	intact := slices.DeleteFunc(s.keys(t), func(key string) bool { return key == before[0] })
+	path, err = s.blobs.Path(intact[0])
+	if err == nil {
+		err = os.Remove(path)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.turn(t)
+	if got := damaged(t); got < 2 {
+		t.Errorf("%v damaged objects are counted, want 2", got)
+	}
 }
