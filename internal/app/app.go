@@ -191,7 +191,9 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	} {
 		cloud.Kernel.Add(s)
 	}
-	cloud.Handler = cloud.handler(consoles)
+	dashboard := console.New(console.Options{API: cloud.Kernel, DB: database, Secure: c.tls(), Clock: now, Log: log})
+	cloud.Loops.Add(dashboard.Loops()...)
+	cloud.Handler = cloud.handler(dashboard, consoles)
 	cloud.serveImages(images)
 
 	// Servers that start on one fresh database at once must not fill it twice.

@@ -16,8 +16,7 @@ import (
 
 // handler is everything behind the main listener: the APIs, and beside them the
 // dashboard, consoles, health and metrics.
-func (cloud *Cloud) handler(consoles *console.Consoles) http.Handler {
-	dashboard := console.New(console.Options{API: cloud.Kernel, Secure: cloud.Config.tls(), Log: cloud.Config.Log})
+func (cloud *Cloud) handler(dashboard *console.Dashboard, consoles *console.Consoles) http.Handler {
 	apis := dashboard.WithSession(cloud.Kernel)
 	metrics := promhttp.Handler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -2,18 +2,19 @@
 //
 // The dashboard is a page that speaks the public API like any other client. It
 // has one thing that other clients don't: instead of a token it holds a cookie.
-// The token stays here, in memory, so that a script which gets into the page
+// The token stays with the servers, so that a script which gets into the page
 // cannot carry it away. A request that has the cookie and the guard header
 // X-Nacre-Dashboard, and comes from our own origin, is given its token on the
 // way in (WithSession); to the API it then looks like everybody else's.
-// Sessions end with their token, are bounded in number, and are forgotten by a
-// restart: nobody loses more than a sign-in.
+// Sessions end with their token. They are rows, so that any server of a cluster
+// can be asked; what a row holds is opened by the cookie alone, so that a copy
+// of the database lets nobody in.
 //
 // Consoles lets a browser reach a guest's screen or serial port: compute hands
 // it a way to dial the guest, the user gets a URL with a random token. The
-// token is good for one connection, to one server, for ten minutes. Having it
-// is the permission, as in OpenStack, so that the URL also works where nobody
-// is signed in.
+// token is good for one connection, to one guest, for ten minutes, on any
+// server. Having it the permission, as in OpenStack, so that the URL also works where
+// nobody is signed in.
 package console
 
 import (
@@ -22,6 +23,8 @@ import (
 	"strings"
 
 	"nacre/internal/clock"
+	"nacre/internal/db"
+	"nacre/internal/loop"
 )
 
 // Options is what a Dashboard needs.
@@ -29,11 +32,12 @@ type Options struct {
 	// API is the public API, asked in process. Its identity service is at
 	// /identity/v3. It must not be wrapped in WithSession.
 	API http.Handler
+	DB  *db.DB
 	// Secure marks the cookie for TLS only. It is implied when a request comes by TLS.
 	Secure bool
-	// MaxSessions bounds the sessions held at a time; 0 means 4096. When it is
-	// reached, the session that would end first is dropped.
-	MaxSessions int
+	// MaxRemembered bounds the sessions that are remembered between requests;
+	// 0 means 4096. Others are read for each request.
+	MaxRemembered int
 	// Clock tells when sessions end; nil means the machine's.
 	Clock clock.Clock
 	// Log gets what users are not shown; nil means slog's default.
@@ -57,16 +61,21 @@ func New(o Options) *Dashboard {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	if o.MaxSessions <= 0 {
-		o.MaxSessions = 4096
+	if o.MaxRemembered <= 0 {
+		o.MaxRemembered = 4096
 	}
 	return &Dashboard{
 		site:     embeddedSite(),
-		sessions: newSessions(o.Clock, o.MaxSessions),
+		sessions: newSessions(o.DB, o.Clock, o.MaxRemembered),
 		identity: identity{api: o.API},
 		secure:   o.Secure,
 		log:      o.Log,
 	}
+}
+
+// Loops forget sessions that have ended by themselves.
+func (d *Dashboard) Loops() []loop.Loop {
+	return []loop.Loop{prune("console.prune-sessions", "dashboard_sessions", d.sessions.db, d.sessions.clock)}
 }
 
 // ServeHTTP implements http.Handler for /dashboard and all below it.

@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +16,8 @@ import (
 	"time"
 
 	"nacre/internal/clock"
+	"nacre/internal/db"
+	"nacre/internal/db/dbtest"
 )
 
 // cloud is an identity service with two users, and one path that says whose
@@ -137,16 +141,22 @@ type browser struct {
 	header map[string]string
 }
 
-func start(t *testing.T, max int) (*cloud, *browser) {
+func start(t *testing.T) (*cloud, *browser) {
 	t.Helper()
 	c := &cloud{clock: clock.NewManual(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)), tokens: map[string]token{}}
-	d := New(Options{API: c, Clock: c.clock, MaxSessions: max})
+	return c, newBrowser(t, c.serve(t, dbtest.Open(t), 0))
+}
+
+// serve starts a server with the dashboard and returns its address.
+func (c *cloud) serve(t *testing.T, d *db.DB, max int) string {
+	t.Helper()
+	dashboard := New(Options{API: c, DB: d, Clock: c.clock, MaxRemembered: max, Log: slog.New(slog.DiscardHandler)})
 	mux := http.NewServeMux()
-	mux.Handle("/dashboard/", d)
-	mux.Handle("/", d.WithSession(c))
+	mux.Handle("/dashboard/", dashboard)
+	mux.Handle("/", dashboard.WithSession(c))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
-	return c, newBrowser(t, server.URL)
+	return server.URL
 }
 
 func newBrowser(t *testing.T, base string) *browser {
@@ -157,6 +167,15 @@ func newBrowser(t *testing.T, base string) *browser {
 	return &browser{t: t, base: base, client: &http.Client{Jar: jar}, header: map[string]string{
 		"X-Nacre-Dashboard": "1", "Sec-Fetch-Site": "same-origin", "Origin": base,
 	}}
+}
+
+func address(t *testing.T, base string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
 }
 
 func (b *browser) do(method, path, body string) (*http.Response, string) {
@@ -194,7 +213,7 @@ func (b *browser) want(method, path, body string, status int, text string) *http
 const signIn = `{"user":"demo","password":"secret","domain":"Default"}`
 
 func TestSignInChoosesFirstProjectByName(t *testing.T) {
-	_, b := start(t, 0)
+	_, b := start(t)
 	b.want("GET", "/dashboard/session", "", 401, "Nobody is signed in")
 	got := b.want("POST", "/dashboard/session", signIn, 201, `"name":"demo"`)
 	cookie := got.Header.Get("Set-Cookie")
@@ -208,19 +227,19 @@ func TestSignInChoosesFirstProjectByName(t *testing.T) {
 }
 
 func TestSignInKeepsWishedProject(t *testing.T) {
-	_, b := start(t, 0)
+	_, b := start(t)
 	b.want("POST", "/dashboard/session", `{"user":"demo","password":"secret","domain":"","project":"p-web"}`, 201, `"id":"p-web"`)
 	b.want("GET", "/whose", "", 200, "demo in web")
 	b.want("POST", "/dashboard/session", `{"user":"demo","password":"secret","domain":"","project":"p-gone"}`, 201, `"id":"p-demo"`)
 }
 
 func TestUserWithoutProject(t *testing.T) {
-	_, b := start(t, 0)
+	_, b := start(t)
 	b.want("POST", "/dashboard/session", `{"user":"nobody","password":"secret","domain":""}`, 201, `"project":null`)
 }
 
 func TestSignInRefusals(t *testing.T) {
-	c, b := start(t, 0)
+	c, b := start(t)
 	b.want("POST", "/dashboard/session", `{"user":"demo","password":"wrong","domain":""}`, 401, "requires authentication")
 	b.want("POST", "/dashboard/session", `{"user":"demo","password":""}`, 400, "needed")
 	b.want("POST", "/dashboard/session", `{"user":`, 400, "JSON")
@@ -231,7 +250,7 @@ func TestSignInRefusals(t *testing.T) {
 }
 
 func TestForeignPagesAreStrangers(t *testing.T) {
-	_, b := start(t, 0)
+	_, b := start(t)
 	b.want("POST", "/dashboard/session", signIn, 201, "")
 	for _, foreign := range []map[string]string{
 		{"X-Nacre-Dashboard": ""},
@@ -254,7 +273,7 @@ func TestForeignPagesAreStrangers(t *testing.T) {
 }
 
 func TestOwnTokenWins(t *testing.T) {
-	_, b := start(t, 0)
+	_, b := start(t)
 	b.want("POST", "/dashboard/session", signIn, 201, "")
 	b.header["X-Auth-Token"] = "token-1" // the unscoped one
 	b.want("GET", "/whose", "", 200, "demo in ")
@@ -265,7 +284,7 @@ func TestOwnTokenWins(t *testing.T) {
 }
 
 func TestChangeProject(t *testing.T) {
-	_, b := start(t, 0)
+	_, b := start(t)
 	b.want("PATCH", "/dashboard/session", `{"project":"p-web"}`, 401, "Nobody")
 	b.want("POST", "/dashboard/session", signIn, 201, "")
 	b.want("PATCH", "/dashboard/session", `{"project":"p-web"}`, 200, `"id":"p-web"`)
@@ -275,7 +294,7 @@ func TestChangeProject(t *testing.T) {
 }
 
 func TestSignOutRevokesEveryToken(t *testing.T) {
-	c, b := start(t, 0)
+	c, b := start(t)
 	b.want("POST", "/dashboard/session", signIn, 201, "")
 	for i := range 30 {
 		project := []string{"p-web", "p-demo"}[i%2]
@@ -293,49 +312,13 @@ func TestSignOutRevokesEveryToken(t *testing.T) {
 }
 
 func TestSessionEndsWithItsToken(t *testing.T) {
-	c, b := start(t, 0)
+	c, b := start(t)
 	b.want("POST", "/dashboard/session", signIn, 201, "")
 	c.clock.Advance(59 * time.Minute)
 	b.want("GET", "/whose", "", 200, "demo in demo")
 	c.clock.Advance(time.Minute)
 	b.want("GET", "/whose", "", 200, " in ")
 	b.want("GET", "/dashboard/session", "", 401, "Nobody")
-}
-
-func TestSessionsAreBounded(t *testing.T) {
-	c, first := start(t, 2)
-	first.want("POST", "/dashboard/session", signIn, 201, "")
-	var later []*browser
-	for range 2 {
-		c.clock.Advance(time.Second)
-		b := newBrowser(t, first.base)
-		b.want("POST", "/dashboard/session", signIn, 201, "")
-		later = append(later, b)
-	}
-	first.want("GET", "/dashboard/session", "", 401, "Nobody")
-	for _, b := range later {
-		b.want("GET", "/dashboard/session", "", 200, "demo")
-	}
-}
-
-func TestOneUserCannotPushOutOthers(t *testing.T) {
-	c := clock.NewManual(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC))
-	s := newSessions(c, perUser+1)
-	of := func(user string) grant {
-		return grant{Token: "t", Who: who{User: name{ID: user}, ExpiresAt: c.Now().Add(time.Hour)}}
-	}
-	quiet := s.add(of("quiet"), of("quiet"))
-	for range 3 * perUser {
-		c.Advance(time.Second)
-		s.add(of("loud"), of("loud"))
-	}
-	_, ok := s.get(quiet.id)
-	if !ok {
-		t.Error("another user's sign-ins ended the session")
-	}
-	if len(s.byID) != perUser+1 {
-		t.Errorf("got %d sessions, want %d", len(s.byID), perUser+1)
-	}
 }
 
 func built(t *testing.T) http.Handler {
@@ -348,7 +331,7 @@ func built(t *testing.T) http.Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := New(Options{API: http.NotFoundHandler()})
+	d := New(Options{API: http.NotFoundHandler(), DB: dbtest.Open(t)})
 	d.site = s
 	return d
 }
@@ -412,7 +395,7 @@ func TestPagesAreReadOnly(t *testing.T) {
 }
 
 func TestBinaryWithoutDashboardSaysHowToBuildIt(t *testing.T) {
-	d := New(Options{API: http.NotFoundHandler()})
+	d := New(Options{API: http.NotFoundHandler(), DB: dbtest.Open(t)})
 	d.site = site{}
 	w := get(d, "/dashboard/")
 	if w.Code != 503 || !strings.Contains(w.Body.String(), "make build") {

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"nacre/internal/errs"
 )
 
 // guard is the header that a page of another origin cannot send along.
@@ -24,14 +26,18 @@ func (d *Dashboard) WithSession(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		s, ok := d.session(r)
+		s, ok, err := d.sessions.get(r.Context(), sessionID(r))
+		if err != nil {
+			d.unknown(w, err)
+			return
+		}
 		if !ok {
 			next.ServeHTTP(w, r)
 			return
 		}
 		inner := r.WithContext(r.Context())
 		inner.Header = r.Header.Clone()
-		inner.Header.Set("X-Auth-Token", s.now.Token)
+		inner.Header.Set("X-Auth-Token", s.Now.Token)
 		inner.Header.Del("Cookie")
 		next.ServeHTTP(w, inner)
 	})
@@ -98,8 +104,12 @@ func (d *Dashboard) signIn(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, "choose project", err)
 		return
 	}
-	s := d.sessions.add(first, now)
-	http.SetCookie(w, d.cookie(r, s.id, d.sessions.left(s)))
+	s, err := d.sessions.add(r.Context(), first, now)
+	if err != nil {
+		d.fail(w, "sign in", err)
+		return
+	}
+	http.SetCookie(w, d.cookie(r, s.cookie(), d.sessions.left(s)))
 	reply(w, http.StatusCreated, now.Who)
 }
 
@@ -123,18 +133,16 @@ func (d *Dashboard) choose(r *http.Request, first grant, wish string) (grant, er
 }
 
 func (d *Dashboard) whoAmI(w http.ResponseWriter, r *http.Request) {
-	s, ok := d.session(r)
+	s, ok := d.session(w, r)
 	if !ok {
-		refuse(w, http.StatusUnauthorized, "Nobody is signed in.")
 		return
 	}
-	reply(w, http.StatusOK, s.now.Who)
+	reply(w, http.StatusOK, s.Now.Who)
 }
 
 func (d *Dashboard) changeProject(w http.ResponseWriter, r *http.Request) {
-	s, ok := d.session(r)
+	s, ok := d.session(w, r)
 	if !ok {
-		refuse(w, http.StatusUnauthorized, "Nobody is signed in.")
 		return
 	}
 	var in struct {
@@ -147,26 +155,37 @@ func (d *Dashboard) changeProject(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "The project's id is needed.")
 		return
 	}
-	now, err := d.identity.scoped(r, s.first.Token, in.Project)
+	now, err := d.identity.scoped(r, s.First.Token, in.Project)
 	if err != nil {
 		d.fail(w, "change project", err)
 		return
 	}
-	spent, ok := d.sessions.rescope(s.id, now)
+	changed, spent, ok, err := d.sessions.rescope(r.Context(), s.key, now)
+	if err != nil {
+		d.revoke(r, now.Token) // it went nowhere
+		d.fail(w, "change project", err)
+		return
+	}
 	if !ok {
+		d.revoke(r, now.Token)
 		refuse(w, http.StatusUnauthorized, "The session has ended.")
 		return
 	}
 	if spent != "" {
 		d.revoke(r, spent)
 	}
+	http.SetCookie(w, d.cookie(r, changed.cookie(), d.sessions.left(changed)))
 	reply(w, http.StatusOK, now.Who)
 }
 
 // signOut ends the session first: whatever happens to the tokens, this
 // browser has nothing any more.
 func (d *Dashboard) signOut(w http.ResponseWriter, r *http.Request) {
-	s, ok := d.sessions.remove(sessionID(r))
+	s, ok, err := d.sessions.remove(r.Context(), sessionID(r))
+	if err != nil {
+		d.fail(w, "sign out", err) // the browser still has its cookie, and can try again
+		return
+	}
 	http.SetCookie(w, d.cookie(r, "", -time.Second))
 	if ok {
 		for _, token := range s.tokens() {
@@ -185,20 +204,37 @@ func (d *Dashboard) revoke(r *http.Request, token string) {
 	d.log.Warn("dashboard token stays valid until it expires", "error", err)
 }
 
-func (d *Dashboard) session(r *http.Request) (session, bool) {
-	id := sessionID(r)
-	if id == "" {
-		return session{}, false
+// session finds the session of a request as it is in the table, or answers that
+// there is none and is false.
+func (d *Dashboard) session(w http.ResponseWriter, r *http.Request) (session, bool) {
+	k, _, ok := parseCookie(sessionID(r))
+	var found session
+	var err error
+	if ok {
+		found, ok, err = d.sessions.look(r.Context(), k)
 	}
-	return d.sessions.get(id)
+	switch {
+	case err != nil:
+		d.unknown(w, err)
+	case !ok:
+		refuse(w, http.StatusUnauthorized, "Nobody is signed in.")
+	}
+	return found, ok && err == nil
 }
 
-// cookie carries a session id for as long as the session can live. That is a
+// unknown says that nobody can tell now who is asking: that is no success, and
+// no reason to sign in again.
+func (d *Dashboard) unknown(w http.ResponseWriter, err error) {
+	d.log.Error("dashboard session cannot be read", "error", err)
+	refuse(w, http.StatusServiceUnavailable, "The cloud cannot look up your session now. Try again in a moment.")
+}
+
+// cookie carries a session for as long as the session can live. That is a
 // number of seconds, not a date: the browser's clock may be off.
-func (d *Dashboard) cookie(r *http.Request, id string, left time.Duration) *http.Cookie {
+func (d *Dashboard) cookie(r *http.Request, value string, left time.Duration) *http.Cookie {
 	return &http.Cookie{
 		Name:     cookieName(r),
-		Value:    id,
+		Value:    value,
 		Path:     "/",
 		MaxAge:   int(left / time.Second),
 		HttpOnly: true,
@@ -240,6 +276,11 @@ func read(w http.ResponseWriter, r *http.Request, into any) bool {
 // fail passes on what identity said; anything else is a fault of ours.
 func (d *Dashboard) fail(w http.ResponseWriter, doing string, err error) {
 	var refused *refusal
+	if errs.Is(err, errs.Conflict) {
+		e, _ := errs.As(err)
+		refuse(w, http.StatusConflict, e.Message)
+		return
+	}
 	if !errors.As(err, &refused) {
 		d.log.Error("dashboard session", "doing", doing, "error", err)
 		refuse(w, http.StatusInternalServerError, "An unexpected error prevented the server from fulfilling your request.")
