@@ -127,8 +127,12 @@ func (w *assigned) effects(given Grant) []Grant {
 	for _, r := range w.roles.expand([]string{given.RoleID}) {
 		implied[r.ID] = true
 	}
+	var roles []string
+	if implied[given.RoleID] { // a role of a domain only stands for what it implies
+		roles = []string{given.RoleID}
+	}
 	delete(implied, given.RoleID)
-	roles := append([]string{given.RoleID}, slices.Sorted(maps.Keys(implied))...)
+	roles = append(roles, slices.Sorted(maps.Keys(implied))...)
 	var out []Grant
 	for _, user := range users {
 		for _, target := range targets {

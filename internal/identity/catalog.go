@@ -78,19 +78,42 @@ type CatalogEntry struct {
 type catalogAt struct {
 	revision int64
 	entries  []CatalogEntry
+	visible  visible
 }
 
-// Catalog lists enabled services with their enabled endpoints. It is shared:
-// nobody changes it.
-func (s *Service) Catalog(ctx context.Context) ([]CatalogEntry, error) {
+// of gives the part of the catalog that a project sees.
+func (c *catalogAt) of(project string) []CatalogEntry {
+	seen, narrowed := c.visible[project]
+	if !narrowed {
+		return c.entries
+	}
+	var out []CatalogEntry
+	for _, entry := range c.entries {
+		var endpoints []Endpoint
+		for _, e := range entry.Endpoints {
+			if seen[e.ID] {
+				endpoints = append(endpoints, e)
+			}
+		}
+		if len(endpoints) > 0 {
+			out = append(out, CatalogEntry{Service: entry.Service, Endpoints: endpoints})
+		}
+	}
+	return out
+}
+
+// Catalog lists enabled services with their enabled endpoints, as far as they
+// are for the project. It is shared: nobody changes it.
+func (s *Service) Catalog(ctx context.Context, project string) ([]CatalogEntry, error) {
 	revision, err := s.currentRevision(ctx)
 	if err != nil {
 		return nil, err
 	}
 	known := s.catalog.Load()
 	if known != nil && known.revision >= revision {
-		return known.entries, nil
+		return known.of(project), nil
 	}
+	fresh := &catalogAt{}
 	var services []CatalogService
 	var endpoints []Endpoint
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
@@ -102,7 +125,12 @@ func (s *Service) Catalog(ctx context.Context) ([]CatalogEntry, error) {
 		if err != nil {
 			return err
 		}
-		return tx.NewSelect().Model(&endpoints).Where("enabled = 1").Order("position", "id").Scan(ctx)
+		err = tx.NewSelect().Model(&endpoints).Where("enabled = 1").Order("position", "id").Scan(ctx)
+		if err != nil {
+			return err
+		}
+		fresh.visible, err = readVisible(ctx, tx, endpoints)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read catalog: %w", err)
@@ -111,12 +139,12 @@ func (s *Service) Catalog(ctx context.Context) ([]CatalogEntry, error) {
 	for _, e := range endpoints {
 		byService[e.ServiceID] = append(byService[e.ServiceID], e)
 	}
-	entries := make([]CatalogEntry, 0, len(services))
+	fresh.revision, fresh.entries = revision, make([]CatalogEntry, 0, len(services))
 	for _, service := range services {
-		entries = append(entries, CatalogEntry{Service: service, Endpoints: byService[service.ID]})
+		fresh.entries = append(fresh.entries, CatalogEntry{Service: service, Endpoints: byService[service.ID]})
 	}
-	s.catalog.Store(&catalogAt{revision: revision, entries: entries})
-	return entries, nil
+	s.catalog.Store(fresh)
+	return fresh.of(project), nil
 }
 
 // Services lists services; empty filters match all.
@@ -144,7 +172,14 @@ func (s *Service) UpdateService(ctx context.Context, id string, change func(*Cat
 
 // DeleteService removes a service with its endpoints.
 func (s *Service) DeleteService(ctx context.Context, id string) error {
-	return remove[CatalogService](ctx, s, "service", id, s.stale(ctx))
+	return remove[CatalogService](ctx, s, "service", id, func(tx *db.Tx) error {
+		_, err := tx.Exec(ctx, `DELETE FROM policy_associations
+			WHERE service_id = ? OR endpoint_id IN (SELECT id FROM catalog_endpoints WHERE service_id = ?)`, id, id)
+		if err != nil {
+			return err
+		}
+		return s.stale(ctx)(tx)
+	})
 }
 
 // EndpointFilter narrows a list; empty fields match all.
@@ -196,7 +231,13 @@ func (s *Service) UpdateEndpoint(ctx context.Context, id string, change func(*En
 
 // DeleteEndpoint removes an endpoint.
 func (s *Service) DeleteEndpoint(ctx context.Context, id string) error {
-	return remove[Endpoint](ctx, s, "endpoint", id, s.stale(ctx))
+	return remove[Endpoint](ctx, s, "endpoint", id, func(tx *db.Tx) error {
+		_, err := tx.Exec(ctx, `DELETE FROM policy_associations WHERE endpoint_id = ?`, id)
+		if err != nil {
+			return err
+		}
+		return s.stale(ctx)(tx)
+	})
 }
 
 // Regions lists the regions below a parent; "" is all.
@@ -236,12 +277,17 @@ func (s *Service) UpdateRegion(ctx context.Context, id string, change func(*Regi
 func (s *Service) DeleteRegion(ctx context.Context, id string) error {
 	return remove[Region](ctx, s, "region", id, func(tx *db.Tx) error {
 		var used int
-		err := tx.Get(ctx, &used, `SELECT (SELECT COUNT(*) FROM catalog_endpoints WHERE region_id = ?) + (SELECT COUNT(*) FROM regions WHERE parent_id = ?)`, id, id)
+		err := tx.Get(ctx, &used, `SELECT (SELECT COUNT(*) FROM catalog_endpoints WHERE region_id = ?) + (SELECT COUNT(*) FROM regions WHERE parent_id = ?) +
+			(SELECT COUNT(*) FROM registered_limits WHERE region_id = ?)`, id, id, id)
 		if err != nil {
 			return err
 		}
 		if used > 0 {
 			return errs.Forbiddenf("Unable to delete region %s because it or its child regions have associated endpoints.", id)
+		}
+		_, err = tx.Exec(ctx, `DELETE FROM policy_associations WHERE region_id = ?`, id)
+		if err != nil {
+			return err
 		}
 		return s.stale(ctx)(tx)
 	})

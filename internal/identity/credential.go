@@ -30,7 +30,9 @@ type Credential struct {
 	Blob      string `bun:"-" json:"-"`
 	Sealed    string `json:"-"`
 	KeyID     string
-	Extra     Extra
+	// AccessHash finds the credential with an access key.
+	AccessHash string
+	Extra      Extra
 }
 
 // String keeps the blob out of whatever prints a credential.
@@ -55,8 +57,8 @@ type ec2Blob struct {
 
 func credentialPlace(id string) string { return "credential " + id }
 
-// accessID is the id of the credential with an access key.
-func accessID(access string) string {
+// hashAccess hashes an access key. It is the id of a new credential with the key.
+func hashAccess(access string) string {
 	sum := sha256.Sum256([]byte(access))
 	return hex.EncodeToString(sum[:])
 }
@@ -124,7 +126,8 @@ func (s *Service) CreateCredential(ctx context.Context, c Credential, by Delegat
 		if err != nil {
 			return c, err
 		}
-		c.ID = accessID(known.Access)
+		c.ID = hashAccess(known.Access)
+		c.AccessHash = c.ID
 		if by != (Delegation{}) {
 			c.Blob, err = delegatedBlob(all, by)
 			if err != nil {
@@ -159,16 +162,18 @@ func (s *Service) UpdateCredential(ctx context.Context, id string, change func(c
 		if err != nil {
 			return err
 		}
-		err = sameDelegation(before, *c)
+		err = sameDelegation(before, c)
 		if err != nil {
 			return err
 		}
 		s.seal(c)
 		return nil
-	}, "user_id", "project_id", "type", "sealed", "key_id", "extra")
+	}, "user_id", "project_id", "type", "sealed", "key_id", "access_hash", "extra")
 }
 
-func sameDelegation(before, after Credential) error {
+// sameDelegation refuses to change how an EC2 key was made, and notes the new
+// access key if that was changed.
+func sameDelegation(before Credential, after *Credential) error {
 	if !IsEC2(before.Type) && !IsEC2(after.Type) {
 		return nil
 	}
@@ -183,15 +188,13 @@ func sameDelegation(before, after Credential) error {
 	if err != nil {
 		return err
 	}
-	if was.Access != is.Access {
-		return errs.BadRequestf("access can not be updated for credential")
-	}
 	if was.Delegation != is.Delegation {
 		return errs.BadRequestf("trust_id, app_cred_id and access_token_id can not be updated for credential")
 	}
 	if before.ProjectID != after.ProjectID && was.Delegation != (Delegation{}) {
 		return errs.BadRequestf("project_id can not be updated for credential")
 	}
+	after.AccessHash = hashAccess(is.Access)
 	return nil
 }
 

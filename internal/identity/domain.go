@@ -164,6 +164,8 @@ func (s *Service) DeleteDomain(ctx context.Context, id string) error {
 			`DELETE FROM grants WHERE actor_kind = 'group' AND actor_id IN (SELECT id FROM user_groups WHERE domain_id = ?)`,
 			`DELETE FROM grants WHERE target_kind = 'project' AND target_id IN (SELECT id FROM projects WHERE domain_id = ?)`,
 			`DELETE FROM grants WHERE target_kind = 'domain' AND target_id = ?`,
+			`DELETE FROM limits WHERE domain_id = ?`,
+			`DELETE FROM limits WHERE project_id IN (SELECT id FROM projects WHERE domain_id = ?)`,
 			`DELETE FROM credentials WHERE user_id IN (SELECT id FROM users WHERE domain_id = ?)`,
 			`DELETE FROM credentials WHERE project_id IN (SELECT id FROM projects WHERE domain_id = ?)`,
 			`DELETE FROM user_groups WHERE domain_id = ?`,

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -32,14 +33,28 @@ func noAccessKey() error { return errs.NotFoundf("EC2 access key not found.") }
 
 // EC2Credential looks up an access key. One that nobody has is errs.NotFound.
 func (s *Service) EC2Credential(ctx context.Context, access string) (EC2Credential, error) {
-	c, err := s.Credential(ctx, accessID(access))
-	if errs.Is(err, errs.NotFound) || (err == nil && !IsEC2(c.Type)) {
-		return EC2Credential{}, noAccessKey()
+	e, _, err := s.accessKey(ctx, access)
+	return e, err
+}
+
+// accessKey is EC2Credential, with the id of the credential.
+func (s *Service) accessKey(ctx context.Context, access string) (EC2Credential, string, error) {
+	var c Credential
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		return tx.NewSelect().Model(&c).Where("access_hash = ?", hashAccess(access)).Scan(ctx)
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return EC2Credential{}, "", noAccessKey()
 	}
 	if err != nil {
-		return EC2Credential{}, err
+		return EC2Credential{}, "", fmt.Errorf("read access key: %w", err)
 	}
-	return ec2Of(c)
+	err = s.unseal(&c)
+	if err != nil {
+		return EC2Credential{}, "", err
+	}
+	e, err := ec2Of(c)
+	return e, c.ID, err
 }
 
 func ec2Of(c Credential) (EC2Credential, error) {
@@ -91,7 +106,11 @@ func (s *Service) CreateEC2Credential(ctx context.Context, user, project string,
 
 // DeleteEC2Credential removes an access key.
 func (s *Service) DeleteEC2Credential(ctx context.Context, access string) error {
-	return s.DeleteCredential(ctx, accessID(access))
+	_, id, err := s.accessKey(ctx, access)
+	if err != nil {
+		return err
+	}
+	return s.DeleteCredential(ctx, id)
 }
 
 // EC2Caller says who is behind an access key whose signature was right, and what

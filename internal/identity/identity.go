@@ -51,6 +51,11 @@ type Options struct {
 	// 0 is a day, or longer if tokens live long.
 	KeyPeriod    time.Duration
 	PasswordCost int // bcrypt cost of passwords that people choose; 0: 10
+	// LimitModel is how limits of projects and of those above them go together;
+	// "" is flat.
+	LimitModel LimitModel
+	// Compliance are rules about passwords and accounts.
+	Compliance Compliance
 }
 
 // Service is the identity service.
@@ -63,7 +68,9 @@ type Service struct {
 	log      *slog.Logger
 	lifetime time.Duration
 	// keyPeriod is how long a key seals.
-	keyPeriod time.Duration
+	keyPeriod  time.Duration
+	limitModel LimitModel
+	compliance Compliance
 
 	passwords *passwords
 	revision  revision
@@ -84,13 +91,21 @@ func New(o Options) (*Service, error) {
 		lifetime: o.TokenLifetime,
 		tokens:   newCache(),
 	}
+	var err error
 	if s.newID == nil {
 		s.newID = clock.Hex
+	}
+	s.limitModel, err = o.LimitModel.checked()
+	if err != nil {
+		return nil, err
+	}
+	s.compliance, err = o.Compliance.compiled()
+	if err != nil {
+		return nil, err
 	}
 	if s.lifetime == 0 {
 		s.lifetime = time.Hour
 	}
-	var err error
 	s.keyPeriod, err = keyPeriod(o.KeyPeriod, s.lifetime, s.keys.MaxActive())
 	if err != nil {
 		return nil, fmt.Errorf("set up key rotation: %w", err)

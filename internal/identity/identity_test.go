@@ -166,7 +166,7 @@ func TestBootstrapAgain(t *testing.T) {
 		t.Errorf("again: got %+v, want nothing made", again)
 	}
 	signIn(t, p, "admin", "chosen")
-	entries, err := p.Catalog(t.Context())
+	entries, err := p.Catalog(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}

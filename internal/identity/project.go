@@ -127,21 +127,18 @@ func (s *Service) Parents(ctx context.Context, p Project) ([]Project, error) {
 	return out, nil
 }
 
-// maxProjectDepth is Keystone's default limit.
-const maxProjectDepth = 5
-
 // CreateProject adds a project. Its id and time are set here; without a parent
 // it stands at the top of its domain.
 func (s *Service) CreateProject(ctx context.Context, p Project) (Project, error) {
 	p.ID, p.CreatedAt = s.newID(), db.At(s.clock.Now())
-	err := s.db.Write(ctx, func(tx *db.Tx) error { return insertProject(ctx, tx, &p) })
+	err := s.db.Write(ctx, func(tx *db.Tx) error { return insertProject(ctx, tx, &p, s.limitModel.depth()) })
 	if err != nil {
 		return Project{}, fmt.Errorf("create project %q: %w", p.Name, err)
 	}
 	return p, nil
 }
 
-func insertProject(ctx context.Context, tx *db.Tx, p *Project) error {
+func insertProject(ctx context.Context, tx *db.Tx, p *Project, maxDepth int) error {
 	if p.ParentID == "" {
 		p.ParentID = p.DomainID
 	}
@@ -163,7 +160,7 @@ func insertProject(ctx context.Context, tx *db.Tx, p *Project) error {
 		}
 		up = parent.ParentID
 	}
-	if depth >= maxProjectDepth {
+	if depth >= maxDepth {
 		return errs.Forbiddenf("Max hierarchy depth reached for %s branch.", p.ParentID)
 	}
 	err = tx.Insert(ctx, p)
@@ -246,6 +243,7 @@ func (s *Service) DeleteProject(ctx context.Context, id string) error {
 			`DELETE FROM grants WHERE target_kind = 'project' AND target_id = ?`,
 			`UPDATE users SET default_project_id = '' WHERE default_project_id = ?`,
 			`DELETE FROM credentials WHERE project_id = ?`,
+			`DELETE FROM limits WHERE project_id = ?`,
 			`DELETE FROM projects WHERE id = ?`,
 		} {
 			_, err := tx.Exec(ctx, statement, id)

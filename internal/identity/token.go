@@ -136,8 +136,17 @@ func (s *Service) authenticate(ctx context.Context, login PasswordLogin) (User, 
 	if wrong != nil && !errors.Is(wrong, errPassword) {
 		return User{}, wrong
 	}
-	if err == nil && wrong == nil && !enabled {
-		err = fmt.Errorf("user %s or its domain is disabled", user.ID)
+	now := s.clock.Now()
+	if err == nil {
+		noted := s.noteAttempt(ctx, user, wrong == nil && !s.compliance.locked(user, now))
+		switch {
+		case noted != nil:
+			return User{}, noted
+		case !enabled || s.compliance.inactive(user, now):
+			err = fmt.Errorf("user %s or its domain is disabled", user.ID)
+		case s.compliance.locked(user, now):
+			err = fmt.Errorf("user %s is locked after wrong passwords", user.ID)
+		}
 	}
 	if err != nil || wrong != nil {
 		return User{}, unauthorized(errors.Join(err, wrong))

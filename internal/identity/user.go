@@ -21,6 +21,11 @@ type User struct {
 	Name              string
 	PasswordHash      string `json:"-"`
 	PasswordExpiresAt db.Time
+	PasswordChangedAt db.Time
+	PasswordByUser    bool // chosen by the user, not by an administrator
+	FailedAttempts    int64
+	FailedAt          db.Time
+	ActiveAt          db.Time
 	DefaultProjectID  string
 	Enabled           bool
 	Description       *string
@@ -76,11 +81,15 @@ func readUser(ctx context.Context, tx *db.Tx, id string) (User, error) {
 func (s *Service) CreateUser(ctx context.Context, u User, password *string) (User, error) {
 	u.ID, u.CreatedAt = s.newID(), db.At(s.clock.Now())
 	if password != nil {
-		var err error
-		u.PasswordHash, err = s.passwords.hash(ctx, *password)
+		err := s.compliance.checkPassword(*password)
 		if err != nil {
 			return User{}, err
 		}
+		hash, err := s.passwords.hash(ctx, *password)
+		if err != nil {
+			return User{}, err
+		}
+		s.compliance.dress(&u, hash, false, s.clock.Now())
 	}
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		err := checkUser(ctx, tx, u)
@@ -119,9 +128,16 @@ func checkUser(ctx context.Context, tx *db.Tx, u User) error {
 // UpdateUser changes a user by the function. Disabling it or a new password
 // ends its tokens.
 func (s *Service) UpdateUser(ctx context.Context, id string, password *string, change func(u *User) error) (User, error) {
+	return s.updateUser(ctx, id, password, false, change)
+}
+
+func (s *Service) updateUser(ctx context.Context, id string, password *string, byUser bool, change func(u *User) error) (User, error) {
 	hash := ""
 	if password != nil {
-		var err error
+		err := s.compliance.checkPassword(*password)
+		if err != nil {
+			return User{}, err
+		}
 		hash, err = s.passwords.hash(ctx, *password)
 		if err != nil {
 			return User{}, err
@@ -147,9 +163,15 @@ func (s *Service) UpdateUser(ctx context.Context, id string, password *string, c
 			}
 		}
 		if password != nil {
-			u.PasswordHash, u.PasswordExpiresAt = hash, 0
+			err = s.setPassword(ctx, tx, &u, hash, byUser, now)
+			if err != nil {
+				return err
+			}
 		}
-		_, err = tx.Update(ctx, &u, "name", "password_hash", "password_expires_at", "default_project_id", "enabled",
+		if u.Enabled && !before.Enabled { // whoever enables an account unlocks it
+			u.FailedAttempts, u.ActiveAt = 0, db.At(now)
+		}
+		_, err = tx.Update(ctx, &u, "name", "password_hash", "password_expires_at", "password_changed_at", "password_by_user", "failed_attempts", "active_at", "default_project_id", "enabled",
 			"description", "email", "options", "extra")
 		if err != nil {
 			return duplicate(err, "user", u.Name)
@@ -193,7 +215,11 @@ func (s *Service) ChangePassword(ctx context.Context, id, original, password str
 	if original == password {
 		return errs.BadRequestf("Password validation error: The new password cannot be identical to a previous password.")
 	}
-	_, err = s.UpdateUser(ctx, u.ID, &password, func(*User) error { return nil })
+	err = s.checkOwnChange(ctx, u, password)
+	if err != nil {
+		return err
+	}
+	_, err = s.updateUser(ctx, u.ID, &password, true, unchanged[User])
 	return err
 }
 
@@ -208,7 +234,7 @@ func (s *Service) SetPassword(ctx context.Context, domain, name, password string
 	if err != nil {
 		return fmt.Errorf("set password of %q: %w", name, err)
 	}
-	_, err = s.UpdateUser(ctx, id, &password, func(*User) error { return nil })
+	_, err = s.UpdateUser(ctx, id, &password, unchanged[User])
 	return err
 }
 

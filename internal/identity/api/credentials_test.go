@@ -68,7 +68,7 @@ func TestCredentials(t *testing.T) {
 		{demo, "PATCH", "/credentials/" + id, `{"credential":{}}`, 400},
 		{demo, "PATCH", "/credentials/" + id, `{"credential":{"type":"ec2"}}`, 400},
 		{demo, "PATCH", "/credentials/" + ec2.text("credential", "id"), `{"credential":{"blob":"{\"access\":\"AK\",\"secret\":\"s\",\"trust_id\":\"t\"}"}}`, 400},
-		{demo, "PATCH", "/credentials/" + ec2.text("credential", "id"), `{"credential":{"blob":"{\"access\":\"BK\",\"secret\":\"s\"}"}}`, 400},
+		{demo, "PATCH", "/credentials/" + ec2.text("credential", "id"), `{"credential":{"blob":"{\"access\":\"BK\",\"secret\":\"s\"}"}}`, 200},
 		{demo, "PATCH", "/credentials/" + ec2.text("credential", "id"), `{"credential":{"blob":"{\"access\":\"AK\",\"secret\":\"t\"}"}}`, 200},
 		{demo, "DELETE", "/credentials/" + id, "", 204},
 		{demo, "DELETE", "/credentials/" + id, "", 403},
@@ -77,6 +77,10 @@ func TestCredentials(t *testing.T) {
 		if r.status != test.status {
 			t.Errorf("%s %s %s: got %d, want %d: %s", test.method, test.path, test.body, r.status, test.status, r.body)
 		}
+	}
+	_, err := c.service.EC2Credential(t.Context(), "BK")
+	if !errs.Is(err, errs.NotFound) {
+		t.Errorf("the former access key gives %v", err)
 	}
 	got, err := c.service.EC2Credential(t.Context(), "AK")
 	if err != nil || got.Secret != "t" || got.User != me || got.Project != project {

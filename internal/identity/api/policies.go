@@ -2,18 +2,28 @@ package api
 
 import (
 	"nacre/internal/api"
-	"nacre/internal/auth"
 	"nacre/internal/db"
 	"nacre/internal/identity"
 )
 
 func (h handlers) policies() []api.Route {
+	k := h.policyKind()
 	return []api.Route{
 		{Method: "POST", Path: "/policies", Rule: "identity:create_policy", OK: 201, Do: api.Body(h.createPolicy)},
-		{Method: "GET", Path: "/policies", Rule: "identity:list_policies", Do: api.Get(h.listPolicies)},
-		{Method: "GET", Path: "/policies/{policy_id}", Rule: "identity:get_policy", Do: api.Get(h.showPolicy)},
+		{Method: "GET", Path: "/policies", Rule: "identity:list_policies", Do: api.Get(k.list)},
+		{Method: "GET", Path: "/policies/{policy_id}", Rule: "identity:get_policy", Do: api.Get(k.show)},
 		{Method: "PATCH", Path: "/policies/{policy_id}", Rule: "identity:update_policy", Do: api.Body(h.updatePolicy)},
-		{Method: "DELETE", Path: "/policies/{policy_id}", Rule: "identity:delete_policy", OK: 204, Do: api.Empty(h.deletePolicy)},
+		{Method: "DELETE", Path: "/policies/{policy_id}", Rule: "identity:delete_policy", OK: 204, Do: api.Empty(k.delete)},
+	}
+}
+
+func (h handlers) policyKind() kind[identity.PolicyBlob] {
+	return kind[identity.PolicyBlob]{
+		one: "policy", many: "policies", param: "policy_id", view: viewPolicy,
+		all: func(c *api.Call) ([]identity.PolicyBlob, error) {
+			return h.identity.Policies(c.Context(), c.Query().Get("type"))
+		},
+		get: h.identity.PolicyBlob, remove: h.identity.DeletePolicyBlob,
 	}
 }
 
@@ -28,24 +38,6 @@ func viewPolicy(c *api.Call, p identity.PolicyBlob) any {
 	return open{policyView{p.ID, p.Type, p.Blob, selfLink{c.URL("/policies/" + p.ID)}}, p.Extra.V}
 }
 
-func (h handlers) listPolicies(c *api.Call) (map[string]any, error) {
-	err := c.Authorize(auth.Target{})
-	if err != nil {
-		return nil, err
-	}
-	rows, err := h.identity.Policies(c.Context(), c.Query().Get("type"))
-	return many(c, "policies", viewPolicy, rows, err)
-}
-
-func (h handlers) showPolicy(c *api.Call) (map[string]any, error) {
-	err := c.Authorize(auth.Target{})
-	if err != nil {
-		return nil, err
-	}
-	p, err := h.identity.PolicyBlob(c.Context(), c.PathValue("policy_id"))
-	return one(c, "policy", viewPolicy, p, err)
-}
-
 type policyCreate struct {
 	_    struct{} `check:"open"`
 	Type string   `json:"type" check:"required,max=255"`
@@ -58,16 +50,9 @@ type createPolicyRequest struct {
 }
 
 func (h handlers) createPolicy(c *api.Call, in createPolicyRequest) (map[string]any, error) {
-	err := c.Authorize(auth.Target{})
-	if err != nil {
-		return nil, err
-	}
-	extra, err := extraOf(c, "policy", in.Policy)
-	if err != nil {
-		return nil, err
-	}
-	p, err := h.identity.CreatePolicyBlob(c.Context(), identity.PolicyBlob{Type: in.Policy.Type, Blob: in.Policy.Blob, Extra: db.Of(extra)})
-	return one(c, "policy", viewPolicy, p, err)
+	return h.policyKind().made(c, in.Policy, func(extra map[string]any) (identity.PolicyBlob, error) {
+		return h.identity.CreatePolicyBlob(c.Context(), identity.PolicyBlob{Type: in.Policy.Type, Blob: in.Policy.Blob, Extra: db.Of(extra)})
+	})
 }
 
 type policyUpdate struct {
@@ -82,27 +67,12 @@ type updatePolicyRequest struct {
 }
 
 func (h handlers) updatePolicy(c *api.Call, in updatePolicyRequest) (map[string]any, error) {
-	err := c.Authorize(auth.Target{})
-	if err != nil {
-		return nil, err
-	}
-	extra, err := extraOf(c, "policy", in.Policy)
-	if err != nil {
-		return nil, err
-	}
-	p, err := h.identity.UpdatePolicyBlob(c.Context(), c.PathValue("policy_id"), func(p *identity.PolicyBlob) error {
-		set(&p.Type, in.Policy.Type)
-		set(&p.Blob, in.Policy.Blob)
-		p.Extra.V = merged(p.Extra.V, extra)
-		return nil
+	return h.policyKind().made(c, in.Policy, func(extra map[string]any) (identity.PolicyBlob, error) {
+		return h.identity.UpdatePolicyBlob(c.Context(), c.PathValue("policy_id"), func(p *identity.PolicyBlob) error {
+			set(&p.Type, in.Policy.Type)
+			set(&p.Blob, in.Policy.Blob)
+			p.Extra.V = merged(p.Extra.V, extra)
+			return nil
+		})
 	})
-	return one(c, "policy", viewPolicy, p, err)
-}
-
-func (h handlers) deletePolicy(c *api.Call) error {
-	err := c.Authorize(auth.Target{})
-	if err != nil {
-		return err
-	}
-	return h.identity.DeletePolicyBlob(c.Context(), c.PathValue("policy_id"))
 }

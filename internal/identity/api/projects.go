@@ -30,10 +30,10 @@ func (h handlers) projects() []api.Route {
 type projectView struct {
 	ID          string         `json:"id"`
 	Name        string         `json:"name"`
-	DomainID    string         `json:"domain_id"`
+	DomainID    *string        `json:"domain_id"`
 	Description string         `json:"description"`
 	Enabled     bool           `json:"enabled"`
-	ParentID    string         `json:"parent_id"`
+	ParentID    *string        `json:"parent_id"`
 	IsDomain    bool           `json:"is_domain"`
 	Tags        []string       `json:"tags"`
 	Options     map[string]any `json:"options"`
@@ -53,8 +53,8 @@ type projectsReply struct {
 
 func projectViewOf(c *api.Call, p identity.Project) projectView {
 	return projectView{
-		ID: p.ID, Name: p.Name, DomainID: p.DomainID, Description: p.Description, Enabled: p.Enabled, ParentID: p.ParentID,
-		Tags: p.Tags.V, Options: p.Options.V, Links: selfLink{c.URL("/projects/" + p.ID)},
+		ID: p.ID, Name: p.Name, DomainID: orNull(p.DomainID), Description: p.Description, Enabled: p.Enabled, ParentID: orNull(p.ParentID),
+		IsDomain: isDomain(p), Tags: p.Tags.V, Options: p.Options.V, Links: selfLink{c.URL("/projects/" + p.ID)},
 	}
 }
 
@@ -78,8 +78,27 @@ func projectTarget(p identity.Project) auth.Target {
 
 func (h handlers) findProject(c *api.Call) (identity.Project, error) {
 	p, err := h.identity.Project(c.Context(), c.PathValue("project_id"))
+	if errs.Is(err, errs.NotFound) {
+		d, asDomain := h.identity.Domain(c.Context(), c.PathValue("project_id"))
+		if asDomain == nil {
+			p, err = projectOf(d), nil
+		}
+	}
 	return foundFor(c, p, err, projectTarget)
 }
+
+// Keystone's domains are projects that stand above all others; its calls on
+// projects do for them as well. They belong to no domain.
+
+func projectOf(d identity.Domain) identity.Project {
+	return identity.Project{ID: d.ID, Name: d.Name, Description: d.Description, Enabled: d.Enabled, Tags: d.Tags, Options: d.Options, Extra: d.Extra}
+}
+
+func domainOf(p identity.Project) identity.Domain {
+	return identity.Domain{ID: p.ID, Name: p.Name, Description: p.Description, Enabled: p.Enabled, Tags: p.Tags, Options: p.Options, Extra: p.Extra}
+}
+
+func isDomain(p identity.Project) bool { return p.DomainID == "" }
 
 func tagList(c *api.Call, name string) []string {
 	value := c.Query().Get(name)
@@ -120,9 +139,7 @@ func (h handlers) listDomainsAsProjects(c *api.Call) (projectsReply, error) {
 		if c.Caller.Domain != "" && c.Caller.Domain != d.ID {
 			continue
 		}
-		v := projectView{ID: d.ID, Name: d.Name, Description: d.Description, Enabled: d.Enabled, IsDomain: true,
-			Tags: d.Tags.V, Options: d.Options.V, Links: selfLink{c.URL("/projects/" + d.ID)}}
-		reply.Projects = append(reply.Projects, open{v, d.Extra.V})
+		reply.Projects = append(reply.Projects, viewProject(c, projectOf(d)))
 	}
 	return reply, nil
 }
@@ -151,7 +168,10 @@ func (h handlers) parents(c *api.Call, p identity.Project, ids bool) (any, error
 		return nil, err
 	}
 	if ids {
-		tree := map[string]any{p.DomainID: nil}
+		tree := map[string]any{}
+		if !isDomain(p) {
+			tree[p.DomainID] = nil
+		}
 		for _, parent := range slices.Backward(above) {
 			tree = map[string]any{parent.ID: tree}
 		}
@@ -232,13 +252,15 @@ func (h handlers) createProject(c *api.Call, in createProjectRequest) (projectRe
 			p.DomainID = parent.DomainID
 		}
 	}
-	p.DomainID = callerDomain(c, p.DomainID)
+	if in.Project.IsDomain && p.DomainID+p.ParentID != "" {
+		return projectReply{}, errs.BadRequestf("Cannot create a project acting as a domain inside of another domain.")
+	}
+	if !in.Project.IsDomain {
+		p.DomainID = callerDomain(c, p.DomainID)
+	}
 	err := c.Authorize(projectTarget(p))
 	if err != nil {
 		return projectReply{}, err
-	}
-	if in.Project.IsDomain {
-		return projectReply{}, errs.BadRequestf("A domain is created by POST /v3/domains.")
 	}
 	err = checkTags(p.Tags.V)
 	if err != nil {
@@ -249,6 +271,10 @@ func (h handlers) createProject(c *api.Call, in createProjectRequest) (projectRe
 		return projectReply{}, err
 	}
 	p.Extra = db.Of(extra)
+	if in.Project.IsDomain {
+		d, err := h.identity.CreateDomain(c.Context(), domainOf(p))
+		return projectReply{viewProject(c, projectOf(d))}, err
+	}
 	p, err = h.identity.CreateProject(c.Context(), p)
 	if err != nil {
 		return projectReply{}, err
@@ -285,7 +311,7 @@ func (h handlers) updateProject(c *api.Call, in updateProjectRequest) (projectRe
 	if in.Project.ParentID != nil && *in.Project.ParentID != p.ParentID {
 		return projectReply{}, errs.Forbiddenf("Update of `parent_id` is not allowed.")
 	}
-	if in.Project.IsDomain != nil && *in.Project.IsDomain {
+	if in.Project.IsDomain != nil && *in.Project.IsDomain != isDomain(p) {
 		return projectReply{}, errs.BadRequestf("Update of `is_domain` is not allowed.")
 	}
 	if in.Project.Tags != nil {
@@ -298,7 +324,7 @@ func (h handlers) updateProject(c *api.Call, in updateProjectRequest) (projectRe
 	if err != nil {
 		return projectReply{}, err
 	}
-	p, err = h.identity.UpdateProject(c.Context(), p.ID, func(p *identity.Project) error {
+	change := func(p *identity.Project) error {
 		set(&p.Name, in.Project.Name)
 		set(&p.Enabled, in.Project.Enabled)
 		set(&p.Tags.V, in.Project.Tags)
@@ -308,17 +334,35 @@ func (h handlers) updateProject(c *api.Call, in updateProjectRequest) (projectRe
 		p.Options.V = changedOptions(p.Options.V, in.Project.Options)
 		p.Extra.V = merged(p.Extra.V, extra)
 		return nil
-	})
+	}
+	p, err = h.changeProject(c, p, change)
 	if err != nil {
 		return projectReply{}, err
 	}
 	return projectReply{viewProject(c, p)}, nil
 }
 
+// changeProject changes a project, or the domain that it stands for.
+func (h handlers) changeProject(c *api.Call, p identity.Project, change func(p *identity.Project) error) (identity.Project, error) {
+	if !isDomain(p) {
+		return h.identity.UpdateProject(c.Context(), p.ID, change)
+	}
+	d, err := h.identity.UpdateDomain(c.Context(), p.ID, func(d *identity.Domain) error {
+		changed := projectOf(*d)
+		err := change(&changed)
+		*d = domainOf(changed) // what it leaves out is not written
+		return err
+	})
+	return projectOf(d), err
+}
+
 func (h handlers) deleteProject(c *api.Call) error {
 	p, err := h.findProject(c)
 	if err != nil {
 		return err
+	}
+	if isDomain(p) {
+		return h.identity.DeleteDomain(c.Context(), p.ID)
 	}
 	return h.identity.DeleteProject(c.Context(), p.ID)
 }

@@ -25,6 +25,7 @@ import (
 
 // cloud is an identity service behind the real kernel.
 type cloud struct {
+	set     []func(o *identity.Options)
 	dir     string
 	clock   *clock.Manual
 	service *identity.Service
@@ -39,9 +40,10 @@ var bootServices = []identity.NewService{
 	{Type: "object-store", Name: "swift", Path: "/v1/AUTH_$(project_id)s"},
 }
 
-func start(t testing.TB) *cloud {
+// start makes a cloud; options may be set.
+func start(t testing.TB, set ...func(o *identity.Options)) *cloud {
 	t.Helper()
-	c := &cloud{dir: t.TempDir(), clock: clock.NewManual(time.Date(2026, 12, 1, 8, 0, 0, 250000000, time.UTC))}
+	c := &cloud{set: set, dir: t.TempDir(), clock: clock.NewManual(time.Date(2026, 12, 1, 8, 0, 0, 250000000, time.UTC))}
 	c.open(t)
 	t.Cleanup(func() { c.stop() })
 	return c
@@ -63,7 +65,11 @@ func (c *cloud) open(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.service, err = identity.New(identity.Options{DB: database, Keys: keys, Sealer: sealer, Clock: c.clock, Log: log, PasswordCost: 5})
+	o := identity.Options{DB: database, Keys: keys, Sealer: sealer, Clock: c.clock, Log: log, PasswordCost: 5}
+	for _, set := range c.set {
+		set(&o)
+	}
+	c.service, err = identity.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,7 +54,7 @@ func (h handlers) changeTags(c *api.Call, change func(tags []string) ([]string, 
 	if err != nil {
 		return p, err
 	}
-	return h.identity.UpdateProject(c.Context(), p.ID, func(p *identity.Project) error {
+	return h.changeProject(c, p, func(p *identity.Project) error {
 		tags, err := change(slices.Clone(p.Tags.V))
 		if err != nil {
 			return err

@@ -400,7 +400,7 @@ type catalogEndpoint struct {
 }
 
 func (h handlers) viewCatalog(c *api.Call, project string) ([]catalogEntry, error) {
-	entries, err := h.identity.Catalog(c.Context())
+	entries, err := h.identity.Catalog(c.Context(), project)
 	if err != nil {
 		return nil, err
 	}
