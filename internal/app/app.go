@@ -140,7 +140,8 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	identities, err := identity.New(identity.Options{DB: database, Keys: keys, Sealer: cloud.sealer, Clock: now, Log: log})
+	identities, err := identity.New(identity.Options{DB: database, Keys: keys, Sealer: cloud.sealer, Clock: now, Log: log,
+		LimitModel: identity.LimitModel(c.LimitModel), Compliance: c.Passwords.compliance()})
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/env/v2"
@@ -19,6 +20,7 @@ import (
 
 	"nacre/internal/clock"
 	"nacre/internal/fabric"
+	"nacre/internal/identity"
 )
 
 // errNoNetwork says what a server needs before nodes can join it.
@@ -84,12 +86,45 @@ type Config struct {
 	// data folder.
 	GuestDir string `koanf:"guest_dir"`
 
+	// LimitModel is how the unified limits of projects and of those above them go
+	// together: flat or strict_two_level; "" is flat.
+	LimitModel string `koanf:"limit_model"`
+	// Passwords are rules about passwords and accounts, named as Keystone's. Zero
+	// values demand nothing.
+	Passwords PasswordRules `koanf:",squash"`
+
 	// Fabric is the network of a server's nodes, when a test has made it.
 	Fabric fabric.Cluster `koanf:"-"`
 	// Clock is where time comes from; nil is the machine's.
 	Clock clock.Clock `koanf:"-"`
 	// Log gets all events; nil writes text to standard error.
 	Log *slog.Logger `koanf:"-"`
+}
+
+// PasswordRules are rules about passwords and accounts.
+type PasswordRules struct {
+	LockoutAttempts    int    `koanf:"lockout_failure_attempts"`
+	LockoutDuration    int    `koanf:"lockout_duration"` // seconds; 0 is half an hour
+	ExpiresDays        int    `koanf:"password_expires_days"`
+	MinimumAgeDays     int    `koanf:"minimum_password_age"`
+	Unique             int    `koanf:"unique_last_password_count"`
+	InactiveDays       int    `koanf:"disable_user_account_days_inactive"`
+	ChangeAtFirstUse   bool   `koanf:"change_password_upon_first_use"`
+	Pattern            string `koanf:"password_regex"`
+	PatternDescription string `koanf:"password_regex_description"`
+}
+
+func (r PasswordRules) compliance() identity.Compliance {
+	const day = 24 * time.Hour
+	if r.LockoutDuration == 0 {
+		r.LockoutDuration = 1800
+	}
+	return identity.Compliance{
+		LockoutAttempts: r.LockoutAttempts, LockoutDuration: time.Duration(r.LockoutDuration) * time.Second,
+		PasswordLifetime: time.Duration(r.ExpiresDays) * day, MinimumAge: time.Duration(r.MinimumAgeDays) * day, Unique: r.Unique,
+		InactiveAfter: time.Duration(r.InactiveDays) * day, ChangeAtFirstUse: r.ChangeAtFirstUse,
+		Pattern: r.Pattern, PatternDescription: r.PatternDescription,
+	}
 }
 
 // Settings lists the names of the settings with their environment variables and
@@ -116,6 +151,16 @@ func Settings() []Setting {
 		{"guest_user", "NACRE_GUEST_USER", "nacre-guest", "account that guests run as"},
 		{"guest_dir", "NACRE_GUEST_DIR", "in data_dir", "where the first image is built and kept"},
 		{"external", "NACRE_EXTERNAL", "172.24.4.0/24", "range of the external network"},
+		{"limit_model", "NACRE_LIMIT_MODEL", "flat", "how unified limits of projects go together: flat or strict_two_level"},
+		{"lockout_failure_attempts", "NACRE_LOCKOUT_FAILURE_ATTEMPTS", "0 (never)", "how many wrong passwords lock an account"},
+		{"lockout_duration", "NACRE_LOCKOUT_DURATION", "1800", "seconds for which a locked account stays locked"},
+		{"password_expires_days", "NACRE_PASSWORD_EXPIRES_DAYS", "0 (never)", "days after which a password must be changed"},
+		{"minimum_password_age", "NACRE_MINIMUM_PASSWORD_AGE", "0", "days for which users must keep a password that they have chosen"},
+		{"unique_last_password_count", "NACRE_UNIQUE_LAST_PASSWORD_COUNT", "0", "how many last passwords users must not choose again"},
+		{"disable_user_account_days_inactive", "NACRE_DISABLE_USER_ACCOUNT_DAYS_INACTIVE", "0 (never)", "days after which an account that nobody uses is disabled"},
+		{"change_password_upon_first_use", "NACRE_CHANGE_PASSWORD_UPON_FIRST_USE", "false", "whether users must change a password that an administrator has set"},
+		{"password_regex", "NACRE_PASSWORD_REGEX", "", "what a password must match"},
+		{"password_regex_description", "NACRE_PASSWORD_REGEX_DESCRIPTION", "", "the same, for users to read"},
 	}
 }
 

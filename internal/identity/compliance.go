@@ -67,13 +67,14 @@ func (c Compliance) inactive(u User, now time.Time) bool {
 	return c.InactiveAfter > 0 && !u.exempt("ignore_user_inactivity") && now.Sub(max(u.ActiveAt, u.CreatedAt).Time()) >= c.InactiveAfter
 }
 
-// noteAttempt keeps what the rules need to know of a sign-in.
+// noteAttempt keeps what the rules need to know of a sign-in to an account that
+// is open.
 func (s *Service) noteAttempt(ctx context.Context, u User, right bool) error {
 	c, now := s.compliance, s.clock.Now()
 	var statement string
 	args := []any{db.At(now), u.ID}
 	switch {
-	case !right && c.LockoutAttempts > 0 && !c.locked(u, now):
+	case !right && c.LockoutAttempts > 0:
 		statement = `UPDATE users SET failed_attempts = failed_attempts + 1, failed_at = ? WHERE id = ?`
 		if u.FailedAttempts >= int64(c.LockoutAttempts) { // a lock has ended: counting begins anew
 			statement = `UPDATE users SET failed_attempts = 1, failed_at = ? WHERE id = ?`

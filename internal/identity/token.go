@@ -136,16 +136,18 @@ func (s *Service) authenticate(ctx context.Context, login PasswordLogin) (User, 
 	if wrong != nil && !errors.Is(wrong, errPassword) {
 		return User{}, wrong
 	}
-	now := s.clock.Now()
 	if err == nil {
-		noted := s.noteAttempt(ctx, user, wrong == nil && !s.compliance.locked(user, now))
+		now := s.clock.Now()
 		switch {
-		case noted != nil:
-			return User{}, noted
-		case !enabled || s.compliance.inactive(user, now):
-			err = fmt.Errorf("user %s or its domain is disabled", user.ID)
 		case s.compliance.locked(user, now):
 			err = fmt.Errorf("user %s is locked after wrong passwords", user.ID)
+		case !enabled || s.compliance.inactive(user, now):
+			err = fmt.Errorf("user %s or its domain is disabled", user.ID)
+		default:
+			noted := s.noteAttempt(ctx, user, wrong == nil)
+			if noted != nil {
+				return User{}, noted
+			}
 		}
 	}
 	if err != nil || wrong != nil {
