@@ -48,6 +48,9 @@ type Service struct {
 	// Cinder do; the id must be the one of the token's scope.
 	ProjectInPath bool
 
+	// TrailingSlash serves each path with a slash behind it, too, as Keystone does.
+	TrailingSlash bool
+
 	// RawNames leaves it to the handlers to refuse what is no text in a path or a
 	// query. Elsewhere nothing has such a name.
 	RawNames bool
@@ -127,6 +130,9 @@ func (k *Kernel) Add(s Service) {
 		}
 		for _, mount := range append([]string{s.Mount}, s.Aliases...) {
 			k.root.add(mount+row.Path, &endpoint{service: &s, route: row})
+			if s.TrailingSlash && row.Path != "" && !strings.HasSuffix(row.Path, "/") {
+				k.root.add(mount+row.Path+"/", &endpoint{service: &s, route: row})
+			}
 			if s.ProjectInPath && row.Path != "" && row.Path != "/" {
 				k.root.add(mount+"/{project_id}"+row.Path, &endpoint{service: &s, route: row, scoped: true})
 			}

@@ -87,6 +87,9 @@ func (s *Service) prove(ctx context.Context, login Login, scope Scope) (auth.Tok
 // that are more, and what is for the system none that are for something else.
 func (s *Service) proveToken(ctx context.Context, p *proof, text string, scope Scope) error {
 	parent, err := s.Validate(ctx, text)
+	if errs.Is(err, errs.Unauthorized) {
+		err = errs.NotFoundf("Failed to validate token").Because(err)
+	}
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ type appCredentialView struct {
 	ProjectID    string           `json:"project_id"`
 	UserID       string           `json:"user_id"`
 	System       *string          `json:"system"`
-	ExpiresAt    stamp            `json:"expires_at"`
+	ExpiresAt    api.Micros       `json:"expires_at"` // without a zone, unlike other times
 	Unrestricted bool             `json:"unrestricted"`
 	Roles        []shortRole      `json:"roles"`
 	AccessRules  []accessRuleView `json:"access_rules,omitempty"`
@@ -56,7 +56,7 @@ type accessRuleView struct {
 
 func viewAppCredential(c *api.Call, a identity.AppCredential) any {
 	v := appCredentialView{
-		ID: a.ID, Name: a.Name, Description: a.Description, ProjectID: a.ProjectID, UserID: a.UserID, ExpiresAt: stamp(a.ExpiresAt.Time()),
+		ID: a.ID, Name: a.Name, Description: a.Description, ProjectID: a.ProjectID, UserID: a.UserID, ExpiresAt: api.Micros(a.ExpiresAt.Time()),
 		Unrestricted: a.Unrestricted, Links: selfLink{c.URL("/users/" + a.UserID + "/application_credentials/" + a.ID)},
 		AccessRules: viewRules(a.AccessRules),
 	}

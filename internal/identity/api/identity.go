@@ -28,7 +28,7 @@ import (
 func New(service *identity.Service) api.Service {
 	h := handlers{identity: service}
 	return api.Service{
-		Name: "keystone", Type: "identity", Mount: "/identity/v3", Aliases: []string{"/v3"}, Spec: "/v3", Envelope: api.Keystone,
+		Name: "keystone", Type: "identity", Mount: "/identity/v3", Aliases: []string{"/v3"}, Spec: "/v3", Envelope: api.Keystone, TrailingSlash: true,
 		Routes: slices.Concat(version(), h.tokens(), h.domains(), h.groups(), h.projects(), h.regions(), h.roles(),
 			h.grants(), h.implications(), h.services(), h.endpoints(), h.systemGrants(), h.users(),
 			h.credentials(), h.ec2(), h.applicationCredentials(), h.trusts(), h.policies(), h.inheritedGrants(),
