@@ -162,7 +162,7 @@ func TestRefusals(t *testing.T) {
 		"name without domain": {c.call(t, "POST", "/v3/auth/tokens", "", `{"auth":{"identity":{"methods":["password"],"password":{"user":{"name":"admin","password":"x"}}}}}`), 400},
 		"password no text":    {c.call(t, "POST", "/v3/auth/tokens", "", `{"auth":{"identity":{"methods":["password"],"password":{"user":{"id":"x","password":7}}}}}`), 400},
 		"empty token":         {c.call(t, "POST", "/v3/auth/tokens", "", byToken("", "")), 401},
-		"garbage token":       {c.call(t, "POST", "/v3/auth/tokens", "", byToken("gAAAAAB", "")), 401},
+		"garbage token":       {c.call(t, "POST", "/v3/auth/tokens", "", byToken("gAAAAAB", "")), 404},
 		"two scopes":          {c.call(t, "POST", "/v3/auth/tokens", "", password("admin", "Default", c.boot.AdminPassword, `{"system":{"all":true},"domain":{"id":"default"}}`)), 400},
 		"scope without name":  {c.call(t, "POST", "/v3/auth/tokens", "", password("admin", "Default", c.boot.AdminPassword, `{"project":{}}`)), 400},
 		"scope number":        {c.call(t, "POST", "/v3/auth/tokens", "", password("admin", "Default", c.boot.AdminPassword, `7`)), 400},
