@@ -113,14 +113,15 @@ func admin() *cobra.Command {
 	var dataDir string
 	c := &cobra.Command{
 		Use:   "admin",
-		Short: "What operators do: let hosts join, list and revoke them",
-		Long: `These commands ask the running cloud whose clouds.yaml is in the data folder, as
-its administrator.`,
+		Short: "What operators do: let hosts join and revoke them; back up, restore and move the cloud",
+		Long: `The commands about hosts and servers ask the running cloud whose clouds.yaml is in
+the data folder, as its administrator. Those about backups work on its database and
+its files themselves.`,
 	}
 	c.PersistentFlags().StringVar(&dataDir, "data-dir", "/var/lib/nacre", "data folder of a server of the cloud")
 	node := &cobra.Command{Use: "node", Short: "List the hosts of the cloud, and cut them off"}
 	node.AddCommand(adminNodes(&dataDir), adminRevoke(&dataDir))
-	c.AddCommand(adminToken(&dataDir), adminServers(&dataDir), node)
+	c.AddCommand(adminToken(&dataDir), adminServers(&dataDir), node, adminBackup(&dataDir), adminRestore(&dataDir), adminMove(&dataDir))
 	return c
 }
 

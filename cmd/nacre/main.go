@@ -57,6 +57,7 @@ A cluster, servers and hosts apart ("nacre server --help" begins it):
 func common(c *cobra.Command, config *app.Config, file *string, dataDir string) {
 	c.Flags().StringVar(&config.Listen, "listen", "127.0.0.1:5000", "address of the main listener")
 	c.Flags().StringVar(&config.DataDir, "data-dir", dataDir, "folder with everything that must survive")
+	c.Flags().StringVar(&config.DB, "db", "", "database: postgres://USER@HOST/NAME, or an SQLite file (default: in the data folder)")
 	c.Flags().StringVar(&config.PublicURL, "public-url", "", "what clients reach the cloud by (default: from --listen)")
 	c.Flags().StringVar(&config.PolicyFile, "policy-file", "", "oslo.policy file that overrides rules")
 	c.Flags().StringVar(&config.LogLevel, "log-level", "", "debug, info, warn or error (default info)")
@@ -72,6 +73,7 @@ func settings(c *cobra.Command, flags app.Config, file string) (app.Config, erro
 	keep := map[string]func(){
 		"listen":      func() { loaded.Listen = flags.Listen },
 		"data-dir":    func() { loaded.DataDir = flags.DataDir },
+		"db":          func() { loaded.DB = flags.DB },
 		"public-url":  func() { loaded.PublicURL = flags.PublicURL },
 		"policy-file": func() { loaded.PolicyFile = flags.PolicyFile },
 		"log-level":   func() { loaded.LogLevel = flags.LogLevel },

@@ -37,8 +37,8 @@ type Config struct {
 	Listen string `koanf:"listen"`
 	// DataDir holds everything that must survive: database, keys, images, guests.
 	DataDir string `koanf:"data_dir"`
-	// DB is the database: a postgres:// URL or an SQLite file; "" is nacre.db in
-	// the data folder.
+	// DB is the database: a postgres:// URL or an SQLite file; "" is where the
+	// cloud of the data folder was moved to, else nacre.db in it.
 	DB string `koanf:"db"`
 	// Bus is the message broker between servers, which also gets notifications:
 	// amqp://USER:PASSWORD@HOST/VHOST. "" is none: several servers then talk
@@ -133,7 +133,7 @@ func Settings() []Setting {
 	return []Setting{
 		{"listen", "NACRE_LISTEN", "127.0.0.1:5000", "address of the main listener"},
 		{"data_dir", "NACRE_DATA_DIR", "/var/lib/nacre (up), .nacre/dev (dev)", "folder with everything that must survive"},
-		{"db", "NACRE_DB", "SQLite in data_dir", "database: postgres://USER@HOST/NAME, or an SQLite file"},
+		{"db", "NACRE_DB", "in data_dir: SQLite, or where the cloud was moved", "database: postgres://USER@HOST/NAME, or an SQLite file"},
 		{"bus", "NACRE_BUS", "none", "RabbitMQ broker: amqp://USER:PASSWORD@HOST/VHOST; without one, servers talk through PostgreSQL"},
 		{"notifications", "NACRE_NOTIFICATIONS", "both", "which notifications of Nova go to the broker: both, unversioned, versioned; or none of any service"},
 		{"public_url", "NACRE_PUBLIC_URL", "from listen", "what clients reach the cloud by"},
@@ -232,7 +232,10 @@ func (c Config) complete() (Config, error) {
 		return c, fmt.Errorf("find data folder: %w", err)
 	}
 	if c.DB == "" {
-		c.DB = filepath.Join(c.DataDir, "nacre.db")
+		c.DB, err = databaseOf(c.DataDir)
+		if err != nil {
+			return c, err
+		}
 	}
 	if c.KeyFile == "" {
 		c.KeyFile = filepath.Join(c.DataDir, "credential-keys")

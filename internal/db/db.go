@@ -25,6 +25,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"os"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -51,7 +53,10 @@ type store interface {
 	// freeze fixes what the transaction sees.
 	freeze(ctx context.Context, tx *Tx) error
 	exclusive(ctx context.Context, name string, do func(ctx context.Context) error) error
-	catalog() string // a query for the names of our tables
+	catalog() string  // a query for the names of our tables, in the order of their creation
+	snapshot() string // begins a transaction that reads at one moment
+	// filled follows up on rows that came with their numbers.
+	filled(ctx context.Context, tx *Tx) error
 	close() error
 }
 
@@ -67,11 +72,38 @@ type Tx struct {
 
 // Open opens the database, a postgres:// URL or the path of an SQLite file,
 // which is made if it is missing, and brings its schema up to date.
-func Open(ctx context.Context, source string) (*DB, error) {
-	if IsPostgres(source) {
-		return openPostgres(ctx, source)
+func Open(ctx context.Context, source string) (*DB, error) { return open(ctx, source, newest) }
+
+// OpenAt is Open for a database that was copied from elsewhere: its schema is
+// brought to a version and no further.
+func OpenAt(ctx context.Context, source string, version int64) (*DB, error) {
+	known, err := Newest()
+	if err != nil {
+		return nil, err
 	}
-	return openSQLite(ctx, source)
+	if version < 1 || version > known {
+		return nil, fmt.Errorf("its schema has version %d, and this program knows up to %d: use the nacre that it comes from, or a newer one", version, known)
+	}
+	return open(ctx, source, version)
+}
+
+// Peek opens a database that is there already and leaves its schema as it is:
+// to read what it has, also while a cloud runs on it.
+func Peek(ctx context.Context, source string) (*DB, error) {
+	if !IsPostgres(source) {
+		_, err := os.Stat(source)
+		if err != nil {
+			return nil, fmt.Errorf("open database: %w", err)
+		}
+	}
+	return open(ctx, source, untouched)
+}
+
+func open(ctx context.Context, source string, version int64) (*DB, error) {
+	if IsPostgres(source) {
+		return openPostgres(ctx, source, version)
+	}
+	return openSQLite(ctx, source, version)
 }
 
 // IsPostgres tells whether the source is a PostgreSQL database, not a file.

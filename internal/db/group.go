@@ -71,8 +71,14 @@ func (g *group) freeze(context.Context, *Tx) error { return nil }
 
 // catalog implements store.
 func (g *group) catalog() string {
-	return "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name <> 'goose_db_version'"
+	return "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name <> 'goose_db_version' ORDER BY rowid"
 }
+
+// snapshot implements store: the first SELECT fixes what is seen.
+func (g *group) snapshot() string { return "BEGIN" }
+
+// filled implements store: SQLite counts on from the largest number by itself.
+func (g *group) filled(context.Context, *Tx) error { return nil }
 
 // exclusive implements store: the one process has to agree with itself.
 func (g *group) exclusive(ctx context.Context, name string, do func(ctx context.Context) error) error {

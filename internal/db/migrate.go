@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"regexp"
@@ -14,9 +15,29 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// migrate brings the schema up to date. Each migration is one transaction and
+// Versions that open may be asked for besides the number of a migration.
+const (
+	newest    int64 = 0
+	untouched int64 = -1
+)
+
+// Newest is the number of the newest migration that this program knows.
+func Newest() (newest int64, err error) {
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	for _, file := range files {
+		version, nameErr := goose.NumericComponent(file)
+		err = errors.Join(err, nameErr)
+		newest = max(newest, version)
+	}
+	return newest, err
+}
+
+// migrate brings the schema to the version. Each migration is one transaction and
 // is written once, in SQLite's words; in says them in those of the database.
-func migrate(ctx context.Context, conn *sql.DB, dialect goose.Dialect, in func(text string) string) error {
+func migrate(ctx context.Context, conn *sql.DB, dialect goose.Dialect, in func(text string) string, to int64) error {
+	if to == untouched {
+		return nil
+	}
 	files, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
 		return fmt.Errorf("find migrations: %w", err)
@@ -41,7 +62,11 @@ func migrate(ctx context.Context, conn *sql.DB, dialect goose.Dialect, in func(t
 	if err != nil {
 		return fmt.Errorf("prepare migrations: %w", err)
 	}
-	_, err = provider.Up(ctx)
+	if to == newest {
+		_, err = provider.Up(ctx)
+	} else {
+		_, err = provider.UpTo(ctx, to)
+	}
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}

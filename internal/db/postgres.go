@@ -54,7 +54,7 @@ type postgres struct {
 	local   turns   // so that of one process one connection waits for each turn
 }
 
-func openPostgres(ctx context.Context, source string) (*DB, error) {
+func openPostgres(ctx context.Context, source string, version int64) (*DB, error) {
 	config, err := pgConfig(source)
 	if err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func openPostgres(ctx context.Context, source string) (*DB, error) {
 	err = checkEncoding(ctx, p.turns)
 	if err == nil {
 		err = p.exclusive(ctx, "migrate", func(ctx context.Context) error {
-			return migrate(ctx, p.turns, goose.DialectPostgres, inPostgres)
+			return migrate(ctx, p.turns, goose.DialectPostgres, inPostgres, version)
 		})
 	}
 	if err != nil {
@@ -241,7 +241,32 @@ func (p *postgres) freeze(ctx context.Context, tx *Tx) error {
 
 // catalog implements store.
 func (p *postgres) catalog() string {
-	return "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema() AND table_name <> 'goose_db_version'"
+	return "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace" +
+		" AND relname <> 'goose_db_version' ORDER BY oid"
+}
+
+// snapshot implements store. Whoever reads may take his time over each row.
+func (p *postgres) snapshot() string {
+	return "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL idle_in_transaction_session_timeout = 0"
+}
+
+// filled implements store: numbers go on behind those that are there.
+func (p *postgres) filled(ctx context.Context, tx *Tx) error {
+	var counts []string
+	err := tx.All(ctx, &counts, `
+		SELECT format('SELECT setval(pg_get_serial_sequence(%L, %L), COALESCE(MAX(%I), 0) + 1, false) FROM %I',
+			table_name, column_name, column_name, table_name)
+		FROM information_schema.columns WHERE table_schema = current_schema() AND is_identity = 'YES'`)
+	if err != nil {
+		return fmt.Errorf("list counting columns: %w", err)
+	}
+	for _, count := range counts {
+		_, err = tx.ExecContext(ctx, count)
+		if err != nil {
+			return fmt.Errorf("set counter: %w", err)
+		}
+	}
+	return nil
 }
 
 // exclusive holds the turn by a connection of its own. It says every second that

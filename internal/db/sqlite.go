@@ -22,7 +22,7 @@ const pragmas = "?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=synchronou
 	"&_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&_pragma=wal_autocheckpoint(4000)" +
 	"&_pragma=case_sensitive_like(1)"
 
-func openSQLite(ctx context.Context, file string) (*DB, error) {
+func openSQLite(ctx context.Context, file string, version int64) (*DB, error) {
 	err := private(file)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
@@ -32,7 +32,7 @@ func openSQLite(ctx context.Context, file string) (*DB, error) {
 		return nil, fmt.Errorf("open database %s: %w", file, err)
 	}
 	writer.SetMaxOpenConns(1)
-	err = migrate(ctx, writer, goose.DialectSQLite3, sameWords)
+	err = migrate(ctx, writer, goose.DialectSQLite3, sameWords, version)
 	if err != nil {
 		writer.Close()
 		return nil, fmt.Errorf("open database %s: %w", file, err)

@@ -46,6 +46,7 @@ type options struct {
 	app.Config
 	still bool
 	calm  bool
+	own   bool
 }
 
 // Nodes sets how many hosts there are; one if nobody says.
@@ -53,6 +54,10 @@ func Nodes(n int) Option { return func(o *options) { o.Hosts = n } }
 
 // Dir uses an existing data folder, to go on where an earlier cloud stopped.
 func Dir(path string) Option { return func(o *options) { o.DataDir = path } }
+
+// OwnDB uses the database that the data folder names, SQLite in a fresh one,
+// whatever tests run on.
+func OwnDB() Option { return func(o *options) { o.own = true } }
 
 // Still leaves the plans alone until the test turns the engine, which Settle
 // does.
@@ -74,7 +79,9 @@ func Start(t testing.TB, opts ...Option) *Cloud {
 	if config.DataDir == "" {
 		config.DataDir = t.TempDir()
 	}
-	config.DB = dbtest.SourceIn(t, config.DataDir)
+	if !set.own {
+		config.DB = dbtest.SourceIn(t, config.DataDir)
+	}
 	c := &Cloud{t: t, still: set.still, errors: errors, tokens: map[string]string{}}
 	c.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c.App.Handler.ServeHTTP(w, r)
