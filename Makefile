@@ -11,10 +11,14 @@ WEB_BUILT  := internal/console/dist/index.html
 # Half the time is enough to see that something compiles.
 UNOPTIMISED := -gcflags='all=-N -l'
 
+# What make test runs on PostgreSQL, besides on SQLite: where transactions meet.
+ON_POSTGRES     := $(addprefix ./internal/,db work/... quota hosts placement/... network/... compute/api)
+APP_ON_POSTGRES := -run 'Plan|Backup|Move|Kill' ./internal/app
+
 export CGO_ENABLED = 0
 export GOFLAGS
 
-.PHONY: help demo test build up down dev check bench web web-test packages test-packages clean
+.PHONY: help demo test test-postgres build up down dev check bench web web-test packages test-packages clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -26,7 +30,10 @@ demo: packages build ## a cloud on this machine, with a guest you can log in to
 	@bin/demo --data-dir "$(DATA)"
 
 test: test-packages build web-test ## the whole test suite
-	@go run ./build/testsum ./...
+	@go run ./build/testsum ./... -- $(ON_POSTGRES) -- $(APP_ON_POSTGRES)
+
+test-postgres: test-packages build ## the whole suite on PostgreSQL
+	@NACRE_TEST_DB=postgres go run ./build/testsum ./...
 
 build: web ## bin/nacre with the dashboard in it
 	@mkdir -p bin

@@ -1,5 +1,7 @@
 // Command testsum runs go test and says what came of it: a line for each
 // package as it finishes, the output of what failed, and the counts at the end.
+// Arguments behind a -- are for another run, of tests that count on PostgreSQL,
+// too.
 package main
 
 import (
@@ -23,20 +25,50 @@ type event struct {
 
 func main() {
 	began := time.Now()
-	args := append([]string{"test", "-json", "-timeout", "25m"}, os.Args[1:]...)
-	cmd := exec.Command("go", args...)
+	sum := summary{output: map[string]*strings.Builder{}}
+	ok := true
+	for i, args := range split(os.Args[1:]) {
+		var env []string
+		if i > 0 {
+			fmt.Println("on PostgreSQL:", strings.Join(args, " "))
+			env = append(env, "NACRE_TEST_DB=postgres")
+		}
+		ok = sum.run(args, env) && ok
+	}
+	fmt.Printf("in %s\n%d passed, %d failed, %d skipped\n", time.Since(began).Round(time.Second), sum.passed, sum.failed, sum.skipped)
+	if !ok {
+		os.Exit(1)
+	}
+}
+
+// split cuts the arguments at each --. What stands behind one is run on
+// PostgreSQL.
+func split(args []string) [][]string {
+	runs := [][]string{nil}
+	for _, a := range args {
+		if a == "--" {
+			runs = append(runs, nil)
+			continue
+		}
+		last := len(runs) - 1
+		runs[last] = append(runs[last], a)
+	}
+	return runs
+}
+
+// run runs go test and tells whether all went well.
+func (s *summary) run(args, env []string) bool {
+	cmd := exec.Command("go", append([]string{"test", "-json", "-timeout", "25m"}, args...)...)
+	cmd.Env = append(os.Environ(), env...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "testsum:", err)
 		os.Exit(2)
 	}
-	err = cmd.Start()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "testsum:", err)
-		os.Exit(2)
-	}
-	sum := summary{output: map[string]*strings.Builder{}}
 	lines := bufio.NewScanner(out)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
@@ -45,13 +77,9 @@ func main() {
 			fmt.Println(lines.Text())
 			continue
 		}
-		sum.add(e)
+		s.add(e)
 	}
-	err = cmd.Wait()
-	fmt.Printf("in %s\n%d passed, %d failed, %d skipped\n", time.Since(began).Round(time.Second), sum.passed, sum.failed, sum.skipped)
-	if err != nil {
-		os.Exit(1)
-	}
+	return cmd.Wait() == nil
 }
 
 type summary struct {
