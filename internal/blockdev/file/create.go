@@ -7,11 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
-	"runtime"
 	"strconv"
-	"strings"
-	"syscall"
 
 	"nacre/internal/atomicfile"
 	"nacre/internal/blockdev"
@@ -40,9 +36,9 @@ func (h *Host) create(ctx context.Context, v blockdev.Volume) error {
 	h.at("named")
 
 	if source == "" {
-		err = h.qemuImg(ctx, want, "create", "-q", "-f", "qcow2", path, strconv.FormatInt(want, 10))
+		err = h.tool.Run(ctx, want, "create", "-q", "-f", "qcow2", path, strconv.FormatInt(want, 10))
 	} else {
-		err = h.qemuImg(ctx, want, "convert", "-q", "-O", "qcow2", source, path)
+		err = h.tool.Run(ctx, want, "convert", "-q", "-O", "qcow2", source, path)
 	}
 	if err != nil {
 		return err
@@ -86,7 +82,7 @@ func (h *Host) resize(ctx context.Context, path string, want int64) error {
 	if err != nil || size >= want {
 		return err
 	}
-	return h.qemuImg(ctx, want, "resize", "-q", "-f", "qcow2", path, strconv.FormatInt(want, 10))
+	return h.tool.Run(ctx, want, "resize", "-q", "-f", "qcow2", path, strconv.FormatInt(want, 10))
 }
 
 // source says where the bytes come from, as qemu-img takes it; empty for a blank
@@ -176,50 +172,6 @@ func describe(format, path string) (string, error) {
 		return "", err
 	}
 	return "json:" + string(text), nil
-}
-
-// Limits of a qemu-img: it reads what strangers made.
-const (
-	toolMemory  = 2 << 30
-	toolSeconds = 3600 // of the processor, not of the clock
-)
-
-// qemuImg runs qemu-img for a disk of the given size, within limits, without
-// network when we may take it away, and not beyond our own death.
-func (h *Host) qemuImg(ctx context.Context, disk int64, args ...string) error {
-	select {
-	case h.tools <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	defer func() { <-h.tools }()
-
-	limits := []string{
-		"--as=" + strconv.Itoa(toolMemory),
-		"--cpu=" + strconv.Itoa(toolSeconds),
-		"--fsize=" + strconv.FormatInt(disk+disk/64+64<<20, 10),
-		"--nofile=64",
-		"--core=0",
-		"--", "qemu-img",
-	}
-	cmd := exec.CommandContext(ctx, "prlimit", append(limits, args...)...)
-	cmd.Env = cleanEnv()
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if os.Geteuid() == 0 {
-		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWNET
-	}
-	// The kernel takes the death of the thread that started a child for ours.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	out, err := cmd.CombinedOutput()
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if err != nil {
-		text := strings.TrimSpace(string(out[:min(len(out), 2000)]))
-		return fmt.Errorf("qemu-img %s: %w: %s", args[0], err, text)
-	}
-	return nil
 }
 
 // cleanEnv is all that a program we start gets to know of our environment.

@@ -35,6 +35,7 @@ import (
 	"nacre/internal/atomicfile"
 	"nacre/internal/blockdev"
 	"nacre/internal/errs"
+	"nacre/internal/qemuimg"
 )
 
 // Options are a store's settings.
@@ -56,7 +57,7 @@ type Host struct {
 	volumes string // folder of the volumes
 	run     string // folder of sockets and daemons
 	locks   locks
-	tools   chan struct{} // one token for each qemu-img that may run
+	tool    *qemuimg.Tool
 
 	// at is called at named points of a change; tests stop the world there.
 	at func(point string)
@@ -93,7 +94,7 @@ func New(options Options) (*Host, error) {
 		options: options,
 		volumes: filepath.Join(dir, "volumes"),
 		run:     run,
-		tools:   make(chan struct{}, 2),
+		tool:    qemuimg.New(2),
 		at:      func(string) {},
 	}
 	err = os.MkdirAll(h.volumes, 0o700)
