@@ -30,7 +30,6 @@ import (
 	"nacre/internal/hosts"
 	"nacre/internal/identity"
 	identityapi "nacre/internal/identity/api"
-	"nacre/internal/image"
 	imageapi "nacre/internal/image/api"
 	"nacre/internal/lock"
 	"nacre/internal/loop"
@@ -145,7 +144,10 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	images := image.New(image.Options{DB: database, Blobs: blobs, Clock: now, Log: log})
+	images, err := cloud.openImages(blobs)
+	if err != nil {
+		return err
+	}
 	objects := object.New(object.Options{DB: database, Blobs: blobs, Clock: now, Log: log})
 	placements, err := placement.New(ctx, placement.Options{DB: database, Clock: now, Log: log})
 	if err != nil {

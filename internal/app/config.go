@@ -82,6 +82,15 @@ type Config struct {
 	// first address; "" is 172.24.4.0/24.
 	External string `koanf:"external"`
 
+	// ImageStores are further stores of images: name=folder, separated by commas;
+	// a folder that isn't absolute is in DataDir.
+	ImageStores string `koanf:"image_stores"`
+	// ImageConversion is what imported images become: raw, or "" for what they are.
+	ImageConversion string `koanf:"image_conversion"`
+	// FetchNetworks are networks, separated by commas, that images may be fetched
+	// from besides public addresses and the cloud itself.
+	FetchNetworks string `koanf:"fetch_networks"`
+
 	// GuestDir is where the first image is built and kept; "" is a folder of the
 	// data folder.
 	GuestDir string `koanf:"guest_dir"`
@@ -150,6 +159,9 @@ func Settings() []Setting {
 		{"log_level", "NACRE_LOG_LEVEL", "info", "debug, info, warn or error"},
 		{"guest_user", "NACRE_GUEST_USER", "nacre-guest", "account that guests run as"},
 		{"guest_dir", "NACRE_GUEST_DIR", "in data_dir", "where the first image is built and kept"},
+		{"image_stores", "NACRE_IMAGE_STORES", "", "further stores of images: name=folder, separated by commas"},
+		{"image_conversion", "NACRE_IMAGE_CONVERSION", "", "raw: imported images are converted; else they stay what they are"},
+		{"fetch_networks", "NACRE_FETCH_NETWORKS", "", "networks that images may be fetched from besides public addresses"},
 		{"external", "NACRE_EXTERNAL", "172.24.4.0/24", "range of the external network"},
 		{"limit_model", "NACRE_LIMIT_MODEL", "flat", "how unified limits of projects go together: flat or strict_two_level"},
 		{"lockout_failure_attempts", "NACRE_LOCKOUT_FAILURE_ATTEMPTS", "0 (never)", "how many wrong passwords lock an account"},

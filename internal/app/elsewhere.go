@@ -26,4 +26,6 @@ func (cloud *Cloud) northGround(context.Context) (ground, error) { return ground
 
 func (c NodeConfig) runReal(context.Context) error { return errLinux }
 
+func newConverter() (rawConverter, error) { return rawConverter{}, errLinux }
+
 func (cloud *Cloud) realImage(context.Context) (io.ReadCloser, error) { return nil, errLinux }

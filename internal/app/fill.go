@@ -147,7 +147,7 @@ func (cloud *Cloud) addImage(ctx context.Context, images *image.Service, admin s
 	if err != nil && !errs.Is(err, errs.Conflict) {
 		return err
 	}
-	err = images.Upload(ctx, firstImageID, bytes)
+	err = images.Upload(ctx, firstImageID, "", bytes)
 	if errs.Is(err, errs.Conflict) {
 		// It has bytes, or the upload of a former process has not been given up yet.
 		var found image.Image

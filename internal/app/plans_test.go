@@ -37,6 +37,7 @@ type stage struct {
 	cloud                      *testcloud.Cloud
 	demo                       testcloud.User
 	server, volume, other, net string
+	image                      string
 }
 
 func (s *stage) path(format string, ids ...any) string { return fmt.Sprintf(format, ids...) }
@@ -70,6 +71,16 @@ func snapshot(t *testing.T, s *stage) {
 	s.demo.Must(t, 202, "POST", "/volume/v3/snapshots", map[string]any{"snapshot": map[string]any{
 		"volume_id": s.volume, "name": "copy"}}).JSON(t, &reply)
 	s.other = reply.Snapshot.ID
+}
+
+func withImage(t *testing.T, s *stage) {
+	var reply struct{ ID string }
+	s.demo.Must(t, 201, "POST", "/image/v2/images", map[string]any{"name": "i", "disk_format": "raw", "container_format": "bare"}).JSON(t, &reply)
+	s.image = reply.ID
+}
+
+func importImage(t *testing.T, who testcloud.User, s *stage, method map[string]any) {
+	who.Must(t, 202, "POST", s.path("/image/v2/images/%s/import", s.image), map[string]any{"method": method, "all_stores": true})
 }
 
 // planCases has a line for each plan.
@@ -146,6 +157,19 @@ var planCases = map[string]planCase{
 		},
 		givenUp: left{kind: "snapshots", before: true},
 	},
+	"image.import": {
+		prepare: withImage,
+		begin: func(t *testing.T, s *stage) {
+			importImage(t, s.demo, s, map[string]any{"name": "web-download", "uri": s.cloud.URL + "/identity/v3"})
+		},
+	},
+	"image.copy": {
+		prepare: func(t *testing.T, s *stage) {
+			withImage(t, s)
+			s.demo.Must(t, 204, "PUT", s.path("/image/v2/images/%s/file", s.image), []byte("bytes"))
+		},
+		begin: func(t *testing.T, s *stage) { importImage(t, s.cloud.Admin(), s, map[string]any{"name": "copy-image"}) },
+	},
 }
 
 // Every plan goes through repetition, failure, kill and giving up at each of
@@ -155,7 +179,7 @@ func TestEveryPlan(t *testing.T) {
 	for name, line := range planCases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cloud := testcloud.Start(t, testcloud.Still(), testcloud.MayFail())
+			cloud := testcloud.Start(t, testcloud.Still(), testcloud.MayFail(), testcloud.Stores("second=blobs/second"))
 			cloud.Settle(t)
 			clean := cloud.Snapshot(t)
 			worktest.Exercise(t, func(t *testing.T) worktest.Case {
@@ -243,11 +267,16 @@ func plain(w testcloud.World) testcloud.World {
 		}
 		slices.Sort(w[kind])
 	}
+	for i, line := range w["images"] {
+		w["images"][i] = lastImport.ReplaceAllString(line, "") // tells what was tried
+	}
 	for i, line := range w["disks"] {
 		// A host that has grown a volume leaves it so when the extension is given up.
 		w["disks"][i] = gib.ReplaceAllString(line, "")
 	}
 	return w
 }
+
+var lastImport = regexp.MustCompile(` import=\S*`)
 
 var gib = regexp.MustCompile(` \d+ GiB`)

@@ -23,6 +23,7 @@ import (
 	"nacre/internal/image"
 	"nacre/internal/loop"
 	"nacre/internal/node"
+	"nacre/internal/qemuimg"
 	"nacre/internal/virt/qemu"
 )
 
@@ -75,7 +76,7 @@ func (cloud *Cloud) realGround(ctx context.Context, images *image.Service, blobs
 			if err != nil {
 				return "", "", err
 			}
-			path, err = blobs.Path(found.Blob)
+			path, err = images.Path(found)
 			return path, found.Content.V.Format, err
 		},
 	})
@@ -121,6 +122,15 @@ func openDisks(c Config, cache *node.Images, account file.User) (*file.Host, err
 		return nil, fmt.Errorf("open the volumes: %w", err)
 	}
 	return h, nil
+}
+
+// newConverter converts images with qemu-img.
+func newConverter() (rawConverter, error) {
+	_, err := exec.LookPath("qemu-img")
+	if err != nil {
+		return rawConverter{}, errors.New("qemu-img is missing: apt-get install qemu-utils")
+	}
+	return rawConverter{qemuimg.New(2)}, nil
 }
 
 // requirements says which programs are missing, before anything is begun.

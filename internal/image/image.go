@@ -10,7 +10,8 @@
 // An upload writes a blob under a key of its own and then, in one transaction,
 // makes it the image's. A process that dies in between leaves a blob nobody
 // names and an image whose upload shows no life: two loops clear both away, the
-// image is queued again and can be uploaded to anew.
+// image is queued again and can be uploaded to anew. An import is a plan, which
+// goes on or takes everything back; its task tells users how it fares.
 package image
 
 import (
@@ -18,6 +19,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 
 	"nacre/internal/blob"
@@ -25,34 +27,68 @@ import (
 	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/image/inspect"
+	"nacre/internal/work"
 )
 
 // Service is the image service.
 type Service struct {
-	db    *db.DB
-	blobs blob.Store
-	clock clock.Clock
-	log   *slog.Logger
+	db        *db.DB
+	engine    *work.Engine
+	stores    []Store
+	cache     blob.Store
+	cacheSize int64
+	fetcher   fetcher
+	converter converter
+	work      string
+	clock     clock.Clock
+	log       *slog.Logger
 }
 
 // Options are what the service needs.
 type Options struct {
-	DB    *db.DB
-	Blobs blob.Store
-	Clock clock.Clock
-	Log   *slog.Logger
+	DB        *db.DB
+	Engine    *work.Engine
+	Stores    []Store    // the first is the default one
+	Cache     blob.Store // copies for downloads
+	CacheSize int64      // bytes that the cache is pruned to; 0 is 10 GiB
+	Fetcher   fetcher    // of images that are imported from the web
+	Converter converter  // makes imported images raw; nil leaves them as they are
+	WorkDir   string     // for images that are being converted; what is in it is deleted
+	Clock     clock.Clock
+	Log       *slog.Logger
+}
+
+// fetcher gets what a URL names.
+type fetcher interface {
+	// Get begins to fetch. More bytes than the limit are an error of the reader.
+	Get(ctx context.Context, url string, limit int64) (io.ReadCloser, error)
 }
 
 // New makes the service.
-func New(o Options) *Service {
-	return &Service{db: o.DB, blobs: o.Blobs, clock: o.Clock, log: o.Log}
+func New(o Options) (*Service, error) {
+	s := &Service{
+		db: o.DB, engine: o.Engine, stores: o.Stores, cache: o.Cache, cacheSize: o.CacheSize, fetcher: o.Fetcher, converter: o.Converter, work: o.WorkDir,
+		clock: o.Clock, log: o.Log,
+	}
+	if s.cacheSize == 0 {
+		s.cacheSize = 10 << 30
+	}
+	err := s.clearWork()
+	if err != nil {
+		return nil, err
+	}
+	work.Register(s.engine, s.importPlan())
+	work.Register(s.engine, s.copyPlan())
+	return s, nil
 }
 
 // The states of an image.
 const (
-	Queued = "queued" // no bytes yet
-	Saving = "saving" // bytes on their way in
-	Active = "active" // whole, and never changed again
+	Queued    = "queued"    // no bytes yet
+	Saving    = "saving"    // bytes on their way in
+	Uploading = "uploading" // bytes in the staging area, or on their way there
+	Importing = "importing" // a plan makes them the image's
+	Active    = "active"    // whole, and never changed again
 
 	Deactivated = "deactivated" // whole, kept from all but administrators
 )
@@ -155,11 +191,6 @@ func (i Image) Usable() error {
 		return errs.BadRequestf("Image %s is unacceptable: %s.", i.ID, err)
 	}
 	return nil
-}
-
-// Open reads the image's bytes. One that has none is fs.ErrNotExist.
-func (s *Service) Open(ctx context.Context, i Image) (blob.Reader, error) {
-	return s.blobs.Open(ctx, i.Blob)
 }
 
 func find(ctx context.Context, tx *db.Tx, id string) (Image, error) {

@@ -2,12 +2,14 @@ package image
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
 	"nacre/internal/clock"
 	"nacre/internal/db"
 	"nacre/internal/errs"
+	"nacre/internal/work"
 )
 
 // DiskFormats and ContainerFormats are the values that the API takes.
@@ -34,13 +36,26 @@ type NewImage struct {
 
 // Create makes an image without bytes. The id of an image that ever was is taken.
 func (s *Service) Create(ctx context.Context, in NewImage) (Image, error) {
+	image := s.newImage(in)
+	err := image.check()
+	if err != nil {
+		return Image{}, err
+	}
+	err = s.db.Write(ctx, func(tx *db.Tx) error { return insertImage(ctx, tx, image) })
+	if err != nil {
+		return Image{}, fmt.Errorf("create image %q: %w", in.Name, err)
+	}
+	return image, nil
+}
+
+func (s *Service) newImage(in NewImage) Image {
 	now := db.At(s.clock.Now())
 	image := Image{
 		ID: in.ID, Name: in.Name, Owner: in.Owner, Visibility: in.Visibility, Status: Queued,
 		DiskFormat: in.DiskFormat, ContainerFormat: in.ContainerFormat,
 		MinDisk: in.MinDisk, MinRAM: in.MinRAM, Size: -1, VirtualSize: -1,
 		Protected: in.Protected, Hidden: in.Hidden,
-		Properties: db.Of(in.Properties), Tags: db.Of(unique(in.Tags)),
+		Properties: db.Of(in.Properties), Tags: db.Of(unique(in.Tags)), Stores: db.Of([]string{}),
 		Generation: 1, CreatedAt: now, UpdatedAt: now,
 	}
 	if image.ID == "" {
@@ -49,39 +64,37 @@ func (s *Service) Create(ctx context.Context, in NewImage) (Image, error) {
 	if image.Visibility == "" {
 		image.Visibility = Shared
 	}
-	err := image.check()
-	if err != nil {
-		return Image{}, err
-	}
-	taken := errs.Conflictf("Image ID %s already exists!", image.ID)
-	err = s.db.Write(ctx, func(tx *db.Tx) error {
-		err := tx.Insert(ctx, &image)
-		if db.IsDuplicate(err) {
-			return taken
-		}
-		if err != nil {
-			return err
-		}
-		// Behind the insert, which has waited for the image's deletion if that is
-		// under way.
-		var gone int
-		err = tx.Get(ctx, &gone, "SELECT COUNT(*) FROM deleted_images WHERE id = ?", image.ID)
-		if err != nil {
-			return err
-		}
-		if gone > 0 {
-			return taken
-		}
-		return emit(ctx, tx, "image.create", image)
-	})
-	if err != nil {
-		return Image{}, fmt.Errorf("create image %q: %w", in.Name, err)
-	}
-	return image, nil
+	return image
 }
 
-// Delete forgets an image. Its bytes go after it: if we stop in between, the
-// sweep removes them later.
+func insertImage(ctx context.Context, tx *db.Tx, image Image) error {
+	err := roomFor(ctx, tx, image.Owner, Queued)
+	if err != nil {
+		return err
+	}
+	taken := errs.Conflictf("Image ID %s already exists!", image.ID)
+	err = tx.Insert(ctx, &image)
+	if db.IsDuplicate(err) {
+		return taken
+	}
+	if err != nil {
+		return err
+	}
+	// Behind the insert, which has waited for the image's deletion if that is
+	// under way.
+	var gone int
+	err = tx.Get(ctx, &gone, "SELECT COUNT(*) FROM deleted_images WHERE id = ?", image.ID)
+	if err != nil {
+		return err
+	}
+	if gone > 0 {
+		return taken
+	}
+	return emit(ctx, tx, "image.create", image)
+}
+
+// Delete forgets an image, and ends an import of it. Its bytes go after it: if we
+// stop in between, the sweep removes them later.
 func (s *Service) Delete(ctx context.Context, id string) error {
 	var image Image
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
@@ -97,6 +110,14 @@ func (s *Service) Delete(ctx context.Context, id string) error {
 		if err != nil {
 			return err
 		}
+		_, err = tx.Exec(ctx, "DELETE FROM image_cache WHERE image = ?", id)
+		if err != nil {
+			return err
+		}
+		err = work.Cancel(ctx, tx, id)
+		if err != nil {
+			return err
+		}
 		_, err = tx.Exec(ctx, "INSERT INTO deleted_images (id, deleted_at) VALUES (?, ?)", id, db.At(tx.Now()))
 		if err != nil {
 			return err
@@ -106,10 +127,10 @@ func (s *Service) Delete(ctx context.Context, id string) error {
 	if err != nil {
 		return fmt.Errorf("delete image %s: %w", id, err)
 	}
-	if image.Blob == "" {
-		return nil
+	err = errors.Join(s.removeBlob(ctx, s.stores[0].ID, image.Staged), s.cache.Remove(ctx, cachePrefix+id))
+	for _, store := range image.Stores.V {
+		err = errors.Join(err, s.removeBlob(ctx, store, image.Blob))
 	}
-	err = s.blobs.Remove(ctx, image.Blob)
 	if err != nil {
 		s.log.Warn("bytes of a deleted image stay until the next sweep", "image_id", id, "error", err)
 	}

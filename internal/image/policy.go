@@ -22,6 +22,19 @@ var Policy = []auth.Rule{
 	{Name: "get_members", Check: "rule:project_reader_or_admin or (role:reader and project_id:%(member_id)s)"},
 	{Name: "modify_member", Check: "rule:context_is_admin or (role:member and project_id:%(member_id)s)"},
 
+	{Name: "copy_image", Check: "rule:context_is_admin"},
+	{Name: "delete_image_location", Check: "rule:context_is_admin"},
+	{Name: "add_image_location", Check: "rule:service_or_admin or rule:project_member"},
+	{Name: "fetch_image_location", Check: "rule:service_or_admin"},
+	{Name: "tasks_api_access", Check: "rule:context_is_admin"},
+	{Name: "stores_info_detail", Check: "rule:service_or_admin"},
+
+	{Name: "cache_image", Check: "rule:context_is_admin"},
+	{Name: "cache_list", Check: "rule:context_is_admin"},
+	{Name: "cache_delete", Check: "rule:context_is_admin"},
+	{Name: "cache_clean", Check: "rule:context_is_admin"},
+	{Name: "cache_prune", Check: "rule:context_is_admin"},
+
 	{Name: "metadef_default", Check: "@"},
 	{Name: "metadef_admin", Check: "rule:context_is_admin"},
 	{Name: "get_metadef_namespace", Check: seesNamespace},

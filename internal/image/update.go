@@ -109,7 +109,7 @@ func (s *Service) change(ctx context.Context, id string, do func(i *Image) error
 		}
 		image.Generation, image.UpdatedAt = read+1, db.At(tx.Now())
 		result, err := tx.NewUpdate().Model(&image).Column("name", "owner", "visibility", "status", "disk_format", "container_format",
-			"min_disk", "min_ram", "protected", "hidden", "properties", "tags", "generation", "updated_at").
+			"min_disk", "min_ram", "protected", "hidden", "properties", "tags", "stores", "generation", "updated_at").
 			WherePK().Where("generation = ?", read).Exec(ctx)
 		if err != nil {
 			return err

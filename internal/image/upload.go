@@ -2,19 +2,15 @@ package image
 
 import (
 	"context"
-	"crypto/md5"
-	"crypto/sha512"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"time"
 
+	"nacre/internal/blob"
 	"nacre/internal/clock"
 	"nacre/internal/db"
 	"nacre/internal/errs"
-	"nacre/internal/image/inspect"
-	"nacre/internal/loop"
 )
 
 const (
@@ -24,17 +20,39 @@ const (
 	uploadBeat = 5 * time.Second
 	uploadDead = 30 * time.Second
 
-	blobPrefix = "images/"
+	blobPrefix   = "images/"
+	stagedPrefix = "staging/"
 )
 
-// Upload stores the bytes of a queued image and makes it active. A failed
-// upload leaves it queued.
-func (s *Service) Upload(ctx context.Context, id string, bytes io.Reader) error {
-	image, err := s.beginUpload(ctx, id)
+// Upload stores the bytes of a queued image in a store, "" for the default one,
+// and makes it active. A failed upload leaves it queued.
+func (s *Service) Upload(ctx context.Context, id, store string, bytes io.Reader) error {
+	to, err := s.store(store)
 	if err != nil {
 		return err
 	}
-	err = s.store(ctx, image, bytes)
+	return s.receive(ctx, id, Saving, to.Blobs, blobPrefix, bytes, func(image *Image, key string, m measured) {
+		m.fill(image, key, []string{to.ID})
+	})
+}
+
+// Stage keeps the bytes of a queued image until they are imported. They are not
+// trusted yet, and nobody can read them.
+func (s *Service) Stage(ctx context.Context, id string, bytes io.Reader) error {
+	return s.receive(ctx, id, Uploading, s.stores[0].Blobs, stagedPrefix, bytes, func(image *Image, key string, m measured) {
+		image.Size, image.Staged = m.Size, key
+	})
+}
+
+// receive stores what a client sends under the upload's own key and then, in one
+// transaction, makes it the image's. If we stop in between, the sweep removes the
+// blob, and the image is queued again.
+func (s *Service) receive(ctx context.Context, id, status string, to blob.Store, prefix string, bytes io.Reader, take func(*Image, string, measured)) error {
+	image, err := s.beginUpload(ctx, id, status)
+	if err != nil {
+		return err
+	}
+	err = s.receiveBytes(ctx, image, to, prefix+image.Upload, bytes, take)
 	if err == nil {
 		return nil
 	}
@@ -44,7 +62,7 @@ func (s *Service) Upload(ctx context.Context, id string, bytes io.Reader) error 
 	return errors.Join(err, s.endUpload(free, image))
 }
 
-func (s *Service) beginUpload(ctx context.Context, id string) (Image, error) {
+func (s *Service) beginUpload(ctx context.Context, id, status string) (Image, error) {
 	var image Image
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		var err error
@@ -53,13 +71,19 @@ func (s *Service) beginUpload(ctx context.Context, id string) (Image, error) {
 			return err
 		}
 		if image.Status != Queued {
-			return errs.Conflictf("Image status transition from %s to saving is not allowed", image.Status)
+			return errs.Conflictf("Image status transition from %s to %s is not allowed", image.Status, status)
 		}
-		err = image.describedEnough()
+		if status == Saving {
+			err = image.describedEnough()
+			if err != nil {
+				return err
+			}
+		}
+		err = roomFor(ctx, tx, image.Owner, status)
 		if err != nil {
 			return err
 		}
-		image.Status, image.Upload, image.UploadSeen = Saving, clock.UUID(), db.At(tx.Now())
+		image.Status, image.Upload, image.UploadSeen = status, clock.UUID(), db.At(tx.Now())
 		image.UpdatedAt, image.Generation = image.UploadSeen, image.Generation+1
 		_, err = tx.Update(ctx, &image, "generation", "status", "upload", "upload_seen", "updated_at")
 		if err != nil {
@@ -99,9 +123,7 @@ func (s *Service) endUpload(ctx context.Context, image Image) error {
 	return nil
 }
 
-// store puts the bytes under the upload's own key and then makes them the
-// image's. If we stop in between, the sweep removes the blob.
-func (s *Service) store(ctx context.Context, image Image, bytes io.Reader) error {
+func (s *Service) receiveBytes(ctx context.Context, image Image, to blob.Store, key string, bytes io.Reader, take func(*Image, string, measured)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	beating := make(chan struct{})
@@ -111,28 +133,18 @@ func (s *Service) store(ctx context.Context, image Image, bytes io.Reader) error
 	}(image.ID, image.Upload)
 	defer func() { cancel(); <-beating }()
 
-	look := inspect.New()
-	sum, hash := md5.New(), sha512.New()
-	key := blobPrefix + image.Upload
-	limited := &io.LimitedReader{R: bytes, N: MaxSize + 1}
-	from := &client{r: limited}
-	size, err := s.blobs.Put(ctx, key, io.TeeReader(from, io.MultiWriter(look, sum, hash)))
+	from := &client{r: bytes}
+	m, err := put(ctx, to, key, from)
 	if from.err != nil {
 		return errs.BadRequestf("The upload of image %s ended before all its bytes had come.", image.ID).Because(from.err)
 	}
 	if err != nil {
 		return fmt.Errorf("store image %s: %w", image.ID, err)
 	}
-	content := look.Result()
-	err = acceptable(content, size)
-	if err == nil {
-		image.Content = db.Of(content)
-		image.Checksum, image.HashValue = hex.EncodeToString(sum.Sum(nil)), hex.EncodeToString(hash.Sum(nil))
-		image.Size, image.VirtualSize, image.Blob, image.Status = size, virtualSize(content, image.DiskFormat), key, Active
-		err = s.finish(ctx, image)
-	}
+	take(&image, key, m)
+	err = s.finish(ctx, image)
 	if err != nil {
-		return errors.Join(err, s.blobs.Remove(context.WithoutCancel(ctx), key))
+		return errors.Join(err, to.Remove(context.WithoutCancel(ctx), key))
 	}
 	return nil
 }
@@ -152,57 +164,43 @@ func (c *client) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// acceptable refuses what is recognised and dangerous. Bytes that are nothing
-// at all pass here, and are refused where they are used.
-func acceptable(content inspect.Result, size int64) error {
-	if size > MaxSize {
-		return TooLarge(size)
-	}
-	err := content.Danger()
-	if err != nil {
-		return errs.New(errs.UnsupportedMedia, "Image content was refused: %s.", err)
-	}
-	return nil
-}
-
 // TooLarge is the error for more bytes than an image may have.
 func TooLarge(size int64) error {
 	return errs.TooLargef("The incoming image is too large: %d bytes are more than the limit of %d.", size, int64(MaxSize))
 }
 
-// virtualSize is known when the content is what the image claims to be.
-func virtualSize(content inspect.Result, diskFormat string) int64 {
-	if content.Matches(diskFormat) != nil {
-		return -1
-	}
-	return content.VirtualSize
-}
-
+// finish makes what was uploaded or imported the image's, provided nobody has
+// deleted it or given the upload up.
 func (s *Service) finish(ctx context.Context, image Image) error {
-	err := s.db.Write(ctx, func(tx *db.Tx) error {
-		image.UpdatedAt = db.At(tx.Now())
-		n, err := tx.Exec(ctx, `
-			UPDATE images SET status = ?, blob = ?, size = ?, virtual_size = ?, checksum = ?, hash_value = ?, content = ?,
-				upload = '', generation = generation + 1, updated_at = ?
-			WHERE id = ? AND upload = ?`,
-			image.Status, image.Blob, image.Size, image.VirtualSize, image.Checksum, image.HashValue, image.Content,
-			image.UpdatedAt, image.ID, image.Upload)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return errs.New(errs.Gone, "Image %s could not be found after upload. The image may have been deleted during the upload.", image.ID)
-		}
-		now, err := find(ctx, tx, image.ID) // others may have changed its name meanwhile
-		if err != nil {
-			return err
-		}
-		return errors.Join(emit(ctx, tx, "image.upload", now), emit(ctx, tx, "image.activate", now))
-	})
+	err := s.db.Write(ctx, func(tx *db.Tx) error { return finishUpload(ctx, tx, image) })
 	if err != nil {
 		return fmt.Errorf("finish upload of image %s: %w", image.ID, err)
 	}
 	return nil
+}
+
+func finishUpload(ctx context.Context, tx *db.Tx, image Image) error {
+	n, err := tx.Exec(ctx, `
+		UPDATE images SET status = ?, disk_format = ?, blob = ?, stores = ?, staged = ?, import = ?, size = ?, virtual_size = ?,
+			checksum = ?, hash_value = ?, content = ?, upload = '', generation = generation + 1, updated_at = ?
+		WHERE id = ? AND upload = ?`,
+		image.Status, image.DiskFormat, image.Blob, image.Stores, image.Staged, image.Import, image.Size, image.VirtualSize,
+		image.Checksum, image.HashValue, image.Content, db.At(tx.Now()),
+		image.ID, image.Upload)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return errs.New(errs.Gone, "Image %s could not be found after upload. The image may have been deleted during the upload.", image.ID)
+	}
+	if image.Status != Active {
+		return nil
+	}
+	now, err := find(ctx, tx, image.ID) // others may have changed its name meanwhile
+	if err != nil {
+		return err
+	}
+	return errors.Join(emit(ctx, tx, "image.upload", now), emit(ctx, tx, "image.activate", now))
 }
 
 // beat shows that the upload is alive until the context ends.
@@ -223,55 +221,13 @@ func (s *Service) beat(ctx context.Context, id, upload string) {
 	}
 }
 
-// Loops are what the service keeps true.
-func (s *Service) Loops() []loop.Loop {
-	return []loop.Loop{
-		{Name: "image.uploads", Every: 10 * time.Second, Once: s.giveUpUploads},
-		{Name: "image.blobs", Every: 10 * time.Minute, Once: s.sweepBlobs},
-	}
-}
-
 // giveUpUploads queues images again whose upload has died with its process.
 func (s *Service) giveUpUploads(ctx context.Context) error {
 	return s.db.Write(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE images SET status = ?, upload = '', generation = generation + 1, updated_at = ? WHERE status = ? AND upload_seen < ?`,
-			Queued, db.At(tx.Now()), Saving, db.At(tx.Now().Add(-uploadDead)))
+		_, err := tx.Exec(ctx, `
+			UPDATE images SET status = ?, upload = '', generation = generation + 1, updated_at = ?
+			WHERE status IN (?, ?) AND upload <> '' AND upload_seen < ?`,
+			Queued, db.At(tx.Now()), Saving, Uploading, db.At(tx.Now().Add(-uploadDead)))
 		return err
 	})
-}
-
-// sweepBlobs removes blobs that belong to no image and no upload under way.
-func (s *Service) sweepBlobs(ctx context.Context) error {
-	// The keys first: a blob that appears after this list has an upload in the
-	// database by the time we read that.
-	var keys []string
-	err := s.blobs.List(ctx, blobPrefix, func(key string) error {
-		keys = append(keys, key)
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("list image blobs: %w", err)
-	}
-	var images []Image
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		return tx.All(ctx, &images, "SELECT blob, upload FROM images")
-	})
-	if err != nil {
-		return fmt.Errorf("list images: %w", err)
-	}
-	known := map[string]bool{}
-	for _, i := range images {
-		known[i.Blob] = true
-		known[blobPrefix+i.Upload] = true
-	}
-	for _, key := range keys {
-		if known[key] {
-			continue
-		}
-		err := s.blobs.Remove(ctx, key)
-		if err != nil {
-			return fmt.Errorf("remove blob %s: %w", key, err)
-		}
-	}
-	return nil
 }

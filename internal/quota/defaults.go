@@ -29,6 +29,10 @@ const (
 	SecurityGroupRule = "security_group_rule"
 	RBACPolicy        = "rbac_policy"
 	Trunk             = "trunk"
+	ImageCount        = "image_count_total"
+	ImageUploading    = "image_count_uploading" // on their way in
+	ImageSize         = "image_size_total"      // MiB in stores
+	ImageStaged       = "image_stage_total"     // MiB that wait for their import
 )
 
 // defaults are OpenStack's.

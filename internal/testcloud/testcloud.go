@@ -52,6 +52,9 @@ type options struct {
 // Nodes sets how many hosts there are; one if nobody says.
 func Nodes(n int) Option { return func(o *options) { o.Hosts = n } }
 
+// Stores sets further stores of images, as the setting image_stores does.
+func Stores(setting string) Option { return func(o *options) { o.ImageStores = setting } }
+
 // Dir uses an existing data folder, to go on where an earlier cloud stopped.
 func Dir(path string) Option { return func(o *options) { o.DataDir = path } }
 

@@ -266,6 +266,7 @@ func (u User) RemoveAll(t testing.TB) {
 	u.removeEach(t, "/volume/v3/snapshots", "snapshots", "/volume/v3/snapshots/")
 	u.cloud.Settle(t)
 	u.removeEach(t, "/volume/v3/volumes", "volumes", "/volume/v3/volumes/")
+	u.removeEach(t, "/image/v2/images?owner="+u.Project(t), "images", "/image/v2/images/")
 	u.removeEach(t, "/network/v2.0/floatingips", "floatingips", "/network/v2.0/floatingips/")
 	u.removeEach(t, "/network/v2.0/ports?device_owner=", "ports", "/network/v2.0/ports/")
 	u.cloud.Settle(t)

@@ -41,7 +41,10 @@ type Store struct {
 
 var _ blob.Store = (*Store)(nil)
 
-var buffers = sync.Pool{New: func() any { return new([256 << 10]byte) }}
+// BufferSize is how many bytes are written at a time.
+const BufferSize = 256 << 10
+
+var buffers = sync.Pool{New: func() any { return new([BufferSize]byte) }}
 
 // maxKey keeps names within what file systems take.
 const maxKey = 200
@@ -112,7 +115,7 @@ func (s *Store) put(ctx context.Context, path string, r io.Reader) (int64, error
 	defer f.Close()           // keeps the lock until then
 	s.at("created")
 
-	buffer := buffers.Get().(*[256 << 10]byte)
+	buffer := buffers.Get().(*[BufferSize]byte)
 	defer buffers.Put(buffer)
 	size, err := io.CopyBuffer(onlyWriter{f}, reader{ctx, r}, buffer[:])
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"mime"
 	"net/http"
 	"strconv"
 	"strings"
@@ -20,18 +19,18 @@ func (h handlers) upload(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	media, _, err := mime.ParseMediaType(c.Header("Content-Type"))
-	if err != nil || media != "application/octet-stream" {
-		return errs.New(errs.UnsupportedMedia, "Invalid content type %s", c.Header("Content-Type"))
-	}
-	size, err := announced(c)
+	_, err = octets(c)
 	if err != nil {
 		return err
 	}
-	if size > image.MaxSize {
-		return image.TooLarge(size)
+	store := c.Header("X-Image-Meta-Store")
+	if store != "" {
+		err = h.images.CheckStore(store)
+		if err != nil {
+			return err
+		}
 	}
-	return h.images.Upload(c.Context(), found.ID, c.Request().Body)
+	return h.images.Upload(c.Context(), found.ID, store, c.Request().Body)
 }
 
 // announced is the size that the client says the image has; -1 for none.

@@ -329,7 +329,7 @@ func TestKilledServer(t *testing.T) {
 	conn := killed.beginUpload(t, torn)
 	defer conn.Close()
 	until(t, "bytes on disk", func() bool {
-		files, err := filepath.Glob(filepath.Join(dir, "blobs", "new", "*"))
+		files, err := filepath.Glob(filepath.Join(dir, "local", "new", "*"))
 		return err == nil && len(files) == 1 && killed.show(t, demo, torn)["status"] == "saving"
 	})
 	err = child.Process.Kill()
@@ -346,7 +346,7 @@ func TestKilledServer(t *testing.T) {
 	if got := s.call(t, demo, "GET", "/v2/images/"+whole+"/file", "").body; got != "acknowledged" {
 		t.Errorf("the acknowledged image is %q", got)
 	}
-	files, err := filepath.Glob(filepath.Join(dir, "blobs", "new", "*"))
+	files, err := filepath.Glob(filepath.Join(dir, "local", "new", "*"))
 	if err != nil || len(files) != 0 {
 		t.Errorf("unfinished files stay: %v %v", files, err)
 	}
@@ -377,7 +377,7 @@ func TestSweepSparesTheLiving(t *testing.T) {
 	s := start(t, t.TempDir())
 	id := s.create(t, demo, fmt.Sprintf(bare, "raw"))
 	bytes := &sweeping{r: bytes.NewReader(make([]byte, 1<<20)), sweep: func() { s.turn(t) }}
-	err := s.images.Upload(ctx, id, bytes)
+	err := s.images.Upload(ctx, id, "", bytes)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,9 +22,11 @@ import (
 	"nacre/internal/db"
 	"nacre/internal/db/dbtest"
 	"nacre/internal/errs"
+	"nacre/internal/fetch"
 	"nacre/internal/golden"
 	"nacre/internal/image"
 	imageapi "nacre/internal/image/api"
+	"nacre/internal/work"
 )
 
 var ctx = context.Background()
@@ -55,16 +57,19 @@ const (
 // service is the image service behind the real kernel.
 type service struct {
 	images *image.Service
+	engine *work.Engine
 	db     *db.DB
-	blobs  *files.Store
+	blobs  *files.Store   // of the default store
+	stores []*files.Store // of all
 	clock  *clock.Manual
 	url    string
 }
 
-// start serves from a folder. The clock stands still.
-func start(t testing.TB, dir string) *service {
+// start serves from a folder. The clock stands still. Imports may come from the
+// addresses.
+func start(t testing.TB, dir string, own ...string) *service {
 	t.Helper()
-	s, err := assemble(dir, dbtest.SourceIn(t, dir))
+	s, err := assemble(dir, dbtest.SourceIn(t, dir), own...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +80,7 @@ func start(t testing.TB, dir string) *service {
 	return s
 }
 
-func assemble(dir, source string) (*service, error) {
+func assemble(dir, source string, own ...string) (*service, error) {
 	s := &service{clock: clock.NewManual(time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC))}
 	var err error
 	s.db, err = db.Open(ctx, source)
@@ -83,12 +88,23 @@ func assemble(dir, source string) (*service, error) {
 		return nil, err
 	}
 	s.db.UseClock(s.clock)
-	s.blobs, err = files.New(filepath.Join(dir, "blobs"))
+	s.engine = work.New(work.Options{DB: s.db, Clock: s.clock, Log: slog.New(slog.DiscardHandler)})
+	o := image.Options{DB: s.db, Engine: s.engine, Clock: s.clock, Log: slog.New(slog.DiscardHandler), Fetcher: fetch.New(fetch.Options{Own: own})}
+	for _, id := range []string{"local", "second"} {
+		store, err := files.New(filepath.Join(dir, id))
+		if err != nil {
+			return nil, err
+		}
+		o.Stores = append(o.Stores, image.Store{ID: id, Type: "file", Blobs: store})
+		s.stores = append(s.stores, store)
+	}
+	o.Cache, err = files.New(filepath.Join(dir, "cache"))
 	if err != nil {
 		return nil, err
 	}
-	s.images = image.New(image.Options{DB: s.db, Blobs: s.blobs, Clock: s.clock, Log: slog.New(slog.DiscardHandler)})
-	return s, nil
+	s.blobs = s.stores[0]
+	s.images, err = image.New(o)
+	return s, err
 }
 
 func (s *service) handler() http.Handler {

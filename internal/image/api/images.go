@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 
 	"nacre/internal/api"
 	"nacre/internal/auth"
@@ -22,7 +23,7 @@ func New(images *image.Service) api.Service {
 	h := handlers{images}
 	return api.Service{
 		Name: "glance", Type: "image", Mount: "/image", Spec: "", Envelope: api.Glance,
-		Routes: slices.Concat(versions(), h.routes(), schemas(), h.memberRoutes(), h.itemRoutes(), h.namespaceRoutes()),
+		Routes: slices.Concat(versions(), h.infoRoutes(), h.routes(), h.importRoutes(), schemas(), h.memberRoutes(), h.itemRoutes(), h.namespaceRoutes(), h.taskRoutes()),
 	}
 }
 
@@ -31,7 +32,6 @@ type handlers struct{ images *image.Service }
 func (h handlers) routes() []api.Route {
 	const one = "/v2/images/{image_id}"
 	return []api.Route{
-		{Method: "GET", Path: "/v2/info/import", Rule: "any", Do: api.Get(importInfo)},
 		{Method: "PUT", Path: one + "/file", Rule: "upload_image", OK: 204, MaxBody: -1, Do: api.Empty(h.upload)},
 		{Method: "GET", Path: one + "/file", Rule: "download_image", MaxBody: -1, Do: api.Get(h.download)},
 		{Method: "POST", Path: "/v2/images", Rule: "add_image", OK: 201, Do: api.Get(h.create)},
@@ -67,29 +67,7 @@ func (h handlers) create(c *api.Call) (imageView, error) {
 	if err != nil {
 		return nil, err
 	}
-	for name := range in {
-		err = writable(name)
-		if err != nil && name != "id" {
-			return nil, err
-		}
-	}
-	n := image.NewImage{Owner: c.Caller.Project, Properties: map[string]string{}}
-	err = in.fill(&n)
-	if err != nil {
-		return nil, err
-	}
-	if n.Owner == "" {
-		return nil, errs.Forbiddenf("An image needs an owner: name one, or ask with a token that has a project.")
-	}
-	target := auth.Target{Project: n.Owner, Attrs: map[string]string{"owner": n.Owner, "visibility": n.Visibility}}
-	err = c.Authorize(target)
-	if err != nil && n.Owner != c.Caller.Project {
-		return nil, errs.Forbiddenf("You are not permitted to create images owned by '%s'", n.Owner)
-	}
-	if err != nil {
-		return nil, err
-	}
-	err = mayBecome(c, n.Visibility, target)
+	n, err := newImage(c, in)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +76,36 @@ func (h handlers) create(c *api.Call) (imageView, error) {
 		return nil, err
 	}
 	c.SetHeader("Location", c.URL("/v2/images/"+created.ID))
+	c.SetHeader("OpenStack-Image-Import-Methods", strings.Join(image.ImportMethods, ","))
+	c.SetHeader("OpenStack-Image-Store-Ids", strings.Join(h.images.StoreIDs(), ","))
 	return view(created), nil
+}
+
+// newImage checks what a client says of an image, and whether it may.
+func newImage(c *api.Call, in attributes) (image.NewImage, error) {
+	n := image.NewImage{Owner: c.Caller.Project, Properties: map[string]string{}}
+	for name := range in {
+		err := writable(name)
+		if err != nil && name != "id" {
+			return n, err
+		}
+	}
+	err := in.fill(&n)
+	if err != nil {
+		return n, err
+	}
+	if n.Owner == "" {
+		return n, errs.Forbiddenf("An image needs an owner: name one, or ask with a token that has a project.")
+	}
+	target := auth.Target{Project: n.Owner, Attrs: map[string]string{"owner": n.Owner, "visibility": n.Visibility}}
+	err = c.AuthorizeRule("add_image", target)
+	if err != nil && n.Owner != c.Caller.Project {
+		return n, errs.Forbiddenf("You are not permitted to create images owned by '%s'", n.Owner)
+	}
+	if err != nil {
+		return n, err
+	}
+	return n, mayBecome(c, n.Visibility, target)
 }
 
 // fill takes the attributes over. Their types are those of the schema.
@@ -216,21 +223,6 @@ func (h handlers) removeTag(c *api.Call) error {
 	return h.images.RemoveTag(c.Context(), found.ID, c.PathValue("tag"))
 }
 
-type importInfoView struct {
-	Methods struct {
-		Description string   `json:"description"`
-		Type        string   `json:"type"`
-		Value       []string `json:"value"`
-	} `json:"import-methods"`
-}
-
-// importInfo says that bytes come by PUT alone.
-func importInfo(c *api.Call) (importInfoView, error) {
-	v := importInfoView{}
-	v.Methods.Description, v.Methods.Type = "Import methods available.", "array"
-	return v, c.AuthorizeOwn()
-}
-
 // imageView is the flat object of an image.
 type imageView map[string]any
 
@@ -251,6 +243,15 @@ func view(i image.Image) imageView {
 	})
 	if i.HashValue != "" {
 		v["os_hash_algo"] = "sha512"
+	}
+	if i.Blob != "" {
+		v["stores"] = strings.Join(i.Stores.V, ",")
+	}
+	if i.Import.V != nil {
+		v["os_glance_importing_to_stores"], v["os_glance_failed_import"] = strings.Join(i.Import.V.To, ","), strings.Join(i.Import.V.Failed, ",")
+		if i.Import.V.Task != "" {
+			v["os_glance_import_task"] = i.Import.V.Task
+		}
 	}
 	return v
 }

@@ -10,11 +10,13 @@ import (
 	"nacre/internal/image"
 )
 
-// The media types of an update. The older one names the operation as a key,
-// {"replace": "/name", "value": "x"}; the newer one is RFC 6902's form.
+// The media types of an update. The oldest one names the operation as a key,
+// {"replace": "/name", "value": "x"}; the others are RFC 6902's form, of which
+// the newest is the own name.
 const (
-	patch20 = "application/openstack-images-v2.0-json-patch"
-	patch21 = "application/openstack-images-v2.1-json-patch"
+	patch20  = "application/openstack-images-v2.0-json-patch"
+	patch21  = "application/openstack-images-v2.1-json-patch"
+	patchRFC = "application/json-patch+json"
 )
 
 var ops = map[string]image.Op{"add": image.Add, "remove": image.Remove, "replace": image.Replace}
@@ -32,9 +34,9 @@ func (h handlers) update(c *api.Call) (imageView, error) {
 		return nil, err
 	}
 	media, _, err := mime.ParseMediaType(c.Header("Content-Type"))
-	if err != nil || (media != patch20 && media != patch21) {
-		return nil, errs.New(errs.UnsupportedMedia, "Image PATCH expects Content-Type one of: %s, %s", patch20, patch21).
-			With("Accept-Patch", patch20+", "+patch21)
+	if err != nil || (media != patch20 && media != patch21 && media != patchRFC) {
+		return nil, errs.New(errs.UnsupportedMedia, "Image PATCH expects Content-Type one of: %s, %s, %s", patch20, patch21, patchRFC).
+			With("Accept-Patch", patch20+", "+patch21+", "+patchRFC)
 	}
 	raw, err := c.Raw()
 	if err != nil {

@@ -16,9 +16,10 @@ type versionsView struct {
 	Versions []versionView `json:"versions"`
 }
 
-// offered are the minor versions that clients look for, as Glance lists them
-// with one store and no cache; those that only add calls we lack are left out.
-var offered = []string{"v2.9", "v2.7", "v2.6", "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0"}
+// offered are the minor versions, as Glance lists them with several stores and
+// a cache.
+var offered = []string{"v2.18", "v2.17", "v2.16", "v2.15", "v2.14", "v2.13", "v2.12", "v2.11", "v2.10", "v2.9", "v2.8",
+	"v2.7", "v2.6", "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0"}
 
 func versions() []api.Route {
 	list := api.Get(func(c *api.Call) (versionsView, error) {
