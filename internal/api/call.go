@@ -361,7 +361,7 @@ func (c *Call) report() {
 	if c.err != nil {
 		attrs = append(attrs, slog.String("error", c.err.Error()))
 	}
-	if c.status >= 500 {
+	if c.status >= 500 && c.status != http.StatusNotImplemented {
 		level = slog.LevelError
 	}
 	c.kernel.log.LogAttrs(c.request.Context(), level, "request", attrs...)

@@ -37,6 +37,7 @@ import (
 	networkapi "nacre/internal/network/api"
 	"nacre/internal/object"
 	objectapi "nacre/internal/object/api"
+	"nacre/internal/object/s3"
 	"nacre/internal/placement"
 	placementapi "nacre/internal/placement/api"
 	"nacre/internal/volume"
@@ -51,6 +52,7 @@ var Version = "development"
 type Cloud struct {
 	Config  Config
 	Handler http.Handler // all that the main listener serves
+	S3      *api.Kernel  // all that the one beside it serves
 	Secrets Secrets
 
 	Kernel  *api.Kernel
@@ -187,6 +189,8 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 		return err
 	}
 	cloud.Kernel = api.New(api.Options{Tokens: identities, Policy: policy, Clock: now, Log: log, PublicURL: c.PublicURL})
+	cloud.S3 = api.New(api.Options{Tokens: identities, Policy: policy, Clock: now, Log: log})
+	cloud.S3.Add(s3.New(objects, s3Keys(identities)))
 	for _, s := range []api.Service{
 		identityapi.Discovery(), identityapi.New(identities), imageapi.New(images), placementapi.New(placements),
 		computeapi.Discovery(), computeapi.New(cloud.Compute),
@@ -244,11 +248,17 @@ func (cloud *Cloud) Surroundings(ctx context.Context) {
 func (cloud *Cloud) serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	listener, err := cloud.listen()
+	c := cloud.Config
+	listener, err := cloud.listen(c.Listen)
 	if err != nil {
 		return err
 	}
-	server := cloud.server(ctx)
+	s3Listener, err := cloud.listen(c.s3Listen())
+	if err != nil {
+		listener.Close()
+		return err
+	}
+	server, s3Server := server(ctx, cloud.Handler), server(ctx, cloud.S3)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -259,20 +269,29 @@ func (cloud *Cloud) serve(ctx context.Context) error {
 		<-ctx.Done()
 		last, done := context.WithTimeout(context.Background(), 5*time.Second)
 		defer done()
-		stopped <- errors.Join(server.Shutdown(last), server.Close())
+		stopped <- errors.Join(server.Shutdown(last), s3Server.Shutdown(last), server.Close(), s3Server.Close())
 	}()
 	cloud.Config.Log.Info("ready", "url", cloud.Config.PublicURL, "clouds_yaml", filepath.Join(cloud.Config.DataDir, "clouds.yaml"))
-	err = server.Serve(listener)
-	cancel()
+	served := make(chan error, 2)
+	go func() { served <- server.Serve(listener) }()
+	go func() { served <- s3Server.Serve(s3Listener) }()
+	err = <-served
+	cancel() // neither goes without the other
+	err = errors.Join(closed(err), closed(<-served))
 	<-ended
-	if errors.Is(err, http.ErrServerClosed) {
-		err = nil
-	}
 	stopErr := <-stopped
 	if errors.Is(stopErr, context.DeadlineExceeded) {
 		stopErr = nil // a client held its connection; Close has cut it
 	}
 	return errors.Join(err, stopErr)
+}
+
+// closed leaves out that a server was closed, which is how it ends.
+func closed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
 }
 
 // Close closes what Start has opened.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -308,6 +309,17 @@ func (c Config) complete() (Config, error) {
 		c.Log, err = logger(c.LogLevel)
 	}
 	return c, err
+}
+
+// s3Listen is the address of S3: the port behind the main one, since S3's clients
+// take the whole path for themselves.
+func (c Config) s3Listen() string {
+	host, port, err := net.SplitHostPort(c.Listen)
+	n, numberErr := strconv.Atoi(port)
+	if err != nil || numberErr != nil || n == 0 {
+		return net.JoinHostPort(host, "0")
+	}
+	return net.JoinHostPort(host, strconv.Itoa(n+1))
 }
 
 // tls tells whether the listener needs TLS: wherever it isn't loopback, and

@@ -90,7 +90,7 @@ func (cloud *Cloud) table(subject string) (any, error) {
 
 func (cloud *Cloud) routes() []RouteRow {
 	out := []RouteRow{}
-	for _, s := range cloud.Kernel.Services() {
+	for _, s := range cloud.Services() {
 		for _, r := range s.Routes {
 			out = append(out, RouteRow{
 				Service: s.Name, Mount: s.Mount, Method: r.Method, Path: referencePath(s, r.Reference()), Action: r.Action,

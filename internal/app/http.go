@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"nacre/internal/api"
 	"nacre/internal/console"
 )
 
@@ -53,9 +54,9 @@ func (cloud *Cloud) health(w http.ResponseWriter, r *http.Request) {
 
 // server limits how long a client may take to send a request and to read the
 // reply. The kernel lifts both for streams, a WebSocket leaves them behind.
-func (cloud *Cloud) server(ctx context.Context) *http.Server {
+func server(ctx context.Context, handler http.Handler) *http.Server {
 	return &http.Server{
-		Handler:           cloud.Handler,
+		Handler:           handler,
 		ReadHeaderTimeout: 30 * time.Second,
 		ReadTimeout:       90 * time.Second,
 		WriteTimeout:      3 * time.Minute,
@@ -65,10 +66,15 @@ func (cloud *Cloud) server(ctx context.Context) *http.Server {
 	}
 }
 
-// listen opens the main listener, with TLS wherever it isn't loopback.
-func (cloud *Cloud) listen() (net.Listener, error) {
+// Services lists all APIs, on whichever listener.
+func (cloud *Cloud) Services() []*api.Service {
+	return append(cloud.Kernel.Services(), cloud.S3.Services()...)
+}
+
+// listen opens a listener, with TLS wherever it isn't loopback.
+func (cloud *Cloud) listen(address string) (net.Listener, error) {
 	c := cloud.Config
-	listener, err := net.Listen("tcp", c.Listen)
+	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}

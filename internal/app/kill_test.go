@@ -57,14 +57,24 @@ func newVictim(t *testing.T) *victim {
 	return v
 }
 
-// freeAddress finds a port that nobody listens on.
+// freeAddress finds a port that nobody listens on, nor on the one behind it,
+// where S3 is.
 func freeAddress(t testing.TB) string {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		free, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := free.Addr().(*net.TCPAddr)
+		next, err := net.ListenTCP("tcp", &net.TCPAddr{IP: at.IP, Port: at.Port + 1})
+		free.Close()
+		if err == nil {
+			next.Close()
+			return at.String()
+		}
 	}
-	defer free.Close()
-	return free.Addr().String()
+	t.Fatal("no two ports side by side are free")
+	return ""
 }
 
 func (v *victim) start() {

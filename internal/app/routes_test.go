@@ -30,7 +30,7 @@ func operations(t *testing.T) []operation {
 		t.Fatal(err)
 	}
 	var out []operation
-	for i, line := range strings.Split(strings.TrimSpace(string(content)), "\n") {
+	for i, line := range strings.Split(strings.Trim(string(content), "\n"), "\n") {
 		f := strings.Split(line, "\t")
 		if i == 0 || len(f) < 10 {
 			continue
@@ -66,6 +66,13 @@ var beyond = map[string]string{
 	"swift PUT /v1/{}/{}/{}?extract-archive=":       "an archive below a prefix; the table has the one below a container",
 	"swift PUT /v1/{}?extract-archive=":             "an archive of containers; the table has the one below a container",
 	"swift DELETE /v1/{}?bulk-delete":               "the older method of the same call",
+	"swift PUT /{}?cors":                            "S3's own; Swift has it not",
+	"swift DELETE /{}?cors":                         "S3's own; Swift has it not",
+	"swift GET /{}?lifecycle":                       "S3's own; Swift has it not",
+	"swift PUT /{}?lifecycle":                       "S3's own; Swift has it not",
+	"swift DELETE /{}?lifecycle":                    "S3's own; Swift has it not",
+	"swift OPTIONS /{}":                             "the question of browsers before a signed request",
+	"swift OPTIONS /{}/{}":                          "the question of browsers before a signed request",
 	"swift OPTIONS /v1/{}":                          "the table lists it for objects",
 	"swift OPTIONS /v1/{}/{}":                       "the table lists it for objects",
 	"cinder GET /v3/{}/snapshots/{}/metadata/{}":    "the table spells it snapshot, which Cinder does not answer",
@@ -103,6 +110,31 @@ func TestRoutesAreOpenStacks(t *testing.T) {
 	}
 }
 
+// Every call of Swift that is not of its inside alone has a route.
+func TestObjectStoreIsWhole(t *testing.T) {
+	var out bytes.Buffer
+	err := app.Describe(context.Background(), &out, []string{"routes"}, "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var routes []app.RouteRow
+	err = json.Unmarshal(out.Bytes(), &routes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := map[string]bool{}
+	for _, r := range routes {
+		if r.Service == "swift" {
+			have[r.Method+" "+unnamed(r.Path)] = true
+		}
+	}
+	for _, o := range operations(t) {
+		if o.service == "swift" && o.status != "internal" && !have[o.method+" "+unnamed(o.path)] {
+			t.Errorf("%s %s has no route", o.method, o.path)
+		}
+	}
+}
+
 // otherwise are routes whose rule or success code is not the table's, each with
 // its reason.
 var otherwise = map[string]string{
@@ -133,7 +165,7 @@ func TestRulesAndCodesAreOpenStacks(t *testing.T) {
 		want[key] = append(want[key], o)
 	}
 	compared := 0
-	for _, s := range cloud.Kernel.Services() {
+	for _, s := range cloud.Services() {
 		for _, r := range s.Routes {
 			path := s.Spec + r.Reference()
 			if s.ProjectInPath && s.Name == "cinder" && r.Path != "" && r.Path != "/" {
@@ -145,6 +177,9 @@ func TestRulesAndCodesAreOpenStacks(t *testing.T) {
 				for _, rule := range strings.FieldsFunc(o.rule, separator) {
 					// One row stands for the tags of every resource.
 					rules[strings.Replace(rule, "<resource>", "network", 1)] = true
+				}
+				if o.status == "not implemented" {
+					continue // there, but it may be here
 				}
 				for _, code := range status.FindAllString(o.codes, -1) {
 					codes[code] = true

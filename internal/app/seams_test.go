@@ -65,7 +65,7 @@ func TestDataFolderIsRemovedWithItsMarksLast(t *testing.T) {
 }
 
 func TestListenerHasLimits(t *testing.T) {
-	s := (&Cloud{}).server(t.Context())
+	s := server(t.Context(), nil)
 	if s.ReadHeaderTimeout == 0 || s.ReadTimeout == 0 || s.WriteTimeout == 0 || s.IdleTimeout == 0 || s.MaxHeaderBytes == 0 {
 		t.Errorf("a limit is missing: %+v", s)
 	}

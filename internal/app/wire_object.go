@@ -3,9 +3,22 @@ package app
 import (
 	"context"
 
+	"nacre/internal/auth"
 	"nacre/internal/identity"
 	objectapi "nacre/internal/object/api"
+	"nacre/internal/object/s3"
 )
+
+// s3Keys looks up the access keys that identity keeps.
+func s3Keys(identities *identity.Service) s3.Keys {
+	return func(ctx context.Context, access string) (s3.Key, error) {
+		e, err := identities.EC2Credential(ctx, access)
+		if err != nil {
+			return s3.Key{}, err
+		}
+		return s3.Key{Secret: e.Secret, Caller: func(ctx context.Context) (auth.Caller, error) { return identities.EC2Caller(ctx, e) }}, nil
+	}
+}
 
 // objectSignIn is how the object store signs people in by its own first version
 // of authentication: names are those of the default domain.

@@ -80,6 +80,8 @@ type LifecycleRule struct {
 type ContainerChange struct {
 	Meta Meta                                 // merged into what is there
 	Set  func(c Container, s *Settings) error // nil: settings stay
+
+	OnlyNew error // what to say when the container exists, nil to change it
 }
 
 func (change ContainerChange) apply(c *Container, now time.Time) error {
@@ -99,6 +101,9 @@ func (s *Service) PutContainer(ctx context.Context, account, name string, change
 		created = errs.Is(err, errs.NotFound)
 		if err != nil && !created {
 			return err
+		}
+		if !created && change.OnlyNew != nil {
+			return change.OnlyNew
 		}
 		if !created {
 			return changeContainer(ctx, tx, c, change)

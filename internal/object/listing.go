@@ -38,6 +38,7 @@ type Entry struct {
 	Count       int64 // objects in the container
 	Etag        string
 	ContentType string
+	CreatedAt   db.Time // of a container
 	UpdatedAt   db.Time
 
 	// Of a listing of versions.
@@ -58,7 +59,7 @@ func (e Entry) VersionID() string {
 func (s *Service) Containers(ctx context.Context, account string, l Listing) ([]Entry, error) {
 	return s.roll(ctx, l, func(tx *db.Tx) *bun.SelectQuery {
 		return tx.NewSelect().TableExpr("object_containers").
-			ColumnExpr("name, bytes AS size, objects AS count, updated_at").Where("account = ?", account)
+			ColumnExpr("name, bytes AS size, objects AS count, created_at, updated_at").Where("account = ?", account)
 	})
 }
 
@@ -127,7 +128,7 @@ func (s *Service) roll(ctx context.Context, l Listing, base func(tx *db.Tx) *bun
 		for _, row := range rows {
 			w.pass(row)
 			var dir string
-			dir, inside = l.subdir(row.Name)
+			dir, inside = l.Subdir(row.Name)
 			switch {
 			case !inside && l.Flat && row.Name == l.Prefix:
 			case !inside:
@@ -154,8 +155,8 @@ func (s *Service) roll(ctx context.Context, l Listing, base func(tx *db.Tx) *bun
 	return out, nil
 }
 
-// subdir is the prefix of a name up to and with the delimiter.
-func (l Listing) subdir(name string) (string, bool) {
+// Subdir is the prefix of a name up to and with the delimiter.
+func (l Listing) Subdir(name string) (string, bool) {
 	if l.Delimiter == "" {
 		return "", false
 	}

@@ -239,14 +239,17 @@ func assemble(o *Object, parts []Part, refs []PartRef) (used map[int]bool, err e
 	for _, p := range parts {
 		have[p.Number] = p
 	}
+	for i, ref := range refs {
+		if i > 0 && ref.Number <= refs[i-1].Number {
+			return nil, errs.BadRequestf("The list of parts was not in ascending order. Parts must be ordered by part number.").Typed(PartsOrder)
+		}
+	}
 	used, sum := map[int]bool{}, md5.New()
 	var chunks []Chunk
 	for i, ref := range refs {
 		part, ok := have[ref.Number]
 		chunk := part.Chunk.V
 		switch {
-		case i > 0 && ref.Number <= refs[i-1].Number:
-			return nil, errs.BadRequestf("The list of parts was not in ascending order. Parts must be ordered by part number.").Typed(PartsOrder)
 		case !ok, !strings.EqualFold(strings.Trim(ref.Etag, `"`), chunk.MD5):
 			return nil, errs.BadRequestf("One or more of the specified parts could not be found. The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.").Typed(InvalidPart)
 		case i < len(refs)-1 && chunk.Size < MinPartSize:

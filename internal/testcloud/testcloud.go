@@ -30,6 +30,7 @@ import (
 type Cloud struct {
 	App *app.Cloud
 	URL string
+	S3  string // URL of the S3 API
 
 	t      testing.TB
 	server *httptest.Server
@@ -94,7 +95,8 @@ func Start(t testing.TB, opts ...Option) *Cloud {
 	if err != nil {
 		t.Fatalf("start cloud: %v", err)
 	}
-	c.App, c.URL = cloud, "http://"+config.Listen
+	s3 := httptest.NewServer(cloud.S3)
+	c.App, c.URL, c.S3 = cloud, "http://"+config.Listen, s3.URL
 	c.server.Start()
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
@@ -107,8 +109,10 @@ func Start(t testing.TB, opts ...Option) *Cloud {
 		cloud.Background(ctx)
 	}()
 	t.Cleanup(func() {
-		c.server.CloseClientConnections()
-		c.server.Close()
+		for _, server := range []*httptest.Server{c.server, s3} {
+			server.CloseClientConnections()
+			server.Close()
+		}
 		stop()
 		<-ended
 		err := cloud.Close()

@@ -39,6 +39,10 @@ func info(*api.Call) (map[string]map[string]any, error) {
 		"dlo":               {},
 		"formpost":          {"allowed_digests": digestNames(), "deprecated_digests": []string{"sha1"}},
 		"object_versioning": {},
+		"s3api": {
+			"allow_multipart_uploads": true, "max_bucket_listing": 1000, "max_multi_delete_objects": 1000, "max_parts_listing": 1000,
+			"max_upload_part_num": object.MaxParts, "min_segment_size": object.MinPartSize, "s3_acl": false,
+		},
 		"slo": {
 			"max_manifest_segments": object.MaxSegments, "max_manifest_size": maxManifest, "min_segment_size": 1, "yield_frequency": 10,
 			"allow_async_delete": false,
