@@ -88,6 +88,9 @@ type Config struct {
 	ImageStores string `koanf:"image_stores"`
 	// ImageConversion is what imported images become: raw, or "" for what they are.
 	ImageConversion string `koanf:"image_conversion"`
+	// PropertyProtectionFile says which roles may do what with which properties of
+	// images, in the form of Glance's file of that name.
+	PropertyProtectionFile string `koanf:"property_protection_file"`
 	// FetchNetworks are networks, separated by commas, that images may be fetched
 	// from besides public addresses and the cloud itself.
 	FetchNetworks string `koanf:"fetch_networks"`
@@ -162,6 +165,7 @@ func Settings() []Setting {
 		{"guest_dir", "NACRE_GUEST_DIR", "in data_dir", "where the first image is built and kept"},
 		{"image_stores", "NACRE_IMAGE_STORES", "", "further stores of images: name=folder, separated by commas"},
 		{"image_conversion", "NACRE_IMAGE_CONVERSION", "", "raw: imported images are converted; else they stay what they are"},
+		{"property_protection_file", "NACRE_PROPERTY_PROTECTION_FILE", "", "file with the roles that may touch properties of images, as Glance has it"},
 		{"fetch_networks", "NACRE_FETCH_NETWORKS", "", "networks that images may be fetched from besides public addresses"},
 		{"external", "NACRE_EXTERNAL", "172.24.4.0/24", "range of the external network"},
 		{"limit_model", "NACRE_LIMIT_MODEL", "flat", "how unified limits of projects go together: flat or strict_two_level"},

@@ -7,13 +7,16 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 
 	"nacre/internal/blob/files"
+	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/fetch"
+	"nacre/internal/identity"
 	"nacre/internal/image"
 	"nacre/internal/image/inspect"
 )
@@ -48,6 +51,9 @@ func (cloud *Cloud) openImages(blobs *files.Store) (*image.Service, error) {
 	o := image.Options{
 		DB: cloud.DB, Engine: cloud.Engine, Stores: stores, Cache: cache, Fetcher: fetcher,
 		WorkDir: filepath.Join(c.DataDir, "image-work"), Clock: c.Clock, Log: c.Log,
+		Limits: func(ctx context.Context, tx *db.Tx, project string, resources ...string) (map[string]int64, error) {
+			return identity.UnifiedLimits(ctx, tx, "image", project, resources...)
+		},
 	}
 	switch c.ImageConversion {
 	case "":
@@ -139,4 +145,21 @@ func listed(setting string) []string {
 		}
 	}
 	return list
+}
+
+// loadProtection reads who may do what with properties of images. A wrong file
+// is refused at start.
+func loadProtection(c Config) (*image.Protection, error) {
+	if c.PropertyProtectionFile == "" {
+		return nil, nil
+	}
+	content, err := os.ReadFile(c.PropertyProtectionFile)
+	if err != nil {
+		return nil, fmt.Errorf("setting property_protection_file: %w", err)
+	}
+	protection, err := image.ParseProtection(string(content))
+	if err != nil {
+		return nil, fmt.Errorf("setting property_protection_file: %s: %w", c.PropertyProtectionFile, err)
+	}
+	return protection, nil
 }

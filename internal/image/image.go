@@ -40,6 +40,7 @@ type Service struct {
 	fetcher   fetcher
 	converter converter
 	work      string
+	limits    limits
 	clock     clock.Clock
 	log       *slog.Logger
 }
@@ -54,9 +55,14 @@ type Options struct {
 	Fetcher   fetcher    // of images that are imported from the web
 	Converter converter  // makes imported images raw; nil leaves them as they are
 	WorkDir   string     // for images that are being converted; what is in it is deleted
+	Limits    limits     // that operators have registered; nil for none
 	Clock     clock.Clock
 	Log       *slog.Logger
 }
+
+// limits are what a project may have of some resources, as far as somebody has
+// said so.
+type limits func(ctx context.Context, tx *db.Tx, project string, resources ...string) (map[string]int64, error)
 
 // fetcher gets what a URL names.
 type fetcher interface {
@@ -67,7 +73,7 @@ type fetcher interface {
 // New makes the service.
 func New(o Options) (*Service, error) {
 	s := &Service{
-		db: o.DB, engine: o.Engine, stores: o.Stores, cache: o.Cache, cacheSize: o.CacheSize, fetcher: o.Fetcher, converter: o.Converter, work: o.WorkDir,
+		db: o.DB, engine: o.Engine, stores: o.Stores, cache: o.Cache, cacheSize: o.CacheSize, fetcher: o.Fetcher, converter: o.Converter, work: o.WorkDir, limits: o.Limits,
 		clock: o.Clock, log: o.Log,
 	}
 	if s.cacheSize == 0 {

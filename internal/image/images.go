@@ -41,7 +41,7 @@ func (s *Service) Create(ctx context.Context, in NewImage) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
-	err = s.db.Write(ctx, func(tx *db.Tx) error { return insertImage(ctx, tx, image) })
+	err = s.db.Write(ctx, func(tx *db.Tx) error { return s.insertImage(ctx, tx, image) })
 	if err != nil {
 		return Image{}, fmt.Errorf("create image %q: %w", in.Name, err)
 	}
@@ -67,8 +67,8 @@ func (s *Service) newImage(in NewImage) Image {
 	return image
 }
 
-func insertImage(ctx context.Context, tx *db.Tx, image Image) error {
-	err := roomFor(ctx, tx, image.Owner, Queued)
+func (s *Service) insertImage(ctx context.Context, tx *db.Tx, image Image) error {
+	err := s.roomFor(ctx, tx, image.Owner, Queued)
 	if err != nil {
 		return err
 	}

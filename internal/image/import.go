@@ -83,7 +83,7 @@ func (s *Service) CreateImported(ctx context.Context, in NewImage, from NewImpor
 	}
 	upload := clock.UUID()
 	err = s.db.Write(ctx, func(tx *db.Tx) error {
-		err := insertImage(ctx, tx, image)
+		err := s.insertImage(ctx, tx, image)
 		if err != nil {
 			return err
 		}
@@ -115,7 +115,7 @@ func (s *Service) startImport(ctx context.Context, tx *db.Tx, image Image, task 
 	}
 	image.Import = db.Of(&Import{Task: task.ID, To: stores})
 	if in.Method != CopyImage {
-		err = roomFor(ctx, tx, image.Owner, Importing)
+		err = s.roomFor(ctx, tx, image.Owner, Importing)
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,8 @@ package image
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"nacre/internal/db"
 	"nacre/internal/errs"
@@ -37,13 +39,14 @@ var needs = map[string]map[string]int64{
 }
 
 // roomFor is an error unless the project may have an image in the status.
-func roomFor(ctx context.Context, tx *db.Tx, project, status string) error {
-	for resource, more := range needs[status] {
-		limits, err := quota.Limits(ctx, tx, project, resource)
-		if err != nil {
-			return err
-		}
-		limit := limits[resource]
+func (s *Service) roomFor(ctx context.Context, tx *db.Tx, project, status string) error {
+	resources := slices.Sorted(maps.Keys(needs[status]))
+	limits, err := s.limitsOf(ctx, tx, project, resources...)
+	if err != nil {
+		return err
+	}
+	for _, resource := range resources {
+		limit, more := limits[resource], needs[status][resource]
 		if limit == quota.Unlimited {
 			continue
 		}
@@ -59,6 +62,18 @@ func roomFor(ctx context.Context, tx *db.Tx, project, status string) error {
 	return nil
 }
 
+// limitsOf are the limits that operators have registered, else those of package
+// quota.
+func (s *Service) limitsOf(ctx context.Context, tx *db.Tx, project string, resources ...string) (map[string]int64, error) {
+	limits, err := quota.Limits(ctx, tx, project, resources...)
+	if err != nil || s.limits == nil {
+		return limits, err
+	}
+	registered, err := s.limits(ctx, tx, project, resources...)
+	maps.Copy(limits, registered)
+	return limits, err
+}
+
 func count(ctx context.Context, tx *db.Tx, project, resource string) (used int64, err error) {
 	err = tx.Get(ctx, &used, counted[resource], project)
 	if err != nil {
@@ -71,11 +86,12 @@ func count(ctx context.Context, tx *db.Tx, project, resource string) (used int64
 func (s *Service) UsageOf(ctx context.Context, project string) (map[string]Usage, error) {
 	usage := map[string]Usage{}
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		for resource := range counted {
-			limits, err := quota.Limits(ctx, tx, project, resource)
-			if err != nil {
-				return err
-			}
+		resources := slices.Sorted(maps.Keys(counted))
+		limits, err := s.limitsOf(ctx, tx, project, resources...)
+		if err != nil {
+			return err
+		}
+		for _, resource := range resources {
 			used, err := count(ctx, tx, project, resource)
 			if err != nil {
 				return err

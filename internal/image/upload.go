@@ -79,7 +79,7 @@ func (s *Service) beginUpload(ctx context.Context, id, status string) (Image, er
 				return err
 			}
 		}
-		err = roomFor(ctx, tx, image.Owner, status)
+		err = s.roomFor(ctx, tx, image.Owner, status)
 		if err != nil {
 			return err
 		}

@@ -56,6 +56,9 @@ func Nodes(n int) Option { return func(o *options) { o.Hosts = n } }
 // Stores sets further stores of images, as the setting image_stores does.
 func Stores(setting string) Option { return func(o *options) { o.ImageStores = setting } }
 
+// Converted makes imported images raw, as the setting image_conversion does.
+func Converted() Option { return func(o *options) { o.ImageConversion = "raw" } }
+
 // Dir uses an existing data folder, to go on where an earlier cloud stopped.
 func Dir(path string) Option { return func(o *options) { o.DataDir = path } }
 

@@ -52,32 +52,71 @@ func backed(b []byte) {
 const vmdkDescriptor = "# Disk DescriptorFile\nversion=1\nCID=7d0cc5ae\nparentCID=ffffffff\ncreateType=\"monolithicFlat\"\n\n" +
 	"RW 131072 FLAT \"/etc/shadow\" 0\n"
 
+// footer is that of a VHD.
+func footer(size uint64, kind uint32) []byte {
+	b := make([]byte, 512)
+	copy(b, "conectix")
+	binary.BigEndian.PutUint64(b[16:], 512)
+	binary.BigEndian.PutUint64(b[48:], size)
+	binary.BigEndian.PutUint32(b[60:], kind)
+	return b
+}
+
+// hostile are images that must not be opened, one or more of each format.
+var hostile = []struct {
+	name, format, bytes, want string
+}{
+	{"backing file", "qcow2", qcow2(backed), "backing file"},
+	{"backing file, called raw", "raw", qcow2(backed), "backing file"},
+	{"data file", "qcow2", qcow2(func(b []byte) { binary.BigEndian.PutUint64(b[72:], 4) }), "data file"},
+	{"8 EiB", "qcow2", qcow2(func(b []byte) { binary.BigEndian.PutUint64(b[24:], 1<<63) })[:1024], "absurd size"},
+	{"cut qcow2", "qcow2", qcow2(func([]byte) {})[:60], "cut"},
+	{"extent path", "vmdk", vmdkDescriptor, "extent"},
+	{"sparse extent without a capacity", "vmdk", "KDMV\x01\x00\x00\x00" + strings.Repeat("\x00", 1024), "capacity"},
+	{"differencing disk", "vhd", string(footer(1<<30, 4)), "differencing"},
+	{"fixed disk larger than the file", "vhd", strings.Repeat("\x00", 1024) + string(footer(1<<40, 2)), "more bytes"},
+	{"cut vhdx", "vhdx", "vhdxfile" + strings.Repeat("\x00", 4096), "region table"},
+	{"vdi of 8 EiB", "vdi", func() string {
+		b := make([]byte, 1024)
+		copy(b[64:], "\x7f\x10\xda\xbe")
+		binary.LittleEndian.PutUint64(b[368:], 1<<63)
+		return string(b)
+	}(), "absurd size"},
+	{"two formats", "iso", qcow2(func(b []byte) { copy(b[32769:], "CD001"); b[32768] = 1 }), "can be read as"},
+	{"two formats, called a kernel", "aki", qcow2(func(b []byte) { copy(b[32769:], "CD001"); b[32768] = 1 }), "can be read as"},
+}
+
 func TestHostileImages(t *testing.T) {
-	s := start(t, t.TempDir())
-	for _, test := range []struct {
-		name, format, bytes, want string
-	}{
-		{"backing file", "qcow2", qcow2(backed), "backing file"},
-		{"backing file, called raw", "raw", qcow2(backed), "backing file"},
-		{"data file", "qcow2", qcow2(func(b []byte) { binary.BigEndian.PutUint64(b[72:], 4) }), "data file"},
-		{"8 EiB", "qcow2", qcow2(func(b []byte) { binary.BigEndian.PutUint64(b[24:], 1<<63) })[:1024], "absurd size"},
-		{"extent path", "vmdk", vmdkDescriptor, "extent"},
-		{"two formats", "raw", qcow2(func(b []byte) { copy(b[32769:], "CD001"); b[32768] = 1 }), "can be read as"},
-	} {
+	pages := map[string]string{}
+	for i, test := range hostile {
+		pages[fmt.Sprint("/", i)] = test.bytes
+	}
+	url, address := source(t, pages)
+	s := start(t, t.TempDir(), address)
+	for i, test := range hostile {
 		id := s.create(t, demo, fmt.Sprintf(bare, test.format))
-		r := s.call(t, demo, "PUT", "/v2/images/"+id+"/file", test.bytes, octets)
-		if r.status != 415 || !strings.Contains(r.body, test.want) {
-			t.Errorf("%s: got %d %s, want 415 and %q", test.name, r.status, r.body, test.want)
+		one := "/v2/images/" + id
+		for _, way := range []string{"/file", "/stage"} {
+			r := s.call(t, demo, "PUT", one+way, test.bytes, octets)
+			if r.status != 415 || !strings.Contains(r.body, test.want) {
+				t.Errorf("%s by %s: got %d %s, want 415 and %q", test.name, way, r.status, r.body, test.want)
+			}
+		}
+		s.call(t, demo, "POST", one+"/import", fmt.Sprintf(`{"method":{"name":"web-download","uri":"%s/%d"}}`, url, i)).must(t, 202)
+		s.work(t)
+		told := s.tasks(t, demo, id)
+		if !strings.Contains(told, "failure") || !strings.Contains(told, test.want) {
+			t.Errorf("%s from the web: got the tasks %q, want a failure and %q", test.name, told, test.want)
 		}
 		got := s.show(t, demo, id)
 		if got["status"] != "queued" || got["size"] != nil || got["checksum"] != nil {
-			t.Errorf("%s: the refused upload left %v", test.name, got)
+			t.Errorf("%s: the refused bytes left %v", test.name, got)
 		}
 		// It can be uploaded to again.
-		s.call(t, demo, "PUT", "/v2/images/"+id+"/file", "harmless", octets).must(t, 204)
+		s.call(t, demo, "PUT", one+"/file", "harmless", octets).must(t, 204)
 	}
-	if keys := s.keys(t); len(keys) != 6 {
-		t.Errorf("got %d blobs, want the 6 harmless ones", len(keys))
+	if keys := s.keys(t); len(keys) != len(hostile) {
+		t.Errorf("got %d blobs, want the %d harmless ones", len(keys), len(hostile))
 	}
 }
 

@@ -61,8 +61,10 @@ type service struct {
 	db     *db.DB
 	blobs  *files.Store   // of the default store
 	stores []*files.Store // of all
-	clock  *clock.Manual
-	url    string
+
+	protection *image.Protection
+	clock      *clock.Manual
+	url        string
 }
 
 // start serves from a folder. The clock stands still. Imports may come from the
@@ -115,7 +117,7 @@ func (s *service) handler() http.Handler {
 	k := kernel.New(kernel.Options{
 		Tokens: words{}, Policy: policy, Clock: clock.Real{}, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})), PublicURL: "http://cloud.example:5000",
 	})
-	k.Add(imageapi.New(s.images))
+	k.Add(imageapi.New(s.images, s.protection))
 	return k
 }
 

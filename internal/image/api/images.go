@@ -18,16 +18,28 @@ import (
 	"nacre/internal/image"
 )
 
-// New describes the service for the kernel.
-func New(images *image.Service) api.Service {
-	h := handlers{images}
+// New describes the service for the kernel. Some properties may be protected.
+func New(images *image.Service, protection *image.Protection) api.Service {
+	h := handlers{images, protection}
 	return api.Service{
 		Name: "glance", Type: "image", Mount: "/image", Spec: "", Envelope: api.Glance,
 		Routes: slices.Concat(versions(), h.infoRoutes(), h.routes(), h.importRoutes(), schemas(), h.memberRoutes(), h.itemRoutes(), h.namespaceRoutes(), h.taskRoutes()),
 	}
 }
 
-type handlers struct{ images *image.Service }
+type handlers struct {
+	images     *image.Service
+	protection *image.Protection
+}
+
+// mayTouch is an error unless the caller may do that with the property.
+// Attributes are protected by other rules.
+func (h handlers) mayTouch(c *api.Call, act image.PropertyAction, name string) error {
+	if attributeNames[name] || h.protection.Allows(act, name, c.Caller.Roles) {
+		return nil
+	}
+	return errs.Forbiddenf("Property '%s' is protected", name)
+}
 
 func (h handlers) routes() []api.Route {
 	const one = "/v2/images/{image_id}"
@@ -67,7 +79,7 @@ func (h handlers) create(c *api.Call) (imageView, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := newImage(c, in)
+	n, err := h.newImage(c, in)
 	if err != nil {
 		return nil, err
 	}
@@ -78,15 +90,21 @@ func (h handlers) create(c *api.Call) (imageView, error) {
 	c.SetHeader("Location", c.URL("/v2/images/"+created.ID))
 	c.SetHeader("OpenStack-Image-Import-Methods", strings.Join(image.ImportMethods, ","))
 	c.SetHeader("OpenStack-Image-Store-Ids", strings.Join(h.images.StoreIDs(), ","))
-	return view(created), nil
+	return h.view(c, created), nil
 }
 
 // newImage checks what a client says of an image, and whether it may.
-func newImage(c *api.Call, in attributes) (image.NewImage, error) {
+func (h handlers) newImage(c *api.Call, in attributes) (image.NewImage, error) {
 	n := image.NewImage{Owner: c.Caller.Project, Properties: map[string]string{}}
 	for name := range in {
 		err := writable(name)
-		if err != nil && name != "id" {
+		if name == "id" {
+			err = nil
+		}
+		if err == nil {
+			err = h.mayTouch(c, image.CreateProperty, name)
+		}
+		if err != nil {
 			return n, err
 		}
 	}
@@ -169,7 +187,7 @@ func (h handlers) show(c *api.Call) (imageView, error) {
 	if err != nil {
 		return nil, err
 	}
-	return view(found), nil
+	return h.view(c, found), nil
 }
 
 func (h handlers) delete(c *api.Call) error {
@@ -226,10 +244,12 @@ func (h handlers) removeTag(c *api.Call) error {
 // imageView is the flat object of an image.
 type imageView map[string]any
 
-func view(i image.Image) imageView {
+func (h handlers) view(c *api.Call, i image.Image) imageView {
 	v := imageView{}
 	for name, value := range i.Properties.V {
-		v[name] = value
+		if h.protection.Allows(image.ReadProperty, name, c.Caller.Roles) {
+			v[name] = value
+		}
 	}
 	self := "/v2/images/" + i.ID
 	maps.Copy(v, imageView{

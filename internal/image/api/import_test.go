@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"nacre/internal/db"
+	"nacre/internal/image"
 	"nacre/internal/quota"
 )
 
@@ -80,17 +81,17 @@ func TestGlanceDirect(t *testing.T) {
 	s.turn(t) // what is staged stays
 
 	s.call(t, demo, "POST", one+"/import", direct).must(t, 202)
-	image := s.show(t, demo, id)
-	want(t, "status when imported", image["status"], "importing")
-	want(t, "stores it goes to", image["os_glance_importing_to_stores"], "local")
+	got := s.show(t, demo, id)
+	want(t, "status when imported", got["status"], "importing")
+	want(t, "stores it goes to", got["os_glance_importing_to_stores"], "local")
 	s.call(t, demo, "POST", one+"/import", direct).must(t, 409)
 	s.work(t)
-	image = s.show(t, demo, id)
-	want(t, "status", image["status"], "active")
-	want(t, "checksum", image["checksum"], "5d41402abc4b2a76b9719d911017c592")
-	want(t, "stores", image["stores"], "local")
-	want(t, "stores that are left", image["os_glance_importing_to_stores"], "")
-	want(t, "stores that failed", image["os_glance_failed_import"], "")
+	got = s.show(t, demo, id)
+	want(t, "status", got["status"], "active")
+	want(t, "checksum", got["checksum"], "5d41402abc4b2a76b9719d911017c592")
+	want(t, "stores", got["stores"], "local")
+	want(t, "stores that are left", got["os_glance_importing_to_stores"], "")
+	want(t, "stores that failed", got["os_glance_failed_import"], "")
 	want(t, "bytes", s.call(t, demo, "GET", one+"/file", "").must(t, 200).body, "hello")
 	want(t, "tasks", s.tasks(t, demo, id), "api_image_import success Copied 0 MiB; ")
 	want(t, "blobs", len(s.keys(t)), "1")
@@ -124,9 +125,9 @@ func TestWebDownload(t *testing.T) {
 	} {
 		ask(id, uri, "").must(t, 202)
 		s.work(t)
-		image := s.show(t, demo, id)
-		want(t, uri+": status", image["status"], "queued")
-		want(t, uri+": stores that failed", image["os_glance_failed_import"], "local")
+		got := s.show(t, demo, id)
+		want(t, uri+": status", got["status"], "queued")
+		want(t, uri+": stores that failed", got["os_glance_failed_import"], "local")
 		told := s.tasks(t, demo, id)
 		if !strings.Contains(told, "failure") || !strings.Contains(told, message) {
 			t.Errorf("%s: got the tasks %q, want a failure that says %q", uri, told, message)
@@ -136,10 +137,10 @@ func TestWebDownload(t *testing.T) {
 
 	ask(id, url+"/disk", `,"all_stores":true`).must(t, 202)
 	s.work(t)
-	image := s.show(t, demo, id)
-	want(t, "status", image["status"], "active")
-	want(t, "stores", image["stores"], "local,second")
-	want(t, "size", image["size"], "12")
+	got := s.show(t, demo, id)
+	want(t, "status", got["status"], "active")
+	want(t, "stores", got["stores"], "local,second")
+	want(t, "size", got["size"], "12")
 	want(t, "blobs", len(s.keys(t)), "1")
 	s.call(t, admin, "DELETE", "/v2/stores/local/"+id, "").must(t, 204)
 	want(t, "blobs when taken out of the first store", len(s.keys(t)), "0")
@@ -185,9 +186,9 @@ func TestCopyImage(t *testing.T) {
 	s.call(t, admin, "DELETE", "/v2/stores/second/"+id, "").must(t, 409)
 	want(t, "status while it is copied", s.show(t, demo, id)["status"], "active")
 	s.work(t)
-	image := s.show(t, demo, id)
-	want(t, "stores", image["stores"], "second,local")
-	want(t, "stores that are left", image["os_glance_importing_to_stores"], "")
+	got := s.show(t, demo, id)
+	want(t, "stores", got["stores"], "second,local")
+	want(t, "stores that are left", got["os_glance_importing_to_stores"], "")
 	ask(admin, `,"all_stores":true`).must(t, 202) // it is everywhere already
 	s.work(t)
 	want(t, "tasks", s.tasks(t, demo, id), "api_image_import success ; api_image_import success ; ")
@@ -330,4 +331,38 @@ func TestInfo(t *testing.T) {
 	s.call(t, demo, "GET", "/v2/info/stores/detail", "").must(t, 403)
 	one := s.create(t, demo, queued)
 	s.call(t, demo, "PATCH", "/v2/images/"+one, `[{"op":"add","path":"/color","value":"red"}]`, "Content-Type: application/json-patch+json").must(t, 200)
+}
+
+// Protected properties are touched and seen by the roles that the file names.
+func TestPropertyProtection(t *testing.T) {
+	protection, err := image.ParseProtection("# licences\n[^licence_.*]\ncreate = admin\nread = admin, member\nupdate = admin\ndelete = !\n[.*]\ncreate=@\nread=@\nupdate=@\ndelete=@\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, t.TempDir())
+	s.protection = protection
+	server := httptest.NewServer(s.handler())
+	t.Cleanup(server.Close)
+	s.url = server.URL
+	s.call(t, demo, "POST", "/v2/images", `{"licence_key":"x"}`).must(t, 403)
+	id := s.create(t, admin, `{"owner":"demo","licence_key":"secret","color":"red"}`)
+	one := "/v2/images/" + id
+	want(t, "seen by a member", s.show(t, demo, id)["licence_key"], "secret")
+	want(t, "seen by a reader", s.show(t, reader, id)["licence_key"], "<nil>")
+	want(t, "what is not protected", s.show(t, reader, id)["color"], "red")
+	patch := func(token, op string) reply {
+		return s.call(t, token, "PATCH", one, `[{"op":"`+op+`","path":"/licence_key","value":"y"}]`, patch21)
+	}
+	patch(demo, "replace").must(t, 403)
+	patch(demo, "remove").must(t, 403)
+	patch(admin, "replace").must(t, 200)
+	patch(admin, "remove").must(t, 403)
+	s.call(t, demo, "PATCH", one, `[{"op":"add","path":"/licence_more","value":"y"}]`, patch21).must(t, 403)
+	s.call(t, demo, "PATCH", one, `[{"op":"replace","path":"/name","value":"y"},{"op":"remove","path":"/color"}]`, patch21).must(t, 200)
+	for _, bad := range []string{"create = x", "[(]", "[a]\ncreate = x", "[a]\nwrite = x", "[a]\nnothing"} {
+		_, err := image.ParseProtection(bad)
+		if err == nil {
+			t.Errorf("%q: was taken", bad)
+		}
+	}
 }

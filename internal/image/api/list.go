@@ -83,7 +83,7 @@ func (h handlers) list(c *api.Call) (listView, error) {
 		return listView{}, err
 	}
 	for _, i := range images {
-		reply.Images = append(reply.Images, view(i))
+		reply.Images = append(reply.Images, h.view(c, i))
 	}
 	if more {
 		reply.Next = "/v2/images" + rest(q, images[len(images)-1].ID)

@@ -49,6 +49,9 @@ func (h handlers) update(c *api.Call) (imageView, error) {
 	changes := make([]image.Change, len(steps))
 	for i, s := range steps {
 		changes[i], err = s.change(c, found)
+		if err == nil {
+			err = h.mayTouch(c, touched(changes[i], found), changes[i].Name)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -57,13 +60,25 @@ func (h handlers) update(c *api.Call) (imageView, error) {
 		}
 	}
 	if len(changes) == 0 {
-		return view(found), nil
+		return h.view(c, found), nil
 	}
 	changed, err := h.images.Update(c.Context(), found.ID, changes)
 	if err != nil {
 		return nil, err
 	}
-	return view(changed), nil
+	return h.view(c, changed), nil
+}
+
+// touched is what a change does with a property.
+func touched(change image.Change, found image.Image) image.PropertyAction {
+	_, there := found.Properties.V[change.Name]
+	switch {
+	case change.Op == image.Remove:
+		return image.DeleteProperty
+	case there:
+		return image.UpdateProperty
+	}
+	return image.CreateProperty
 }
 
 // parsePatch reads the list of operations.

@@ -49,6 +49,15 @@ func writable(name string) error {
 	return nil
 }
 
+// attributeNames are what an image has besides properties.
+var attributeNames = func() map[string]bool {
+	names := map[string]bool{}
+	for name := range baseProperties() {
+		names[name] = true
+	}
+	return names
+}()
+
 func baseProperties() map[string]any {
 	of := func(description string, schema map[string]any) map[string]any {
 		schema["description"] = description

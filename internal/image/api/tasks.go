@@ -113,7 +113,7 @@ func (h handlers) createTask(c *api.Call) (taskView, error) {
 	if err != nil {
 		return taskView{}, errs.BadRequestf("import_from does not pass filtering: %s", err)
 	}
-	n, err := newImage(c, in.Input.Properties)
+	n, err := h.newImage(c, in.Input.Properties)
 	if err != nil {
 		return taskView{}, err
 	}
