@@ -137,12 +137,10 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	cloud.Hosts = hosts.New(hosts.Options{DB: database, Clock: now, Log: log, Server: owner, Bus: cloud.Bus, Peers: cloud.Cluster})
 
 	// The services, each on those above it.
-	keys, err := auth.OpenKeys(filepath.Join(c.DataDir, "fernet-keys"), 3)
-	if err != nil {
-		return err
-	}
-	identities, err := identity.New(identity.Options{DB: database, Keys: keys, Sealer: cloud.sealer, Clock: now, Log: log,
-		LimitModel: identity.LimitModel(c.LimitModel), Compliance: c.Passwords.compliance()})
+	identities, err := identity.New(ctx, identity.Options{
+		DB: database, Sealer: cloud.sealer, KeyFolder: filepath.Join(c.DataDir, "fernet-keys"), Clock: now, Log: log,
+		LimitModel: identity.LimitModel(c.LimitModel), Compliance: c.Passwords.compliance(),
+	})
 	if err != nil {
 		return err
 	}
@@ -151,7 +149,7 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 		return err
 	}
 	objects := object.New(object.Options{DB: database, Blobs: blobs, Clock: now, Log: log})
-	placements, err := placement.New(ctx, placement.Options{DB: database, Clock: now, Log: log})
+	placements, err := placement.New(ctx, placement.Options{DB: database, Clock: now, Log: log, Nudge: cloud.Loops.Nudge})
 	if err != nil {
 		return err
 	}
@@ -170,7 +168,7 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	})
 	cloud.closers = append(cloud.closers, func() error { consoles.Close(); return nil })
 	cloud.Compute, err = compute.New(ctx, compute.Options{
-		DB: database, Clock: now, Log: log, Engine: cloud.Engine, Hosts: cloud.Hosts,
+		DB: database, Clock: now, Log: log, Engine: cloud.Engine, Hosts: cloud.Hosts, Nudge: cloud.Loops.Nudge,
 		Placement: placements, Images: computeImages{images}, Networks: computeNetworks{cloud.Network},
 		Volumes: computeVolumes{volumes}, Consoles: consoles, ConfigDrive: configdrive.Build,
 	})
@@ -178,7 +176,8 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 		return err
 	}
 	for _, loops := range [][]loop.Loop{
-		identities.Loops(), images.Loops(), objects.Loops(), cloud.Network.Loops(), volumes.Loops(), cloud.Compute.Loops(), consoles.Loops(), cloud.housekeeping(),
+		identities.Loops(), images.Loops(), objects.Loops(), placements.Loops(), cloud.Network.Loops(), volumes.Loops(), cloud.Compute.Loops(), consoles.Loops(),
+		cloud.housekeeping(),
 	} {
 		cloud.Loops.Add(loops...)
 	}

@@ -24,16 +24,12 @@ var issued = time.Unix(1795341600, 0).UTC()
 // fixedKeys opens a repository whose primary key is the bytes 0 to 31.
 func fixedKeys(t testing.TB) *Keys {
 	t.Helper()
-	dir := t.TempDir()
 	var secret [32]byte
 	for i := range secret {
 		secret[i] = byte(i)
 	}
-	err := os.WriteFile(filepath.Join(dir, "1"), []byte(base64.URLEncoding.EncodeToString(secret[:])), 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	k, err := OpenKeys(dir, 0)
+	k := &Keys{}
+	err := k.Set([]Key{NewKey(0), {1, base64.URLEncoding.EncodeToString(secret[:])}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +145,8 @@ func TestTamperedTokens(t *testing.T) {
 			t.Errorf("%.40q: got error %v, want %v", bad, err, errToken)
 		}
 	}
-	other, err := OpenKeys(t.TempDir(), 0)
+	other := &Keys{}
+	err = other.Set([]Key{NewKey(1)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,130 +202,6 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-func numbers(t *testing.T, dir string) []string {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	return names
-}
-
-func TestRotation(t *testing.T) {
-	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "fernet-keys")
-	keys, err := OpenKeys(dir, 3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := numbers(t, dir); !slices.Equal(got, []string{"0", "1"}) {
-		t.Fatalf("new repository has %v, want 0 and 1", got)
-	}
-	info, err := os.Stat(filepath.Join(dir, "1"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if info.Mode().Perm() != 0o600 || info.Size() != 44 {
-		t.Errorf("key file has mode %v and %d bytes, want 0600 and 44", info.Mode().Perm(), info.Size())
-	}
-	staged, err := os.ReadFile(filepath.Join(dir, "0"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	token := Token{User: userHex, IssuedAt: issued, ExpiresAt: issued.Add(time.Hour)}
-	text, err := keys.Encode(token)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, want := range [][]string{{"0", "1", "2"}, {"0", "2", "3"}, {"0", "3", "4"}} {
-		err := keys.Rotate()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := numbers(t, dir); !slices.Equal(got, want) {
-			t.Fatalf("after rotation %d: %v, want %v", i+1, got, want)
-		}
-		if i == 0 {
-			promoted, err := os.ReadFile(filepath.Join(dir, "2"))
-			if err != nil || string(promoted) != string(staged) {
-				t.Errorf("the staged key didn't become the primary: %v", err)
-			}
-		}
-		_, err = keys.Decode(text)
-		if valid := i == 0; valid != (err == nil) {
-			t.Errorf("after rotation %d: token valid %v, want %v", i+1, err == nil, valid)
-		}
-	}
-	text, err = keys.Encode(token)
-	if err != nil {
-		t.Fatal(err)
-	}
-	second, err := OpenKeys(dir, 3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = second.Decode(text)
-	if err != nil {
-		t.Errorf("opened again: %v", err)
-	}
-	err = keys.Rotate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err = keys.Encode(token)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = second.Decode(text)
-	if err != nil {
-		t.Errorf("the staged key of another server isn't known before its reload: %v", err)
-	}
-	err = second.Reload()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// TestInterruptedRotation starts from each state that a killed process can leave.
-func TestInterruptedRotation(t *testing.T) {
-	t.Parallel()
-	for name, breakIt := range map[string]func(dir string) error{
-		"staged key promoted, none staged": func(dir string) error { return os.Rename(filepath.Join(dir, "0"), filepath.Join(dir, "2")) },
-		"temporary key left behind":        func(dir string) error { return os.WriteFile(filepath.Join(dir, "0.tmp"), []byte("half"), 0o600) },
-		"only the staged key":              func(dir string) error { return os.Remove(filepath.Join(dir, "1")) },
-		"empty folder": func(dir string) error {
-			return errors.Join(os.Remove(filepath.Join(dir, "0")), os.Remove(filepath.Join(dir, "1")))
-		},
-	} {
-		dir := t.TempDir()
-		_, err := OpenKeys(dir, 3)
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = breakIt(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		keys, err := OpenKeys(dir, 3)
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		got := numbers(t, dir)
-		if len(got) < 2 || got[0] != "0" {
-			t.Errorf("%s: repository has %v, want a staged and a primary key", name, got)
-		}
-		err = keys.Rotate()
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
 func TestBadKeyFile(t *testing.T) {
 	t.Parallel()
 	for text, reason := range map[string]string{"short": "key 5 is not base64", "AAAA": "key 5 has 3 bytes, want 32"} {
@@ -337,7 +210,10 @@ func TestBadKeyFile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = OpenKeys(dir, 3)
+		found, err := ReadKeys(dir)
+		if err == nil {
+			err = new(Keys).Set(found)
+		}
 		if err == nil || !strings.Contains(err.Error(), reason) {
 			t.Errorf("%q: got error %v, want %q", text, err, reason)
 		}

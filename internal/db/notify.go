@@ -44,14 +44,30 @@ func (d *DB) Listen(channel string, hear func(key string)) (stop func()) {
 func (tx *Tx) Notify(channel, key string) {
 	tx.After(func() {
 		tx.home.Hear(channel, key)
-		h := &tx.home.hub
-		h.mu.RLock()
-		forward := h.forward
-		h.mu.RUnlock()
-		if forward != nil {
-			forward(channel, key)
-		}
+		tx.home.hub.pass(channel, key)
 	})
+}
+
+// pass hands an announcement to whoever carries it to other processes.
+func (h *hub) pass(channel, key string) {
+	h.mu.RLock()
+	forward := h.forward
+	h.mu.RUnlock()
+	if forward != nil {
+		forward(channel, key)
+	}
+}
+
+// NotifyHere is Notify for the listeners of this process alone: about what others
+// need not all rush to.
+func (tx *Tx) NotifyHere(channel, key string) {
+	tx.After(func() { tx.home.Hear(channel, key) })
+}
+
+// NotifyElsewhere is Notify for other processes alone: this one has been told in
+// full.
+func (tx *Tx) NotifyElsewhere(channel, key string) {
+	tx.After(func() { tx.home.hub.pass(channel, key) })
 }
 
 // Forward has the function called with all that committed transactions of this

@@ -41,11 +41,14 @@ const DefaultDomain = "default"
 type Options struct {
 	DB     *db.DB
 	Keys   *auth.Keys
-	Sealer *auth.Sealer // of credentials
+	Sealer *auth.Sealer // of credentials and of the keys of tokens
 	Clock  clock.Clock
 	NewID  func() string // nil: clock.Hex
 	Log    *slog.Logger
 
+	// KeyFolder has the keys of tokens, in Keystone's form, that a cloud without
+	// any begins with; "" or a missing folder: new ones.
+	KeyFolder     string
 	TokenLifetime time.Duration // 0: one hour
 	// KeyPeriod is how long a key seals tokens before the next takes its place;
 	// 0 is a day, or longer if tokens live long.
@@ -61,7 +64,7 @@ type Options struct {
 // Service is the identity service.
 type Service struct {
 	db       *db.DB
-	keys     *auth.Keys
+	keys     auth.Keys
 	sealer   *auth.Sealer
 	clock    clock.Clock
 	newID    func() string
@@ -80,10 +83,9 @@ type Service struct {
 }
 
 // New makes the service.
-func New(o Options) (*Service, error) {
+func New(ctx context.Context, o Options) (*Service, error) {
 	s := &Service{
 		db:       o.DB,
-		keys:     o.Keys,
 		sealer:   o.Sealer,
 		clock:    o.Clock,
 		newID:    o.NewID,
@@ -106,7 +108,7 @@ func New(o Options) (*Service, error) {
 	if s.lifetime == 0 {
 		s.lifetime = time.Hour
 	}
-	s.keyPeriod, err = keyPeriod(o.KeyPeriod, s.lifetime, s.keys.MaxActive())
+	s.keyPeriod, err = keyPeriod(o.KeyPeriod, s.lifetime, maxKeys)
 	if err != nil {
 		return nil, fmt.Errorf("set up key rotation: %w", err)
 	}
@@ -114,7 +116,8 @@ func New(o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s, nil
+	s.followRevision()
+	return s, s.openKeys(ctx, o.KeyFolder)
 }
 
 // unauthorized is the one answer to whoever fails to authenticate. The reason

@@ -38,15 +38,11 @@ func startProcess(t testing.TB, dir string, c clock.Clock, cost int) process {
 			t.Error(err)
 		}
 	})
-	keys, err := auth.OpenKeys(filepath.Join(dir, "keys"), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
 	sealer, err := auth.OpenSealer(filepath.Join(dir, "credential-keys"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(Options{DB: database, Keys: keys, Sealer: sealer, Clock: c, PasswordCost: cost, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	s, err := New(t.Context(), Options{DB: database, KeyFolder: filepath.Join(dir, "fernet-keys"), Sealer: sealer, Clock: c, PasswordCost: cost, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ const defaultKeyPeriod = 24 * time.Hour
 // expired since, and seal with the present key what an older one has sealed.
 func (s *Service) Loops() []loop.Loop {
 	return []loop.Loop{
-		{Name: "identity.rotate-keys", Every: time.Minute, Once: s.rotateKeys},
+		{Name: "identity.rotate-keys", Every: time.Minute, Once: s.rotateKeys, Everywhere: true}, // each server reads the keys
 		{Name: "identity.forget-ended", Every: time.Hour, Once: s.forgetEnded},
 		{Name: "identity.reseal-credentials", Every: time.Minute, Once: s.reseal},
 	}
@@ -43,19 +43,6 @@ func keyPeriod(asked, lifetime time.Duration, keys int) (time.Duration, error) {
 			keys, asked, lifetime, least)
 	}
 	return asked, nil
-}
-
-// rotateKeys makes a new key the one that seals when it is time, and learns of
-// the keys of whoever else did: processes may share the folder.
-func (s *Service) rotateKeys(ctx context.Context) error {
-	rotated, err := s.keys.RotateAfter(s.keyPeriod, s.clock.Now())
-	if err != nil {
-		return err
-	}
-	if rotated {
-		loop.Did(ctx, "rotated", 1)
-	}
-	return nil
 }
 
 // forgetEnded removes revocations of tokens that have expired, and floors below

@@ -1,38 +1,95 @@
 package identity
 
 import (
+	"encoding/base64"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
 
+	"nacre/internal/auth"
 	"nacre/internal/clock"
 	"nacre/internal/db"
 )
 
-// keyFiles lists the numbers of the keys in the folder.
-func keyFiles(t *testing.T, dir string) []string {
+// keyNumbers lists the numbers of the keys.
+func keyNumbers(t *testing.T, p process) (numbers []int) {
 	t.Helper()
-	entries, err := os.ReadDir(filepath.Join(dir, "keys"))
+	err := p.db.Read(t.Context(), func(tx *db.Tx) error {
+		return tx.All(t.Context(), &numbers, `SELECT number FROM fernet_keys ORDER BY number`)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var names []string
-	for _, e := range entries {
-		if e.Name() != ".lock" {
-			names = append(names, e.Name())
-		}
-	}
-	return names
+	return numbers
 }
 
-// TestKeysRotate lets two servers share a folder of keys over five days.
+// A cloud whose keys were files goes on with them.
+func TestKeysOfAFolderAreTakenOver(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	folder := filepath.Join(dir, "fernet-keys")
+	err := os.Mkdir(folder, 0o700)
+	if err != nil {
+		t.Fatal(err)
+	}
+	former := []auth.Key{auth.NewKey(0), auth.NewKey(6), auth.NewKey(7)}
+	for _, k := range former {
+		err = os.WriteFile(filepath.Join(folder, strconv.Itoa(k.Number)), []byte(k.Secret), 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var keys auth.Keys
+	err = keys.Set(former)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := keys.Encode(auth.Token{User: "u", IssuedAt: time.Unix(1e9, 0), ExpiresAt: time.Unix(2e9, 0), AuditIDs: []string{"AAAAAAAAAAAAAAAAAAAAAA"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := startProcess(t, dir, clock.Real{}, bcrypt.MinCost)
+	_, err = p.keys.Decode(token)
+	if err != nil {
+		t.Errorf("a token from before: %v", err)
+	}
+	if got := keyNumbers(t, p); !slices.Equal(got, []int{0, 6, 7}) {
+		t.Errorf("got keys %v, want 0, 6, 7", got)
+	}
+}
+
+// A key file with a new first line opens what was sealed before, and seals it
+// anew: then the older line can go.
+func TestKeysAreSealedAnew(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	startProcess(t, dir, clock.Real{}, bcrypt.MinCost)
+	file := filepath.Join(dir, "credential-keys")
+	former, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := make([]byte, 32)
+	next[0] = 7
+	line := base64.StdEncoding.EncodeToString(next) + "\n"
+	for _, content := range []string{line + string(former), line} {
+		err = os.WriteFile(file, []byte(content), 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		startProcess(t, dir, clock.Real{}, bcrypt.MinCost) // fails when it cannot open the keys
+	}
+}
+
+// TestKeysRotate lets two servers share their keys over some days.
 func TestKeysRotate(t *testing.T) {
 	t.Parallel()
-	dir, c := t.TempDir(), clock.NewManual(time.Now().Add(time.Minute)) // the first keys are made by the machine's clock
+	dir, c := t.TempDir(), clock.NewManual(time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC))
 	here := startProcess(t, dir, c, bcrypt.MinCost)
 	boot, err := here.Bootstrap(t.Context(), Bootstrap{})
 	if err != nil {
@@ -47,10 +104,10 @@ func TestKeysRotate(t *testing.T) {
 		}
 	}
 	turn(here)
-	if got := keyFiles(t, dir); !slices.Equal(got, []string{"0", "1"}) {
+	if got := keyNumbers(t, here); !slices.Equal(got, []int{0, 1}) {
 		t.Fatalf("keys %v at first, want 0 and 1", got)
 	}
-	for day, want := range [][]string{{"0", "1", "2"}, {"0", "2", "3"}, {"0", "3", "4"}} {
+	for day, want := range [][]int{{0, 1, 2}, {0, 2, 3}, {0, 3, 4}} {
 		c.Advance(defaultKeyPeriod - 30*time.Minute)
 		turn(here)
 		before := signIn(t, here, "demo", boot.DemoPassword)
@@ -58,7 +115,7 @@ func TestKeysRotate(t *testing.T) {
 		turn(here)
 		turn(there) // it finds that the other has rotated
 		turn(here)
-		if got := keyFiles(t, dir); !slices.Equal(got, want) {
+		if got := keyNumbers(t, here); !slices.Equal(got, want) {
 			t.Errorf("keys %v after day %d, want %v", got, day+1, want)
 		}
 		_, err = there.Caller(t.Context(), before.Token)

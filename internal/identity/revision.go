@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,6 +56,20 @@ func (s *Service) currentRevision(ctx context.Context) (int64, error) {
 	return s.revision.known.Load(), nil
 }
 
+// revisionChannel announces the revision that a transaction has raised it to.
+const revisionChannel = "identity.revision"
+
+// followRevision hears of raised revisions: of our own before the write returns,
+// of other servers' a moment later.
+func (s *Service) followRevision() {
+	s.db.Listen(revisionChannel, func(key string) {
+		now, err := strconv.ParseInt(key, 10, 64)
+		if err == nil {
+			s.revision.raise(now)
+		}
+	})
+}
+
 // bump raises the revision together with the change that needs it.
 func (s *Service) bump(ctx context.Context, tx *db.Tx) (int64, error) {
 	var now int64
@@ -62,7 +77,7 @@ func (s *Service) bump(ctx context.Context, tx *db.Tx) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("raise authorization revision: %w", err)
 	}
-	tx.After(func() { s.revision.raise(now) })
+	tx.Notify(revisionChannel, strconv.FormatInt(now, 10))
 	return now, nil
 }
 

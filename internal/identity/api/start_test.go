@@ -56,20 +56,16 @@ func (c *cloud) open(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, err := auth.OpenKeys(filepath.Join(c.dir, "fernet-keys"), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	sealer, err := auth.OpenSealer(filepath.Join(c.dir, "credential-keys"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := identity.Options{DB: database, Keys: keys, Sealer: sealer, Clock: c.clock, Log: log, PasswordCost: 5}
+	o := identity.Options{DB: database, Sealer: sealer, Clock: c.clock, Log: log, PasswordCost: 5}
 	for _, set := range c.set {
 		set(&o)
 	}
-	c.service, err = identity.New(o)
+	c.service, err = identity.New(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
