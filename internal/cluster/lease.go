@@ -54,7 +54,7 @@ func (c *Cluster) Lead(ctx context.Context, name string, do func(ctx context.Con
 	}
 	held, term, fresh := l.held, l.term, l.fresh
 	c.mu.Unlock()
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(context.WithValue(ctx, turnKey{}, turn{name, term}))
 	defer cancel()
 	stop := context.AfterFunc(held, cancel)
 	defer stop()
@@ -65,6 +65,28 @@ func (c *Cluster) Lead(ctx context.Context, name string, do func(ctx context.Con
 		l.fresh = false
 	}
 	return true, err
+}
+
+type turnKey struct{}
+
+// turn is the right by which Lead runs a function.
+type turn struct {
+	name string
+	term int64
+}
+
+// Held tells in a transaction whether the right of this context still holds.
+func (c *Cluster) Held(ctx context.Context, tx *db.Tx) (bool, error) {
+	t, ok := ctx.Value(turnKey{}).(turn)
+	if !ok {
+		return false, fmt.Errorf("this context is not of a loop's turn")
+	}
+	var n int
+	err := tx.Get(ctx, &n, "SELECT COUNT(*) FROM loop_leases WHERE name = ? AND holder = ? AND term = ?", t.name, c.ID, t.term)
+	if err != nil {
+		return false, fmt.Errorf("look at the lease of loop %s: %w", t.name, err)
+	}
+	return n == 1, nil
 }
 
 // keepLeases prolongs what is this server's and takes over what nobody has.

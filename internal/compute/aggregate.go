@@ -211,6 +211,7 @@ func (s *Service) RemoveHost(ctx context.Context, id int64, host string) (Aggreg
 func (s *Service) changeAggregate(ctx context.Context, id int64, do func(*db.Tx, *Aggregate) error) (Aggregate, error) {
 	var a Aggregate
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		tx.NotifyElsewhere(hostsChannel, "") // followAggregates does it here
 		err := tx.Get(ctx, &a, "SELECT * FROM aggregates WHERE id = ?"+tx.Hold(), id)
 		if errors.Is(err, sql.ErrNoRows) {
 			return noAggregate(id)

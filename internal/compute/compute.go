@@ -52,6 +52,8 @@ type Options struct {
 	// Zone is the availability zone of hosts that are in no aggregate with
 	// one; "" is nova.
 	Zone string
+	// Nudge asks a loop of Loops to look at once: loop.Runner.Nudge.
+	Nudge func(loop string)
 	// CPURatio is the allocation ratio of VCPUs on a host that reports for the
 	// first time; 0 is 4.
 	CPURatio float64
@@ -123,6 +125,11 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	work.Register(s.engine, s.detachVolumePlan())
 	work.Register(s.engine, s.attachPortPlan())
 	work.Register(s.engine, s.detachPortPlan())
+	nudge := o.Nudge
+	if nudge == nil {
+		nudge = func(string) {}
+	}
+	s.db.Listen(hostsChannel, func(string) { nudge(followLoop) })
 	s.hosts.OnHost(s.hostChanged)
 	s.hosts.OnObserved(nodeapi.KindMachine, s.machineObserved)
 	s.hosts.OnQuery(nodeapi.QueryMetadata, s.AnswerMetadata)

@@ -51,8 +51,15 @@ type hostState struct {
 	offer      scheduler.Host
 }
 
+// What operators decided about hosts is in the memory of every server. Whoever
+// changes it announces that; the loop reads it anew, hint or not.
+const (
+	hostsChannel = "compute.hosts"
+	followLoop   = "compute.follow"
+)
+
 // load reads what is known of the hosts. It comes before the first host
-// connects.
+// connects, and again when another server may have changed it.
 func (s *Service) load(ctx context.Context) error {
 	all, err := s.hosts.List(ctx)
 	if err != nil {
@@ -77,7 +84,9 @@ func (s *Service) load(ctx context.Context) error {
 		}
 		for _, service := range services {
 			state := s.state[service.Host]
-			state.service = service
+			if service.UpdatedAt >= state.service.UpdatedAt { // else it was changed here meanwhile
+				state.service = service
+			}
 			s.state[service.Host] = state
 		}
 		s.setZones(zones)
@@ -86,15 +95,15 @@ func (s *Service) load(ctx context.Context) error {
 }
 
 // hostChanged hears of hosts that came, went or changed. A new one gets its
-// service row, and placement learns what it has.
+// service row, and placement learns what it has, by the server that holds it.
 func (s *Service) hostChanged(h hosts.Host) {
 	ctx := context.Background()
 	s.mu.Lock()
 	state := s.state[h.Name]
 	state.host = h
 	what := fmt.Sprint(h.Info.VCPUs, h.Info.MemoryMB, h.Info.DiskGB, h.Info.Traits)
-	news := h.Up && state.reported != what
-	fresh := state.service.ID == ""
+	news := h.Here && state.reported != what
+	fresh := h.Here && state.service.ID == ""
 	s.state[h.Name] = state
 	s.put(h.Name)
 	s.mu.Unlock()
@@ -131,6 +140,7 @@ func (s *Service) insertService(ctx context.Context, h hosts.Host) error {
 		if err != nil {
 			return err
 		}
+		tx.Notify(hostsChannel, h.Name)
 		return tx.Insert(ctx, &row)
 	})
 	if db.IsDuplicate(err) {
@@ -338,6 +348,7 @@ func (s *Service) SetService(ctx context.Context, id, host string, change func(*
 		row = rows[0]
 		change(&row)
 		row.UpdatedAt = db.At(s.clock.Now())
+		tx.Notify(hostsChannel, row.Host)
 		_, err = tx.Update(ctx, &row, "disabled", "reason", "forced_down", "updated_at")
 		return err
 	})
@@ -357,10 +368,9 @@ func (s *Service) SetService(ctx context.Context, id, host string, change func(*
 	return Hypervisor{}, errs.NotFoundf("Service %s could not be found.", row.ID)
 }
 
-// machineObserved hears that a host reported on a machine: its plan looks
-// again, and a guest that stopped by itself is a stopped server.
+// machineObserved hears that a host reported on a machine: a guest that stopped
+// by itself is a stopped server. Its plan was woken already.
 func (s *Service) machineObserved(id string) {
-	s.engine.Wake(id)
 	err := s.syncPower(context.Background(), id)
 	if err != nil {
 		s.log.Error("follow power state", "server_id", id, "error", err)

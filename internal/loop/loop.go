@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"nacre/internal/clock"
+	"nacre/internal/db"
 )
 
 // Loop is something kept true.
@@ -40,6 +41,10 @@ type Loop struct {
 
 // Leases say which of the loops this process runs.
 type Leases interface {
+	// Held tells in a transaction whether the loop is still this process's as it
+	// was when Lead gave it the context.
+	Held(ctx context.Context, tx *db.Tx) (bool, error)
+
 	// Lead runs the function if the loop of the name is this process's, and tells
 	// whether it was. Fresh says that another one may have run it meanwhile. The
 	// context ends when another one may run it from now on.
@@ -205,6 +210,19 @@ func Fresh(ctx context.Context) bool {
 	return fresh
 }
 
+type leasesKey struct{}
+
+// Held tells in a transaction whether the turn of this context is still its
+// process's: one that stood still for long may have been followed by another. A
+// loop asks that acts on something which does not know generations.
+func Held(ctx context.Context, tx *db.Tx) (bool, error) {
+	leases, several := ctx.Value(leasesKey{}).(Leases)
+	if !several {
+		return true, nil
+	}
+	return leases.Held(ctx, tx)
+}
+
 type didKey struct{}
 
 type did struct {
@@ -242,7 +260,7 @@ func (r *Runner) once(ctx context.Context, l *runner) (acted bool, err error) {
 	if r.leases == nil || l.Everywhere {
 		err = do(ctx, false)
 	} else {
-		led, err = r.leases.Lead(ctx, l.Name, do)
+		led, err = r.leases.Lead(context.WithValue(ctx, leasesKey{}, r.leases), l.Name, do)
 	}
 	if !led || errors.Is(err, errStopped) {
 		return false, err

@@ -20,7 +20,8 @@ const (
 func (s *Service) tellFabric(ctx context.Context) error {
 	s.turn.Lock()
 	defer s.turn.Unlock()
-	if !s.resynced {
+	if loop.Fresh(ctx) || !s.resynced {
+		s.resynced = false
 		err := s.resync(ctx)
 		if err != nil {
 			return fmt.Errorf("compare with the fabric: %w", err)
@@ -115,7 +116,9 @@ func (s *Service) tell(ctx context.Context, t translation) error {
 	return nil
 }
 
-// settled forgets the changes. What a router has is up once the fabric has it.
+// settled forgets the changes. What a router has is up once the fabric has it. A
+// server that stood still and has lost the loop meanwhile may have told the fabric
+// something older than its successor did: that one then tells it again.
 func (s *Service) settled(ctx context.Context, told []dirtyRow) error {
 	var routers []string
 	for _, r := range told {
@@ -123,7 +126,20 @@ func (s *Service) settled(ctx context.Context, told []dirtyRow) error {
 			routers = append(routers, r.ID)
 		}
 	}
-	return s.db.Write(ctx, func(tx *db.Tx) error {
+	return s.db.Write(context.WithoutCancel(ctx), func(tx *db.Tx) error {
+		held, err := loop.Held(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if !held {
+			for _, r := range told {
+				err = dirty(ctx, tx, r.Kind, r.ID)
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		}
 		if len(routers) > 0 {
 			_, err := tx.Exec(ctx, `UPDATE ports SET status = 'ACTIVE' WHERE device_id IN (?) AND device_owner IN (?, ?) AND status <> 'ACTIVE'`,
 				db.In(routers), OwnerRouterInterface, OwnerGateway)

@@ -20,10 +20,12 @@ func (s *Service) recheck(port string) {
 	s.nudge(statusLoop)
 }
 
+// recheckChannel announces ports that the status loop is to look at, on whichever
+// server it runs.
+const recheckChannel = "network.recheck"
+
 // recheckAfter is recheck once the transaction is on disk.
-func (s *Service) recheckAfter(tx *db.Tx, port string) {
-	tx.After(func() { s.recheck(port) })
-}
+func recheckAfter(tx *db.Tx, port string) { tx.Notify(recheckChannel, port) }
 
 // followFabric brings the status of ports in line with what the fabric reports.
 // Only ports whose report changed, or that somebody hinted at, are looked at;
@@ -31,6 +33,9 @@ func (s *Service) recheckAfter(tx *db.Tx, port string) {
 func (s *Service) followFabric(ctx context.Context) error {
 	s.turn.Lock()
 	defer s.turn.Unlock()
+	if loop.Fresh(ctx) {
+		s.up = nil
+	}
 	s.mu.Lock()
 	stale := s.stale
 	s.stale = map[string]bool{}

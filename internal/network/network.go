@@ -111,7 +111,15 @@ func New(o Options) *Service {
 	if s.nudge == nil {
 		s.nudge = func(string) {}
 	}
-	s.stop = s.db.Listen(dirtyChannel, func(string) { s.nudge(fabricLoop) })
+	deaf := []func(){
+		s.db.Listen(dirtyChannel, func(string) { s.nudge(fabricLoop) }),
+		s.db.Listen(recheckChannel, s.recheck),
+	}
+	s.stop = func() {
+		for _, stop := range deaf {
+			stop()
+		}
+	}
 	return s
 }
 
@@ -127,11 +135,12 @@ func (s *Service) Loops() []loop.Loop {
 
 // Run passes the fabric's hints on until the context ends.
 func (s *Service) Run(ctx context.Context) {
+	changed := s.fabric.Changed()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case port := <-s.fabric.Changed():
+		case port := <-changed:
 			s.recheck(port)
 		}
 	}

@@ -65,7 +65,7 @@ func (s *Service) changePort(ctx context.Context, tx *db.Tx, scope Scope, p *Por
 	}
 	if in.Host != nil && *in.Host != p.Host {
 		p.Host, p.Status = *in.Host, "DOWN"
-		s.recheckAfter(tx, p.ID)
+		recheckAfter(tx, p.ID)
 	}
 	if in.FixedIPs != nil {
 		err = s.changeAddresses(ctx, tx, n, p, *in.FixedIPs)

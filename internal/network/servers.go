@@ -163,7 +163,7 @@ func (s *Service) BindPort(ctx context.Context, tx *db.Tx, port, host string) er
 		return nil
 	}
 	p.Host, p.Status = host, "DOWN"
-	s.recheckAfter(tx, port)
+	recheckAfter(tx, port)
 	return savePort(ctx, tx, &p)
 }
 

@@ -333,6 +333,6 @@ func (s *Service) take(ctx context.Context, tx *db.Tx, consumer, id string, want
 		return err
 	}
 	p.Generation++
-	tx.After(func() { s.tell(Change{Provider: p, Inventories: stock}) })
+	s.announce(tx, Change{Provider: p, Inventories: stock})
 	return nil
 }

@@ -52,7 +52,7 @@ func (s *Service) Find(ctx context.Context, need Need) ([]Found, error) {
 			}
 		}
 		var err error
-		all, err = changes(ctx, tx)
+		all, err = changes(ctx, tx, nil)
 		return err
 	})
 	if err != nil {

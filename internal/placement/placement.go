@@ -9,7 +9,8 @@
 // and can never overdraw.
 //
 // After a commit the service tells its watchers what a provider looks like now.
-// The scheduler's snapshot lives on that.
+// The scheduler's snapshot lives on that. Of what other servers committed it
+// learns by hints, and by comparing generations from time to time (follow.go).
 package placement
 
 import (
@@ -38,6 +39,8 @@ type Options struct {
 	Clock clock.Clock
 	NewID func() string // nil: clock.UUID
 	Log   *slog.Logger
+	// Nudge asks a loop of Loops to look at once: loop.Runner.Nudge.
+	Nudge func(loop string)
 }
 
 // Service is placement.
@@ -45,9 +48,12 @@ type Service struct {
 	db    *db.DB
 	clock clock.Clock
 	newID func() string
+	nudge func(loop string)
 
 	mu       sync.RWMutex // guards watchers
 	watchers []func(Change)
+
+	following following
 }
 
 // New makes the service.
@@ -58,7 +64,14 @@ func New(_ context.Context, o Options) (*Service, error) {
 	if o.Clock == nil {
 		o.Clock = clock.Real{}
 	}
-	return &Service{db: o.DB, clock: o.Clock, newID: o.NewID}, nil
+	if o.Nudge == nil {
+		o.Nudge = func(string) {}
+	}
+	s := &Service{db: o.DB, clock: o.Clock, newID: o.NewID, nudge: o.Nudge}
+	s.following.known = map[string]Provider{}
+	s.following.stale = map[string]bool{}
+	s.db.Listen(changedChannel, s.hint)
+	return s, nil
 }
 
 // Change is what a provider looks like after a commit. Changes of one provider
@@ -79,11 +92,12 @@ func (s *Service) Watch(ctx context.Context, do func(Change)) error {
 	s.watchers = append(s.watchers, do)
 	s.mu.Unlock()
 	return s.db.Read(ctx, func(tx *db.Tx) error {
-		all, err := changes(ctx, tx)
+		all, err := changes(ctx, tx, nil)
 		if err != nil {
 			return err
 		}
 		for _, c := range all {
+			s.following.note(c)
 			do(c)
 		}
 		return nil
@@ -91,6 +105,7 @@ func (s *Service) Watch(ctx context.Context, do func(Change)) error {
 }
 
 func (s *Service) tell(c Change) {
+	s.following.note(c)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for _, do := range s.watchers {
@@ -120,17 +135,29 @@ func (s *Service) tellAfter(ctx context.Context, tx *db.Tx, whole bool, ids ...s
 				return err
 			}
 		}
-		tx.After(func() { s.tell(c) })
+		s.announce(tx, c)
 	}
 	return nil
 }
 
-// changes reads all providers whole, with one query per table.
-func changes(ctx context.Context, tx *db.Tx) ([]Change, error) {
+// changes reads providers whole, all of them when ids is nil, with one query per
+// table.
+func changes(ctx context.Context, tx *db.Tx, ids []string) ([]Change, error) {
+	read := func(into any, columns, table, key, order string) error {
+		query, args := "SELECT "+columns+" FROM "+table, []any{}
+		if ids != nil {
+			query, args = query+" WHERE "+key+" IN (?)", append(args, db.In(ids))
+		}
+		err := tx.All(ctx, into, query+" ORDER BY "+order, args...)
+		if err != nil {
+			return fmt.Errorf("read %s: %w", table, err)
+		}
+		return nil
+	}
 	var rows []Provider
-	err := tx.All(ctx, &rows, "SELECT * FROM resource_providers ORDER BY id")
+	err := read(&rows, "*", "resource_providers", "id", "id")
 	if err != nil {
-		return nil, fmt.Errorf("read providers: %w", err)
+		return nil, err
 	}
 	all := make([]Change, len(rows))
 	at := make(map[string]*Change, len(rows))
@@ -138,29 +165,35 @@ func changes(ctx context.Context, tx *db.Tx) ([]Change, error) {
 		all[i] = Change{Provider: p, Inventories: map[string]Inventory{}, Whole: true}
 		at[p.ID] = &all[i]
 	}
+	// What follows is read a moment later: a provider may have come meanwhile.
 	var stock []Inventory
-	err = tx.All(ctx, &stock, "SELECT * FROM inventories")
+	err = read(&stock, "*", "inventories", "provider", "provider")
 	if err != nil {
-		return nil, fmt.Errorf("read inventories: %w", err)
+		return nil, err
 	}
 	for _, i := range stock {
-		at[i.Provider].Inventories[i.Class] = i
+		if c := at[i.Provider]; c != nil {
+			c.Inventories[i.Class] = i
+		}
 	}
-	var pairs []struct{ Provider, Name string }
-	err = tx.All(ctx, &pairs, "SELECT provider, trait AS name FROM provider_traits ORDER BY trait")
+	type pair struct{ Provider, Name string }
+	var traits, aggregates []pair
+	err = read(&traits, "provider, trait AS name", "provider_traits", "provider", "trait")
+	if err == nil {
+		err = read(&aggregates, "provider, aggregate AS name", "provider_aggregates", "provider", "aggregate")
+	}
 	if err != nil {
-		return nil, fmt.Errorf("read traits: %w", err)
+		return nil, err
 	}
-	for _, p := range pairs {
-		at[p.Provider].Traits = append(at[p.Provider].Traits, p.Name)
+	for _, p := range traits {
+		if c := at[p.Provider]; c != nil {
+			c.Traits = append(c.Traits, p.Name)
+		}
 	}
-	pairs = nil
-	err = tx.All(ctx, &pairs, "SELECT provider, aggregate AS name FROM provider_aggregates ORDER BY aggregate")
-	if err != nil {
-		return nil, fmt.Errorf("read aggregates: %w", err)
-	}
-	for _, p := range pairs {
-		at[p.Provider].Aggregates = append(at[p.Provider].Aggregates, p.Name)
+	for _, p := range aggregates {
+		if c := at[p.Provider]; c != nil {
+			c.Aggregates = append(c.Aggregates, p.Name)
+		}
 	}
 	return all, nil
 }

@@ -223,7 +223,7 @@ func (s *Service) DeleteProvider(ctx context.Context, id string) error {
 		if err != nil {
 			return fmt.Errorf("delete provider %s: %w", id, err)
 		}
-		tx.After(func() { s.tell(Change{Provider: p, Removed: true}) })
+		s.announce(tx, Change{Provider: p, Removed: true})
 		return nil
 	})
 }

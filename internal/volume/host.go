@@ -189,9 +189,11 @@ func (s *Service) answerExport(ctx context.Context, host string, payload json.Ra
 	return *seen.Export, nil
 }
 
-// reachable is an error when a machine on the host cannot get at the volume.
+// reachable is an error when a machine on the host cannot get at the volume. Both
+// hosts have to say that they share exports: the address is the other host's word,
+// and this one must not be led to a socket of its own by it.
 func (s *Service) reachable(v Volume, host string) error {
-	if v.Host == host || s.shared(v.Host) {
+	if v.Host == host || s.shared(v.Host) && s.shared(host) {
 		return nil
 	}
 	return errs.Conflictf("Invalid volume: volume %s is on host %s and cannot be reached from host %s.", v.ID, v.Host, host)

@@ -122,7 +122,6 @@ func New(o Options) *Service {
 	work.Register(s.engine, s.snapshotPlan())
 	work.Register(s.engine, s.deleteSnapshotPlan())
 	s.hosts.OnHost(s.hostChanged)
-	s.hosts.OnObserved(nodeapi.KindVolume, s.engine.Wake)
 	s.hosts.OnQuery(nodeapi.QueryExport, s.answerExport)
 	return s
 }

@@ -15,10 +15,11 @@ import (
 )
 
 // How long an engine may be silent before others take its plans over, how
-// often it speaks, and how often it looks for plans that others left.
+// often it speaks, and how often it looks for plans that others left. So a dead
+// engine's plans go on after leaseTime + lookAgain at most.
 const (
-	leaseTime = 10 * time.Second
-	heartbeat = 3 * time.Second
+	leaseTime = 8 * time.Second
+	heartbeat = 2 * time.Second
 	lookAgain = time.Second
 )
 

@@ -97,6 +97,10 @@ func insert(ctx context.Context, tx *db.Tx, r *row) error {
 
 func announce(tx *db.Tx, channel, id, resource string) { tx.Notify(channel, id+" "+resource) }
 
+// announceHere has the engine of this process take up a plan. Those of others
+// find it when this one has not claimed it within a second.
+func announceHere(tx *db.Tx, id, resource string) { tx.NotifyHere(startedChannel, id+" "+resource) }
+
 func announced(key string) (id, resource string) {
 	id, resource, _ = strings.Cut(key, " ")
 	return id, resource
@@ -167,7 +171,7 @@ func promote(ctx context.Context, tx *db.Tx, resource string) error {
 	if err != nil {
 		return err
 	}
-	announce(tx, startedChannel, id, resource)
+	announceHere(tx, id, resource)
 	return nil
 }
 

@@ -132,7 +132,7 @@ func Start[S any](ctx context.Context, tx *db.Tx, p Plan[S], resource string, st
 		return "", fmt.Errorf("start plan %s: %w", p.Name, err)
 	}
 	if r.Phase == doing {
-		announce(tx, startedChannel, r.ID, resource)
+		announceHere(tx, r.ID, resource)
 	}
 	return r.ID, nil
 }
