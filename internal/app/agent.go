@@ -10,12 +10,14 @@ import (
 	"sync"
 
 	"nacre/internal/blockdev"
+	blocksim "nacre/internal/blockdev/simulated"
 	"nacre/internal/clock"
 	"nacre/internal/fabric"
 	fabricsim "nacre/internal/fabric/simulated"
 	"nacre/internal/node"
 	"nacre/internal/node/uplink"
 	"nacre/internal/virt"
+	virtsim "nacre/internal/virt/simulated"
 )
 
 // NodeConfig are the settings of a node that runs apart from the servers.
@@ -45,6 +47,8 @@ type NodeConfig struct {
 	SimFabric string
 	// Fabric makes the network's side of a simulated host, when a test has it.
 	Fabric func(host string) fabric.Host
+	// Watch hears of the drivers of simulated hosts, when a test looks through them.
+	Watch func(host string, machines *virtsim.Host, disks *blocksim.Host)
 
 	Clock clock.Clock
 	Log   *slog.Logger
@@ -138,6 +142,9 @@ func (c NodeConfig) runSimulated(ctx context.Context, name string) error {
 		return err
 	}
 	defer machines.Close()
+	if c.Watch != nil {
+		c.Watch(name, machines, disks)
+	}
 	return c.run(ctx, name, dir, link, drivers{machines: machines, network: c.Fabric(name), disks: disks})
 }
 

@@ -53,7 +53,7 @@ func (c *Cloud) Snapshot(t testing.TB) World {
 	if err != nil {
 		t.Fatalf("look at the hosts: %v", err)
 	}
-	err = w.addBlobs(filepath.Join(c.App.Config.DataDir, "blobs"))
+	err = w.addBlobs(c.App.Config.Blobs)
 	if err != nil {
 		t.Fatalf("look at the byte store: %v", err)
 	}

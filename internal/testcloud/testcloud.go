@@ -13,8 +13,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,15 +31,17 @@ import (
 
 // Cloud is a running cloud. Its end belongs to the test.
 type Cloud struct {
-	App *app.Cloud
-	URL string
-	S3  string // URL of the S3 API
+	App     *app.Cloud
+	URL     string
+	S3      string       // URL of the S3 API
+	Servers []*app.Cloud // App is the first
+	URLs    []string     // of each, URL is the first
 
 	t      testing.TB
-	server *httptest.Server
 	still  bool
 	errors *recorder
-	mu     sync.Mutex // guards tokens
+	asked  atomic.Int64 // how many requests users have sent
+	mu     sync.Mutex   // guards tokens
 	tokens map[string]string
 }
 
@@ -45,9 +50,10 @@ type Option func(*options)
 
 type options struct {
 	app.Config
-	still bool
-	calm  bool
-	own   bool
+	still   bool
+	calm    bool
+	own     bool
+	servers int
 }
 
 // Nodes sets how many hosts there are; one if nobody says.
@@ -74,6 +80,13 @@ func Still() Option { return func(o *options) { o.still = true } }
 // fails the test.
 func MayFail() Option { return func(o *options) { o.calm = true } }
 
+// Servers has the cloud run on n servers with one PostgreSQL database, and its
+// hosts in nodes that join them, as in production: each with a certificate and a
+// WebSocket of its own. Users ask one server after the other. It is also what
+// NACRE_TEST_SERVERS=n does to every test that does not turn plans by hand or go
+// on with a folder.
+func Servers(n int) Option { return func(o *options) { o.servers = n } }
+
 // Start runs a cloud until the test ends.
 func Start(t testing.TB, opts ...Option) *Cloud {
 	t.Helper()
@@ -81,40 +94,83 @@ func Start(t testing.TB, opts ...Option) *Cloud {
 	for _, o := range opts {
 		o(&set)
 	}
-	config, errors := set.Config, &recorder{}
-	config.Log = logTo(errors)
-	if config.DataDir == "" {
-		config.DataDir = t.TempDir()
+	if text := os.Getenv("NACRE_TEST_SERVERS"); text != "" && !set.still && !set.own && set.DataDir == "" && set.servers == 0 {
+		var err error
+		set.servers, err = strconv.Atoi(text)
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
-	if !set.own {
-		config.DB = dbtest.SourceIn(t, config.DataDir)
-	}
+	errors := &recorder{}
+	set.Log = logTo(errors)
 	c := &Cloud{t: t, still: set.still, errors: errors, tokens: map[string]string{}}
-	c.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c.App.Handler.ServeHTTP(w, r)
+	if !set.calm {
+		t.Cleanup(func() {
+			for _, line := range c.Errors() {
+				t.Errorf("the cloud logged %s", line)
+			}
+		})
+	}
+	if set.DataDir == "" {
+		set.DataDir = t.TempDir()
+	}
+	if set.servers > 0 {
+		c.startCluster(t, set)
+	} else {
+		if !set.own {
+			set.DB = dbtest.SourceIn(t, set.DataDir)
+		}
+		c.startServer(t, set.Config)
+	}
+	c.App, c.URL = c.Servers[0], c.URLs[0]
+	for _, s := range c.Servers {
+		c.until(t, "the hosts to come up", func(ctx context.Context) (bool, error) {
+			all, err := s.Compute.Hypervisors(ctx)
+			ready := 0
+			for _, h := range all {
+				if h.Up() && h.Offer.ID != "" { // with its inventory
+					ready++
+				}
+			}
+			return ready >= set.Hosts, err
+		})
+	}
+	return c
+}
+
+// startServer runs a server until the test ends.
+func (c *Cloud) startServer(t testing.TB, config app.Config) *app.Cloud {
+	t.Helper()
+	var cloud *app.Cloud
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		cloud.Handler.ServeHTTP(w, r)
 	}))
-	config.Listen = c.server.Listener.Addr().String()
+	config.Listen = server.Listener.Addr().String()
+	config.PublicURL = "http://" + config.Listen
 	cloud, err := app.Start(context.Background(), config)
 	if err != nil {
 		t.Fatalf("start cloud: %v", err)
 	}
 	s3 := httptest.NewServer(cloud.S3)
-	c.App, c.URL, c.S3 = cloud, "http://"+config.Listen, s3.URL
-	c.server.Start()
+	if c.S3 == "" {
+		c.S3 = s3.URL
+	}
+	c.Servers, c.URLs = append(c.Servers, cloud), append(c.URLs, config.PublicURL)
+	server.Start()
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		if set.still {
+		if c.still {
 			cloud.Surroundings(ctx)
 			return
 		}
 		cloud.Background(ctx)
 	}()
 	t.Cleanup(func() {
-		for _, server := range []*httptest.Server{c.server, s3} {
-			server.CloseClientConnections()
-			server.Close()
+		for _, listening := range []*httptest.Server{server, s3} {
+			listening.CloseClientConnections()
+			listening.Close()
 		}
 		stop()
 		<-ended
@@ -122,23 +178,8 @@ func Start(t testing.TB, opts ...Option) *Cloud {
 		if err != nil {
 			t.Errorf("close cloud: %v", err)
 		}
-		if !set.calm {
-			for _, line := range c.Errors() {
-				t.Errorf("the cloud logged %s", line)
-			}
-		}
 	})
-	c.until(t, "the hosts to come up", func(ctx context.Context) (bool, error) {
-		all, err := cloud.Compute.Hypervisors(ctx)
-		ready := 0
-		for _, h := range all {
-			if h.Up() && h.Offer.ID != "" { // with its inventory
-				ready++
-			}
-		}
-		return ready >= cloud.Config.Hosts, err
-	})
-	return c
+	return cloud
 }
 
 // patience is how long Settle and Until wait at most.

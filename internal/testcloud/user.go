@@ -28,6 +28,9 @@ func (c *Cloud) Demo() User {
 	return User{c, "demo", c.App.Secrets.Demo, "demo"}
 }
 
+// next is the server that is asked next.
+func (c *Cloud) next() string { return c.URLs[int(c.asked.Add(1))%len(c.URLs)] }
+
 // Token signs the user in, once.
 func (u User) Token() string {
 	u.cloud.mu.Lock()
@@ -38,7 +41,7 @@ func (u User) Token() string {
 	}
 	body := fmt.Sprintf(`{"auth":{"identity":{"methods":["password"],"password":{"user":{"name":%q,"password":%q,"domain":{"id":"default"}}}},
 		"scope":{"project":{"name":%q,"domain":{"id":"default"}}}}}`, u.name, u.pass, u.scope)
-	reply, err := http.Post(u.cloud.URL+"/identity/v3/auth/tokens", "application/json", strings.NewReader(body))
+	reply, err := http.Post(u.cloud.next()+"/identity/v3/auth/tokens", "application/json", strings.NewReader(body))
 	if err != nil {
 		u.cloud.t.Fatalf("sign in as %s: %v", u.name, err)
 	}
@@ -96,7 +99,7 @@ func (u User) Do(t testing.TB, method, path string, body any, headers ...string)
 		}
 		content = bytes.NewReader(text)
 	}
-	r, err := http.NewRequest(method, u.cloud.URL+path, content)
+	r, err := http.NewRequest(method, u.cloud.next()+path, content)
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)
 	}
