@@ -46,12 +46,12 @@ type NodeConfig struct {
 	// SimFabric is where their network is: the address of nacre sim-fabric.
 	SimFabric string
 	// Fabric makes the network's side of a simulated host, when a test has it.
-	Fabric func(host string) fabric.Host
+	Fabric func(host string) fabric.Host `json:"-"`
 	// Watch hears of the drivers of simulated hosts, when a test looks through them.
-	Watch func(host string, machines *virtsim.Host, disks *blocksim.Host)
+	Watch func(host string, machines *virtsim.Host, disks *blocksim.Host) `json:"-"`
 
-	Clock clock.Clock
-	Log   *slog.Logger
+	Clock clock.Clock  `json:"-"`
+	Log   *slog.Logger `json:"-"`
 }
 
 func (c NodeConfig) complete() (NodeConfig, error) {

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"testing"
@@ -9,13 +10,37 @@ import (
 	"nacre/internal/app"
 )
 
-// TestMain lets this test binary be the cloud that tests kill.
+// process is what this test binary runs as when a test starts it again, to kill
+// it: a cloud in one process, a server, or nodes.
+type process struct {
+	Server *app.Config
+	Node   *app.NodeConfig
+}
+
+// TestMain lets this test binary be the processes that tests kill.
 func TestMain(m *testing.M) {
-	dir := os.Getenv("NACRE_TEST_CLOUD")
-	if dir == "" {
+	dir, text := os.Getenv("NACRE_TEST_CLOUD"), os.Getenv("NACRE_TEST_PROCESS")
+	var err error
+	switch {
+	case dir != "":
+		err = app.Run(context.Background(), app.Config{DataDir: dir, DB: os.Getenv("NACRE_TEST_CLOUD_DB"), Listen: os.Getenv("NACRE_TEST_LISTEN"), Hosts: 3, LogLevel: "error"})
+	case text != "":
+		err = runProcess(text)
+	default:
 		os.Exit(m.Run())
 	}
-	err := app.Run(context.Background(), app.Config{DataDir: dir, DB: os.Getenv("NACRE_TEST_CLOUD_DB"), Listen: os.Getenv("NACRE_TEST_LISTEN"), Hosts: 3, LogLevel: "error"})
 	fmt.Fprintln(os.Stderr, "cloud:", err)
 	os.Exit(1)
+}
+
+func runProcess(text string) error {
+	var p process
+	err := json.Unmarshal([]byte(text), &p)
+	if err != nil {
+		return err
+	}
+	if p.Node != nil {
+		return app.RunNode(context.Background(), *p.Node)
+	}
+	return app.Run(context.Background(), *p.Server)
 }

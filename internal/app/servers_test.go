@@ -1,0 +1,398 @@
+package app_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"nacre/internal/app"
+	"nacre/internal/await"
+	"nacre/internal/db/dbtest"
+	fabricsim "nacre/internal/fabric/simulated"
+)
+
+// member is a process of a cluster, which the test kills.
+type member struct {
+	config process
+	dir    string
+	url    string
+	log    *os.File
+	cmd    *exec.Cmd
+}
+
+// rig is a cluster of real processes on one PostgreSQL database.
+type rig struct {
+	t       testing.TB
+	dir     string
+	db      string
+	fabric  string
+	servers []*member
+	nodes   []*member
+	client  http.Client
+	admin   app.Secrets
+}
+
+// newRig starts servers, and a process of nodes called node-1 and so on.
+func newRig(t testing.TB, servers, nodes int) *rig {
+	t.Helper()
+	r := &rig{t: t, dir: t.TempDir(), db: dbtest.PostgresSource(t), client: http.Client{Timeout: 10 * time.Second}}
+	listener, err := fabricsim.Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.fabric = listener.Addr().String()
+	ctx, stop := context.WithCancel(context.Background())
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = fabricsim.Serve(ctx, fabricsim.New(), listener) })
+	t.Cleanup(func() {
+		stop()
+		serving.Wait()
+	})
+	for range servers {
+		r.addServer()
+	}
+	v := victim{dir: r.dir}
+	_ = os.Symlink(r.servers[0].dir, filepath.Join(r.dir, "cloud"))
+	r.admin, err = v.secrets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.addNodes("node", nodes)
+	return r
+}
+
+func (r *rig) addServer() *member {
+	name := fmt.Sprintf("server-%d", len(r.servers)+1)
+	listen := freeAddress(r.t)
+	m := r.member(name, "https://"+listen, process{Server: &app.Config{
+		Server: true, Listen: listen, DataDir: filepath.Join(r.dir, name), DB: r.db, SimFabric: r.fabric,
+		Blobs: filepath.Join(r.dir, "blobs"), KeyFile: filepath.Join(r.dir, "keys"), LogLevel: "warn",
+	}})
+	r.servers = append(r.servers, m)
+	r.start(m)
+	if r.client.Transport == nil {
+		r.ready(m) // the others need what the first settles: the key file
+	}
+	r.ready(m)
+	return m
+}
+
+// addNodes starts a process that imagines hosts, and waits until they are up.
+func (r *rig) addNodes(name string, count int) *member {
+	var token struct{ Token string }
+	err := app.AskOwn(r.t.Context(), r.servers[0].dir, "POST", "/nacre/v1/join-tokens", map[string]any{"uses": count}, &token)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var urls []string
+	for _, s := range r.servers {
+		urls = append(urls, s.url)
+	}
+	m := r.member(name, "", process{Node: &app.NodeConfig{
+		Servers: urls, Join: token.Token, DataDir: filepath.Join(r.dir, name), Name: name, Simulated: count, SimFabric: r.fabric, LogLevel: "warn",
+	}})
+	r.nodes = append(r.nodes, m)
+	r.start(m)
+	return m
+}
+
+func (r *rig) member(name, url string, config process) *member {
+	log, err := os.Create(filepath.Join(r.dir, name+".log"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	m := &member{config: config, dir: filepath.Join(r.dir, name), url: url, log: log}
+	r.t.Cleanup(func() {
+		m.kill()
+		log.Close()
+		if r.t.Failed() {
+			text, _ := os.ReadFile(log.Name())
+			r.t.Logf("the log of %s:\n%s", name, text[max(0, len(text)-4000):])
+		}
+	})
+	return m
+}
+
+func (r *rig) start(m *member) {
+	r.t.Helper()
+	text, err := json.Marshal(m.config)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	m.cmd = exec.Command(os.Args[0])
+	m.cmd.Env = append(os.Environ(), "NACRE_TEST_PROCESS="+string(text))
+	m.cmd.Stderr = m.log
+	err = m.cmd.Start()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// kill is kill -9.
+func (m *member) kill() {
+	if m.cmd == nil {
+		return
+	}
+	_ = m.cmd.Process.Kill() // it may have ended by itself; Wait tells
+	_ = m.cmd.Wait()
+	m.cmd = nil
+}
+
+// ready waits until the server answers, and trusts its authority.
+func (r *rig) ready(m *member) {
+	r.t.Helper()
+	await.Until(r.t, "the server "+m.url+" to be ready", time.Minute, func() bool {
+		ca, err := os.ReadFile(filepath.Join(m.dir, "ca.pem"))
+		if err != nil {
+			return false
+		}
+		pool := x509.NewCertPool()
+		pool.AppendCertsFromPEM(ca)
+		r.client.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
+		reply, err := r.client.Get(m.url + "/healthz")
+		if err != nil {
+			return false
+		}
+		reply.Body.Close()
+		return reply.StatusCode == 200
+	})
+}
+
+// user asks one server.
+func (r *rig) user(m *member, name string) *client {
+	pass := r.admin.Demo
+	if name == "admin" {
+		pass = r.admin.Admin
+	}
+	return &client{url: m.url, user: name, pass: pass, client: http.Client{Timeout: 10 * time.Second, Transport: r.client.Transport}}
+}
+
+type nodeRow struct {
+	Name, Server string
+	Up           bool
+}
+
+// nodesAt is what a server says of the nodes, by name.
+func (r *rig) nodesAt(m *member) map[string]nodeRow {
+	var reply struct{ Nodes []nodeRow }
+	err := app.AskOwn(r.t.Context(), m.dir, "GET", "/nacre/v1/nodes", nil, &reply)
+	if err != nil {
+		r.t.Log(err)
+	}
+	out := map[string]nodeRow{}
+	for _, n := range reply.Nodes {
+		out[n.Name] = n
+	}
+	return out
+}
+
+// idOf is the id of a server.
+func (r *rig) idOf(m *member) string {
+	text, err := os.ReadFile(filepath.Join(m.dir, "owner"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return string(text)
+}
+
+// up waits until so many nodes are up, as a server sees it.
+func (r *rig) up(m *member, count int) {
+	r.t.Helper()
+	await.Until(r.t, fmt.Sprintf("%d nodes to be up", count), 2*time.Minute, func() bool {
+		up := 0
+		for _, n := range r.nodesAt(m) {
+			if n.Up {
+				up++
+			}
+		}
+		return up >= count
+	})
+}
+
+// bootSome asks for servers on the network private, all at once, and returns their ids.
+func bootSome(t testing.TB, c *client, count int) []string {
+	t.Helper()
+	var networks, images []struct{ ID string }
+	for path, into := range map[string]*[]struct{ ID string }{
+		"/network/v2.0/networks?name=private": &networks, "/image/v2/images?name=cirros": &images,
+	} {
+		status, body, err := c.do("GET", path, nil)
+		var all map[string]json.RawMessage
+		if err == nil {
+			err = json.Unmarshal(body, &all)
+		}
+		key := "networks"
+		if strings.HasPrefix(path, "/image") {
+			key = "images"
+		}
+		if err == nil {
+			err = json.Unmarshal(all[key], into)
+		}
+		if err != nil || len(*into) == 0 {
+			t.Fatalf("GET %s: %d %v", path, status, err)
+		}
+	}
+	ids := make([]string, count)
+	var asking sync.WaitGroup
+	for i := range ids {
+		asking.Go(func() {
+			status, body, err := c.do("POST", "/compute/v2.1/servers", map[string]any{"server": map[string]any{
+				"name": fmt.Sprint("web-", i), "flavorRef": "1", "imageRef": images[0].ID, "networks": []any{map[string]any{"uuid": networks[0].ID}},
+			}})
+			if err != nil || status != 202 {
+				t.Errorf("create server: %d %s %v", status, body, err)
+				return
+			}
+			ids[i] = idOf(body, "server")
+		})
+	}
+	asking.Wait()
+	return ids
+}
+
+// statuses counts servers by their status.
+func statuses(c *client) map[string]int {
+	status, body, err := c.do("GET", "/compute/v2.1/servers/detail", nil)
+	var reply struct{ Servers []struct{ Status string } }
+	if err != nil || status != 200 || json.Unmarshal(body, &reply) != nil {
+		return nil
+	}
+	count := map[string]int{}
+	for _, s := range reply.Servers {
+		count[s.Status]++
+	}
+	return count
+}
+
+// Whichever server is asked, the other has seen it; and when one is killed in the
+// middle of its work, the other finishes that, and has its nodes.
+func TestServerIsKilled(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2, 3)
+	first, second := r.servers[0], r.servers[1]
+	r.up(first, 3)
+	r.up(second, 3)
+	at := r.nodesAt(second)
+	for name, n := range at {
+		if n.Server != r.idOf(first) && n.Server != r.idOf(second) {
+			t.Errorf("host %s is held by %q, want one of the servers", name, n.Server)
+		}
+	}
+	demo := r.user(first, "demo")
+	ids := bootSome(t, demo, 6)
+	for _, id := range ids {
+		status, body, err := r.user(second, "demo").do("GET", "/compute/v2.1/servers/"+id, nil)
+		if err != nil || status != 200 {
+			t.Errorf("the other server does not know server %s: %d %s %v", id, status, body, err)
+		}
+	}
+	first.kill()
+	left := r.user(second, "demo")
+	await.Until(t, "all servers to be ACTIVE", time.Minute, func() bool { return statuses(left)["ACTIVE"] == len(ids) })
+	await.Until(t, "all nodes to be at the server that is left", time.Minute, func() bool {
+		there := 0
+		for _, n := range r.nodesAt(second) {
+			if n.Up && n.Server == r.idOf(second) {
+				there++
+			}
+		}
+		return there == 3
+	})
+	// It has taken over the loops too, without which no port would come up.
+	more := bootSome(t, left, 3)
+	await.Until(t, "servers made afterwards to be ACTIVE", time.Minute, func() bool {
+		return statuses(left)["ACTIVE"] == len(ids)+len(more)
+	})
+	// Back again, the first knows all of it.
+	r.start(first)
+	r.ready(first)
+	back := r.user(first, "demo")
+	if got := statuses(back)["ACTIVE"]; got != len(ids)+len(more) {
+		t.Errorf("the server that came back counts %d, want %d", got, len(ids)+len(more))
+	}
+}
+
+// A server that stood still for longer than its leases last does no harm when it
+// goes on: its plans and loops are another's by then.
+func TestServerStandsStill(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2, 2)
+	first, second := r.servers[0], r.servers[1]
+	r.up(first, 2)
+	ids := bootSome(t, r.user(first, "demo"), 8)
+	err := first.cmd.Process.Signal(syscall.SIGSTOP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := r.user(second, "demo")
+	await.Until(t, "all servers to be ACTIVE", 2*time.Minute, func() bool { return statuses(left)["ACTIVE"] == len(ids) })
+	for _, id := range ids[:4] {
+		status, body, err := left.do("DELETE", "/compute/v2.1/servers/"+id, nil)
+		if err != nil || status != 204 {
+			t.Errorf("delete server %s: %d %s %v", id, status, body, err)
+		}
+	}
+	await.Until(t, "the deleted servers to be gone", time.Minute, func() bool {
+		count := statuses(left)
+		return count["ACTIVE"] == len(ids)-4 && len(count) == 1
+	})
+	err = first.cmd.Process.Signal(syscall.SIGCONT)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.ready(first)
+	back := r.user(first, "demo")
+	await.Until(t, "the server that goes on to see what is", time.Minute, func() bool {
+		count := statuses(back)
+		return count["ACTIVE"] == len(ids)-4 && len(count) == 1
+	})
+	r.up(first, 2)
+}
+
+// A node that is killed comes back with its certificate, and what should run
+// there runs.
+func TestNodeIsKilled(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1, 2)
+	r.up(r.servers[0], 2)
+	demo := r.user(r.servers[0], "demo")
+	ids := bootSome(t, demo, 6)
+	r.nodes[0].kill()
+	r.nodes[0].config.Node.Join = "" // it needs no token any more
+	r.start(r.nodes[0])
+	await.Until(t, "all servers to be ACTIVE", time.Minute, func() bool { return statuses(demo)["ACTIVE"] == len(ids) })
+	r.up(r.servers[0], 2)
+}
+
+// A second server with another key file, or another folder of bytes, refuses.
+func TestServersThatDoNotFitRefuse(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1, 1)
+	for what, change := range map[string]func(c *app.Config){
+		"key file": func(c *app.Config) { c.KeyFile = filepath.Join(r.dir, "no-such-file") },
+		"folder":   func(c *app.Config) { c.Blobs = filepath.Join(r.dir, "unmounted") },
+	} {
+		config := *r.servers[0].config.Server
+		config.DataDir, config.Listen = filepath.Join(r.dir, "other-"+what), freeAddress(t)
+		change(&config)
+		cloud, err := app.Start(t.Context(), config)
+		if err == nil {
+			err = errors.Join(errors.New("it started"), cloud.Close())
+		}
+		if !strings.Contains(err.Error(), what) {
+			t.Errorf("another %s: got %v, want a refusal that names it", what, err)
+		}
+	}
+}
