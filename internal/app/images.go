@@ -121,7 +121,11 @@ func newFetcher(c Config) (*fetch.Client, error) {
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[public.Scheme]
 	}
-	o.Own = []string{net.JoinHostPort(public.Hostname(), port)}
+	_, s3, err := net.SplitHostPort(c.s3Listen())
+	if err != nil {
+		return nil, fmt.Errorf("setting listen: %w", err)
+	}
+	o.Own = []string{net.JoinHostPort(public.Hostname(), port), net.JoinHostPort(public.Hostname(), s3)}
 	if c.tls() {
 		o.CAFile = filepath.Join(c.DataDir, caFile)
 	}

@@ -89,7 +89,13 @@ func (s *Service) DropCached(ctx context.Context, id string) error {
 
 // ClearCache forgets the copies, the wishes, or both.
 func (s *Service) ClearCache(ctx context.Context, copies, wishes bool) error {
-	_, err := s.dropCached(ctx, "(? AND blob <> '') OR (? AND blob = '')", copies, wishes)
+	var err error
+	if copies {
+		_, err = s.dropCached(ctx, "blob <> ''")
+	}
+	if wishes && err == nil {
+		_, err = s.dropCached(ctx, "blob = ''")
+	}
 	return err
 }
 
