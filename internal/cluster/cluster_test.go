@@ -19,6 +19,7 @@ import (
 	"nacre/internal/await"
 	"nacre/internal/clock"
 	"nacre/internal/db"
+	"nacre/internal/db/dbtest"
 	"nacre/internal/errs"
 	"nacre/internal/node/uplink"
 )
@@ -34,7 +35,7 @@ type rig struct {
 func open(t *testing.T) (*db.DB, *auth.Sealer) {
 	t.Helper()
 	dir := t.TempDir()
-	d, err := db.Open(t.Context(), filepath.Join(dir, "nacre.db"))
+	d, err := db.Open(t.Context(), dbtest.SourceIn(t, dir))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,9 +3,9 @@
 // package's tests share. So the same tests run on both.
 //
 // The server is started by the first test that wants it: in a temporary folder,
-// as an unprivileged user, on a unix socket, without waiting for the disk. It
-// belongs to a keeper process, which ends it and removes the folder when the
-// tests are over, however they end.
+// as an unprivileged user, on a unix socket, and waits for the disk only under
+// benchmarks. It belongs to a keeper process, which ends it and removes the
+// folder when the tests are over, however they end.
 package dbtest
 
 import (

@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -25,6 +26,7 @@ import (
 const template = "template_nacre"
 
 // keeper marks the process that keeps the server; it is the test binary itself.
+// Its value tells whether the server waits for the disk.
 const keeper = "NACRE_DBTEST_KEEPER"
 
 func init() {
@@ -44,6 +46,15 @@ type postgresServer struct {
 	life   io.Closer // the keeper ends when this is closed, or this process gone
 }
 
+// durability is on for benchmarks: they measure what users wait for.
+func durability() string {
+	bench := flag.Lookup("test.bench")
+	if bench != nil && bench.Value.String() != "" {
+		return "on"
+	}
+	return "off"
+}
+
 // startServer starts the keeper and makes the template.
 func startServer() (*postgresServer, error) {
 	own, err := os.Executable()
@@ -51,7 +62,7 @@ func startServer() (*postgresServer, error) {
 		return nil, err
 	}
 	cmd := exec.Command(own)
-	cmd.Env = append(os.Environ(), keeper+"=1")
+	cmd.Env = append(os.Environ(), keeper+"="+durability())
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt is for the tests; the keeper ends after them
 	life, err := cmd.StdinPipe()
@@ -135,8 +146,8 @@ func keep() error {
 	defer log.Close()
 	settings := []string{"-D", data, "-k", folder}
 	for _, set := range []string{
-		"listen_addresses=", "fsync=off", "full_page_writes=off", "max_connections=500",
-		"shared_buffers=64MB", "autovacuum_naptime=5s", "max_wal_size=256MB",
+		"listen_addresses=", "fsync=" + os.Getenv(keeper), "full_page_writes=" + os.Getenv(keeper), "max_connections=500",
+		"shared_buffers=128MB", "autovacuum_naptime=5s", "max_wal_size=256MB",
 	} {
 		settings = append(settings, "-c", set)
 	}
