@@ -200,12 +200,6 @@ func (s *Service) createPort(ctx context.Context, tx *db.Tx, scope Scope, n Netw
 	if isService(p.Owner) && in.PortSecurity == nil {
 		p.PortSecurity = false
 	}
-	if !in.uncounted {
-		err := reserve(ctx, tx, in.Project, quota.Ports(1))
-		if err != nil {
-			return Port{}, err
-		}
-	}
 	mac, err := chooseMAC(ctx, tx, n, in.MAC)
 	if err != nil {
 		return Port{}, err
@@ -238,7 +232,12 @@ func (s *Service) createPort(ctx context.Context, tx *db.Tx, scope Scope, n Netw
 	if err != nil {
 		return Port{}, err
 	}
-	return p, portDirty(ctx, tx, created, p)
+	err = portDirty(ctx, tx, created, p)
+	if err != nil || in.uncounted {
+		return p, err
+	}
+	// Last, since from here on the project's other ports wait for the commit.
+	return p, reserve(ctx, tx, in.Project, quota.Ports(1))
 }
 
 // ours tells whether ports of that owner are made by the service alone.
