@@ -10,6 +10,8 @@ import (
 	"regexp"
 
 	"github.com/pressly/goose/v3"
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/schema"
 )
 
 //go:embed migrations/*.sql
@@ -62,6 +64,10 @@ func migrate(ctx context.Context, conn *sql.DB, dialect goose.Dialect, in func(t
 	if err != nil {
 		return fmt.Errorf("prepare migrations: %w", err)
 	}
+	err = admits(ctx, conn, provider, steps[len(steps)-1].Version)
+	if err != nil {
+		return err
+	}
 	if to == newest {
 		_, err = provider.Up(ctx)
 	} else {
@@ -71,6 +77,36 @@ func migrate(ctx context.Context, conn *sql.DB, dialect goose.Dialect, in func(t
 		return fmt.Errorf("migrate: %w", err)
 	}
 	return nil
+}
+
+// admits refuses a database that a newer program has changed in a way that this
+// one, which knows the schema up to a version, cannot live with. Mostly it can:
+// migrations add, and what is unknown is passed over, so that an upgrade is rolled
+// back by starting the older program again, and both may run side by side.
+func admits(ctx context.Context, conn *sql.DB, provider *goose.Provider, known int64) error {
+	now, err := provider.GetDBVersion(ctx)
+	if err != nil {
+		return fmt.Errorf("find the version of the schema: %w", err)
+	}
+	if now <= known {
+		return nil
+	}
+	var floor int64
+	err = conn.QueryRowContext(ctx, "SELECT version FROM schema_floor").Scan(&floor)
+	if err != nil {
+		return fmt.Errorf("find out who may use the schema: %w", err)
+	}
+	if floor > known {
+		return fmt.Errorf("a newer Nacre has brought the database to schema %d, which needs a program that knows schema %d; this one knows schema %d: "+
+			"start the newer version again, or restore the backup from before the upgrade", now, floor, known)
+	}
+	return nil
+}
+
+// through gives the query builder a database. Columns that it does not know are
+// those of a newer program.
+func through(conn *sql.DB, dialect schema.Dialect) *bun.DB {
+	return bun.NewDB(conn, dialect, bun.WithDiscardUnknownColumns())
 }
 
 func sameWords(text string) string { return text }

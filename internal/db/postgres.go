@@ -78,8 +78,8 @@ func openPostgres(ctx context.Context, source string, version int64) (*DB, error
 	reader.SetMaxIdleConns(pgReaders)
 	writer.SetMaxOpenConns(pgWriters)
 	writer.SetMaxIdleConns(pgWriters)
-	d.read = bun.NewDB(reader, newPGDialect())
-	p.writers = bun.NewDB(writer, newPGDialect())
+	d.read = through(reader, newPGDialect())
+	p.writers = through(writer, newPGDialect())
 	d.store = p
 	return d, nil
 }

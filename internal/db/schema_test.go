@@ -3,8 +3,11 @@ package db_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -88,4 +91,83 @@ var pgSchema = []string{
 			JOIN pg_attribute a ON a.attnum = k.here JOIN pg_attribute b ON b.attnum = k.there
 		WHERE f.contype = 'f' AND a.attrelid = f.conrelid AND b.attrelid = f.confrelid
 		GROUP BY f.oid, c.relname, o.relname, f.confdeltype`,
+}
+
+// A database that a newer program has migrated further is used as it is, unless
+// that program has said that it cannot be.
+func TestNewerSchema(t *testing.T) {
+	t.Parallel()
+	for name, source := range map[string]string{"SQLite": filepath.Join(t.TempDir(), "nacre.db"), "PostgreSQL": dbtest.EmptyPostgres(t)} {
+		t.Run(name, func(t *testing.T) {
+			ctx := context.Background()
+			later(t, source,
+				`INSERT INTO goose_db_version (version_id, is_applied) VALUES (900, 1 = 1)`, `ALTER TABLE quota_usages ADD COLUMN later TEXT`)
+			d := openSource(t, source)
+			err := d.Write(ctx, func(tx *db.Tx) error { return add(ctx, tx, "p", 1) })
+			if err != nil {
+				t.Errorf("write: %v", err)
+			}
+			var rows []struct{ Project string }
+			err = d.Read(ctx, func(tx *db.Tx) error { return tx.All(ctx, &rows, `SELECT * FROM quota_usages`) })
+			if err != nil || len(rows) != 1 {
+				t.Errorf("read a table with a new column: %v, %v", rows, err)
+			}
+			err = d.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+
+			later(t, source, `UPDATE schema_floor SET version = 899`)
+			_, err = db.Open(ctx, source)
+			const want = "a newer Nacre has brought the database to schema 900, which needs a program that knows schema 899"
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v, want %q", err, want)
+			}
+		})
+	}
+}
+
+// later changes a database as the migrations of a later version do.
+func later(t *testing.T, source string, statements ...string) {
+	t.Helper()
+	d, err := db.Open(context.Background(), source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	err = d.Write(context.Background(), func(tx *db.Tx) error {
+		for _, s := range statements {
+			_, err := tx.Exec(context.Background(), s)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Whatever takes away says from when on it can be missed (rolling back an upgrade).
+func TestMigrationsThatTakeAwaySaySo(t *testing.T) {
+	files, err := filepath.Glob("migrations/*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Before there was the floor, nothing was ever rolled back.
+	first := slices.IndexFunc(files, func(file string) bool { return strings.Contains(file, "schema_floor") })
+	if first < 0 {
+		t.Fatal("no migration makes schema_floor")
+	}
+	takesAway := regexp.MustCompile(`(?i)\b(DROP (TABLE|COLUMN)|RENAME)\b`)
+	for _, file := range files[first:] {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if takesAway.Match(text) && !strings.Contains(string(text), "UPDATE schema_floor") {
+			t.Errorf("%s takes something away and does not set schema_floor", file)
+		}
+	}
 }

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/pressly/goose/v3"
-	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
 
 	"nacre/internal/clock"
@@ -44,8 +43,8 @@ func openSQLite(ctx context.Context, file string, version int64) (*DB, error) {
 	}
 	reader.SetMaxOpenConns(4 * runtime.NumCPU())
 	reader.SetMaxIdleConns(4 * runtime.NumCPU())
-	d := &DB{read: bun.NewDB(reader, sqlitedialect.New()), clock: clock.Real{}}
-	d.store, err = startGroup(ctx, d, bun.NewDB(writer, sqlitedialect.New()))
+	d := &DB{read: through(reader, sqlitedialect.New()), clock: clock.Real{}}
+	d.store, err = startGroup(ctx, d, through(writer, sqlitedialect.New()))
 	if err != nil {
 		reader.Close()
 		writer.Close()
