@@ -170,6 +170,7 @@ func (c NodeConfig) run(ctx context.Context, name, dir string, link *uplink.Upli
 	}
 	var running sync.WaitGroup
 	running.Go(func() { link.Run(ctx) })
+	notifyReady(c.Log) // guests are looked after from here on, with servers or without
 	err = agent.Run(ctx)
 	running.Wait()
 	return ended(ctx, err)

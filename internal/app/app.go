@@ -275,6 +275,7 @@ func (cloud *Cloud) serve(ctx context.Context) error {
 		stopped <- errors.Join(server.Shutdown(last), s3Server.Shutdown(last), server.Close(), s3Server.Close())
 	}()
 	cloud.Config.Log.Info("ready", "url", cloud.Config.PublicURL, "clouds_yaml", filepath.Join(cloud.Config.DataDir, "clouds.yaml"))
+	notifyReady(cloud.Config.Log)
 	served := make(chan error, 2)
 	go func() { served <- server.Serve(listener) }()
 	go func() { served <- s3Server.Serve(s3Listener) }()
