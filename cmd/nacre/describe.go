@@ -21,8 +21,11 @@ of the data folder why a server is where it is.`,
 		Args:      cobra.MaximumNArgs(1),
 		ValidArgs: append(slices.Clone(app.Subjects), "schedule"),
 		RunE: func(c *cobra.Command, args []string) error {
+			if format == "yaml" && slices.Equal(args, []string{"config"}) {
+				return app.SettingsFile(c.OutOrStdout())
+			}
 			if format != "text" && format != "json" {
-				return fmt.Errorf("there is no format %s: it is text or json", format)
+				return fmt.Errorf("there is no format %s: it is text or json, and for config also yaml", format)
 			}
 			if len(args) == 1 && args[0] == "schedule" {
 				return app.DescribeSchedule(c.Context(), c.OutOrStdout(), dataDir, server, format)
@@ -34,7 +37,7 @@ of the data folder why a server is where it is.`,
 			return app.Describe(c.Context(), c.OutOrStdout(), subjects, format)
 		},
 	}
-	c.Flags().StringVar(&format, "format", "text", "text or json")
+	c.Flags().StringVar(&format, "format", "text", "text or json; for config also yaml, a file to start from")
 	c.Flags().StringVar(&dataDir, "data-dir", "/var/lib/nacre", "data folder of the cloud to ask (schedule)")
 	c.Flags().StringVar(&server, "server", "", "id of the server (schedule)")
 	return c

@@ -68,6 +68,20 @@ func Describe(ctx context.Context, out io.Writer, subjects []string, format stri
 	return nil
 }
 
+// SettingsFile writes a file for Load in which every setting is explained and
+// none is set.
+func SettingsFile(out io.Writer) error {
+	_, err := fmt.Fprint(out, `# Settings of nacre up and nacre server. Take the # away to set one. A variable
+# such as NACRE_LISTEN wins over this file, and a flag over both.
+`)
+	for _, s := range Settings() {
+		if err == nil {
+			_, err = fmt.Fprintf(out, "\n# %s (default: %s)\n#%s:\n", s.Meaning, cmp.Or(s.Default, "none"), s.Name)
+		}
+	}
+	return err
+}
+
 func (cloud *Cloud) table(subject string) (any, error) {
 	switch subject {
 	case "routes":

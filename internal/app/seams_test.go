@@ -83,3 +83,25 @@ func TestShellWords(t *testing.T) {
 		}
 	}
 }
+
+func TestSettingsFileSetsNothingAndNamesAll(t *testing.T) {
+	var text strings.Builder
+	err := SettingsFile(&text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "nacre.yaml")
+	err = os.WriteFile(file, []byte(text.String()), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Load(Config{Listen: "here"}, file)
+	if err != nil || got.Listen != "here" {
+		t.Errorf("got %+v, %v, want what was there", got, err)
+	}
+	for _, s := range Settings() {
+		if !strings.Contains(text.String(), "\n#"+s.Name+":\n") {
+			t.Errorf("setting %s is missing", s.Name)
+		}
+	}
+}
