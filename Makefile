@@ -8,6 +8,7 @@ GOFLAGS    ?= -buildvcs=false
 VERSION    := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 WEB_SOURCE := $(shell find web -path web/node_modules -prune -o -type f -print 2>/dev/null)
 WEB_BUILT  := internal/console/dist/index.html
+GO_BUILD   := go build -trimpath -ldflags "-s -w -X nacre/internal/app.Version=$(VERSION)"
 # Half the time is enough to see that something compiles.
 UNOPTIMISED := -gcflags='all=-N -l'
 
@@ -18,7 +19,7 @@ APP_ON_POSTGRES := -run 'Plan|Backup|Move|Kill' ./internal/app
 export CGO_ENABLED = 0
 export GOFLAGS
 
-.PHONY: help demo test test-postgres build up down dev check bench web web-test packages test-packages clean
+.PHONY: help demo test test-postgres build up down dev check bench web web-test deb packages test-packages clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -38,7 +39,7 @@ test-postgres: test-packages build ## the whole suite on PostgreSQL
 build: web ## bin/nacre with the dashboard in it
 	@mkdir -p bin
 	@echo "building bin/nacre $(VERSION) (the first time takes some minutes)"
-	@go build -trimpath -ldflags "-s -w -X nacre/internal/app.Version=$(VERSION)" -o bin/nacre ./cmd/nacre
+	@$(GO_BUILD) -o bin/nacre ./cmd/nacre
 	@go build -trimpath -o bin/demo ./cmd/demo
 
 up: packages build ## start the one-machine cloud in the background
@@ -81,6 +82,10 @@ packages:
 
 test-packages:
 	@build/packages.sh run test
+
+deb: web ## Debian packages for amd64 and arm64, in bin/
+	@for arch in amd64 arm64; do \
+	   GOARCH=$$arch $(GO_BUILD) -o bin/nacre-$$arch ./cmd/nacre && build/deb/build.sh $$arch "$(VERSION)" bin/nacre-$$arch bin || exit 1; done
 
 clean: ## remove what was built
 	rm -rf bin web/node_modules
