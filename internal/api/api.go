@@ -15,12 +15,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"nacre/internal/auth"
+	"nacre/internal/bus"
 	"nacre/internal/clock"
 	"nacre/internal/errs"
 )
@@ -207,6 +209,7 @@ func (c *Call) serve() {
 		defer cancel()
 		c.request = c.request.WithContext(ctx)
 	}
+	c.request = c.request.WithContext(bus.WithInitiator(c.request.Context(), c.initiator()))
 	reply, err := c.route.Do(c)
 	if err != nil {
 		c.fail(err)
@@ -217,6 +220,20 @@ func (c *Call) serve() {
 		return
 	}
 	c.render(reply)
+}
+
+// initiator is the caller as events name it.
+func (c *Call) initiator() bus.Initiator {
+	address, _, err := net.SplitHostPort(c.request.RemoteAddr)
+	if err != nil {
+		address = "" // a test that calls the handler itself
+	}
+	return bus.Initiator{
+		RequestID: c.id, GlobalRequestID: c.globalID, Address: address, Agent: c.Header("User-Agent"),
+		User: c.Caller.User, UserName: c.Caller.UserName, UserDomain: c.Caller.UserDomain,
+		Project: c.Caller.Project, ProjectName: c.Caller.ProjectName, ProjectDomain: c.Caller.ProjectDomain,
+		Domain: c.Caller.Domain, Roles: c.Caller.Roles,
+	}
 }
 
 // specPath is a path as the public reference has it.

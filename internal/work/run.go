@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"nacre/internal/bus"
 	"nacre/internal/db"
 	"nacre/internal/errs"
 )
@@ -117,6 +118,8 @@ func (e *Engine) hold(ctx context.Context, r *run) error {
 
 // advance does or undoes one step.
 func (e *Engine) advance(ctx context.Context, r *run) (verdict, error) {
+	by := r.row.Caller.V
+	ctx = bus.WithInitiator(ctx, bus.Initiator{RequestID: by.Request, User: by.User, Project: by.Project})
 	now := e.clock.Now()
 	if r.Wake.Time().After(now) && r.Tries == 0 && !r.Cancelled && r.Reason == "" {
 		return wait, nil // started with After

@@ -104,6 +104,12 @@ func TestServersTellOfTheirLives(t *testing.T) {
 		[]string{"instance.create.start", "instance.create.end"}, []string{"compute.instance.create.start", "compute.instance.create.end"})
 	by["instance.create.start"].wantFields(t, map[string]any{"state": "building", "host": "node-1", "ip_addresses": []any{}, "launched_at": nil})
 	end := by["instance.create.end"]
+	// The plan did it, for the one who asked.
+	request, _ := end.data["request_id"].(string)
+	if !strings.HasPrefix(request, "req-") || request != by["instance.create.start"].data["request_id"] {
+		t.Errorf("its request is %q, want the one that the server was asked for with", request)
+	}
+	end.wantFields(t, map[string]any{"action_initiator_project": "demo", "action_initiator_user": end.data["user_id"]})
 	if end.name != "InstanceCreatePayload" {
 		t.Errorf("it carries an %s, want an InstanceCreatePayload", end.name)
 	}
