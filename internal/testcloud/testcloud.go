@@ -72,6 +72,9 @@ func Dir(path string) Option { return func(o *options) { o.DataDir = path } }
 // whatever tests run on.
 func OwnDB() Option { return func(o *options) { o.own = true } }
 
+// Broker connects the cloud with a RabbitMQ broker.
+func Broker(url string) Option { return func(o *options) { o.Bus = url } }
+
 // Still leaves the plans alone until the test turns the engine, which Settle
 // does.
 func Still() Option { return func(o *options) { o.still = true } }

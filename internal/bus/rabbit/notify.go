@@ -33,6 +33,7 @@ func (b *Bus) Notify(ctx context.Context, list []oslo.Outgoing) (sent int, err e
 	defer cancel()
 	s.notifying.mu.Lock()
 	defer s.notifying.mu.Unlock()
+	defer s.bound(ctx, "publish notifications")()
 	var pending []*amqp.DeferredConfirmation
 	flying := map[string]bool{} // resources of what is pending
 	settle := func() error {

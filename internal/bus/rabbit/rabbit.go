@@ -146,16 +146,8 @@ func (b *Bus) connect(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.mu.Lock()
-	topics := b.topics
-	b.mu.Unlock()
-	err = s.answer(topics)
-	if err != nil {
-		s.end()
-		return nil, err
-	}
 	b.use(s)
-	b.answer(s) // in case the topics changed meanwhile
+	b.answer(s) // what was asked for before there was a session
 	return s, nil
 }
 

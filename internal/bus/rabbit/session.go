@@ -76,6 +76,9 @@ func dial(ctx context.Context, b *Bus) (*session, error) {
 		return nil, fmt.Errorf("connect: %w", hide(err))
 	}
 	s.conn = conn
+	ctx, cancel := context.WithTimeout(ctx, confirming)
+	defer cancel()
+	defer s.bound(ctx, "prepare the connection")()
 	err = s.declare()
 	if err != nil {
 		s.end()
@@ -199,6 +202,9 @@ func (s *session) hear(deliveries <-chan amqp.Delivery) {
 func (s *session) answer(topics []string) error {
 	s.answering.mu.Lock()
 	defer s.answering.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), confirming)
+	defer cancel()
+	defer s.bound(ctx, "answer questions")()
 	channel, wanted := s.answering.channel, map[string]bool{}
 	for _, topic := range topics {
 		wanted[topic] = true
@@ -289,12 +295,20 @@ func (s *session) send(ctx context.Context, r *role, queue string, mandatory boo
 	return nil
 }
 
-// fail makes the session end.
+// bound ends the session when the broker keeps us waiting beyond the context,
+// since the library's calls know none. The caller calls done at its end.
+func (s *session) bound(ctx context.Context, what string) (done func()) {
+	stop := context.AfterFunc(ctx, func() { s.fail(fmt.Errorf("%s: %w", what, ctx.Err())) })
+	return func() { stop() }
+}
+
+// fail makes the session end, and with it whatever waits for the broker.
 func (s *session) fail(err error) {
 	select {
 	case s.failed <- err:
 	default:
 	}
+	_ = s.raw.Close() // it is given up, whatever it has to say
 }
 
 // wait returns when the session has to end.
