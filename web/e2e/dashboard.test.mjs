@@ -204,10 +204,59 @@ step('tells everything about it', async () => {
 });
 
 step('shows its screen', async () => {
-  await page.getByRole('tab', { name: 'Console' }).click();
+  await page.getByRole('tab', { name: 'Console', exact: true }).click();
   await page.locator('[data-status=connected]').waitFor();
   await painted(page);
   await look('console');
+});
+
+step('is typed to on its serial line, and answers', async () => {
+  await page.getByRole('tab', { name: 'Serial console' }).click();
+  await page.locator('[data-status=connected]').waitFor();
+  const terminal = page.locator('.xterm-rows');
+  await terminal.getByText(`${name} login:`).last().waitFor(); // the end of the log
+  await page.keyboard.type('hello, guest');
+  await page.keyboard.press('Enter');
+  await terminal.getByText('You said "hello, guest". Nothing runs here.').waitFor();
+  await page.keyboard.press('Tab'); // is the guest's
+  assert.ok(await page.evaluate(() => document.activeElement.classList.contains('xterm-helper-textarea')), 'Tab left the terminal');
+  await page.keyboard.press('Shift+Escape');
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Copy selection');
+  await look('serial');
+
+  await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+  await page.evaluate(() => navigator.clipboard.writeText('carried over'));
+  await page.getByRole('button', { name: 'Paste' }).click();
+  await page.keyboard.press('Enter');
+  await terminal.getByText('You said "carried over".').waitFor();
+  const said = terminal.getByText('You said "carried over".');
+  const box = await said.boundingBox();
+  await page.mouse.dblclick(box.x + 12, box.y + box.height / 2); // the word "You"
+  await page.keyboard.press('Control+Shift+C');
+  await page.waitForFunction(async () => (await navigator.clipboard.readText()).startsWith('You'));
+
+  // A narrower place has fewer columns, and the guest can be told.
+  await page.setViewportSize({ width: 700, height: 700 });
+  await page.getByRole('button', { name: 'Tell guest the size' }).click();
+  await terminal.getByText(/You said "stty rows \d+ cols \d+"/).waitFor();
+  await look('serial-narrow');
+  await page.setViewportSize({ width: 1280, height: 800 });
+});
+
+step('a serial line is shared, ends with the guest, and is there again', async () => {
+  const [alone] = await Promise.all([page.context().waitForEvent('page'), page.getByRole('button', { name: 'New window' }).click()]);
+  await alone.locator('[data-status=connected]').waitFor();
+  await alone.keyboard.type('from the window');
+  await page.locator('.xterm-rows').getByText('from the window').waitFor();
+  await look('serial-alone', alone);
+  await alone.close();
+  await page.getByRole('button', { name: 'Stop', exact: true }).click();
+  await page.locator('#confirm').click();
+  await page.locator('.over').getByText('The serial line can be used when the instance is active.').waitFor();
+  await look('serial-off');
+  await page.getByRole('button', { name: 'Start', exact: true }).click();
+  await page.locator('[data-status=connected]').waitFor({ timeout: slow });
+  await page.locator('.xterm-rows').getByText(`${name} login:`).last().waitFor();
 });
 
 step('a console address works once, for whoever has it', async () => {

@@ -13,6 +13,12 @@ const screen = createRoute({
   component: lazyRouteComponent(() => import('./pages/screen')),
 });
 
+const terminal = createRoute({
+  getParentRoute: () => root,
+  path: '/serial',
+  component: lazyRouteComponent(() => import('./pages/terminal')),
+});
+
 const signedIn = createRoute({ getParentRoute: () => root, id: 'signed-in', component: SignedIn });
 
 const overview = createRoute({
@@ -65,6 +71,7 @@ const networks = createRoute({
 export const router = createRouter({
   routeTree: root.addChildren([
     screen,
+    terminal,
     signedIn.addChildren([overview, instances, launch, instance, instanceTab, volumes, networks]),
   ]),
   basepath: '/dashboard',

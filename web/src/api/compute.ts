@@ -143,25 +143,32 @@ export function act(id: string, action: Action): Promise<void> {
   return ask<void>('compute', `/servers/${id}/action`, { method: 'POST', body: bodies[action] });
 }
 
-export async function openConsole(id: string): Promise<string> {
+export type ConsoleKind = 'vnc' | 'serial';
+
+const consoleTypes = { vnc: 'novnc', serial: 'serial' };
+
+export async function openConsole(id: string, kind: ConsoleKind): Promise<string> {
   const reply = await ask<{ remote_console: { url: string } }>('compute', `/servers/${id}/remote-consoles`, {
     method: 'POST',
-    body: { remote_console: { protocol: 'vnc', type: 'novnc' } },
+    body: { remote_console: { protocol: kind, type: consoleTypes[kind] } },
   });
   return reply.remote_console.url;
+}
+
+/** The last lines of what the guest wrote to its serial line. */
+export async function readLog(id: string, lines: number, signal?: AbortSignal): Promise<string> {
+  const reply = await ask<{ output: string }>('compute', `/servers/${id}/action`, {
+    method: 'POST',
+    body: { 'os-getConsoleOutput': { length: lines } },
+    ...(signal && { signal }),
+  });
+  return reply.output;
 }
 
 export const logQuery = (id: string, lines: number, follow: boolean) =>
   queryOptions({
     queryKey: ['log', id, lines],
-    queryFn: async ({ signal }) => {
-      const reply = await ask<{ output: string }>('compute', `/servers/${id}/action`, {
-        method: 'POST',
-        body: { 'os-getConsoleOutput': { length: lines } },
-        signal,
-      });
-      return reply.output;
-    },
+    queryFn: ({ signal }) => readLog(id, lines, signal),
     refetchInterval: (query) => (follow && query.state.error === null ? 3_000 : false),
     retry: false,
   });

@@ -1,6 +1,7 @@
 import { useTranslation } from 'react-i18next';
 import { useTitle } from '../ui/page';
-import { Screen, tokenOf } from '../ui/screen';
+import { tokenOf } from '../ui/remote';
+import { Screen } from '../ui/screen';
 
 /** A console on a page of its own, for whoever has its address. The address works once. */
 export default function StandaloneScreen() {

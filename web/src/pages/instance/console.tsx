@@ -1,8 +1,8 @@
-import { Button } from 'antd';
 import { useTranslation } from 'react-i18next';
 import { openConsole, type Server } from '../../api/compute';
-import { Screen, tokenOf } from '../../ui/screen';
-import { ExportOutlined } from '../../ui/icons';
+import { tokenOf } from '../../ui/remote';
+import { Screen } from '../../ui/screen';
+import { NewWindow } from './window';
 
 /** The guest's screen, in the page. Each connection asks for a token of its own. */
 export default function Console({ server }: { server: Server }) {
@@ -12,24 +12,9 @@ export default function Console({ server }: { server: Server }) {
       <Screen
         // A guest that was started again has another screen.
         key={server.status === 'ACTIVE' ? 'on' : 'off'}
-        token={async () => tokenOf(await openConsole(server.id))}
+        token={async () => tokenOf(await openConsole(server.id, 'vnc'))}
         off={server.status === 'ACTIVE' ? null : t('console.off')}
-        tools={
-          <Button
-            icon={<ExportOutlined />}
-            disabled={server.status !== 'ACTIVE'}
-            onClick={() => {
-              // The window is opened within the click, or the browser blocks it.
-              const opened = window.open('about:blank');
-              void openConsole(server.id).then(
-                (url) => opened?.location.replace(`/dashboard/vnc?token=${tokenOf(url)}`),
-                () => opened?.close(),
-              );
-            }}
-          >
-            {t('console.window')}
-          </Button>
-        }
+        tools={<NewWindow server={server} kind="vnc" />}
       />
     </div>
   );

@@ -18,8 +18,9 @@ import { Overview } from './overview';
 import type { Tab } from './tabs';
 import { DesktopOutlined, EllipsisOutlined } from '../../ui/icons';
 
-// noVNC is loaded by those who open a console.
+// noVNC and xterm are loaded by those who open a console.
 const Console = lazy(() => import('./console'));
+const Serial = lazy(() => import('./serial'));
 const route = getRouteApi('/signed-in/instances/$id/$tab');
 
 export default function Instance() {
@@ -60,6 +61,15 @@ export default function Instance() {
             children: (
               <Suspense fallback={<Spin />}>
                 <Console server={server} />
+              </Suspense>
+            ),
+          },
+          {
+            key: 'serial',
+            label: t('tab.serial'),
+            children: (
+              <Suspense fallback={<Spin />}>
+                <Serial server={server} />
               </Suspense>
             ),
           },
