@@ -14,6 +14,8 @@ var open = map[string]string{
 	"swift GET /info":               "discovery",
 
 	"keystone POST /v3/users/{user_id}/password": "the former password is the proof",
+	"keystone POST /v3/OS-OAUTH1/request_token":  "the signature of a consumer is the proof",
+	"keystone POST /v3/OS-OAUTH1/access_token":   "the signature of a consumer is the proof",
 }
 
 // address fills a described path: with ids where it has parameters.

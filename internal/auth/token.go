@@ -25,6 +25,7 @@ type Token struct {
 	System        bool
 	AppCredential string   // only together with Project
 	Trust         string   // only together with Project
+	AccessToken   string   // of OAuth 1, only together with Project
 	AuditIDs      []string // own, then the one of the token it was made from
 	IssuedAt      time.Time
 	ExpiresAt     time.Time
@@ -40,6 +41,7 @@ const (
 	domainPayload        = 1
 	projectPayload       = 2
 	trustPayload         = 3
+	accessTokenPayload   = 7
 	systemPayload        = 8
 	appCredentialPayload = 9
 )
@@ -77,6 +79,8 @@ func (t Token) version() int {
 		return appCredentialPayload
 	case t.Trust != "":
 		return trustPayload
+	case t.AccessToken != "":
+		return accessTokenPayload
 	case t.Project != "":
 		return projectPayload
 	case t.Domain != "":
@@ -94,7 +98,7 @@ func (t Token) pack() ([]byte, error) {
 	switch version {
 	case unscopedPayload:
 		fields = 5
-	case appCredentialPayload, trustPayload:
+	case appCredentialPayload, trustPayload, accessTokenPayload:
 		fields = 7
 	}
 	var b bytes.Buffer
@@ -110,6 +114,9 @@ func (t Token) pack() ([]byte, error) {
 		w.bareID(t.Domain)
 	case projectPayload, appCredentialPayload, trustPayload:
 		w.id(t.Project)
+	case accessTokenPayload:
+		w.id(t.Project)
+		w.id(t.AccessToken)
 	case systemPayload:
 		w.do(w.e.EncodeString("all"))
 	}
@@ -149,6 +156,9 @@ func unpack(payload []byte) (Token, error) {
 	case appCredentialPayload, trustPayload:
 		want = 7
 		t.Project = r.id()
+	case accessTokenPayload:
+		want = 7
+		t.Project, t.AccessToken = r.id(), r.id()
 	default:
 		r.check(false, "an unknown payload version")
 	}

@@ -91,7 +91,7 @@ func TestRoundTrip(t *testing.T) {
 			IssuedAt:  time.Unix(rapid.Int64Range(0, 1<<34).Draw(t, "issued"), 0).UTC(),
 			ExpiresAt: time.Unix(rapid.Int64Range(0, 1<<34).Draw(t, "expires"), 0).UTC(),
 		}
-		switch rapid.IntRange(0, 5).Draw(t, "scope") {
+		switch rapid.IntRange(0, 6).Draw(t, "scope") {
 		case 1:
 			want.Project = id.Draw(t, "project")
 		case 2:
@@ -102,6 +102,8 @@ func TestRoundTrip(t *testing.T) {
 			want.Project, want.AppCredential = id.Draw(t, "project"), id.Draw(t, "credential")
 		case 5:
 			want.Project, want.Trust = id.Draw(t, "project"), id.Draw(t, "trust")
+		case 6:
+			want.Project, want.AccessToken = id.Draw(t, "project"), id.Draw(t, "access token")
 		}
 		text, err := keys.Encode(want)
 		if err != nil {
@@ -161,6 +163,7 @@ func FuzzUnpack(f *testing.F) {
 	for _, t := range []Token{
 		{User: userHex}, {User: "x", Domain: "default"}, {User: userHex, Project: projectHex, AuditIDs: []string{"ZGVmZ2hpamtsbW5vcHFycw"}},
 		{User: userHex, System: true, Methods: []string{"password"}}, {User: userHex, Project: "p", AppCredential: "c"}, {User: userHex, Project: "p", Trust: projectHex},
+		{User: userHex, Project: "p", AccessToken: "a"},
 	} {
 		b, err := t.pack()
 		if err != nil {

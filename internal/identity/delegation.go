@@ -32,6 +32,8 @@ func readDelegation(ctx context.Context, tx *db.Tx, token auth.Token, i *Issued,
 		return readTrusted(ctx, tx, token, i, now)
 	case token.AppCredential != "":
 		return readAppCredentialOf(ctx, tx, token, i, now)
+	case token.AccessToken != "":
+		return readAuthorized(ctx, tx, token, i, now)
 	}
 	return delegated{}, nil
 }
@@ -44,6 +46,8 @@ func (s *Service) delegationEnd(ctx context.Context, token auth.Token) (time.Tim
 		switch {
 		case token.Trust != "":
 			err = tx.Get(ctx, &end, `SELECT expires_at FROM trusts WHERE id = ?`, token.Trust)
+		case token.AccessToken != "":
+			err = tx.Get(ctx, &end, `SELECT expires_at FROM oauth_access_tokens WHERE id = ?`, token.AccessToken)
 		case token.AppCredential != "":
 			err = tx.Get(ctx, &end, `SELECT expires_at FROM application_credentials WHERE id = ?`, token.AppCredential)
 		}

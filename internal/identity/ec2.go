@@ -143,7 +143,8 @@ func (s *Service) EC2Token(ctx context.Context, e EC2Credential) (*Issued, error
 	if e.Project == "" {
 		return nil, unauthorized(errors.New("the access key has no project"))
 	}
-	token := auth.Token{User: e.User, Methods: []string{ec2Method}, Project: e.Project, Trust: e.Trust, AppCredential: e.AppCredential}
+	token := auth.Token{User: e.User, Methods: []string{ec2Method}, Project: e.Project, Trust: e.Trust, AppCredential: e.AppCredential,
+		AccessToken: e.AccessToken}
 	if e.Trust != "" {
 		token.User, err = s.bearer(ctx, e)
 		if err != nil {

@@ -21,6 +21,7 @@ type Login struct {
 	Password      *PasswordLogin
 	Token         string // "" for none
 	AppCredential *AppCredentialLogin
+	OAuth         *OAuthRequest
 }
 
 // proof is what has been proven of a token to be, method by method.
@@ -76,6 +77,12 @@ func (s *Service) prove(ctx context.Context, login Login, scope Scope) (auth.Tok
 			return p.Token, err
 		}
 		p.AppCredential, p.Project = a.ID, a.ProjectID
+	}
+	if login.OAuth != nil {
+		err := s.proveOAuth(ctx, &p, *login.OAuth)
+		if err != nil {
+			return p.Token, err
+		}
 	}
 	if p.User == "" {
 		return p.Token, unauthorized(errors.New("no method was given"))

@@ -159,7 +159,10 @@ func unchanged[T any](*T) error { return nil }
 
 // eventNames are the names that notifications have for some kinds.
 var eventNames = map[string]string{
-	"trust": "OS-TRUST:trust",
+	"trust":         "OS-TRUST:trust",
+	"consumer":      "OS-OAUTH1:consumer",
+	"request token": "OS-OAUTH1:request_token",
+	"access token":  "OS-OAUTH1:access_token",
 }
 
 // eventName is the name that notifications have for a kind.

@@ -47,6 +47,7 @@ type Issued struct {
 	// What the token is for somebody else by.
 	TrustedBy    *Trust
 	CredentialOf *AppCredential
+	Consumer     string // of OAuth
 
 	sealed   auth.Token
 	revision int64 // at which this was read
@@ -61,7 +62,7 @@ func (s *Service) Issue(ctx context.Context, login Login, scope Scope) (*Issued,
 	if err != nil {
 		return nil, err
 	}
-	if token.AppCredential == "" {
+	if token.AppCredential == "" && token.AccessToken == "" { // else the scope is given
 		err = s.scope(ctx, &token, scope)
 		if err != nil {
 			return nil, err

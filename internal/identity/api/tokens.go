@@ -112,7 +112,7 @@ func (h handlers) issueToken(c *api.Call, in tokenRequest) (tokenReply, error) {
 }
 
 func (h handlers) issue(c *api.Call, in tokenRequest) (*identity.Issued, error) {
-	login, err := loginOf(in)
+	login, err := loginOf(c, in)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +123,7 @@ func (h handlers) issue(c *api.Call, in tokenRequest) (*identity.Issued, error) 
 	return h.identity.Issue(c.Context(), login, scope)
 }
 
-func loginOf(in tokenRequest) (identity.Login, error) {
+func loginOf(c *api.Call, in tokenRequest) (identity.Login, error) {
 	var login identity.Login
 	if len(in.Auth.Identity.Methods) == 0 {
 		return login, errs.Unauthorizedf("The request you have made requires authentication.")
@@ -171,6 +171,12 @@ func loginOf(in tokenRequest) (identity.Login, error) {
 			if login.Token == "" {
 				return login, errs.Unauthorizedf("The request you have made requires authentication.")
 			}
+		case "oauth1":
+			r, err := signedOAuth(c, "oauth_token")
+			if err != nil {
+				return login, err
+			}
+			login.OAuth = &r
 		default:
 			return login, errs.Unauthorizedf("Attempted to authenticate with an unsupported method.")
 		}
@@ -318,6 +324,13 @@ type tokenView struct {
 
 	Trust         *tokenTrust         `json:"OS-TRUST:trust,omitempty"`
 	AppCredential *tokenAppCredential `json:"application_credential,omitempty"`
+	OAuth         *tokenOAuth         `json:"OS-OAUTH1,omitempty"`
+}
+
+// tokenOAuth is the access token that a token came from.
+type tokenOAuth struct {
+	AccessTokenID string `json:"access_token_id"`
+	ConsumerID    string `json:"consumer_id"`
 }
 
 // tokenTrust is the trust that a token came from.
@@ -364,6 +377,9 @@ func (h handlers) describeToken(c *api.Call, i *identity.Issued) (tokenReply, er
 	}
 	if a := i.CredentialOf; a != nil {
 		v.AppCredential = &tokenAppCredential{a.ID, a.Name, !a.Unrestricted, viewRules(a.AccessRules)}
+	}
+	if i.AccessToken != "" {
+		v.OAuth = &tokenOAuth{i.AccessToken, i.Consumer}
 	}
 	switch {
 	case i.Project != "":
