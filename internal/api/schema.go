@@ -40,6 +40,7 @@ var patterns = map[string]string{
 	"base64":   `^[A-Za-z0-9+/\s]*={0,2}\s*$`,
 	"tag":      `^[^,/]*$`,
 	"nonblank": `[\S]+`, // Keystone's names
+	"url":      `^[a-zA-Z0-9+.-]+:.+`,
 }
 
 type schemaKey struct {

@@ -79,6 +79,8 @@ type catalogAt struct {
 	revision int64
 	entries  []CatalogEntry
 	visible  visible
+
+	providers []ServiceProvider
 }
 
 // of gives the part of the catalog that a project sees.
@@ -105,13 +107,30 @@ func (c *catalogAt) of(project string) []CatalogEntry {
 // Catalog lists enabled services with their enabled endpoints, as far as they
 // are for the project. It is shared: nobody changes it.
 func (s *Service) Catalog(ctx context.Context, project string) ([]CatalogEntry, error) {
+	c, err := s.currentCatalog(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.of(project), nil
+}
+
+// OpenProviders lists the enabled service providers, which tokens tell of.
+func (s *Service) OpenProviders(ctx context.Context) ([]ServiceProvider, error) {
+	c, err := s.currentCatalog(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.providers, nil
+}
+
+func (s *Service) currentCatalog(ctx context.Context) (*catalogAt, error) {
 	revision, err := s.currentRevision(ctx)
 	if err != nil {
 		return nil, err
 	}
 	known := s.catalog.Load()
 	if known != nil && known.revision >= revision {
-		return known.of(project), nil
+		return known, nil
 	}
 	fresh := &catalogAt{}
 	var services []CatalogService
@@ -130,7 +149,10 @@ func (s *Service) Catalog(ctx context.Context, project string) ([]CatalogEntry, 
 			return err
 		}
 		fresh.visible, err = readVisible(ctx, tx, endpoints)
-		return err
+		if err != nil {
+			return err
+		}
+		return tx.NewSelect().Model(&fresh.providers).Where("enabled = 1").Order("id").Scan(ctx)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read catalog: %w", err)
@@ -144,7 +166,7 @@ func (s *Service) Catalog(ctx context.Context, project string) ([]CatalogEntry, 
 		fresh.entries = append(fresh.entries, CatalogEntry{Service: service, Endpoints: byService[service.ID]})
 	}
 	s.catalog.Store(fresh)
-	return fresh.of(project), nil
+	return fresh, nil
 }
 
 // Services lists services; empty filters match all.

@@ -45,7 +45,11 @@ type told struct {
 // tell tells what happened to a resource, in the transaction in which it
 // happens. What a cloud begins with is told to nobody.
 func tell(ctx context.Context, tx *db.Tx, resource, operation, id string) error {
-	return bus.Emit(ctx, tx, bus.Event{Topic: Topic, Type: "identity." + eventName(resource) + "." + operation, Resource: id, Payload: told{}})
+	name := eventName(resource)
+	if name == "" {
+		return nil
+	}
+	return bus.Emit(ctx, tx, bus.Event{Topic: Topic, Type: "identity." + name + "." + operation, Resource: id, Payload: told{}})
 }
 
 // tellUpdated is tell for a resource that was changed and perhaps disabled.

@@ -157,12 +157,20 @@ func thenStale[T any](ctx context.Context, s *Service, change func(row *T) error
 // unchanged is the change that is none.
 func unchanged[T any](*T) error { return nil }
 
-// eventNames are the names that notifications have for some kinds.
+// eventNames are the names that notifications have for some kinds; "" for those
+// that Keystone tells nothing of.
 var eventNames = map[string]string{
-	"trust":         "OS-TRUST:trust",
-	"consumer":      "OS-OAUTH1:consumer",
-	"request token": "OS-OAUTH1:request_token",
-	"access token":  "OS-OAUTH1:access_token",
+	trustKind:           "OS-TRUST:trust",
+	consumerKind:        "OS-OAUTH1:consumer",
+	requestTokenKind:    "OS-OAUTH1:request_token",
+	accessTokenKind:     "OS-OAUTH1:access_token",
+	endpointGroupKind:   "",
+	registeredLimitKind: "",
+	limitKind:           "",
+	idpKind:             "",
+	mappingKind:         "",
+	"protocol":          "",
+	serviceProviderKind: "",
 }
 
 // eventName is the name that notifications have for a kind.

@@ -325,6 +325,14 @@ type tokenView struct {
 	Trust         *tokenTrust         `json:"OS-TRUST:trust,omitempty"`
 	AppCredential *tokenAppCredential `json:"application_credential,omitempty"`
 	OAuth         *tokenOAuth         `json:"OS-OAUTH1,omitempty"`
+	Providers     []tokenProvider     `json:"service_providers,omitempty"`
+}
+
+// tokenProvider is a cloud that takes the bearer of the token.
+type tokenProvider struct {
+	ID      string `json:"id"`
+	AuthURL string `json:"auth_url"`
+	SPURL   string `json:"sp_url"`
 }
 
 // tokenOAuth is the access token that a token came from.
@@ -389,6 +397,13 @@ func (h handlers) describeToken(c *api.Call, i *identity.Issued) (tokenReply, er
 		v.Domain = &idName{i.Domain, i.DomainName}
 	case i.System:
 		v.System = map[string]bool{"all": true}
+	}
+	providers, err := h.identity.OpenProviders(c.Context())
+	if err != nil {
+		return tokenReply{}, err
+	}
+	for _, p := range providers {
+		v.Providers = append(v.Providers, tokenProvider{p.ID, p.AuthURL, p.SPURL})
 	}
 	if i.Scoped() && !c.Query().Has("nocatalog") {
 		catalog, err := h.viewCatalog(c, i.Project)
