@@ -1,14 +1,19 @@
 package rabbit_test
 
 import (
+	"context"
+	"encoding/json"
 	"log/slog"
 	"os"
+	"strings"
 	"testing"
 
+	"nacre/internal/await"
 	"nacre/internal/bus"
 	"nacre/internal/bus/bustest"
 	"nacre/internal/bus/rabbit"
 	"nacre/internal/bus/rabbit/rabbittest"
+	"nacre/internal/errs"
 )
 
 func TestMain(m *testing.M) {
@@ -36,4 +41,52 @@ func TestSuite(t *testing.T) {
 		bustest.Connect(t, here, there)
 		return here, there
 	})
+}
+
+// A broker that goes away fails what is asked at once; when it is back, messages
+// and answers are.
+func TestTheBusComesBackWithTheBroker(t *testing.T) {
+	t.Parallel()
+	broker := rabbittest.Start(t)
+	here, there := open(t, broker.URL(), "here"), open(t, broker.URL(), "there")
+	echo := func(_ context.Context, q json.RawMessage) (json.RawMessage, error) { return q, nil }
+	bustest.Connect(t, here, there)
+	bustest.Answer(t, here, there, "echo", echo)
+	broker.Kill()
+	await.Until(t, "the loss to be noticed", patience, func() bool { return !here.Up() && !there.Up() })
+	_, err := here.Request(t.Context(), "echo", json.RawMessage("1"))
+	if !errs.Is(err, errs.Unavailable) {
+		t.Errorf("asked without a broker: got error %v, want unavailable", err)
+	}
+	err = here.Publish(t.Context(), bus.Message{Topic: "t"})
+	if !errs.Is(err, errs.Unavailable) {
+		t.Errorf("published without a broker: got error %v, want unavailable", err)
+	}
+	there.Answer("late", echo) // of which the broker hears when it is back
+	err = broker.Run()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bustest.Connect(t, here, there)
+	for _, topic := range []string{"echo", "late"} {
+		await.Until(t, "questions about "+topic+" to be answered", patience, func() bool {
+			reply, err := here.Request(t.Context(), topic, json.RawMessage("1"))
+			return err == nil && string(reply) == "1"
+		})
+	}
+}
+
+// An address that can't work is refused at once, and its password isn't told.
+func TestAWrongAddressIsRefused(t *testing.T) {
+	for _, url := range []string{"http://u:secret@h/", "amqp://u:secret@h:x/"} {
+		b, err := rabbit.Open(rabbit.Options{URL: url})
+		if err == nil {
+			b.Close()
+			t.Errorf("%s was accepted", url)
+			continue
+		}
+		if strings.Contains(err.Error(), "secret") {
+			t.Errorf("the error tells the password: %v", err)
+		}
+	}
 }
