@@ -12,6 +12,7 @@ import (
 
 	"nacre/internal/clock"
 	"nacre/internal/db"
+	"nacre/internal/errs"
 	"nacre/internal/loop"
 )
 
@@ -20,6 +21,8 @@ const (
 	writeDead = 2 * time.Minute  // when it is given up
 	sweepPage = 1000             // blobs that are listed at a time
 	mostKeys  = 64               // keys that are announced at once
+
+	keepGivenUp = 24 * time.Hour // how long we look after what a writer may still leave
 )
 
 // stock are keys that are announced and not used yet. Announcing them together
@@ -67,7 +70,7 @@ func (s *Service) touch(ctx context.Context, keys ...string) error {
 		for i, key := range keys {
 			rows[i] = blobRow{Blob: key, Seen: db.At(tx.Now())}
 		}
-		_, err := tx.NewInsert().Model(&rows).On("CONFLICT (blob) DO UPDATE SET seen = EXCLUDED.seen").Exec(ctx)
+		_, err := tx.NewInsert().Model(&rows).On("CONFLICT (blob) DO UPDATE SET seen = EXCLUDED.seen WHERE blob_row.seen >= 0").Exec(ctx)
 		return err
 	})
 	if err != nil {
@@ -83,12 +86,16 @@ type blobRow struct {
 	Seen          db.Time
 }
 
-// own makes announced blobs an object's, in the transaction that shows it.
+// own makes announced blobs an object's, in the transaction that shows it. What
+// the sweep has given up meanwhile is refused: its bytes are going.
 func own(ctx context.Context, tx *db.Tx, chunks []Chunk) error {
 	for _, c := range chunks {
-		_, err := tx.Exec(ctx, "DELETE FROM object_blobs WHERE blob = ?", c.Blob)
+		n, err := tx.Exec(ctx, "DELETE FROM object_blobs WHERE blob = ? AND seen >= 0", c.Blob)
 		if err != nil {
 			return err
+		}
+		if n == 0 {
+			return errs.New(errs.Unavailable, "The bytes took too long to be stored, and were given up. Please try again.")
 		}
 	}
 	return nil
@@ -179,39 +186,76 @@ func (s *Service) Loops() []loop.Loop {
 // sweep removes blobs that no object names: of replaced and deleted objects,
 // and of writers that died.
 func (s *Service) sweep(ctx context.Context) error {
+	now := s.clock.Now()
+	// Nobody can want back what an object had.
+	err := s.sweepAll(ctx, clause{"seen = 0", nil}, nil, s.forget)
+	if err != nil {
+		return err
+	}
+	// A writer may be alive after all, and end now: it is given up first, so that it
+	// cannot make its bytes an object's, and what it leaves goes a day later.
+	err = s.sweepAll(ctx, clause{"seen > 0 AND seen < ?", []any{db.At(now.Add(-writeDead))}}, s.giveUp, nil)
+	if err != nil {
+		return err
+	}
+	return s.sweepAll(ctx, clause{"seen < 0 AND seen > ?", []any{-db.At(now.Add(-keepGivenUp))}}, nil, s.forget)
+}
+
+// sweepAll removes the bytes of all rows, with something before and after.
+func (s *Service) sweepAll(ctx context.Context, rows clause, before func(ctx context.Context, keys []string) ([]string, error),
+	after func(ctx context.Context, keys []string) error) error {
 	for {
-		n, err := s.sweepSome(ctx)
-		if err != nil || n < sweepPage {
-			return err
+		var keys []string
+		err := s.db.Read(ctx, func(tx *db.Tx) error {
+			return tx.All(ctx, &keys, "SELECT blob FROM object_blobs WHERE "+rows.sql+" LIMIT ?", append(rows.args, sweepPage)...)
+		})
+		if err != nil {
+			return fmt.Errorf("list garbage: %w", err)
+		}
+		found := len(keys)
+		if before != nil && found > 0 {
+			keys, err = before(ctx, keys)
+			if err != nil {
+				return fmt.Errorf("give up blobs: %w", err)
+			}
+		}
+		for _, key := range keys {
+			err = s.blobs.Remove(ctx, key)
+			if err != nil {
+				return fmt.Errorf("remove blob %s: %w", key, err)
+			}
+		}
+		// The bytes first: if we stop here, the rows bring us back.
+		if after != nil && len(keys) > 0 {
+			err = after(ctx, keys)
+			if err != nil {
+				return fmt.Errorf("forget blobs: %w", err)
+			}
+		}
+		if found < sweepPage {
+			return nil
 		}
 	}
 }
 
-func (s *Service) sweepSome(ctx context.Context) (int, error) {
-	var keys []string
-	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		return tx.All(ctx, &keys, "SELECT blob FROM object_blobs WHERE seen < ? LIMIT ?",
-			db.At(s.clock.Now().Add(-writeDead)), sweepPage)
-	})
-	if err != nil {
-		return 0, fmt.Errorf("list garbage: %w", err)
-	}
-	for _, key := range keys {
-		// The bytes first: if we stop here, the rows bring us back.
-		err := s.blobs.Remove(ctx, key)
-		if err != nil {
-			return 0, fmt.Errorf("remove blob %s: %w", key, err)
-		}
-	}
-	if len(keys) == 0 {
-		return 0, nil
-	}
-	err = s.db.Write(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec(ctx, "DELETE FROM object_blobs WHERE blob IN (?)", db.In(keys))
+func (s *Service) forget(ctx context.Context, keys []string) error {
+	return s.db.Write(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(ctx, "DELETE FROM object_blobs WHERE blob IN (?) AND seen <= 0", db.In(keys))
 		return err
 	})
-	if err != nil {
-		return 0, fmt.Errorf("forget blobs: %w", err)
-	}
-	return len(keys), nil
+}
+
+// giveUp turns the time at which a writer was seen into the negative one at
+// which it was given up, and returns which writers have not shown life since.
+func (s *Service) giveUp(ctx context.Context, keys []string) (dead []string, err error) {
+	err = s.db.Write(ctx, func(tx *db.Tx) error {
+		now := db.At(tx.Now())
+		_, err := tx.Exec(ctx, "UPDATE object_blobs SET seen = ? WHERE blob IN (?) AND seen > 0 AND seen < ?",
+			-now, db.In(keys), db.At(tx.Now().Add(-writeDead)))
+		if err != nil {
+			return err
+		}
+		return tx.All(ctx, &dead, "SELECT blob FROM object_blobs WHERE blob IN (?) AND seen = ?", db.In(keys), -now)
+	})
+	return dead, err
 }

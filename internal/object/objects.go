@@ -98,7 +98,13 @@ func (s *Service) Put(ctx context.Context, o Object, condition Condition, bytes 
 	if chunk.Blob != "" {
 		o.Chunks = db.Of([]Chunk{chunk})
 	}
-	o, err = s.Place(ctx, o, condition)
+	err = s.db.Write(ctx, func(tx *db.Tx) error {
+		err := own(ctx, tx, o.Chunks.V)
+		if err != nil {
+			return err
+		}
+		return place(ctx, tx, &o, condition)
+	})
 	if err != nil {
 		return fail(err)
 	}
@@ -168,8 +174,7 @@ func checked(chunk Chunk, etag string) (Chunk, error) {
 	return chunk, nil
 }
 
-// Place makes an object visible whose bytes are chunks that nobody owns yet, or
-// other objects.
+// Place makes an object visible that has no bytes of its own.
 func (s *Service) Place(ctx context.Context, o Object, condition Condition) (Object, error) {
 	err := o.Meta.V.Check()
 	if err != nil {
@@ -206,10 +211,6 @@ func place(ctx context.Context, tx *db.Tx, o *Object, condition Condition) error
 	}
 	o.UpdatedAt, o.CreatedAt = db.At(tx.Now()), db.At(tx.Now())
 	o.Latest, o.Unversioned, o.Marker, o.DamagedAt = true, c.Settings.V.Versioning != Enabled, false, 0
-	err = own(ctx, tx, o.Chunks.V)
-	if err != nil {
-		return err
-	}
 	err = count(ctx, tx, o.Account, o.Container, t.objects, t.bytes)
 	if err != nil {
 		return err

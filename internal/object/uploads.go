@@ -127,7 +127,7 @@ func (s *Service) PutPart(ctx context.Context, p Place, id string, number int, e
 		if err != nil {
 			return err
 		}
-		err = own(ctx, tx, []Chunk{chunk})
+		err = own(ctx, tx, blobsOf(chunk))
 		if err != nil {
 			return err
 		}

@@ -237,6 +237,7 @@ func deleteObject(ctx context.Context, tx *db.Tx, p Place, how Deletion) (Delete
 		return Deleted{}, err
 	}
 	found := err == nil
+	err = nil
 	d := Deleted{Existed: found && (p.Version != "" || old.alive(tx.Now())), Object: old}
 	if how.If != nil {
 		var present *Object

@@ -23,6 +23,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"nacre/internal/db/dbtest"
+	"nacre/internal/errs"
 	"nacre/internal/object"
 )
 
@@ -361,20 +362,33 @@ func (c *child) kill(t *testing.T) {
 }
 
 // TestSlowPut takes longer than the time after which a silent writer is given
-// up, with the sweep running all the while.
+// up, with the sweep running all the while. One that was silent for so long is
+// refused, and leaves nothing.
 func TestSlowPut(t *testing.T) {
 	s := start(t, t.TempDir())
 	s.put(t, box, "")
-	for name, pause := range map[string]time.Duration{"steady": 15 * time.Second, "stalling": 5 * time.Minute} {
+	put := func(name string, pause time.Duration) error {
 		slow := &pausing{rest: 12, pause: func() { s.clock.Advance(pause); s.turn(t) }}
 		_, err := s.objects.Put(ctx, object.Object{Account: "AUTH_demo", Container: "box", Name: name}, nil, slow)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
 		s.turn(t)
-		if got := s.call(t, demo, "GET", box+"/"+name, "").must(t, 200).body; got != "xxxxxxxxxxxx" {
-			t.Errorf("%s: got %q", name, got)
-		}
+		return err
+	}
+	err := put("steady", 15*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = put("stalling", 5*time.Minute)
+	if !errs.Is(err, errs.Unavailable) {
+		t.Errorf("a writer that was given up got %v", err)
+	}
+	s.call(t, demo, "GET", box+"/stalling", "").must(t, 404)
+	s.clock.Advance(25 * time.Hour)
+	s.turn(t)
+	if got := s.call(t, demo, "GET", box+"/steady", "").must(t, 200).body; got != "xxxxxxxxxxxx" {
+		t.Errorf("got %q", got)
+	}
+	if keys := s.keys(t); len(keys) != 1 {
+		t.Errorf("got %d blobs, want 1", len(keys))
 	}
 }
 

@@ -353,7 +353,9 @@ func TestUploads(t *testing.T) {
 	s.call(t, "demo", "PUT", "/box/p?partNumber=10001&uploadId="+id, "x").must(t, 400)
 	s.call(t, "demo", "PUT", "/box/other?partNumber=1&uploadId="+id, "x").must(t, 404)
 	s.call(t, "demo", "DELETE", "/box/p?uploadId="+id, "").must(t, 204)
-	s.call(t, "demo", "DELETE", "/box/o", "").must(t, 204)
+	for range 2 {
+		s.call(t, "demo", "DELETE", "/box/o", "").must(t, 204)
+	}
 	s.call(t, "demo", "POST", "/box/q?uploads", "").must(t, 200)
 	s.call(t, "demo", "DELETE", "/box", "").must(t, 204)
 	s.sweep(t)
