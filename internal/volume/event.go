@@ -2,6 +2,8 @@ package volume
 
 import (
 	"context"
+	"encoding/json"
+	"strings"
 
 	"nacre/internal/bus"
 	"nacre/internal/bus/oslo"
@@ -11,9 +13,17 @@ import (
 // Topic is where events of this service go.
 const Topic = "notifications.cinder"
 
+// publishers are who tells of what in Cinder.
+var publishers = map[string]string{
+	"volume": "volume", "snapshot": "snapshot", "volume_type": "volumeType",
+}
+
 // Notifications words them as Cinder does, in the name of the host.
 func Notifications(host string) oslo.Service {
-	return oslo.Service{Exchange: "cinder", Render: oslo.Plain("volume." + host)}
+	return oslo.Service{Exchange: "cinder", Render: func(e bus.Record) ([]oslo.Notification, error) {
+		about, _, _ := strings.Cut(e.Type, ".")
+		return oslo.Plain(publishers[about] + "." + host)(e)
+	}}
 }
 
 // usage is what Cinder tells of a volume.
@@ -32,6 +42,10 @@ type usage struct {
 	Host        string            `json:"host"`
 	Metadata    map[string]string `json:"metadata"`
 	Attachments []usedBy          `json:"volume_attachment"`
+
+	Replication         *string `json:"replication_status"` // nothing is replicated
+	ReplicationExtended *string `json:"replication_extended_status"`
+	ReplicationDriver   *string `json:"replication_driver_data"`
 }
 
 type usedBy struct {
@@ -54,6 +68,7 @@ type snapshotUsage struct {
 	CreatedAt string `json:"created_at"`
 	Status    string `json:"status"`
 	Deleted   string `json:"deleted"`
+	Metadata  string `json:"metadata"`
 }
 
 // wireTime is the form of times in notifications.
@@ -62,17 +77,21 @@ const wireTime = "2006-01-02T15:04:05"
 // emit tells of what happens to a volume, in the transaction that makes it
 // happen. The volume is read anew; one that is gone has nothing to tell.
 func (s *Service) emit(ctx context.Context, tx *db.Tx, event, id string) error {
-	list := make([]Volume, 1)
-	var err error
-	list[0], err = getVolume(ctx, tx, id)
+	v, err := getVolume(ctx, tx, id)
 	if err != nil {
 		return err
 	}
-	err = withAttachments(ctx, tx, list)
+	return emitVolume(ctx, tx, event, v)
+}
+
+// emitVolume is emit for a volume that is at hand.
+func emitVolume(ctx context.Context, tx *db.Tx, event string, v Volume) error {
+	list := []Volume{v}
+	err := withAttachments(ctx, tx, list)
 	if err != nil {
 		return err
 	}
-	v := list[0]
+	v = list[0]
 	u := usage{
 		Tenant: v.Project, User: v.User, Zone: v.Zone, ID: v.ID, Type: v.Type, Name: v.Name,
 		CreatedAt: v.CreatedAt.Time().Format(wireTime), Status: v.Status, Size: v.SizeGB, Host: v.Host, Metadata: v.Metadata.V,
@@ -96,9 +115,29 @@ func (s *Service) emitSnapshot(ctx context.Context, tx *db.Tx, event, id string)
 	if err != nil {
 		return err
 	}
+	metadata := ""
+	if len(snapshot.Metadata.V) > 0 {
+		text, err := json.Marshal(snapshot.Metadata.V)
+		if err != nil {
+			return err
+		}
+		metadata = string(text)
+	}
 	u := snapshotUsage{
 		Tenant: snapshot.Project, User: snapshot.User, Zone: s.zone, ID: snapshot.ID, Volume: snapshot.Volume, Size: snapshot.SizeGB,
-		Name: snapshot.Name, CreatedAt: snapshot.CreatedAt.Time().Format(wireTime), Status: snapshot.Status,
+		Name: snapshot.Name, CreatedAt: snapshot.CreatedAt.Time().Format(wireTime), Status: snapshot.Status, Metadata: metadata,
 	}
 	return bus.Emit(ctx, tx, bus.Event{Topic: Topic, Type: event, Resource: snapshot.ID, Payload: u})
+}
+
+// emitType tells of a volume type, in the transaction that changes it.
+func emitType(ctx context.Context, tx *db.Tx, change string, t Type) error {
+	fields := map[string]any{
+		"id": t.ID, "name": t.Name, "description": t.Description, "is_public": t.IsPublic, "extra_specs": t.ExtraSpecs.V,
+		"created_at": t.CreatedAt.Time().Format(wireTime), "updated_at": nil, "deleted": change == "delete", "qos_specs_id": nil,
+	}
+	if t.UpdatedAt != 0 {
+		fields["updated_at"] = t.UpdatedAt.Time().Format(wireTime)
+	}
+	return bus.Emit(ctx, tx, bus.Event{Topic: Topic, Type: "volume_type." + change, Resource: t.ID, Payload: map[string]any{"volume_types": fields}})
 }

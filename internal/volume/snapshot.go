@@ -171,7 +171,9 @@ func findSnapshot(ctx context.Context, tx *db.Tx, who Viewer, id string) (Snapsh
 	return snapshot, err
 }
 
-func (s *Service) changeSnapshot(ctx context.Context, who Viewer, id string, do func(*Snapshot) error, columns ...string) (Snapshot, error) {
+// changeSnapshot changes columns of a snapshot by a function on it. It tells of
+// the start and the end of the event, if there is one.
+func (s *Service) changeSnapshot(ctx context.Context, who Viewer, id, event string, do func(*Snapshot) error, columns ...string) (Snapshot, error) {
 	var snapshot Snapshot
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		var err error
@@ -179,20 +181,29 @@ func (s *Service) changeSnapshot(ctx context.Context, who Viewer, id string, do 
 		if err != nil {
 			return err
 		}
+		if event != "" {
+			err = s.emitSnapshot(ctx, tx, event+".start", id)
+			if err != nil {
+				return err
+			}
+		}
 		err = do(&snapshot)
 		if err != nil {
 			return err
 		}
 		err = updateRow(ctx, tx, &snapshot, id, snapshot.Generation, columns...)
 		snapshot.UpdatedAt = db.At(tx.Now())
-		return err
+		if err != nil || event == "" {
+			return err
+		}
+		return s.emitSnapshot(ctx, tx, event+".end", id)
 	})
 	return snapshot, err
 }
 
 // UpdateSnapshot changes what is not nil.
 func (s *Service) UpdateSnapshot(ctx context.Context, who Viewer, id string, name, description *string) (Snapshot, error) {
-	return s.changeSnapshot(ctx, who, id, func(snapshot *Snapshot) error {
+	return s.changeSnapshot(ctx, who, id, "snapshot.update", func(snapshot *Snapshot) error {
 		if name != nil {
 			snapshot.Name = *name
 		}
@@ -205,7 +216,7 @@ func (s *Service) UpdateSnapshot(ctx context.Context, who Viewer, id string, nam
 
 // ChangeSnapshotMetadata changes the metadata by a function on it.
 func (s *Service) ChangeSnapshotMetadata(ctx context.Context, who Viewer, id string, do func(map[string]string) error) (map[string]string, error) {
-	snapshot, err := s.changeSnapshot(ctx, who, id, func(snapshot *Snapshot) error {
+	snapshot, err := s.changeSnapshot(ctx, who, id, "", func(snapshot *Snapshot) error {
 		return changeMap(&snapshot.Metadata, do)
 	}, "metadata")
 	return snapshot.Metadata.V, err
@@ -213,7 +224,7 @@ func (s *Service) ChangeSnapshotMetadata(ctx context.Context, who Viewer, id str
 
 // ResetSnapshotStatus writes a status by order of an admin.
 func (s *Service) ResetSnapshotStatus(ctx context.Context, who Viewer, id, status string) error {
-	_, err := s.changeSnapshot(ctx, who, id, func(snapshot *Snapshot) error {
+	_, err := s.changeSnapshot(ctx, who, id, "snapshot.reset_status", func(snapshot *Snapshot) error {
 		snapshot.Status = status
 		return nil
 	}, "status")

@@ -169,7 +169,11 @@ func (s *Service) CreateType(ctx context.Context, name, description string, publ
 	row := Type{ID: s.newID(), Name: name, Description: description, IsPublic: public, ExtraSpecs: db.Of(specs)}
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		row.CreatedAt = db.At(tx.Now())
-		return tx.Insert(ctx, &row)
+		err := tx.Insert(ctx, &row)
+		if err != nil {
+			return err
+		}
+		return emitType(ctx, tx, "create", row)
 	})
 	if db.IsDuplicate(err) {
 		return Type{}, errs.Conflictf("Volume Type %s already exists.", name)
@@ -197,7 +201,10 @@ func (s *Service) ChangeType(ctx context.Context, id string, name, description *
 		}
 		row.UpdatedAt = db.At(tx.Now())
 		_, err = tx.Update(ctx, &row, "name", "description", "is_public", "updated_at")
-		return err
+		if err != nil {
+			return err
+		}
+		return emitType(ctx, tx, "update", row)
 	})
 	if db.IsDuplicate(err) {
 		return Type{}, errs.Conflictf("Volume Type %s already exists.", row.Name)
@@ -224,7 +231,10 @@ func (s *Service) DeleteType(ctx context.Context, id string) error {
 			return errs.BadRequestf("Target volume type is still in use.")
 		}
 		_, err = tx.Exec(ctx, "DELETE FROM volume_types WHERE id = ?", id)
-		return err
+		if err != nil {
+			return err
+		}
+		return emitType(ctx, tx, "delete", row)
 	}))
 }
 

@@ -354,7 +354,11 @@ func (s *Service) change(ctx context.Context, who Viewer, id string, do func(ctx
 
 // UpdateVolume changes what is not nil.
 func (s *Service) UpdateVolume(ctx context.Context, who Viewer, id string, name, description *string, metadata map[string]string) (Volume, error) {
-	return s.change(ctx, who, id, func(_ context.Context, _ *db.Tx, v *Volume) error {
+	return s.change(ctx, who, id, func(ctx context.Context, tx *db.Tx, v *Volume) error {
+		err := emitVolume(ctx, tx, "volume.update.start", *v)
+		if err != nil {
+			return err
+		}
 		if name != nil {
 			v.Name = *name
 		}
@@ -364,7 +368,7 @@ func (s *Service) UpdateVolume(ctx context.Context, who Viewer, id string, name,
 		if metadata != nil {
 			v.Metadata = db.Of(metadata)
 		}
-		return nil
+		return emitVolume(ctx, tx, "volume.update.end", *v)
 	}, "name", "description", "metadata")
 }
 

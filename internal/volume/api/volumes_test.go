@@ -404,6 +404,7 @@ func TestEvents(t *testing.T) {
 	attachment, _ := at(made, "attachment", "id").(string)
 	c.must(204, "demo", "POST", base+"/attachments/"+attachment+"/action", `{"os-complete":{}}`)
 	c.must(200, "demo", "DELETE", base+"/attachments/"+attachment, "")
+	c.must(200, "demo", "PUT", base+"/volumes/"+id, `{"volume":{"name":"renamed"}}`)
 	c.must(202, "demo", "DELETE", base+"/volumes/"+id, "")
 	c.await(id, "")
 	var types []string
@@ -411,7 +412,8 @@ func TestEvents(t *testing.T) {
 		return tx.All(c.ctx, &types, "SELECT type FROM outbox WHERE resource = ? ORDER BY seq", id)
 	})
 	got := strings.Join(types, " ")
-	want := "volume.create.start volume.create.end volume.attach.start volume.attach.end volume.detach.end volume.delete.start volume.delete.end"
+	want := "volume.create.start volume.create.end volume.attach.start volume.attach.end volume.detach.end " +
+		"volume.update.start volume.update.end volume.delete.start volume.delete.end"
 	if err != nil || got != want {
 		t.Errorf("events are %s, %v; want %s", got, err, want)
 	}
