@@ -81,10 +81,10 @@ var layers = []struct {
 	{"internal/atomicfile", 0}, {"internal/lock", 0}, {"internal/errs", 0}, {"internal/golden", 0}, {"internal/await", 0}, {"internal/clock", 0}, {"internal/nodeapi", 0}, {"internal/image/inspect", 0},
 	{"internal/auth", 1}, {"internal/db", 1}, {"internal/blob", 1}, {"internal/configdrive", 1}, {"internal/fetch", 1}, {"internal/qemuimg", 1}, {"internal/guest", 1},
 	{"internal/virt", 2}, {"internal/fabric", 2}, {"internal/blockdev", 2},
-	{"internal/backup", 2}, {"internal/loop", 2}, {"internal/quota", 2}, {"internal/bus", 3}, {"internal/work", 3}, {"internal/hosts", 4},
-	{"internal/node", 4}, {"internal/cluster", 4}, {"internal/api", 4}, {"internal/console", 5},
-	{"internal/identity", 5}, {"internal/image", 5}, {"internal/placement", 5}, {"internal/compute", 5},
-	{"internal/network", 5}, {"internal/volume", 5}, {"internal/object", 5},
+	{"internal/backup", 2}, {"internal/loop", 2}, {"internal/quota", 2}, {"internal/bus", 3}, {"internal/work", 4}, {"internal/hosts", 5},
+	{"internal/node", 4}, {"internal/cluster", 4}, {"internal/api", 4}, {"internal/console", 6},
+	{"internal/identity", 6}, {"internal/image", 6}, {"internal/placement", 6}, {"internal/compute", 6},
+	{"internal/network", 6}, {"internal/volume", 6}, {"internal/object", 6},
 	{"internal/app", 7}, {"internal/testcloud", 8}, {"internal/arch", 9}, {"cmd", 9}, {"build", 9}, {"examples", 9},
 }
 
