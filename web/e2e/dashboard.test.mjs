@@ -303,6 +303,35 @@ step('knows what was done with it, and by which steps', async () => {
   await look('history');
 });
 
+step('uploads an image, imports another, and says why it cannot', async () => {
+  await to('/images');
+  await row('cirros').waitFor();
+  await page.getByRole('button', { name: 'Create image' }).first().click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByRole('button', { name: 'Upload' }).click();
+  await dialog.getByText('Choose a file.').waitFor();
+  await look('image-create');
+  await dialog.locator('#file').setInputFiles({ name: `${name}.raw`, mimeType: 'application/octet-stream', buffer: Buffer.alloc(3 << 20, 7) });
+  assert.equal(await dialog.locator('#name').inputValue(), name);
+  await dialog.getByRole('button', { name: 'Upload' }).click();
+  await status('active').waitFor({ timeout: slow });
+  await row().getByText('3 MiB').waitFor();
+
+  await page.getByRole('button', { name: 'Create image' }).first().click();
+  await dialog.getByText('A URL').click();
+  await dialog.locator('#uri').fill('http://127.0.0.1:9/other.qcow2');
+  await dialog.locator('#name').fill('elsewhere');
+  await look('image-import');
+  await dialog.getByRole('button', { name: 'Import' }).click();
+  await row('elsewhere').getByText('is not public').waitFor({ timeout: slow });
+  await look('images');
+  for (const one of [name, 'elsewhere']) {
+    await row(one).getByRole('button', { name: 'Delete' }).click();
+    await dialog.getByRole('button', { name: 'Delete' }).click();
+    await row(one).waitFor({ state: 'detached', timeout: slow });
+  }
+});
+
 step('makes a volume, attaches and detaches it, deletes it', async () => {
   await to('/volumes');
   await page.getByRole('button', { name: 'Create volume' }).first().click();
@@ -381,6 +410,7 @@ step('is dark where the system is, and narrow where the screen is', async () => 
     ['', '.usage'],
     ['instances', '.panel'],
     ['launch', '.choices'],
+    ['images', '.ant-table-row'],
     ['networks', '.ant-table-row'],
   ]) {
     await page.setViewportSize({ width: 1280, height: 800 });

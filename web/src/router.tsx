@@ -56,6 +56,12 @@ const instanceTab = createRoute({
   component: lazyRouteComponent(() => import('./pages/instance/instance')),
 });
 
+const images = createRoute({
+  getParentRoute: () => signedIn,
+  path: '/images',
+  component: lazyRouteComponent(() => import('./pages/images')),
+});
+
 const volumes = createRoute({
   getParentRoute: () => signedIn,
   path: '/volumes',
@@ -72,7 +78,7 @@ export const router = createRouter({
   routeTree: root.addChildren([
     screen,
     terminal,
-    signedIn.addChildren([overview, instances, launch, instance, instanceTab, volumes, networks]),
+    signedIn.addChildren([overview, instances, launch, instance, instanceTab, images, volumes, networks]),
   ]),
   basepath: '/dashboard',
   defaultErrorComponent: Broken,

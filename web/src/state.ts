@@ -1,5 +1,6 @@
 // What a status means for the pages: how it is shown, and which actions make
 // sense.
+import { importFailed, type Image } from './api/image';
 import { transient, type Action, type Server, type ServerState } from './api/compute';
 
 export type Tone = 'ok' | 'busy' | 'off' | 'warn' | 'bad';
@@ -55,6 +56,22 @@ export function toneOfVolume(status: string): Tone {
       return 'ok';
     case 'maintenance':
     case 'awaiting-transfer':
+      return 'warn';
+    default:
+      return 'busy';
+  }
+}
+
+export function toneOfImage(image: Image): Tone {
+  if (importFailed(image)) {
+    return 'bad';
+  }
+  switch (image.status) {
+    case 'active':
+      return 'ok';
+    case 'queued':
+      return 'off';
+    case 'deactivated':
       return 'warn';
     default:
       return 'busy';

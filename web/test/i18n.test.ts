@@ -63,7 +63,7 @@ describe('catalogues', () => {
     const asked = [...source.matchAll(/['`]([a-zA-Z]+(?:\.[\w-]+)+)['`]/g)].map((m) => m[1] ?? '');
     // t(`group.${x}`) asks for a whole group, t('group', { returnObjects }) too.
     const groups = [...source.matchAll(/`([\w.]+)\.\$\{/g), ...source.matchAll(/t\('([\w.]+)', \{ returnObjects/g)].map((m) => `${m[1]}.`);
-    groups.push('status.', 'task.', 'volumeStatus.', 'volume.detach', 'volume.delete', 'done.');
+    groups.push('status.', 'task.', 'volumeStatus.', 'imageStatus.', 'volume.detach', 'volume.delete', 'done.');
     const single = [...source.matchAll(/\bt\('(\w+)'/g)].map((m) => m[1] ?? '');
     const known = new Set([...asked, ...single]);
     for (const key of english.keys()) {

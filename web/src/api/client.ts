@@ -83,6 +83,26 @@ export async function ask<T>(service: Service, path: string, { method = 'GET', b
   }
 }
 
+/** Sends a file as it is, and tells how much of it has gone. */
+export function send(service: Service, path: string, file: Blob, sent: (part: number) => void, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest(); // fetch does not tell how far it is
+    request.open('PUT', prefix[service] + path);
+    request.setRequestHeader('Accept', 'application/json');
+    request.setRequestHeader('Content-Type', 'application/octet-stream');
+    request.setRequestHeader('X-Nacre-Dashboard', '1');
+    request.upload.onprogress = (event) => sent(event.total === 0 ? 1 : event.loaded / event.total);
+    request.onload = () =>
+      request.status < 300
+        ? resolve()
+        : reject(new ApiError(request.status, sentence(request.responseText) ?? request.statusText, request.getResponseHeader('X-Openstack-Request-Id')));
+    request.onerror = () => reject(new ApiError(0, ''));
+    request.onabort = () => reject(new DOMException('', 'AbortError'));
+    signal.addEventListener('abort', () => request.abort());
+    request.send(file);
+  });
+}
+
 /** Finds the sentence for the user in any of the services' error envelopes. */
 export function sentence(text: string): string | null {
   let body: unknown;

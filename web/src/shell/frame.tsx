@@ -8,7 +8,7 @@ import { problemText } from '../ui/problem';
 import { become } from './become';
 import { LanguageSwitch } from './language';
 import { remember } from './memory';
-import { ClusterOutlined, DashboardOutlined, DesktopOutlined, DownOutlined, FolderOutlined, HddOutlined, LogoutOutlined, UserOutlined } from '../ui/icons';
+import { ClusterOutlined, DashboardOutlined, DesktopOutlined, DownOutlined, FileImageOutlined, FolderOutlined, HddOutlined, LogoutOutlined, UserOutlined } from '../ui/icons';
 
 // Tabs of one browser share the session: when one changes the project or signs
 // out, the others must not go on showing what is no longer so.
@@ -43,6 +43,7 @@ export function Frame({ session, children }: { session: Session; children: React
         <ul>
           <Item to="/" icon={<DashboardOutlined />} text={t('nav.overview')} />
           <Item to="/instances" icon={<DesktopOutlined />} text={t('nav.instances')} />
+          <Item to="/images" icon={<FileImageOutlined />} text={t('nav.images')} />
           <Item to="/volumes" icon={<HddOutlined />} text={t('nav.volumes')} />
           <Item to="/networks" icon={<ClusterOutlined />} text={t('nav.networks')} />
         </ul>
@@ -54,7 +55,7 @@ export function Frame({ session, children }: { session: Session; children: React
   );
 }
 
-function Item({ to, icon, text }: { to: '/' | '/instances' | '/volumes' | '/networks'; icon: ReactNode; text: string }) {
+function Item({ to, icon, text }: { to: '/' | '/instances' | '/images' | '/volumes' | '/networks'; icon: ReactNode; text: string }) {
   return (
     <li>
       <Link to={to} activeOptions={{ exact: to === '/' }}>

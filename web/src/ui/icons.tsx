@@ -15,6 +15,7 @@ import {
   EllipsisOutlined as EllipsisOutlinedShape,
   ExclamationCircleFilled as ExclamationCircleFilledShape,
   ExportOutlined as ExportOutlinedShape,
+  FileImageOutlined as FileImageOutlinedShape,
   FolderOutlined as FolderOutlinedShape,
   FullscreenOutlined as FullscreenOutlinedShape,
   GlobalOutlined as GlobalOutlinedShape,
@@ -50,6 +51,7 @@ export const DownloadOutlined = silent(DownloadOutlinedShape);
 export const EllipsisOutlined = silent(EllipsisOutlinedShape);
 export const ExclamationCircleFilled = silent(ExclamationCircleFilledShape);
 export const ExportOutlined = silent(ExportOutlinedShape);
+export const FileImageOutlined = silent(FileImageOutlinedShape);
 export const FolderOutlined = silent(FolderOutlinedShape);
 export const FullscreenOutlined = silent(FullscreenOutlinedShape);
 export const GlobalOutlined = silent(GlobalOutlinedShape);
