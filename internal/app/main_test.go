@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"nacre/internal/app"
+	"nacre/internal/bus/rabbit/rabbittest"
 )
 
 // process is what this test binary runs as when a test starts it again, to kill
@@ -27,7 +28,9 @@ func TestMain(m *testing.M) {
 	case text != "":
 		err = runProcess(text)
 	default:
-		os.Exit(m.Run())
+		code := m.Run()
+		rabbittest.End()
+		os.Exit(code)
 	}
 	fmt.Fprintln(os.Stderr, "cloud:", err)
 	os.Exit(1)

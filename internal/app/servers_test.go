@@ -37,6 +37,7 @@ type rig struct {
 	t       testing.TB
 	dir     string
 	db      string
+	bus     string // of a broker; "" for none
 	fabric  string
 	servers []*member
 	nodes   []*member
@@ -47,7 +48,13 @@ type rig struct {
 // newRig starts servers, and a process of nodes called node-1 and so on.
 func newRig(t testing.TB, servers, nodes int) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: t.TempDir(), db: dbtest.PostgresSource(t), client: http.Client{Timeout: 10 * time.Second}}
+	return newRigOn(t, os.Getenv("NACRE_TEST_BUS"), servers, nodes)
+}
+
+// newRigOn is newRig with a broker between the servers.
+func newRigOn(t testing.TB, bus string, servers, nodes int) *rig {
+	t.Helper()
+	r := &rig{t: t, dir: t.TempDir(), db: dbtest.PostgresSource(t), bus: bus, client: http.Client{Timeout: 10 * time.Second}}
 	listener, err := fabricsim.Listen("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -77,7 +84,7 @@ func (r *rig) addServer() *member {
 	name := fmt.Sprintf("server-%d", len(r.servers)+1)
 	listen := freeAddress(r.t)
 	m := r.member(name, "https://"+listen, process{Server: &app.Config{
-		Server: true, Listen: listen, DataDir: filepath.Join(r.dir, name), DB: r.db, SimFabric: r.fabric,
+		Server: true, Listen: listen, DataDir: filepath.Join(r.dir, name), DB: r.db, Bus: r.bus, SimFabric: r.fabric,
 		Blobs: filepath.Join(r.dir, "blobs"), KeyFile: filepath.Join(r.dir, "keys"), LogLevel: "warn",
 	}})
 	r.servers = append(r.servers, m)
