@@ -282,6 +282,9 @@ func (c *Call) identify(found []*endpoint) error {
 		token = c.request.Header.Get("X-Storage-Token")
 	}
 	if token == "" {
+		token = bearer(c.request.Header.Get("Authorization"))
+	}
+	if token == "" {
 		if public {
 			return nil
 		}
@@ -299,6 +302,15 @@ func (c *Call) identify(found []*endpoint) error {
 		return nil
 	}
 	return c.unauthorized(err)
+}
+
+// bearer is the token of OAuth 2.0 clients, "" for other headers.
+func bearer(header string) string {
+	scheme, token, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
 }
 
 // legible refuses paths and queries with what no column takes: a zero byte and

@@ -16,6 +16,7 @@ var open = map[string]string{
 	"keystone POST /v3/users/{user_id}/password": "the former password is the proof",
 	"keystone POST /v3/OS-OAUTH1/request_token":  "the signature of a consumer is the proof",
 	"keystone POST /v3/OS-OAUTH1/access_token":   "the signature of a consumer is the proof",
+	"keystone POST /v3/OS-OAUTH2/token":          "a token is got here",
 }
 
 // address fills a described path: with ids where it has parameters.
