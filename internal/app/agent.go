@@ -52,7 +52,13 @@ type NodeConfig struct {
 
 	Clock clock.Clock  `json:"-"`
 	Log   *slog.Logger `json:"-"`
+
+	joining chan struct{} // holds one for each simulated host that is joining
 }
+
+// joinsAtATime bounds how many simulated hosts of one process join at a time, as
+// no thousand machines do.
+const joinsAtATime = 8
 
 func (c NodeConfig) complete() (NodeConfig, error) {
 	if c.DataDir == "" {
@@ -119,6 +125,7 @@ func RunNode(ctx context.Context, c NodeConfig) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended := make([]error, c.Simulated)
+	c.joining = make(chan struct{}, joinsAtATime)
 	var running sync.WaitGroup
 	for i := range c.Simulated {
 		running.Go(func() {
@@ -133,7 +140,9 @@ func RunNode(ctx context.Context, c NodeConfig) error {
 // runSimulated is one imagined host with a real way to the servers.
 func (c NodeConfig) runSimulated(ctx context.Context, name string) error {
 	dir := filepath.Join(c.DataDir, "hosts", name)
+	c.joining <- struct{}{}
 	link, err := c.connect(ctx, name, dir)
+	<-c.joining
 	if err != nil {
 		return ended(ctx, err)
 	}

@@ -39,7 +39,7 @@ import (
 // Timing. A loop of a dead server is taken over after silent + beat at most.
 const (
 	beat   = 2 * time.Second
-	silent = 6 * time.Second
+	silent = 5 * time.Second
 )
 
 // revokedChannel announces hosts whose certificates were revoked.
@@ -148,10 +148,10 @@ func (c *Cluster) Run(ctx context.Context) {
 	}
 }
 
-// do has a short time: a database that hangs must not keep us from noticing that
-// our leases have ended.
+// do has the time that leases have left: a database that hangs must not keep us
+// from noticing that they have ended.
 func (c *Cluster) do(ctx context.Context, what string, do func(ctx context.Context) error) {
-	ctx, cancel := context.WithTimeout(ctx, beat)
+	ctx, cancel := context.WithTimeout(ctx, silent-beat)
 	defer cancel()
 	err := do(ctx)
 	if err != nil && !errors.Is(err, context.Canceled) {

@@ -62,11 +62,13 @@ func (c *Cluster) NewToken(ctx context.Context, t JoinToken) (token string, expi
 	now := c.Clock.Now()
 	expires = now.Add(t.Life)
 	err = c.DB.Write(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec(ctx, "DELETE FROM join_tokens WHERE expires_at < ?", db.At(now))
-		if err != nil {
-			return err
+		for _, table := range []string{"join_tokens", "node_certificates"} {
+			_, err := tx.Exec(ctx, "DELETE FROM "+table+" WHERE expires_at < ?", db.At(now.Add(-forgotten)))
+			if err != nil {
+				return err
+			}
 		}
-		_, err = tx.Exec(ctx, "INSERT INTO join_tokens (hash, host, uses, expires_at, created_at) VALUES (?, ?, ?, ?, ?)",
+		_, err := tx.Exec(ctx, "INSERT INTO join_tokens (hash, host, uses, expires_at, created_at) VALUES (?, ?, ?, ?, ?)",
 			hashOf(text), t.Host, t.Uses, db.At(expires), db.At(now))
 		return err
 	})
@@ -102,16 +104,10 @@ func (c *Cluster) join(ctx context.Context, r nodeapi.JoinRequest) (nodeapi.Join
 		return nodeapi.JoinReply{}, err
 	}
 	err = c.DB.Write(ctx, func(tx *db.Tx) error {
-		var allowed []string
-		err := tx.All(ctx, &allowed, `
-			UPDATE join_tokens SET uses = uses - 1
-			WHERE hash = ? AND uses > 0 AND expires_at > ? AND host IN ('', ?) RETURNING host`,
-			hashOf(r.Secret), db.At(now), r.Host)
+		var tokens []string // the one host that the token admits, "" for any
+		err := tx.All(ctx, &tokens, "SELECT host FROM join_tokens WHERE hash = ?", hashOf(r.Secret))
 		if err != nil {
-			return fmt.Errorf("use join token: %w", err)
-		}
-		if len(allowed) == 0 {
-			return errAdmission
+			return fmt.Errorf("look for join token: %w", err)
 		}
 		var taken int
 		err = tx.Get(ctx, &taken, `
@@ -119,14 +115,28 @@ func (c *Cluster) join(ctx context.Context, r nodeapi.JoinRequest) (nodeapi.Join
 		if err != nil {
 			return fmt.Errorf("look for certificates of host %s: %w", r.Host, err)
 		}
-		if taken > 0 && allowed[0] != r.Host {
-			return errs.Conflictf("There is a host %s already. To put this machine in its place: nacre admin token --host %s", r.Host, r.Host)
-		}
 		err = c.revoke(ctx, tx, r.Host, now) // whoever had the name before
 		if err != nil {
 			return err
 		}
-		return insertCertificate(ctx, tx, signed, r.Host, now)
+		err = insertCertificate(ctx, tx, signed, r.Host, now)
+		if err != nil {
+			return err
+		}
+		// Last, since all who join with the same token wait here for each other.
+		used, err := tx.Exec(ctx, `
+			UPDATE join_tokens SET uses = uses - 1
+			WHERE hash = ? AND uses > 0 AND expires_at > ? AND host IN ('', ?)`, hashOf(r.Secret), db.At(now), r.Host)
+		if err != nil {
+			return fmt.Errorf("use join token: %w", err)
+		}
+		switch {
+		case used == 0:
+			return errAdmission
+		case taken > 0 && tokens[0] != r.Host:
+			return errs.Conflictf("There is a host %s already. To put this machine in its place: nacre admin token --host %s", r.Host, r.Host)
+		}
+		return nil
 	})
 	if err != nil {
 		return nodeapi.JoinReply{}, err
@@ -140,11 +150,7 @@ func (c *Cluster) signNode(host string, key any, now time.Time) (*x509.Certifica
 }
 
 func insertCertificate(ctx context.Context, tx *db.Tx, signed *x509.Certificate, host string, now time.Time) error {
-	_, err := tx.Exec(ctx, "DELETE FROM node_certificates WHERE expires_at < ?", db.At(now))
-	if err != nil {
-		return fmt.Errorf("forget expired certificates: %w", err)
-	}
-	_, err = tx.Exec(ctx, "INSERT INTO node_certificates (serial, host, expires_at, created_at) VALUES (?, ?, ?, ?)",
+	_, err := tx.Exec(ctx, "INSERT INTO node_certificates (serial, host, expires_at, created_at) VALUES (?, ?, ?, ?)",
 		serialOf(signed), host, db.At(signed.NotAfter), db.At(now))
 	if err != nil {
 		return fmt.Errorf("note the certificate of host %s: %w", host, err)

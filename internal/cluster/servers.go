@@ -29,7 +29,8 @@ type serverRow struct {
 	SeenAt    db.Time `bun:"seen_at"`
 }
 
-// forgotten is how long a server that is gone stays in the list.
+// forgotten is how long servers, tokens and certificates that are no more stay in
+// their lists.
 const forgotten = 7 * 24 * time.Hour
 
 // announce says that this server is there, and learns of the others.

@@ -85,6 +85,8 @@ type Service struct {
 	mu       sync.RWMutex // guards snapshot and state
 	snapshot scheduler.Snapshot
 	state    map[string]hostState // by host name
+
+	intake sync.Map // host name → *sync.Mutex, held while the host is taken in
 }
 
 // New makes the service, registers its plans with the engine and its ears with

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/uptrace/bun"
 
@@ -98,6 +99,10 @@ func (s *Service) load(ctx context.Context) error {
 // service row, and placement learns what it has, by the server that holds it.
 func (s *Service) hostChanged(h hosts.Host) {
 	ctx := context.Background()
+	// A host that connects again while it is being taken in is taken in once.
+	lock, _ := s.intake.LoadOrStore(h.Name, &sync.Mutex{})
+	lock.(*sync.Mutex).Lock()
+	defer lock.(*sync.Mutex).Unlock()
 	s.mu.Lock()
 	state := s.state[h.Name]
 	state.host = h

@@ -72,6 +72,9 @@ func ParseToken(token string) (fingerprint, secret string, err error) {
 	return parts[1], parts[2], nil
 }
 
+// ErrStranger says that the other end belongs to another cloud than the token.
+var ErrStranger = errors.New("it is no server of the cloud that the join token is for")
+
 // FindAuthority finds the authority with this fingerprint among the
 // certificates that the other end has shown.
 func FindAuthority(shown []*x509.Certificate, fingerprint string) (*x509.Certificate, error) {
@@ -81,7 +84,7 @@ func FindAuthority(shown []*x509.Certificate, fingerprint string) (*x509.Certifi
 			return c, nil
 		}
 	}
-	return nil, errors.New("it is no server of the cloud that the join token is for")
+	return nil, ErrStranger
 }
 
 // VerifyServer checks that the other end is a server of the cloud with this

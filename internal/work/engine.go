@@ -18,7 +18,7 @@ import (
 // often it speaks, and how often it looks for plans that others left. So a dead
 // engine's plans go on after leaseTime + lookAgain at most.
 const (
-	leaseTime = 8 * time.Second
+	leaseTime = 6 * time.Second
 	heartbeat = 2 * time.Second
 	lookAgain = time.Second
 )

@@ -134,11 +134,12 @@ func (i *identity) tls() *tls.Certificate {
 	return &tls.Certificate{Certificate: [][]byte{i.certificate.Raw}, PrivateKey: i.key}
 }
 
-// join gets the node's first certificate.
-func (u *Uplink) join(ctx context.Context) error {
+// join gets the node's first certificate. Refused means that another try would
+// end the same way.
+func (u *Uplink) join(ctx context.Context) (refused bool, err error) {
 	_, secret, err := nodeapi.ParseToken(u.o.Token)
 	if err != nil {
-		return err
+		return true, err
 	}
 	return u.obtain(ctx, nodeapi.PathJoin, func(request string) any {
 		return nodeapi.JoinRequest{Secret: secret, Host: u.o.Host, Request: request}
@@ -147,7 +148,7 @@ func (u *Uplink) join(ctx context.Context) error {
 
 // renew gets the next certificate.
 func (u *Uplink) renew(ctx context.Context) error {
-	err := u.obtain(ctx, nodeapi.PathRenew, func(request string) any { return nodeapi.RenewRequest{Request: request} })
+	_, err := u.obtain(ctx, nodeapi.PathRenew, func(request string) any { return nodeapi.RenewRequest{Request: request} })
 	if err == nil {
 		u.mu.Lock()
 		until := u.now.certificate.NotAfter
@@ -159,45 +160,45 @@ func (u *Uplink) renew(ctx context.Context) error {
 
 // obtain makes a key, asks one server after the other for its certificate, and
 // keeps both.
-func (u *Uplink) obtain(ctx context.Context, path string, body func(request string) any) error {
+func (u *Uplink) obtain(ctx context.Context, path string, body func(request string) any) (refused bool, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return fmt.Errorf("make a key: %w", err)
+		return true, fmt.Errorf("make a key: %w", err)
 	}
 	raw, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: u.o.Host}}, key)
 	if err != nil {
-		return fmt.Errorf("make a certificate request: %w", err)
+		return true, fmt.Errorf("make a certificate request: %w", err)
 	}
 	text, err := json.Marshal(body(pemOf("CERTIFICATE REQUEST", raw)))
 	if err != nil {
-		return err
+		return true, err
 	}
 	private, err := x509.MarshalECPrivateKey(key)
 	if err != nil {
-		return err
+		return true, err
 	}
-	reply, err := u.ask(ctx, path, text)
+	reply, refused, err := u.ask(ctx, path, text)
 	if err != nil {
-		return err
+		return refused, err
 	}
 	next := identity{JoinReply: reply, Key: pemOf("EC PRIVATE KEY", private)}
 	err = next.parse()
 	if err != nil {
-		return fmt.Errorf("the server's answer: %w", err)
+		return true, fmt.Errorf("the server's answer: %w", err)
 	}
 	if next.host() != u.o.Host {
-		return fmt.Errorf("the server gave a certificate for %s, not for %s", next.host(), u.o.Host)
+		return true, fmt.Errorf("the server gave a certificate for %s, not for %s", next.host(), u.o.Host)
 	}
 	err = next.store(u.o.Dir)
 	if err != nil {
-		return fmt.Errorf("keep the certificate: %w", err)
+		return true, fmt.Errorf("keep the certificate: %w", err)
 	}
 	u.mu.Lock()
 	u.now = next
 	u.mu.Unlock()
 	u.http.CloseIdleConnections() // they show the former certificate
 	u.Learn(reply.Servers)
-	return nil
+	return false, nil
 }
 
 func pemOf(kind string, raw []byte) string {
@@ -206,7 +207,7 @@ func pemOf(kind string, raw []byte) string {
 
 // ask sends a request to the first server that answers. What a server refuses,
 // the others would refuse as well.
-func (u *Uplink) ask(ctx context.Context, path string, body []byte) (nodeapi.JoinReply, error) {
+func (u *Uplink) ask(ctx context.Context, path string, body []byte) (reply nodeapi.JoinReply, refused bool, err error) {
 	u.mu.Lock()
 	servers := append([]string{}, u.servers...)
 	u.mu.Unlock()
@@ -214,11 +215,11 @@ func (u *Uplink) ask(ctx context.Context, path string, body []byte) (nodeapi.Joi
 	for _, server := range servers {
 		reply, refused, err := u.askOne(ctx, server+path, body)
 		if err == nil || refused {
-			return reply, err
+			return reply, refused, err
 		}
 		failures = errors.Join(failures, fmt.Errorf("%s: %w", server, err))
 	}
-	return nodeapi.JoinReply{}, failures
+	return nodeapi.JoinReply{}, false, failures
 }
 
 func (u *Uplink) askOne(ctx context.Context, url string, body []byte) (reply nodeapi.JoinReply, refused bool, err error) {
@@ -229,7 +230,7 @@ func (u *Uplink) askOne(ctx context.Context, url string, body []byte) (reply nod
 	request.Header.Set("Content-Type", "application/json")
 	answer, err := u.http.Do(request)
 	if err != nil {
-		return reply, false, err
+		return reply, errors.Is(err, nodeapi.ErrStranger), err
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))

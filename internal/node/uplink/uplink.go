@@ -92,7 +92,24 @@ func Open(ctx context.Context, o Options) (*Uplink, error) {
 	case o.Token == "":
 		return nil, errors.New("this node has not joined a cloud yet: it needs --join with a token of nacre admin token")
 	}
-	return u, u.join(ctx)
+	return u, u.joinAtLast(ctx)
+}
+
+// joinAtLast joins as soon as a server answers. What a server refuses is the end.
+func (u *Uplink) joinAtLast(ctx context.Context) error {
+	const longest = 10 * time.Second
+	for pause := time.Second; ; pause = min(2*pause, longest) {
+		refused, err := u.join(ctx)
+		if err == nil || refused {
+			return err
+		}
+		u.o.Log.Warn("no server lets this node join; it goes on trying", "host", u.o.Host, "error", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-u.o.Clock.After(pause):
+		}
+	}
 }
 
 // Southbound is OVN's database for hosts, as the servers told; "" without OVN.
