@@ -49,7 +49,7 @@ clouds.yaml, openrc and ca.pem for you. Hosts join with a token:
 	c.Flags().StringVar(&config.Advertise, "advertise", "", "what nodes and other servers reach this server by, https://HOST:PORT (default: from --listen)")
 	c.Flags().StringVar(&config.KeyFile, "key-file", "", "keys that seal the cloud's secrets; the same on all servers (default: credential-keys in the data folder)")
 	c.Flags().StringVar(&config.Blobs, "blobs", "", "folder with the bytes of images and objects, shared by all servers (default: blobs in the data folder)")
-	c.Flags().StringVar(&config.OVNNorth, "ovn-north", "", "OVN's northbound database: unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT")
+	c.Flags().StringVar(&config.OVNNorth, "ovn-north", "", "OVN's northbound database: unix:PATH or tcp:HOST:PORT")
 	c.Flags().StringVar(&config.OVNSouth, "ovn-south", "", "OVN's southbound database, as nodes reach it")
 	c.Flags().StringVar(&config.OVNGateways, "ovn-gateways", "", "hosts that carry traffic to external networks, with commas between them")
 	c.Flags().StringVar(&config.SimFabric, "sim-fabric", "", "where nacre sim-fabric listens: the network of simulated nodes")

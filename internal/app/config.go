@@ -60,7 +60,7 @@ type Config struct {
 	// of a cloud share; "" is a folder of the data folder.
 	Blobs string `koanf:"blobs"`
 	// OVNNorth and OVNSouth are the databases of OVN's central part, for servers
-	// and for nodes: unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT.
+	// and for nodes: unix:PATH or tcp:HOST:PORT.
 	OVNNorth string `koanf:"ovn_north"`
 	OVNSouth string `koanf:"ovn_south"`
 	// OVNGateways are the hosts that carry traffic to external networks, with
@@ -153,7 +153,7 @@ func Settings() []Setting {
 		{"advertise", "NACRE_ADVERTISE", "from listen", "what nodes and other servers reach this server by (https://HOST:PORT)"},
 		{"key_file", "NACRE_KEY_FILE", "in data_dir", "keys that seal the cloud's secrets in the database; the same on all servers"},
 		{"blobs", "NACRE_BLOBS", "in data_dir", "folder with the bytes of images and objects, shared by all servers"},
-		{"ovn_north", "NACRE_OVN_NORTH", "", "OVN's northbound database, for servers: unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT"},
+		{"ovn_north", "NACRE_OVN_NORTH", "", "OVN's northbound database, for servers: unix:PATH or tcp:HOST:PORT"},
 		{"ovn_south", "NACRE_OVN_SOUTH", "", "OVN's southbound database, told to nodes that join"},
 		{"ovn_gateways", "NACRE_OVN_GATEWAYS", "", "hosts that carry traffic to external networks, with commas"},
 		{"sim_fabric", "NACRE_SIM_FABRIC", "", "where nacre sim-fabric listens, for clusters of simulated nodes"},

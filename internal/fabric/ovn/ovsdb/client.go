@@ -7,13 +7,14 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"strings"
 	"sync"
 	"time"
 )
 
 // Config says what a Client connects to and follows.
 type Config struct {
-	Socket   string              // path of the server's unix socket
+	Socket   string              // path of the server's unix socket, or tcp:HOST:PORT
 	Database string              // name of the database
 	Follow   map[string][]string // tables and columns to keep a copy of
 	Log      *slog.Logger        // nil for the default
@@ -229,7 +230,11 @@ func (c *Client) run(ctx context.Context) {
 // ends.
 func (c *Client) follow(ctx context.Context) error {
 	var dialer net.Dialer
-	socket, err := dialer.DialContext(ctx, "unix", c.config.Socket)
+	network, address := "unix", strings.TrimPrefix(c.config.Socket, "unix:")
+	if rest, tcp := strings.CutPrefix(c.config.Socket, "tcp:"); tcp {
+		network, address = "tcp", rest
+	}
+	socket, err := dialer.DialContext(ctx, network, address)
 	if err != nil {
 		return err
 	}
