@@ -1,0 +1,188 @@
+package app_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"nacre/internal/app"
+	"nacre/internal/await"
+	"nacre/internal/cluster"
+	"nacre/internal/db"
+	fabricsim "nacre/internal/fabric/simulated"
+	"nacre/internal/nodeapi"
+	"nacre/internal/testcloud"
+)
+
+// What 1,000 nodes of another process cost the server that holds them all, and how
+// long a changed document takes from before its commit until its node has it.
+func BenchmarkThousandNodes(b *testing.B) {
+	const nodes, watched, changes = 1000, 20, 2000
+	cloud := testcloud.Start(b, testcloud.Servers(1), testcloud.Nodes(1))
+	server := cloud.App
+	before := resident(b, os.Getpid())
+	began := time.Now()
+	crowd(b, cloud, nodes)
+	await.Until(b, "all nodes to be up", 5*time.Minute, func() bool {
+		list, err := server.Hosts.List(context.Background())
+		if err != nil {
+			b.Fatal(err)
+		}
+		up := 0
+		for _, h := range list {
+			if h.Here {
+				up++
+			}
+		}
+		return up >= nodes
+	})
+	joined, held := time.Since(began), resident(b, os.Getpid())
+
+	var mu sync.Mutex // guards took
+	var took []time.Duration
+	arrived := make(chan struct{}, changes)
+	hear := func(d nodeapi.Desired) {
+		now := time.Now()
+		for _, document := range d.Documents {
+			var m nodeapi.Machine
+			err := json.Unmarshal(document.Body, &m)
+			if err != nil {
+				b.Error(err)
+			}
+			sent, err := strconv.ParseInt(m.Name, 10, 64)
+			if err != nil {
+				b.Error(err)
+			}
+			mu.Lock()
+			took = append(took, now.Sub(time.Unix(0, sent)))
+			mu.Unlock()
+			arrived <- struct{}{}
+		}
+	}
+	for i := range watched {
+		e := join(b, cloud, fmt.Sprint("watched-", i))
+		_, err := e.greet(b, e.host, nodeapi.HostInfo{}, hear)
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ResetTimer()
+	for range b.N {
+		var writing sync.WaitGroup
+		for w := range 4 {
+			writing.Go(func() {
+				for i := range changes / 4 {
+					id := fmt.Sprint("machine-", w, "-", i)
+					err := server.DB.Write(context.Background(), func(tx *db.Tx) error {
+						_, err := server.Hosts.Want(context.Background(), tx, fmt.Sprint("watched-", i%watched), nodeapi.KindMachine, id,
+							nodeapi.Machine{ID: id, Name: fmt.Sprint(time.Now().UnixNano())})
+						return err
+					})
+					if err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		}
+		writing.Wait()
+		for range changes {
+			<-arrived
+		}
+	}
+	b.StopTimer()
+	b.ReportMetric(joined.Seconds(), "s-to-join")
+	b.ReportMetric(held, "MB-resident")
+	b.ReportMetric((held-before)*1024/nodes, "KiB/node")
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "ms-p50")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "ms-p99")
+}
+
+// crowd runs simulated nodes in a process of its own until the benchmark ends.
+func crowd(b *testing.B, cloud *testcloud.Cloud, count int) {
+	listener, err := fabricsim.Listen("127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = fabricsim.Serve(ctx, cloud.App.Simulated.Fabric, listener) })
+	b.Cleanup(func() {
+		stop()
+		serving.Wait()
+	})
+	token, _, err := cloud.App.Cluster.NewToken(ctx, cluster.JoinToken{Uses: count})
+	if err != nil {
+		b.Fatal(err)
+	}
+	dir := b.TempDir()
+	text, err := json.Marshal(process{Node: &app.NodeConfig{
+		Servers: []string{cloud.App.Config.Advertise}, Join: token, DataDir: filepath.Join(dir, "crowd"), Name: "crowd",
+		Simulated: count, SimFabric: listener.Addr().String(), LogLevel: "error",
+	}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "NACRE_TEST_PROCESS="+string(text))
+	cmd.Stderr = os.Stderr
+	err = cmd.Start()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+}
+
+// What users notice when one of two servers is killed: how long until a client
+// that knows both addresses has an answer again, until the nodes are at the other
+// server, and until the plans that were under way are finished.
+func BenchmarkServerLoss(b *testing.B) {
+	for range b.N {
+		b.StopTimer()
+		r := newRig(b, 2, 3)
+		first, second := r.servers[0], r.servers[1]
+		r.up(second, 3)
+		bootSome(b, r.user(first, "demo"), 2) // everybody is awake
+		left := r.user(second, "demo")
+		await.Until(b, "the first servers", time.Minute, func() bool { return statuses(left)["ACTIVE"] == 2 })
+		ids := bootSome(b, r.user(first, "demo"), 8)
+		first.kill()
+		b.StartTimer()
+		began := time.Now()
+		await.Until(b, "an answer", time.Minute, func() bool {
+			for _, m := range r.servers {
+				reply, err := r.client.Get(m.url + "/v3")
+				if err == nil {
+					reply.Body.Close()
+					return reply.StatusCode == http.StatusOK
+				}
+			}
+			return false
+		})
+		b.ReportMetric(float64(time.Since(began).Milliseconds()), "ms-to-answer")
+		await.Until(b, "all nodes", time.Minute, func() bool {
+			there := 0
+			for _, n := range r.nodesAt(second) {
+				if n.Server == r.idOf(second) {
+					there++
+				}
+			}
+			return there == 3
+		})
+		b.ReportMetric(float64(time.Since(began).Milliseconds()), "ms-to-nodes")
+		await.Until(b, "all servers to be ACTIVE", time.Minute, func() bool { return statuses(left)["ACTIVE"] == 2+len(ids) })
+		b.ReportMetric(float64(time.Since(began).Milliseconds()), "ms-to-finish")
+	}
+}
