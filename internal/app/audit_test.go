@@ -35,7 +35,7 @@ type portRow struct {
 
 // audit waits until the cloud is at rest and then compares everything with
 // everything.
-func audit(t *testing.T, v *victim, admin *client, servers, volumes *ledger) {
+func audit(t *testing.T, v *victim, admin *client, servers, volumes, images *ledger) {
 	t.Helper()
 	v.until("the plans to end", 90*time.Second, func() bool {
 		var plans []struct{ Name, Status, Step, Reason string }
@@ -64,6 +64,7 @@ func audit(t *testing.T, v *victim, admin *client, servers, volumes *ledger) {
 	}
 	servers.check(t, "server", func(id string) bool { _, exists := byID[id]; return exists })
 	auditVolumes(t, admin, byID, volumes)
+	auditImages(t, admin, images)
 	auditPorts(t, admin, byID)
 	auditPlacement(t, admin, machines)
 	auditHosts(t, v, byID)
@@ -99,6 +100,23 @@ func auditVolumes(t *testing.T, admin *client, servers map[string]serverRow, ack
 		}
 	}
 	acknowledged.check(t, "volume", func(id string) bool { return known[id] })
+}
+
+func auditImages(t *testing.T, admin *client, acknowledged *ledger) {
+	t.Helper()
+	var images []struct {
+		ID, Status string
+		Task       string `json:"os_glance_import_task"`
+	}
+	admin.list(t, "/image/v2/images?limit=1000", "images", &images)
+	known := map[string]bool{}
+	for _, i := range images {
+		known[i.ID] = true
+		if i.Task != "" || (i.Status != "queued" && i.Status != "active") {
+			t.Errorf("image %s is stuck: %s, task %q", i.ID, i.Status, i.Task)
+		}
+	}
+	acknowledged.check(t, "image", func(id string) bool { return known[id] })
 }
 
 func auditPorts(t *testing.T, admin *client, servers map[string]serverRow) {

@@ -242,6 +242,7 @@ type worker struct {
 	c                *client
 	r                *rand.Rand
 	servers, volumes *ledger
+	images           *ledger
 	network, image   string
 	unexpected       func(what string, status int, body []byte)
 	answered, lost   *atomic.Int64 // requests
@@ -255,9 +256,27 @@ func idOf(body []byte, key string) string {
 	return reply[key].ID
 }
 
-func (w *worker) turn(mine *[]string, disks *[]string) {
+// things are what a worker has made and not removed.
+type things struct{ servers, disks, images []string }
+
+func (w *worker) turn(has *things) {
+	mine, disks, images := &has.servers, &has.disks, &has.images
 	pick := func(list []string) string { return list[w.r.IntN(len(list))] }
-	switch n := w.r.IntN(10); {
+	switch n := w.r.IntN(13); {
+	case n == 10 && len(*images) < 3:
+		w.ask("POST", "/image/v2/images", map[string]any{"name": "w", "disk_format": "raw", "container_format": "bare"}, []int{201}, func(body []byte) {
+			var image struct{ ID string }
+			err := json.Unmarshal(body, &image)
+			if err == nil {
+				w.images.note(w.images.created, image.ID)
+				*images = append(*images, image.ID)
+			}
+		})
+	case n == 11 && len(*images) > 0:
+		w.ask("POST", "/image/v2/images/"+pick(*images)+"/import",
+			map[string]any{"method": map[string]any{"name": "web-download", "uri": w.c.url + "/identity/v3"}}, []int{202, 404, 409}, nil)
+	case n == 12 && len(*images) > 0:
+		w.remove(images, w.images, "/image/v2/images/", []int{204, 404})
 	case n < 3 && len(*mine) < 4:
 		w.ask("POST", "/compute/v2.1/servers", map[string]any{"server": map[string]any{
 			"name": "w", "flavorRef": "1", "imageRef": w.image, "networks": []any{map[string]any{"uuid": w.network}},
@@ -341,23 +360,23 @@ func TestKilledAtRandomMoments(t *testing.T) {
 	demo.list(t, "/network/v2.0/networks?name=private", "networks", &networks)
 	demo.list(t, "/image/v2/images?name=cirros", "images", &images)
 
-	servers, volumes := newLedger(), newLedger()
+	servers, volumes, made := newLedger(), newLedger(), newLedger()
 	var answered, lost atomic.Int64
 	stop := make(chan struct{})
 	var working sync.WaitGroup
 	for i := range 4 {
-		w := &worker{c: demo, r: rand.New(rand.NewPCG(seed, uint64(i))), servers: servers, volumes: volumes,
+		w := &worker{c: demo, r: rand.New(rand.NewPCG(seed, uint64(i))), servers: servers, volumes: volumes, images: made,
 			answered: &answered, lost: &lost, network: networks[0].ID, image: images[0].ID,
 			unexpected: func(what string, status int, body []byte) { t.Errorf("%s: unexpected %d %s", what, status, body) }}
 		working.Go(func() {
-			var mine, disks []string
+			var has things
 			for {
 				pause := time.Duration(w.r.IntN(8)) * time.Millisecond
 				select {
 				case <-stop:
 					return
 				case <-time.After(pause):
-					w.turn(&mine, &disks)
+					w.turn(&has)
 				}
 			}
 		})
@@ -370,12 +389,12 @@ func TestKilledAtRandomMoments(t *testing.T) {
 	}
 	close(stop)
 	working.Wait()
-	t.Logf("%d kills, %d requests answered, %d not; acknowledged: %d servers made, %d removed, %d volumes made, %d removed", kills,
-		answered.Load(), lost.Load(), len(servers.created), len(servers.removed), len(volumes.created), len(volumes.removed))
-	if len(servers.removed) < 10 || len(volumes.removed) < 10 {
+	t.Logf("%d kills, %d requests answered, %d not; acknowledged: %d servers made, %d removed, %d volumes made, %d removed, %d images made, %d removed", kills,
+		answered.Load(), lost.Load(), len(servers.created), len(servers.removed), len(volumes.created), len(volumes.removed), len(made.created), len(made.removed))
+	if len(servers.removed) < 10 || len(volumes.removed) < 10 || len(made.removed) < 10 {
 		t.Errorf("the users got hardly anything done, so this run proves little")
 	}
-	audit(t, v, admin, servers, volumes)
+	audit(t, v, admin, servers, volumes, made)
 	v.kill()
 	autopsy(t, v)
 }

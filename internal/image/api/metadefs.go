@@ -139,6 +139,12 @@ func definition(c *api.Call, in any, fixed ...string) error {
 	return body(c, in)
 }
 
+// addRules guard what a namespace may bring along when it is made.
+var addRules = map[image.ItemKind]string{
+	image.DefinedType: "add_metadef_resource_type_association", image.DefinedObject: "add_metadef_object",
+	image.DefinedTag: "add_metadef_tag", image.DefinedProperty: "add_metadef_property",
+}
+
 func (h handlers) createNamespace(c *api.Call) (namespaceView, error) {
 	err := c.AuthorizeOwn()
 	if err != nil {
@@ -149,24 +155,19 @@ func (h handlers) createNamespace(c *api.Call) (namespaceView, error) {
 		return namespaceView{}, err
 	}
 	var items []image.Item
-	for _, list := range []struct {
-		kind   image.ItemKind
-		rule   string
-		bodies []image.Body
-	}{
-		{image.DefinedType, "add_metadef_resource_type_association", in.Types},
-		{image.DefinedObject, "add_metadef_object", in.Objects},
-		{image.DefinedTag, "add_metadef_tag", in.Tags},
-	} {
-		for _, b := range list.bodies {
-			items = append(items, newItem(list.kind, b))
-		}
-		if len(list.bodies) > 0 && !c.May(list.rule, namespaceTarget(n)) {
-			return namespaceView{}, c.AuthorizeRule(list.rule, namespaceTarget(n))
+	for kind, bodies := range map[image.ItemKind][]image.Body{image.DefinedType: in.Types, image.DefinedObject: in.Objects, image.DefinedTag: in.Tags} {
+		for _, b := range bodies {
+			items = append(items, newItem(kind, b))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(in.Properties)) {
 		items = append(items, image.NewItem(image.DefinedProperty, name, in.Properties[name]))
+	}
+	for _, item := range items {
+		err = c.AuthorizeRule(addRules[item.Kind], namespaceTarget(n))
+		if err != nil {
+			return namespaceView{}, err
+		}
 	}
 	made, err := h.images.CreateNamespace(c.Context(), n, items)
 	if err != nil {
