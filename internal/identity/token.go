@@ -49,7 +49,6 @@ type Issued struct {
 	CredentialOf *AppCredential
 	Consumer     string // of OAuth
 
-	sealed   auth.Token
 	revision int64 // at which this was read
 }
 

@@ -62,7 +62,6 @@ func (s *Service) describe(ctx context.Context, token auth.Token) (*Issued, erro
 		Caller:   auth.Caller{Methods: token.Methods, ExpiresAt: token.ExpiresAt},
 		AuditIDs: token.AuditIDs,
 		IssuedAt: token.IssuedAt,
-		sealed:   token,
 	}
 	now := s.clock.Now()
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
