@@ -128,7 +128,7 @@ func (s *Service) checkOwnChange(ctx context.Context, u User, password string) e
 		return fmt.Errorf("read former passwords of user %s: %w", u.ID, err)
 	}
 	for _, hash := range append(former, u.PasswordHash) {
-		same, err := s.passwords.dear.compare(ctx, hash, password)
+		same, err := s.passwords.compare(ctx, s.passwords.dear, hash, password)
 		if err != nil {
 			return err
 		}
