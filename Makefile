@@ -19,7 +19,7 @@ APP_ON_POSTGRES := -run 'Plan|Backup|Move|Kill' ./internal/app
 export CGO_ENABLED = 0
 export GOFLAGS
 
-.PHONY: help demo test test-postgres build up down dev check bench web web-test deb packages test-packages clean
+.PHONY: help demo test test-postgres test-rabbit build up down dev check bench web web-test deb packages test-packages clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ test: test-packages build web-test ## the whole test suite
 
 test-postgres: test-packages build ## the whole suite on PostgreSQL
 	@NACRE_TEST_DB=postgres go run ./build/testsum ./...
+
+test-rabbit: test-packages build ## the whole suite on PostgreSQL with the broker BUS=amqp://...
+	@NACRE_TEST_DB=postgres NACRE_TEST_BUS="$${BUS:?say which broker: BUS=amqp://guest:guest@127.0.0.1/}" go run ./build/testsum ./...
 
 build: web ## bin/nacre with the dashboard in it
 	@mkdir -p bin

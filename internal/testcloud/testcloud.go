@@ -104,6 +104,9 @@ func Start(t testing.TB, opts ...Option) *Cloud {
 			t.Fatal(err)
 		}
 	}
+	if set.Bus == "" {
+		set.Bus = os.Getenv("NACRE_TEST_BUS") // the address of a broker, to run all tests with it
+	}
 	errors := &recorder{}
 	set.Log = logTo(errors)
 	c := &Cloud{t: t, still: set.still, errors: errors, tokens: map[string]string{}}
