@@ -38,7 +38,7 @@ func (cloud *Cloud) connect() error {
 		if c.Notifications == "none" {
 			break
 		}
-		events = &oslo.Publisher{Services: notifiers(name), Format: oslo.Format(c.Notifications), Send: broker.Notify}
+		events = &oslo.Publisher{Services: notifiers(name), Format: oslo.Format(c.Notifications), Send: broker.Notify, Log: log}
 	case db.IsPostgres(c.DB):
 		database, err := postgres.Open(postgres.Options{URL: c.DB, Log: log})
 		if err != nil {

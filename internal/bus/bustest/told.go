@@ -28,8 +28,16 @@ type Told struct {
 func Listen(t testing.TB, d *db.DB, topic string, service oslo.Service) (heard func() []Told) {
 	t.Helper()
 	var list []Told
+	word := service.Render
+	service.Render = func(e bus.Record) ([]oslo.Notification, error) {
+		list, err := word(e)
+		if err != nil {
+			t.Errorf("word %s of %s: %v", e.Type, e.Resource, err)
+		}
+		return list, err
+	}
 	relay := bus.NewRelay(d, &oslo.Publisher{
-		Services: map[string]oslo.Service{topic: service}, Format: oslo.Both,
+		Services: map[string]oslo.Service{topic: service}, Format: oslo.Both, Log: slog.New(slog.DiscardHandler),
 		Send: func(_ context.Context, leaving []oslo.Outgoing) (int, error) {
 			for _, o := range leaving {
 				list = append(list, open(t, o))

@@ -16,6 +16,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -86,16 +87,18 @@ type Publisher struct {
 	Format   Format
 	// Send publishes in order and returns how many of the first have arrived.
 	Send func(ctx context.Context, list []Outgoing) (int, error)
+	Log  *slog.Logger
 }
 
-// PublishAll implements bus.Publisher.
+// PublishAll implements bus.Publisher. An event that can't be worded is a fault
+// of ours; it is logged and left out, since it must not hold up all others.
 func (p *Publisher) PublishAll(ctx context.Context, events []bus.Record) (int, error) {
 	var list []Outgoing
 	ends := make([]int, len(events)) // how many notifications there are up to each event
 	for i, e := range events {
 		made, err := p.notifications(e)
 		if err != nil {
-			return 0, fmt.Errorf("word %s of %s: %w", e.Type, e.Resource, err)
+			p.Log.Error("event cannot be worded", "type", e.Type, "resource", e.Resource, "payload", string(e.Payload), "error", err)
 		}
 		list = append(list, made...)
 		ends[i] = len(list)

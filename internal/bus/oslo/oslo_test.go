@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"slices"
 	"testing"
 	"time"
@@ -47,6 +48,7 @@ func publisher(render oslo.Render, format oslo.Format, limit int) (*oslo.Publish
 			}
 			return n, nil
 		},
+		Log: slog.New(slog.DiscardHandler),
 	}, &sent
 }
 
@@ -113,5 +115,16 @@ func TestHowManyEventsHaveArrived(t *testing.T) {
 		if n != want || (err == nil) != (want == 2) {
 			t.Errorf("%d of 4 notifications: got %d events, %v, want %d", limit, n, err, want)
 		}
+	}
+}
+
+// An event that nobody can word doesn't hold up the others.
+func TestAnEventThatCannotBeWorded(t *testing.T) {
+	p, sent := publisher(oslo.Plain("network.h"), oslo.Both, 10)
+	unknown := event("1", "r")
+	unknown.Topic = "u"
+	n, err := p.PublishAll(t.Context(), []bus.Record{unknown, event("2", "r")})
+	if n != 2 || err != nil || len(*sent) != 1 {
+		t.Errorf("got %d events, %v, %d notifications, want 2 events and one notification", n, err, len(*sent))
 	}
 }
