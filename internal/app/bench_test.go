@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -81,24 +82,14 @@ func wide() {
 // From the start of the process to the first token, with an empty folder.
 func BenchmarkStart(b *testing.B) {
 	for range b.N {
-		v := &victim{dir: b.TempDir(), listen: freeAddress(b)}
+		dir, listen := filepath.Join(b.TempDir(), "cloud"), testcloud.FreeAddress(b)
 		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), "NACRE_TEST_CLOUD="+filepath.Join(v.dir, "cloud"), "NACRE_TEST_LISTEN="+v.listen,
-			"NACRE_TEST_CLOUD_DB="+dbtest.SourceIn(b, filepath.Join(v.dir, "cloud")))
+		cmd.Env = append(os.Environ(), "NACRE_TEST_CLOUD="+dir, "NACRE_TEST_LISTEN="+listen, "NACRE_TEST_CLOUD_DB="+dbtest.SourceIn(b, dir))
 		err := cmd.Start()
 		if err != nil {
 			b.Fatal(err)
 		}
-		c := &client{url: "http://" + v.listen, user: "admin"}
-		for {
-			secrets, err := v.secrets()
-			if err == nil {
-				c.pass = secrets.Admin
-				_, err = c.signIn()
-				if err == nil {
-					break
-				}
-			}
+		for !signsIn(dir, listen) {
 			<-time.After(2 * time.Millisecond)
 		}
 		b.StopTimer()
@@ -107,6 +98,24 @@ func BenchmarkStart(b *testing.B) {
 		_ = cmd.Wait()
 		b.StartTimer()
 	}
+}
+
+var osPassword = regexp.MustCompile(`OS_PASSWORD=(\S+)`)
+
+// signsIn tells whether a cloud that is starting gives its administrator a token.
+func signsIn(dir, listen string) bool {
+	openrc, err := os.ReadFile(filepath.Join(dir, "openrc"))
+	found := osPassword.FindSubmatch(openrc)
+	if err != nil || found == nil {
+		return false
+	}
+	reply, err := http.Post("http://"+listen+"/v3/auth/tokens", "application/json", strings.NewReader(fmt.Sprintf(
+		`{"auth":{"identity":{"methods":["password"],"password":{"user":{"name":"admin","password":%q,"domain":{"id":"default"}}}}}}`, found[1])))
+	if err != nil {
+		return false
+	}
+	reply.Body.Close()
+	return reply.StatusCode == http.StatusCreated
 }
 
 // resident is the memory of a process in MB.

@@ -8,42 +8,31 @@ import (
 	"testing"
 
 	"nacre/internal/app"
-	"nacre/internal/bus/rabbit/rabbittest"
 )
 
-// process is what this test binary runs as when a test starts it again, to kill
-// it: a cloud in one process, a server, or nodes.
-type process struct {
-	Server *app.Config
-	Node   *app.NodeConfig
-}
-
-// TestMain lets this test binary be the processes that tests kill.
+// TestMain lets this test binary be what benchmarks measure: a cloud, or nodes.
 func TestMain(m *testing.M) {
-	dir, text := os.Getenv("NACRE_TEST_CLOUD"), os.Getenv("NACRE_TEST_PROCESS")
+	dir, nodes := os.Getenv("NACRE_TEST_CLOUD"), os.Getenv("NACRE_TEST_NODES")
 	var err error
 	switch {
 	case dir != "":
-		err = app.Run(context.Background(), app.Config{DataDir: dir, DB: os.Getenv("NACRE_TEST_CLOUD_DB"), Listen: os.Getenv("NACRE_TEST_LISTEN"), Hosts: 3, LogLevel: "error"})
-	case text != "":
-		err = runProcess(text)
+		err = app.Run(context.Background(), app.Config{
+			DataDir: dir, DB: os.Getenv("NACRE_TEST_CLOUD_DB"), Listen: os.Getenv("NACRE_TEST_LISTEN"), Hosts: 3, LogLevel: "error",
+		})
+	case nodes != "":
+		err = runNodes(nodes)
 	default:
-		code := m.Run()
-		rabbittest.End()
-		os.Exit(code)
+		os.Exit(m.Run())
 	}
 	fmt.Fprintln(os.Stderr, "cloud:", err)
 	os.Exit(1)
 }
 
-func runProcess(text string) error {
-	var p process
-	err := json.Unmarshal([]byte(text), &p)
+func runNodes(text string) error {
+	var c app.NodeConfig
+	err := json.Unmarshal([]byte(text), &c)
 	if err != nil {
 		return err
 	}
-	if p.Node != nil {
-		return app.RunNode(context.Background(), *p.Node)
-	}
-	return app.Run(context.Background(), *p.Server)
+	return app.RunNode(context.Background(), c)
 }

@@ -85,7 +85,7 @@ var layers = []struct {
 	{"internal/node", 4}, {"internal/cluster", 4}, {"internal/api", 4}, {"internal/console", 6},
 	{"internal/identity", 6}, {"internal/image", 6}, {"internal/placement", 6}, {"internal/compute", 6},
 	{"internal/network", 6}, {"internal/volume", 6}, {"internal/object", 6},
-	{"internal/app", 7}, {"internal/testcloud", 8}, {"internal/arch", 9}, {"cmd", 9}, {"build", 9}, {"examples", 9},
+	{"internal/app", 7}, {"internal/testcloud", 8}, {"internal/soak", 9}, {"internal/arch", 9}, {"cmd", 9}, {"build", 9}, {"examples", 9},
 }
 
 func layerOf(dir string) (prefix string, layer int, known bool) {

@@ -11,6 +11,7 @@ package testcloud
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -321,4 +322,25 @@ func (c *Cloud) unfinished(ctx context.Context, plans bool) (left []string, err 
 		return nil
 	})
 	return left, err
+}
+
+// FreeAddress finds a port that nobody listens on, nor on the one behind it,
+// where S3 is.
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	for range 100 {
+		free, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := free.Addr().(*net.TCPAddr)
+		next, err := net.ListenTCP("tcp", &net.TCPAddr{IP: at.IP, Port: at.Port + 1})
+		free.Close()
+		if err == nil {
+			next.Close()
+			return at.String()
+		}
+	}
+	t.Fatal("no two ports side by side are free")
+	return ""
 }

@@ -114,44 +114,21 @@ func (s *postgresServer) do(statement string) error {
 
 // keep runs the server until the tests have ended.
 func keep() error {
-	programs, err := findPrograms()
-	if err != nil {
-		return err
-	}
 	folder, err := os.MkdirTemp("", "nacre-pg-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(folder)
-	attr, err := unprivileged(folder)
+	server, err := Prepare(folder, os.Getenv(keeper))
 	if err != nil {
 		return err
-	}
-	run := func(program string, args ...string) *exec.Cmd {
-		cmd := exec.Command(filepath.Join(programs, program), args...)
-		cmd.Dir, cmd.SysProcAttr = folder, attr
-		cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8"}
-		return cmd
-	}
-	data := filepath.Join(folder, "data")
-	said, err := run("initdb", "--pgdata", data, "--username", "postgres", "--auth", "trust",
-		"--encoding", "UTF8", "--no-sync", "--no-instructions").CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("initdb: %w: %s", err, said)
 	}
 	log, err := os.Create(filepath.Join(folder, "log"))
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	settings := []string{"-D", data, "-k", folder}
-	for _, set := range []string{
-		"listen_addresses=", "fsync=" + os.Getenv(keeper), "full_page_writes=" + os.Getenv(keeper), "max_connections=500",
-		"shared_buffers=128MB", "autovacuum_naptime=5s", "max_wal_size=256MB",
-	} {
-		settings = append(settings, "-c", set)
-	}
-	postgres := run("postgres", settings...)
+	postgres := server()
 	postgres.Stdout, postgres.Stderr = log, log
 	err = postgres.Start()
 	if err != nil {
@@ -168,6 +145,41 @@ func keep() error {
 	postgres.Process.Signal(syscall.SIGQUIT) // at once, without a checkpoint
 	postgres.Wait()
 	return err
+}
+
+// Prepare makes what a PostgreSQL server keeps in a folder, and says how to run
+// it: it listens on a unix socket in the folder, and lets the user postgres in.
+// Durable is "on" when commits have to reach the disk, else "off".
+func Prepare(folder, durable string) (server func() *exec.Cmd, err error) {
+	programs, err := findPrograms()
+	if err != nil {
+		return nil, err
+	}
+	attr, err := unprivileged(folder)
+	if err != nil {
+		return nil, err
+	}
+	run := func(program string, args ...string) *exec.Cmd {
+		cmd := exec.Command(filepath.Join(programs, program), args...)
+		own := *attr
+		cmd.Dir, cmd.SysProcAttr = folder, &own
+		cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8"}
+		return cmd
+	}
+	data := filepath.Join(folder, "data")
+	said, err := run("initdb", "--pgdata", data, "--username", "postgres", "--auth", "trust",
+		"--encoding", "UTF8", "--no-sync", "--no-instructions").CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("initdb: %w: %s", err, said)
+	}
+	settings := []string{"-D", data, "-k", folder}
+	for _, set := range []string{
+		"listen_addresses=", "fsync=" + durable, "full_page_writes=" + durable, "max_connections=500",
+		"shared_buffers=128MB", "autovacuum_naptime=5s", "max_wal_size=256MB",
+	} {
+		settings = append(settings, "-c", set)
+	}
+	return func() *exec.Cmd { return run("postgres", settings...) }, nil
 }
 
 func waitUntilReady(folder string) error {

@@ -1,11 +1,15 @@
-package app_test
+package soak
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
+
+	"nacre/internal/await"
 )
 
 type serverRow struct {
@@ -35,9 +39,11 @@ type portRow struct {
 
 // audit waits until the cloud is at rest and then compares everything with
 // everything.
-func audit(t *testing.T, v *victim, admin *client, servers, volumes, images *ledger) {
+//
+// The folder has the data folders of the processes that simulate hosts.
+func audit(t *testing.T, folder string, admin *client, servers, volumes, images *ledger) {
 	t.Helper()
-	v.until("the plans to end", 90*time.Second, func() bool {
+	await.Until(t, "the plans to end", 90*time.Second, func() bool {
 		var plans []struct{ Name, Status, Step, Reason string }
 		admin.list(t, "/nacre/v1/plans", "plans", &plans)
 		for _, p := range plans {
@@ -67,7 +73,7 @@ func audit(t *testing.T, v *victim, admin *client, servers, volumes, images *led
 	auditImages(t, admin, images)
 	auditPorts(t, admin, byID)
 	auditPlacement(t, admin, machines)
-	auditHosts(t, v, byID)
+	auditHosts(t, folder, byID)
 }
 
 func auditVolumes(t *testing.T, admin *client, servers map[string]serverRow, acknowledged *ledger) {
@@ -166,24 +172,15 @@ func auditPlacement(t *testing.T, admin *client, servers []serverRow) {
 }
 
 // auditHosts looks at what the simulated hosts have on their disks.
-func auditHosts(t *testing.T, v *victim, servers map[string]serverRow) {
+func auditHosts(t *testing.T, folder string, servers map[string]serverRow) {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(v.dir, "cloud", "hosts", "*", "machines.json"))
+	files, err := filepath.Glob(filepath.Join(folder, "*", "hosts", "*", "machines.json"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no host has a state file: %v", err)
 	}
 	at := map[string]int{}
 	for _, path := range files {
-		content, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var machines map[string]json.RawMessage
-		err = json.Unmarshal(content, &machines)
-		if err != nil {
-			t.Fatalf("%s: %v", path, err)
-		}
-		for id := range machines {
+		for _, id := range stateIDs(t, path) {
 			at[id]++
 			if _, wanted := servers[id]; !wanted {
 				t.Errorf("%s has guest %s, which nobody asked for", path, id)
@@ -195,4 +192,19 @@ func auditHosts(t *testing.T, v *victim, servers map[string]serverRow) {
 			t.Errorf("server %s runs on %d hosts, want 1", id, at[id])
 		}
 	}
+}
+
+// stateIDs are the ids of what a simulated host has on its disk.
+func stateIDs(t *testing.T, path string) (ids []string) {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all map[string]json.RawMessage
+	err = json.Unmarshal(content, &all)
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	return slices.Collect(maps.Keys(all))
 }

@@ -1,38 +1,36 @@
-package app_test
+package soak
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"nacre/internal/app"
 	"nacre/internal/await"
 	"nacre/internal/db/dbtest"
 	fabricsim "nacre/internal/fabric/simulated"
+	"nacre/internal/testcloud"
 )
 
 // member is a process of a cluster, which the test kills.
 type member struct {
-	config process
-	dir    string
-	url    string
-	log    *os.File
-	cmd    *exec.Cmd
+	*process
+	part part
+	dir  string
+	url  string
 }
 
-// rig is a cluster of real processes on one PostgreSQL database.
+// rig is a cluster of real processes on one PostgreSQL database, without links
+// between them that can be cut.
 type rig struct {
 	t       testing.TB
 	dir     string
@@ -41,7 +39,6 @@ type rig struct {
 	fabric  string
 	servers []*member
 	nodes   []*member
-	client  http.Client
 	admin   app.Secrets
 }
 
@@ -54,7 +51,7 @@ func newRig(t testing.TB, servers, nodes int) *rig {
 // newRigOn is newRig with a broker between the servers.
 func newRigOn(t testing.TB, bus string, servers, nodes int) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: t.TempDir(), db: dbtest.PostgresSource(t), bus: bus, client: http.Client{Timeout: 10 * time.Second}}
+	r := &rig{t: t, dir: t.TempDir(), db: dbtest.PostgresSource(t), bus: bus}
 	listener, err := fabricsim.Listen("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -70,9 +67,7 @@ func newRigOn(t testing.TB, bus string, servers, nodes int) *rig {
 	for range servers {
 		r.addServer()
 	}
-	v := victim{dir: r.dir}
-	_ = os.Symlink(r.servers[0].dir, filepath.Join(r.dir, "cloud"))
-	r.admin, err = v.secrets()
+	r.admin, err = secrets(r.servers[0].dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,23 +75,22 @@ func newRigOn(t testing.TB, bus string, servers, nodes int) *rig {
 	return r
 }
 
+// addServer starts a server and waits until it answers, since the next one needs
+// what the first settles: the key file.
 func (r *rig) addServer() *member {
 	name := fmt.Sprintf("server-%d", len(r.servers)+1)
-	listen := freeAddress(r.t)
-	m := r.member(name, "https://"+listen, process{Server: &app.Config{
+	listen := testcloud.FreeAddress(r.t)
+	m := r.member(name, "https://"+listen, part{Cloud: &app.Config{
 		Server: true, Listen: listen, DataDir: filepath.Join(r.dir, name), DB: r.db, Bus: r.bus, SimFabric: r.fabric,
 		Blobs: filepath.Join(r.dir, "blobs"), KeyFile: filepath.Join(r.dir, "keys"), LogLevel: "warn",
 	}})
 	r.servers = append(r.servers, m)
-	r.start(m)
-	if r.client.Transport == nil {
-		r.ready(m) // the others need what the first settles: the key file
-	}
-	r.ready(m)
+	m.start()
+	m.ready(m.url)
 	return m
 }
 
-// addNodes starts a process that imagines hosts, and waits until they are up.
+// addNodes starts a process that imagines hosts.
 func (r *rig) addNodes(name string, count int) *member {
 	var token struct{ Token string }
 	err := app.AskOwn(r.t.Context(), r.servers[0].dir, "POST", "/nacre/v1/join-tokens", map[string]any{"uses": count}, &token)
@@ -107,74 +101,18 @@ func (r *rig) addNodes(name string, count int) *member {
 	for _, s := range r.servers {
 		urls = append(urls, s.url)
 	}
-	m := r.member(name, "", process{Node: &app.NodeConfig{
-		Servers: urls, Join: token.Token, DataDir: filepath.Join(r.dir, name), Name: name, Simulated: count, SimFabric: r.fabric, LogLevel: "warn",
+	m := r.member(name, "", part{Node: &nodePart{
+		Servers: urls, Join: token.Token, DataDir: filepath.Join(r.dir, name), Name: name, Hosts: count, Fabric: r.fabric,
 	}})
 	r.nodes = append(r.nodes, m)
-	r.start(m)
+	m.start()
 	return m
 }
 
-func (r *rig) member(name, url string, config process) *member {
-	log, err := os.Create(filepath.Join(r.dir, name+".log"))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	m := &member{config: config, dir: filepath.Join(r.dir, name), url: url, log: log}
-	r.t.Cleanup(func() {
-		m.kill()
-		log.Close()
-		if r.t.Failed() {
-			text, _ := os.ReadFile(log.Name())
-			r.t.Logf("the log of %s:\n%s", name, text[max(0, len(text)-4000):])
-		}
-	})
+func (r *rig) member(name, url string, p part) *member {
+	m := &member{part: p, dir: filepath.Join(r.dir, name), url: url}
+	m.process = ours(r.t, name, func() part { return m.part })
 	return m
-}
-
-func (r *rig) start(m *member) {
-	r.t.Helper()
-	text, err := json.Marshal(m.config)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	m.cmd = exec.Command(os.Args[0])
-	m.cmd.Env = append(os.Environ(), "NACRE_TEST_PROCESS="+string(text))
-	m.cmd.Stderr = m.log
-	err = m.cmd.Start()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-}
-
-// kill is kill -9.
-func (m *member) kill() {
-	if m.cmd == nil {
-		return
-	}
-	_ = m.cmd.Process.Kill() // it may have ended by itself; Wait tells
-	_ = m.cmd.Wait()
-	m.cmd = nil
-}
-
-// ready waits until the server answers, and trusts its authority.
-func (r *rig) ready(m *member) {
-	r.t.Helper()
-	await.Until(r.t, "the server "+m.url+" to be ready", time.Minute, func() bool {
-		ca, err := os.ReadFile(filepath.Join(m.dir, "ca.pem"))
-		if err != nil {
-			return false
-		}
-		pool := x509.NewCertPool()
-		pool.AppendCertsFromPEM(ca)
-		r.client.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
-		reply, err := r.client.Get(m.url + "/healthz")
-		if err != nil {
-			return false
-		}
-		reply.Body.Close()
-		return reply.StatusCode == 200
-	})
 }
 
 // user asks one server.
@@ -183,7 +121,7 @@ func (r *rig) user(m *member, name string) *client {
 	if name == "admin" {
 		pass = r.admin.Admin
 	}
-	return &client{url: m.url, user: name, pass: pass, client: http.Client{Timeout: 10 * time.Second, Transport: r.client.Transport}}
+	return newClient(r.t, filepath.Join(m.dir, "ca.pem"), name, pass, m.url)
 }
 
 type nodeRow struct {
@@ -232,25 +170,8 @@ func (r *rig) up(m *member, count int) {
 func bootSome(t testing.TB, c *client, count int) []string {
 	t.Helper()
 	var networks, images []struct{ ID string }
-	for path, into := range map[string]*[]struct{ ID string }{
-		"/network/v2.0/networks?name=private": &networks, "/image/v2/images?name=cirros": &images,
-	} {
-		status, body, err := c.do("GET", path, nil)
-		var all map[string]json.RawMessage
-		if err == nil {
-			err = json.Unmarshal(body, &all)
-		}
-		key := "networks"
-		if strings.HasPrefix(path, "/image") {
-			key = "images"
-		}
-		if err == nil {
-			err = json.Unmarshal(all[key], into)
-		}
-		if err != nil || len(*into) == 0 {
-			t.Fatalf("GET %s: %d %v", path, status, err)
-		}
-	}
+	c.list(t, "/network/v2.0/networks?name=private", "networks", &networks)
+	c.list(t, "/image/v2/images?name=cirros", "images", &images)
 	ids := make([]string, count)
 	var asking sync.WaitGroup
 	for i := range ids {
@@ -323,8 +244,8 @@ func TestServerIsKilled(t *testing.T) {
 		return statuses(left)["ACTIVE"] == len(ids)+len(more)
 	})
 	// Back again, the first knows all of it.
-	r.start(first)
-	r.ready(first)
+	first.start()
+	first.ready(first.url)
 	back := r.user(first, "demo")
 	if got := statuses(back)["ACTIVE"]; got != len(ids)+len(more) {
 		t.Errorf("the server that came back counts %d, want %d", got, len(ids)+len(more))
@@ -339,10 +260,7 @@ func TestServerStandsStill(t *testing.T) {
 	first, second := r.servers[0], r.servers[1]
 	r.up(first, 2)
 	ids := bootSome(t, r.user(first, "demo"), 8)
-	err := first.cmd.Process.Signal(syscall.SIGSTOP)
-	if err != nil {
-		t.Fatal(err)
-	}
+	first.signal(unix.SIGSTOP)
 	left := r.user(second, "demo")
 	await.Until(t, "all servers to be ACTIVE", 2*time.Minute, func() bool { return statuses(left)["ACTIVE"] == len(ids) })
 	for _, id := range ids[:4] {
@@ -355,11 +273,8 @@ func TestServerStandsStill(t *testing.T) {
 		count := statuses(left)
 		return count["ACTIVE"] == len(ids)-4 && len(count) == 1
 	})
-	err = first.cmd.Process.Signal(syscall.SIGCONT)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.ready(first)
+	first.signal(unix.SIGCONT)
+	first.ready(first.url)
 	back := r.user(first, "demo")
 	await.Until(t, "the server that goes on to see what is", time.Minute, func() bool {
 		count := statuses(back)
@@ -377,8 +292,8 @@ func TestNodeIsKilled(t *testing.T) {
 	demo := r.user(r.servers[0], "demo")
 	ids := bootSome(t, demo, 6)
 	r.nodes[0].kill()
-	r.nodes[0].config.Node.Join = "" // it needs no token any more
-	r.start(r.nodes[0])
+	r.nodes[0].part.Node.Join = "" // it needs no token any more
+	r.nodes[0].start()
 	await.Until(t, "all servers to be ACTIVE", time.Minute, func() bool { return statuses(demo)["ACTIVE"] == len(ids) })
 	r.up(r.servers[0], 2)
 }
@@ -391,8 +306,8 @@ func TestServersThatDoNotFitRefuse(t *testing.T) {
 		"key file": func(c *app.Config) { c.KeyFile = filepath.Join(r.dir, "no-such-file") },
 		"folder":   func(c *app.Config) { c.Blobs = filepath.Join(r.dir, "unmounted") },
 	} {
-		config := *r.servers[0].config.Server
-		config.DataDir, config.Listen = filepath.Join(r.dir, "other-"+what), freeAddress(t)
+		config := *r.servers[0].part.Cloud
+		config.DataDir, config.Listen = filepath.Join(r.dir, "other-"+what), testcloud.FreeAddress(t)
 		change(&config)
 		cloud, err := app.Start(t.Context(), config)
 		if err == nil {

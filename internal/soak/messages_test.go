@@ -1,4 +1,4 @@
-package app_test
+package soak
 
 import (
 	"database/sql"
@@ -49,8 +49,8 @@ func TestEventsLeaveThoughTheirServerDies(t *testing.T) {
 	change(first, "with two servers")
 	first.kill()
 	change(second, "after the first was killed")
-	r.start(first)
-	r.ready(first)
+	first.start()
+	first.ready(first.url)
 	second.kill()
 	change(first, "after the second was killed")
 

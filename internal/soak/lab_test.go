@@ -1,0 +1,168 @@
+package soak
+
+import (
+	"database/sql"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver pgx
+
+	"nacre/internal/app"
+	"nacre/internal/await"
+	"nacre/internal/bus/rabbit/rabbittest"
+	"nacre/internal/db/dbtest"
+	"nacre/internal/testcloud"
+)
+
+const (
+	servers      = 2
+	nodes        = 2 // processes, of
+	hostsPerNode = 2
+)
+
+// lab is a cluster, each part a process: a database, a broker, servers, and nodes
+// that simulate hosts. Each way between two of them is a link.
+type lab struct {
+	t        *testing.T
+	dir      string
+	postgres *process
+	broker   *rabbittest.Broker
+	fabric   *process
+	servers  []*server
+	nodes    []*process
+	links    []*link
+}
+
+type server struct {
+	*process
+	dir    string
+	listen string // for clients
+	public string // for nodes and other servers, through a link
+}
+
+// newLab starts everything and waits until all hosts are up.
+func newLab(t *testing.T) *lab {
+	t.Helper()
+	l := &lab{t: t, dir: t.TempDir(), broker: rabbittest.Start(t)}
+	l.startPostgres()
+	network := "unix:" + filepath.Join(l.dir, "fabric")
+	l.fabric = ours(t, "the simulated network", func() part { return part{Fabric: network} })
+	l.fabric.start()
+	var public []string
+	for i := range servers {
+		s := l.newServer(i, network)
+		l.servers = append(l.servers, s)
+		public = append(public, s.public)
+		s.start()
+		s.ready("https://" + s.listen) // one after the other, since the first makes what all share
+	}
+	var reply struct{ Token string }
+	l.admin().must(t, "POST", "/nacre/v1/join-tokens", map[string]any{"uses": nodes * hostsPerNode, "seconds": 3600}, 201, &reply)
+	for i := range nodes {
+		p := &nodePart{
+			Servers: public, Join: reply.Token, DataDir: filepath.Join(l.dir, fmt.Sprintf("node-%d", i+1)),
+			Name: fmt.Sprintf("n%d", i+1), Fabric: network, Hosts: hostsPerNode,
+		}
+		n := ours(t, "node "+p.Name, func() part { return part{Node: p} })
+		l.nodes = append(l.nodes, n)
+		n.start()
+	}
+	l.awaitHosts()
+	return l
+}
+
+func (l *lab) startPostgres() {
+	folder, err := os.MkdirTemp("", "nacre-soak-pg-") // which another account can enter, unlike TempDir's
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(func() { os.RemoveAll(folder) })
+	run, err := dbtest.Prepare(folder, "off")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.postgres = newProcess(l.t, "PostgreSQL", run)
+	l.postgres.start()
+	conn, err := sql.Open("pgx", "postgres://postgres@/postgres?host="+folder)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer conn.Close()
+	await.Until(l.t, "PostgreSQL to answer", time.Minute, func() bool { return conn.Ping() == nil })
+	_, err = conn.Exec("CREATE DATABASE nacre")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func (l *lab) newServer(i int, network string) *server {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	s := &server{
+		dir: filepath.Join(l.dir, fmt.Sprintf("server-%d", i+1)), listen: testcloud.FreeAddress(l.t), public: "https://" + listener.Addr().String(),
+	}
+	l.link(listener, "tcp", s.listen)
+	sockets := l.t.TempDir() // where this server finds the database
+	listener, err = net.Listen("unix", filepath.Join(sockets, ".s.PGSQL.5432"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.link(listener, "unix", filepath.Join(l.postgres.make().Dir, ".s.PGSQL.5432"))
+	listener, err = net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.link(listener, "tcp", l.broker.Address())
+	s.process = ours(l.t, fmt.Sprintf("server %d", i+1), func() part {
+		return part{Cloud: &app.Config{
+			Server: true, DataDir: s.dir, Listen: s.listen, Advertise: s.public,
+			DB:      "postgres://postgres@/nacre?host=" + sockets,
+			Bus:     "amqp://guest:guest@" + listener.Addr().String() + "/",
+			KeyFile: filepath.Join(l.dir, "keys"), Blobs: filepath.Join(l.dir, "blobs"), SimFabric: network, LogLevel: "error",
+		}}
+	})
+	return s
+}
+
+func (l *lab) link(listener net.Listener, network, address string) {
+	l.links = append(l.links, newLink(l.t, listener, network, address))
+}
+
+func (l *lab) client(user string) *client {
+	l.t.Helper()
+	dir := l.servers[0].dir
+	known, err := secrets(dir)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	var urls []string
+	for _, s := range l.servers {
+		urls = append(urls, "https://"+s.listen)
+	}
+	return newClient(l.t, filepath.Join(dir, "ca.pem"), user, map[string]string{"admin": known.Admin, "demo": known.Demo}[user], urls...)
+}
+
+func (l *lab) admin() *client { return l.client("admin") }
+
+// awaitHosts waits until every host is connected to one of the servers.
+func (l *lab) awaitHosts() {
+	l.t.Helper()
+	admin := l.admin()
+	await.Until(l.t, "all hosts to be up", time.Minute, func() bool {
+		var all []struct{ Up bool }
+		admin.list(l.t, "/nacre/v1/nodes", "nodes", &all)
+		up := 0
+		for _, h := range all {
+			if h.Up {
+				up++
+			}
+		}
+		return up == nodes*hostsPerNode
+	})
+}

@@ -1,0 +1,178 @@
+package soak
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nacre/internal/await"
+)
+
+// process is a program that can be killed, started again, frozen and thawed.
+// Its output goes to one file over all its lives.
+type process struct {
+	t    testing.TB
+	name string
+	make func() *exec.Cmd
+	log  *os.File
+
+	mu    sync.Mutex // guards cmd and ended
+	cmd   *exec.Cmd
+	ended chan struct{}
+}
+
+func newProcess(t testing.TB, name string, build func() *exec.Cmd) *process {
+	t.Helper()
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{t: t, name: name, make: build, log: log}
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("the end of the log of %s:\n%s", name, p.tail(6000))
+		}
+		log.Close()
+	})
+	return p
+}
+
+// ours runs this test binary as a part of a cloud. The part is asked for at
+// each start.
+func ours(t testing.TB, name string, p func() part) *process {
+	return newProcess(t, name, func() *exec.Cmd {
+		text, err := json.Marshal(p())
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), partVariable+"="+string(text))
+		return cmd
+	})
+}
+
+// start starts the process, which ends with this one. The thread that starts it
+// stays, since the kernel takes the thread for the parent.
+func (p *process) start() {
+	cmd, ended, started := p.make(), make(chan struct{}), make(chan error)
+	cmd.Stdout, cmd.Stderr = p.log, p.log
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	go func() {
+		defer close(ended)
+		runtime.LockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // it is killed, most of the time
+		}
+	}()
+	err := <-started
+	if err != nil {
+		p.t.Errorf("start %s: %v", p.name, err)
+		return
+	}
+	p.mu.Lock()
+	p.cmd, p.ended = cmd, ended
+	p.mu.Unlock()
+}
+
+// kill is kill -9.
+func (p *process) kill() {
+	p.signal(unix.SIGKILL)
+	p.mu.Lock()
+	ended := p.ended
+	p.cmd = nil
+	p.mu.Unlock()
+	if ended != nil {
+		<-ended
+	}
+}
+
+// signal signals the process and its children, as far as it runs.
+func (p *process) signal(s unix.Signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil || !p.alive() {
+		return
+	}
+	pid := p.cmd.Process.Pid
+	_ = unix.Kill(pid, s) // it may be ending by itself
+	for _, child := range children(pid) {
+		_ = unix.Kill(child, s)
+	}
+}
+
+// alive tells whether the process runs. The caller holds mu.
+func (p *process) alive() bool {
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// died tells whether the process has ended by itself.
+func (p *process) died() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cmd != nil && !p.alive()
+}
+
+// ready waits until what the process serves at the URL says that it is ready.
+func (p *process) ready(url string) {
+	p.t.Helper()
+	c := http.Client{Timeout: time.Second, Transport: insecure()}
+	defer c.CloseIdleConnections()
+	await.Until(p.t, p.name+" to be ready", time.Minute, func() bool {
+		if p.died() {
+			p.t.Errorf("%s has ended: %s", p.name, p.tail(2000))
+			return true
+		}
+		reply, err := c.Get(url + "/healthz")
+		if err != nil {
+			return false
+		}
+		reply.Body.Close()
+		return reply.StatusCode == http.StatusOK
+	})
+}
+
+func children(pid int) (list []int) {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return nil // it has just ended
+	}
+	for _, word := range strings.Fields(string(content)) {
+		child, err := strconv.Atoi(word)
+		if err == nil {
+			list = append(list, child)
+		}
+	}
+	return list
+}
+
+// tail is the end of what the process has said.
+func (p *process) tail(size int64) string {
+	content, err := os.ReadFile(p.log.Name())
+	if err != nil {
+		return err.Error()
+	}
+	return string(content[max(0, int64(len(content))-size):])
+}
