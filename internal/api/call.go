@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"nacre/internal/auth"
+	"nacre/internal/db"
 	"nacre/internal/errs"
 )
 
@@ -322,6 +323,8 @@ func (c *Call) fail(err error) {
 			kind, text = clientGone, "The client closed the connection."
 		case errors.Is(err, context.DeadlineExceeded):
 			kind, text = errs.Unavailable, "The request took too long and was given up. Please try again."
+		case db.IsAway(err):
+			kind, text = errs.Unavailable, "The database does not answer. Please try again."
 		}
 		e = errs.New(kind, "%s (%s)", text, c.id)
 	} else if e.Cause != nil {

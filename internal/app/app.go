@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"io"
 	"net/http"
 	"os"
@@ -72,9 +73,19 @@ type Cloud struct {
 	closers    []func() error              // from the last to the first, when everything has ended
 }
 
-// Run runs a cloud until the context ends. It is ready once /healthz answers.
+// Run runs a cloud until the context ends. It is ready once /healthz answers. A
+// database that is away is waited for.
 func Run(ctx context.Context, c Config) error {
 	cloud, err := Start(ctx, c)
+	for db.IsAway(err) {
+		slog.Warn("the database does not answer: trying again", "error", err)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(time.Second):
+		}
+		cloud, err = Start(ctx, c)
+	}
 	if err != nil {
 		return err
 	}

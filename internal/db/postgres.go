@@ -216,10 +216,32 @@ func worthAnother(err error, try int) bool {
 		// Another transaction wrote what this one had not seen when it looked. It
 		// looks again, and has a sentence for it; or it is simply wrong.
 		return try < 3
+	}
+	return away(pg.Code) && !errors.As(err, &unsure) && try < mostTries
+}
+
+// away tells whether the code says that the server takes no connection, or has
+// given one up.
+func away(code string) bool {
+	switch code {
 	case pgShutdown, pgCrash, pgStarting, pgIdleInTx, pgIdleSession, pgTooMany:
-		return !errors.As(err, &unsure) && try < mostTries
+		return true
 	}
 	return false
+}
+
+// IsAway tells whether the error says that the database cannot be reached: another
+// try may succeed. Whether the transaction happened is not known then.
+func IsAway(err error) bool {
+	if err == nil {
+		return false
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return away(pg.Code)
+	}
+	var driver *pgconn.ConnectError
+	return errors.As(err, &driver) || lost(err)
 }
 
 func lost(err error) bool {

@@ -156,7 +156,10 @@ func (l *lab) wreck(seed uint64, kills int64) *faults {
 		})
 	}
 	wreckers.Go(func() {
-		f.often(dice(seed, 300), 12*time.Second, func(r *rand.Rand) { f.hurt(r, l.postgres) })
+		f.often(dice(seed, 300), 12*time.Second, func(r *rand.Rand) {
+			f.hurt(r, l.postgres)
+			l.revive()
+		})
 	})
 	wreckers.Go(func() { f.often(dice(seed, 301), 12*time.Second, func(r *rand.Rand) { f.hurtBroker(l, r) }) })
 	wreckers.Go(func() {

@@ -30,6 +30,7 @@ type lab struct {
 	t        *testing.T
 	dir      string
 	postgres *process
+	database *sql.DB // the server, past all links
 	broker   *rabbittest.Broker
 	fabric   *process
 	servers  []*server
@@ -87,16 +88,28 @@ func (l *lab) startPostgres() {
 	}
 	l.postgres = newProcess(l.t, "PostgreSQL", run)
 	l.postgres.start()
-	conn, err := sql.Open("pgx", "postgres://postgres@/postgres?host="+folder)
+	l.database, err = sql.Open("pgx", "postgres://postgres@/postgres?host="+folder)
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	defer conn.Close()
-	await.Until(l.t, "PostgreSQL to answer", time.Minute, func() bool { return conn.Ping() == nil })
-	_, err = conn.Exec("CREATE DATABASE nacre")
+	l.t.Cleanup(func() { l.database.Close() })
+	l.revive()
+	_, err = l.database.Exec("CREATE DATABASE nacre")
 	if err != nil {
 		l.t.Fatal(err)
 	}
+}
+
+// revive waits until PostgreSQL answers. It refuses to start while children of
+// its former life are still there.
+func (l *lab) revive() {
+	l.t.Helper()
+	await.Until(l.t, "PostgreSQL to answer", time.Minute, func() bool {
+		if l.postgres.died() {
+			l.postgres.start()
+		}
+		return l.database.Ping() == nil
+	})
 }
 
 func (l *lab) newServer(i int, network string) *server {
