@@ -143,7 +143,7 @@ func Down(ctx context.Context, c Config, o DownOptions) error {
 		fmt.Fprintf(o.Out, "stopped the cloud (process %d)\n", pid)
 	}
 	if !o.All {
-		fmt.Fprintln(o.Out, "guests and networks keep running: make up goes on with them, make down ALL=1 ends them")
+		fmt.Fprintln(o.Out, "guests and networks keep running: the next start goes on with them, nacre down --all (make down ALL=1) ends them")
 		return nil
 	}
 	err = raze(ctx, c, o.Out)
