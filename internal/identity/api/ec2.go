@@ -3,7 +3,6 @@ package api
 import (
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"strings"
 
 	"nacre/internal/api"
@@ -141,7 +140,7 @@ func words(values map[string]json.RawMessage, spell func(string) string) map[str
 		var word string
 		err := json.Unmarshal(raw, &word)
 		if err != nil {
-			word = fmt.Sprintf("%s", raw)
+			word = string(raw)
 		}
 		out[spell(name)] = word
 	}

@@ -14,11 +14,11 @@ import (
 
 // signer signs requests as a consumer does.
 type signer struct {
-	c                       *cloud
-	consumer, secret        string
-	token, tokenSecret      string
-	verifier, nonce, method string
-	calls                   int
+	c                  *cloud
+	consumer, secret   string
+	token, tokenSecret string
+	verifier, nonce    string
+	calls              int
 }
 
 func (s *signer) header(path string) string {
