@@ -96,6 +96,30 @@ root, for tests and measurements. They need "nacre sim-fabric".`,
 	return c
 }
 
+func ovnCentral() *cobra.Command {
+	var dataDir, listen string
+	c := &cobra.Command{
+		Use:   "ovn-central",
+		Short: "Run the central part of a cluster's network (OVN) on this machine",
+		Long: `Run OVN's databases and its central daemon on this machine, for servers
+(--ovn-north) and hosts (--ovn-south) that are elsewhere. It prints both addresses.
+The daemons go on when this process ends; started again it looks after them. "nacre
+down --all --data-dir DIR" ends them and deletes the databases.
+
+  nacre ovn-central --listen 10.0.0.9
+
+The databases take whoever reaches them: listen only on a network of servers and
+hosts alone. Without --listen they have unix sockets, for one machine.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return app.RunCentral(c.Context(), dataDir, listen, c.OutOrStdout())
+		},
+	}
+	c.Flags().StringVar(&dataDir, "data-dir", "/var/lib/nacre-ovn", "folder of the databases, of no other nacre")
+	c.Flags().StringVar(&listen, "listen", "", "address that servers and hosts reach it at; ports 6641 and 6642 (default: unix sockets)")
+	return c
+}
+
 func simFabric() *cobra.Command {
 	var listen string
 	c := &cobra.Command{

@@ -49,7 +49,7 @@ A cluster, servers and hosts apart ("nacre server --help" begins it):
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	c.AddCommand(dev(), up(), server(), nodeCommand(), admin(), down(), describe(), version(), simFabric())
+	c.AddCommand(dev(), up(), server(), nodeCommand(), ovnCentral(), admin(), down(), describe(), version(), simFabric())
 	return c
 }
 

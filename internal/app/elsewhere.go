@@ -24,6 +24,9 @@ func (cloud *Cloud) realGround(context.Context, *image.Service, *files.Store) (g
 
 func (cloud *Cloud) northGround(context.Context) (ground, error) { return ground{}, errLinux }
 
+// RunCentral runs the central part of OVN.
+func RunCentral(context.Context, string, string, io.Writer) error { return errLinux }
+
 func (c NodeConfig) runReal(context.Context) error { return errLinux }
 
 func newConverter() (rawConverter, error) { return rawConverter{}, errLinux }

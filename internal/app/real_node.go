@@ -6,10 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 	"sync"
 
+	"nacre/internal/clock"
 	"nacre/internal/fabric/ovn"
 	"nacre/internal/node"
 )
@@ -89,6 +91,45 @@ func (c NodeConfig) repair(ctx context.Context, system *ovn.System) {
 		err := system.Repair(ctx)
 		if err != nil && ctx.Err() == nil {
 			c.Log.Error("look after the network's daemons", "error", err)
+		}
+	}
+}
+
+// RunCentral runs the central part of OVN on this machine until the context ends:
+// it starts what does not run, again and again. The daemons outlive it.
+func RunCentral(ctx context.Context, dataDir, listen string, out io.Writer) error {
+	missing := ovn.Missing()
+	if len(missing) > 0 {
+		return fmt.Errorf("packages are missing: apt-get install %s", strings.Join(missing, " "))
+	}
+	c := Config{DataDir: dataDir}
+	log, err := logger("")
+	if err != nil {
+		return err
+	}
+	release, err := lockFolder(dataDir)
+	if err != nil {
+		return err
+	}
+	defer release()
+	err = ovn.StartCentral(ctx, ovnDir(c), listen, log)
+	if err != nil {
+		return err
+	}
+	north, south := "unix:"+ovn.NorthSocket(ovnDir(c)), ovn.SouthRemote(ovnDir(c))
+	if listen != "" {
+		north, south = fmt.Sprintf("tcp:%s:%d", listen, ovn.NorthPort), fmt.Sprintf("tcp:%s:%d", listen, ovn.SouthPort)
+	}
+	fmt.Fprintf(out, "ready: nacre server --ovn-north %s --ovn-south %s\n", north, south)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-(clock.Real{}).After(daemonLook):
+		}
+		err = ovn.StartCentral(ctx, ovnDir(c), listen, log)
+		if err != nil && ctx.Err() == nil {
+			log.Error("look after the network's daemons", "error", err)
 		}
 	}
 }

@@ -63,7 +63,7 @@ func (s *System) Repair(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.options.Remote == "" {
-		err := startCentral(ctx, centralDir(s.options.Dir), s.log)
+		err := startCentral(ctx, centralDir(s.options.Dir), "", s.log)
 		if err != nil {
 			return fmt.Errorf("start the network's central part: %w", err)
 		}
@@ -120,7 +120,7 @@ func Stop(ctx context.Context, dir string) error {
 		return err
 	}
 	// Whoever reports to another goes first.
-	daemons := slices.Concat(centralDaemons(centralDir(dir)), chassisDaemons(chassisDir(dir), ""))
+	daemons := slices.Concat(centralDaemons(centralDir(dir), ""), chassisDaemons(chassisDir(dir), ""))
 	for _, d := range slices.Backward(daemons) {
 		err = d.stop(ctx, slog.Default())
 		if err != nil {
@@ -187,16 +187,25 @@ func (o Options) complete() (Options, error) {
 	return o, nil
 }
 
-func centralDaemons(dir string) []daemon {
-	database := func(name string) daemon {
-		return daemon{name: name, program: "ovsdb-server", dir: dir, exit: []string{"exit"}, args: []string{
-			"--remote=punix:" + filepath.Join(dir, name+".sock"),
-			filepath.Join(dir, name+".db"),
-		}}
+// Ports of the two databases on a machine that other machines reach.
+const (
+	NorthPort = 6641
+	SouthPort = 6642
+)
+
+// centralDaemons listen on unix sockets, and on an address of this machine when
+// others are to reach them; "" for none.
+func centralDaemons(dir, listen string) []daemon {
+	database := func(name string, port int) daemon {
+		args := []string{"--remote=punix:" + filepath.Join(dir, name+".sock")}
+		if listen != "" {
+			args = append(args, fmt.Sprintf("--remote=ptcp:%d:%s", port, listen))
+		}
+		return daemon{name: name, program: "ovsdb-server", dir: dir, exit: []string{"exit"}, args: append(args, filepath.Join(dir, name+".db"))}
 	}
 	return []daemon{
-		database("nb"),
-		database("sb"),
+		database("nb", NorthPort),
+		database("sb", SouthPort),
 		{name: "northd", program: "ovn-northd", dir: dir, exit: []string{"exit"}, args: []string{
 			"--ovnnb-db=unix:" + filepath.Join(dir, "nb.sock"),
 			"--ovnsb-db=unix:" + filepath.Join(dir, "sb.sock"),
@@ -204,7 +213,21 @@ func centralDaemons(dir string) []daemon {
 	}
 }
 
-func startCentral(ctx context.Context, dir string, log *slog.Logger) error {
+// StartCentral makes OVN's central part run on this machine for servers and hosts
+// that are elsewhere, or finds that it does. It goes on by itself. Stop ends it.
+func StartCentral(ctx context.Context, dir, listen string, log *slog.Logger) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	err = startCentral(ctx, centralDir(dir), listen, log)
+	if err != nil {
+		return fmt.Errorf("start the network's central part: %w", err)
+	}
+	return nil
+}
+
+func startCentral(ctx context.Context, dir, listen string, log *slog.Logger) error {
 	err := os.MkdirAll(dir, 0o700)
 	if err != nil {
 		return err
@@ -218,7 +241,7 @@ func startCentral(ctx context.Context, dir string, log *slog.Logger) error {
 			return err
 		}
 	}
-	for _, d := range centralDaemons(dir) {
+	for _, d := range centralDaemons(dir, listen) {
 		err := d.start(ctx, log)
 		if err != nil {
 			return err
