@@ -99,6 +99,35 @@ func layerOf(dir string) (prefix string, layer int, known bool) {
 
 var services = []string{"identity", "image", "placement", "compute", "network", "volume", "object"}
 
+// A test that opens a database gets it from dbtest, so that it runs on either.
+func TestTestsRunOnBothDatabases(t *testing.T) {
+	for _, s := range sources(t) {
+		if !s.test() || strings.HasPrefix(s.dir, "internal/db") || !calls(s.file, "db", "Open") {
+			continue
+		}
+		helped := slices.ContainsFunc(s.file.Imports, func(i *ast.ImportSpec) bool {
+			return strings.Contains(i.Path.Value, "internal/db/dbtest")
+		})
+		if !helped {
+			t.Errorf("%s opens a database by itself: use internal/db/dbtest", s.path)
+		}
+	}
+}
+
+// calls tells whether the file calls a function of a package.
+func calls(f *ast.File, pkg, function string) bool {
+	found := false
+	ast.Inspect(f, func(n ast.Node) bool {
+		call, ok := n.(*ast.SelectorExpr)
+		if ok && call.Sel.Name == function {
+			name, ok := call.X.(*ast.Ident)
+			found = found || ok && name.Name == pkg
+		}
+		return !found
+	})
+	return found
+}
+
 func TestImportsPointOneWay(t *testing.T) {
 	for _, s := range sources(t) {
 		from, layer, known := layerOf(s.dir)
