@@ -27,6 +27,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -40,6 +41,7 @@ import (
 // DB is an open database. Its methods may be called concurrently.
 type DB struct {
 	read  *bun.DB
+	texts *prepared // of read
 	store store
 	hub   hub
 	clock clock.Clock
@@ -65,9 +67,10 @@ type store interface {
 // to returns.
 type Tx struct {
 	bun.IDB
-	home  *DB
-	hold  string
-	after []func()
+	home     *DB
+	prepared *prepared // nil: arguments are written into the text
+	hold     string
+	after    []func()
 }
 
 // Open opens the database, a postgres:// URL or the path of an SQLite file,
@@ -113,6 +116,9 @@ func IsPostgres(source string) bool {
 
 // Close waits for running transactions and closes the database.
 func (d *DB) Close() error {
+	if d.texts != nil {
+		d.texts.close()
+	}
 	return errors.Join(d.store.close(), d.read.Close())
 }
 
@@ -130,7 +136,7 @@ func (d *DB) Read(ctx context.Context, do func(tx *Tx) error) error {
 	if err != nil {
 		return err
 	}
-	return do(&Tx{IDB: d.read, home: d})
+	return do(&Tx{IDB: d.read, home: d, prepared: d.texts})
 }
 
 // Exclusive runs the function while no other caller runs one of the same name,
@@ -177,7 +183,16 @@ func (tx *Tx) Lock(ctx context.Context, key string) error {
 
 // Exec runs a statement and returns how many rows it changed.
 func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
-	result, err := tx.IDB.NewRaw(query, args...).Exec(ctx)
+	stmt, values, err := tx.prepared.get(ctx, query, args)
+	if err != nil {
+		return 0, err
+	}
+	var result sql.Result
+	if stmt != nil {
+		result, err = stmt.ExecContext(tx.steadied(ctx), values...)
+	} else {
+		result, err = tx.IDB.NewRaw(query, args...).Exec(ctx)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -187,17 +202,57 @@ func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error
 // Get scans one row into dest, a pointer to a row struct or to a value. None
 // is sql.ErrNoRows.
 func (tx *Tx) Get(ctx context.Context, dest any, query string, args ...any) error {
-	return tx.IDB.NewRaw(query, args...).Scan(ctx, dest)
+	return tx.scan(ctx, dest, query, args)
 }
 
 // All scans every row into dest, a pointer to a slice of row structs or of
 // values. None is an empty slice.
 func (tx *Tx) All(ctx context.Context, dest any, query string, args ...any) error {
-	err := tx.IDB.NewRaw(query, args...).Scan(ctx, dest)
+	err := tx.scan(ctx, dest, query, args)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
 	return err
+}
+
+func (tx *Tx) scan(ctx context.Context, dest any, query string, args []any) error {
+	stmt, values, err := tx.prepared.get(ctx, query, args)
+	if err != nil {
+		return err
+	}
+	if stmt == nil {
+		return tx.IDB.NewRaw(query, args...).Scan(ctx, dest)
+	}
+	rows, err := stmt.QueryContext(tx.steadied(ctx), values...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	if reflect.TypeOf(dest).Elem().Kind() == reflect.Slice {
+		return tx.home.read.ScanRows(ctx, rows, dest)
+	}
+	if !rows.Next() {
+		err = rows.Err()
+		if err == nil {
+			err = sql.ErrNoRows
+		}
+		return err
+	}
+	err = tx.home.read.ScanRow(ctx, rows, dest)
+	if err != nil {
+		return err
+	}
+	for rows.Next() { // an UPDATE … RETURNING is done when its rows are read
+	}
+	return rows.Err()
+}
+
+// steadied is the context of a statement.
+func (tx *Tx) steadied(ctx context.Context) context.Context {
+	if tx.prepared.steady {
+		return context.WithoutCancel(ctx)
+	}
+	return ctx
 }
 
 // Insert adds a row (a pointer to a struct) or rows (a pointer to a slice, not

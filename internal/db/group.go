@@ -16,6 +16,7 @@ type group struct {
 	home  *DB
 	own   *bun.DB
 	conn  bun.Conn
+	texts *prepared
 	queue chan *job
 	done  chan struct{} // closed when the writer has ended
 
@@ -47,7 +48,7 @@ func startGroup(ctx context.Context, home *DB, own *bun.DB) (*group, error) {
 	if err != nil {
 		return nil, fmt.Errorf("take the writing connection: %w", err)
 	}
-	g := &group{home: home, own: own, conn: conn, queue: make(chan *job, maxGroup), done: make(chan struct{})}
+	g := &group{home: home, own: own, conn: conn, texts: &prepared{prepare: conn.Conn.PrepareContext, steady: true}, queue: make(chan *job, maxGroup), done: make(chan struct{})}
 	go g.run()
 	return g, nil
 }
@@ -115,6 +116,7 @@ func (g *group) write(ctx context.Context, do func(tx *Tx) error) error {
 func (g *group) run() {
 	defer close(g.done)
 	defer g.conn.Close()
+	defer g.texts.close()
 	for j := range g.queue {
 		jobs := g.commit(j)
 		for _, j := range jobs {
@@ -175,7 +177,7 @@ func (g *group) runJob(ctx context.Context, j *job) (whole bool) {
 	if j.err != nil {
 		return false
 	}
-	j.tx = &Tx{IDB: steady{g.conn}, home: g.home}
+	j.tx = &Tx{IDB: steady{g.conn}, home: g.home, prepared: g.texts}
 	g.call(j)
 	if j.err == nil && j.panicked == nil {
 		_, j.err = g.conn.ExecContext(ctx, "RELEASE job")

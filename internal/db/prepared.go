@@ -1,0 +1,94 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"reflect"
+	"sync"
+)
+
+// prepared keeps statements that SQLite has parsed. The texts of Exec, Get and
+// All are constants of the program, so they are few; their arguments are bound.
+type prepared struct {
+	prepare func(ctx context.Context, query string) (*sql.Stmt, error)
+	steady  bool // a statement that has begun runs to its end (see steady)
+
+	mu    sync.Mutex // guards known
+	known map[string]*sql.Stmt
+}
+
+// mostPrepared bounds what is kept, should texts be made after all.
+const mostPrepared = 2000
+
+// get returns the statement and its arguments, or nil when an argument is a part
+// of the text, such as a list or a name: then the query builder writes it.
+func (p *prepared) get(ctx context.Context, query string, args []any) (*sql.Stmt, []any, error) {
+	if p == nil {
+		return nil, nil, nil
+	}
+	values := make([]any, len(args))
+	for i, a := range args {
+		v, ok := bindable(a)
+		if !ok {
+			return nil, nil, nil
+		}
+		values[i] = v
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	stmt := p.known[query]
+	if stmt != nil || len(p.known) == mostPrepared {
+		return stmt, values, nil
+	}
+	stmt, err := p.prepare(ctx, query)
+	if err != nil {
+		return nil, nil, err
+	}
+	if p.known == nil {
+		p.known = map[string]*sql.Stmt{}
+	}
+	p.known[query] = stmt
+	return stmt, values, nil
+}
+
+// bindable turns an argument into one of the driver's values.
+func bindable(a any) (any, bool) {
+	switch a := a.(type) {
+	case nil, string, int64, float64, driver.Valuer:
+		return a, true
+	}
+	v := reflect.ValueOf(a)
+	switch v.Kind() {
+	case reflect.Pointer:
+		if v.IsNil() {
+			return nil, true
+		}
+		return bindable(v.Elem().Interface())
+	case reflect.String:
+		if v.Type().PkgPath() == "github.com/uptrace/bun" || v.Type().PkgPath() == "github.com/uptrace/bun/schema" {
+			return nil, false // a name or a part of the text
+		}
+		return v.String(), true
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return v.Int(), true
+	case reflect.Float32, reflect.Float64:
+		return v.Float(), true
+	case reflect.Bool:
+		if v.Bool() {
+			return int64(1), true
+		}
+		return int64(0), true
+	}
+	return nil, false
+}
+
+// close forgets all statements.
+func (p *prepared) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, stmt := range p.known {
+		stmt.Close()
+	}
+	p.known = nil
+}
