@@ -53,6 +53,8 @@ const (
 	MaxSegments = 1000 // of a static large object
 	MaxNesting  = 10   // of large objects in large objects
 	MaxLinks    = 2    // from link to link
+
+	maxPieces = 20_000 // objects that one is made of, however nested
 )
 
 // Content is what a reader of a place gets: an object, with the size and Etag of
@@ -84,27 +86,34 @@ func errBroken() error {
 // Content finds what a reader gets. Objects that it is made of are checked by
 // allow, nil for anything.
 func (s *Service) Content(ctx context.Context, p Place, allow Allow) (Content, error) {
+	return s.resolve(ctx, p, &resolver{store: s, allow: allow})
+}
+
+func (s *Service) resolve(ctx context.Context, p Place, r *resolver) (Content, error) {
 	var c Content
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		o, err := find(ctx, tx, p, s.clock.Now())
 		if err != nil {
 			return err
 		}
-		r := resolver{tx, s, allow}
+		r.tx = tx
 		c, err = r.follow(ctx, o, 0)
 		return err
 	})
 	return c, err
 }
 
+// resolver finds what one object is made of. It gives up on large objects of
+// large objects that never end.
 type resolver struct {
 	tx    *db.Tx
 	store *Service
 	allow Allow
+	seen  int // objects that were looked at
 }
 
 // follow goes from link to link and resolves what is there.
-func (r resolver) follow(ctx context.Context, o Object, links int) (Content, error) {
+func (r *resolver) follow(ctx context.Context, o Object, links int) (Content, error) {
 	link := o.Manifest.V.Link
 	if link == nil {
 		return r.resolve(ctx, o, 0)
@@ -131,16 +140,17 @@ func (r resolver) follow(ctx context.Context, o Object, links int) (Content, err
 	return c, err
 }
 
-func (r resolver) may(account, container string) error {
+func (r *resolver) may(account, container string) error {
 	if r.allow == nil {
 		return nil
 	}
 	return r.allow(account, container)
 }
 
-func (r resolver) resolve(ctx context.Context, o Object, depth int) (Content, error) {
+func (r *resolver) resolve(ctx context.Context, o Object, depth int) (Content, error) {
 	m := o.Manifest.V
-	if depth > MaxNesting {
+	r.seen++
+	if depth > MaxNesting || r.seen > maxPieces {
 		return Content{}, errBroken()
 	}
 	switch {
@@ -158,7 +168,7 @@ func (r resolver) resolve(ctx context.Context, o Object, depth int) (Content, er
 
 // static puts together the segments that the manifest lists. They must be as
 // they were when it was written.
-func (r resolver) static(ctx context.Context, o Object, depth int) (Content, error) {
+func (r *resolver) static(ctx context.Context, o Object, depth int) (Content, error) {
 	c := Content{Object: o, Composed: true}
 	allowed := map[string]bool{}
 	for _, s := range o.Manifest.V.Segments {
@@ -185,7 +195,7 @@ func (r resolver) static(ctx context.Context, o Object, depth int) (Content, err
 	return c, nil
 }
 
-func (r resolver) segment(ctx context.Context, p Place, depth int) (Content, error) {
+func (r *resolver) segment(ctx context.Context, p Place, depth int) (Content, error) {
 	o, err := find(ctx, r.tx, p, r.store.clock.Now())
 	if errs.Is(err, errs.NotFound) {
 		return Content{}, errBroken()
@@ -200,7 +210,7 @@ func (r resolver) segment(ctx context.Context, p Place, depth int) (Content, err
 }
 
 // dynamic puts together all objects with the manifest's prefix.
-func (r resolver) dynamic(ctx context.Context, o Object, depth int) (Content, error) {
+func (r *resolver) dynamic(ctx context.Context, o Object, depth int) (Content, error) {
 	container, prefix := SplitName(o.Manifest.V.Prefix)
 	err := r.may(o.Account, container)
 	if err != nil {
@@ -380,7 +390,7 @@ func (j *joined) Close() error {
 // Own opens the bytes that an object has itself, whatever it stands for.
 func (s *Service) Own(ctx context.Context, o Object) (Content, io.ReadSeekCloser, error) {
 	o.Manifest.V = Manifest{}
-	c, err := resolver{store: s}.resolve(ctx, o, 0)
+	c, err := (&resolver{store: s}).resolve(ctx, o, 0)
 	if err != nil {
 		return Content{}, nil, err
 	}

@@ -12,6 +12,10 @@ import (
 	"nacre/internal/errs"
 )
 
+// MaxToDelete is how many objects go with the large object that they are
+// segments of.
+const MaxToDelete = 10000
+
 // Wanted is a segment as a client lists it.
 type Wanted struct {
 	Path  string // /container/object
@@ -36,8 +40,9 @@ func (s *Service) Compose(ctx context.Context, o Object, wanted []Wanted, allow 
 	var problems []Problem
 	sum, want := md5.New(), o.Etag
 	o.Size = 0
+	r := &resolver{store: s, allow: allow} // one for all, so that together they have an end
 	for _, w := range wanted {
-		segment, why, err := s.segment(ctx, o.Account, w, allow)
+		segment, why, err := s.segment(ctx, o.Account, w, r)
 		if err != nil {
 			return Object{}, nil, err
 		}
@@ -67,17 +72,17 @@ func (s *Service) Compose(ctx context.Context, o Object, wanted []Wanted, allow 
 	return o, nil, nil
 }
 
-func (s *Service) segment(ctx context.Context, account string, w Wanted, allow Allow) (out Segment, why string, err error) {
+func (s *Service) segment(ctx context.Context, account string, w Wanted, r *resolver) (out Segment, why string, err error) {
 	if w.Data != nil {
 		sum := md5.Sum(w.Data)
 		return Segment{Data: w.Data, Etag: hex.EncodeToString(sum[:]), Size: int64(len(w.Data)), Length: int64(len(w.Data))}, "", nil
 	}
 	container, name := SplitName(w.Path)
 	p := Place{account, container, name, ""}
-	if allow != nil && allow(account, container) != nil {
+	if r.may(account, container) != nil {
 		return Segment{}, "403 Forbidden", nil
 	}
-	found, err := s.Content(ctx, p, allow)
+	found, err := s.resolve(ctx, p, r)
 	switch {
 	case errs.Is(err, errs.NotFound):
 		return Segment{}, "404 Not Found", nil
@@ -146,33 +151,30 @@ func byteRange(text string, size int64) (first, length int64, err error) {
 // nested ones before the nested ones themselves.
 func (s *Service) Segments(ctx context.Context, o Object) ([]Place, error) {
 	var out []Place
-	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		var err error
-		out, err = segmentsOf(ctx, tx, o, 0)
-		return err
-	})
+	err := s.db.Read(ctx, func(tx *db.Tx) error { return segmentsOf(ctx, tx, o, 0, &out) })
 	return out, err
 }
 
-func segmentsOf(ctx context.Context, tx *db.Tx, o Object, depth int) ([]Place, error) {
-	var out []Place
+func segmentsOf(ctx context.Context, tx *db.Tx, o Object, depth int, out *[]Place) error {
 	for _, seg := range o.Manifest.V.Segments {
 		if seg.Data != nil {
 			continue
 		}
 		p := Place{o.Account, seg.Container, seg.Object, ""}
+		if len(*out) >= MaxToDelete {
+			return sentence(errs.Conflict, "Too many segments to delete: delete them apart.")
+		}
 		nested, err := latest(ctx, tx, p.Account, p.Container, p.Object)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if nested != nil && depth < MaxNesting {
-			inner, err := segmentsOf(ctx, tx, *nested, depth+1)
+			err = segmentsOf(ctx, tx, *nested, depth+1, out)
 			if err != nil {
-				return nil, err
+				return err
 			}
-			out = append(out, inner...)
 		}
-		out = append(out, p)
+		*out = append(*out, p)
 	}
-	return out, nil
+	return nil
 }

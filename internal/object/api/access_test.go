@@ -75,6 +75,16 @@ func TestAccessLists(t *testing.T) {
 			t.Errorf("%s: the list is shown: %s", test.name, h.Get("X-Container-Read"))
 		}
 	}
+	// A copy reads, whoever may write.
+	s.put(t, "/v1/AUTH_other/mine", "", "X-Auth-Token: "+other)
+	for _, r := range []reply{
+		s.call(t, other, "COPY", account+"/write%20only/o", "", "Destination: mine/o", "Destination-Account: AUTH_other"),
+		s.call(t, other, "PUT", "/v1/AUTH_other/mine/o", "", "X-Copy-From: write only/o", "X-Copy-From-Account: AUTH_demo"),
+		s.call(t, other, "COPY", account+"/by%20project/o", "", "Destination: by project/p"),
+	} {
+		r.must(t, 403)
+	}
+	s.call(t, other, "COPY", account+"/by%20project/o", "", "Destination: mine/o", "Destination-Account: AUTH_other").must(t, 201)
 	h := s.call(t, demo, "HEAD", account+"/public", "").header
 	if h.Get("X-Container-Read") != ".r:*" {
 		t.Errorf("the owner sees the list %q", h.Get("X-Container-Read"))

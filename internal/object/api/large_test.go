@@ -99,6 +99,29 @@ func TestStaticLargeObjects(t *testing.T) {
 	s.call(t, demo, "GET", box+"/again", "").must(t, 409)
 }
 
+// TestNesting builds large objects of large objects that would have billions of
+// pieces.
+func TestNesting(t *testing.T) {
+	s := start(t, t.TempDir())
+	s.put(t, box, "")
+	s.put(t, box+"/0", "x")
+	refused := false
+	for level := 1; level < 9 && !refused; level++ {
+		s.put(t, fmt.Sprintf("%s/d%d/self", box, level), "", fmt.Sprintf("X-Object-Manifest: box/d%d/", level-1))
+		segment := fmt.Sprintf(`{"path":"/box/%d"},`, level-1)
+		r := s.call(t, demo, "PUT", fmt.Sprintf("%s/%d?multipart-manifest=put", box, level), "["+strings.TrimSuffix(strings.Repeat(segment, 100), ",")+"]")
+		refused = r.status == 400 && strings.Contains(r.body, "409 Conflict")
+		if !refused && r.status != 201 {
+			t.Fatalf("level %d: got %d %.100s", level, r.status, r.body)
+		}
+	}
+	if !refused {
+		t.Error("large objects nest without end")
+	}
+	s.put(t, box+"/d0/self", "", "X-Object-Manifest: box/d1/")
+	s.call(t, demo, "GET", box+"/d1/self", "").must(t, 409)
+}
+
 func TestLinks(t *testing.T) {
 	s := start(t, t.TempDir())
 	s.put(t, box, "")

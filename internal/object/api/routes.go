@@ -71,7 +71,7 @@ func (h handlers) routes() []api.Route {
 		{Method: "PUT", Path: container, Variant: "?extract-archive=tar.gz", Rule: writes, Do: h.either(h.extract, h.extract)},
 		{Method: "GET", Path: file, Rule: reads, Do: get},
 		{Method: "PUT", Path: file, Rule: writes, OK: 201, Do: put},
-		{Method: "COPY", Path: file, Rule: writes, OK: 201, Do: h.copyObject},
+		{Method: "COPY", Path: file, Rule: reads, OK: 201, Do: h.copyObject}, // and writes at the other end,
 		{Method: "DELETE", Path: file, Rule: writes, OK: 204, Do: remove},
 		{Method: "HEAD", Path: file, Rule: reads, Do: get},
 		{Method: "POST", Path: file, Rule: writes, OK: 202, Do: post},
