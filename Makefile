@@ -4,6 +4,7 @@ SHELL      := /bin/bash
 DATA       ?= /var/lib/nacre
 LISTEN     ?= 127.0.0.1:5000
 HOSTS      ?= 2
+MINUTES    ?= 10
 GOFLAGS    ?= -buildvcs=false
 VERSION    := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 WEB_SOURCE := $(shell find web -path web/node_modules -prune -o -type f -print 2>/dev/null)
@@ -19,7 +20,7 @@ APP_ON_POSTGRES := -run 'Plan|Backup|Move|Kill' ./internal/app
 export CGO_ENABLED = 0
 export GOFLAGS
 
-.PHONY: help demo test test-postgres test-rabbit build up down dev check bench web web-test deb packages test-packages clean
+.PHONY: help demo test test-postgres test-rabbit soak build up down dev check bench web web-test deb packages test-packages clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -38,6 +39,9 @@ test-postgres: test-packages build ## the whole suite on PostgreSQL
 
 test-rabbit: test-packages build ## the whole suite on PostgreSQL with the broker BUS=amqp://...
 	@NACRE_TEST_DB=postgres NACRE_TEST_BUS="$${BUS:?say which broker: BUS=amqp://guest:guest@127.0.0.1/}" go run ./build/testsum ./...
+
+soak: test-packages build ## break a cluster for MINUTES (default 10) while users work; SEED=N repeats a run
+	@NACRE_SOAK_MINUTES=$(MINUTES) NACRE_TEST_SEED=$(SEED) go test ./internal/soak -run TestClusterUnderFaults -count 1 -v -timeout 0
 
 build: web ## bin/nacre with the dashboard in it
 	@mkdir -p bin
