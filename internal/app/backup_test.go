@@ -20,15 +20,6 @@ import (
 	"nacre/internal/testcloud"
 )
 
-// other is a fresh database of the kind that the source is not.
-func other(t *testing.T, source string) string {
-	t.Helper()
-	if db.IsPostgres(source) {
-		return filepath.Join(t.TempDir(), "other.db")
-	}
-	return dbtest.EmptyPostgres(t)
-}
-
 // rows reads a whole database, a line for each row.
 func rows(t *testing.T, source string) (lines []string) {
 	t.Helper()

@@ -95,6 +95,13 @@ func TestSettingsFileSetsNothingAndNamesAll(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, variable := range os.Environ() { // those of tests are no settings
+		name, _, _ := strings.Cut(variable, "=")
+		if strings.HasPrefix(name, "NACRE_TEST_") {
+			t.Setenv(name, "")
+			os.Unsetenv(name)
+		}
+	}
 	got, err := Load(Config{Listen: "here"}, file)
 	if err != nil || got.Listen != "here" {
 		t.Errorf("got %+v, %v, want what was there", got, err)

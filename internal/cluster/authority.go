@@ -5,11 +5,9 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -100,12 +98,6 @@ func (a authority) PEM() []byte { return pemOf("CERTIFICATE", a.certificate.Raw)
 
 // Authority is the certificate that clients trust, in PEM.
 func (c *Cluster) Authority() []byte { return c.authority.PEM() }
-
-// fingerprint names the authority in join tokens.
-func (a authority) fingerprint() string {
-	sum := sha256.Sum256(a.certificate.Raw)
-	return hex.EncodeToString(sum[:])
-}
 
 // sign makes a certificate. One of a node has no name of a machine in it, so
 // that no client of the API would take the node for a server.

@@ -186,10 +186,9 @@ func (l *lab) repair() {
 
 // faults counts what was broken.
 type faults struct {
-	until                 time.Time
-	wanted                int64
-	kills, freezes, cuts  atomic.Int64
-	ofDatabase, ofBrokers atomic.Int64
+	until                time.Time
+	wanted               int64
+	kills, freezes, cuts atomic.Int64
 }
 
 // String implements fmt.Stringer.

@@ -63,7 +63,7 @@ func TestEventsLeaveThoughTheirServerDies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	queue, err := channel.QueueInspect("notifications.info")
+	queue, err := channel.QueueDeclarePassive("notifications.info", true, false, false, false, nil)
 	if err != nil || queue.Messages < made {
 		t.Errorf("the queue has %d notifications, %v, want one of each of the %d networks at least", queue.Messages, err, made)
 	}
