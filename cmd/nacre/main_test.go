@@ -13,7 +13,8 @@ func TestManualPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range root().Commands() {
-		if !c.Hidden && !strings.Contains(string(content), "\n.B nacre "+c.Name()+"\n") {
+		name := strings.ReplaceAll(c.Name(), "-", `\-`) // as troff spells it
+		if !c.Hidden && !strings.Contains(string(content), "\n.B nacre "+name+"\n") {
 			t.Errorf("nacre %s is missing", c.Name())
 		}
 	}

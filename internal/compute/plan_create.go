@@ -378,9 +378,10 @@ func (s *Service) createFailed(ctx context.Context, tx *db.Tx, state *createStat
 	fault := failure(cause)
 	fault.Created = db.At(s.clock.Now())
 	server, err := s.change(ctx, tx, state.Server, func(server *Server) error {
-		server.VMState, server.TaskState, server.Fault = Errored, "", db.Of(&fault)
+		// It may have run, and its host have told so, before it was given up.
+		server.VMState, server.TaskState, server.PowerState, server.Fault = Errored, "", NoState, db.Of(&fault)
 		return nil
-	}, "vm_state", "task_state", "fault")
+	}, "vm_state", "task_state", "power_state", "fault")
 	if err != nil {
 		return err
 	}

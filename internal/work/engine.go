@@ -203,31 +203,56 @@ func (e *Engine) find(ctx context.Context) error {
 	return nil
 }
 
-// renew prolongs the leases and learns of cancellations made elsewhere.
+// renew prolongs the leases, learns of cancellations made elsewhere, and gives
+// back plans that are ours by the database and unknown to us.
 func (e *Engine) renew(ctx context.Context) error {
-	e.mu.Lock()
-	holding := len(e.runs)
-	e.mu.Unlock()
-	if holding == 0 {
-		return nil
-	}
-	var cancelled []row
-	err := e.db.Write(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE plans SET lease = ? WHERE owner = ?`, db.At(e.clock.Now().Add(leaseTime)), e.owner)
-		if err != nil {
-			return err
-		}
-		cancelled = nil
-		return tx.All(ctx, &cancelled, `
-			SELECT id, resource FROM plans WHERE owner = ? AND cancelled = 1 AND phase = 'doing'`, e.owner)
+	var ours []row
+	err := e.db.Read(ctx, func(tx *db.Tx) error {
+		return tx.All(ctx, &ours, `
+			SELECT id, resource, attempt, cancelled, phase FROM plans WHERE owner = ? AND phase IN ('doing', 'undoing')`, e.owner)
 	})
 	if err != nil {
 		return fmt.Errorf("renew leases: %w", err)
 	}
-	for _, r := range cancelled {
-		e.heed(r.ID, r.Resource)
+	if len(ours) == 0 {
+		return nil
+	}
+	strays := e.strays(ours)
+	err = e.db.Write(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE plans SET lease = ? WHERE owner = ?`, db.At(e.clock.Now().Add(leaseTime)), e.owner)
+		for _, r := range strays {
+			if err == nil {
+				_, err = tx.Exec(ctx, `UPDATE plans SET owner = '', lease = 0 WHERE id = ? AND owner = ? AND attempt = ?`, r.ID, e.owner, r.Attempt)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("renew leases: %w", err)
+	}
+	for _, r := range strays {
+		e.look(r.ID, r.Resource)
+	}
+	for _, r := range ours {
+		if r.Cancelled && r.Phase == doing {
+			e.heed(r.ID, r.Resource)
+		}
 	}
 	return nil
+}
+
+// strays are those of our plans that we don't know of: a claim that was committed
+// after we had begun anew, by a transaction of our former life, or one whose commit
+// was not answered. Their leases would be prolonged for ever.
+func (e *Engine) strays(ours []row) (list []row) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, r := range ours {
+		if e.runs[r.ID] == nil {
+			list = append(list, r)
+		}
+	}
+	return list
 }
 
 // Wake hints that steps about the resource that said NotYet should look again.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"nacre/internal/await"
 	"nacre/internal/db"
 	"nacre/internal/db/dbtest"
 	"nacre/internal/work"
@@ -148,4 +149,42 @@ func BenchmarkSteps(b *testing.B) {
 	}
 	finished.Wait()
 	b.ReportMetric(float64(plans*steps)/b.Elapsed().Seconds(), "steps/s")
+}
+
+// A claim that nobody here knows of, made by a transaction that outlived its
+// process, is given back: else its lease would be prolonged for ever.
+func TestStrayClaimIsGivenBack(t *testing.T) {
+	b := newBench(t)
+	ran := make(chan struct{}, 1)
+	p := work.Plan[struct{}]{Name: "stray", Steps: []work.Step[struct{}]{{Name: "run", Do: func(context.Context, *struct{}) error {
+		ran <- struct{}{}
+		return nil
+	}}}}
+	work.Register(b.engine, p)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- b.engine.Run(ctx) }()
+	start(b, p, "first", struct{}{})
+	<-ran // what a former life had left was given back before this
+	b.write(func(tx *db.Tx) error {
+		_, err := work.Start(ctx, tx, p, "stray", struct{}{})
+		if err == nil {
+			_, err = tx.Exec(ctx, `UPDATE plans SET owner = 'nacre', lease = ?, attempt = 1 WHERE resource = 'stray'`, db.At(b.clock.Now().Add(10000*time.Hour)))
+		}
+		return err
+	})
+	await.Until(t, "the plan to run", time.Minute, func() bool {
+		b.clock.Advance(3 * time.Second) // a heartbeat; the lease is far longer
+		select {
+		case <-ran:
+			return true
+		default:
+			return false
+		}
+	})
+	stop()
+	err := <-ended
+	if err != nil {
+		t.Error(err)
+	}
 }

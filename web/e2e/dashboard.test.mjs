@@ -227,6 +227,7 @@ step('is typed to on its serial line, and answers', async () => {
   await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
   await page.evaluate(() => navigator.clipboard.writeText('carried over'));
   await page.getByRole('button', { name: 'Paste' }).click();
+  await terminal.getByText('carried over').waitFor(); // the clipboard takes its time
   await page.keyboard.press('Enter');
   await terminal.getByText('You said "carried over".').waitFor();
   const said = terminal.getByText('You said "carried over".');
