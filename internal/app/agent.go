@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"nacre/internal/blockdev"
@@ -31,8 +33,13 @@ type NodeConfig struct {
 	// Name of the host; "" is the machine's.
 	Name string
 	// Address is this host's end of the tunnels between hosts; "" is 127.0.0.1,
-	// which is enough for one host.
+	// which is enough for one host. With a TunnelDevice it has a prefix length.
 	Address string
+	// TunnelDevice is a network card that carries tunnels and nothing else; ""
+	// when Address is on some card already. Where the kernel has no openvswitch
+	// module, packets in tunnels are not the kernel's: the card is taken into a
+	// bridge, which gets the address.
+	TunnelDevice string
 	// External is the address that this host has in the external network, with the
 	// prefix length, when it carries traffic there; "" for none.
 	External string
@@ -81,6 +88,12 @@ func (c NodeConfig) complete() (NodeConfig, error) {
 	if c.Address == "" {
 		c.Address = "127.0.0.1"
 	}
+	if c.TunnelDevice != "" {
+		_, err = netip.ParsePrefix(c.Address)
+		if err != nil {
+			return c, fmt.Errorf("the tunnel address needs a prefix length, since it moves from %s to a bridge: %w", c.TunnelDevice, err)
+		}
+	}
 	if c.Clock == nil {
 		c.Clock = clock.Real{}
 	}
@@ -88,6 +101,12 @@ func (c NodeConfig) complete() (NodeConfig, error) {
 		c.Log, err = logger(c.LogLevel)
 	}
 	return c, err
+}
+
+// tunnelIP is Address without its prefix length.
+func (c NodeConfig) tunnelIP() string {
+	ip, _, _ := strings.Cut(c.Address, "/")
+	return ip
 }
 
 // drivers are what a node does its work with.
@@ -171,7 +190,7 @@ func (c NodeConfig) run(ctx context.Context, name, dir string, link *uplink.Upli
 	}
 	agent, err := node.New(node.Options{
 		Name: name, Dir: state, Virt: d.machines, Fabric: d.network, Block: d.disks, Images: d.images,
-		SharedExports: c.Simulated > 0, Address: c.Address, Clock: c.Clock, Log: c.Log,
+		SharedExports: c.Simulated > 0, Address: c.tunnelIP(), Clock: c.Clock, Log: c.Log,
 		Dial: link.Dial, Learn: link.Learn,
 	})
 	if err != nil {

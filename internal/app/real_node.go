@@ -47,11 +47,14 @@ func (c NodeConfig) runReal(ctx context.Context) error {
 		return errors.New("the servers have no network for real hosts: set ovn_north and ovn_south on them")
 	}
 	options := ovn.Options{
-		Dir: filepath.Join(c.DataDir, "ovn"), Chassis: c.Name, EncapIP: c.Address, Remote: link.Southbound(),
+		Dir: filepath.Join(c.DataDir, "ovn"), Chassis: c.Name, EncapIP: c.tunnelIP(), Remote: link.Southbound(),
 		TapOwner: account.UID, Log: c.Log,
 	}
+	if c.TunnelDevice != "" {
+		options.Bridges = append(options.Bridges, ovn.Bridge{Name: "br-tun", Device: c.TunnelDevice, CIDR: c.Address})
+	}
 	if c.External != "" {
-		options.Bridges = []ovn.Bridge{{Name: "br-ex", Physical: externalPhysical, CIDR: c.External, Masquerade: true}}
+		options.Bridges = append(options.Bridges, ovn.Bridge{Name: "br-ex", Physical: externalPhysical, CIDR: c.External, Masquerade: true})
 	}
 	system, err := ovn.Start(ctx, options)
 	if err != nil {

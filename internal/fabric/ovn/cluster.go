@@ -56,7 +56,7 @@ const (
 
 // ClusterOptions say where the northbound database is.
 type ClusterOptions struct {
-	Socket   string   // its unix socket
+	Socket   string   // where it listens, as ovsdb.Config has it
 	Gateways []string // chassis that carry traffic to external networks
 	Log      *slog.Logger
 }

@@ -1,0 +1,248 @@
+package threehosts
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"nacre/internal/app"
+	"nacre/internal/await"
+	"nacre/internal/db/dbtest"
+	"nacre/internal/fabric/ovn"
+)
+
+// The addresses of the lab. The outer namespace has the servers and OVN's central
+// part; the first host is the way to the external network.
+const (
+	outside  = "10.99.0.1"
+	external = "172.24.4.0/24"
+	gateway  = "node-1"
+)
+
+// lab is a cluster of two servers and some hosts.
+type lab struct {
+	t       *testing.T
+	dir     string
+	servers []*server
+	hosts   []*host
+}
+
+type server struct {
+	*process
+	dir, url string
+}
+
+func newLab(t *testing.T, hosts int) *lab {
+	t.Helper()
+	// A short path, since unix sockets are below it.
+	dir, err := os.MkdirTemp("", "n")
+	if err == nil {
+		err = os.Chmod(dir, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &lab{t: t, dir: dir}
+	t.Cleanup(func() {
+		err := os.RemoveAll(dir)
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	central := filepath.Join(dir, "ovn")
+	t.Cleanup(func() {
+		err := ovn.Stop(context.Background(), central)
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	err = ovn.StartCentral(t.Context(), central, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.addSwitch("mgmt", outside+"/24")
+	l.addSwitch("under", "")
+	source := dbtest.PostgresSource(t)
+	for i := range 2 {
+		l.addServer(i+1, source, central)
+	}
+	for i := range hosts {
+		l.addHost(i + 1)
+	}
+	l.route(external, l.address(1))
+	return l
+}
+
+// address is where a host is in the network that servers are in.
+func (l *lab) address(host int) string { return fmt.Sprintf("10.99.0.%d", 10+host) }
+
+// addSwitch makes a bridge that hosts' cables are plugged into.
+func (l *lab) addSwitch(name, address string) {
+	l.t.Helper()
+	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name}}
+	l.must(netlink.LinkAdd(bridge))
+	l.t.Cleanup(func() { l.must(netlink.LinkDel(bridge)) })
+	if address != "" {
+		l.must(addAddress(bridge, address))
+	}
+	l.must(netlink.LinkSetUp(bridge))
+}
+
+// addCable connects a host to a switch; both ends have the switch's name.
+func (l *lab) addCable(h *host, number int, to, address string) {
+	l.t.Helper()
+	bridge, err := netlink.LinkByName(to)
+	l.must(err)
+	name := fmt.Sprintf("%s-%d", to, number)
+	l.must(netlink.LinkAdd(&netlink.Veth{
+		LinkAttrs: netlink.LinkAttrs{Name: name, MasterIndex: bridge.Attrs().Index},
+		PeerName:  to, PeerNamespace: netlink.NsPid(h.pid),
+	}))
+	end, err := netlink.LinkByName(name)
+	l.must(err)
+	l.must(netlink.LinkSetUp(end))
+	if address == "" {
+		return
+	}
+	l.must(h.inside(func(n *netlink.Handle) error {
+		far, err := n.LinkByName(to)
+		if err != nil {
+			return err
+		}
+		parsed, err := netlink.ParseAddr(address)
+		if err != nil {
+			return err
+		}
+		err = n.AddrAdd(far, parsed)
+		if err != nil {
+			return err
+		}
+		return n.LinkSetUp(far)
+	}))
+}
+
+func addAddress(link netlink.Link, address string) error {
+	parsed, err := netlink.ParseAddr(address)
+	if err != nil {
+		return err
+	}
+	return netlink.AddrAdd(link, parsed)
+}
+
+func (l *lab) route(to, via string) {
+	l.t.Helper()
+	_, network, err := net.ParseCIDR(to)
+	l.must(err)
+	l.must(netlink.RouteAdd(&netlink.Route{Dst: network, Gw: net.ParseIP(via)}))
+}
+
+func (l *lab) must(err error) {
+	l.t.Helper()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// addServer starts a server and waits until it answers, since the next one needs
+// what the first settles: the key file.
+func (l *lab) addServer(number int, db, central string) {
+	l.t.Helper()
+	name := fmt.Sprintf("server-%d", number)
+	listen := fmt.Sprintf("%s:%d", outside, 5000+10*number)
+	s := &server{dir: filepath.Join(l.dir, name), url: "https://" + listen}
+	s.process = newProcess(l.t, l.dir, name, nil, part{Server: &app.Config{
+		Server: true, Listen: listen, DataDir: s.dir, DB: db, External: external, OVNGateways: gateway,
+		OVNNorth: "unix:" + ovn.NorthSocket(central), OVNSouth: ovn.SouthRemote(central),
+		Blobs: filepath.Join(l.dir, "blobs"), KeyFile: filepath.Join(l.dir, "keys"),
+	}})
+	l.servers = append(l.servers, s)
+	s.start()
+	l.waitHealthy(s)
+}
+
+// client asks a server of ours without proof of who it is, for what is no secret.
+func (l *lab) waitHealthy(s *server) {
+	l.t.Helper()
+	c := http.Client{Timeout: 2 * time.Second, Transport: insecure()}
+	defer c.CloseIdleConnections()
+	await.Until(l.t, s.name+" to be ready", time.Minute, func() bool {
+		reply, err := c.Get(s.url + "/healthz")
+		if err != nil {
+			return false
+		}
+		reply.Body.Close()
+		return reply.StatusCode == http.StatusOK
+	})
+}
+
+// addHost makes a host and starts its node, which joins.
+func (l *lab) addHost(number int) {
+	l.t.Helper()
+	h := newHost(l.t, fmt.Sprintf("node-%d", number), l.dir)
+	l.hosts = append(l.hosts, h)
+	l.addCable(h, number, "mgmt", l.address(number)+"/24")
+	l.addCable(h, number, "under", "")
+	var token struct{ Token string }
+	l.must(app.AskOwn(l.t.Context(), l.servers[0].dir, "POST", "/nacre/v1/join-tokens", map[string]any{}, &token))
+	config := app.NodeConfig{
+		Join: token.Token, DataDir: h.dir, Name: h.name, TunnelDevice: "under", Address: fmt.Sprintf("172.31.0.%d/24", number),
+	}
+	for _, s := range l.servers {
+		config.Servers = append(config.Servers, s.url)
+	}
+	if h.name == gateway {
+		config.External = "172.24.4.1/24"
+	}
+	h.node = newProcess(l.t, l.dir, h.name, h, part{Node: &config})
+	l.t.Cleanup(func() {
+		h.node.kill()
+		down := newProcess(l.t, l.dir, h.name+"-down", h, part{Down: h.dir})
+		err := down.command().Run()
+		if err != nil {
+			text, _ := os.ReadFile(down.log.Name())
+			l.t.Errorf("take %s down: %v: %s", h.name, err, text)
+		}
+	})
+	h.node.start()
+}
+
+type nodeRow struct {
+	Name, Server string
+	Up           bool
+}
+
+// nodes is what a server says of the nodes, by name.
+func (l *lab) nodes(s *server) map[string]nodeRow {
+	var reply struct{ Nodes []nodeRow }
+	err := app.AskOwn(l.t.Context(), s.dir, "GET", "/nacre/v1/nodes", nil, &reply)
+	if err != nil {
+		l.t.Log(err)
+	}
+	out := map[string]nodeRow{}
+	for _, n := range reply.Nodes {
+		out[n.Name] = n
+	}
+	return out
+}
+
+// waitUp waits until all nodes are up.
+func (l *lab) waitUp(s *server) {
+	l.t.Helper()
+	await.Until(l.t, "all hosts to be up", 2*time.Minute, func() bool {
+		up := 0
+		for _, n := range l.nodes(s) {
+			if n.Up {
+				up++
+			}
+		}
+		return up == len(l.hosts)
+	})
+}
