@@ -236,7 +236,8 @@ func (s *story) ensureVolume(ctx context.Context, name, server string) (string, 
 	if len(all) > 0 {
 		v = &all[0]
 	} else {
-		v, err = volumes.Create(ctx, s.volume, volumes.CreateOpts{Name: name, Size: 1}, nil).Extract()
+		// A volume is reached on its own host, where there are several.
+		v, err = volumes.Create(ctx, s.volume, volumes.CreateOpts{Name: name, Size: 1}, volumes.SchedulerHintOpts{LocalToInstance: server}).Extract()
 		if err != nil {
 			return "", err
 		}

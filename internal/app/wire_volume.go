@@ -26,6 +26,16 @@ func (a volumeImages) Image(ctx context.Context, who volume.Viewer, id string) (
 	}, nil
 }
 
+// volumeServers are servers as volumes need them. Compute stands on volumes, and
+// comes after them.
+type volumeServers struct{ cloud *Cloud }
+
+// HostOf is the host of a server of the project, or of any with "".
+func (a volumeServers) HostOf(ctx context.Context, project, id string) (string, error) {
+	found, err := a.cloud.Compute.Server(ctx, project, id)
+	return found.Host, err
+}
+
 // computeVolumes are volumes as compute needs them.
 type computeVolumes struct{ *volume.Service }
 

@@ -123,16 +123,16 @@ func (s *Service) Shares(ctx context.Context, host string) ([]Share, error) {
 	return list, unexpected("sum what projects have on host "+host, err)
 }
 
-// choose picks the host that has the most left to promise. Without any host up
-// it waits; without room it gives up.
-func (s *Service) choose(ctx context.Context, size int64) (string, error) {
+// choose picks the host that has the most left to promise, or takes the one that
+// is named. Without any host up it waits; without room it gives up.
+func (s *Service) choose(ctx context.Context, size int64, only string) (string, error) {
 	backends, err := s.Backends(ctx)
 	if err != nil {
 		return "", err
 	}
 	best, most, up := "", 0.0, 0
 	for _, b := range backends {
-		if !b.Host.Up {
+		if !b.Host.Up || only != "" && b.Host.Name != only {
 			continue
 		}
 		up++

@@ -15,6 +15,7 @@ type volumeState struct {
 	Host   string
 	SizeGB int64  // extend: the new size
 	Before string // extend: the status to go back to
+	Beside string // create: the server whose host it is to be on; "" for any
 }
 
 func (s *Service) createPlan() work.Plan[volumeState] {
@@ -48,18 +49,32 @@ func (s *Service) waitSource(ctx context.Context, state *volumeState) error {
 	return s.wait(ctx, v.Host, v.Source)
 }
 
-// chooseHost picks where the bytes will be, unless the source has decided.
+// chooseHost picks where the bytes will be, unless the source has decided. A
+// volume that is to be beside a server waits until the server has a host.
 func (s *Service) chooseHost(ctx context.Context, state *volumeState) error {
 	v, err := s.row(ctx, state.Volume)
 	if err != nil {
 		return err
 	}
-	state.Host = v.Host
-	if v.Host != "" {
-		return nil
+	beside := ""
+	if state.Beside != "" {
+		beside, err = s.servers.HostOf(ctx, "", state.Beside)
+		if err != nil {
+			return err
+		}
+		if beside == "" {
+			return work.NotYet("waiting for server %s to have a host", state.Beside)
+		}
 	}
-	state.Host, err = s.choose(ctx, v.SizeGB)
-	return err
+	state.Host = v.Host
+	if v.Host == "" {
+		state.Host, err = s.choose(ctx, v.SizeGB, beside)
+		return err
+	}
+	if beside != "" && beside != v.Host {
+		return errs.New(errs.Internal, "No valid backend was found. What the volume is made from is on host %s, the server on host %s.", v.Host, beside)
+	}
+	return nil
 }
 
 func (s *Service) wantCreated(ctx context.Context, tx *db.Tx, state *volumeState) error {

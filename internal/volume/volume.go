@@ -53,6 +53,13 @@ type images interface {
 	Image(ctx context.Context, who Viewer, id string) (Image, error)
 }
 
+// servers is what volumes need from the compute service.
+type servers interface {
+	// HostOf is the host of a project's server, "" while it has none. The project
+	// "" is any. Others' servers are not found.
+	HostOf(ctx context.Context, project, server string) (string, error)
+}
+
 // Viewer is who asks. An admin sees every project.
 type Viewer struct {
 	Project string
@@ -63,13 +70,14 @@ type Viewer struct {
 
 // Options are what the service is made of.
 type Options struct {
-	DB     *db.DB
-	Clock  clock.Clock
-	NewID  func() string // nil: clock.UUID
-	Log    *slog.Logger
-	Engine *work.Engine
-	Hosts  *hosts.Service
-	Images images
+	DB      *db.DB
+	Clock   clock.Clock
+	NewID   func() string // nil: clock.UUID
+	Log     *slog.Logger
+	Engine  *work.Engine
+	Hosts   *hosts.Service
+	Images  images
+	Servers servers
 
 	Zone string // the one availability zone; "" is nova
 	// Overcommit is how much of its room a host promises to volumes, which take
@@ -79,13 +87,14 @@ type Options struct {
 
 // Service is block storage.
 type Service struct {
-	db     *db.DB
-	clock  clock.Clock
-	newID  func() string
-	log    *slog.Logger
-	engine *work.Engine
-	hosts  *hosts.Service
-	images images
+	db      *db.DB
+	clock   clock.Clock
+	newID   func() string
+	log     *slog.Logger
+	engine  *work.Engine
+	hosts   *hosts.Service
+	images  images
+	servers servers
 
 	zone       string
 	overcommit float64
@@ -98,7 +107,7 @@ type Service struct {
 // hosts. It comes before the first host connects.
 func New(o Options) *Service {
 	s := &Service{
-		db: o.DB, clock: o.Clock, newID: o.NewID, log: o.Log, engine: o.Engine, hosts: o.Hosts, images: o.Images,
+		db: o.DB, clock: o.Clock, newID: o.NewID, log: o.Log, engine: o.Engine, hosts: o.Hosts, images: o.Images, servers: o.Servers,
 		zone: o.Zone, overcommit: o.Overcommit, state: map[string]hosts.Host{},
 	}
 	if s.clock == nil {

@@ -71,6 +71,7 @@ type NewVolume struct {
 	Image       string
 	Source      string
 	Snapshot    string
+	Beside      string // the server whose host it is to be on; "" for any
 	Metadata    map[string]string
 }
 
@@ -79,6 +80,10 @@ type NewVolume struct {
 func (s *Service) CreateVolume(ctx context.Context, who Viewer, in NewVolume) (Volume, error) {
 	if in.Zone != "" && in.Zone != s.zone {
 		return Volume{}, errs.BadRequestf("Availability zone '%s' is invalid.", in.Zone)
+	}
+	err := s.mayBeBeside(ctx, who, in.Beside)
+	if err != nil {
+		return Volume{}, err
 	}
 	v := Volume{
 		ID: in.ID, Project: who.Project, User: who.User, Name: in.Name, Description: in.Description, SizeGB: in.SizeGB,
@@ -91,7 +96,7 @@ func (s *Service) CreateVolume(ctx context.Context, who Viewer, in NewVolume) (V
 	if in.Metadata == nil {
 		v.Metadata.V = map[string]string{}
 	}
-	err := s.fromImage(ctx, who, &v)
+	err = s.fromImage(ctx, who, &v)
 	if err != nil {
 		return Volume{}, err
 	}
@@ -111,13 +116,29 @@ func (s *Service) CreateVolume(ctx context.Context, who Viewer, in NewVolume) (V
 		if err != nil {
 			return err
 		}
-		_, err = work.Start(ctx, tx, s.createPlan(), v.ID, volumeState{Volume: v.ID}, who.options(v.Project)...)
+		_, err = work.Start(ctx, tx, s.createPlan(), v.ID, volumeState{Volume: v.ID, Beside: in.Beside}, who.options(v.Project)...)
 		return err
 	})
 	if err != nil {
 		return Volume{}, fmt.Errorf("create volume %q: %w", in.Name, err)
 	}
 	return v, nil
+}
+
+// mayBeBeside checks that the server is one that the viewer may see.
+func (s *Service) mayBeBeside(ctx context.Context, who Viewer, server string) error {
+	if server == "" {
+		return nil
+	}
+	project := who.Project
+	if who.Admin {
+		project = ""
+	}
+	_, err := s.servers.HostOf(ctx, project, server)
+	if errs.Is(err, errs.NotFound) {
+		return errs.BadRequestf("Invalid input received: Instance %s, which the volume is to be local to, could not be found.", server)
+	}
+	return err
 }
 
 // fromImage checks the image and takes over what it says about the disk.

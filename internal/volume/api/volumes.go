@@ -48,6 +48,7 @@ type createRequest struct {
 		Multiattach        *api.Bool  `json:"multiattach"`
 		Metadata           metadata   `json:"metadata"`
 	} `json:"volume" check:"required"`
+	// Of the hints about hosts, local_to_instance is heard.
 	Hints map[string]any `json:"OS-SCH-HNT:scheduler_hints" check:"nullable"`
 }
 
@@ -64,6 +65,13 @@ func (h handlers) create(c *api.Call, in createRequest) (volumeReply, error) {
 		Name: first(v.Name, v.DisplayName), Description: first(v.Description, v.DisplayDescription),
 		Type: first(v.VolumeType), Zone: first(v.Zone), Image: first(v.ImageRef, v.ImageID),
 		Source: string(v.SourceVolID), Snapshot: string(v.SnapshotID), Metadata: v.Metadata,
+	}
+	local, given := in.Hints["local_to_instance"]
+	if given {
+		asked.Beside, given = local.(string)
+		if !given {
+			return volumeReply{}, errs.BadRequestf("Invalid input received: The hint local_to_instance is the id of an instance.")
+		}
 	}
 	if v.Size != nil {
 		asked.SizeGB = int64(*v.Size)
