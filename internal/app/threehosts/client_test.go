@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,9 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/servers"
 	"github.com/gophercloud/gophercloud/v2/openstack/config"
 	"github.com/gophercloud/gophercloud/v2/openstack/config/clouds"
+	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/extensions/layer3/floatingips"
+	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/networks"
+	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/ports"
 	"golang.org/x/crypto/ssh"
 
 	"nacre/internal/await"
@@ -74,6 +78,52 @@ func (u user) active(t *testing.T, id string) *servers.Server {
 	return s
 }
 
+func (u user) servers(t *testing.T) []servers.Server {
+	t.Helper()
+	pages, err := servers.List(u.compute, nil).AllPages(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := servers.ExtractServers(pages)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func (u user) networkID(t *testing.T, name string) string {
+	t.Helper()
+	pages, err := networks.List(u.network, networks.ListOpts{Name: name}).AllPages(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := networks.ExtractNetworks(pages)
+	if err != nil || len(all) != 1 {
+		t.Fatalf("got %d networks %s, %v", len(all), name, err)
+	}
+	return all[0].ID
+}
+
+// addAddress gives a server a floating IP. It returns its own address, too.
+func (u user) addAddress(t *testing.T, server string) (inner, outer string) {
+	t.Helper()
+	pages, err := ports.List(u.network, ports.ListOpts{DeviceID: server}).AllPages(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := ports.ExtractPorts(pages)
+	if err != nil || len(all) != 1 {
+		t.Fatalf("server %s has %d ports, %v", server, len(all), err)
+	}
+	ip, err := floatingips.Create(context.Background(), u.network, floatingips.CreateOpts{
+		FloatingNetworkID: u.networkID(t, "public"), PortID: all[0].ID,
+	}).Extract()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all[0].FixedIPs[0].IPAddress, ip.FloatingIP
+}
+
 // shell is an ssh connection into a guest.
 type shell struct{ *ssh.Client }
 
@@ -118,4 +168,15 @@ func (g shell) run(t *testing.T, command string) string {
 		t.Fatalf("in the guest: %s: %v: %s", command, err, out)
 	}
 	return out
+}
+
+// uptime is how long the guest has run, in seconds.
+func (g shell) uptime(t *testing.T) float64 {
+	t.Helper()
+	first, _, _ := strings.Cut(g.run(t, "cat /proc/uptime"), " ")
+	n, err := strconv.ParseFloat(first, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }

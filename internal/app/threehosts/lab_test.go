@@ -52,6 +52,11 @@ func newLab(t *testing.T, hosts int) *lab {
 	}
 	l := &lab{t: t, dir: dir}
 	t.Cleanup(func() {
+		for _, program := range []string{"qemu-system", "qemu-storage-daemon", "ovsdb-server", "ovs-vswitchd", "ovn-"} {
+			if left := running(t, program); left > 0 {
+				t.Errorf("%d processes of %s are left behind", left, program)
+			}
+		}
 		err := os.RemoveAll(dir)
 		if err != nil {
 			t.Error(err)
@@ -168,7 +173,6 @@ func (l *lab) addServer(number int, db, central string) {
 	l.waitHealthy(s)
 }
 
-// client asks a server of ours without proof of who it is, for what is no secret.
 func (l *lab) waitHealthy(s *server) {
 	l.t.Helper()
 	c := http.Client{Timeout: 2 * time.Second, Transport: insecure()}

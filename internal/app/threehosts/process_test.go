@@ -2,6 +2,7 @@ package threehosts
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -140,4 +141,20 @@ func (h *host) inside(do func(n *netlink.Handle) error) error {
 	}
 	defer devices.Close()
 	return do(devices)
+}
+
+// running counts processes that match; there are none but ours.
+func running(t *testing.T, match string) (count int) {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		line, err := os.ReadFile(f)
+		if err == nil && bytes.Contains(line, []byte(match)) {
+			count++
+		}
+	}
+	return count
 }
