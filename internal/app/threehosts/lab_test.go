@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"nacre/internal/await"
 	"nacre/internal/db/dbtest"
 	"nacre/internal/fabric/ovn"
+	"nacre/internal/fabric/ovn/ovsdb"
 )
 
 // The addresses of the lab. The outer namespace has the servers and OVN's central
@@ -24,6 +26,8 @@ import (
 const (
 	outside  = "10.99.0.1"
 	external = "172.24.4.0/24"
+	north    = outside + ":6641"
+	south    = outside + ":6642"
 	gateway  = "node-1"
 )
 
@@ -75,15 +79,30 @@ func newLab(t *testing.T, hosts int) *lab {
 	}
 	l.addSwitch("mgmt", outside+"/24")
 	l.addSwitch("under", "")
+	l.offer(central, "nb", north)
+	l.offer(central, "sb", south)
 	source := dbtest.PostgresSource(t)
 	for i := range 2 {
-		l.addServer(i+1, source, central)
+		l.addServer(i+1, source)
 	}
 	for i := range hosts {
 		l.addHost(i + 1)
 	}
 	l.route(external, l.address(1))
 	return l
+}
+
+// offer has one of the central databases listen to the network.
+func (l *lab) offer(central, name, address string) {
+	l.t.Helper()
+	folder := filepath.Join(central, "central")
+	pid, err := os.ReadFile(filepath.Join(folder, name+".pid"))
+	l.must(err)
+	host, port, err := net.SplitHostPort(address)
+	l.must(err)
+	control := filepath.Join(folder, "ovsdb-server."+strings.TrimSpace(string(pid))+".ctl")
+	_, err = ovsdb.Call(l.t.Context(), control, "ovsdb-server/add-remote", "ptcp:"+port+":"+host)
+	l.must(err)
 }
 
 // address is where a host is in the network that servers are in.
@@ -158,15 +177,15 @@ func (l *lab) must(err error) {
 
 // addServer starts a server and waits until it answers, since the next one needs
 // what the first settles: the key file.
-func (l *lab) addServer(number int, db, central string) {
+func (l *lab) addServer(number int, db string) {
 	l.t.Helper()
 	name := fmt.Sprintf("server-%d", number)
 	listen := fmt.Sprintf("%s:%d", outside, 5000+10*number)
 	s := &server{dir: filepath.Join(l.dir, name), url: "https://" + listen}
 	s.process = newProcess(l.t, l.dir, name, nil, part{Server: &app.Config{
 		Server: true, Listen: listen, DataDir: s.dir, DB: db, External: external, OVNGateways: gateway,
-		OVNNorth: "unix:" + ovn.NorthSocket(central), OVNSouth: ovn.SouthRemote(central),
-		Blobs: filepath.Join(l.dir, "blobs"), KeyFile: filepath.Join(l.dir, "keys"),
+		OVNNorth: "tcp:" + north, OVNSouth: "tcp:" + south,
+		Blobs: filepath.Join(l.dir, "blobs"), KeyFile: filepath.Join(l.dir, "keys"), LogLevel: "debug",
 	}})
 	l.servers = append(l.servers, s)
 	s.start()
