@@ -95,7 +95,7 @@ func compile(t reflect.Type, v Version) (*jsonschema.Schema, error) {
 		return known.(*jsonschema.Schema), nil
 	}
 	compiler := jsonschema.NewCompiler()
-	const url = "request.json"
+	const url = "nacre:///request.json" // a name alone would be looked up in the working folder, which may be gone
 	err := compiler.AddResource(url, normal(schemaOf(t, "", v)))
 	if err != nil {
 		return nil, err

@@ -185,7 +185,7 @@ func (l *lab) addServer(number int, db string) {
 	s.process = newProcess(l.t, l.dir, name, nil, part{Server: &app.Config{
 		Server: true, Listen: listen, DataDir: s.dir, DB: db, External: external, OVNGateways: gateway,
 		OVNNorth: "tcp:" + north, OVNSouth: "tcp:" + south,
-		Blobs: filepath.Join(l.dir, "blobs"), KeyFile: filepath.Join(l.dir, "keys"), LogLevel: "debug",
+		Blobs: filepath.Join(l.dir, "blobs"), KeyFile: filepath.Join(l.dir, "keys"),
 	}})
 	l.servers = append(l.servers, s)
 	s.start()
