@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -18,7 +17,6 @@ import (
 	"nacre/internal/await"
 	"nacre/internal/db/dbtest"
 	"nacre/internal/fabric/ovn"
-	"nacre/internal/fabric/ovn/ovsdb"
 )
 
 // The addresses of the lab. The outer namespace has the servers and OVN's central
@@ -26,8 +24,6 @@ import (
 const (
 	outside  = "10.99.0.1"
 	external = "172.24.4.0/24"
-	north    = outside + ":6641"
-	south    = outside + ":6642"
 	gateway  = "node-1"
 )
 
@@ -73,14 +69,9 @@ func newLab(t *testing.T, hosts int) *lab {
 			t.Error(err)
 		}
 	})
-	err = ovn.StartCentral(t.Context(), central, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
 	l.addSwitch("mgmt", outside+"/24")
 	l.addSwitch("under", "")
-	l.offer(central, "nb", north)
-	l.offer(central, "sb", south)
+	l.must(ovn.StartCentral(t.Context(), central, outside, slog.New(slog.DiscardHandler)))
 	source := dbtest.PostgresSource(t)
 	for i := range 2 {
 		l.addServer(i+1, source)
@@ -90,19 +81,6 @@ func newLab(t *testing.T, hosts int) *lab {
 	}
 	l.route(external, l.address(1))
 	return l
-}
-
-// offer has one of the central databases listen to the network.
-func (l *lab) offer(central, name, address string) {
-	l.t.Helper()
-	folder := filepath.Join(central, "central")
-	pid, err := os.ReadFile(filepath.Join(folder, name+".pid"))
-	l.must(err)
-	host, port, err := net.SplitHostPort(address)
-	l.must(err)
-	control := filepath.Join(folder, "ovsdb-server."+strings.TrimSpace(string(pid))+".ctl")
-	_, err = ovsdb.Call(l.t.Context(), control, "ovsdb-server/add-remote", "ptcp:"+port+":"+host)
-	l.must(err)
 }
 
 // address is where a host is in the network that servers are in.
@@ -184,7 +162,7 @@ func (l *lab) addServer(number int, db string) {
 	s := &server{dir: filepath.Join(l.dir, name), url: "https://" + listen}
 	s.process = newProcess(l.t, l.dir, name, nil, part{Server: &app.Config{
 		Server: true, Listen: listen, DataDir: s.dir, DB: db, External: external, OVNGateways: gateway,
-		OVNNorth: "tcp:" + north, OVNSouth: "tcp:" + south,
+		OVNNorth: fmt.Sprintf("tcp:%s:%d", outside, ovn.NorthPort), OVNSouth: fmt.Sprintf("tcp:%s:%d", outside, ovn.SouthPort),
 		Blobs: filepath.Join(l.dir, "blobs"), KeyFile: filepath.Join(l.dir, "keys"),
 	}})
 	l.servers = append(l.servers, s)
