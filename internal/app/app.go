@@ -74,10 +74,10 @@ type Cloud struct {
 }
 
 // Run runs a cloud until the context ends. It is ready once /healthz answers. A
-// database that is away is waited for.
+// database server that is away is waited for.
 func Run(ctx context.Context, c Config) error {
 	cloud, err := Start(ctx, c)
-	for db.IsAway(err) {
+	for db.IsPostgres(c.DB) && db.IsAway(err) {
 		slog.Warn("the database does not answer: trying again", "error", err)
 		select {
 		case <-ctx.Done():
