@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"nacre/internal/api"
@@ -120,7 +121,8 @@ func referencePath(s *api.Service, path string) string {
 	if s.ProjectInPath && s.Name == "cinder" && path != "" && path != "/" {
 		path = "/{project_id}" + path
 	}
-	return cmp.Or(s.Spec+path, "/")
+	// A parameter that takes slashes too, {key...}, has no mark of that in the reference.
+	return cmp.Or(s.Spec+strings.ReplaceAll(path, "...}", "}"), "/")
 }
 
 func (cloud *Cloud) print(out io.Writer, subject string) error {
