@@ -42,32 +42,38 @@ type guest struct {
 	ports    map[int]string // which device sits in which port
 }
 
-// find returns the pid of the machine's process, 0 if there is none. A process
-// that was started a moment ago, by us or by our predecessor, holds the lock
-// but has no pid yet: find waits for either.
+// find returns the pid of the machine's process, 0 if there is none.
 func find(ctx context.Context, dir string) (int, error) {
+	pid, held, err := findOrLock(ctx, dir)
+	if held != nil {
+		held.Close()
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	return pid, err
+}
+
+// findOrLock returns the pid of the machine's process or, if there is none, the
+// lock that the next one inherits. Whoever was started a moment ago, by us or by
+// our predecessor, holds the lock but has no pid yet; and so does a child of ours
+// between its fork and its exec. Both are over soon.
+func findOrLock(ctx context.Context, dir string) (int, *os.File, error) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		pid, err := lockHolder(filepath.Join(dir, "run", "pid"))
 		if err != nil || pid != 0 {
-			return pid, err
+			return pid, nil, err
 		}
-		lock, err := lockMachine(dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			return 0, nil
-		}
-		if err == nil {
-			lock.Close()
-			return 0, nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) {
-			return 0, err
+		held, err := lockMachine(dir)
+		if !errors.Is(err, lock.ErrHeld) {
+			return 0, held, err
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return 0, fmt.Errorf("wait for a starting QEMU: %w", ctx.Err())
+			return 0, nil, fmt.Errorf("wait for a starting QEMU: %w", ctx.Err())
 		}
 	}
 }
@@ -279,11 +285,14 @@ func (h *Host) event(m *machine, g *guest, e qmp.Event) {
 
 // spawn starts the process and waits until it answers.
 func (h *Host) spawn(ctx context.Context, m *machine) error {
-	lock, err := lockMachine(m.dir)
+	pid, held, err := findOrLock(ctx, m.dir)
 	if err != nil {
 		return err
 	}
-	defer lock.Close()
+	if pid != 0 {
+		return fmt.Errorf("machine %s: process %d runs already", m.id, pid)
+	}
+	defer held.Close()
 	complaints, err := os.OpenFile(filepath.Join(m.dir, "qemu.log"), os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
@@ -298,7 +307,7 @@ func (h *Host) spawn(ctx context.Context, m *machine) error {
 	h.mu.Lock()
 	want := m.record.Machine
 	h.mu.Unlock()
-	files := []*os.File{lock, console}
+	files := []*os.File{held, console}
 	const firstExtra = 3 // behind stdin, stdout, stderr
 	var taps []int
 	for _, n := range want.NICs {
@@ -342,9 +351,9 @@ func (h *Host) spawn(ctx context.Context, m *machine) error {
 	if err != nil {
 		return fmt.Errorf("start QEMU: %w", err)
 	}
-	pid := cmd.Process.Pid
+	pid = cmd.Process.Pid
 	cmd.Process.Release()
-	lock.Close() // the child's copy keeps the lock
+	held.Close() // the child's copy keeps the lock
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	err = h.awaitStart(ctx, m, pid)
