@@ -119,6 +119,64 @@ func TestEveryRouteKnowsItsProject(t *testing.T) {
 	cloud.Same(t, before, func() testcloud.World { return cloud.Snapshot(t) })
 }
 
+// A reader of a project, and a reader of the system, change nothing by any
+// route.
+func TestReadersChangeNothing(t *testing.T) {
+	t.Parallel()
+	cloud := testcloud.Start(t, testcloud.Nodes(1))
+	ids := badStage(t, cloud)
+	admin := cloud.Admin()
+	reader := made(t, admin, "GET", "/identity/v3/roles?name=reader", "roles", nil)
+	user := made(t, admin, "POST", "/identity/v3/users", "user", map[string]any{"user": map[string]any{"name": "reader", "password": "secret", "domain_id": "default"}})
+	admin.Must(t, 204, "PUT", "/identity/v3/projects/"+ids["project"]+"/users/"+user+"/roles/"+reader, nil)
+	admin.Must(t, 204, "PUT", "/identity/v3/system/users/"+user+"/roles/"+reader, nil)
+	params := map[string]string{"nobody": ids["nobody"], "user_id": user}
+	for parameter, kind := range map[string]string{
+		"server_id": "server", "volume_id": "volume", "network_id": "network", "security_group_id": "group",
+		"project_id": "project", "tenant_id": "project", "image_id": "image",
+	} {
+		params[parameter] = ids[kind]
+	}
+	cloud.Settle(t)
+	for name, caller := range map[string]testcloud.User{
+		"a project's reader": cloud.User("reader", "secret", "demo"), "a reader of the system": cloud.System("reader", "secret"),
+	} {
+		caller.Must(t, 200, "GET", "/identity/v3/auth/projects", nil)
+		before := cloud.Snapshot(t)
+		asked := 0
+		for _, s := range cloud.App.Kernel.Services() {
+			for _, r := range s.Routes {
+				if r.Public || r.Method == "GET" || r.Method == "HEAD" || r.Method == "OPTIONS" || harmless[rowOf(s, r)] != "" {
+					continue
+				}
+				body := "{}"
+				if r.Action != "" {
+					body = `{"` + r.Action + `": {}}`
+				}
+				path := address(routeAt{s.Mount, "", r.Path}, params)
+				reply := caller.Do(t, r.Method, path, body, "OpenStack-API-Version", s.Type+" "+r.Since.String())
+				asked++
+				switch reply.Status {
+				case 400, 401, 403, 404, 405, 411, 415:
+				default:
+					t.Errorf("%s: %s got %d %.200s", rowOf(s, r), name, reply.Status, reply.Body)
+				}
+			}
+		}
+		if asked < 200 {
+			t.Errorf("only %d routes were asked", asked)
+		}
+		cloud.Settle(t)
+		cloud.Same(t, before, func() testcloud.World { return cloud.Snapshot(t) })
+	}
+}
+
+// harmless are calls that a reader may make though they are no GET, each with
+// its reason.
+var harmless = map[string]string{
+	"cinder POST /v3/{}/volumes/{}/action os-show_image_metadata": "it only shows",
+}
+
 // secondProject makes a project with a member.
 func secondProject(t *testing.T, cloud *testcloud.Cloud) testcloud.User {
 	t.Helper()

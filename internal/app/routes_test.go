@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"nacre/internal/api"
 	"nacre/internal/app"
 	"nacre/internal/db/dbtest"
 )
@@ -50,9 +51,23 @@ func unnamed(path string) string {
 	return strings.TrimSuffix(strings.Replace(parameter.ReplaceAllString(path, "{}"), "/?", "?", 1), "/")
 }
 
+// key names a row: service, method, path, action.
+func (o operation) key() string {
+	return strings.TrimSpace(o.service + " " + o.method + " " + unnamed(o.path) + " " + o.action)
+}
+
+// rowOf is the key of a route's row.
+func rowOf(s *api.Service, r api.Route) string {
+	path := r.Reference()
+	if s.ProjectInPath && s.Name == "cinder" && path != "" && path != "/" {
+		path = "/{project_id}" + path
+	}
+	return operation{service: s.Name, method: r.Method, path: s.Spec + path, action: r.Action}.key()
+}
+
 // beyond are routes that the table does not have, each with its reason.
 var beyond = map[string]string{
-	"keystone GET ":                       "discovery at the service's root",
+	"keystone GET":                        "discovery at the service's root",
 	"keystone GET /v3":                    "the version document with and without a slash",
 	"nova GET /v2.1":                      "the version document with and without a slash",
 	"nova GET /v2":                        "the document of version 2.0, whose link clients follow",
@@ -60,7 +75,7 @@ var beyond = map[string]string{
 	"neutron GET /v2.0/quotas/{}/details": "the table has it with the suffix that clients leave out",
 	"cinder GET /v3":                      "the version document with and without a slash",
 	"glance GET /v2":                      "version discovery below the service's root",
-	"placement GET ":                      "the version document with and without a slash",
+	"placement GET":                       "the version document with and without a slash",
 	"swift HEAD /v1/{}":                   "the table lists it under GET",
 	"swift POST /v1/{}/{}/{} (multipart/form-data)": "a form below a prefix; the table has the one below a container",
 	"swift PUT /v1/{}/{}/{}?extract-archive=":       "an archive below a prefix; the table has the one below a container",
@@ -138,18 +153,18 @@ func TestObjectStoreIsWhole(t *testing.T) {
 // otherwise are routes whose rule or success code is not the table's, each with
 // its reason.
 var otherwise = map[string]string{
-	"keystone PUT /v3/domains/{}/users/{}/roles/{} ":              "Keystone grants with 204; the table took the code of another row",
-	"keystone DELETE /v3/domains/{}/config/{} ":                   "Keystone answers 204 here as for its parts; the table took the code of the reference",
-	"nova PUT /v2.1/servers/{} ":                                  "the table has the rule of a field of the reply",
-	"nova POST /v2.1/flavors ":                                    "the table has the rule of a field of the reply",
-	"nova PUT /v2.1/flavors/{} ":                                  "the table has the rule of a field of the reply",
-	"nova GET /v2.1/flavors/detail ":                              "anybody may; the table has the rule of a field of the reply",
-	"nova GET /v2.1/flavors/{} ":                                  "anybody may; the table has the rule of a field of the reply",
+	"keystone PUT /v3/domains/{}/users/{}/roles/{}":               "Keystone grants with 204; the table took the code of another row",
+	"keystone DELETE /v3/domains/{}/config/{}":                    "Keystone answers 204 here as for its parts; the table took the code of the reference",
+	"nova PUT /v2.1/servers/{}":                                   "the table has the rule of a field of the reply",
+	"nova POST /v2.1/flavors":                                     "the table has the rule of a field of the reply",
+	"nova PUT /v2.1/flavors/{}":                                   "the table has the rule of a field of the reply",
+	"nova GET /v2.1/flavors/detail":                               "anybody may; the table has the rule of a field of the reply",
+	"nova GET /v2.1/flavors/{}":                                   "anybody may; the table has the rule of a field of the reply",
 	"cinder POST /v3/{}/volumes/{}/action os-show_image_metadata": "image metadata has a rule of its own",
-	"cinder GET /v3/{}/attachments ":                              "a list has the rule of lists",
-	"cinder GET /v3/{}/attachments/detail ":                       "a list has the rule of lists",
-	"nova DELETE /v2.1/os-keypairs/{} ":                           "the handler picks the code by microversion",
-	"cinder POST /v3/{}/types ":                                   "the table has the rule of a field of the reply",
+	"cinder GET /v3/{}/attachments":                               "a list has the rule of lists",
+	"cinder GET /v3/{}/attachments/detail":                        "a list has the rule of lists",
+	"nova DELETE /v2.1/os-keypairs/{}":                            "the handler picks the code by microversion",
+	"cinder POST /v3/{}/types":                                    "the table has the rule of a field of the reply",
 }
 
 // Rules and success codes are the public reference's.
@@ -161,17 +176,13 @@ func TestRulesAndCodesAreOpenStacks(t *testing.T) {
 	defer cloud.Close()
 	want := map[string][]operation{}
 	for _, o := range operations(t) {
-		key := o.service + " " + o.method + " " + unnamed(o.path) + " " + o.action
+		key := o.key()
 		want[key] = append(want[key], o)
 	}
 	compared := 0
 	for _, s := range cloud.Services() {
 		for _, r := range s.Routes {
-			path := s.Spec + r.Reference()
-			if s.ProjectInPath && s.Name == "cinder" && r.Path != "" && r.Path != "/" {
-				path = s.Spec + "/{project_id}" + r.Reference()
-			}
-			key := s.Name + " " + r.Method + " " + unnamed(path) + " " + r.Action
+			key := rowOf(s, r)
 			rules, codes := map[string]bool{}, map[string]bool{}
 			for _, o := range want[key] {
 				for _, rule := range strings.FieldsFunc(o.rule, separator) {

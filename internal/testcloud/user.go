@@ -15,7 +15,7 @@ type User struct {
 	cloud *Cloud
 	name  string
 	pass  string
-	scope string // project name
+	scope string // project name; empty: the system
 }
 
 // Admin is the operator, in project admin.
@@ -35,12 +35,17 @@ func (c *Cloud) next() string { return c.URLs[int(c.asked.Add(1))%len(c.URLs)] }
 func (u User) Token() string {
 	u.cloud.mu.Lock()
 	defer u.cloud.mu.Unlock()
-	token, known := u.cloud.tokens[u.name]
+	key := u.name + "/" + u.scope
+	token, known := u.cloud.tokens[key]
 	if known {
 		return token
 	}
+	scope := fmt.Sprintf(`{"project":{"name":%q,"domain":{"id":"default"}}}`, u.scope)
+	if u.scope == "" {
+		scope = `{"system":{"all":true}}`
+	}
 	body := fmt.Sprintf(`{"auth":{"identity":{"methods":["password"],"password":{"user":{"name":%q,"password":%q,"domain":{"id":"default"}}}},
-		"scope":{"project":{"name":%q,"domain":{"id":"default"}}}}}`, u.name, u.pass, u.scope)
+		"scope":%s}}`, u.name, u.pass, scope)
 	reply, err := http.Post(u.cloud.next()+"/identity/v3/auth/tokens", "application/json", strings.NewReader(body))
 	if err != nil {
 		u.cloud.t.Fatalf("sign in as %s: %v", u.name, err)
@@ -51,7 +56,7 @@ func (u User) Token() string {
 		u.cloud.t.Fatalf("sign in as %s: %s %s", u.name, reply.Status, text)
 	}
 	token = reply.Header.Get("X-Subject-Token")
-	u.cloud.tokens[u.name] = token
+	u.cloud.tokens[key] = token
 	return token
 }
 
@@ -291,6 +296,9 @@ func (u User) removeEach(t testing.TB, list, key, path string) {
 		}
 	}
 }
+
+// System is a user with the scope of the whole system.
+func (c *Cloud) System(name, password string) User { return User{c, name, password, ""} }
 
 // User is somebody else, who was made by the test.
 func (c *Cloud) User(name, password, project string) User { return User{c, name, password, project} }
