@@ -114,17 +114,10 @@ func (s *Service) Release(ctx context.Context, tx *db.Tx, server string) error {
 	return s.replace(ctx, tx, Claim{Consumer: server, Generation: Any})
 }
 
-// SetAllocations replaces what several consumers have, all or none.
+// SetAllocations replaces what several consumers have, all or none. What one of
+// them gives back another may take.
 func (s *Service) SetAllocations(ctx context.Context, claims ...Claim) error {
-	return s.db.Write(ctx, func(tx *db.Tx) error {
-		for _, c := range claims {
-			err := s.replace(ctx, tx, c)
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return s.db.Write(ctx, func(tx *db.Tx) error { return s.replace(ctx, tx, claims...) })
 }
 
 // Allocations returns who the consumer is and what it has, by provider. An
@@ -188,55 +181,66 @@ func (s *Service) AllocationsOn(ctx context.Context, id string) (Provider, map[s
 	return p, by, generations, err
 }
 
-// replace makes the consumer have exactly what the claim says.
-func (s *Service) replace(ctx context.Context, tx *db.Tx, in Claim) error {
+// replace makes the consumers have exactly what the claims say.
+func (s *Service) replace(ctx context.Context, tx *db.Tx, claims ...Claim) error {
+	touched := make([]map[string]bool, len(claims))
+	for i, in := range claims {
+		var err error
+		touched[i], err = s.free(ctx, tx, in)
+		if err != nil {
+			return err
+		}
+	}
+	for i, in := range claims {
+		for id := range in.From {
+			touched[i][id] = true
+		}
+		for _, id := range slices.Sorted(maps.Keys(touched[i])) {
+			err := s.take(ctx, tx, in.Consumer, id, in.From[id])
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// free gives back what the consumer has and keeps its row for what the claim
+// says it is going to have. It returns the providers that get something back.
+func (s *Service) free(ctx context.Context, tx *db.Tx, in Claim) (map[string]bool, error) {
+	touched := map[string]bool{}
 	c, known, err := consumer(ctx, tx, in.Consumer)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	switch {
 	case in.Generation == Any:
 	case in.Generation == Nobody && known:
-		return errs.Conflictf("consumer generation conflict - expected null but got %d", c.Generation).Typed("placement.concurrent_update")
+		return nil, errs.Conflictf("consumer generation conflict - expected null but got %d", c.Generation).Typed("placement.concurrent_update")
 	case in.Generation >= 0 && !known:
-		return errs.Conflictf("consumer generation conflict - expected %d but got null", in.Generation).Typed("placement.concurrent_update")
+		return nil, errs.Conflictf("consumer generation conflict - expected %d but got null", in.Generation).Typed("placement.concurrent_update")
 	case in.Generation >= 0 && in.Generation != c.Generation:
-		return errs.Conflictf("consumer generation conflict - expected %d but got %d", in.Generation, c.Generation).Typed("placement.concurrent_update")
+		return nil, errs.Conflictf("consumer generation conflict - expected %d but got %d", in.Generation, c.Generation).Typed("placement.concurrent_update")
 	}
 	if !known && len(in.From) == 0 {
-		return nil
+		return touched, nil
 	}
-	have := map[string]Resources{}
 	if known {
-		have, err = allocations(ctx, tx, in.Consumer)
+		have, err := allocations(ctx, tx, in.Consumer)
 		if err != nil {
-			return err
+			return nil, err
 		}
-	}
-	touched := map[string]bool{}
-	for id, from := range have {
-		touched[id] = true
-		for class, amount := range from {
-			_, err = tx.Exec(ctx, "UPDATE inventories SET used = used - ? WHERE provider = ? AND class = ?", amount, id, class)
-			if err != nil {
-				return fmt.Errorf("free allocation: %w", err)
+		for id, from := range have {
+			touched[id] = true
+			for class, amount := range from {
+				_, err = tx.Exec(ctx, "UPDATE inventories SET used = used - ? WHERE provider = ? AND class = ?", amount, id, class)
+				if err != nil {
+					return nil, fmt.Errorf("free allocation: %w", err)
+				}
 			}
 		}
 	}
-	err = s.writeConsumer(ctx, tx, in, c, known)
-	if err != nil {
-		return err
-	}
-	for id := range in.From {
-		touched[id] = true
-	}
-	for _, id := range slices.Sorted(maps.Keys(touched)) {
-		err = s.take(ctx, tx, in.Consumer, id, in.From[id])
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return touched, s.writeConsumer(ctx, tx, in, c, known)
 }
 
 // writeConsumer clears the consumer's allocations and keeps its row, in the

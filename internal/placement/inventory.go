@@ -176,17 +176,9 @@ func (s *Service) changeInventories(ctx context.Context, id string, generation i
 		if err != nil {
 			return err
 		}
-		for class, i := range want {
-			err = knownClass(ctx, tx, class)
-			if err != nil {
-				return errs.BadRequestf("Unknown resource class in inventory for resource provider %s: No such resource class %s.", id, class)
-			}
-			i = i.whole(id, class)
-			if i.Reserved > i.Total {
-				return errs.BadRequestf("Unable to update inventory for resource provider %s: Invalid inventory for '%s' on resource provider '%s'. "+
-					"The reserved value is greater than total.", id, class, id)
-			}
-			want[class] = i
+		want, err = checkInventories(ctx, tx, id, want)
+		if err != nil {
+			return err
 		}
 		err = writeInventories(ctx, tx, id, have, want)
 		if err != nil {
@@ -200,4 +192,23 @@ func (s *Service) changeInventories(ctx context.Context, id string, generation i
 		return s.tellAfter(ctx, tx, false, id)
 	})
 	return p, err
+}
+
+// checkInventories fills in what the inventories leave out and refuses what no
+// provider can have.
+func checkInventories(ctx context.Context, tx *db.Tx, id string, in map[string]Inventory) (map[string]Inventory, error) {
+	out := make(map[string]Inventory, len(in))
+	for class, i := range in {
+		err := knownClass(ctx, tx, class)
+		if err != nil {
+			return nil, errs.BadRequestf("Unknown resource class in inventory for resource provider %s: No such resource class %s.", id, class)
+		}
+		i = i.whole(id, class)
+		if i.Reserved > i.Total {
+			return nil, errs.BadRequestf("Unable to update inventory for resource provider %s: Invalid inventory for '%s' on resource provider '%s'. "+
+				"The reserved value is greater than total.", id, class, id)
+		}
+		out[class] = i
+	}
+	return out, nil
 }

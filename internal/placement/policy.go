@@ -32,6 +32,7 @@ var Policy = []auth.Rule{
 	{Name: "placement:resource_providers:traits:update", Check: "rule:service_or_admin"},
 	{Name: "placement:resource_providers:traits:delete", Check: "rule:service_or_admin"},
 	{Name: "placement:allocations:manage", Check: "rule:service_or_admin"},
+	{Name: "placement:reshaper:reshape", Check: "rule:service_api"},
 	{Name: "placement:allocations:list", Check: "rule:service_or_admin"},
 	{Name: "placement:allocations:update", Check: "rule:service_or_admin"},
 	{Name: "placement:allocations:delete", Check: "rule:service_or_admin"},

@@ -25,7 +25,7 @@ func New(service *placement.Service) api.Service {
 		Name: "placement", Type: "placement", Mount: "/placement", Spec: "",
 		Versions: &api.Microversions{Word: "placement", Min: minVersion, Max: maxVersion},
 		Envelope: api.Placement,
-		Routes:   slices.Concat(versionRoutes(), h.providerRoutes(), h.inventoryRoutes(), h.traitRoutes(), h.allocationRoutes()),
+		Routes:   slices.Concat(versionRoutes(), h.providerRoutes(), h.inventoryRoutes(), h.traitRoutes(), h.allocationRoutes(), h.reshaperRoutes()),
 	}
 }
 

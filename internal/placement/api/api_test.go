@@ -26,6 +26,8 @@ func (tokens) Caller(_ context.Context, token string) (auth.Caller, error) {
 	switch token {
 	case "admin":
 		return auth.Caller{User: "a", Project: "admin", Roles: []string{"admin", "reader"}}, nil
+	case "service":
+		return auth.Caller{User: "s", Project: "service", Roles: []string{"service"}}, nil
 	case "demo":
 		return auth.Caller{User: "d", Project: "demo", Roles: []string{"member", "reader"}}, nil
 	}
@@ -153,6 +155,57 @@ func TestPlacement(t *testing.T) {
 		{"admin@1.37", "PUT", "/resource_providers/" + two, `{"name":"two","parent_provider_uuid":null}`, 200, `"parent_provider_uuid":null`},
 		{"admin", "DELETE", "/resource_providers/" + one, "", 204, ""},
 		{"admin", "DELETE", "/resource_providers/" + one, "", 404, ""},
+	} {
+		s.run(t, h)
+	}
+}
+
+// A provider's inventory moves to its child together with what a consumer has
+// of it.
+func TestReshape(t *testing.T) {
+	h := start(t)
+	const mine = `"project_id":"demo","user_id":"d","consumer_type":"INSTANCE"`
+	moved := func(root, child, consumerGeneration, on string) string {
+		return `{"inventories":{"` + one + `":{"resource_provider_generation":` + root + `,"inventories":{"MEMORY_MB":{"total":64}}},"` +
+			two + `":{"resource_provider_generation":` + child + `,"inventories":{"VCPU":{"total":4}}}},"allocations":{"` +
+			consumer + `":{"consumer_generation":` + consumerGeneration + `,` + mine + `,"allocations":{"` + on + `":{"resources":{"VCPU":4}}}}}}`
+	}
+	for _, s := range []step{
+		{"admin", "POST", "/resource_providers", `{"name":"one","uuid":"` + one + `"}`, 201, ""},
+		{"admin@1.14", "POST", "/resource_providers", `{"name":"two","uuid":"` + two + `","parent_provider_uuid":"` + one + `"}`, 201, ""},
+		{"admin", "PUT", "/resource_providers/" + one + "/inventories", `{"resource_provider_generation":0,"inventories":{"VCPU":{"total":4},"MEMORY_MB":{"total":64}}}`, 200, ""},
+		{"admin@1.38", "PUT", "/allocations/" + consumer, `{"consumer_generation":null,` + mine + `,"allocations":{"` + one + `":{"resources":{"VCPU":4}}}}`, 204, ""},
+
+		{"admin@1.38", "POST", "/reshaper", moved("2", "0", "1", two), 403, "placement:reshaper:reshape"},
+		{"service@1.29", "POST", "/reshaper", "{}", 404, ""},
+		{"service@1.38", "POST", "/reshaper", `{"inventories":{}}`, 400, "allocations"},
+		{"service@1.38", "POST", "/reshaper", moved("1", "0", "1", two), 409, `"code":"placement.concurrent_update"`},
+		{"service@1.38", "POST", "/reshaper", moved("2", "0", "null", two), 409, `"code":"placement.concurrent_update"`},
+		{"service@1.38", "POST", "/reshaper", moved("2", "0", "1", one), 409, `"code":"placement.inventory.inuse"`},
+		{"service@1.38", "POST", "/reshaper", `{"inventories":{"` + group + `":{"resource_provider_generation":0,"inventories":{}}},"allocations":{}}`, 400, "No resource provider with uuid " + group + " found"},
+		{"admin", "GET", "/resource_providers/" + one + "/usages", "", 200, `"usages":{"MEMORY_MB":0,"VCPU":4}`},
+
+		{"service@1.38", "POST", "/reshaper", moved("2", "0", "1", two), 204, ""},
+		{"admin", "GET", "/resource_providers/" + one + "/usages", "", 200, `"usages":{"MEMORY_MB":0}`},
+		{"admin", "GET", "/resource_providers/" + two + "/usages", "", 200, `"usages":{"VCPU":4}`},
+		{"admin@1.28", "GET", "/allocations/" + consumer, "", 200, `"consumer_generation":2`},
+	} {
+		s.run(t, h)
+	}
+}
+
+// Of two consumers one takes what the other gives back, in one request, in
+// whichever order they stand: a migration on a full host.
+func TestAllocationsChangeHands(t *testing.T) {
+	h := start(t)
+	for _, s := range []step{
+		{"admin", "POST", "/resource_providers", `{"name":"one","uuid":"` + one + `"}`, 201, ""},
+		{"admin", "PUT", "/resource_providers/" + one + "/inventories", `{"resource_provider_generation":0,"inventories":{"VCPU":{"total":4}}}`, 200, ""},
+		{"admin@1.28", "PUT", "/allocations/" + consumer, `{"consumer_generation":null,"project_id":"demo","user_id":"d","allocations":{"` + one + `":{"resources":{"VCPU":4}}}}`, 204, ""},
+		{"admin@1.28", "POST", "/allocations", `{"` + group + `":{"consumer_generation":null,"project_id":"demo","user_id":"d","allocations":{"` + one + `":{"resources":{"VCPU":4}}}},"` +
+			consumer + `":{"consumer_generation":1,"project_id":"demo","user_id":"d","allocations":{}}}`, 204, ""},
+		{"admin@1.28", "GET", "/allocations/" + consumer, "", 200, `{"allocations":{}}`},
+		{"admin", "GET", "/resource_providers/" + one + "/usages", "", 200, `"usages":{"VCPU":4}`},
 	} {
 		s.run(t, h)
 	}

@@ -84,20 +84,30 @@ type setInventoriesRequest struct {
 	Inventories map[string]inventoryRequest `json:"inventories" check:"required"`
 }
 
+// inventories are what the provider is to have, for a generation that is given.
+func (r setInventoriesRequest) inventories(c *api.Call) (map[string]placement.Inventory, error) {
+	if r.Generation == nil {
+		return nil, badGeneration()
+	}
+	want := map[string]placement.Inventory{}
+	for class, one := range r.Inventories {
+		i, err := one.inventory(c)
+		if err != nil {
+			return nil, err
+		}
+		want[class] = i
+	}
+	return want, nil
+}
+
 func (h handlers) setInventories(c *api.Call, in setInventoriesRequest) (inventoriesReply, error) {
 	err := allowed(c)
 	if err != nil {
 		return inventoriesReply{}, err
 	}
-	if in.Generation == nil {
-		return inventoriesReply{}, badGeneration()
-	}
-	want := map[string]placement.Inventory{}
-	for class, r := range in.Inventories {
-		want[class], err = r.inventory(c)
-		if err != nil {
-			return inventoriesReply{}, err
-		}
+	want, err := in.inventories(c)
+	if err != nil {
+		return inventoriesReply{}, err
 	}
 	_, err = h.placement.SetInventories(c.Context(), c.PathValue("uuid"), *in.Generation, want)
 	if err != nil {
