@@ -71,6 +71,13 @@ func (p Port) check() error {
 	if err != nil {
 		return err
 	}
+	err = p.QoS.check()
+	if err != nil {
+		return err
+	}
+	if (p.Trunk != "") != (p.VLAN != 0) || p.VLAN < 0 || p.VLAN > 4094 {
+		return fmt.Errorf("VLAN %d of trunk %q", p.VLAN, p.Trunk)
+	}
 	for _, ip := range p.IPs {
 		_, err = netip.ParseAddr(ip)
 		if err != nil {
@@ -93,6 +100,40 @@ func (p Port) check() error {
 		}
 	}
 	return nil
+}
+
+func (q QoS) check() error {
+	for _, n := range []int{q.Egress.Rate, q.Egress.Burst, q.Ingress.Rate, q.Ingress.Burst} {
+		if n < 0 {
+			return fmt.Errorf("rate %d", n)
+		}
+	}
+	if q.DSCP < 0 || q.DSCP > 63 {
+		return fmt.Errorf("DSCP %d", q.DSCP)
+	}
+	return nil
+}
+
+func (f Forwarding) check() error {
+	for _, ip := range []string{f.External, f.Internal} {
+		_, err := netip.ParseAddr(ip)
+		if err != nil {
+			return err
+		}
+	}
+	if !slices.Contains([]string{"tcp", "udp", "sctp"}, f.Protocol) {
+		return fmt.Errorf("protocol %q", f.Protocol)
+	}
+	for _, r := range [][2]int{{f.ExternalMin, f.ExternalMax}, {f.InternalMin, f.InternalMax}} {
+		if r[0] < 1 || r[1] < r[0] || r[1] > 65535 {
+			return fmt.Errorf("ports %d to %d", r[0], r[1])
+		}
+	}
+	inner := f.InternalMax - f.InternalMin
+	if inner != 0 && inner != f.ExternalMax-f.ExternalMin {
+		return fmt.Errorf("ports %d to %d lead to %d to %d", f.ExternalMin, f.ExternalMax, f.InternalMin, f.InternalMax)
+	}
+	return f.QoS.check()
 }
 
 // protocols are the names that a rule may use besides numbers.
@@ -134,7 +175,17 @@ func (r Router) check() error {
 			}
 		}
 	}
+	for _, f := range r.Forwardings {
+		err := f.check()
+		if err != nil {
+			return fmt.Errorf("port forwarding %s: %w", f.ID, err)
+		}
+	}
 	for _, nat := range r.NATs {
+		err := nat.QoS.check()
+		if err != nil {
+			return fmt.Errorf("floating IP %s: %w", nat.ID, err)
+		}
 		for _, ip := range []string{nat.External, nat.Internal} {
 			_, err := netip.ParseAddr(ip)
 			if err != nil {
@@ -143,6 +194,10 @@ func (r Router) check() error {
 		}
 	}
 	if r.Gateway != nil {
+		err := r.Gateway.QoS.check()
+		if err != nil {
+			return err
+		}
 		for _, hop := range r.Gateway.NextHops {
 			err := checkOptional(hop)
 			if err != nil {

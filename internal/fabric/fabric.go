@@ -41,6 +41,7 @@ type Subnet struct {
 	DNS        []string
 	Routes     []Route // host routes; the driver adds the one to MetadataIP
 	MetadataIP string  // address of the metadata port, "" for none
+	Stateless  bool    // DHCPv6 tells about the network and gives no addresses
 }
 
 // Route is a static route.
@@ -62,6 +63,23 @@ type Port struct {
 	Enabled      bool     // admin_state_up
 	Metadata     bool     // the network's metadata port: present on every host
 	Host         string   // where it is bound, "" for nowhere
+	NextHost     string   // where it is about to be bound: it is plugged in there too, "" for nowhere
+	Trunk        string   // the port whose VLAN it is, "" for a port with a card of its own
+	VLAN         int      // its number on the trunk
+	QoS          QoS
+}
+
+// QoS is how much traffic may pass, and how it is marked.
+type QoS struct {
+	Egress, Ingress Limit
+	Marks           bool // what is sent gets the DSCP
+	DSCP            int
+}
+
+// Limit is a rate in kbit/s. The zero value limits nothing.
+type Limit struct {
+	Rate  int
+	Burst int // kbit above the rate; 0 leaves it to the driver
 }
 
 // Pair is an address which a port may use besides its own.
@@ -73,11 +91,13 @@ type Pair struct {
 // Group is a security group with all its rules. Members are the ports that
 // name it.
 type Group struct {
-	ID    string
-	Rules []Rule
+	ID        string
+	Rules     []Rule
+	Stateless bool // each packet is judged by itself
 }
 
-// Rule allows traffic. Replies to what is allowed are allowed.
+// Rule allows traffic. Replies to what is allowed are allowed, unless the group is
+// stateless.
 type Rule struct {
 	ID          string
 	Egress      bool
@@ -98,6 +118,8 @@ type Router struct {
 	Gateway *Gateway // nil: no way out
 	Routes  []Route
 	NATs    []FloatingIP
+
+	Forwardings []Forwarding
 }
 
 // AllPorts are the router's interfaces, its gateway included.
@@ -118,6 +140,7 @@ type RouterPort struct {
 	// Advertise is how IPv6 router advertisements tell guests to find their
 	// address: "slaac", "dhcpv6_stateful", "dhcpv6_stateless"; "" sends none.
 	Advertise string
+	MTU       int // of the network: larger packets are refused with ICMP; 0 for any
 }
 
 // Gateway is the interface towards an external network.
@@ -125,6 +148,7 @@ type Gateway struct {
 	RouterPort
 	NextHops []string // gateways of the external subnets
 	SNAT     bool     // inner subnets reach out under the gateway's first IPv4 address
+	QoS      QoS      // limits what passes under its first IPv4 address; floating IPs have their own
 }
 
 // FloatingIP maps an external address to an inner one in both directions.
@@ -134,6 +158,19 @@ type FloatingIP struct {
 	Internal string
 	Port     string // the port that has Internal
 	MAC      string // of the external address
+	QoS      QoS
+}
+
+// Forwarding leads connections to ports of an external address to ports of an
+// inner one. The ranges are of the same size, or the inner one is a single port.
+type Forwarding struct {
+	ID                       string
+	Floating                 string // id of the floating IP
+	Protocol                 string // "tcp", "udp" or "sctp"
+	External, Internal       string // addresses
+	ExternalMin, ExternalMax int
+	InternalMin, InternalMax int
+	QoS                      QoS // of the floating IP
 }
 
 // Kind says what a Ref refers to.

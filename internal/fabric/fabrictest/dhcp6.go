@@ -15,7 +15,7 @@ import (
 
 // Numbers of RFC 8415 and 3646.
 const (
-	dhcp6Solicit, dhcp6Advertise, dhcp6Request, dhcp6Reply = 1, 2, 3, 7
+	dhcp6Solicit, dhcp6Advertise, dhcp6Request, dhcp6Reply, dhcp6Inform = 1, 2, 3, 7, 11
 
 	option6Client, option6Server, option6Association, option6Address = 1, 2, 3, 5
 	option6Ask, option6Elapsed, option6DNS                           = 6, 8, 23
@@ -51,6 +51,21 @@ func (g *Guest) DHCP6(ctx context.Context, mac string) (Lease6, error) {
 	return lease, err
 }
 
+// Inform6 asks what there is to know besides an address.
+func (g *Guest) Inform6(ctx context.Context, mac string) (Lease6, error) {
+	var told Lease6
+	err := g.Do(func() error {
+		conn, err := net.ListenPacket("udp6", "[::]:546")
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		told, err = ask6(ctx, conn, mac, dhcp6Inform, dhcp6Reply, Lease6{})
+		return err
+	})
+	return told, err
+}
+
 // ask6 sends until the wanted kind of answer comes.
 func ask6(ctx context.Context, conn net.PacketConn, mac string, kind, want byte, offer Lease6) (Lease6, error) {
 	hardware, err := net.ParseMAC(mac)
@@ -68,7 +83,9 @@ func ask6(ctx context.Context, conn net.PacketConn, mac string, kind, want byte,
 	if kind == dhcp6Request {
 		message = append(message, option6(option6Server, offer.server)...)
 	}
-	message = append(message, option6(option6Association, association)...)
+	if kind != dhcp6Inform {
+		message = append(message, option6(option6Association, association)...)
+	}
 	message = append(message, option6(option6Ask, []byte{0, option6DNS})...)
 	message = append(message, option6(option6Elapsed, []byte{0, 0})...)
 
@@ -88,7 +105,11 @@ func ask6(ctx context.Context, conn net.PacketConn, mac string, kind, want byte,
 			return Lease6{}, err
 		}
 		if n > 4 && buffer[0] == want {
-			return parseLease6(buffer[4:n])
+			lease, err := parseLease6(buffer[4:n])
+			if err == nil && kind != dhcp6Inform && !lease.IP.IsValid() {
+				err = errors.New("the answer holds no address")
+			}
+			return lease, err
 		}
 	}
 	return Lease6{}, ctx.Err()
@@ -117,9 +138,6 @@ func parseLease6(options []byte) (lease Lease6, err error) {
 		case number == option6Association && length >= 12+4+16:
 			lease.IP = netip.AddrFrom16([16]byte(value[16:]))
 		}
-	}
-	if !lease.IP.IsValid() {
-		return Lease6{}, errors.New("the answer holds no address")
 	}
 	return lease, nil
 }

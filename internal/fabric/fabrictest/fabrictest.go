@@ -42,6 +42,9 @@ type Packets struct {
 	// has the address Outside, in a range of 24 bits.
 	Physical string
 	Outside  string
+	// Wired is a provider network whose wire, on every host, is Wire.
+	Wired string
+	Wire  *Cable
 }
 
 // patience bounds every wait of the suite.

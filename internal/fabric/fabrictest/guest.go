@@ -10,6 +10,8 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -32,11 +34,7 @@ type Guest struct {
 // NewGuest makes a guest with this MAC on the driver's tap. It ends with the test.
 func NewGuest(t *testing.T, tap, mac string) *Guest {
 	t.Helper()
-	outer, err := openTap(tap)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return newGuest(t, outer, mac)
+	return NewCable(t, tap).Guest(0, mac)
 }
 
 // NewGuest makes a guest whose host is this namespace.
@@ -48,35 +46,7 @@ func (g *Guest) NewGuest(tap, mac string) *Guest {
 		outer, err = openTap(tap)
 		return err
 	}))
-	return newGuest(g.t, outer, mac)
-}
-
-func newGuest(t *testing.T, outer *os.File, mac string) *Guest {
-	t.Helper()
-	g := &Guest{t: t}
-	g.must(inNewNamespace(func(space netns.NsHandle) error {
-		g.space = space
-		return nil
-	}))
-	var inner *os.File
-	g.must(g.Do(func() error {
-		var err error
-		inner, err = openTap("eth0")
-		if err != nil {
-			return err
-		}
-		return furnish(mac)
-	}))
-	var wires sync.WaitGroup
-	wires.Go(func() { carry(outer, inner) })
-	wires.Go(func() { carry(inner, outer) })
-	t.Cleanup(func() {
-		outer.Close()
-		inner.Close()
-		wires.Wait()
-		g.space.Close()
-	})
-	return g
+	return newCable(g.t, outer).Guest(0, mac)
 }
 
 func (g *Guest) must(err error) {
@@ -191,6 +161,20 @@ func (g *Guest) Learns(cidr string) {
 			}
 		}
 	}))
+}
+
+// linkMTU6 is how large the guest's IPv6 packets may be.
+func (g *Guest) linkMTU6() (mtu int) {
+	g.t.Helper()
+	g.must(g.Do(func() error {
+		text, err := os.ReadFile("/proc/sys/net/ipv6/conf/eth0/mtu")
+		if err != nil {
+			return err
+		}
+		mtu, err = strconv.Atoi(strings.TrimSpace(string(text)))
+		return err
+	}))
+	return mtu
 }
 
 // Serve answers TCP connections to the port with the caller's address.
@@ -363,19 +347,6 @@ func openTap(name string) (*os.File, error) {
 		return nil, fmt.Errorf("attach to tap %s: %w", name, err)
 	}
 	return os.NewFile(uintptr(fd), name), nil
-}
-
-// carry moves frames until one of the ends is closed.
-func carry(to, from *os.File) {
-	frame := make([]byte, 65536)
-	for {
-		n, err := from.Read(frame)
-		if err != nil {
-			return
-		}
-		// A frame that the other end does not take is lost, as on any wire.
-		to.Write(frame[:n])
-	}
 }
 
 func inNewNamespace(f func(netns.NsHandle) error) error {

@@ -27,6 +27,14 @@ var packetSuite = []struct {
 	{"IPv6", ipv6},
 	{"Routing", routing},
 	{"External", external},
+	{"Forwarding", forwarding},
+	{"Limits", limits},
+	{"Marking", marking},
+	{"Trunk", trunk},
+	{"Provider", provider},
+	{"Routing6", routing6},
+	{"Stateless", stateless},
+	{"PacketSize", packetSize},
 }
 
 // boot plugs a port and puts a guest with the port's address behind it.

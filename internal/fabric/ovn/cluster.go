@@ -25,21 +25,25 @@ const (
 	routes      = "Logical_Router_Static_Route"
 	nats        = "NAT"
 	gateways    = "Gateway_Chassis"
+	balancers   = "Load_Balancer"
+	qos         = "QoS"
 	global      = "NB_Global"
 )
 
 // followed are the columns we write, and those that report back.
 var followed = map[string][]string{
-	switches:    {"name", "ports", "other_config", "external_ids"},
-	switchPorts: {"name", "type", "options", "tag", "addresses", "port_security", "up", "enabled", "dhcpv4_options", "dhcpv6_options", "external_ids"},
+	switches:    {"name", "ports", "qos_rules", "other_config", "external_ids"},
+	switchPorts: {"name", "type", "options", "parent_name", "tag", "addresses", "port_security", "up", "enabled", "dhcpv4_options", "dhcpv6_options", "external_ids"},
 	dhcpOptions: {"cidr", "options", "external_ids"},
 	portGroups:  {"name", "ports", "acls", "external_ids"},
 	acls:        {"priority", "direction", "match", "action", "external_ids"},
-	routers:     {"name", "ports", "static_routes", "enabled", "nat", "options", "external_ids"},
+	routers:     {"name", "ports", "static_routes", "enabled", "nat", "load_balancer", "options", "external_ids"},
 	routerPorts: {"name", "gateway_chassis", "options", "networks", "mac", "ipv6_ra_configs", "external_ids"},
 	routes:      {"ip_prefix", "nexthop", "policy", "output_port", "external_ids"},
 	nats:        {"type", "external_ip", "logical_ip", "external_ids"},
 	gateways:    {"name", "chassis_name", "priority", "external_ids"},
+	balancers:   {"name", "protocol", "vips", "options", "external_ids"},
+	qos:         {"priority", "direction", "match", "action", "bandwidth", "external_ids"},
 	global:      {"nb_cfg", "sb_cfg", "hv_cfg"},
 }
 
@@ -52,6 +56,7 @@ const (
 	keyRouter  = "nacre-router"
 	keyGroups  = "nacre-groups"
 	keyDHCP    = "nacre-dhcp"
+	keyQoS     = "nacre-qos"
 )
 
 // ClusterOptions say where the northbound database is.

@@ -61,6 +61,10 @@ func (p *plan) ensureGroup(g fabric.Group) {
 	id := groupID(g.ID)
 	was := p.get(portGroups, id).Set("acls")
 	rules := make(ovsdb.Set, len(g.Rules))
+	action := "allow-related"
+	if g.Stateless {
+		action = "allow-stateless"
+	}
 	for _, r := range g.Rules {
 		direction := "to-lport"
 		if r.Egress {
@@ -69,7 +73,7 @@ func (p *plan) ensureGroup(g fabric.Group) {
 		rule := rowID("rule", g.ID, r.ID)
 		rules[rule] = struct{}{}
 		p.put(acls, rule, ovsdb.Row{
-			"direction": direction, "priority": allowPriority, "match": match(g.ID, r), "action": "allow-related",
+			"direction": direction, "priority": allowPriority, "match": match(g.ID, r), "action": action,
 			"external_ids": ovsdb.Map{"nacre-rule": r.ID},
 		})
 	}

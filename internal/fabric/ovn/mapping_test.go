@@ -96,16 +96,24 @@ func world() fabric.Topology {
 		},
 		Groups: []fabric.Group{{ID: "g1", Rules: []fabric.Rule{{ID: "r1"}, {ID: "r2", RemoteGroup: "g2"}}}, {ID: "g2"}},
 		Ports: []fabric.Port{
-			{ID: "p1", Network: "net", MAC: "fa:16:3e:00:00:01", IPs: []string{"10.0.0.5", "fd00::5"}, Groups: []string{"g1", "g2"}, PortSecurity: true, Enabled: true, Host: "node-1"},
+			{ID: "p1", Network: "net", MAC: "fa:16:3e:00:00:01", IPs: []string{"10.0.0.5", "fd00::5"}, Groups: []string{"g1", "g2"}, PortSecurity: true, Enabled: true, Host: "node-1",
+				QoS: fabric.QoS{Egress: fabric.Limit{Rate: 1000}, Ingress: fabric.Limit{Rate: 2000, Burst: 500}, Marks: true}},
+			{ID: "p3", Network: "net", MAC: "fa:16:3e:00:00:05", Enabled: true, Host: "node-1", Trunk: "p1", VLAN: 7},
 			{ID: "p2", Network: "net", MAC: "fa:16:3e:00:00:02", IPs: []string{"10.0.0.2"}, Metadata: true, Enabled: true},
 		},
 		Routers: []fabric.Router{{
 			ID: "r", Enabled: true,
 			Ports: []fabric.RouterPort{{ID: "rp", Network: "net", MAC: "fa:16:3e:00:00:03", CIDRs: []string{"10.0.0.1/24", "fd00::1/64"}, Advertise: "slaac"}},
 			Gateway: &fabric.Gateway{RouterPort: fabric.RouterPort{ID: "gp", Network: "ext", MAC: "fa:16:3e:00:00:04", CIDRs: []string{"172.24.4.9/24"}},
-				NextHops: []string{"172.24.4.1"}, SNAT: true},
+				NextHops: []string{"172.24.4.1"}, SNAT: true, QoS: fabric.QoS{Egress: fabric.Limit{Rate: 1000}}},
 			Routes: []fabric.Route{{Destination: "10.7.0.0/16", NextHop: "10.0.0.7"}},
 			NATs:   []fabric.FloatingIP{{ID: "f", External: "172.24.4.20", Internal: "10.0.0.5", Port: "p1"}},
+			Forwardings: []fabric.Forwarding{
+				{ID: "f1", Floating: "f2", Protocol: "udp", External: "172.24.4.21", Internal: "10.0.0.5", ExternalMin: 53, ExternalMax: 53, InternalMin: 53, InternalMax: 53,
+					QoS: fabric.QoS{Ingress: fabric.Limit{Rate: 1000}}},
+				{ID: "f2", Floating: "f2", Protocol: "tcp", External: "172.24.4.21", Internal: "10.0.0.5", ExternalMin: 80, ExternalMax: 81, InternalMin: 8080, InternalMax: 8081,
+					QoS: fabric.QoS{Ingress: fabric.Limit{Rate: 1000}}},
+			},
 		}},
 	}
 }
@@ -167,9 +175,14 @@ func TestPlanIsTheDifference(t *testing.T) {
 		t.Errorf("the same again takes %d operations, want none: %v", len(ops), ops)
 	}
 	for what, change := range map[string]func(*fabric.Topology){
-		"1 update of the port":                                func(w *fabric.Topology) { w.Ports[0].Enabled = false },
-		"1 insert and 1 change of the group":                  func(w *fabric.Topology) { w.Groups[1].Rules = []fabric.Rule{{ID: "r3"}} },
-		"1 delete and 1 update of the router":                 func(w *fabric.Topology) { w.Routers[0].NATs = nil },
+		"1 update of the port":                                    func(w *fabric.Topology) { w.Ports[0].Enabled = false },
+		"1 insert and 1 change of the group":                      func(w *fabric.Topology) { w.Groups[1].Rules = []fabric.Rule{{ID: "r3"}} },
+		"1 delete and 1 update of the router":                     func(w *fabric.Topology) { w.Routers[0].NATs = nil },
+		"1 delete, 1 change of the network, 1 update of the port": func(w *fabric.Topology) { w.Ports[0].QoS.Ingress = fabric.Limit{} },
+		"1 update of the limit":                                   func(w *fabric.Topology) { w.Ports[0].QoS.Ingress.Rate = 1 },
+		"1 update of the forwardings of its protocol": func(w *fabric.Topology) {
+			w.Routers[0].Forwardings[1].InternalMax, w.Routers[0].Forwardings[1].ExternalMax = 8080, 80
+		},
 		"1 update of the network's name in its own row alone": func(w *fabric.Topology) { w.Networks[0].Name = "other" },
 	} {
 		w := world()
@@ -188,6 +201,7 @@ func TestRemoveLeavesNothing(t *testing.T) {
 	p.removeRouter("r")
 	p.removePort("p1")
 	p.removePort("p2")
+	p.removePort("p3")
 	p.removeGroup("g1")
 	p.removeGroup("g2")
 	p.removeNetwork("net")
@@ -266,6 +280,44 @@ func TestGatewaysRotate(t *testing.T) {
 		if first[chassis] < 15 {
 			t.Errorf("chassis %s comes first %d times of 100", chassis, first[chassis])
 		}
+	}
+}
+
+// What moves to another network or router takes its limits along.
+func TestLimitsMove(t *testing.T) {
+	tables, _ := ensured(t, ovsdb.Tables{}, world())
+	if got := len(tables[switches][switchID("net")].Set("qos_rules")); got != 2 {
+		t.Errorf("the network has %d rules, want 2", got)
+	}
+	row := tables[qos][rowID("qos", "p1", "from-lport")]
+	if row.String("match") != `inport == "p1"` || row.Map("action")["dscp"] != "0" || row.Map("bandwidth")["rate"] != "1000" {
+		t.Errorf("what the port sends is limited by %v", row)
+	}
+	row = tables[qos][rowID("qos", "gp/f2", "to-lport")]
+	if row.String("match") != `outport == "gp" && ip4.dst == 172.24.4.21` {
+		t.Errorf("what the floating IP receives is limited by %v", row)
+	}
+	w := world()
+	w.Ports[0].Network = "ext"
+	tables, _ = ensured(t, tables, w)
+	if got := len(tables[switches][switchID("net")].Set("qos_rules")); got != 0 {
+		t.Errorf("the network that the port left has %d rules, want none", got)
+	}
+	if got := len(tables[switches][switchID("ext")].Set("qos_rules")); got != 4 {
+		t.Errorf("the network that the port went to has %d rules, want 4", got)
+	}
+}
+
+// Port forwardings are a load balancer for each protocol.
+func TestForwardings(t *testing.T) {
+	tables, _ := ensured(t, ovsdb.Tables{}, world())
+	got := tables[balancers][rowID("forwarding", "r", "f2", "tcp")].Map("vips")
+	want := ovsdb.Map{"172.24.4.21:80": "10.0.0.5:8080", "172.24.4.21:81": "10.0.0.5:8081"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("targets (-want +got):\n%s", diff)
+	}
+	if len(tables[balancers]) != 2 || len(tables[routers][routerID("r")].Set("load_balancer")) != 2 {
+		t.Errorf("load balancers are %v, want 2", tables[balancers])
 	}
 }
 

@@ -125,6 +125,9 @@ func (p *plan) removeNetwork(network string) {
 	for port := range row.Set("ports") {
 		p.remove(switchPorts, port)
 	}
+	for rule := range row.Set("qos_rules") {
+		p.remove(qos, rule)
+	}
 	p.remove(switches, id)
 }
 
@@ -137,6 +140,9 @@ func dhcpFor(n fabric.Network, s fabric.Subnet) ovsdb.Map {
 	}
 	if prefix.Addr().Is6() {
 		options["server_id"] = serverMAC(s.ID)
+		if s.Stateless {
+			options["dhcpv6_stateless"] = "true"
+		}
 		return options
 	}
 	options["lease_time"] = lease

@@ -77,7 +77,10 @@ func startWith(t *testing.T, options ovn.Options) *ovn.System {
 
 func TestSuite(t *testing.T) {
 	fabrictest.Run(t, func(t *testing.T) fabrictest.Rig {
-		system := start(t, folder(t))
+		wire := fabrictest.NewCable(t, "lab0")
+		o := options(folder(t))
+		o.Bridges = append(o.Bridges, ovn.Bridge{Name: "br-lab", Physical: "lab", Device: "lab0"})
+		system := startWith(t, o)
 		guests := map[string]*fabrictest.Guest{}
 		return fabrictest.Rig{
 			Cluster: system.Cluster,
@@ -97,7 +100,7 @@ func TestSuite(t *testing.T) {
 				}
 				return conn
 			},
-			Packets: &fabrictest.Packets{Sync: system.Cluster.Sync, Physical: physical, Outside: outside},
+			Packets: &fabrictest.Packets{Sync: system.Cluster.Sync, Physical: physical, Outside: outside, Wired: "lab", Wire: wire},
 		}
 	})
 }

@@ -11,7 +11,8 @@ import (
 
 // A port is a logical switch port. Its addresses answer ARP, its port security
 // stops spoofing, and its groups are the port groups it is in. Whoever has port
-// security is also in the drop group, whose rules apply when no other does.
+// security is also in the drop group, whose rules apply when no other does. A
+// VLAN of a trunk is a port whose frames come tagged by another port's card.
 
 func portID(port string) string { return rowID("port", port) }
 
@@ -20,12 +21,22 @@ func (p *plan) ensurePort(port fabric.Port) {
 	was := p.get(switchPorts, id).Map("external_ids")
 	if was[keyNetwork] != "" && was[keyNetwork] != port.Network {
 		p.unlink(switches, switchID(was[keyNetwork]), "ports", id)
+		p.ensureQoS(was[keyNetwork], was[keyQoS])
 	}
 
 	addresses, security := addressing(port)
 	options := ovsdb.Map{}
 	if port.Host != "" {
 		options["requested-chassis"] = port.Host
+	}
+	if port.Host != "" && port.NextHost != "" {
+		// The next host stays silent until its guest announces itself.
+		options["requested-chassis"] += "," + port.NextHost
+		options["activation-strategy"] = "rarp"
+	}
+	parent, tag := ovsdb.Set{}, ovsdb.Set{}
+	if port.Trunk != "" {
+		parent, tag = ovsdb.SetOf(port.Trunk), ovsdb.SetOf(strconv.Itoa(port.VLAN))
 	}
 	kind, dhcp := "", p.dhcpColumns(network, port.IPs)
 	if port.Metadata {
@@ -38,6 +49,8 @@ func (p *plan) ensurePort(port fabric.Port) {
 	p.put(switchPorts, id, ovsdb.Row{
 		"name":           port.ID,
 		"type":           kind,
+		"parent_name":    parent,
+		"tag":            tag,
 		"addresses":      addresses,
 		"port_security":  security,
 		"enabled":        ovsdb.SetOf(strconv.FormatBool(port.Enabled)),
@@ -49,6 +62,7 @@ func (p *plan) ensurePort(port fabric.Port) {
 			keyID:      port.ID,
 			keyNetwork: port.Network,
 			keyGroups:  strings.Join(groups, " "),
+			keyQoS:     p.ensureQoS(port.Network, was[keyQoS], quality{port.QoS, port.ID, port.ID, "", qosPriority}),
 		},
 	})
 	p.link(switches, network, "ports", id)
@@ -101,6 +115,7 @@ func (p *plan) removePort(port string) {
 	id := portID(port)
 	was := p.get(switchPorts, id).Map("external_ids")
 	p.unlink(switches, switchID(was[keyNetwork]), "ports", id)
+	p.ensureQoS(was[keyNetwork], was[keyQoS])
 	for _, g := range strings.Fields(was[keyGroups]) {
 		p.unlink(portGroups, groupID(g), "ports", id)
 	}

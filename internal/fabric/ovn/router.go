@@ -18,16 +18,20 @@ func routerID(router string) string   { return rowID("router", router) }
 func routerPortID(port string) string { return rowID("router-port", port) }
 func peerID(port string) string       { return rowID("router-peer", port) }
 
+// routerParts are the tables whose rows are parts of routers, and where those
+// refer to them.
+var routerParts = map[string]string{routes: "static_routes", nats: "nat", balancers: "load_balancer"}
+
 func (p *plan) ensureRouter(r fabric.Router, chassis []string) {
 	id := routerID(r.ID)
 	was := p.get(routers, id)
 
 	ports := ovsdb.Set{}
 	for _, rp := range r.Ports {
-		ports[p.ensureRouterPort(r, rp, nil)] = struct{}{}
+		ports[p.ensureRouterPort(r, rp, nil, nil)] = struct{}{}
 	}
 	if r.Gateway != nil {
-		ports[p.ensureRouterPort(r, r.Gateway.RouterPort, rotate(r.ID, chassis))] = struct{}{}
+		ports[p.ensureRouterPort(r, r.Gateway.RouterPort, rotate(r.ID, chassis), gatewayQuality(r))] = struct{}{}
 	}
 	for port := range was.Set("ports") {
 		if !ports.Has(port) {
@@ -42,9 +46,10 @@ func (p *plan) ensureRouter(r fabric.Router, chassis []string) {
 		"ports":         ports,
 		"static_routes": p.ensureRoutes(r),
 		"nat":           p.ensureNATs(r),
+		"load_balancer": p.ensureForwardings(r),
 		"external_ids":  ovsdb.Map{keyKind: string(fabric.KindRouter), keyID: r.ID, keyName: r.Name},
 	}
-	for table, column := range map[string]string{routes: "static_routes", nats: "nat"} {
+	for table, column := range routerParts {
 		for part := range was.Set(column) {
 			if !columns.Set(column).Has(part) {
 				p.remove(table, part)
@@ -55,8 +60,8 @@ func (p *plan) ensureRouter(r fabric.Router, chassis []string) {
 }
 
 // ensureRouterPort makes both ends of an interface and returns the router's.
-// chassis are given for a gateway port.
-func (p *plan) ensureRouterPort(r fabric.Router, rp fabric.RouterPort, chassis []string) string {
+// chassis and limits are given for a gateway port.
+func (p *plan) ensureRouterPort(r fabric.Router, rp fabric.RouterPort, chassis []string, limits []quality) string {
 	id, peer := routerPortID(rp.ID), peerID(rp.ID)
 	was := p.get(routerPorts, id)
 	ids := was.Map("external_ids")
@@ -65,6 +70,7 @@ func (p *plan) ensureRouterPort(r fabric.Router, rp fabric.RouterPort, chassis [
 	}
 	if ids[keyNetwork] != "" && ids[keyNetwork] != rp.Network {
 		p.unlink(switches, switchID(ids[keyNetwork]), "ports", peer)
+		p.ensureQoS(ids[keyNetwork], ids[keyQoS])
 	}
 
 	held := ovsdb.Set{}
@@ -83,13 +89,17 @@ func (p *plan) ensureRouterPort(r fabric.Router, rp fabric.RouterPort, chassis [
 			p.remove(gateways, part)
 		}
 	}
-	mine := ovsdb.Map{keyRouter: r.ID, keyNetwork: rp.Network}
+	mine := ovsdb.Map{keyRouter: r.ID, keyNetwork: rp.Network, keyQoS: p.ensureQoS(rp.Network, ids[keyQoS], limits...)}
+	lrp := ovsdb.Map{}
+	if rp.MTU > 0 {
+		lrp["gateway_mtu"] = strconv.Itoa(rp.MTU)
+	}
 	p.put(routerPorts, id, ovsdb.Row{
 		"name":            "lrp-" + rp.ID,
 		"mac":             rp.MAC,
 		"networks":        ovsdb.SetOf(rp.CIDRs...),
 		"gateway_chassis": held,
-		"options":         ovsdb.Map{},
+		"options":         lrp,
 		"ipv6_ra_configs": advertisement(rp),
 		"external_ids":    mine,
 	})
@@ -113,7 +123,11 @@ func advertisement(rp fabric.RouterPort) ovsdb.Map {
 	if rp.Advertise == "" {
 		return ovsdb.Map{}
 	}
-	return ovsdb.Map{"address_mode": rp.Advertise, "send_periodic": "true"}
+	config := ovsdb.Map{"address_mode": rp.Advertise, "send_periodic": "true"}
+	if rp.MTU > 0 {
+		config["mtu"] = strconv.Itoa(rp.MTU)
+	}
+	return config
 }
 
 func (p *plan) removeRouterPort(id string) {
@@ -121,8 +135,10 @@ func (p *plan) removeRouterPort(id string) {
 	for part := range row.Set("gateway_chassis") {
 		p.remove(gateways, part)
 	}
+	ids := row.Map("external_ids")
+	p.ensureQoS(ids[keyNetwork], ids[keyQoS])
 	peer := peerID(row.String("name")[len("lrp-"):])
-	p.unlink(switches, switchID(row.Map("external_ids")[keyNetwork]), "ports", peer)
+	p.unlink(switches, switchID(ids[keyNetwork]), "ports", peer)
 	p.remove(switchPorts, peer)
 	p.remove(routerPorts, id)
 }
@@ -188,7 +204,7 @@ func (p *plan) removeRouter(router string) {
 	for port := range row.Set("ports") {
 		p.removeRouterPort(port)
 	}
-	for table, column := range map[string]string{routes: "static_routes", nats: "nat"} {
+	for table, column := range routerParts {
 		for part := range row.Set(column) {
 			p.remove(table, part)
 		}

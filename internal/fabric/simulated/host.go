@@ -40,7 +40,7 @@ func (h *Host) Plug(ctx context.Context, p fabric.Plug) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	before := c.up(p.Port)
+	before := c.ups(p.Port)
 	if h.plugs == nil {
 		h.plugs = map[string]fabric.Plug{}
 	}
@@ -49,7 +49,7 @@ func (h *Host) Plug(ctx context.Context, p fabric.Plug) (string, error) {
 		c.plugged[p.Port] = map[string]bool{}
 	}
 	c.plugged[p.Port][h.name] = true
-	c.hint(p.Port, before)
+	c.hints(p.Port, before)
 	return "tap" + p.Port[:min(11, len(p.Port))], nil
 }
 
@@ -62,13 +62,13 @@ func (h *Host) Unplug(ctx context.Context, port string) error {
 	if err != nil {
 		return err
 	}
-	before := c.up(port)
+	before := c.ups(port)
 	delete(h.plugs, port)
 	delete(c.plugged[port], h.name)
 	if len(c.plugged[port]) == 0 {
 		delete(c.plugged, port)
 	}
-	c.hint(port, before)
+	c.hints(port, before)
 	return nil
 }
 
@@ -125,7 +125,11 @@ func (h *Host) owner(network, ip string) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	port, ok := c.byIP[network][ip]
-	if !ok || h.plugs[port].Port == "" {
+	card := port
+	if trunk := c.ports[port].Trunk; trunk != "" {
+		card = trunk
+	}
+	if !ok || h.plugs[card].Port == "" {
 		return "", fmt.Errorf("nobody on network %s has address %s", network, ip)
 	}
 	return c.ports[port].MAC, nil

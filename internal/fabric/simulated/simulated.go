@@ -32,6 +32,7 @@ type Cluster struct {
 	groups   map[string]fabric.Group
 	routers  map[string]fabric.Router
 	plugged  map[string]map[string]bool   // port: hosts on which it is plugged in
+	vlans    map[string]map[string]bool   // trunk: ports on it
 	hosts    map[string]*Host             // by name
 	views    map[*View]struct{}           // who hears of changes, besides the reader of changed
 	byIP     map[string]map[string]string // network: address: port
@@ -49,6 +50,7 @@ func New() *Cluster {
 		groups:   map[string]fabric.Group{},
 		routers:  map[string]fabric.Router{},
 		plugged:  map[string]map[string]bool{},
+		vlans:    map[string]map[string]bool{},
 		hosts:    map[string]*Host{},
 		views:    map[*View]struct{}{},
 		byIP:     map[string]map[string]string{},
@@ -98,11 +100,18 @@ func (c *Cluster) Ensure(ctx context.Context, t fabric.Topology) error {
 		c.routers[r.ID] = r
 	}
 	for _, p := range t.Ports {
-		before := c.up(p.ID)
+		before := c.ups(p.ID)
 		c.forgetIPs(p.ID)
+		c.leaveTrunk(p.ID)
 		c.ports[p.ID] = p
 		c.rememberIPs(p)
-		c.hint(p.ID, before)
+		if p.Trunk != "" {
+			if c.vlans[p.Trunk] == nil {
+				c.vlans[p.Trunk] = map[string]bool{}
+			}
+			c.vlans[p.Trunk][p.ID] = true
+		}
+		c.hints(p.ID, before)
 	}
 	return nil
 }
@@ -175,10 +184,19 @@ func (c *Cluster) Remove(ctx context.Context, refs ...fabric.Ref) error {
 }
 
 func (c *Cluster) removePort(id string) {
-	before := c.up(id)
+	before := c.ups(id)
 	c.forgetIPs(id)
+	c.leaveTrunk(id)
 	delete(c.ports, id)
-	c.hint(id, before)
+	c.hints(id, before)
+}
+
+func (c *Cluster) leaveTrunk(id string) {
+	trunk := c.ports[id].Trunk
+	delete(c.vlans[trunk], id)
+	if len(c.vlans[trunk]) == 0 {
+		delete(c.vlans, trunk)
+	}
 }
 
 // List implements fabric.Cluster.
@@ -215,8 +233,10 @@ func (c *Cluster) Up(ctx context.Context) ([]string, error) {
 	}
 	var up []string
 	for id := range c.plugged {
-		if c.up(id) {
-			up = append(up, id)
+		for port, isUp := range c.ups(id) {
+			if isUp {
+				up = append(up, port)
+			}
 		}
 	}
 	return up, nil
@@ -237,20 +257,37 @@ func (c *Cluster) Topology() fabric.Topology {
 	}
 }
 
-// up says whether the port is bound to a host on which it is plugged in.
+// up says whether the port is bound to a host on which it, or its trunk, is
+// plugged in.
 func (c *Cluster) up(port string) bool {
 	p, ok := c.ports[port]
-	return ok && p.Host != "" && c.plugged[port][p.Host]
+	card := port
+	if p.Trunk != "" {
+		card = p.Trunk
+	}
+	return ok && p.Host != "" && c.plugged[card][p.Host]
 }
 
-// hint tells about a port whose state is no longer what it was.
-func (c *Cluster) hint(port string, before bool) {
-	if c.up(port) == before {
-		return
+// ups says which are up of a port and the VLANs on it.
+func (c *Cluster) ups(port string) map[string]bool {
+	state := map[string]bool{port: c.up(port)}
+	for vlan := range c.vlans[port] {
+		state[vlan] = c.up(vlan)
 	}
-	tell(c.changed, port)
-	for v := range c.views {
-		tell(v.changed, port)
+	return state
+}
+
+// hints tells about a port and the VLANs on it, where their state is no longer
+// what it was.
+func (c *Cluster) hints(port string, before map[string]bool) {
+	for id, up := range c.ups(port) {
+		if up == before[id] {
+			continue
+		}
+		tell(c.changed, id)
+		for v := range c.views {
+			tell(v.changed, id)
+		}
 	}
 }
 
