@@ -35,6 +35,9 @@ type Token struct {
 // as Keystone's default settings do.
 var methods = []string{"external", "password", "token", "oauth1", "mapped", "application_credential", "totp", "ec2credential"}
 
+// IsMethod tells whether there is a method of that name.
+func IsMethod(name string) bool { return slices.Contains(methods, name) }
+
 // Payload versions: which scope the fields after the user describe.
 const (
 	unscopedPayload      = 0

@@ -22,6 +22,8 @@ type Login struct {
 	Token         string // "" for none
 	AppCredential *AppCredentialLogin
 	OAuth         *OAuthRequest
+	TOTP          *TOTPLogin
+	Receipt       string // of an earlier try, "" for none
 }
 
 // proof is what has been proven of a token to be, method by method.
@@ -44,6 +46,12 @@ func (p *proof) by(method, user string) error {
 // prove checks all that a client presents.
 func (s *Service) prove(ctx context.Context, login Login, scope Scope) (auth.Token, error) {
 	var p proof
+	if login.Receipt != "" {
+		err := s.useReceipt(&p, login.Receipt)
+		if err != nil {
+			return p.Token, err
+		}
+	}
 	if login.Token != "" {
 		err := s.proveToken(ctx, &p, login.Token, scope)
 		if err != nil {
@@ -60,6 +68,16 @@ func (s *Service) prove(ctx context.Context, login Login, scope Scope) (auth.Tok
 			return p.Token, errs.Unauthorizedf("The password is expired and needs to be changed for user: %s.", user.ID)
 		}
 		err = p.by("password", user.ID)
+		if err != nil {
+			return p.Token, err
+		}
+	}
+	if login.TOTP != nil {
+		user, err := s.proveTOTP(ctx, *login.TOTP)
+		if err != nil {
+			return p.Token, err
+		}
+		err = p.by("totp", user.ID)
 		if err != nil {
 			return p.Token, err
 		}
@@ -87,7 +105,7 @@ func (s *Service) prove(ctx context.Context, login Login, scope Scope) (auth.Tok
 	if p.User == "" {
 		return p.Token, unauthorized(errors.New("no method was given"))
 	}
-	return p.Token, nil
+	return p.Token, s.enough(ctx, p.Token)
 }
 
 // proveToken takes another token for proof. What was delegated makes no tokens

@@ -117,19 +117,8 @@ func (s *Service) lookNow(ctx context.Context) (int64, error) {
 // authenticate finds the user and checks the password. Whatever is wrong, the
 // answer is the same.
 func (s *Service) authenticate(ctx context.Context, login PasswordLogin) (User, error) {
-	var user User
-	enabled := false
-	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		var err error
-		user, err = findUser(ctx, tx, login.User)
-		if err != nil {
-			return err
-		}
-		domain, err := readDomain(ctx, tx, user.DomainID)
-		enabled = user.Enabled && domain.Enabled
-		return err
-	})
-	if err != nil && !errs.Is(err, errs.NotFound) {
+	user, err := s.account(ctx, login.User)
+	if err != nil && !errs.Is(err, errs.NotFound) && !errs.Is(err, errs.Unauthorized) {
 		return User{}, err
 	}
 	wrong := s.passwords.check(ctx, user.PasswordHash, login.Password)
@@ -137,23 +126,40 @@ func (s *Service) authenticate(ctx context.Context, login PasswordLogin) (User, 
 		return User{}, wrong
 	}
 	if err == nil {
-		now := s.clock.Now()
-		switch {
-		case s.compliance.locked(user, now):
-			err = fmt.Errorf("user %s is locked after wrong passwords", user.ID)
-		case !enabled || s.compliance.inactive(user, now):
-			err = fmt.Errorf("user %s or its domain is disabled", user.ID)
-		default:
-			noted := s.noteAttempt(ctx, user, wrong == nil)
-			if noted != nil {
-				return User{}, noted
-			}
+		noted := s.noteAttempt(ctx, user, wrong == nil)
+		if noted != nil {
+			return User{}, noted
 		}
 	}
 	if err != nil || wrong != nil {
 		return User{}, unauthorized(errors.Join(err, wrong))
 	}
 	return user, nil
+}
+
+// account finds the user who signs in. One that may not is Unauthorized.
+func (s *Service) account(ctx context.Context, ref Ref) (User, error) {
+	var user User
+	enabled := false
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		var err error
+		user, err = findUser(ctx, tx, ref)
+		if err != nil {
+			return err
+		}
+		domain, err := readDomain(ctx, tx, user.DomainID)
+		enabled = user.Enabled && domain.Enabled
+		return err
+	})
+	now := s.clock.Now()
+	switch {
+	case err != nil:
+	case s.compliance.locked(user, now):
+		err = unauthorized(fmt.Errorf("user %s is locked after wrong passwords", user.ID))
+	case !enabled || s.compliance.inactive(user, now):
+		err = unauthorized(fmt.Errorf("user %s or its domain is disabled", user.ID))
+	}
+	return user, err
 }
 
 func findUser(ctx context.Context, tx *db.Tx, ref Ref) (User, error) {

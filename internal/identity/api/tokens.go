@@ -2,6 +2,8 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
+	"net/http"
 
 	"nacre/internal/api"
 	"nacre/internal/auth"
@@ -66,6 +68,14 @@ type tokenRequest struct {
 				_  struct{} `check:"open"`
 				ID string   `json:"id" check:"required"`
 			} `json:"token"`
+			TOTP *struct {
+				_    struct{} `check:"open"`
+				User *struct {
+					_ struct{} `check:"open"`
+					userRequest
+					Passcode string `json:"passcode"`
+				} `json:"user"`
+			} `json:"totp"`
 			AppCredential *struct {
 				_      struct{}     `check:"open"`
 				ID     string       `json:"id"`
@@ -98,14 +108,41 @@ func missing(attribute, target string) error {
 	return errs.BadRequestf("Expecting to find %s in %s. The server could not comply with the request since it is either malformed or otherwise incorrect. The client is assumed to be in error.", attribute, target)
 }
 
-func (h handlers) issueToken(c *api.Call, in tokenRequest) (tokenReply, error) {
+type receiptView struct {
+	Methods   []string     `json:"methods"`
+	User      tokenProject `json:"user"`
+	ExpiresAt stamp        `json:"expires_at"`
+	IssuedAt  stamp        `json:"issued_at"`
+}
+
+type receiptReply struct {
+	Receipt  receiptView `json:"receipt"`
+	Required [][]string  `json:"required_auth_methods"`
+}
+
+// viewReceipt answers 401 with a receipt for the methods that were right.
+func viewReceipt(c *api.Call, i *identity.Insufficient) receiptReply {
+	c.SetStatus(http.StatusUnauthorized)
+	c.SetHeader("Openstack-Auth-Receipt", i.Receipt)
+	return receiptReply{Required: i.Required, Receipt: receiptView{
+		Methods: i.Methods, User: tokenProject{idName{i.Domain, i.DomainName}, i.User, i.UserName},
+		ExpiresAt: stamp(i.ExpiresAt), IssuedAt: stamp(i.IssuedAt),
+	}}
+}
+
+// issueToken answers with a token or, when more methods are wanted, a receipt.
+func (h handlers) issueToken(c *api.Call, in tokenRequest) (any, error) {
 	c.SetHeader("Vary", "X-Auth-Token")
 	issued, err := h.issue(c, in)
+	var more *identity.Insufficient
+	if errors.As(err, &more) {
+		return viewReceipt(c, more), nil
+	}
 	if errs.Is(err, errs.Unauthorized) {
 		c.SetHeader("WWW-Authenticate", `Keystone uri="`+c.Base()+`/identity"`)
 	}
 	if err != nil {
-		return tokenReply{}, err
+		return nil, err
 	}
 	c.Log("subject_user_id", issued.User)
 	return h.viewToken(c, issued)
@@ -124,7 +161,7 @@ func (h handlers) issue(c *api.Call, in tokenRequest) (*identity.Issued, error) 
 }
 
 func loginOf(c *api.Call, in tokenRequest) (identity.Login, error) {
-	var login identity.Login
+	login := identity.Login{Receipt: c.Header("Openstack-Auth-Receipt")}
 	if len(in.Auth.Identity.Methods) == 0 {
 		return login, errs.Unauthorizedf("The request you have made requires authentication.")
 	}
@@ -143,6 +180,19 @@ func loginOf(c *api.Call, in tokenRequest) (identity.Login, error) {
 				return login, err
 			}
 			login.Password = &identity.PasswordLogin{User: ref, Password: p.User.Password}
+		case "totp":
+			p := in.Auth.Identity.TOTP
+			if p == nil {
+				return login, missing("totp", "identity")
+			}
+			if p.User == nil {
+				return login, missing("user", "totp")
+			}
+			ref, err := p.User.ref(method)
+			if err != nil {
+				return login, err
+			}
+			login.TOTP = &identity.TOTPLogin{User: ref, Passcode: p.User.Passcode}
 		case "application_credential":
 			a := in.Auth.Identity.AppCredential
 			if a == nil {
@@ -303,6 +353,7 @@ type tokenUser struct {
 	PasswordExpiresAt stamp  `json:"password_expires_at"`
 }
 
+// tokenProject is a project, or a user, with its domain.
 type tokenProject struct {
 	Domain idName `json:"domain"`
 	ID     string `json:"id"`

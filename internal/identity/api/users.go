@@ -118,6 +118,10 @@ func (h handlers) createUser(c *api.Call, in createUserRequest) (userReply, erro
 	if err != nil {
 		return userReply{}, err
 	}
+	err = identity.CheckUserOptions(in.User.Options)
+	if err != nil {
+		return userReply{}, err
+	}
 	extra, err := extraOf(c, "user", in.User)
 	if err != nil {
 		return userReply{}, err
@@ -155,6 +159,12 @@ func (h handlers) updateUser(c *api.Call, in updateUserRequest) (userReply, erro
 	err = unchangeable("domain_id", in.User.DomainID, u.DomainID)
 	if err != nil {
 		return userReply{}, err
+	}
+	if in.User.Options != nil {
+		err = identity.CheckUserOptions(*in.User.Options)
+		if err != nil {
+			return userReply{}, err
+		}
 	}
 	extra, err := extraOf(c, "user", in.User)
 	if err != nil {
