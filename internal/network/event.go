@@ -159,6 +159,11 @@ func view(row any) (resource, id string, f facts) {
 		f = r.facts()
 		f["floating_ip_address"], f["floating_network_id"], f["router_id"] = r.Address, r.Network, null(r.Router)
 		f["port_id"], f["fixed_ip_address"], f["status"], f["port_details"] = null(r.FixedPort), null(r.FixedIP), r.Status, r.Details
+		forwardings := []facts{}
+		for _, w := range r.Forwardings {
+			forwardings = append(forwardings, w.facts())
+		}
+		f["port_forwardings"] = forwardings
 		return "floatingip", r.ID, f
 	case Group:
 		f = r.facts()
@@ -183,6 +188,21 @@ func view(row any) (resource, id string, f facts) {
 		return "security_group_rule", r.ID, f
 	}
 	panic(fmt.Sprintf("network: nothing is told of a %T", row)) // a mistake in this package
+}
+
+// facts are what a floating IP shows of a port forwarding.
+func (f Forwarding) facts() facts {
+	out := facts{
+		"id": f.ID, "protocol": f.Protocol, "internal_ip_address": f.FixedIP, "internal_port_id": f.FixedPort,
+		"internal_port_range": f.Internal.String(), "external_port_range": f.External.String(), "internal_port": nil, "external_port": nil,
+	}
+	if f.External.size() == 0 {
+		out["external_port"] = f.External.Min
+	}
+	if f.Internal.size() == 0 {
+		out["internal_port"] = f.Internal.Min
+	}
+	return out
 }
 
 // facts are what all resources have.

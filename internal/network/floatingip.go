@@ -30,7 +30,8 @@ type FloatingIP struct {
 	Router    string `bun:"router_id"`
 	Status    string `bun:"status"`
 
-	Details *FixedPortDetails `bun:"-"`
+	Details     *FixedPortDetails `bun:"-"`
+	Forwardings []Forwarding      `bun:"-"`
 }
 
 // FixedPortDetails describe the port that a floating IP leads to.
@@ -99,7 +100,12 @@ func (s *Service) FloatingIPs(ctx context.Context, q Query) (list []FloatingIP, 
 	return list, more, err
 }
 
+// withDetails fills in the ports that floating IPs lead to, whole or in part.
 func withDetails(ctx context.Context, tx *db.Tx, list []*FloatingIP) error {
+	err := withForwardings(ctx, tx, list)
+	if err != nil {
+		return err
+	}
 	var ids []string
 	for _, f := range list {
 		if f.FixedPort != "" {
@@ -113,7 +119,7 @@ func withDetails(ctx context.Context, tx *db.Tx, list []*FloatingIP) error {
 		ID string `bun:"id"`
 		FixedPortDetails
 	}
-	err := tx.All(ctx, &rows, `
+	err = tx.All(ctx, &rows, `
 		SELECT id, name, network_id, mac_address, admin_up, status, device_id, device_owner FROM ports WHERE id IN (?)`, db.In(ids))
 	if err != nil {
 		return fmt.Errorf("read ports of floating IPs: %w", err)
@@ -238,8 +244,11 @@ func (s *Service) associate(ctx context.Context, tx *db.Tx, scope Scope, f *Floa
 		return fmt.Errorf("look for floating IPs of port %s: %w", port, err)
 	}
 	if len(taken) > 0 {
-		return errs.Conflictf("Cannot associate floating IP %s (%s) with port %s using fixed IP %s, as that fixed IP already has a floating IP on external network %s.",
-			f.Address, f.ID, port, target.IP, f.Network).Typed("FloatingIPPortAlreadyAssociated")
+		return floatingTaken(*f, port, target.IP)
+	}
+	err = notForwarded(ctx, tx, *f, port, target.IP)
+	if err != nil {
+		return err
 	}
 	err = lockFloating(ctx, tx)
 	if err != nil {
@@ -259,6 +268,11 @@ func (s *Service) associate(ctx context.Context, tx *db.Tx, scope Scope, f *Floa
 	}
 	f.FixedPort, f.FixedIP, f.Router, f.Status = port, target.IP, router, "ACTIVE"
 	return nil
+}
+
+func floatingTaken(f FloatingIP, port, ip string) error {
+	return errs.Conflictf("Cannot associate floating IP %s (%s) with port %s using fixed IP %s, as that fixed IP already has a floating IP on external network %s.",
+		f.Address, f.ID, port, ip, f.Network).Typed("FloatingIPPortAlreadyAssociated")
 }
 
 // lockFloating makes sure that the ways of floating IPs stay as they are: no
@@ -306,6 +320,7 @@ func (s *Service) UpdateFloatingIP(ctx context.Context, scope Scope, id string, 
 		case in.FixedPort == nil && in.FixedIP != "":
 			return badFloating("fixed_ip_address cannot be specified without a port_id")
 		case in.FixedPort == nil:
+		case *in.FixedPort == "" && f.FixedPort == "": // nothing to take away; forwardings stay
 		case *in.FixedPort == "":
 			err = dirty(ctx, tx, fabric.KindRouter, f.Router)
 			f.FixedPort, f.FixedIP, f.Router, f.Status = "", "", "", "DOWN"
@@ -330,10 +345,14 @@ func (s *Service) UpdateFloatingIP(ctx context.Context, scope Scope, id string, 
 }
 
 // freeFloating has floating IPs that led to the port's address (all of them,
-// if it is empty) lead nowhere.
+// if it is empty) lead nowhere, and their ports too.
 func freeFloating(ctx context.Context, tx *db.Tx, port, ip string) error {
+	err := freeForwardings(ctx, tx, port, ip)
+	if err != nil {
+		return err
+	}
 	var rows []FloatingIP
-	err := tx.Held(tx.NewSelect().Model(&rows).Where("fixed_port = ? AND (? = '' OR fixed_ip = ?)", port, ip, ip)).Scan(ctx)
+	err = tx.Held(tx.NewSelect().Model(&rows).Where("fixed_port = ? AND (? = '' OR fixed_ip = ?)", port, ip, ip)).Scan(ctx)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("list floating IPs of port %s: %w", port, err)
 	}

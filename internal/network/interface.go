@@ -245,7 +245,9 @@ func needed(ctx context.Context, tx *db.Tx, r Router, p Port) error {
 		prefix := netip.MustParsePrefix(sub.CIDR)
 		var used int
 		err := tx.Get(ctx, &used, `
-			SELECT COUNT(*) FROM floating_ips AS f JOIN port_ips AS i ON i.port_id = f.fixed_port AND i.ip_address = f.fixed_ip
+			SELECT COUNT(*) FROM floating_ips AS f
+			LEFT JOIN port_forwardings AS w ON w.floating_ip = f.id
+			JOIN port_ips AS i ON i.port_id = COALESCE(w.fixed_port, f.fixed_port) AND i.ip_address = COALESCE(w.fixed_ip, f.fixed_ip)
 			WHERE f.router_id = ? AND i.subnet_id = ?`, r.ID, id)
 		if err != nil {
 			return fmt.Errorf("count floating IPs behind subnet %s: %w", id, err)

@@ -140,6 +140,10 @@ var Policy = []auth.Rule{
 	{Name: "update_floatingip:tags", Check: member},
 	{Name: "delete_floatingip", Check: member},
 	{Name: "delete_floatingip:tags", Check: member},
+	{Name: "create_floatingip_port_forwarding", Check: member},
+	{Name: "get_floatingip_port_forwarding", Check: reader},
+	{Name: "update_floatingip_port_forwarding", Check: member},
+	{Name: "delete_floatingip_port_forwarding", Check: member},
 
 	{Name: "get_quota", Check: reader},
 	{Name: "update_quota", Check: admin},

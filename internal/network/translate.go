@@ -211,6 +211,10 @@ func translateRouters(ctx context.Context, tx *db.Tx, ids []string, t *fabric.To
 	if err != nil {
 		return nil, err
 	}
+	forwardings, err := forwardingsOf(ctx, tx, floating)
+	if err != nil {
+		return nil, err
+	}
 	found := map[string]bool{}
 	for _, r := range routers {
 		found[r.ID] = true
@@ -230,6 +234,9 @@ func translateRouters(ctx context.Context, tx *db.Tx, ids []string, t *fabric.To
 			}
 		}
 		for _, f := range floating {
+			if f.Router == r.ID {
+				router.Forwardings = append(router.Forwardings, forwardings[f.ID]...)
+			}
 			if f.Router == r.ID && f.FixedPort != "" {
 				router.NATs = append(router.NATs, fabric.FloatingIP{
 					ID: f.ID, External: f.Address, Internal: f.FixedIP, Port: f.FixedPort, MAC: f.MAC,
@@ -239,6 +246,28 @@ func translateRouters(ctx context.Context, tx *db.Tx, ids []string, t *fabric.To
 		t.Routers = append(t.Routers, router)
 	}
 	return found, nil
+}
+
+// forwardingsOf are the ports of floating IPs that lead to others, by floating IP.
+func forwardingsOf(ctx context.Context, tx *db.Tx, list []FloatingIP) (map[string][]fabric.Forwarding, error) {
+	ids := make([]string, len(list))
+	byID := map[string]FloatingIP{}
+	for i, f := range list {
+		ids[i] = f.ID
+		byID[f.ID] = f
+	}
+	rows, err := forwardingsBy(ctx, tx, "floating_ip", ids...)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string][]fabric.Forwarding{}
+	for _, r := range rows {
+		out[r.Floating] = append(out[r.Floating], fabric.Forwarding{
+			ID: r.ID, Floating: r.Floating, Protocol: r.Protocol, External: byID[r.Floating].Address, Internal: r.FixedIP,
+			ExternalMin: r.External.Min, ExternalMax: r.External.Max, InternalMin: r.Internal.Min, InternalMax: r.Internal.Max,
+		})
+	}
+	return out, nil
 }
 
 func routerPort(p Port, subnets map[string]Subnet) fabric.RouterPort {

@@ -59,6 +59,11 @@ func (h handlers) Routes() []api.Route {
 		{Method: "GET", Path: "/v2.0/floatingips/{floatingip_id}", Rule: "get_floatingip", Do: api.Get(h.showFloating)},
 		{Method: "PUT", Path: "/v2.0/floatingips/{floatingip_id}", Rule: "update_floatingip", Do: api.Body(h.updateFloating)},
 		{Method: "DELETE", Path: "/v2.0/floatingips/{floatingip_id}", Rule: "delete_floatingip", OK: 204, Do: api.Empty(h.deleteFloating)},
+		{Method: "GET", Path: "/v2.0/floatingips/{floatingip_id}/port_forwardings/{port_forwarding_id}", Rule: "get_floatingip_port_forwarding", Do: api.Get(h.showForwarding)},
+		{Method: "PUT", Path: "/v2.0/floatingips/{floatingip_id}/port_forwardings/{port_forwarding_id}", Rule: "update_floatingip_port_forwarding", Do: api.Body(h.updateForwarding)},
+		{Method: "DELETE", Path: "/v2.0/floatingips/{floatingip_id}/port_forwardings/{port_forwarding_id}", Rule: "delete_floatingip_port_forwarding", OK: 204, Do: api.Empty(h.deleteForwarding)},
+		{Method: "GET", Path: "/v2.0/floatingips/{floatingip_id}/port_forwardings", Rule: "get_floatingip_port_forwarding", Do: api.Get(h.listForwardings)},
+		{Method: "POST", Path: "/v2.0/floatingips/{floatingip_id}/port_forwardings", Rule: "create_floatingip_port_forwarding", OK: 201, Do: api.Body(h.createForwarding)},
 
 		{Method: "GET", Path: "/v2.0/routers", Rule: "get_router", Do: api.Get(h.listRouters)},
 		{Method: "POST", Path: "/v2.0/routers", Rule: "create_router", OK: 201, Do: api.Body(h.createRouter)},

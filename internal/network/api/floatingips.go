@@ -41,13 +41,20 @@ type floatingView struct {
 	FixedIP *string                   `json:"fixed_ip_address"`
 	Status  string                    `json:"status"`
 	Details *network.FixedPortDetails `json:"port_details"`
+
+	Forwardings []forwardingView `json:"port_forwardings"`
 }
 
 func viewFloating(f network.FloatingIP) any {
-	return floatingView{
+	v := floatingView{
 		commonView: viewCommon(f.Common), Address: f.Address, Network: f.Network, Router: null(f.Router), Port: null(f.FixedPort),
 		FixedIP: null(f.FixedIP), Status: f.Status, Details: f.Details,
+		Forwardings: make([]forwardingView, len(f.Forwardings)),
 	}
+	for i, w := range f.Forwardings {
+		v.Forwardings[i] = viewForwarding(w)
+	}
+	return v
 }
 
 func (h handlers) findFloating(c *api.Call) (network.FloatingIP, error) {

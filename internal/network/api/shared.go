@@ -123,7 +123,10 @@ func columns(more map[string]db.Filter) map[string]db.Filter {
 
 // query reads filters, sorting, page and tags.
 func (l listed) query(c *api.Call) (network.Query, error) {
-	sorts := map[string]string{"created_at": "created_at", "updated_at": "updated_at"}
+	sorts := map[string]string{}
+	if l.columns["revision_number"].Column != "" { // it has what all resources have
+		sorts["created_at"], sorts["updated_at"] = "created_at", "updated_at"
+	}
 	for name, f := range l.columns {
 		if f.Match != db.Since {
 			sorts[name] = f.Column
