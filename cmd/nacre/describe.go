@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -11,7 +12,7 @@ import (
 )
 
 func describe() *cobra.Command {
-	var format, dataDir, server string
+	var format, dataDir, server, policy string
 	c := &cobra.Command{
 		Use:   "describe [" + strings.Join(app.Subjects, "|") + "|schedule]",
 		Short: "Print the tables that the program runs on",
@@ -34,10 +35,11 @@ of the data folder why a server is where it is.`,
 			if len(subjects) == 0 {
 				subjects = app.Subjects
 			}
-			return app.Describe(c.Context(), c.OutOrStdout(), subjects, format)
+			return app.Describe(c.Context(), c.OutOrStdout(), subjects, format, policy)
 		},
 	}
 	c.Flags().StringVar(&format, "format", "text", "text or json; for config also yaml, a file to start from")
+	c.Flags().StringVar(&policy, "policy-file", os.Getenv("NACRE_POLICY_FILE"), "file over the default rules (policy); also NACRE_POLICY_FILE")
 	c.Flags().StringVar(&dataDir, "data-dir", "/var/lib/nacre", "data folder of the cloud to ask (schedule)")
 	c.Flags().StringVar(&server, "server", "", "id of the server (schedule)")
 	return c

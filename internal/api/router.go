@@ -92,6 +92,19 @@ func (n *node) find(path string) (found []*endpoint, params map[string]string) {
 	return found, params
 }
 
+// Routes are the rows that a method of an escaped path may mean: several where
+// actions, microversions or the query tell them apart.
+func (k *Kernel) Routes(method, path string) []Route {
+	found, _ := k.root.find(path)
+	var rows []Route
+	for _, e := range found {
+		if e.route.Method == method {
+			rows = append(rows, *e.route)
+		}
+	}
+	return rows
+}
+
 func (n *node) walk(path []string, raw *[]string) []*endpoint {
 	if len(path) == 0 {
 		return n.ends

@@ -68,6 +68,8 @@ type Cloud struct {
 
 	Simulated Simulated // what it stands on, when that is imagined
 
+	identity   *identity.Service
+	policy     *policyFile
 	sealer     *auth.Sealer                // of secrets in the database
 	background []func(ctx context.Context) // run until the context ends
 	closers    []func() error              // from the last to the first, when everything has ended
@@ -155,6 +157,7 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	cloud.identity = identities
 	images, err := cloud.openImages(blobs)
 	if err != nil {
 		return err
@@ -195,10 +198,12 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	}
 
 	// What the outside sees.
-	policy, err := loadPolicy(c)
+	cloud.policy, err = loadPolicy(c.PolicyFile, log)
 	if err != nil {
 		return err
 	}
+	cloud.Loops.Add(cloud.policy.loops()...)
+	policy := cloud.policy.policy
 	protection, err := loadProtection(c)
 	if err != nil {
 		return err

@@ -32,14 +32,15 @@ type RouteRow struct {
 }
 
 // Describe prints the literal tables that the program runs on. It assembles a
-// simulated cloud in a folder of its own for that, and runs nothing of it.
-func Describe(ctx context.Context, out io.Writer, subjects []string, format string) error {
+// simulated cloud in a folder of its own for that, and runs nothing of it. The
+// policy is as the file has it, if there is one.
+func Describe(ctx context.Context, out io.Writer, subjects []string, format, policyFile string) error {
 	dir, err := os.MkdirTemp("", "nacre-describe-")
 	if err != nil {
 		return fmt.Errorf("describe: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	cloud, err := Start(ctx, Config{DataDir: dir, Log: slog.New(slog.DiscardHandler)})
+	cloud, err := Start(ctx, Config{DataDir: dir, PolicyFile: policyFile, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
@@ -88,7 +89,7 @@ func (cloud *Cloud) table(subject string) (any, error) {
 	case "routes":
 		return cloud.routes(), nil
 	case "policy":
-		return policyRules(), nil
+		return cloud.policy.rows(), nil
 	case "plans":
 		return cloud.Engine.Plans(), nil
 	case "loops":
@@ -134,8 +135,13 @@ func (cloud *Cloud) print(out io.Writer, subject string) error {
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Service, r.Method, r.Path, r.Action, r.MinMicroversion, r.PolicyRule)
 		}
 	case "policy":
-		for _, r := range policyRules() {
-			fmt.Fprintf(w, "%s\t%s\n", r.Name, r.Check)
+		fmt.Fprintln(w, "rule\tdefault\tnow, if another")
+		for _, r := range cloud.policy.rows() {
+			now := r.Check
+			if now == r.Default {
+				now = ""
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\n", r.Name, r.Default, now)
 		}
 	case "plans":
 		for _, p := range cloud.Engine.Plans() {

@@ -3,56 +3,12 @@ package app
 import (
 	"encoding/json"
 	"fmt"
-	"os"
-	"slices"
 	"time"
 
 	"nacre/internal/api"
-	"nacre/internal/auth"
-	"nacre/internal/compute"
 	"nacre/internal/db"
-	"nacre/internal/identity"
-	"nacre/internal/image"
-	"nacre/internal/network"
-	"nacre/internal/object"
-	"nacre/internal/placement"
-	"nacre/internal/volume"
 	"nacre/internal/work"
 )
-
-// ownPolicy are the rules of /nacre/v1.
-var ownPolicy = []auth.Rule{
-	{Name: "nacre:plans:list", Check: "rule:project_reader_or_admin"},
-	{Name: "nacre:loops:list", Check: "rule:admin_required"},
-	{Name: "nacre:schedule:show", Check: "rule:admin_required"},
-}
-
-// policyRules are the rules of all services.
-func policyRules() []auth.Rule {
-	return slices.Concat(auth.BaseRules, identity.Policy, image.Policy, placement.Policy, compute.Policy,
-		network.Policy, volume.Policy, object.Policy, ownPolicy, clusterPolicy)
-}
-
-// loadPolicy compiles the rules with the operator's overrides. A wrong file is
-// refused at start.
-func loadPolicy(c Config) (*auth.Policy, error) {
-	policy, err := auth.NewPolicy(policyRules())
-	if err != nil {
-		return nil, err
-	}
-	if c.PolicyFile == "" {
-		return policy, nil
-	}
-	content, err := os.ReadFile(c.PolicyFile)
-	if err != nil {
-		return nil, fmt.Errorf("read policy file: %w", err)
-	}
-	err = policy.Override(content)
-	if err != nil {
-		return nil, fmt.Errorf("policy file %s: %w", c.PolicyFile, err)
-	}
-	return policy, nil
-}
 
 // own is /nacre/v1: what OpenStack has no call for.
 func (cloud *Cloud) own() api.Service {
@@ -62,6 +18,7 @@ func (cloud *Cloud) own() api.Service {
 			{Method: "GET", Path: "/plans", Rule: "nacre:plans:list", Do: api.Get(cloud.listPlans)},
 			{Method: "GET", Path: "/loops", Rule: "nacre:loops:list", Do: api.Get(cloud.listLoops)},
 			{Method: "GET", Path: "/schedule", Rule: "nacre:schedule:show", Do: api.Get(cloud.showSchedule)},
+			{Method: "GET", Path: "/permission", Rule: "nacre:permission:show", Do: api.Get(cloud.showPermission)},
 		}, cloud.clusterRoutes()...),
 	}
 }

@@ -210,7 +210,7 @@ func TestEveryPlan(t *testing.T) {
 // A plan without a line above is not tested.
 func TestEveryPlanHasALine(t *testing.T) {
 	var out bytes.Buffer
-	err := app.Describe(t.Context(), &out, []string{"plans"}, "json")
+	err := app.Describe(t.Context(), &out, []string{"plans"}, "json", "")
 	if err != nil {
 		t.Fatal(err)
 	}

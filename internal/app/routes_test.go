@@ -102,7 +102,7 @@ func TestRoutesAreOpenStacks(t *testing.T) {
 		known[o.service+" "+o.method+" "+unnamed(o.path)] = true
 	}
 	var out bytes.Buffer
-	err := app.Describe(context.Background(), &out, []string{"routes"}, "json")
+	err := app.Describe(context.Background(), &out, []string{"routes"}, "json", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestRoutesAreOpenStacks(t *testing.T) {
 // Every call of Swift that is not of its inside alone has a route.
 func TestObjectStoreIsWhole(t *testing.T) {
 	var out bytes.Buffer
-	err := app.Describe(context.Background(), &out, []string{"routes"}, "json")
+	err := app.Describe(context.Background(), &out, []string{"routes"}, "json", "")
 	if err != nil {
 		t.Fatal(err)
 	}

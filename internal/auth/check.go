@@ -28,6 +28,7 @@ const (
 // nothing.
 type check struct {
 	op    op
+	text  string   // as it was written, of a check without operators
 	parts []*check // operands of negate, allOf, anyOf; [0] of rule, once resolved
 
 	name    string         // of the rule, the literal or the target's field
@@ -87,6 +88,15 @@ var creds = map[string]cred{
 
 // leaf parses one check without operators.
 func leaf(word string) (*check, error) {
+	c, err := parseLeaf(word)
+	if err != nil {
+		return nil, err
+	}
+	c.text = word
+	return c, nil
+}
+
+func parseLeaf(word string) (*check, error) {
 	switch word {
 	case "@":
 		return &check{op: always}, nil

@@ -18,7 +18,7 @@ const maxDepth = 64
 // those inside one (%(project_id)s) never stand at its ends.
 func parse(text string) (*check, error) {
 	if text == "" {
-		return &check{op: always}, nil
+		return &check{op: always, text: "@"}, nil
 	}
 	p := parser{words: split(text)}
 	c, err := p.or(0)

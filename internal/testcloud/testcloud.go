@@ -73,6 +73,9 @@ func Dir(path string) Option { return func(o *options) { o.DataDir = path } }
 // whatever tests run on.
 func OwnDB() Option { return func(o *options) { o.own = true } }
 
+// PolicyFile lays an operator's file over the policy rules.
+func PolicyFile(path string) Option { return func(o *options) { o.Config.PolicyFile = path } }
+
 // Broker connects the cloud with a RabbitMQ broker.
 func Broker(url string) Option { return func(o *options) { o.Bus = url } }
 
