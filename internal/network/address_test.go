@@ -93,7 +93,7 @@ func TestAddressesAreDistinctAndNoneIsLost(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		round++
 		project := fmt.Sprint("project-", round)
-		nets, err := s.CreateNetworks(ctx, NewNetwork{Project: project})
+		nets, err := s.CreateNetworks(ctx, Scope{All: true}, NewNetwork{Project: project})
 		if err != nil {
 			r.Fatal(err)
 		}

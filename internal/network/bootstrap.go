@@ -24,7 +24,7 @@ func (s *Service) Bootstrap(ctx context.Context, admin, demo, external string) e
 			return err
 		}
 		no := false
-		public, err := s.createNetwork(ctx, tx, NewNetwork{
+		public, err := s.createNetwork(ctx, tx, Scope{All: true}, NewNetwork{
 			Project: admin, Name: "public", External: true, IsDefault: true, Type: Flat, Physical: s.physical[0],
 		})
 		if err != nil {
@@ -36,7 +36,7 @@ func (s *Service) Bootstrap(ctx context.Context, admin, demo, external string) e
 		if err != nil || demo == "" {
 			return err
 		}
-		private, err := s.createNetwork(ctx, tx, NewNetwork{Project: demo, Name: "private"})
+		private, err := s.createNetwork(ctx, tx, Scope{All: true}, NewNetwork{Project: demo, Name: "private"})
 		if err != nil {
 			return err
 		}

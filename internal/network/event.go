@@ -35,6 +35,14 @@ const wireTime = "2006-01-02T15:04:05Z"
 // and as it is after the change; a deleted one is as it was before. Networks
 // and routers are in the zones.
 func tell(ctx context.Context, tx *db.Tx, change string, row any, zones ...string) error {
+	port, isPort := row.(Port)
+	if isPort {
+		err := describePorts(ctx, tx, []*Port{&port})
+		if err != nil {
+			return err
+		}
+		row = port
+	}
 	resource, id, f := view(row)
 	if f == nil {
 		return nil
@@ -88,6 +96,12 @@ func (s *Service) tellID(ctx context.Context, tx *db.Tx, kind, id string) error 
 			return err
 		}
 		return tell(ctx, tx, updated, f)
+	case "qos_policies":
+		p, err := readPolicy(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		return tell(ctx, tx, updated, p)
 	case "security_groups":
 		g, err := readGroup(ctx, tx, id)
 		if err == nil {
@@ -125,6 +139,7 @@ func view(row any) (resource, id string, f facts) {
 		f["subnets"], f["shared"], f["router:external"], f["is_default"] = list(r.Subnets), r.Shared, r.External, r.IsDefault
 		f["port_security_enabled"], f["provider:network_type"] = r.PortSecurity, r.Type
 		f["provider:physical_network"], f["provider:segmentation_id"] = null(r.Physical), null(r.Segment)
+		f["qos_policy_id"] = null(r.QoS)
 		return "network", r.ID, f
 	case Subnet:
 		f = r.facts()
@@ -142,6 +157,7 @@ func view(row any) (resource, id string, f facts) {
 		f["device_id"], f["device_owner"], f["fixed_ips"], f["security_groups"] = r.Device, r.Owner, list(r.FixedIPs.V), list(r.Groups.V)
 		f["allowed_address_pairs"], f["port_security_enabled"] = list(r.Pairs.V), r.PortSecurity
 		f["binding:vnic_type"], f["binding:host_id"], f["binding:profile"] = r.VNICType, r.Host, r.Profile.V
+		f["qos_policy_id"], f["qos_network_policy_id"] = null(r.QoS), null(r.NetworkQoS)
 		f["binding:vif_type"], f["binding:vif_details"] = "unbound", facts{}
 		if r.Host != "" {
 			f["binding:vif_type"] = "ovs"
@@ -152,7 +168,8 @@ func view(row any) (resource, id string, f facts) {
 		f = r.facts()
 		f["name"], f["admin_state_up"], f["status"], f["routes"], f["external_gateway_info"] = r.Name, r.AdminUp, r.Status, list(r.Routes.V), nil
 		if r.GatewayNetwork != "" {
-			f["external_gateway_info"] = facts{"network_id": r.GatewayNetwork, "external_fixed_ips": list(r.GatewayIPs), "enable_snat": r.SNAT}
+			f["external_gateway_info"] = facts{"network_id": r.GatewayNetwork, "external_fixed_ips": list(r.GatewayIPs), "enable_snat": r.SNAT,
+				"qos_policy_id": null(r.GatewayQoS)}
 		}
 		return "router", r.ID, f
 	case FloatingIP:
@@ -164,7 +181,16 @@ func view(row any) (resource, id string, f facts) {
 			forwardings = append(forwardings, w.facts())
 		}
 		f["port_forwardings"] = forwardings
+		f["qos_policy_id"], f["qos_network_policy_id"] = null(r.QoS), null(r.NetworkQoS)
 		return "floatingip", r.ID, f
+	case QoSPolicy:
+		f = r.facts()
+		rules := []facts{}
+		for _, rule := range r.Rules {
+			rules = append(rules, rule.facts())
+		}
+		f["name"], f["shared"], f["is_default"], f["rules"] = r.Name, r.Shared, r.IsDefault, rules
+		return "policy", r.ID, f
 	case Group:
 		f = r.facts()
 		rules := []facts{}
@@ -188,6 +214,17 @@ func view(row any) (resource, id string, f facts) {
 		return "security_group_rule", r.ID, f
 	}
 	panic(fmt.Sprintf("network: nothing is told of a %T", row)) // a mistake in this package
+}
+
+// facts are what a policy shows of a rule.
+func (r QoSRule) facts() facts {
+	f := facts{"id": r.ID, "qos_policy_id": r.Policy, "type": r.Kind}
+	if r.Kind == DSCPMarking {
+		f["dscp_mark"] = r.DSCP
+	} else {
+		f["max_kbps"], f["max_burst_kbps"], f["direction"] = r.MaxKbps, r.MaxBurst, r.Direction
+	}
+	return f
 }
 
 // facts are what a floating IP shows of a port forwarding.

@@ -29,9 +29,11 @@ type FloatingIP struct {
 	FixedIP   string `bun:"fixed_ip"`
 	Router    string `bun:"router_id"`
 	Status    string `bun:"status"`
+	QoS       string `bun:"qos_policy_id"` // "" for the external network's
 
 	Details     *FixedPortDetails `bun:"-"`
 	Forwardings []Forwarding      `bun:"-"`
+	NetworkQoS  string            `bun:"-"`
 }
 
 // FixedPortDetails describe the port that a floating IP leads to.
@@ -51,6 +53,7 @@ type NewFloatingIP struct {
 	Tags                          []string
 	Subnet, Address               string // "" for any
 	FixedPort, FixedIP            string // "" for none
+	QoS                           string // "" for the external network's
 }
 
 // FloatingIPChange says what to change. Nil stays as it is.
@@ -58,6 +61,7 @@ type FloatingIPChange struct {
 	Description *string
 	FixedPort   *string // "" for none
 	FixedIP     string
+	QoS         *string
 }
 
 func floatingNotFound(id string) error {
@@ -100,13 +104,27 @@ func (s *Service) FloatingIPs(ctx context.Context, q Query) (list []FloatingIP, 
 	return list, more, err
 }
 
-// withDetails fills in the ports that floating IPs lead to, whole or in part.
+// withDetails fills in what floating IPs show of other rows: where they lead,
+// whole or in part, and their networks' policies.
 func withDetails(ctx context.Context, tx *db.Tx, list []*FloatingIP) error {
+	if len(list) == 0 {
+		return nil
+	}
 	err := withForwardings(ctx, tx, list)
 	if err != nil {
 		return err
 	}
-	var ids []string
+	var ids, networks []string
+	for _, f := range list {
+		networks = append(networks, f.Network)
+	}
+	policies, err := networkPolicies(ctx, tx, distinct(networks))
+	if err != nil {
+		return err
+	}
+	for _, f := range list {
+		f.NetworkQoS = policies[f.Network]
+	}
 	for _, f := range list {
 		if f.FixedPort != "" {
 			ids = append(ids, f.FixedPort)
@@ -161,7 +179,11 @@ func (s *Service) CreateFloatingIP(ctx context.Context, scope Scope, in NewFloat
 		if err != nil {
 			return err
 		}
-		f = FloatingIP{Common: s.common(tx, in.Project, in.Description, in.Tags), Network: n.ID, Status: "DOWN"}
+		f = FloatingIP{Common: s.common(tx, in.Project, in.Description, in.Tags), Network: n.ID, Status: "DOWN", QoS: in.QoS}
+		err = usablePolicy(ctx, tx, scope, f.QoS)
+		if err != nil {
+			return err
+		}
 		asked, err := askedFloating(ctx, tx, n, in)
 		if err != nil {
 			return err
@@ -316,6 +338,16 @@ func (s *Service) UpdateFloatingIP(ctx context.Context, scope Scope, id string, 
 			return err
 		}
 		set(&f.Description, in.Description)
+		if in.QoS != nil && *in.QoS != f.QoS {
+			f.QoS = *in.QoS
+			err = usablePolicy(ctx, tx, scope, f.QoS)
+			if err == nil {
+				err = dirty(ctx, tx, fabric.KindRouter, f.Router)
+			}
+			if err != nil {
+				return err
+			}
+		}
 		switch {
 		case in.FixedPort == nil && in.FixedIP != "":
 			return badFloating("fixed_ip_address cannot be specified without a port_id")
@@ -331,7 +363,7 @@ func (s *Service) UpdateFloatingIP(ctx context.Context, scope Scope, id string, 
 			return err
 		}
 		f.touch(tx)
-		_, err = tx.Update(ctx, &f, "description", "fixed_port", "fixed_ip", "router_id", "status", "revision", "updated_at")
+		_, err = tx.Update(ctx, &f, "description", "fixed_port", "fixed_ip", "router_id", "status", "qos_policy_id", "revision", "updated_at")
 		if err != nil {
 			return fmt.Errorf("update floating IP %s: %w", id, err)
 		}

@@ -38,6 +38,7 @@ type Network struct {
 	Type         string `bun:"network_type"`
 	Physical     string `bun:"physical_network"`
 	Segment      int    `bun:"segmentation_id"`
+	QoS          string `bun:"qos_policy_id"` // "" for none
 
 	Subnets []string `bun:"-"` // ids, by the calls that show networks
 }
@@ -53,6 +54,7 @@ type NewNetwork struct {
 	MTU                        int
 	Type, Physical             string
 	Segment                    int
+	QoS                        string // "" for the project's default
 }
 
 // NetworkChange says what to change. Nil stays as it is.
@@ -63,6 +65,7 @@ type NetworkChange struct {
 	IsDefault         *bool
 	PortSecurity      *bool
 	MTU               *int
+	QoS               *string // "" for none
 }
 
 func networkNotFound(id string) error {
@@ -193,12 +196,12 @@ func seenNetwork(ctx context.Context, tx *db.Tx, scope Scope, id string) (Networ
 }
 
 // CreateNetworks makes networks, all or none.
-func (s *Service) CreateNetworks(ctx context.Context, list ...NewNetwork) ([]Network, error) {
+func (s *Service) CreateNetworks(ctx context.Context, scope Scope, list ...NewNetwork) ([]Network, error) {
 	var made []Network
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		made = nil
 		for _, in := range list {
-			n, err := s.createNetwork(ctx, tx, in)
+			n, err := s.createNetwork(ctx, tx, scope, in)
 			if err != nil {
 				return err
 			}
@@ -209,14 +212,22 @@ func (s *Service) CreateNetworks(ctx context.Context, list ...NewNetwork) ([]Net
 	return made, err
 }
 
-func (s *Service) createNetwork(ctx context.Context, tx *db.Tx, in NewNetwork) (Network, error) {
+func (s *Service) createNetwork(ctx context.Context, tx *db.Tx, scope Scope, in NewNetwork) (Network, error) {
 	n := Network{
 		Common: s.common(tx, in.Project, in.Description, in.Tags),
 		Name:   in.Name, AdminUp: or(in.AdminUp, true), Status: "ACTIVE", Shared: in.Shared, External: in.External,
 		IsDefault: in.IsDefault, PortSecurity: or(in.PortSecurity, true), MTU: in.MTU,
-		Type: in.Type, Physical: in.Physical, Segment: in.Segment, Subnets: []string{},
+		Type: in.Type, Physical: in.Physical, Segment: in.Segment, QoS: in.QoS, Subnets: []string{},
 	}
 	_, err := s.ensureDefaultGroup(ctx, tx, in.Project)
+	if err != nil {
+		return Network{}, err
+	}
+	if n.QoS == "" {
+		n.QoS, err = defaultPolicy(ctx, tx, in.Project)
+	} else {
+		err = usablePolicy(ctx, tx, scope, n.QoS)
+	}
 	if err != nil {
 		return Network{}, err
 	}
@@ -299,7 +310,7 @@ func invalid(format string, args ...any) error {
 }
 
 // UpdateNetwork changes a network, provided it has the revision.
-func (s *Service) UpdateNetwork(ctx context.Context, id string, revision int64, in NetworkChange) (Network, error) {
+func (s *Service) UpdateNetwork(ctx context.Context, scope Scope, id string, revision int64, in NetworkChange) (Network, error) {
 	var n Network
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		var err error
@@ -343,9 +354,20 @@ func (s *Service) UpdateNetwork(ctx context.Context, id string, revision int64, 
 				return err
 			}
 		}
+		if in.QoS != nil && *in.QoS != n.QoS {
+			n.QoS = *in.QoS
+			err = usablePolicy(ctx, tx, scope, n.QoS)
+			if err != nil {
+				return err
+			}
+			err = networkQoSDirty(ctx, tx, id)
+			if err != nil {
+				return err
+			}
+		}
 		n.touch(tx)
 		_, err = tx.Update(ctx, &n, "name", "description", "admin_up", "shared", "external", "is_default",
-			"port_security", "mtu", "revision", "updated_at")
+			"port_security", "mtu", "qos_policy_id", "revision", "updated_at")
 		if err != nil {
 			return fmt.Errorf("update network %s: %w", id, err)
 		}

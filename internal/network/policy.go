@@ -9,9 +9,11 @@ const (
 	service = "rule:service_api"
 	reader  = "rule:project_reader_or_admin"
 	member  = "rule:project_member_or_admin"
+	manager = "rule:project_manager_or_admin"
 
 	ownsNetwork  = "project_id:%(network:tenant_id)s"
 	shared       = "field:networks:shared=True"
+	sharedPolicy = "field:policies:shared=True"
 	external     = "field:networks:router:external=True"
 	adminOrSvc   = admin + " or " + service
 	seesNetwork  = reader + " or " + service + " or " + shared + " or " + external
@@ -144,6 +146,30 @@ var Policy = []auth.Rule{
 	{Name: "get_floatingip_port_forwarding", Check: reader},
 	{Name: "update_floatingip_port_forwarding", Check: member},
 	{Name: "delete_floatingip_port_forwarding", Check: member},
+
+	{Name: "create_policy", Check: manager},
+	{Name: "create_policy:tags", Check: manager},
+	{Name: "get_policy", Check: reader + " or " + sharedPolicy},
+	{Name: "get_policy:tags", Check: reader + " or " + sharedPolicy},
+	{Name: "update_policy", Check: manager},
+	{Name: "update_policy:tags", Check: manager},
+	{Name: "delete_policy", Check: manager},
+	{Name: "delete_policy:tags", Check: manager},
+	{Name: "get_rule_type", Check: "rule:any_reader or " + admin},
+	{Name: "create_policy_bandwidth_limit_rule", Check: manager},
+	{Name: "get_policy_bandwidth_limit_rule", Check: reader},
+	{Name: "update_policy_bandwidth_limit_rule", Check: manager},
+	{Name: "delete_policy_bandwidth_limit_rule", Check: manager},
+	{Name: "get_alias_bandwidth_limit_rule", Check: reader},
+	{Name: "update_alias_bandwidth_limit_rule", Check: manager},
+	{Name: "delete_alias_bandwidth_limit_rule", Check: manager},
+	{Name: "create_policy_dscp_marking_rule", Check: manager},
+	{Name: "get_policy_dscp_marking_rule", Check: reader},
+	{Name: "update_policy_dscp_marking_rule", Check: manager},
+	{Name: "delete_policy_dscp_marking_rule", Check: manager},
+	{Name: "get_alias_dscp_marking_rule", Check: reader},
+	{Name: "update_alias_dscp_marking_rule", Check: manager},
+	{Name: "delete_alias_dscp_marking_rule", Check: manager},
 
 	{Name: "get_quota", Check: reader},
 	{Name: "update_quota", Check: admin},

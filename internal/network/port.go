@@ -49,6 +49,9 @@ type Port struct {
 	Host         string                  `bun:"host"`
 	Profile      db.JSON[map[string]any] `bun:"profile"`
 	DNSName      string                  `bun:"dns_name"`
+	QoS          string                  `bun:"qos_policy_id"` // "" for the network's
+
+	NetworkQoS string `bun:"-"`
 }
 
 // FixedIP is an address of a port.
@@ -75,7 +78,7 @@ type NewPort struct {
 	FixedIPs                            *[]FixedIP // nil: one of each version; empty: none
 	Groups                              *[]string  // nil: the project's default group
 	Pairs                               []AddressPair
-	VNICType, Host, DNSName             string
+	VNICType, Host, DNSName, QoS        string
 	Profile                             map[string]any
 
 	server    string // whose card it is
@@ -93,6 +96,7 @@ type PortChange struct {
 	Groups                  *[]string
 	Pairs                   *[]AddressPair
 	VNICType, Host, DNSName *string
+	QoS                     *string
 	Profile                 *map[string]any
 }
 
@@ -118,7 +122,10 @@ func (s *Service) Port(ctx context.Context, scope Scope, id string) (p Port, on 
 			return fmt.Errorf("read port %s: %w", id, err)
 		}
 		on, err = readNetwork(ctx, tx, p.Network)
-		return err
+		if err != nil {
+			return err
+		}
+		return describePorts(ctx, tx, []*Port{&p})
 	})
 	return p, on, err
 }
@@ -140,9 +147,35 @@ func (s *Service) Ports(ctx context.Context, q Query) (list []Port, more bool, e
 			sel = sel.Where("ports.id IN (SELECT port_id FROM port_groups WHERE group_id IN (?))", db.In(q.In["security_groups"]))
 		}
 		more, err = page(ctx, tx, sel, "ports", q, &list, portNotFound)
-		return err
+		if err != nil {
+			return err
+		}
+		refs := make([]*Port, len(list))
+		for i := range list {
+			refs[i] = &list[i]
+		}
+		return describePorts(ctx, tx, refs)
 	})
 	return list, more, err
+}
+
+// describePorts fills in what ports show of other rows.
+func describePorts(ctx context.Context, tx *db.Tx, list []*Port) error {
+	if len(list) == 0 {
+		return nil
+	}
+	networks := make([]string, len(list))
+	for i, p := range list {
+		networks[i] = p.Network
+	}
+	policies, err := networkPolicies(ctx, tx, distinct(networks))
+	if err != nil {
+		return err
+	}
+	for _, p := range list {
+		p.NetworkQoS = policies[p.Network]
+	}
+	return nil
 }
 
 func readPort(ctx context.Context, tx *db.Tx, id string) (Port, error) {
@@ -187,6 +220,7 @@ func (s *Service) createPort(ctx context.Context, tx *db.Tx, scope Scope, n Netw
 		Name:   in.Name, Network: n.ID, AdminUp: or(in.AdminUp, true), Status: "DOWN", Device: in.Device, Owner: in.Owner,
 		PortSecurity: or(in.PortSecurity, n.PortSecurity), Pairs: db.Of(list(in.Pairs)),
 		VNICType: in.VNICType, Server: in.server, Host: in.Host, Profile: db.Of(in.Profile), DNSName: in.DNSName,
+		QoS: in.QoS, NetworkQoS: n.QoS,
 	}
 	if in.ID != "" {
 		p.ID = in.ID
@@ -199,6 +233,10 @@ func (s *Service) createPort(ctx context.Context, tx *db.Tx, scope Scope, n Netw
 	}
 	if isService(p.Owner) && in.PortSecurity == nil {
 		p.PortSecurity = false
+	}
+	err := usablePolicy(ctx, tx, scope, p.QoS)
+	if err != nil {
+		return Port{}, err
 	}
 	mac, err := chooseMAC(ctx, tx, n, in.MAC)
 	if err != nil {

@@ -31,7 +31,11 @@ func (s *Service) UpdatePort(ctx context.Context, scope Scope, id string, revisi
 		case moved && p.Server != "":
 			return portInUse(id)
 		}
-		return s.changePort(ctx, tx, scope, &p, in)
+		err = s.changePort(ctx, tx, scope, &p, in)
+		if err != nil {
+			return err
+		}
+		return describePorts(ctx, tx, []*Port{&p})
 	})
 	return p, err
 }
@@ -60,6 +64,13 @@ func (s *Service) changePort(ctx context.Context, tx *db.Tx, scope Scope, p *Por
 	set(&p.VNICType, in.VNICType)
 	set(&p.DNSName, in.DNSName)
 	set(&p.Profile.V, in.Profile)
+	if in.QoS != nil {
+		p.QoS = *in.QoS
+		err = usablePolicy(ctx, tx, scope, p.QoS)
+		if err != nil {
+			return err
+		}
+	}
 	if in.Pairs != nil {
 		p.Pairs.V = slices.Clone(*in.Pairs)
 	}
@@ -99,7 +110,7 @@ func savePort(ctx context.Context, tx *db.Tx, p *Port) error {
 	p.touch(tx)
 	_, err := tx.Update(ctx, p, "name", "description", "mac_address", "admin_up", "status", "device_id", "device_owner",
 		"port_security", "fixed_ips", "security_groups", "allowed_pairs", "vnic_type", "server", "host", "profile", "dns_name",
-		"revision", "updated_at")
+		"qos_policy_id", "revision", "updated_at")
 	if err != nil {
 		return fmt.Errorf("update port %s: %w", p.ID, err)
 	}

@@ -78,6 +78,7 @@ func (s *Service) SetTags(ctx context.Context, table, id string, change func(tag
 	query, known := map[string]string{
 		"networks": "networks", "subnets": "subnets", "ports": "ports", "routers": "routers",
 		"floatingips": "floating_ips", "security-groups": "security_groups",
+		"policies": "qos_policies",
 	}[table]
 	if !known {
 		return nil, errs.NotFoundf("The resource could not be found.").Typed("HTTPNotFound")

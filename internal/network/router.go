@@ -28,6 +28,7 @@ type Router struct {
 	GatewayPort    string           `bun:"gateway_port"`
 	SNAT           bool             `bun:"enable_snat"`
 	Routes         db.JSON[[]Route] `bun:"routes"`
+	GatewayQoS     string           `bun:"gateway_qos"` // "" for the external network's
 
 	GatewayIPs []FixedIP `bun:"-"`
 }
@@ -37,6 +38,7 @@ type Gateway struct {
 	Network  string    // "" for not at all
 	SNAT     *bool     // nil: as it is, or on
 	FixedIPs []FixedIP // none: any address
+	QoS      *string   // nil: as it is, or none
 }
 
 // NewRouter is a router to be made.
@@ -192,7 +194,7 @@ func (s *Service) UpdateRouter(ctx context.Context, scope Scope, id string, revi
 		}
 		r.touch(tx)
 		_, err = tx.Update(ctx, &r, "name", "description", "admin_up", "gateway_network", "gateway_port", "enable_snat", "routes",
-			"revision", "updated_at")
+			"gateway_qos", "revision", "updated_at")
 		if err != nil {
 			return fmt.Errorf("update router %s: %w", id, err)
 		}
@@ -206,6 +208,13 @@ func (s *Service) changeGateway(ctx context.Context, tx *db.Tx, scope Scope, r *
 	if g.SNAT != nil {
 		r.SNAT = *g.SNAT
 	}
+	if g.QoS != nil {
+		r.GatewayQoS = *g.QoS
+		err := usablePolicy(ctx, tx, scope, r.GatewayQoS)
+		if err != nil {
+			return err
+		}
+	}
 	same := g.Network == r.GatewayNetwork && len(g.FixedIPs) == 0
 	if same {
 		return nil
@@ -217,7 +226,7 @@ func (s *Service) changeGateway(ctx context.Context, tx *db.Tx, scope Scope, r *
 		}
 	}
 	if g.Network == "" {
-		r.SNAT = true
+		r.SNAT, r.GatewayQoS = true, ""
 		return nil
 	}
 	n, err := seenNetwork(ctx, tx, scope, g.Network)

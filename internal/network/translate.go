@@ -163,14 +163,27 @@ func translatePorts(ctx context.Context, tx *db.Tx, ids []string, t *fabric.Topo
 	if err != nil {
 		return nil, err
 	}
-	var disabled []string
-	err = tx.All(ctx, &disabled, `SELECT id FROM networks WHERE admin_up = 0`)
+	var special []struct {
+		ID      string `bun:"id"`
+		AdminUp bool   `bun:"admin_up"`
+		QoS     string `bun:"qos_policy_id"`
+	}
+	err = tx.All(ctx, &special, `SELECT id, admin_up, qos_policy_id FROM networks WHERE admin_up = 0 OR qos_policy_id <> ''`)
 	if err != nil {
 		return nil, err
 	}
-	off := map[string]bool{}
-	for _, id := range disabled {
-		off[id] = true
+	off, policies := map[string]bool{}, map[string]string{}
+	var wanted []string
+	for _, n := range special {
+		off[n.ID], policies[n.ID] = !n.AdminUp, n.QoS
+		wanted = append(wanted, n.QoS)
+	}
+	for _, p := range ports {
+		wanted = append(wanted, p.QoS)
+	}
+	limits, err := readQualities(ctx, tx, wanted...)
+	if err != nil {
+		return nil, err
 	}
 	found := map[string]bool{}
 	for _, p := range ports {
@@ -182,6 +195,9 @@ func translatePorts(ctx context.Context, tx *db.Tx, ids []string, t *fabric.Topo
 		port := fabric.Port{
 			ID: p.ID, Network: p.Network, MAC: p.MAC, Groups: p.Groups.V, PortSecurity: p.PortSecurity,
 			Enabled: p.AdminUp && !off[p.Network], Metadata: p.Owner == OwnerDistributed, Host: p.Host,
+		}
+		if !isService(p.Owner) {
+			port.QoS = limits.of(p.QoS, policies[p.Network])
 		}
 		for _, f := range p.FixedIPs.V {
 			port.IPs = append(port.IPs, f.IP)
@@ -211,7 +227,11 @@ func translateRouters(ctx context.Context, tx *db.Tx, ids []string, t *fabric.To
 	if err != nil {
 		return nil, err
 	}
-	forwardings, err := forwardingsOf(ctx, tx, floating)
+	limits, policies, err := routerQualities(ctx, tx, routers, floating)
+	if err != nil {
+		return nil, err
+	}
+	forwardings, err := forwardingsOf(ctx, tx, floating, func(f FloatingIP) fabric.QoS { return limits.of(f.QoS, policies[f.Network]) })
 	if err != nil {
 		return nil, err
 	}
@@ -225,7 +245,7 @@ func translateRouters(ctx context.Context, tx *db.Tx, ids []string, t *fabric.To
 			case p.Owner == OwnerRouterInterface:
 				router.Ports = append(router.Ports, routerPort(p, subnets))
 			case p.Owner == OwnerGateway:
-				router.Gateway = &fabric.Gateway{RouterPort: routerPort(p, subnets), SNAT: r.SNAT}
+				router.Gateway = &fabric.Gateway{RouterPort: routerPort(p, subnets), SNAT: r.SNAT, QoS: limits.of(r.GatewayQoS, policies[p.Network])}
 				for _, f := range p.FixedIPs.V {
 					if hop := subnets[f.Subnet].Gateway; hop != "" {
 						router.Gateway.NextHops = append(router.Gateway.NextHops, hop)
@@ -240,6 +260,7 @@ func translateRouters(ctx context.Context, tx *db.Tx, ids []string, t *fabric.To
 			if f.Router == r.ID && f.FixedPort != "" {
 				router.NATs = append(router.NATs, fabric.FloatingIP{
 					ID: f.ID, External: f.Address, Internal: f.FixedIP, Port: f.FixedPort, MAC: f.MAC,
+					QoS: limits.of(f.QoS, policies[f.Network]),
 				})
 			}
 		}
@@ -248,8 +269,28 @@ func translateRouters(ctx context.Context, tx *db.Tx, ids []string, t *fabric.To
 	return found, nil
 }
 
+// routerQualities are the policies of gateways, floating IPs and their networks.
+func routerQualities(ctx context.Context, tx *db.Tx, routers []Router, floating []FloatingIP) (qualities, map[string]string, error) {
+	var own, networks []string
+	for _, r := range routers {
+		own, networks = append(own, r.GatewayQoS), append(networks, r.GatewayNetwork)
+	}
+	for _, f := range floating {
+		own = append(own, f.QoS) // its network is its router's gateway's
+	}
+	policies, err := networkPolicies(ctx, tx, distinct(networks))
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, id := range policies {
+		own = append(own, id)
+	}
+	limits, err := readQualities(ctx, tx, own...)
+	return limits, policies, err
+}
+
 // forwardingsOf are the ports of floating IPs that lead to others, by floating IP.
-func forwardingsOf(ctx context.Context, tx *db.Tx, list []FloatingIP) (map[string][]fabric.Forwarding, error) {
+func forwardingsOf(ctx context.Context, tx *db.Tx, list []FloatingIP, limits func(FloatingIP) fabric.QoS) (map[string][]fabric.Forwarding, error) {
 	ids := make([]string, len(list))
 	byID := map[string]FloatingIP{}
 	for i, f := range list {
@@ -265,6 +306,7 @@ func forwardingsOf(ctx context.Context, tx *db.Tx, list []FloatingIP) (map[strin
 		out[r.Floating] = append(out[r.Floating], fabric.Forwarding{
 			ID: r.ID, Floating: r.Floating, Protocol: r.Protocol, External: byID[r.Floating].Address, Internal: r.FixedIP,
 			ExternalMin: r.External.Min, ExternalMax: r.External.Max, InternalMin: r.Internal.Min, InternalMax: r.Internal.Max,
+			QoS: limits(byID[r.Floating]),
 		})
 	}
 	return out, nil

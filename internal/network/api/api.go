@@ -23,7 +23,7 @@ func New(net *network.Service) api.Service {
 
 // Routes is the network API in the order of the API reference.
 func (h handlers) Routes() []api.Route {
-	return []api.Route{
+	return append([]api.Route{
 		{Method: "GET", Path: "", Public: true, Do: api.Get(h.versions)},
 		{Method: "GET", Path: "/", Public: true, Do: api.Get(h.versions)},
 		{Method: "GET", Path: "/v2.0", Public: true, Do: api.Get(h.resources)},
@@ -75,6 +75,14 @@ func (h handlers) Routes() []api.Route {
 		{Method: "PUT", Path: "/v2.0/routers/{router_id}/add_extraroutes", Rule: "add_extraroutes", Do: api.Body(h.addRoutes)},
 		{Method: "PUT", Path: "/v2.0/routers/{router_id}/remove_extraroutes", Rule: "remove_extraroutes", Do: api.Body(h.removeRoutes)},
 
+		{Method: "GET", Path: "/v2.0/qos/rule-types", Rule: "get_rule_type", Do: api.Get(h.listRuleTypes)},
+		{Method: "GET", Path: "/v2.0/qos/rule-types/{rule_type}", Rule: "get_rule_type", Do: api.Get(h.showRuleType)},
+		{Method: "GET", Path: "/v2.0/qos/policies", Rule: "get_policy", Do: api.Get(h.listPolicies)},
+		{Method: "POST", Path: "/v2.0/qos/policies", Rule: "create_policy", OK: 201, Do: api.Body(h.createPolicy)},
+		{Method: "GET", Path: "/v2.0/qos/policies/{policy_id}", Rule: "get_policy", Do: api.Get(h.showPolicy)},
+		{Method: "PUT", Path: "/v2.0/qos/policies/{policy_id}", Rule: "update_policy", Do: api.Body(h.updatePolicy)},
+		{Method: "DELETE", Path: "/v2.0/qos/policies/{policy_id}", Rule: "delete_policy", OK: 204, Do: api.Empty(h.deletePolicy)},
+
 		{Method: "GET", Path: "/v2.0/quotas", Rule: "get_quota", Do: api.Get(h.listQuotas)},
 		{Method: "GET", Path: "/v2.0/quotas/{project_id}", Rule: "get_quota", Do: api.Get(h.showQuota)},
 		{Method: "PUT", Path: "/v2.0/quotas/{project_id}", Rule: "update_quota", Do: api.Body(h.updateQuota)},
@@ -100,5 +108,5 @@ func (h handlers) Routes() []api.Route {
 		{Method: "GET", Path: "/v2.0/{resource_type}/{resource_id}/tags/{tag}", Rule: "get_network:tags", OK: 204, Do: api.Empty(h.checkTag)},
 		{Method: "PUT", Path: "/v2.0/{resource_type}/{resource_id}/tags/{tag}", Rule: "update_network:tags", OK: 201, Do: api.Empty(h.addTag)},
 		{Method: "DELETE", Path: "/v2.0/{resource_type}/{resource_id}/tags/{tag}", Rule: "delete_network:tags", OK: 204, Do: api.Empty(h.deleteTag)},
-	}
+	}, h.qosRuleRoutes()...)
 }

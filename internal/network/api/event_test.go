@@ -57,11 +57,16 @@ func TestEveryResourceTellsOfItsLife(t *testing.T) {
 		{"routers", "router", `{"external_gateway_info":{"network_id":"` + public + `"}}`, `{"name":"b"}`},
 		{"floatingips", "floatingip", `{"floating_network_id":"` + public + `"}`, `{"description":"b"}`},
 		{"security-groups", "security_group", `{"name":"a"}`, `{"name":"b"}`},
+		{"policies", "policy", `{"name":"a","is_default":true}`, `{"name":"b"}`},
 		{"security-group-rules", "security_group_rule",
 			`{"security_group_id":"` + group + `","direction":"ingress","protocol":"tcp","port_range_min":22,"port_range_max":22}`, ""},
 	} {
-		id := c.make(t, admin, r.plural, r.singular, `{"project_id":"demo",`+r.body[1:]).text("id")
-		path := "/" + r.plural + "/" + id
+		below := ""
+		if r.singular == "policy" {
+			below = "qos/"
+		}
+		id := c.make(t, admin, below+r.plural, r.singular, `{"project_id":"demo",`+r.body[1:]).text("id")
+		path := "/" + below + r.plural + "/" + id
 		got := heard()
 		wantKinds(t, got, r.singular+".create.end")
 		c.wantView(t, got[0], r.singular, path)
@@ -70,7 +75,7 @@ func TestEveryResourceTellsOfItsLife(t *testing.T) {
 			got = heard()
 			wantKinds(t, got, r.singular+".update.end")
 			c.wantView(t, got[0], r.singular, path)
-			c.call(t, admin, "PUT", path+"/tags/blue", "").want(201)
+			c.call(t, admin, "PUT", "/"+r.plural+"/"+id+"/tags/blue", "").want(201)
 			got = heard()
 			wantKinds(t, got, r.singular+".update.end")
 			c.wantView(t, got[0], r.singular, path)

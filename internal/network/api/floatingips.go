@@ -20,6 +20,7 @@ type floatingRequest struct {
 		FixedPort   api.Opt[string] `json:"port_id"`
 		FixedIP     *string         `json:"fixed_ip_address"`
 		Description *string         `json:"description" check:"max=255"`
+		QoS         *string         `json:"qos_policy_id" check:"pattern=uuid"`
 		Tags        []string        `json:"tags"`
 	} `json:"floatingip" check:"required"`
 }
@@ -29,6 +30,7 @@ type floatingChange struct {
 		FixedPort   api.Opt[string] `json:"port_id"`
 		FixedIP     *string         `json:"fixed_ip_address"`
 		Description *string         `json:"description" check:"max=255"`
+		QoS         api.Opt[string] `json:"qos_policy_id" check:"pattern=uuid"`
 	} `json:"floatingip" check:"required"`
 }
 
@@ -43,13 +45,15 @@ type floatingView struct {
 	Details *network.FixedPortDetails `json:"port_details"`
 
 	Forwardings []forwardingView `json:"port_forwardings"`
+	QoS         *string          `json:"qos_policy_id"`
+	NetworkQoS  *string          `json:"qos_network_policy_id"`
 }
 
 func viewFloating(f network.FloatingIP) any {
 	v := floatingView{
 		commonView: viewCommon(f.Common), Address: f.Address, Network: f.Network, Router: null(f.Router), Port: null(f.FixedPort),
 		FixedIP: null(f.FixedIP), Status: f.Status, Details: f.Details,
-		Forwardings: make([]forwardingView, len(f.Forwardings)),
+		QoS: null(f.QoS), NetworkQoS: null(f.NetworkQoS), Forwardings: make([]forwardingView, len(f.Forwardings)),
 	}
 	for i, w := range f.Forwardings {
 		v.Forwardings[i] = viewForwarding(w)
@@ -94,7 +98,7 @@ func (h handlers) createFloating(c *api.Call, in floatingRequest) (map[string]an
 	}
 	f, err := h.net.CreateFloatingIP(c.Context(), scope(c), network.NewFloatingIP{
 		Project: project, Network: b.Network, Description: text(b.Description), Tags: b.Tags, Subnet: text(b.Subnet),
-		Address: text(b.Address), FixedPort: b.FixedPort.V, FixedIP: text(b.FixedIP),
+		Address: text(b.Address), FixedPort: b.FixedPort.V, FixedIP: text(b.FixedIP), QoS: text(b.QoS),
 	})
 	if err != nil {
 		return nil, err
@@ -113,10 +117,7 @@ func (h handlers) updateFloating(c *api.Call, in floatingChange) (map[string]any
 		return nil, err
 	}
 	b := in.Floating
-	change := network.FloatingIPChange{Description: b.Description, FixedIP: text(b.FixedIP)}
-	if b.FixedPort.Set {
-		change.FixedPort = &b.FixedPort.V // "" for null
-	}
+	change := network.FloatingIPChange{Description: b.Description, FixedIP: text(b.FixedIP), FixedPort: chosen(b.FixedPort), QoS: chosen(b.QoS)}
 	f, err = h.net.UpdateFloatingIP(c.Context(), scope(c), f.ID, rev, change)
 	if err != nil {
 		return nil, err

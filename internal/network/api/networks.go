@@ -28,6 +28,7 @@ type networkBody struct {
 	Type         *string   `json:"provider:network_type" check:"max=32"`
 	Physical     *string   `json:"provider:physical_network" check:"max=64"`
 	Segment      *api.Int  `json:"provider:segmentation_id"`
+	QoS          *string   `json:"qos_policy_id" check:"pattern=uuid"`
 	ZoneHints    []string  `json:"availability_zone_hints"`
 	Tags         []string  `json:"tags"`
 }
@@ -47,6 +48,8 @@ type networkChange struct {
 		IsDefault    *api.Bool `json:"is_default"`
 		PortSecurity *api.Bool `json:"port_security_enabled"`
 		MTU          *api.Int  `json:"mtu"`
+
+		QoS api.Opt[string] `json:"qos_policy_id" check:"pattern=uuid"`
 	} `json:"network" check:"required"`
 }
 
@@ -61,6 +64,7 @@ type networkView struct {
 	External     bool     `json:"router:external"`
 	IsDefault    bool     `json:"is_default"`
 	PortSecurity bool     `json:"port_security_enabled"`
+	QoS          *string  `json:"qos_policy_id"`
 	ZoneHints    []string `json:"availability_zone_hints"`
 	Zones        []string `json:"availability_zones"`
 }
@@ -77,7 +81,7 @@ func (h handlers) viewNetwork(c *api.Call) func(n network.Network) any {
 	return func(n network.Network) any {
 		v := networkView{
 			commonView: viewCommon(n.Common), Name: n.Name, AdminUp: n.AdminUp, MTU: n.MTU, Status: n.Status, Subnets: n.Subnets,
-			Shared: n.Shared, External: n.External, IsDefault: n.IsDefault, PortSecurity: n.PortSecurity,
+			Shared: n.Shared, External: n.External, IsDefault: n.IsDefault, PortSecurity: n.PortSecurity, QoS: null(n.QoS),
 			Zones: []string{h.net.Zone()},
 		}
 		if !provider {
@@ -140,7 +144,7 @@ func (h handlers) createNetworks(c *api.Call, in networksRequest) (map[string]an
 			Project: project, Name: text(b.Name), Description: text(b.Description), Tags: b.Tags, AdminUp: truth(b.AdminUp),
 			Shared: b.Shared != nil && bool(*b.Shared), External: b.External != nil && bool(*b.External),
 			IsDefault: b.IsDefault != nil && bool(*b.IsDefault), PortSecurity: truth(b.PortSecurity),
-			Type: text(b.Type), Physical: text(b.Physical),
+			Type: text(b.Type), Physical: text(b.Physical), QoS: text(b.QoS),
 		}
 		if b.MTU != nil {
 			n.MTU = int(*b.MTU)
@@ -154,7 +158,7 @@ func (h handlers) createNetworks(c *api.Call, in networksRequest) (map[string]an
 		}
 		list = append(list, n)
 	}
-	rows, err := h.net.CreateNetworks(c.Context(), list...)
+	rows, err := h.net.CreateNetworks(c.Context(), scope(c), list...)
 	if err != nil {
 		return nil, err
 	}
@@ -185,13 +189,13 @@ func (h handlers) updateNetwork(c *api.Call, in networkChange) (map[string]any, 
 	}
 	change := network.NetworkChange{
 		Name: b.Name, Description: b.Description, AdminUp: truth(b.AdminUp), Shared: truth(b.Shared), External: truth(b.External),
-		IsDefault: truth(b.IsDefault), PortSecurity: truth(b.PortSecurity),
+		IsDefault: truth(b.IsDefault), PortSecurity: truth(b.PortSecurity), QoS: chosen(b.QoS),
 	}
 	if b.MTU != nil {
 		mtu := int(*b.MTU)
 		change.MTU = &mtu
 	}
-	n, err = h.net.UpdateNetwork(c.Context(), n.ID, rev, change)
+	n, err = h.net.UpdateNetwork(c.Context(), scope(c), n.ID, rev, change)
 	if err != nil {
 		return nil, err
 	}

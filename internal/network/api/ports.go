@@ -42,6 +42,7 @@ type portAttributes struct {
 	VNICType     *string         `json:"binding:vnic_type" check:"enum=normal"`
 	Host         *string         `json:"binding:host_id" check:"max=255"`
 	Profile      *map[string]any `json:"binding:profile"`
+	QoS          api.Opt[string] `json:"qos_policy_id" check:"pattern=uuid"`
 }
 
 type portBody struct {
@@ -74,6 +75,8 @@ type portView struct {
 	Groups       []string              `json:"security_groups"`
 	PortSecurity bool                  `json:"port_security_enabled"`
 	VNICType     string                `json:"binding:vnic_type"`
+	QoS          *string               `json:"qos_policy_id"`
+	NetworkQoS   *string               `json:"qos_network_policy_id"`
 }
 
 type boundPortView struct {
@@ -90,7 +93,7 @@ func viewPort(c *api.Call) func(p network.Port) any {
 		v := portView{
 			commonView: viewCommon(p.Common), Name: p.Name, Network: p.Network, MAC: p.MAC, AdminUp: p.AdminUp, Status: p.Status,
 			Device: p.Device, Owner: p.Owner, FixedIPs: p.FixedIPs.V, Pairs: p.Pairs.V, Groups: p.Groups.V,
-			PortSecurity: p.PortSecurity, VNICType: p.VNICType,
+			PortSecurity: p.PortSecurity, VNICType: p.VNICType, QoS: null(p.QoS), NetworkQoS: null(p.NetworkQoS),
 		}
 		if !binding {
 			return v
@@ -203,7 +206,7 @@ func (h handlers) createPorts(c *api.Call, in portsRequest) (map[string]any, err
 		p := network.NewPort{
 			Project: project, Network: on.ID, Name: text(b.Name), Description: text(b.Description), Tags: b.Tags, MAC: text(b.MAC),
 			AdminUp: truth(b.AdminUp), Device: text(b.Device), Owner: text(b.Owner), PortSecurity: truth(b.PortSecurity),
-			FixedIPs: fixedIPs(b.FixedIPs), Groups: b.Groups, VNICType: text(b.VNICType), Host: text(b.Host),
+			FixedIPs: fixedIPs(b.FixedIPs), Groups: b.Groups, VNICType: text(b.VNICType), Host: text(b.Host), QoS: b.QoS.V,
 		}
 		if b.Pairs != nil {
 			p.Pairs = *pairs(b.Pairs)
@@ -242,7 +245,7 @@ func (h handlers) updatePort(c *api.Call, in portChange) (map[string]any, error)
 	p, err = h.net.UpdatePort(c.Context(), scope(c), p.ID, rev, network.PortChange{
 		Name: b.Name, Description: b.Description, MAC: b.MAC, AdminUp: truth(b.AdminUp), Device: b.Device, Owner: b.Owner,
 		PortSecurity: truth(b.PortSecurity), FixedIPs: fixedIPs(b.FixedIPs), Groups: b.Groups, Pairs: pairs(b.Pairs),
-		VNICType: b.VNICType, Host: b.Host, Profile: b.Profile,
+		VNICType: b.VNICType, Host: b.Host, Profile: b.Profile, QoS: chosen(b.QoS),
 	})
 	if err != nil {
 		return nil, err

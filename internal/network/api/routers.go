@@ -15,6 +15,8 @@ type gatewayBody struct {
 	Network  *string     `json:"network_id"`
 	SNAT     *api.Bool   `json:"enable_snat"`
 	FixedIPs []fixedBody `json:"external_fixed_ips" check:"nullable"`
+
+	QoS api.Opt[string] `json:"qos_policy_id" check:"pattern=uuid"`
 }
 
 type routerAttributes struct {
@@ -55,6 +57,7 @@ type gatewayView struct {
 	Network  string            `json:"network_id"`
 	FixedIPs []network.FixedIP `json:"external_fixed_ips"`
 	SNAT     bool              `json:"enable_snat"`
+	QoS      *string           `json:"qos_policy_id"`
 }
 
 type routerView struct {
@@ -85,7 +88,7 @@ func (h handlers) viewRouter(r network.Router) any {
 		Zones: []string{h.net.Zone()},
 	}
 	if r.GatewayNetwork != "" {
-		v.Gateway = &gatewayView{Network: r.GatewayNetwork, FixedIPs: r.GatewayIPs, SNAT: r.SNAT}
+		v.Gateway = &gatewayView{Network: r.GatewayNetwork, FixedIPs: r.GatewayIPs, SNAT: r.SNAT, QoS: null(r.GatewayQoS)}
 	}
 	return v
 }
@@ -97,7 +100,7 @@ func (a routerAttributes) gateway() *network.Gateway {
 		return nil
 	}
 	b := a.Gateway.V
-	g := network.Gateway{Network: text(b.Network), SNAT: truth(b.SNAT)}
+	g := network.Gateway{Network: text(b.Network), SNAT: truth(b.SNAT), QoS: chosen(b.QoS)}
 	for _, f := range b.FixedIPs {
 		g.FixedIPs = append(g.FixedIPs, network.FixedIP(f))
 	}

@@ -60,7 +60,7 @@ func TestChangesAndHintsTravelAtOnce(t *testing.T) {
 	defer running.Wait()
 	defer cancel()
 
-	made, err := s.CreateNetworks(ctx, network.NewNetwork{Project: demo, Name: "n"})
+	made, err := s.CreateNetworks(ctx, network.Scope{All: true}, network.NewNetwork{Project: demo, Name: "n"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -268,6 +268,15 @@ func truth(b *api.Bool) *bool {
 	return &v
 }
 
+// chosen turns a text that may be null into the service's form: nil when it was
+// not given, "" for null.
+func chosen(o api.Opt[string]) *string {
+	if !o.Set {
+		return nil
+	}
+	return &o.V
+}
+
 func text(s *string) string {
 	if s == nil {
 		return ""
