@@ -139,7 +139,7 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	}
 	cloud.Engine = work.New(work.Options{DB: database, Clock: now, Log: log, Owner: owner})
 	cloud.Loops = loop.New(loop.Options{Clock: now, Log: log, Leases: cloud.Cluster})
-	err = cloud.connect()
+	err = cloud.connect(ctx)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 	"nacre/internal/bus/oslo"
 	"nacre/internal/bus/postgres"
 	"nacre/internal/bus/rabbit"
+	"nacre/internal/clock"
+	"nacre/internal/cluster"
 	"nacre/internal/compute"
 	"nacre/internal/db"
 	"nacre/internal/identity"
@@ -19,7 +21,7 @@ import (
 
 // connect makes the bus between servers, what carries hints over it, and the
 // relay that events leave through.
-func (cloud *Cloud) connect() error {
+func (cloud *Cloud) connect(ctx context.Context) error {
 	c, log := cloud.Config, cloud.Config.Log
 	alone := bus.NewInProcess(log)
 	cloud.Bus = alone
@@ -30,7 +32,11 @@ func (cloud *Cloud) connect() error {
 		if err != nil {
 			return fmt.Errorf("find the name of this server: %w", err)
 		}
-		broker, err := rabbit.Open(rabbit.Options{URL: c.Bus, Name: name, Log: log})
+		id, err := cluster.Fact(ctx, cloud.DB, "cloud", func() (string, error) { return clock.UUID(), nil })
+		if err != nil {
+			return err
+		}
+		broker, err := rabbit.Open(rabbit.Options{URL: c.Bus, Cloud: id, Name: name, Log: log})
 		if err != nil {
 			return err
 		}

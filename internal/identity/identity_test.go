@@ -308,3 +308,26 @@ func BenchmarkFirstSight(b *testing.B) {
 		}
 	}
 }
+
+// A message that says too much makes nobody's token invalid: the database is
+// asked.
+func TestAHintIsOnlyAHint(t *testing.T) {
+	t.Parallel()
+	p := startProcess(t, t.TempDir(), clock.NewManual(time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC)), bcrypt.MinCost)
+	boot, err := p.Bootstrap(t.Context(), Bootstrap{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = p.db.Write(t.Context(), func(tx *db.Tx) error {
+		tx.Notify(revisionChannel, "1000000")
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := signIn(t, p, "demo", boot.DemoPassword)
+	_, err = p.Caller(t.Context(), token.Token)
+	if err != nil {
+		t.Errorf("a token from after a wrong hint: %v", err)
+	}
+}

@@ -20,30 +20,34 @@ const lookEvery = 100 * time.Millisecond
 type revision struct {
 	known    atomic.Int64
 	lookedAt atomic.Int64 // microseconds
+	hints    atomic.Int64 // how often somebody said that it has grown
+	heeded   atomic.Int64 // how many of the hints the last look came after
 	looking  sync.Mutex   // one look at a time
 }
 
-func (r *revision) raise(to int64) {
-	for {
-		known := r.known.Load()
-		if known >= to || r.known.CompareAndSwap(known, to) {
-			return
-		}
+// currentRevision gives the revision, at most 100 ms old and from after the
+// last hint.
+func (s *Service) currentRevision(ctx context.Context) (int64, error) {
+	r := &s.revision
+	now := s.clock.Now().UnixMicro()
+	fresh := func() bool {
+		return now-r.lookedAt.Load() < lookEvery.Microseconds() && r.heeded.Load() == r.hints.Load()
 	}
+	if fresh() {
+		return r.known.Load(), nil
+	}
+	r.looking.Lock()
+	defer r.looking.Unlock()
+	if fresh() {
+		return r.known.Load(), nil
+	}
+	return s.look(ctx, now)
 }
 
-// currentRevision gives the revision, at most 100 ms old.
-func (s *Service) currentRevision(ctx context.Context) (int64, error) {
-	now := s.clock.Now().UnixMicro()
-	fresh := func() bool { return now-s.revision.lookedAt.Load() < lookEvery.Microseconds() }
-	if fresh() {
-		return s.revision.known.Load(), nil
-	}
-	s.revision.looking.Lock()
-	defer s.revision.looking.Unlock()
-	if fresh() {
-		return s.revision.known.Load(), nil
-	}
+// look reads the revision. The caller has the lock of looking.
+func (s *Service) look(ctx context.Context, now int64) (int64, error) {
+	r := &s.revision
+	hints := r.hints.Load()
 	var found int64
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		return tx.Get(ctx, &found, `SELECT revision FROM auth_revision`)
@@ -51,23 +55,29 @@ func (s *Service) currentRevision(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("read authorization revision: %w", err)
 	}
-	s.revision.raise(found)
-	s.revision.lookedAt.Store(now)
-	return s.revision.known.Load(), nil
+	found = max(found, r.known.Load())
+	r.known.Store(found)
+	r.heeded.Store(hints)
+	r.lookedAt.Store(now)
+	return found, nil
 }
 
-// revisionChannel announces the revision that a transaction has raised it to.
+// lookNow asks the database for the revision, whatever we know: a token must
+// not be older than the facts it was made from.
+func (s *Service) lookNow(ctx context.Context) (int64, error) {
+	s.revision.looking.Lock()
+	defer s.revision.looking.Unlock()
+	return s.look(ctx, s.clock.Now().UnixMicro())
+}
+
+// revisionChannel announces that a transaction has raised the revision.
 const revisionChannel = "identity.revision"
 
 // followRevision hears of raised revisions: of our own before the write returns,
-// of other servers' a moment later.
+// of other servers' a moment later. What the message says does not count; the
+// database is asked.
 func (s *Service) followRevision() {
-	s.db.Listen(revisionChannel, func(key string) {
-		now, err := strconv.ParseInt(key, 10, 64)
-		if err == nil {
-			s.revision.raise(now)
-		}
-	})
+	s.db.Listen(revisionChannel, func(string) { s.revision.hints.Add(1) })
 }
 
 // bump raises the revision together with the change that needs it.

@@ -107,13 +107,6 @@ func (s *Service) mint(ctx context.Context, token auth.Token) (*Issued, error) {
 	return issued, nil
 }
 
-// lookNow asks the database for the revision, whatever we know: a token must
-// not be older than the facts it was made from.
-func (s *Service) lookNow(ctx context.Context) (int64, error) {
-	s.revision.lookedAt.Store(0)
-	return s.currentRevision(ctx)
-}
-
 // authenticate finds the user and checks the password. Whatever is wrong, the
 // answer is the same.
 func (s *Service) authenticate(ctx context.Context, login PasswordLogin) (User, error) {

@@ -11,8 +11,8 @@
 //
 // A connection that is lost is made anew, at growing intervals, as long as it
 // takes; meanwhile everything here fails at once with errs.Unavailable, so that
-// nobody waits for a broker. Names begin with "nacre.": a cloud has a virtual
-// host of its own on the broker, which the URL names.
+// nobody waits for a broker. Names begin with "nacre." and the id of the cloud,
+// so that clouds may share a virtual host.
 package rabbit
 
 import (
@@ -42,19 +42,21 @@ const (
 
 // Options are what a bus is made of.
 type Options struct {
-	URL  string       // amqp://user:password@host:port/vhost, or amqps
-	Name string       // of this process, for who looks at the broker's connections
-	Log  *slog.Logger // slog.Default, if nil
+	URL   string       // amqp://user:password@host:port/vhost, or amqps
+	Cloud string       // id: who has the same one hears each other
+	Name  string       // of this process, for who looks at the broker's connections
+	Log   *slog.Logger // slog.Default, if nil
 }
 
 // Bus is the bus of a process. It implements bus.Bus.
 type Bus struct {
 	*bus.Shared
-	url  string
-	name string
-	log  *slog.Logger
-	stop context.CancelFunc
-	kept chan struct{} // closed when the keeper has ended
+	url    string
+	prefix string // of names on the broker
+	name   string
+	log    *slog.Logger
+	stop   context.CancelFunc
+	kept   chan struct{} // closed when the keeper has ended
 
 	mu      sync.Mutex // guards what follows
 	session *session   // nil while there is no connection
@@ -72,7 +74,7 @@ func Open(o Options) (*Bus, error) {
 		return nil, fmt.Errorf("address of the message broker: %w", hide(err))
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	b := &Bus{url: o.URL, name: o.Name, log: o.Log, stop: stop, kept: make(chan struct{})}
+	b := &Bus{url: o.URL, prefix: "nacre." + o.Cloud + ".", name: o.Name, log: o.Log, stop: stop, kept: make(chan struct{})}
 	if b.log == nil {
 		b.log = slog.Default()
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"nacre/internal/await"
 	"nacre/internal/bus"
@@ -26,7 +27,13 @@ func TestMain(m *testing.M) {
 // open is a process on the bus.
 func open(t *testing.T, url, name string) *rabbit.Bus {
 	t.Helper()
-	b, err := rabbit.Open(rabbit.Options{URL: url, Name: name, Log: slog.New(slog.DiscardHandler)})
+	return openAs(t, url, "one", name)
+}
+
+// openAs is a process of a cloud.
+func openAs(t *testing.T, url, cloud, name string) *rabbit.Bus {
+	t.Helper()
+	b, err := rabbit.Open(rabbit.Options{URL: url, Cloud: cloud, Name: name, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,6 +48,45 @@ func TestSuite(t *testing.T) {
 		bustest.Connect(t, here, there)
 		return here, there
 	})
+}
+
+// Clouds that share a broker do not hear each other.
+func TestCloudsShareABroker(t *testing.T) {
+	t.Parallel()
+	url := rabbittest.URL(t)
+	ours, others := open(t, url, "ours"), openAs(t, url, "other", "others")
+	bustest.Connect(t, ours, open(t, url, "beside us"))
+	bustest.Connect(t, others, openAs(t, url, "other", "beside them"))
+	echo := func(_ context.Context, q json.RawMessage) (json.RawMessage, error) { return q, nil }
+	others.Answer("echo", echo)
+	heard := make(chan bus.Message, 10)
+	defer others.Subscribe("t", func(_ context.Context, m bus.Message) { heard <- m })()
+	await.Until(t, "questions of their own to be answered", patience, func() bool {
+		_, err := others.Request(t.Context(), "echo", json.RawMessage("1"))
+		return err == nil
+	})
+	_, err := ours.Request(t.Context(), "echo", json.RawMessage("1"))
+	if !errs.Is(err, errs.Unavailable) {
+		t.Errorf("asked what only another cloud answers: got error %v, want unavailable", err)
+	}
+	for _, from := range []*rabbit.Bus{ours, others} {
+		payload := json.RawMessage(`"ours"`)
+		if from == others {
+			payload = json.RawMessage(`"theirs"`)
+		}
+		err = from.Publish(t.Context(), bus.Message{Topic: "t", Payload: payload})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case m := <-heard:
+		if string(m.Payload) != `"theirs"` {
+			t.Errorf("heard %s of another cloud", m.Payload)
+		}
+	case <-time.After(patience):
+		t.Error("did not hear what came from the same cloud")
+	}
 }
 
 // A broker that goes away fails what is asked at once; when it is back, messages

@@ -18,9 +18,6 @@ import (
 )
 
 const (
-	everybody = "nacre.messages" // the exchange that all processes listen to
-	questions = "nacre.answer."  // before the topic: the queue of its questions
-
 	// How much a process may miss while it doesn't listen, and for how long
 	// anybody cares.
 	backlog = 10_000
@@ -144,7 +141,7 @@ func (s *session) watch(channel *amqp.Channel) {
 }
 
 func (s *session) prepareMessages(channel *amqp.Channel) error {
-	err := channel.ExchangeDeclare(everybody, amqp.ExchangeFanout, true, false, false, false, nil)
+	err := channel.ExchangeDeclare(s.everybody(), amqp.ExchangeFanout, true, false, false, false, nil)
 	if err != nil {
 		return err
 	}
@@ -165,7 +162,7 @@ func (s *session) prepareAsking(channel *amqp.Channel) error {
 func (s *session) prepareConsuming(channel *amqp.Channel) error {
 	err := s.consume(channel, s.heard(), amqp.Table{"x-max-length": int64(backlog), "x-message-ttl": stale.Milliseconds()})
 	if err == nil {
-		err = channel.QueueBind(s.heard(), "", everybody, false, nil)
+		err = channel.QueueBind(s.heard(), "", s.everybody(), false, nil)
 	}
 	if err == nil {
 		err = s.consume(channel, s.replies(), nil)
@@ -173,8 +170,14 @@ func (s *session) prepareConsuming(channel *amqp.Channel) error {
 	return err
 }
 
-func (s *session) heard() string   { return "nacre.heard." + s.id }
-func (s *session) replies() string { return "nacre.replies." + s.id }
+// everybody is the exchange that all processes of the cloud listen to.
+func (s *session) everybody() string { return s.b.prefix + "messages" }
+
+// questions is the queue of the questions about a topic.
+func (s *session) questions(topic string) string { return s.b.prefix + "answer." + topic }
+
+func (s *session) heard() string   { return s.b.prefix + "heard." + s.id }
+func (s *session) replies() string { return s.b.prefix + "replies." + s.id }
 
 // consume makes a queue of this process's own and hears what comes.
 func (s *session) consume(channel *amqp.Channel, queue string, args amqp.Table) error {
@@ -213,11 +216,11 @@ func (s *session) answer(topics []string) error {
 		}
 		// The queue goes away with the last who answers, so that a question that
 		// nobody would answer can't be routed.
-		_, err := channel.QueueDeclare(questions+topic, false, true, false, false, nil)
+		_, err := channel.QueueDeclare(s.questions(topic), false, true, false, false, nil)
 		if err != nil {
 			return err
 		}
-		deliveries, err := channel.Consume(questions+topic, topic, true, false, false, false, nil)
+		deliveries, err := channel.Consume(s.questions(topic), topic, true, false, false, false, nil)
 		if err != nil {
 			return err
 		}
@@ -246,7 +249,7 @@ func (s *session) spread(ctx context.Context, f bus.Frame) error {
 	ctx, cancel := context.WithTimeout(ctx, confirming)
 	defer cancel()
 	s.messages.mu.Lock()
-	confirmation, err := s.messages.channel.PublishWithDeferredConfirmWithContext(ctx, everybody, "", false, false, amqp.Publishing{
+	confirmation, err := s.messages.channel.PublishWithDeferredConfirmWithContext(ctx, s.everybody(), "", false, false, amqp.Publishing{
 		ContentType: "application/json", Body: body,
 	})
 	s.messages.mu.Unlock()
@@ -270,7 +273,7 @@ func (s *session) lost(err error) error {
 
 func (s *session) ask(ctx context.Context, topic string, f bus.Frame) error {
 	f.ReplyTo = s.replies()
-	return s.send(ctx, &s.asking, questions+topic, true, f.Within, f)
+	return s.send(ctx, &s.asking, s.questions(topic), true, f.Within, f)
 }
 
 func (s *session) reply(ctx context.Context, to string, f bus.Frame) error {
