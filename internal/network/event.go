@@ -96,6 +96,12 @@ func (s *Service) tellID(ctx context.Context, tx *db.Tx, kind, id string) error 
 			return err
 		}
 		return tell(ctx, tx, updated, f)
+	case "trunks":
+		t, err := managed(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		return tell(ctx, tx, updated, t)
 	case "qos_policies":
 		p, err := readPolicy(ctx, tx, id)
 		if err != nil {
@@ -158,6 +164,9 @@ func view(row any) (resource, id string, f facts) {
 		f["allowed_address_pairs"], f["port_security_enabled"] = list(r.Pairs.V), r.PortSecurity
 		f["binding:vnic_type"], f["binding:host_id"], f["binding:profile"] = r.VNICType, r.Host, r.Profile.V
 		f["qos_policy_id"], f["qos_network_policy_id"] = null(r.QoS), null(r.NetworkQoS)
+		if r.Trunk != nil {
+			f["trunk_details"] = r.Trunk
+		}
 		f["binding:vif_type"], f["binding:vif_details"] = "unbound", facts{}
 		if r.Host != "" {
 			f["binding:vif_type"] = "ovs"
@@ -183,6 +192,14 @@ func view(row any) (resource, id string, f facts) {
 		f["port_forwardings"] = forwardings
 		f["qos_policy_id"], f["qos_network_policy_id"] = null(r.QoS), null(r.NetworkQoS)
 		return "floatingip", r.ID, f
+	case Trunk:
+		f = r.facts()
+		subports := []facts{}
+		for _, sub := range r.Subports {
+			subports = append(subports, facts{"port_id": sub.Port, "segmentation_type": sub.Type, "segmentation_id": sub.VLAN})
+		}
+		f["name"], f["admin_state_up"], f["status"], f["port_id"], f["sub_ports"] = r.Name, r.AdminUp, r.Status, r.Port, subports
+		return "trunk", r.ID, f
 	case QoSPolicy:
 		f = r.facts()
 		rules := []facts{}
@@ -198,7 +215,7 @@ func view(row any) (resource, id string, f facts) {
 			_, _, told := view(rule)
 			rules = append(rules, told)
 		}
-		f["name"], f["security_group_rules"] = r.Name, rules
+		f["name"], f["security_group_rules"], f["stateful"] = r.Name, rules, r.Stateful
 		return "security_group", r.ID, f
 	case Rule:
 		f = r.facts()

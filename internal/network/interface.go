@@ -111,9 +111,8 @@ func (s *Service) interfaceByPort(ctx context.Context, tx *db.Tx, scope Scope, r
 	if !scope.All && p.Project != scope.Project {
 		return Port{}, portNotFound(id)
 	}
-	if p.Device != "" {
-		return Port{}, errs.Conflictf("Unable to complete operation on port %s for network %s. Port already has an attached device %s.",
-			p.ID, p.Network, p.Device).Typed("PortInUse")
+	if p.Device != "" || p.Owner == OwnerSubport {
+		return Port{}, attached(p)
 	}
 	if len(p.FixedIPs.V) == 0 {
 		return Port{}, badRouter("Router port must have at least one fixed IP")

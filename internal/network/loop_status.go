@@ -136,6 +136,10 @@ func (s *Service) setStatus(ctx context.Context, ports, up map[string]bool) erro
 				if p.Device != "" {
 					work.Wake(tx, p.Device)
 				}
+				err = followTrunk(ctx, tx, p.ID, p.Host, status)
+				if err != nil {
+					return err
+				}
 			}
 			changed = len(moved)
 			return tellPorts(ctx, tx, moved)
@@ -158,6 +162,7 @@ func (s *Service) recount(ctx context.Context) error {
 		{quota.Port, `SELECT project_id AS project, COUNT(*) AS n FROM ports WHERE project_id <> '' AND device_owner <> 'network:distributed' GROUP BY project_id`},
 		{quota.Router, `SELECT project_id AS project, COUNT(*) AS n FROM routers GROUP BY project_id`},
 		{quota.FloatingIP, `SELECT project_id AS project, COUNT(*) AS n FROM floating_ips GROUP BY project_id`},
+		{quota.Trunk, `SELECT project_id AS project, COUNT(*) AS n FROM trunks GROUP BY project_id`},
 		{quota.SecurityGroup, `SELECT project_id AS project, COUNT(*) AS n FROM security_groups GROUP BY project_id`},
 		{quota.SecurityGroupRule, `SELECT project_id AS project, COUNT(*) AS n FROM security_group_rules GROUP BY project_id`},
 	} {

@@ -147,6 +147,23 @@ var Policy = []auth.Rule{
 	{Name: "update_floatingip_port_forwarding", Check: member},
 	{Name: "delete_floatingip_port_forwarding", Check: member},
 
+	{Name: "create_trunk", Check: member},
+	{Name: "create_trunk:tags", Check: member},
+	{Name: "get_trunk", Check: reader},
+	{Name: "get_trunk:tags", Check: reader},
+	{Name: "update_trunk", Check: member},
+	{Name: "update_trunk:tags", Check: member},
+	{Name: "delete_trunk", Check: member},
+	{Name: "delete_trunk:tags", Check: member},
+	{Name: "get_subports", Check: reader},
+	{Name: "add_subports", Check: member},
+	{Name: "remove_subports", Check: member},
+
+	{Name: "get_port_binding", Check: adminOrSvc},
+	{Name: "create_port_binding", Check: service},
+	{Name: "delete_port_binding", Check: service},
+	{Name: "activate", Check: service},
+
 	{Name: "create_policy", Check: manager},
 	{Name: "create_policy:tags", Check: manager},
 	{Name: "get_policy", Check: reader + " or " + sharedPolicy},

@@ -51,7 +51,8 @@ type Port struct {
 	DNSName      string                  `bun:"dns_name"`
 	QoS          string                  `bun:"qos_policy_id"` // "" for the network's
 
-	NetworkQoS string `bun:"-"`
+	NetworkQoS string        `bun:"-"`
+	Trunk      *TrunkDetails `bun:"-"` // nil: it is no trunk
 }
 
 // FixedIP is an address of a port.
@@ -172,8 +173,16 @@ func describePorts(ctx context.Context, tx *db.Tx, list []*Port) error {
 	if err != nil {
 		return err
 	}
+	ids := make([]string, len(list))
+	for i, p := range list {
+		ids[i] = p.ID
+	}
+	trunks, err := trunkDetails(ctx, tx, ids)
+	if err != nil {
+		return err
+	}
 	for _, p := range list {
-		p.NetworkQoS = policies[p.Network]
+		p.NetworkQoS, p.Trunk = policies[p.Network], trunks[p.ID]
 	}
 	return nil
 }
@@ -445,13 +454,22 @@ func (s *Service) DeletePort(ctx context.Context, id string, revision int64) err
 		case OwnerRouterInterface, OwnerGateway, OwnerFloating:
 			return errs.Conflictf("Port %s cannot be deleted directly via the port API: has device owner %s.", id, p.Owner).Typed("ServicePortInUse")
 		}
+		err = notTrunked(ctx, tx, p)
+		if err != nil {
+			return err
+		}
 		return removePort(ctx, tx, p)
 	})
 }
 
-// removePort deletes a port, gives back what it had, and frees its floating IPs.
+// removePort deletes a port, gives back what it had, and frees its floating IPs
+// and the ports of its trunk.
 func removePort(ctx context.Context, tx *db.Tx, p Port) error {
 	err := freeFloating(ctx, tx, p.ID, "")
+	if err != nil {
+		return err
+	}
+	err = leaveTrunk(ctx, tx, p)
 	if err != nil {
 		return err
 	}

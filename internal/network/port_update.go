@@ -28,7 +28,7 @@ func (s *Service) UpdatePort(ctx context.Context, scope Scope, id string, revisi
 		switch {
 		case moved && (ours(owner) || ours(p.Owner)):
 			return notYours(device)
-		case moved && p.Server != "":
+		case moved && (p.Server != "" || p.Owner == OwnerSubport):
 			return portInUse(id)
 		}
 		err = s.changePort(ctx, tx, scope, &p, in)
@@ -113,6 +113,10 @@ func savePort(ctx context.Context, tx *db.Tx, p *Port) error {
 		"qos_policy_id", "revision", "updated_at")
 	if err != nil {
 		return fmt.Errorf("update port %s: %w", p.ID, err)
+	}
+	err = followTrunk(ctx, tx, p.ID, p.Host, p.Status)
+	if err != nil {
+		return err
 	}
 	return portDirty(ctx, tx, updated, *p)
 }

@@ -12,7 +12,7 @@ import (
 // QuotaResources are the quotas of the network service, in the order shown.
 var QuotaResources = []string{
 	quota.Network, quota.Subnet, quota.SubnetPool, quota.Port, quota.Router, quota.FloatingIP,
-	quota.SecurityGroup, quota.SecurityGroupRule, quota.RBACPolicy,
+	quota.SecurityGroup, quota.SecurityGroupRule, quota.RBACPolicy, quota.Trunk,
 }
 
 // Quota returns a project's limits and usage. The project "" has the defaults.
@@ -78,7 +78,7 @@ func (s *Service) SetTags(ctx context.Context, table, id string, change func(tag
 	query, known := map[string]string{
 		"networks": "networks", "subnets": "subnets", "ports": "ports", "routers": "routers",
 		"floatingips": "floating_ips", "security-groups": "security_groups",
-		"policies": "qos_policies",
+		"policies": "qos_policies", "trunks": "trunks",
 	}[table]
 	if !known {
 		return nil, errs.NotFoundf("The resource could not be found.").Typed("HTTPNotFound")

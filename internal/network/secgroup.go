@@ -21,6 +21,7 @@ type Group struct {
 
 	Name      string  `bun:"name"`
 	DefaultOf *string `bun:"default_of"`
+	Stateful  bool    `bun:"stateful"` // replies to what is allowed are allowed
 
 	Rules []Rule `bun:"-"`
 }
@@ -29,11 +30,13 @@ type Group struct {
 type NewGroup struct {
 	Project, Name, Description string
 	Tags                       []string
+	Stateful                   *bool
 }
 
 // GroupChange says what to change. Nil stays as it is.
 type GroupChange struct {
 	Name, Description *string
+	Stateful          *bool
 }
 
 const defaultGroup = "default"
@@ -126,7 +129,7 @@ func (s *Service) ensureDefaultGroup(ctx context.Context, tx *db.Tx, project str
 		return id, err
 	}
 	g := Group{
-		Common: s.common(tx, project, "Default security group", nil), Name: defaultGroup, DefaultOf: &project,
+		Common: s.common(tx, project, "Default security group", nil), Name: defaultGroup, DefaultOf: &project, Stateful: true,
 	}
 	rules := []Rule{}
 	for _, ethertype := range []string{IPv4, IPv6} {
@@ -198,7 +201,7 @@ func (s *Service) CreateGroup(ctx context.Context, in NewGroup) (Group, error) {
 		if err != nil {
 			return err
 		}
-		g = Group{Common: s.common(tx, in.Project, in.Description, in.Tags), Name: in.Name}
+		g = Group{Common: s.common(tx, in.Project, in.Description, in.Tags), Name: in.Name, Stateful: or(in.Stateful, true)}
 		g.Rules = []Rule{}
 		for _, ethertype := range []string{IPv4, IPv6} {
 			g.Rules = append(g.Rules, s.rule(tx, g, Rule{Direction: Egress, Ethertype: ethertype, PortMin: -1, PortMax: -1}))
@@ -235,10 +238,24 @@ func (s *Service) UpdateGroup(ctx context.Context, id string, revision int64, in
 		if g.DefaultOf != nil && in.Name != nil && *in.Name != g.Name {
 			return errs.Conflictf("Updating default security group not allowed.").Typed("SecurityGroupCannotUpdateDefault")
 		}
+		if in.Stateful != nil && *in.Stateful != g.Stateful {
+			used, err := groupUsers(ctx, tx, id)
+			if err != nil {
+				return err
+			}
+			if used > 0 {
+				return groupInUse(id)
+			}
+			err = dirty(ctx, tx, fabric.KindGroup, id)
+			if err != nil {
+				return err
+			}
+		}
 		set(&g.Name, in.Name)
 		set(&g.Description, in.Description)
+		set(&g.Stateful, in.Stateful)
 		g.touch(tx)
-		_, err = tx.Update(ctx, &g, "name", "description", "revision", "updated_at")
+		_, err = tx.Update(ctx, &g, "name", "description", "stateful", "revision", "updated_at")
 		if err != nil {
 			return fmt.Errorf("update security group %s: %w", id, err)
 		}
@@ -249,6 +266,10 @@ func (s *Service) UpdateGroup(ctx context.Context, id string, revision int64, in
 		return tell(ctx, tx, updated, g)
 	})
 	return g, err
+}
+
+func groupInUse(id string) error {
+	return errs.Conflictf("Security Group %s in use.", id).Typed("SecurityGroupInUse")
 }
 
 func groupUsers(ctx context.Context, tx *db.Tx, id string) (n int, err error) {
@@ -276,7 +297,7 @@ func (s *Service) DeleteGroup(ctx context.Context, id string, revision int64, ad
 			return err
 		}
 		if used > 0 {
-			return errs.Conflictf("Security Group %s in use.", id).Typed("SecurityGroupInUse")
+			return groupInUse(id)
 		}
 		if g.DefaultOf != nil && !admin {
 			return errs.Conflictf("Insufficient rights for removing default security group.").Typed("SecurityGroupCannotRemoveDefault")

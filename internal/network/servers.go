@@ -57,7 +57,7 @@ func (s *Service) FreePort(ctx context.Context, scope Scope, id string) (Port, e
 	if !scope.All && p.Project != scope.Project {
 		return Port{}, portNotFound(id)
 	}
-	if p.Device != "" {
+	if p.Device != "" || p.Owner == OwnerSubport {
 		return Port{}, portInUse(id)
 	}
 	return p, nil
@@ -146,7 +146,7 @@ func (s *Service) TakePort(ctx context.Context, tx *db.Tx, port, server, zone st
 	if err != nil {
 		return err
 	}
-	if p.Device != "" && p.Server != server {
+	if p.Device != "" && p.Server != server || p.Owner == OwnerSubport {
 		return portInUse(port)
 	}
 	p.Server, p.Device, p.Owner = server, server, "compute:"+zone
@@ -162,6 +162,10 @@ func (s *Service) BindPort(ctx context.Context, tx *db.Tx, port, host string) er
 	if p.Host == host {
 		return nil
 	}
+	err = forgetBindings(ctx, tx, port, host)
+	if err != nil {
+		return err
+	}
 	p.Host, p.Status = host, "DOWN"
 	recheckAfter(tx, port)
 	return savePort(ctx, tx, &p)
@@ -176,6 +180,10 @@ func (s *Service) UnbindPort(ctx context.Context, tx *db.Tx, port string) error 
 	if err != nil || p.Host == "" {
 		return err
 	}
+	err = forgetBindings(ctx, tx, port, "")
+	if err != nil {
+		return err
+	}
 	p.Host, p.Status = "", "DOWN"
 	return savePort(ctx, tx, &p)
 }
@@ -187,6 +195,10 @@ func (s *Service) ReturnPort(ctx context.Context, tx *db.Tx, port string) error 
 	if errs.Is(err, errs.NotFound) {
 		return nil
 	}
+	if err != nil {
+		return err
+	}
+	err = forgetBindings(ctx, tx, port, "")
 	if err != nil {
 		return err
 	}

@@ -57,8 +57,12 @@ func translate(ctx context.Context, tx *db.Tx, rows []dirtyRow) (translation, er
 
 // rowsOf reads rows by a column; none is no error.
 func rowsOf[R any](ctx context.Context, tx *db.Tx, column string, ids []string) ([]R, error) {
+	return rowsOfOrdered[R](ctx, tx, column, ids, "created_at", "id")
+}
+
+func rowsOfOrdered[R any](ctx context.Context, tx *db.Tx, column string, ids []string, order ...string) ([]R, error) {
 	var rows []R
-	err := tx.NewSelect().Model(&rows).Where("? IN (?)", bun.Ident(column), db.In(ids)).Order("created_at", "id").Scan(ctx)
+	err := tx.NewSelect().Model(&rows).Where("? IN (?)", bun.Ident(column), db.In(ids)).Order(order...).Scan(ctx)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}
@@ -136,7 +140,7 @@ func translateGroups(ctx context.Context, tx *db.Tx, ids []string, t *fabric.Top
 	found := map[string]bool{}
 	for _, g := range groups {
 		found[g.ID] = true
-		t.Groups = append(t.Groups, fabric.Group{ID: g.ID, Rules: byGroup[g.ID]})
+		t.Groups = append(t.Groups, fabric.Group{ID: g.ID, Rules: byGroup[g.ID], Stateless: !g.Stateful})
 	}
 	return found, nil
 }
@@ -185,6 +189,18 @@ func translatePorts(ctx context.Context, tx *db.Tx, ids []string, t *fabric.Topo
 	if err != nil {
 		return nil, err
 	}
+	vlans, err := vlansOf(ctx, tx, ids)
+	if err != nil {
+		return nil, err
+	}
+	waiting, err := waitingBindings(ctx, tx, ids...)
+	if err != nil {
+		return nil, err
+	}
+	next := map[string]string{}
+	for _, b := range waiting {
+		next[b.Port] = b.Host
+	}
 	found := map[string]bool{}
 	for _, p := range ports {
 		switch p.Owner {
@@ -195,6 +211,7 @@ func translatePorts(ctx context.Context, tx *db.Tx, ids []string, t *fabric.Topo
 		port := fabric.Port{
 			ID: p.ID, Network: p.Network, MAC: p.MAC, Groups: p.Groups.V, PortSecurity: p.PortSecurity,
 			Enabled: p.AdminUp && !off[p.Network], Metadata: p.Owner == OwnerDistributed, Host: p.Host,
+			NextHost: next[p.ID], Trunk: vlans[p.ID].Trunk, VLAN: vlans[p.ID].VLAN,
 		}
 		if !isService(p.Owner) {
 			port.QoS = limits.of(p.QoS, policies[p.Network])

@@ -97,6 +97,9 @@ func Routers(n int) Item { return Item{Router, int64(n)} }
 // FloatingIPs is an amount of floating IPs.
 func FloatingIPs(n int) Item { return Item{FloatingIP, int64(n)} }
 
+// Trunks are trunks.
+func Trunks(n int) Item { return Item{Trunk, int64(n)} }
+
 // SecurityGroups is an amount of security groups.
 func SecurityGroups(n int) Item { return Item{SecurityGroup, int64(n)} }
 

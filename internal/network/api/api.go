@@ -75,6 +75,21 @@ func (h handlers) Routes() []api.Route {
 		{Method: "PUT", Path: "/v2.0/routers/{router_id}/add_extraroutes", Rule: "add_extraroutes", Do: api.Body(h.addRoutes)},
 		{Method: "PUT", Path: "/v2.0/routers/{router_id}/remove_extraroutes", Rule: "remove_extraroutes", Do: api.Body(h.removeRoutes)},
 
+		{Method: "GET", Path: "/v2.0/ports/{port_id}/bindings", Rule: "get_port_binding", Do: api.Get(h.listBindings)},
+		{Method: "POST", Path: "/v2.0/ports/{port_id}/bindings", Rule: "create_port_binding", OK: 201, Do: api.Body(h.createBinding)},
+		{Method: "GET", Path: "/v2.0/ports/{port_id}/bindings/{host}", Rule: "get_port_binding", Do: api.Get(h.showBinding)},
+		{Method: "PUT", Path: "/v2.0/ports/{port_id}/bindings/{host}/activate", Rule: "activate", Do: api.Get(h.activateBinding)},
+		{Method: "DELETE", Path: "/v2.0/ports/{port_id}/bindings/{host}", Rule: "delete_port_binding", OK: 204, Do: api.Empty(h.deleteBinding)},
+
+		{Method: "GET", Path: "/v2.0/trunks", Rule: "get_trunk", Do: api.Get(h.listTrunks)},
+		{Method: "POST", Path: "/v2.0/trunks", Rule: "create_trunk", OK: 201, Do: api.Body(h.createTrunk)},
+		{Method: "PUT", Path: "/v2.0/trunks/{trunk_id}/add_subports", Rule: "add_subports", Do: api.Body(h.addSubports)},
+		{Method: "PUT", Path: "/v2.0/trunks/{trunk_id}/remove_subports", Rule: "remove_subports", Do: api.Body(h.removeSubports)},
+		{Method: "GET", Path: "/v2.0/trunks/{trunk_id}/get_subports", Rule: "get_subports", Do: api.Get(h.listSubports)},
+		{Method: "PUT", Path: "/v2.0/trunks/{trunk_id}", Rule: "update_trunk", Do: api.Body(h.updateTrunk)},
+		{Method: "GET", Path: "/v2.0/trunks/{trunk_id}", Rule: "get_trunk", Do: api.Get(h.showTrunk)},
+		{Method: "DELETE", Path: "/v2.0/trunks/{trunk_id}", Rule: "delete_trunk", OK: 204, Do: api.Empty(h.deleteTrunk)},
+
 		{Method: "GET", Path: "/v2.0/qos/rule-types", Rule: "get_rule_type", Do: api.Get(h.listRuleTypes)},
 		{Method: "GET", Path: "/v2.0/qos/rule-types/{rule_type}", Rule: "get_rule_type", Do: api.Get(h.showRuleType)},
 		{Method: "GET", Path: "/v2.0/qos/policies", Rule: "get_policy", Do: api.Get(h.listPolicies)},

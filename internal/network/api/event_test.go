@@ -49,6 +49,7 @@ func TestEveryResourceTellsOfItsLife(t *testing.T) {
 	heard := c.listen(t)
 	public := c.find(t, "networks", "public").text("id")
 	group := c.make(t, demo, "security-groups", "security_group", `{"name":"web"}`).text("id")
+	card := c.make(t, demo, "ports", "port", `{"network_id":"`+net+`"}`).text("id")
 	heard()
 	for _, r := range []struct{ plural, singular, body, change string }{
 		{"networks", "network", `{"name":"a"}`, `{"name":"b"}`},
@@ -57,6 +58,7 @@ func TestEveryResourceTellsOfItsLife(t *testing.T) {
 		{"routers", "router", `{"external_gateway_info":{"network_id":"` + public + `"}}`, `{"name":"b"}`},
 		{"floatingips", "floatingip", `{"floating_network_id":"` + public + `"}`, `{"description":"b"}`},
 		{"security-groups", "security_group", `{"name":"a"}`, `{"name":"b"}`},
+		{"trunks", "trunk", `{"port_id":"` + card + `"}`, `{"name":"b"}`},
 		{"policies", "policy", `{"name":"a","is_default":true}`, `{"name":"b"}`},
 		{"security-group-rules", "security_group_rule",
 			`{"security_group_id":"` + group + `","direction":"ingress","protocol":"tcp","port_range_min":22,"port_range_max":22}`, ""},

@@ -50,6 +50,7 @@ var offered = []extensionView{
 	{Alias: "allowed-address-pairs", Name: "Allowed Address Pairs", Description: "Further addresses that a port may use", Updated: "2013-07-23T10:00:00-00:00"},
 	{Alias: "availability_zone", Name: "Availability Zone", Description: "Lists availability zones", Updated: "2015-01-01T10:00:00-00:00"},
 	{Alias: "binding", Name: "Port Binding", Description: "Where a port is plugged in", Updated: "2014-02-03T10:00:00-00:00"},
+	{Alias: "binding-extended", Name: "Port Bindings Extended", Description: "Ports are prepared for further hosts", Updated: "2017-07-17T10:00:00-00:00"},
 	{Alias: "empty-string-filtering", Name: "Empty String Filtering", Description: "Filters match empty values", Updated: "2018-05-01T10:00:00-00:00"},
 	{Alias: "expose-port-forwarding-in-fip", Name: "Port forwardings in floating IPs", Description: "Floating IPs show their port forwardings", Updated: "2019-04-25T10:00:00-00:00"},
 	{Alias: "ext-gw-mode", Name: "Router external gateway mode", Description: "Source address translation can be turned off", Updated: "2013-03-28T10:00:00-00:00"},
@@ -93,7 +94,10 @@ var offered = []extensionView{
 	{Alias: "standard-attr-revisions", Name: "Revision numbers", Description: "Resources have a revision", Updated: "2016-04-11T10:00:00-00:00"},
 	{Alias: "standard-attr-tag", Name: "Tags", Description: "Resources have tags", Updated: "2017-01-01T00:00:00-00:00"},
 	{Alias: "standard-attr-timestamp", Name: "Timestamps", Description: "Resources tell when they were made and changed", Updated: "2016-09-12T10:00:00-00:00"},
+	{Alias: "stateful-security-group", Name: "Stateful security groups", Description: "Groups may judge each packet by itself", Updated: "2019-11-26T09:00:00-00:00"},
 	{Alias: "subnet-service-types", Name: "Subnet service types", Description: "Subnets for certain ports", Updated: "2016-03-15T18:00:00-00:00"},
+	{Alias: "trunk", Name: "Trunks", Description: "Ports that carry VLANs of other ports", Updated: "2016-01-01T10:00:00-00:00"},
+	{Alias: "trunk-details", Name: "Trunk details", Description: "Ports show the trunk that they are", Updated: "2016-01-01T10:00:00-00:00"},
 }
 
 func (h handlers) extensions(c *api.Call) (map[string]any, error) {

@@ -77,6 +77,8 @@ type portView struct {
 	VNICType     string                `json:"binding:vnic_type"`
 	QoS          *string               `json:"qos_policy_id"`
 	NetworkQoS   *string               `json:"qos_network_policy_id"`
+
+	Trunk *network.TrunkDetails `json:"trunk_details,omitempty"`
 }
 
 type boundPortView struct {
@@ -93,16 +95,13 @@ func viewPort(c *api.Call) func(p network.Port) any {
 		v := portView{
 			commonView: viewCommon(p.Common), Name: p.Name, Network: p.Network, MAC: p.MAC, AdminUp: p.AdminUp, Status: p.Status,
 			Device: p.Device, Owner: p.Owner, FixedIPs: p.FixedIPs.V, Pairs: p.Pairs.V, Groups: p.Groups.V,
-			PortSecurity: p.PortSecurity, VNICType: p.VNICType, QoS: null(p.QoS), NetworkQoS: null(p.NetworkQoS),
+			PortSecurity: p.PortSecurity, VNICType: p.VNICType, QoS: null(p.QoS), NetworkQoS: null(p.NetworkQoS), Trunk: p.Trunk,
 		}
 		if !binding {
 			return v
 		}
-		b := boundPortView{portView: v, Host: p.Host, Profile: p.Profile.V, VIFType: "unbound", Details: map[string]any{}}
-		if p.Host != "" {
-			b.VIFType = "ovs"
-			b.Details = map[string]any{"port_filter": true, "connectivity": "l2", "bridge_name": "br-int", "datapath_type": "system"}
-		}
+		b := boundPortView{portView: v, Host: p.Host, Profile: p.Profile.V}
+		b.VIFType, b.Details = vif(p.Host)
 		return b
 	}
 }

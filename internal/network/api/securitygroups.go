@@ -26,6 +26,8 @@ type groupRequest struct {
 		Name        string   `json:"name" check:"max=255"`
 		Description *string  `json:"description" check:"max=255"`
 		Tags        []string `json:"tags"`
+
+		Stateful *api.Bool `json:"stateful"`
 	} `json:"security_group" check:"required"`
 }
 
@@ -33,6 +35,8 @@ type groupChange struct {
 	Group struct {
 		Name        *string `json:"name" check:"max=255"`
 		Description *string `json:"description" check:"max=255"`
+
+		Stateful *api.Bool `json:"stateful"`
 	} `json:"security_group" check:"required"`
 }
 
@@ -81,8 +85,9 @@ type rulesRequest struct {
 
 type groupView struct {
 	commonView
-	Name  string `json:"name"`
-	Rules []any  `json:"security_group_rules"`
+	Name     string `json:"name"`
+	Stateful bool   `json:"stateful"`
+	Rules    []any  `json:"security_group_rules"`
 }
 
 type ruleView struct {
@@ -113,7 +118,7 @@ func viewRule(r network.Rule) any {
 }
 
 func viewGroup(g network.Group) any {
-	v := groupView{commonView: viewCommon(g.Common), Name: g.Name}
+	v := groupView{commonView: viewCommon(g.Common), Name: g.Name, Stateful: g.Stateful}
 	for _, r := range g.Rules {
 		v.Rules = append(v.Rules, viewRule(r))
 	}
@@ -153,7 +158,7 @@ func (h handlers) createGroup(c *api.Call, in groupRequest) (map[string]any, err
 		return nil, err
 	}
 	g, err := h.net.CreateGroup(c.Context(), network.NewGroup{
-		Project: project, Name: b.Name, Description: text(b.Description), Tags: b.Tags,
+		Project: project, Name: b.Name, Description: text(b.Description), Tags: b.Tags, Stateful: truth(b.Stateful),
 	})
 	if err != nil {
 		return nil, err
@@ -172,7 +177,7 @@ func (h handlers) updateGroup(c *api.Call, in groupChange) (map[string]any, erro
 		return nil, err
 	}
 	b := in.Group
-	g, err = h.net.UpdateGroup(c.Context(), g.ID, rev, network.GroupChange{Name: b.Name, Description: b.Description})
+	g, err = h.net.UpdateGroup(c.Context(), g.ID, rev, network.GroupChange{Name: b.Name, Description: b.Description, Stateful: truth(b.Stateful)})
 	if err != nil {
 		return nil, err
 	}

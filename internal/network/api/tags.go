@@ -58,6 +58,12 @@ func (h handlers) tagged(c *api.Call, verb string) (tags []string, err error) {
 			return nil, err
 		}
 		name, t, tags = "floatingip", target(row.Project, nil), row.Tags.V
+	case "trunks":
+		row, err := h.net.Trunk(ctx, s, id)
+		if err != nil {
+			return nil, err
+		}
+		name, t, tags = "trunk", target(row.Project, nil), row.Tags.V
 	case "policies":
 		row, err := h.net.QoSPolicy(ctx, s, id)
 		if err != nil {
