@@ -11,6 +11,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,7 +48,8 @@ type Service struct {
 	Spec    string   // path prefix in the public reference: /v2.1
 
 	// ProjectInPath also accepts every path behind /{project_id}, as Nova and
-	// Cinder do; the id must be the one of the token's scope.
+	// Cinder do; the id must be the one of the token's scope. A row may give that
+	// parameter another name, or have none (Route.Scope).
 	ProjectInPath bool
 
 	// TrailingSlash serves each path with a slash behind it, too, as Keystone does.
@@ -74,6 +76,7 @@ type Route struct {
 	Variant string // what else a request must have; see variant.go
 	Rule    string // policy rule
 	Public  bool   // needs no token and no rule
+	Scope   string // what ProjectInPath calls its parameter; "" is project_id, NoScope leaves it out
 	// Anonymous lets requests without a token reach the handler, which must
 	// authorize them all the same: by an access list or a signature.
 	Anonymous bool
@@ -84,6 +87,18 @@ type Route struct {
 	Do        Handler
 
 	needs needs // Variant, read
+}
+
+// NoScope is the Scope of rows that are not behind a project's id.
+const NoScope = "-"
+
+// ScopeName is the parameter with the project that the token is for, "" when the
+// row has none.
+func (r Route) ScopeName() string {
+	if r.Scope == NoScope {
+		return ""
+	}
+	return cmp.Or(r.Scope, "project_id")
 }
 
 // DefaultMaxBody is the largest JSON body, oslo.middleware's default.
@@ -135,8 +150,8 @@ func (k *Kernel) Add(s Service) {
 			if s.TrailingSlash && row.Path != "" && !strings.HasSuffix(row.Path, "/") {
 				k.root.add(mount+row.Path+"/", &endpoint{service: &s, route: row})
 			}
-			if s.ProjectInPath && row.Path != "" && row.Path != "/" {
-				k.root.add(mount+"/{project_id}"+row.Path, &endpoint{service: &s, route: row, scoped: true})
+			if s.ProjectInPath && row.ScopeName() != "" && row.Path != "" && row.Path != "/" {
+				k.root.add(mount+"/{"+row.ScopeName()+"}"+row.Path, &endpoint{service: &s, route: row, scoped: true})
 			}
 		}
 	}
@@ -198,7 +213,7 @@ func (c *Call) serve() {
 		c.fail(c.unauthorized(errors.New("the access rules of the application credential don't permit the call")))
 		return
 	}
-	if e.scoped && c.PathValue("project_id") != c.Caller.Project && !c.Caller.Admin() {
+	if e.scoped && c.PathValue(e.route.ScopeName()) != c.Caller.Project && !c.Caller.Admin() {
 		c.fail(c.service.Envelope.wrongProject())
 		return
 	}

@@ -39,6 +39,7 @@ var patterns = map[string]string{
 	"key":      `^[a-zA-Z0-9-_:. ]{1,255}$`, // metadata keys
 	"base64":   `^[A-Za-z0-9+/\s]*={0,2}\s*$`,
 	"tag":      `^[^,/]*$`,
+	"percent":  `^(100|[0-9]{1,2})%$`,
 	"nonblank": `[\S]+`, // Keystone's names
 	"url":      `^[a-zA-Z0-9+.-]+:.+`,
 }

@@ -98,7 +98,7 @@ func (c NodeConfig) complete() (NodeConfig, error) {
 		c.Clock = clock.Real{}
 	}
 	if c.Log == nil {
-		c.Log, err = logger(c.LogLevel)
+		c.Log, _, err = logger(c.LogLevel)
 	}
 	return c, err
 }

@@ -111,7 +111,8 @@ type Config struct {
 	// Clock is where time comes from; nil is the machine's.
 	Clock clock.Clock `koanf:"-"`
 	// Log gets all events; nil writes text to standard error.
-	Log *slog.Logger `koanf:"-"`
+	Log   *slog.Logger   `koanf:"-"`
+	level *slog.LevelVar // of Log, when it is ours
 }
 
 // PasswordRules are rules about passwords and accounts.
@@ -310,7 +311,7 @@ func (c Config) complete() (Config, error) {
 		c.Clock = clock.Real{}
 	}
 	if c.Log == nil {
-		c.Log, err = logger(c.LogLevel)
+		c.Log, c.level, err = logger(c.LogLevel)
 	}
 	return c, err
 }
@@ -344,13 +345,14 @@ func loopback(host string) bool {
 	return err == nil && ip.IsLoopback()
 }
 
-func logger(level string) (*slog.Logger, error) {
-	l := slog.LevelInfo
+// logger writes what is at least at a level, which may be changed later.
+func logger(level string) (*slog.Logger, *slog.LevelVar, error) {
+	l := new(slog.LevelVar)
 	if level != "" {
 		err := l.UnmarshalText([]byte(level))
 		if err != nil {
-			return nil, fmt.Errorf("setting log_level: %w", err)
+			return nil, nil, fmt.Errorf("setting log_level: %w", err)
 		}
 	}
-	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: l})), nil
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: l})), l, nil
 }

@@ -109,7 +109,7 @@ func (cloud *Cloud) routes() []RouteRow {
 	for _, s := range cloud.Services() {
 		for _, r := range s.Routes {
 			out = append(out, RouteRow{
-				Service: s.Name, Mount: s.Mount, Method: r.Method, Path: referencePath(s, r.Reference()), Action: r.Action,
+				Service: s.Name, Mount: s.Mount, Method: r.Method, Path: referencePath(s, r), Action: r.Action,
 				MinMicroversion: r.Since.String(), MaxMicroversion: r.Until.String(), PolicyRule: r.Rule,
 			})
 		}
@@ -118,9 +118,10 @@ func (cloud *Cloud) routes() []RouteRow {
 }
 
 // referencePath spells a path as the public reference does.
-func referencePath(s *api.Service, path string) string {
-	if s.ProjectInPath && s.Name == "cinder" && path != "" && path != "/" {
-		path = "/{project_id}" + path
+func referencePath(s *api.Service, r api.Route) string {
+	path := r.Reference()
+	if s.ProjectInPath && s.Name == "cinder" && r.ScopeName() != "" && path != "" && path != "/" {
+		path = "/{" + r.ScopeName() + "}" + path
 	}
 	// A parameter that takes slashes too, {key...}, has no mark of that in the reference.
 	return cmp.Or(s.Spec+strings.ReplaceAll(path, "...}", "}"), "/")

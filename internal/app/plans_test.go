@@ -37,7 +37,7 @@ type stage struct {
 	cloud                      *testcloud.Cloud
 	demo                       testcloud.User
 	server, volume, other, net string
-	image                      string
+	image, groupSnapshot       string
 }
 
 func (s *stage) path(format string, ids ...any) string { return fmt.Sprintf(format, ids...) }
@@ -71,6 +71,38 @@ func snapshot(t *testing.T, s *stage) {
 	s.demo.Must(t, 202, "POST", "/volume/v3/snapshots", map[string]any{"snapshot": map[string]any{
 		"volume_id": s.volume, "name": "copy"}}).JSON(t, &reply)
 	s.other = reply.Snapshot.ID
+}
+
+var volumeLatest = []string{"OpenStack-API-Version", "volume latest"}
+
+// addGroupType makes the type that groups here are of.
+func addGroupType(t *testing.T, cloud *testcloud.Cloud) {
+	cloud.Admin().Must(t, 202, "POST", "/volume/v3/group_types", map[string]any{"group_type": map[string]any{"name": "together"}}, volumeLatest...)
+}
+
+// group makes a group, s.other.
+func group(t *testing.T, s *stage) {
+	var reply struct{ Group struct{ ID string } }
+	s.demo.Must(t, 202, "POST", "/volume/v3/groups", map[string]any{"group": map[string]any{
+		"name": "g", "group_type": "together", "volume_types": []string{"__DEFAULT__"}}}, volumeLatest...).JSON(t, &reply)
+	s.other = reply.Group.ID
+}
+
+func withGroup(t *testing.T, s *stage) {
+	group(t, s)
+	s.cloud.Settle(t)
+	s.demo.Must(t, 202, "POST", "/volume/v3/volumes", map[string]any{"volume": map[string]any{
+		"size": 1, "volume_type": "__DEFAULT__", "group_id": s.other}}, volumeLatest...)
+	s.cloud.Settle(t)
+}
+
+// groupSnapshot makes a group snapshot.
+func groupSnapshot(t *testing.T, s *stage) {
+	var reply struct {
+		Snapshot struct{ ID string } `json:"group_snapshot"`
+	}
+	s.demo.Must(t, 202, "POST", "/volume/v3/group_snapshots", map[string]any{"group_snapshot": map[string]any{"group_id": s.other}}, volumeLatest...).JSON(t, &reply)
+	s.groupSnapshot = reply.Snapshot.ID
 }
 
 func withImage(t *testing.T, s *stage) {
@@ -157,6 +189,29 @@ var planCases = map[string]planCase{
 		},
 		givenUp: left{kind: "snapshots", before: true},
 	},
+	"group.create": {
+		begin:   group,
+		givenUp: left{"volume_groups", false, map[string]int{"groups": 1}, nil},
+	},
+	"group.delete": {
+		prepare: withGroup,
+		begin: func(t *testing.T, s *stage) {
+			s.demo.Must(t, 202, "POST", s.path("/volume/v3/groups/%s/action", s.other), map[string]any{"delete": map[string]any{"delete-volumes": true}}, volumeLatest...)
+		},
+		givenUp: left{kind: "volume_groups", before: true},
+	},
+	"group_snapshot.create": {
+		prepare: withGroup,
+		begin:   groupSnapshot,
+		givenUp: left{"group_snapshots", false, map[string]int{"snapshots": 1, "gigabytes": 1, "snapshots_ID": 1, "gigabytes_ID": 1}, nil},
+	},
+	"group_snapshot.delete": {
+		prepare: func(t *testing.T, s *stage) { withGroup(t, s); groupSnapshot(t, s); s.cloud.Settle(t) },
+		begin: func(t *testing.T, s *stage) {
+			s.demo.Must(t, 202, "DELETE", s.path("/volume/v3/group_snapshots/%s", s.groupSnapshot), nil, volumeLatest...)
+		},
+		givenUp: left{kind: "group_snapshots", before: true},
+	},
 	"image.import": {
 		prepare: withImage,
 		begin: func(t *testing.T, s *stage) {
@@ -181,6 +236,7 @@ func TestEveryPlan(t *testing.T) {
 			t.Parallel()
 			cloud := testcloud.Start(t, testcloud.Still(), testcloud.MayFail(), testcloud.Stores("second=blobs/second"))
 			cloud.Settle(t)
+			addGroupType(t, cloud)
 			clean := cloud.Snapshot(t)
 			worktest.Exercise(t, func(t *testing.T) worktest.Case {
 				s := &stage{cloud: cloud, demo: cloud.Demo(), net: cloud.Demo().Network(t, "private")}
@@ -259,7 +315,7 @@ func (l left) addTo(w testcloud.World, project string) testcloud.World {
 // plain is a world to compare with others. Of what is in error it only says so.
 func plain(w testcloud.World) testcloud.World {
 	w = w.Plain()
-	for _, kind := range []string{"servers", "volumes", "snapshots"} {
+	for _, kind := range []string{"servers", "volumes", "snapshots", "volume_groups", "group_snapshots"} {
 		for i, line := range w[kind] {
 			if strings.Contains(line, "vm_state=error ") || strings.Contains(line, " status=error") {
 				w[kind][i] = "in error"

@@ -106,7 +106,7 @@ func RunCentral(ctx context.Context, dataDir, listen string, out io.Writer) erro
 		return fmt.Errorf("packages are missing: apt-get install %s", strings.Join(missing, " "))
 	}
 	c := Config{DataDir: dataDir}
-	log, err := logger("")
+	log, _, err := logger("")
 	if err != nil {
 		return err
 	}

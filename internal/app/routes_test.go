@@ -59,7 +59,7 @@ func (o operation) key() string {
 // rowOf is the key of a route's row.
 func rowOf(s *api.Service, r api.Route) string {
 	path := r.Reference()
-	if s.ProjectInPath && s.Name == "cinder" && path != "" && path != "/" {
+	if s.ProjectInPath && s.Name == "cinder" && r.ScopeName() != "" && path != "" && path != "/" {
 		path = "/{project_id}" + path
 	}
 	return operation{service: s.Name, method: r.Method, path: s.Spec + path, action: r.Action}.key()
@@ -165,6 +165,7 @@ var otherwise = map[string]string{
 	"cinder GET /v3/{}/attachments/detail":                        "a list has the rule of lists",
 	"nova DELETE /v2.1/os-keypairs/{}":                            "the handler picks the code by microversion",
 	"cinder POST /v3/{}/types":                                    "the table has the rule of a field of the reply",
+	"cinder GET /v3/{}/group_types/{}":                            "anybody may; the table has the rule of a field of the reply",
 }
 
 // Rules and success codes are the public reference's.

@@ -20,6 +20,7 @@ const (
 	Since                 // a time at or after the value (ISO 8601)
 	AtLeast               // an integer not below the value
 	AtMost                // an integer not above the value
+	Compared              // times, as gt:2026-01-01T00:00:00,lte:…; one without an operator is equal
 )
 
 // Filter is one column that a list can be filtered by.
@@ -60,11 +61,40 @@ func (f Filter) Cond(values []string) (Cond, error) {
 				return Cond{}, errors.New("it is not a time")
 			}
 			c.Values = append(c.Values, At(t))
+		case Compared:
+			for _, part := range strings.Split(text, ",") {
+				b, err := readBound(part)
+				if err != nil {
+					return Cond{}, err
+				}
+				c.Values = append(c.Values, b)
+			}
 		default:
 			c.Values = append(c.Values, text)
 		}
 	}
 	return c, nil
+}
+
+// bound is one side of a comparison.
+type bound struct {
+	operator string // of SQL
+	value    Time
+}
+
+var operators = map[string]string{"gt": ">", "gte": ">=", "eq": "=", "neq": "<>", "lt": "<", "lte": "<="}
+
+func readBound(text string) (bound, error) {
+	word, rest, found := strings.Cut(text, ":")
+	operator, known := operators[word]
+	if !found || !known {
+		operator, rest = "=", text
+	}
+	t, err := ParseTime(rest)
+	if err != nil {
+		return bound{}, errors.New("it is not a time")
+	}
+	return bound{operator, At(t)}, nil
 }
 
 // Where adds the conditions to a query.
@@ -78,6 +108,11 @@ func Where(q *bun.SelectQuery, conds []Cond) *bun.SelectQuery {
 			q = q.Where("? >= ?", column, c.Values[0])
 		case AtMost:
 			q = q.Where("? <= ?", column, c.Values[0])
+		case Compared:
+			for _, value := range c.Values {
+				b := value.(bound)
+				q = q.Where("? "+b.operator+" ?", column, b.value)
+			}
 		default:
 			q = q.Where("? IN (?)", column, In(c.Values))
 		}

@@ -271,6 +271,11 @@ func (u User) RemoveAll(t testing.TB) {
 	t.Helper()
 	u.removeEach(t, "/compute/v2.1/servers", "servers", "/compute/v2.1/servers/")
 	u.cloud.Settle(t)
+	u.removeEach(t, "/volume/v3/group_snapshots", "group_snapshots", "/volume/v3/group_snapshots/")
+	u.cloud.Settle(t)
+	for _, id := range u.ids(t, "/volume/v3/groups", "groups") {
+		u.Must(t, 202, "POST", "/volume/v3/groups/"+id+"/action", `{"delete":{"delete-volumes":true}}`, newestVolume...)
+	}
 	u.removeEach(t, "/volume/v3/snapshots", "snapshots", "/volume/v3/snapshots/")
 	u.cloud.Settle(t)
 	u.removeEach(t, "/volume/v3/volumes", "volumes", "/volume/v3/volumes/")
@@ -280,19 +285,31 @@ func (u User) RemoveAll(t testing.TB) {
 	u.cloud.Settle(t)
 }
 
-func (u User) removeEach(t testing.TB, list, key, path string) {
+// newestVolume asks for the newest microversion of block storage.
+var newestVolume = []string{"OpenStack-API-Version", "volume latest"}
+
+// ids lists the ids of what is in a list.
+func (u User) ids(t testing.TB, list, key string) (ids []string) {
 	t.Helper()
 	var all map[string]json.RawMessage
-	u.Must(t, 200, "GET", list, nil).JSON(t, &all)
+	u.Must(t, 200, "GET", list, nil, newestVolume...).JSON(t, &all)
 	var items []struct{ ID string }
 	err := json.Unmarshal(all[key], &items)
 	if err != nil {
 		t.Fatalf("list %s: %v", key, err)
 	}
 	for _, i := range items {
-		r := u.Do(t, "DELETE", path+i.ID, nil)
+		ids = append(ids, i.ID)
+	}
+	return ids
+}
+
+func (u User) removeEach(t testing.TB, list, key, path string) {
+	t.Helper()
+	for _, id := range u.ids(t, list, key) {
+		r := u.Do(t, "DELETE", path+id, nil, newestVolume...)
 		if r.Status >= 300 && r.Status != http.StatusNotFound {
-			t.Fatalf("DELETE %s%s: got %d %s", path, i.ID, r.Status, r.Body)
+			t.Fatalf("DELETE %s%s: got %d %s", path, id, r.Status, r.Body)
 		}
 	}
 }

@@ -98,7 +98,11 @@ func (s *Service) Release(ctx context.Context, who Viewer, id, attachment string
 			if err != nil {
 				return err
 			}
-			return s.Detach(ctx, tx, a.ID)
+			err = s.Detach(ctx, tx, a.ID)
+			if err != nil || !force || len(v.Attachments) > 1 {
+				return err
+			}
+			return setStatus(ctx, tx, id, v.Status, Available) // whatever it was in
 		}
 		if !force && v.Status != InUse && v.Status != Detaching {
 			return errs.BadRequestf("Invalid volume: Unable to detach volume. Volume status must be 'in-use' and attach_status must be 'attached' to detach.")

@@ -2,9 +2,7 @@ package volume
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/uptrace/bun"
@@ -56,46 +54,24 @@ func withAttachments(ctx context.Context, tx *db.Tx, list []Volume) error {
 	return nil
 }
 
+var allAttachments = kind[Attachment]{table: "volume_attachments", noun: "Volume attachment", owner: func(a Attachment) string { return a.Project }}
+
 // Attachments lists attachments.
 func (s *Service) Attachments(ctx context.Context, q Query, page db.Page) (list []Attachment, more bool, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		var rows []Attachment
-		err := page.Cut(narrow(tx.NewSelect().Model(&rows), "volume_attachments", q), "volume_attachments", "id").Scan(ctx)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return err
-		}
-		list, more = db.Trim(page, rows)
-		return nil
-	})
-	return list, more, unexpected("list attachments", err)
+	return allAttachments.list(ctx, s, q, page)
 }
 
 // Attachment returns an attachment that the viewer may see.
 func (s *Service) Attachment(ctx context.Context, who Viewer, id string) (Attachment, error) {
-	var a Attachment
-	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		var err error
-		a, err = findAttachment(ctx, tx, who, id)
-		return err
-	})
-	return a, err
+	return allAttachments.show(ctx, s, who, id)
 }
 
 func getAttachment(ctx context.Context, tx *db.Tx, id string) (Attachment, error) {
-	var a Attachment
-	err := tx.Get(ctx, &a, "SELECT * FROM volume_attachments WHERE id = ?"+tx.Hold(), id)
-	if errors.Is(err, sql.ErrNoRows) {
-		return Attachment{}, errs.NotFoundf("Volume attachment could not be found with filter: attachment_id = %s.", id)
-	}
-	return a, unexpected("read attachment "+id, err)
+	return allAttachments.get(ctx, tx, id)
 }
 
 func findAttachment(ctx context.Context, tx *db.Tx, who Viewer, id string) (Attachment, error) {
-	a, err := getAttachment(ctx, tx, id)
-	if err == nil && !who.Admin && a.Project != who.Project {
-		return Attachment{}, errs.NotFoundf("Volume attachment could not be found with filter: attachment_id = %s.", id)
-	}
-	return a, err
+	return allAttachments.find(ctx, tx, who, id)
 }
 
 // Connector is what a client tells of the host that will use a volume.

@@ -15,7 +15,9 @@ const Topic = "notifications.cinder"
 
 // publishers are who tells of what in Cinder.
 var publishers = map[string]string{
-	"volume": "volume", "snapshot": "snapshot", "volume_type": "volumeType",
+	"volume": "volume", "snapshot": "snapshot", "transfer": "volume", "group": "group", "group_snapshot": "group_snapshot",
+	"volume_type": "volumeType", "volume_type_project": "volumeType", "volume_type_extra_specs": "volumeTypeExtraSpecs",
+	"qos_specs": "QoSSpecs", "group_type": "groupType",
 }
 
 // Notifications words them as Cinder does, in the name of the host.
@@ -136,8 +138,25 @@ func emitType(ctx context.Context, tx *db.Tx, change string, t Type) error {
 		"id": t.ID, "name": t.Name, "description": t.Description, "is_public": t.IsPublic, "extra_specs": t.ExtraSpecs.V,
 		"created_at": t.CreatedAt.Time().Format(wireTime), "updated_at": nil, "deleted": change == "delete", "qos_specs_id": nil,
 	}
+	if t.Qos != "" {
+		fields["qos_specs_id"] = t.Qos
+	}
 	if t.UpdatedAt != 0 {
 		fields["updated_at"] = t.UpdatedAt.Time().Format(wireTime)
 	}
 	return bus.Emit(ctx, tx, bus.Event{Topic: Topic, Type: "volume_type." + change, Resource: t.ID, Payload: map[string]any{"volume_types": fields}})
+}
+
+// emitSpecs tells of the extra specs of a volume type.
+func emitSpecs(ctx context.Context, tx *db.Tx, change string, t Type) error {
+	return bus.Emit(ctx, tx, bus.Event{Topic: Topic, Type: "volume_type_extra_specs." + change, Resource: t.ID, Payload: map[string]any{
+		"type_id": t.ID, "specs": t.ExtraSpecs.V,
+	}})
+}
+
+// emitAccess tells who may use a volume type, or not any more.
+func emitAccess(ctx context.Context, tx *db.Tx, change, kind, project string) error {
+	return bus.Emit(ctx, tx, bus.Event{Topic: Topic, Type: "volume_type_project.access." + change, Resource: kind, Payload: map[string]any{
+		"volume_type_id": kind, "project_id": project,
+	}})
 }

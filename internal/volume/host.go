@@ -16,6 +16,11 @@ import (
 type Backend struct {
 	Host        hosts.Host
 	Provisioned int64 // GiB promised to volumes and snapshots
+
+	// What an operator has said of it.
+	Disabled bool // new volumes go elsewhere
+	Reason   string
+	Frozen   bool // volumes are neither made nor removed on it
 }
 
 // PromisesGB is how much the host promises to volumes altogether.
@@ -52,8 +57,11 @@ func (s *Service) shared(name string) bool {
 func (s *Service) Backends(ctx context.Context) ([]Backend, error) {
 	var promised map[string]int64
 	var seen []struct {
-		Name   string
-		SeenAt db.Time
+		Name     string
+		SeenAt   db.Time
+		Disabled bool
+		Reason   string
+		Frozen   bool
 	}
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		var err error
@@ -61,7 +69,9 @@ func (s *Service) Backends(ctx context.Context) ([]Backend, error) {
 		if err != nil {
 			return err
 		}
-		return tx.All(ctx, &seen, "SELECT name, seen_at FROM hosts ORDER BY name")
+		return tx.All(ctx, &seen, `
+			SELECT hosts.name, seen_at, COALESCE(disabled, 0) AS disabled, COALESCE(reason, '') AS reason, COALESCE(frozen, 0) AS frozen
+			FROM hosts LEFT JOIN volume_hosts ON volume_hosts.name = hosts.name ORDER BY hosts.name`)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list hosts: %w", err)
@@ -73,7 +83,7 @@ func (s *Service) Backends(ctx context.Context) ([]Backend, error) {
 			continue
 		}
 		h.SeenAt = row.SeenAt.Time()
-		list = append(list, Backend{Host: h, Provisioned: promised[h.Name]})
+		list = append(list, Backend{h, promised[h.Name], row.Disabled, row.Reason, row.Frozen})
 	}
 	return list, nil
 }
@@ -123,20 +133,35 @@ func (s *Service) Shares(ctx context.Context, host string) ([]Share, error) {
 	return list, unexpected("sum what projects have on host "+host, err)
 }
 
-// choose picks the host that has the most left to promise, or takes the one that
-// is named. Without any host up it waits; without room it gives up.
-func (s *Service) choose(ctx context.Context, size int64, only string) (string, error) {
+// wish is what a host is chosen for.
+type wish struct {
+	SizeGB int64
+	Only   string   // the one host that will do; "" for any
+	Except string   // the one that won't
+	Types  []string // ids; the host has to be capable of what they ask for
+}
+
+// choose picks the host that has the most left to promise. Without any host up it
+// waits; without a host that fits it gives up.
+func (s *Service) choose(ctx context.Context, w wish) (string, error) {
 	backends, err := s.Backends(ctx)
+	if err != nil {
+		return "", err
+	}
+	asked, err := s.specsOf(ctx, w.Types)
 	if err != nil {
 		return "", err
 	}
 	best, most, up := "", 0.0, 0
 	for _, b := range backends {
-		if !b.Host.Up || only != "" && b.Host.Name != only {
+		if !b.Host.Up || w.Only != "" && b.Host.Name != w.Only || b.Host.Name == w.Except {
 			continue
 		}
 		up++
-		left := s.PromisesGB(b.Host) - float64(b.Provisioned) - float64(size)
+		if b.Disabled || b.Frozen || !s.capable(b, asked) {
+			continue
+		}
+		left := s.PromisesGB(b.Host) - float64(b.Provisioned) - float64(w.SizeGB)
 		if left >= 0 && (best == "" || left > most) {
 			best, most = b.Host.Name, left
 		}
@@ -145,7 +170,8 @@ func (s *Service) choose(ctx context.Context, size int64, only string) (string, 
 		return "", work.NotYet("waiting for a host that keeps volumes")
 	}
 	if best == "" {
-		return "", errs.New(errs.Internal, "No valid backend was found. None of %d hosts has room for %d GiB.", up, size)
+		return "", errs.New(errs.Internal, "No valid backend was found. None of %d hosts is enabled, has what the type asks for and has room for %d GiB.",
+			up, w.SizeGB).Typed(noBackend)
 	}
 	return best, nil
 }

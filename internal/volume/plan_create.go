@@ -3,6 +3,7 @@ package volume
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"nacre/internal/db"
 	"nacre/internal/errs"
@@ -30,7 +31,15 @@ func (s *Service) createPlan() work.Plan[volumeState] {
 		},
 		Undone: func(ctx context.Context, tx *db.Tx, state *volumeState, cause error) error {
 			s.log.Warn("volume was not created", "volume_id", state.Volume, "reason", cause)
-			_, err := tx.Exec(ctx, "UPDATE volumes SET host = '', generation = generation + 1 WHERE id = ?", state.Volume)
+			v, err := getVolume(ctx, tx, state.Volume)
+			if err != nil {
+				return err
+			}
+			err = s.tell(ctx, tx, v.message(actCreate, whyCreateFailed), cause)
+			if err != nil {
+				return err
+			}
+			_, err = tx.Exec(ctx, "UPDATE volumes SET host = '', generation = generation + 1 WHERE id = ?", state.Volume)
 			if err != nil {
 				return err
 			}
@@ -49,32 +58,49 @@ func (s *Service) waitSource(ctx context.Context, state *volumeState) error {
 	return s.wait(ctx, v.Host, v.Source)
 }
 
-// chooseHost picks where the bytes will be, unless the source has decided. A
-// volume that is to be beside a server waits until the server has a host.
+// chooseHost picks where the bytes will be, unless the source or the group has
+// decided. A volume that is to be beside a server waits until the server has a
+// host.
 func (s *Service) chooseHost(ctx context.Context, state *volumeState) error {
 	v, err := s.row(ctx, state.Volume)
 	if err != nil {
 		return err
 	}
-	beside := ""
+	var bound []string // hosts that have to be the volume's
 	if state.Beside != "" {
-		beside, err = s.servers.HostOf(ctx, "", state.Beside)
+		beside, err := s.servers.HostOf(ctx, "", state.Beside)
 		if err != nil {
 			return err
 		}
 		if beside == "" {
 			return work.NotYet("waiting for server %s to have a host", state.Beside)
 		}
+		bound = append(bound, beside)
+	}
+	if v.Group != "" {
+		group, err := allGroups.show(ctx, s, Viewer{Admin: true}, v.Group)
+		if err != nil {
+			return err
+		}
+		bound = append(bound, group.Host)
+	}
+	if v.Host != "" {
+		bound = append(bound, v.Host)
+	}
+	for _, host := range bound {
+		if host != bound[0] {
+			return errs.New(errs.Internal, "No valid backend was found. The volume has to be on all of these hosts: %s.", strings.Join(bound, ", ")).Typed(noBackend)
+		}
 	}
 	state.Host = v.Host
 	if v.Host == "" {
-		state.Host, err = s.choose(ctx, v.SizeGB, beside)
-		return err
+		w := wish{SizeGB: v.SizeGB, Types: []string{v.Type}}
+		if len(bound) > 0 {
+			w.Only = bound[0]
+		}
+		state.Host, err = s.choose(ctx, w)
 	}
-	if beside != "" && beside != v.Host {
-		return errs.New(errs.Internal, "No valid backend was found. What the volume is made from is on host %s, the server on host %s.", v.Host, beside)
-	}
-	return nil
+	return err
 }
 
 func (s *Service) wantCreated(ctx context.Context, tx *db.Tx, state *volumeState) error {
@@ -136,8 +162,11 @@ func (s *Service) DeleteVolume(ctx context.Context, who Viewer, id string, casca
 		if err != nil {
 			return err
 		}
-		if v.Status == Deleting {
+		if v.Status == Deleting && !force {
 			return nil
+		}
+		if v.Group != "" {
+			return notDeletable
 		}
 		err = s.deletable(ctx, tx, v, cascade, force)
 		if err != nil {
@@ -154,6 +183,10 @@ func (s *Service) DeleteVolume(ctx context.Context, who Viewer, id string, casca
 	return unexpected("delete volume "+id, err)
 }
 
+var notDeletable = errs.BadRequestf("Invalid volume: Volume status must be available or error or error_restoring or error_extending or " +
+	"error_managing and must not be migrating, attached, belong to a group, have snapshots, awaiting a transfer, or be " +
+	"disassociated from snapshots after volume transfer.")
+
 // deletable refuses volumes that something depends on.
 func (s *Service) deletable(ctx context.Context, tx *db.Tx, v Volume, cascade, force bool) error {
 	var attached, snapshots int
@@ -167,9 +200,7 @@ func (s *Service) deletable(ctx context.Context, tx *db.Tx, v Volume, cascade, f
 	}
 	ended := v.Status == Available || v.Status == Failed || v.Status == ErrorExtending || v.Status == ErrorDeleting
 	if attached > 0 || snapshots > 0 && !cascade || !ended && !force {
-		return errs.BadRequestf("Invalid volume: Volume status must be available or error or error_restoring or error_extending or " +
-			"error_managing and must not be migrating, attached, belong to a group, have snapshots, awaiting a transfer, or be " +
-			"disassociated from snapshots after volume transfer.")
+		return notDeletable
 	}
 	return copying(ctx, tx, v.ID, "volume")
 }

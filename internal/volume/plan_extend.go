@@ -58,8 +58,12 @@ func (s *Service) extendPlan() work.Plan[volumeState] {
 			{Name: "wait for the host", Do: s.waitBytes},
 			{Name: "finish", Tx: s.finishExtend},
 		},
-		Undone: func(ctx context.Context, tx *db.Tx, state *volumeState, _ error) error {
+		Undone: func(ctx context.Context, tx *db.Tx, state *volumeState, cause error) error {
 			v, err := getVolume(ctx, tx, state.Volume)
+			if err != nil {
+				return err
+			}
+			err = s.tell(ctx, tx, v.message(actExtend, whyExtendFailed), cause)
 			if err != nil {
 				return err
 			}

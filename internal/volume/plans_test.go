@@ -29,6 +29,7 @@ import (
 type world struct {
 	Volumes   []string
 	Snapshots []string
+	Groups    []string
 	Documents []string
 	Bytes     []string
 	Used      []string
@@ -151,6 +152,8 @@ func (r *rig) world(t *testing.T) any {
 		}{
 			{&w.Volumes, "SELECT id || ' ' || status || ' ' || size || ' on ' || host FROM volumes ORDER BY id"},
 			{&w.Snapshots, "SELECT id || ' ' || status || ' ' || size || ' of ' || volume FROM snapshots ORDER BY id"},
+			{&w.Groups, `SELECT id || ' ' || status || ' on ' || host FROM volume_groups
+				UNION ALL SELECT id || ' ' || status || ' of ' || volume_group FROM group_snapshots ORDER BY 1`},
 			{&w.Documents, "SELECT host || ' ' || desired FROM documents ORDER BY host, kind, id"},
 			{&w.Used, "SELECT resource || ' ' || used FROM quota_usages WHERE used <> 0 ORDER BY resource"},
 		} {

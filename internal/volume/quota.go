@@ -42,6 +42,8 @@ func reserve(ctx context.Context, tx *db.Tx, project string, items []quota.Item)
 	text := fmt.Sprintf("Requested volume or snapshot exceeds allowed %s quota. Requested %dG, quota is %dG and %dG has been consumed.",
 		e.Resource, e.Requested, e.Limit, e.Used)
 	switch {
+	case e.Resource == quota.Group:
+		text = fmt.Sprintf("Maximum number of groups allowed (%d) exceeded.", e.Limit)
 	case e.Resource == quota.Volume || hasPrefix(e.Resource, volumesOf):
 		text = fmt.Sprintf("Maximum number of volumes allowed (%d) exceeded for quota '%s'.", e.Limit, e.Resource)
 	case e.Resource == quota.Snapshot || hasPrefix(e.Resource, snapshotsOf):
@@ -197,7 +199,15 @@ func (s *Service) recount(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("count volumes: %w", err)
 		}
-		counted := map[string]map[string]int64{quota.Volume: {}, quota.Gigabyte: {}, quota.Snapshot: {}}
+		var groups []struct {
+			Project string
+			Number  int64
+		}
+		err = tx.All(ctx, &groups, "SELECT project, COUNT(*) AS number FROM volume_groups GROUP BY project")
+		if err != nil {
+			return fmt.Errorf("count groups: %w", err)
+		}
+		counted := map[string]map[string]int64{quota.Volume: {}, quota.Gigabyte: {}, quota.Snapshot: {}, quota.Group: {}}
 		count := func(resource, project string, n int64) {
 			if counted[resource] == nil {
 				counted[resource] = map[string]int64{}
@@ -213,6 +223,9 @@ func (s *Service) recount(ctx context.Context) error {
 			}
 			count(whole, row.Project, row.Number)
 			count(each+row.Type, row.Project, row.Number)
+		}
+		for _, row := range groups {
+			count(quota.Group, row.Project, row.Number)
 		}
 		for resource, projects := range counted {
 			wrong, err := quota.Recount(ctx, tx, resource, projects)

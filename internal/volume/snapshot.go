@@ -2,9 +2,8 @@ package volume
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/uptrace/bun"
 
@@ -27,6 +26,8 @@ type Snapshot struct {
 	Status      string
 	Type        string
 	Host        string
+	Group       string `bun:"group_snapshot"` // the group snapshot that it belongs to
+	Progress    string // as a client has told it
 	Metadata    db.JSON[map[string]string]
 	Generation  int64
 	CreatedAt   db.Time
@@ -57,25 +58,30 @@ func (s *Service) CreateSnapshot(ctx context.Context, who Viewer, volume, name, 
 		if v.Status != Available {
 			return errs.BadRequestf("Invalid volume: Volume %s status must be available to snapshot, but current status is: %s.", v.ID, v.Status)
 		}
-		snapshot.Project, snapshot.SizeGB, snapshot.Type, snapshot.Host = v.Project, v.SizeGB, v.Type, v.Host
-		snapshot.CreatedAt = db.At(tx.Now())
-		err = reserve(ctx, tx, v.Project, snapshotItems(v.Type, v.SizeGB))
-		if err != nil {
-			return err
-		}
-		err = tx.Insert(ctx, &snapshot)
-		if err != nil {
-			return err
-		}
-		err = s.emitSnapshot(ctx, tx, "snapshot.create.start", snapshot.ID)
-		if err != nil {
-			return err
-		}
-		state := snapshotState{Snapshot: snapshot.ID, Volume: v.ID, Host: v.Host}
-		_, err = work.Start(ctx, tx, s.snapshotPlan(), snapshot.ID, state, who.options(v.Project)...)
-		return err
+		return s.beginSnapshot(ctx, tx, who, v, &snapshot)
 	})
 	return snapshot, unexpected("create snapshot of volume "+volume, err)
+}
+
+// beginSnapshot writes a snapshot of the volume and starts the plan that makes it.
+func (s *Service) beginSnapshot(ctx context.Context, tx *db.Tx, who Viewer, v Volume, snapshot *Snapshot) error {
+	snapshot.Project, snapshot.SizeGB, snapshot.Type, snapshot.Host = v.Project, v.SizeGB, v.Type, v.Host
+	snapshot.CreatedAt = db.At(tx.Now())
+	err := reserve(ctx, tx, v.Project, snapshotItems(v.Type, v.SizeGB))
+	if err != nil {
+		return err
+	}
+	err = tx.Insert(ctx, snapshot)
+	if err != nil {
+		return err
+	}
+	err = s.emitSnapshot(ctx, tx, "snapshot.create.start", snapshot.ID)
+	if err != nil {
+		return err
+	}
+	state := snapshotState{Snapshot: snapshot.ID, Volume: v.ID, Host: v.Host}
+	_, err = work.Start(ctx, tx, s.snapshotPlan(), snapshot.ID, state, who.options(v.Project)...)
+	return err
 }
 
 func (s *Service) snapshotPlan() work.Plan[snapshotState] {
@@ -99,7 +105,11 @@ func (s *Service) snapshotPlan() work.Plan[snapshotState] {
 				return s.emitSnapshot(ctx, tx, "snapshot.create.end", state.Snapshot)
 			}},
 		},
-		Undone: func(ctx context.Context, tx *db.Tx, state *snapshotState, _ error) error {
+		Undone: func(ctx context.Context, tx *db.Tx, state *snapshotState, cause error) error {
+			err := s.tellOfSnapshot(ctx, tx, state.Snapshot, actSnapshot, whySnapshotFailed, cause)
+			if err != nil {
+				return err
+			}
 			return setSnapshotStatus(ctx, tx, state.Snapshot, Creating, Failed)
 		},
 	}
@@ -120,55 +130,29 @@ func setSnapshotStatus(ctx context.Context, tx *db.Tx, id, from, to string) erro
 	return unexpected("set status of snapshot "+id, err)
 }
 
+var allSnapshots = kind[Snapshot]{table: "snapshots", noun: "Snapshot", owner: func(s Snapshot) string { return s.Project }}
+
 // Snapshots lists snapshots.
 func (s *Service) Snapshots(ctx context.Context, q Query, page db.Page) (list []Snapshot, more bool, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		var rows []Snapshot
-		err := page.Cut(narrow(tx.NewSelect().Model(&rows), "snapshots", q), "snapshots", "id").Scan(ctx)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return err
-		}
-		list, more = db.Trim(page, rows)
-		return nil
-	})
-	return list, more, unexpected("list snapshots", err)
+	return allSnapshots.list(ctx, s, q, page)
 }
 
 // CountSnapshots counts what Snapshots would list without pages.
 func (s *Service) CountSnapshots(ctx context.Context, q Query) (int64, error) {
-	var number int64
-	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		return narrow(tx.NewSelect().Model((*Snapshot)(nil)), "snapshots", q).ColumnExpr("COUNT(*)").Scan(ctx, &number)
-	})
-	return number, unexpected("count snapshots", err)
+	return allSnapshots.count(ctx, s, q)
 }
 
 // Snapshot returns a snapshot that the viewer may see.
 func (s *Service) Snapshot(ctx context.Context, who Viewer, id string) (Snapshot, error) {
-	var snapshot Snapshot
-	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		var err error
-		snapshot, err = findSnapshot(ctx, tx, who, id)
-		return err
-	})
-	return snapshot, err
+	return allSnapshots.show(ctx, s, who, id)
 }
 
 func getSnapshot(ctx context.Context, tx *db.Tx, id string) (Snapshot, error) {
-	var snapshot Snapshot
-	err := tx.Get(ctx, &snapshot, "SELECT * FROM snapshots WHERE id = ?"+tx.Hold(), id)
-	if errors.Is(err, sql.ErrNoRows) {
-		return Snapshot{}, errs.NotFoundf("Snapshot %s could not be found.", id)
-	}
-	return snapshot, unexpected("read snapshot "+id, err)
+	return allSnapshots.get(ctx, tx, id)
 }
 
 func findSnapshot(ctx context.Context, tx *db.Tx, who Viewer, id string) (Snapshot, error) {
-	snapshot, err := getSnapshot(ctx, tx, id)
-	if err == nil && !who.Admin && snapshot.Project != who.Project {
-		return Snapshot{}, errs.NotFoundf("Snapshot %s could not be found.", id)
-	}
-	return snapshot, err
+	return allSnapshots.find(ctx, tx, who, id)
 }
 
 // changeSnapshot changes columns of a snapshot by a function on it. It tells of
@@ -231,12 +215,36 @@ func (s *Service) ResetSnapshotStatus(ctx context.Context, who Viewer, id, statu
 	return err
 }
 
+// TellSnapshot writes how far a snapshot is, as whoever makes or deletes it tells.
+func (s *Service) TellSnapshot(ctx context.Context, who Viewer, id, status, progress string) error {
+	_, err := s.changeSnapshot(ctx, who, id, "", func(snapshot *Snapshot) error {
+		allowed, known := map[string][]string{
+			Creating: {Creating, Available, Failed}, Deleting: {Deleting, ErrorDeleting},
+		}[snapshot.Status]
+		if !known {
+			return errs.BadRequestf("Snapshot status %s not allowed for update_snapshot_status", snapshot.Status)
+		}
+		if !slices.Contains(allowed, status) {
+			return errs.BadRequestf("Provided snapshot status %s not allowed for snapshot with status %s.", status, snapshot.Status)
+		}
+		snapshot.Status = status
+		if progress != "" {
+			snapshot.Progress = progress
+		}
+		return nil
+	}, "status", "progress")
+	return err
+}
+
 // DeleteSnapshot begins to delete a snapshot. Force takes one in any state.
 func (s *Service) DeleteSnapshot(ctx context.Context, who Viewer, id string, force bool) error {
 	return unexpected("delete snapshot "+id, s.db.Write(ctx, func(tx *db.Tx) error {
 		snapshot, err := findSnapshot(ctx, tx, who, id)
-		if err != nil || snapshot.Status == Deleting {
+		if err != nil || snapshot.Status == Deleting && !force {
 			return err
+		}
+		if snapshot.Group != "" {
+			return errs.BadRequestf("Invalid snapshot: Snapshot %s belongs to group snapshot %s and is deleted with it.", id, snapshot.Group)
 		}
 		if !force && snapshot.Status != Available && snapshot.Status != Failed && snapshot.Status != ErrorDeleting {
 			return errs.BadRequestf("Invalid snapshot: Snapshot status must be available or error to delete, but current status is: %s.", snapshot.Status)
@@ -295,7 +303,11 @@ func (s *Service) deleteSnapshotPlan() work.Plan[snapshotState] {
 			}},
 			{Name: "finish", Tx: s.finishDeleteSnapshot},
 		},
-		Undone: func(ctx context.Context, tx *db.Tx, state *snapshotState, _ error) error {
+		Undone: func(ctx context.Context, tx *db.Tx, state *snapshotState, cause error) error {
+			err := s.tellOfSnapshot(ctx, tx, state.Snapshot, actSnapshotDelete, whySnapshotStays, cause)
+			if err != nil {
+				return err
+			}
 			return setSnapshotStatus(ctx, tx, state.Snapshot, Deleting, ErrorDeleting)
 		},
 	}

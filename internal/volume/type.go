@@ -29,6 +29,7 @@ type Type struct {
 	Description string
 	IsPublic    bool
 	ExtraSpecs  db.JSON[map[string]string]
+	Qos         string // id of QoS specs
 	CreatedAt   db.Time
 	UpdatedAt   db.Time
 }
@@ -119,11 +120,11 @@ func (s *Service) Type(ctx context.Context, who Viewer, id string) (Type, error)
 }
 
 // Default returns the type that volumes have when nobody asks for another.
-func (s *Service) Default(ctx context.Context) (Type, error) {
+func (s *Service) Default(ctx context.Context, who Viewer) (Type, error) {
 	var row Type
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		var err error
-		row, err = typeByName(ctx, tx, Viewer{Admin: true}, "")
+		row, err = typeByName(ctx, tx, who, "")
 		return err
 	})
 	return row, err
@@ -147,10 +148,17 @@ func getType(ctx context.Context, tx *db.Tx, who Viewer, id string) (Type, error
 
 // typeByName finds a type by name or id; "" is the default one.
 func typeByName(ctx context.Context, tx *db.Tx, who Viewer, name string) (Type, error) {
+	var id string
 	if name == "" {
 		name = DefaultType
+		err := tx.Get(ctx, &id, "SELECT type FROM default_volume_types WHERE project = ?", who.Project)
+		if err == nil {
+			return getType(ctx, tx, Viewer{Admin: true}, id)
+		}
+		if !errors.Is(err, sql.ErrNoRows) {
+			return Type{}, fmt.Errorf("find default volume type: %w", err)
+		}
 	}
-	var id string
 	err := tx.Get(ctx, &id, "SELECT id FROM volume_types WHERE name = ? OR id = ? ORDER BY id = ? LIMIT 1", name, name, name)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Type{}, errs.NotFoundf("Volume type with name %s could not be found.", name)
@@ -223,7 +231,8 @@ func (s *Service) DeleteType(ctx context.Context, id string) error {
 			return errs.BadRequestf("Volume type %s cannot be deleted: it is the default one.", row.Name)
 		}
 		var used int
-		err = tx.Get(ctx, &used, "SELECT COUNT(*) FROM volumes WHERE type = ?", id)
+		err = tx.Get(ctx, &used, `
+			SELECT (SELECT COUNT(*) FROM volumes WHERE type = ?) + (SELECT COUNT(*) FROM default_volume_types WHERE type = ?)`, id, id)
 		if err != nil {
 			return err
 		}
@@ -238,9 +247,14 @@ func (s *Service) DeleteType(ctx context.Context, id string) error {
 	}))
 }
 
-// SetExtraSpecs adds and replaces extra specs.
-func (s *Service) SetExtraSpecs(ctx context.Context, id string, specs map[string]string) error {
-	return s.changeSpecs(ctx, id, func(have map[string]string) error {
+// SetExtraSpecs adds and replaces extra specs. To set one of them is an update of
+// it, as events have it.
+func (s *Service) SetExtraSpecs(ctx context.Context, id string, specs map[string]string, one bool) error {
+	event := "create"
+	if one {
+		event = "update"
+	}
+	return s.changeSpecs(ctx, id, event, func(have map[string]string) error {
 		maps.Copy(have, specs)
 		return nil
 	})
@@ -248,7 +262,7 @@ func (s *Service) SetExtraSpecs(ctx context.Context, id string, specs map[string
 
 // DeleteExtraSpec removes one extra spec.
 func (s *Service) DeleteExtraSpec(ctx context.Context, id, key string) error {
-	return s.changeSpecs(ctx, id, func(have map[string]string) error {
+	return s.changeSpecs(ctx, id, "delete", func(have map[string]string) error {
 		_, known := have[key]
 		if !known {
 			return errs.NotFoundf("Volume Type %s has no extra specs with key %s.", id, key)
@@ -258,7 +272,7 @@ func (s *Service) DeleteExtraSpec(ctx context.Context, id, key string) error {
 	})
 }
 
-func (s *Service) changeSpecs(ctx context.Context, id string, change func(map[string]string) error) error {
+func (s *Service) changeSpecs(ctx context.Context, id, event string, change func(map[string]string) error) error {
 	return unexpected("change extra specs of volume type "+id, s.db.Write(ctx, func(tx *db.Tx) error {
 		err := tx.Lock(ctx, "specs of volume type "+id)
 		if err != nil {
@@ -278,7 +292,10 @@ func (s *Service) changeSpecs(ctx context.Context, id string, change func(map[st
 		}
 		row.ExtraSpecs, row.UpdatedAt = db.Of(specs), db.At(tx.Now())
 		_, err = tx.Update(ctx, &row, "extra_specs", "updated_at")
-		return err
+		if err != nil {
+			return err
+		}
+		return emitSpecs(ctx, tx, event, row)
 	}))
 }
 
@@ -313,12 +330,18 @@ func (s *Service) Allow(ctx context.Context, id, project string, allowed bool) e
 			if err == nil && n == 0 {
 				return errs.NotFoundf("Volume type access not found for %s / %s combination.", id, project)
 			}
-			return err
+			if err != nil {
+				return err
+			}
+			return emitAccess(ctx, tx, "remove", id, project)
 		}
 		_, err = tx.Exec(ctx, "INSERT INTO volume_type_projects (type, project) VALUES (?, ?)", id, project)
 		if db.IsDuplicate(err) {
 			return errs.Conflictf("Volume type access for %s / %s combination already exists.", id, project)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return emitAccess(ctx, tx, "add", id, project)
 	}))
 }

@@ -83,6 +83,9 @@ type Options struct {
 	// Overcommit is how much of its room a host promises to volumes, which take
 	// only what is written to them; 0 is 20, as Cinder has it.
 	Overcommit float64
+
+	Server string         // the name of this server
+	Level  *slog.LevelVar // what it logs; nil: it cannot be changed
 }
 
 // Service is block storage.
@@ -98,6 +101,8 @@ type Service struct {
 
 	zone       string
 	overcommit float64
+	server     string
+	level      *slog.LevelVar
 
 	mu    sync.Mutex            // guards state
 	state map[string]hosts.Host // by name, as they were told last
@@ -108,7 +113,7 @@ type Service struct {
 func New(o Options) *Service {
 	s := &Service{
 		db: o.DB, clock: o.Clock, newID: o.NewID, log: o.Log, engine: o.Engine, hosts: o.Hosts, images: o.Images, servers: o.Servers,
-		zone: o.Zone, overcommit: o.Overcommit, state: map[string]hosts.Host{},
+		zone: o.Zone, overcommit: o.Overcommit, server: o.Server, level: o.Level, state: map[string]hosts.Host{},
 	}
 	if s.clock == nil {
 		s.clock = clock.Real{}
@@ -118,6 +123,9 @@ func New(o Options) *Service {
 	}
 	if s.log == nil {
 		s.log = slog.Default()
+	}
+	if s.level == nil {
+		s.level = new(slog.LevelVar)
 	}
 	if s.zone == "" {
 		s.zone = "nova"
@@ -130,6 +138,10 @@ func New(o Options) *Service {
 	work.Register(s.engine, s.extendPlan())
 	work.Register(s.engine, s.snapshotPlan())
 	work.Register(s.engine, s.deleteSnapshotPlan())
+	work.Register(s.engine, s.groupPlan())
+	work.Register(s.engine, s.deleteGroupPlan())
+	work.Register(s.engine, s.groupSnapshotPlan())
+	work.Register(s.engine, s.deleteGroupSnapshotPlan())
 	s.hosts.OnHost(s.hostChanged)
 	s.hosts.OnQuery(nodeapi.QueryExport, s.answerExport)
 	return s

@@ -50,6 +50,7 @@ type Volume struct {
 	Image         string // what it was made from; at most one of the three
 	Source        string
 	Snapshot      string
+	Group         string `bun:"volume_group"`
 	Metadata      db.JSON[map[string]string]
 	ImageMetadata db.JSON[map[string]string]
 	Epoch         int64
@@ -71,6 +72,7 @@ type NewVolume struct {
 	Image       string
 	Source      string
 	Snapshot    string
+	Group       string
 	Beside      string // the server whose host it is to be on; "" for any
 	Metadata    map[string]string
 }
@@ -87,7 +89,7 @@ func (s *Service) CreateVolume(ctx context.Context, who Viewer, in NewVolume) (V
 	}
 	v := Volume{
 		ID: in.ID, Project: who.Project, User: who.User, Name: in.Name, Description: in.Description, SizeGB: in.SizeGB,
-		Status: Creating, Zone: s.zone, Image: in.Image, Source: in.Source, Snapshot: in.Snapshot,
+		Status: Creating, Zone: s.zone, Image: in.Image, Source: in.Source, Snapshot: in.Snapshot, Group: in.Group,
 		Metadata: db.Of(in.Metadata), ImageMetadata: db.Of(map[string]string{}),
 	}
 	if v.ID == "" {
@@ -107,22 +109,32 @@ func (s *Service) CreateVolume(ctx context.Context, who Viewer, in NewVolume) (V
 			return nil
 		}
 		row := v // the function may run twice
-		err = s.insert(ctx, tx, who, in.Type, &row)
+		err = s.intoGroup(ctx, tx, who, in.Type, row.Group)
 		if err != nil {
 			return err
 		}
+		err = s.begin(ctx, tx, who, in.Type, in.Beside, &row)
 		v = row
-		err = s.emit(ctx, tx, "volume.create.start", v.ID)
-		if err != nil {
-			return err
-		}
-		_, err = work.Start(ctx, tx, s.createPlan(), v.ID, volumeState{Volume: v.ID, Beside: in.Beside}, who.options(v.Project)...)
 		return err
 	})
 	if err != nil {
 		return Volume{}, fmt.Errorf("create volume %q: %w", in.Name, err)
 	}
 	return v, nil
+}
+
+// begin writes a volume and starts the plan that makes it.
+func (s *Service) begin(ctx context.Context, tx *db.Tx, who Viewer, kind, beside string, v *Volume) error {
+	err := s.insert(ctx, tx, who, kind, v)
+	if err != nil {
+		return err
+	}
+	err = s.emit(ctx, tx, "volume.create.start", v.ID)
+	if err != nil {
+		return err
+	}
+	_, err = work.Start(ctx, tx, s.createPlan(), v.ID, volumeState{Volume: v.ID, Beside: beside}, who.options(v.Project)...)
+	return err
 }
 
 // mayBeBeside checks that the server is one that the viewer may see.
@@ -266,15 +278,21 @@ func grow(v *Volume, kind *string, size int64, sourceType, what string) error {
 type Query struct {
 	Project     string // "" for all: only for admins
 	Where       []db.Cond
-	Metadata    map[string]string // all of these
-	Attachments bool              // with what is attached
+	Attachments bool // with what is attached
+
+	Metadata      map[string]string // all of these
+	ImageMetadata map[string]string
 }
 
 // Volumes lists volumes.
 func (s *Service) Volumes(ctx context.Context, q Query, page db.Page) (list []Volume, more bool, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		err := allVolumes.there(ctx, tx, page.Marker)
+		if err != nil {
+			return err
+		}
 		var rows []Volume
-		err := page.Cut(narrow(tx.NewSelect().Model(&rows), "volumes", q), "volumes", "id").Scan(ctx)
+		err = page.Cut(narrow(tx.NewSelect().Model(&rows), "volumes", q), "volumes", "id").Scan(ctx)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
@@ -304,10 +322,12 @@ func narrow(q *bun.SelectQuery, table string, by Query) *bun.SelectQuery {
 	if by.Project != "" {
 		q = q.Where("?.project = ?", bun.Ident(table), by.Project)
 	}
-	for key, value := range by.Metadata {
-		pair, _ := db.Of(map[string]string{key: value}).Value() // a map of strings always encodes
-		text, _ := pair.(string)
-		q = q.Where(`?.metadata LIKE ? ESCAPE '\'`, bun.Ident(table), db.Like(text[1:len(text)-1]))
+	for column, values := range map[string]map[string]string{"metadata": by.Metadata, "image_metadata": by.ImageMetadata} {
+		for key, value := range values {
+			pair, _ := db.Of(map[string]string{key: value}).Value() // a map of strings always encodes
+			text, _ := pair.(string)
+			q = q.Where(`?.? LIKE ? ESCAPE '\'`, bun.Ident(table), bun.Ident(column), db.Like(text[1:len(text)-1]))
+		}
 	}
 	return db.Where(q, by.Where)
 }
@@ -328,21 +348,14 @@ func (s *Service) Volume(ctx context.Context, who Viewer, id string) (Volume, er
 	return v, err
 }
 
+var allVolumes = kind[Volume]{table: "volumes", noun: "Volume", owner: func(v Volume) string { return v.Project }}
+
 func getVolume(ctx context.Context, tx *db.Tx, id string) (Volume, error) {
-	var v Volume
-	err := tx.Get(ctx, &v, "SELECT * FROM volumes WHERE id = ?"+tx.Hold(), id)
-	if errors.Is(err, sql.ErrNoRows) {
-		return Volume{}, errs.NotFoundf("Volume %s could not be found.", id)
-	}
-	return v, unexpected("read volume "+id, err)
+	return allVolumes.get(ctx, tx, id)
 }
 
 func findVolume(ctx context.Context, tx *db.Tx, who Viewer, id string) (Volume, error) {
-	v, err := getVolume(ctx, tx, id)
-	if err == nil && !who.Admin && v.Project != who.Project {
-		return Volume{}, errs.NotFoundf("Volume %s could not be found.", id)
-	}
-	return v, err
+	return allVolumes.find(ctx, tx, who, id)
 }
 
 // change reads a volume that the viewer may see, changes it, and writes the

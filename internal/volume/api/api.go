@@ -28,8 +28,8 @@ func New(volumes *volume.Service) api.Service {
 	return api.Service{
 		Name: "cinder", Type: "block-storage", Mount: "/volume/v3", Spec: "/v3", ProjectInPath: true, Envelope: api.Cinder,
 		Versions: &api.Microversions{Word: "volume", Min: minVersion, Max: maxVersion},
-		Routes: slices.Concat(version(), h.volumes(), h.actions(), h.attachments(), h.snapshots(), h.types(),
-			h.quotas(), h.operators()),
+		Routes: slices.Concat(version(), h.volumes(), h.actions(), h.attachments(), h.snapshots(), h.types(), h.defaultTypes(), h.qos(),
+			h.groupTypes(), h.groups(), h.groupSnapshots(), h.transfers(), h.messages(), h.quotas(), h.operators(), h.services(), h.clusters()),
 	}
 }
 
@@ -64,7 +64,7 @@ type metadata map[string]string
 func (metadata) JSONSchema() map[string]any {
 	return map[string]any{
 		"type":                 []any{"object", "null"},
-		"patternProperties":    map[string]any{"^[a-zA-Z0-9-_:. ]{1,255}$": map[string]any{"type": "string", "maxLength": 255}},
+		"patternProperties":    map[string]any{"^[a-zA-Z0-9-_:. /]{1,255}$": map[string]any{"type": "string", "maxLength": 255}},
 		"additionalProperties": false,
 	}
 }

@@ -75,52 +75,26 @@ func viewAttachment(a volume.Attachment) attachmentReply {
 
 var attachmentList = api.List{
 	Sorts:   map[string]string{"id": "id", "created_at": "created_at", "status": "status", "attach_status": "status", "volume_id": "volume"},
-	Default: []db.Sort{{Column: "created_at", Desc: true}, {Column: "id", Desc: true}},
+	Default: newestFirst,
 	Filters: map[string]db.Filter{
 		"volume_id": {Column: "volume"}, "status": {Column: "status"}, "attach_status": {Column: "status"},
 		"instance_id": {Column: "server"}, "instance_uuid": {Column: "server"},
 	},
 }
 
-type attachmentsReply[T any] struct {
-	Attachments []T        `json:"attachments"`
-	Links       []api.Link `json:"attachments_links,omitempty"`
+func (h handlers) attachmentRows() listing[volume.Attachment] {
+	return listing[volume.Attachment]{
+		List: attachmentList, name: "attachments", links: "attachments_links", read: h.service.Attachments,
+		id: func(a volume.Attachment) string { return a.ID },
+	}
 }
 
-func listAttachments[T any](h handlers, c *api.Call, view func(volume.Attachment) T) (attachmentsReply[T], error) {
-	reply := attachmentsReply[T]{}
-	err := c.AuthorizeOwn()
-	if err != nil {
-		return reply, err
-	}
-	page, offset, err := paged(c, attachmentList)
-	if err != nil {
-		return reply, err
-	}
-	where, err := c.Where(attachmentList)
-	if err != nil {
-		return reply, err
-	}
-	rows, more, err := h.service.Attachments(c.Context(), volume.Query{Project: scope(c), Where: where}, page)
-	if err != nil {
-		return reply, err
-	}
-	rows = without(c, rows, offset)
-	for _, a := range rows {
-		reply.Attachments = append(reply.Attachments, view(a))
-	}
-	if len(rows) > 0 {
-		reply.Links = next(c, more, len(rows), rows[len(rows)-1].ID)
-	}
-	return reply, nil
+func (h handlers) listAttachments(c *api.Call) (listReply, error) {
+	return h.attachmentRows().answer(c, func(a volume.Attachment) any { return summarize(a) })
 }
 
-func (h handlers) listAttachments(c *api.Call) (attachmentsReply[attachmentSummary], error) {
-	return listAttachments(h, c, summarize)
-}
-
-func (h handlers) listAttachmentsDetail(c *api.Call) (attachmentsReply[attachmentView], error) {
-	return listAttachments(h, c, func(a volume.Attachment) attachmentView { return viewAttachment(a).Attachment })
+func (h handlers) listAttachmentsDetail(c *api.Call) (listReply, error) {
+	return h.attachmentRows().answer(c, func(a volume.Attachment) any { return viewAttachment(a).Attachment })
 }
 
 func (h handlers) foundAttachment(c *api.Call) (volume.Attachment, error) {
@@ -186,8 +160,12 @@ func (h handlers) updateAttachment(c *api.Call, in updateAttachmentRequest) (att
 	return viewAttachment(a), err
 }
 
-func (h handlers) deleteAttachment(c *api.Call) (attachmentsReply[attachmentSummary], error) {
-	reply := attachmentsReply[attachmentSummary]{}
+type restReply struct {
+	Attachments []attachmentSummary `json:"attachments"`
+}
+
+func (h handlers) deleteAttachment(c *api.Call) (restReply, error) {
+	reply := restReply{}
 	a, err := h.foundAttachment(c)
 	if err != nil {
 		return reply, err

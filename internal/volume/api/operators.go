@@ -14,9 +14,9 @@ import (
 func (h handlers) operators() []api.Route {
 	return []api.Route{
 		{Method: "GET", Path: "/os-availability-zone", Rule: "any", Do: api.Get(h.zones)},
-		{Method: "GET", Path: "/os-hosts", Rule: "volume_extension:hosts", Do: api.Get(h.listHosts)},
-		{Method: "GET", Path: "/os-hosts/{host_name}", Rule: "volume_extension:hosts", Do: api.Get(h.showHost)},
-		{Method: "GET", Path: "/os-services", Rule: "volume_extension:services:index", Do: api.Get(h.services)},
+		{Method: "GET", Path: "/os-hosts", Rule: "volume_extension:hosts", Scope: "admin_project_id", Do: api.Get(h.listHosts)},
+		{Method: "GET", Path: "/os-hosts/{host_name}", Rule: "volume_extension:hosts", Scope: "admin_project_id", Do: api.Get(h.showHost)},
+		{Method: "GET", Path: "/capabilities/{hostname}", Rule: "volume_extension:capabilities", Do: api.Get(h.capabilities)},
 		{Method: "GET", Path: "/scheduler-stats/get_pools", Rule: "scheduler_extension:scheduler_stats:get_pools", Do: api.Get(h.pools)},
 		{Method: "GET", Path: "/extensions", Rule: "any", Do: api.Get(h.extensions)},
 	}
@@ -37,47 +37,6 @@ func (h handlers) zones(c *api.Call) (zonesReply, error) {
 	zone := zoneView{Name: h.service.Zone()}
 	zone.State.Available = true
 	return zonesReply{[]zoneView{zone}}, c.AuthorizeOwn()
-}
-
-type serviceView struct {
-	Binary         string     `json:"binary"`
-	Host           string     `json:"host"`
-	Zone           string     `json:"zone"`
-	Status         string     `json:"status"`
-	State          string     `json:"state"`
-	UpdatedAt      api.Micros `json:"updated_at"`
-	DisabledReason *string    `json:"disabled_reason"`
-	Cluster        *string    `json:"cluster" since:"3.7"`
-	BackendState   string     `json:"backend_state" since:"3.49"`
-}
-
-type servicesReply struct {
-	Services []serviceView `json:"services"`
-}
-
-func (h handlers) services(c *api.Call) (servicesReply, error) {
-	reply := servicesReply{}
-	err := c.AuthorizeOwn()
-	if err != nil {
-		return reply, err
-	}
-	backends, err := h.service.Backends(c.Context())
-	q := c.Query()
-	for _, b := range backends {
-		state := "down"
-		if b.Host.Up {
-			state = "up"
-		}
-		view := serviceView{
-			Binary: "cinder-volume", Host: backend(b.Host.Name), Zone: h.service.Zone(), Status: "enabled", State: state,
-			UpdatedAt: api.Micros(b.Host.SeenAt), BackendState: state,
-		}
-		if q.Has("host") && q.Get("host") != view.Host && q.Get("host") != b.Host.Name || q.Has("binary") && q.Get("binary") != view.Binary {
-			continue
-		}
-		reply.Services = append(reply.Services, view)
-	}
-	return reply, err
 }
 
 type hostView struct {
@@ -107,7 +66,7 @@ func (h handlers) listHosts(c *api.Call) (hostsReply, error) {
 		}
 		reply.Hosts = append(reply.Hosts, hostView{
 			Name: backend(b.Host.Name), Service: "cinder-volume", Zone: h.service.Zone(), ServiceStatus: status,
-			ServiceState: "enabled", LastUpdate: api.Micros(b.Host.SeenAt),
+			ServiceState: enabled(b), LastUpdate: api.Micros(b.Host.SeenAt),
 		})
 	}
 	return reply, err
@@ -174,28 +133,85 @@ type poolsReply struct {
 	Pools []poolView `json:"pools"`
 }
 
+// pools lists hosts with what they have. Since 3.28 filters are heard: a name, and
+// since 3.35 a type whose volumes it can keep.
 func (h handlers) pools(c *api.Call) (poolsReply, error) {
 	reply := poolsReply{}
 	err := c.AuthorizeOwn()
 	if err != nil {
 		return reply, err
 	}
-	backends, err := h.service.Backends(c.Context())
-	detail, _ := api.ParseBool(c.Query().Get("detail"))
+	q := c.Query()
+	kind := ""
+	if c.Version >= api.V(3, 35) {
+		kind = q.Get("volume_type")
+	}
+	backends, err := h.service.BackendsFor(c.Context(), kind)
+	detail, _ := api.ParseBool(q.Get("detail"))
 	for _, b := range backends {
 		view := poolView{Name: pool(b.Host.Name)}
+		if c.Version >= api.V(3, 28) && q.Has("name") && q.Get("name") != view.Name {
+			continue
+		}
 		if detail {
-			view.Capabilities = map[string]any{
-				"volume_backend_name": "nacre", "vendor_name": "Nacre", "storage_protocol": "NBD", "driver_version": "1.0",
-				"total_capacity_gb": b.Host.Info.VolumesGB, "free_capacity_gb": b.Host.Info.FreeGB,
-				"provisioned_capacity_gb": float64(b.Provisioned), "allocated_capacity_gb": b.Provisioned,
-				"max_over_subscription_ratio": h.service.Overcommit(), "thin_provisioning_support": true,
-				"thick_provisioning_support": false, "reserved_percentage": 0, "multiattach": false, "QoS_support": false,
-			}
+			view.Capabilities = h.service.Capabilities(b)
+			view.Capabilities["backend_state"] = state(b)
+			view.Capabilities["timestamp"] = api.Micros(b.Host.SeenAt)
 		}
 		reply.Pools = append(reply.Pools, view)
 	}
 	return reply, err
+}
+
+type capabilityView struct {
+	Title       string `json:"title"`
+	Description string `json:"description"`
+	Type        string `json:"type"`
+}
+
+type capabilitiesReply struct {
+	Namespace   string                    `json:"namespace"`
+	Vendor      any                       `json:"vendor_name"`
+	Backend     any                       `json:"volume_backend_name"`
+	Pool        *string                   `json:"pool_name"`
+	Driver      any                       `json:"driver_version"`
+	Protocol    any                       `json:"storage_protocol"`
+	DisplayName *string                   `json:"display_name"`
+	Description *string                   `json:"description"`
+	Visibility  *string                   `json:"visibility"`
+	Targets     []string                  `json:"replication_targets"`
+	Properties  map[string]capabilityView `json:"properties"`
+}
+
+// properties are the capabilities that a type may ask for.
+var properties = map[string]capabilityView{
+	"thin_provisioning":         {"Thin Provisioning", "A volume takes the room that was written to.", "boolean"},
+	"qos":                       {"QoS", "Limits are kept by the host itself, not by the hypervisor.", "boolean"},
+	"replication_enabled":       {"Replication", "Volumes are replicated to another host.", "boolean"},
+	"consistent_group_snapshot": {"Consistent group snapshots", "Groups are snapshotted as they are at one moment.", "boolean"},
+}
+
+func (h handlers) capabilities(c *api.Call) (capabilitiesReply, error) {
+	err := c.AuthorizeOwn()
+	if err != nil {
+		return capabilitiesReply{}, err
+	}
+	name := c.PathValue("hostname")
+	backends, err := h.service.Backends(c.Context())
+	for _, b := range backends {
+		if !names(name, b) {
+			continue
+		}
+		has := h.service.Capabilities(b)
+		return capabilitiesReply{
+			Namespace: "OS::Storage::Capabilities::" + backend(b.Host.Name), Vendor: has["vendor_name"], Backend: has["volume_backend_name"],
+			Driver: has["driver_version"], Protocol: has["storage_protocol"], Properties: properties,
+		}, nil
+	}
+	if err == nil {
+		err = errs.NotFoundf("Host %s could not be found.", name)
+	}
+	return capabilitiesReply{}, err
 }
 
 type extensionView struct {
@@ -229,6 +245,9 @@ var offered = [][3]string{
 	{"os-vol-mig-status-attr", "VolumeMigStatusAttribute", "Migration status of a volume."},
 	{"os-extended-snapshot-attributes", "ExtendedSnapshotAttributes", "Project and progress of a snapshot."},
 	{"scheduler-stats", "Scheduler_stats", "What backends have."},
+	{"capabilities", "Capabilities", "What backends are capable of."},
+	{"qos-specs", "Qos_specs_manage", "Quality of service of volume types."},
+	{"os-volume-transfer", "VolumeTransfer", "Volumes that change hands between projects."},
 }
 
 func (h handlers) extensions(c *api.Call) (extensionsReply, error) {

@@ -13,16 +13,17 @@ import (
 )
 
 func (h handlers) quotas() []api.Route {
-	const sets = "/os-quota-sets/{target_project_id}"
+	const sets = "/os-quota-sets/{project_id}"
 	const classes = "/os-quota-class-sets/{quota_class_name}"
+	const scope = "admin_project_id"
 	return []api.Route{
 		{Method: "GET", Path: "/limits", Rule: "limits_extension:used_limits", Do: api.Get(h.limits)},
-		{Method: "GET", Path: classes, Rule: "volume_extension:quota_classes:get", Do: api.Get(h.showClass)},
-		{Method: "PUT", Path: classes, Rule: "volume_extension:quota_classes:update", Do: api.Body(h.updateClass)},
-		{Method: "GET", Path: sets, Rule: "volume_extension:quotas:show", Do: api.Get(h.showQuotas)},
-		{Method: "PUT", Path: sets, Rule: "volume_extension:quotas:update", Do: api.Body(h.updateQuotas)},
-		{Method: "DELETE", Path: sets, Rule: "volume_extension:quotas:delete", Do: api.Empty(h.deleteQuotas)},
-		{Method: "GET", Path: sets + "/defaults", Rule: "volume_extension:quotas:show", Do: api.Get(h.showDefaults)},
+		{Method: "GET", Path: classes, Rule: "volume_extension:quota_classes:get", Scope: scope, Do: api.Get(h.showClass)},
+		{Method: "PUT", Path: classes, Rule: "volume_extension:quota_classes:update", Scope: scope, Do: api.Body(h.updateClass)},
+		{Method: "GET", Path: sets, Rule: "volume_extension:quotas:show", Scope: scope, Do: api.Get(h.showQuotas)},
+		{Method: "PUT", Path: sets, Rule: "volume_extension:quotas:update", Scope: scope, Do: api.Body(h.updateQuotas)},
+		{Method: "DELETE", Path: sets, Rule: "volume_extension:quotas:delete", Scope: scope, Do: api.Empty(h.deleteQuotas)},
+		{Method: "GET", Path: sets + "/defaults", Rule: "volume_extension:quotas:show", Scope: scope, Do: api.Get(h.showDefaults)},
 	}
 }
 
@@ -86,7 +87,7 @@ func set(id string, quotas []volume.Quota, usage bool) map[string]any {
 
 // target authorizes the call for the project whose quotas it is about.
 func (h handlers) target(c *api.Call) (string, error) {
-	project := c.PathValue("target_project_id")
+	project := c.PathValue("project_id")
 	return project, c.Authorize(of(project))
 }
 

@@ -12,6 +12,7 @@ func (h handlers) snapshots() []api.Route {
 	const admin = "volume_extension:snapshot_admin_actions:"
 	return []api.Route{
 		{Method: "POST", Path: one + "/action", Action: "os-reset_status", Rule: admin + "reset_status", OK: 202, Do: api.BodyEmpty(h.resetSnapshot)},
+		{Method: "POST", Path: one + "/action", Action: "os-update_snapshot_status", Rule: "snapshot_extension:snapshot_actions:update_snapshot_status", OK: 202, Do: api.BodyEmpty(h.tellSnapshot)},
 		{Method: "POST", Path: one + "/action", Action: "os-force_delete", Rule: admin + "force_delete", OK: 202, Do: api.Empty(h.forceDeleteSnapshot)},
 		{Method: "GET", Path: "/snapshots/detail", Rule: "volume:get_all_snapshots", Do: api.Get(h.listSnapshotsDetail)},
 		{Method: "POST", Path: "/snapshots", Rule: "volume:create_snapshot", OK: 202, Do: api.Body(h.createSnapshot)},
@@ -55,6 +56,7 @@ func viewSnapshot(s volume.Snapshot) snapshotView {
 	return snapshotView{
 		ID: s.ID, CreatedAt: stamp(s.CreatedAt), UpdatedAt: stamp(s.UpdatedAt), Name: orNull(s.Name), Description: orNull(s.Description),
 		VolumeID: s.Volume, Status: s.Status, Size: s.SizeGB, Metadata: s.Metadata.V, UserID: s.User, ConsumesQuota: true,
+		GroupSnapshot: orNull(s.Group),
 	}
 }
 
@@ -63,7 +65,10 @@ func extendSnapshot(c *api.Call, view *snapshotView, s volume.Snapshot) {
 		return
 	}
 	view.Project, view.Progress = s.Project, "0%"
-	if s.Status != volume.Creating && s.Status != volume.Failed {
+	switch {
+	case s.Progress != "":
+		view.Progress = s.Progress
+	case s.Status != volume.Creating && s.Status != volume.Failed:
 		view.Progress = "100%"
 	}
 }
@@ -111,68 +116,35 @@ var snapshotList = api.List{
 		"id": "id", "name": "name", "display_name": "name", "status": "status", "volume_size": "size", "size": "size",
 		"volume_id": "volume", "created_at": "created_at", "updated_at": "updated_at",
 	},
-	Default: []db.Sort{{Column: "created_at", Desc: true}, {Column: "id", Desc: true}},
-	Filters: map[string]db.Filter{
+	Default: newestFirst,
+	Filters: dated(map[string]db.Filter{
 		"id": {Column: "id"}, "name": {Column: "name"}, "display_name": {Column: "name"}, "status": {Column: "status"},
-		"volume_id": {Column: "volume"}, "name~": {Column: "name", Match: db.Contains}, "user_id": {Column: "user_id"},
-	},
+		"volume_id": {Column: "volume"}, "user_id": {Column: "user_id"}, "group_snapshot_id": {Column: "group_snapshot"},
+	}),
 }
 
-type snapshotsReply struct {
-	Snapshots []snapshotView `json:"snapshots"`
-	Links     []api.Link     `json:"snapshots_links,omitempty"`
-	Count     *int64         `json:"count,omitempty"`
+func (h handlers) snapshotRows() listing[volume.Snapshot] {
+	return listing[volume.Snapshot]{
+		List: snapshotList, name: "snapshots", links: "snapshots_links", read: h.service.Snapshots, count: h.service.CountSnapshots,
+		id: func(s volume.Snapshot) string { return s.ID },
+		extra: func(c *api.Call, q *volume.Query) {
+			if c.Version >= api.V(3, 22) {
+				q.Metadata = pairs(c.Query().Get("metadata"))
+			}
+		},
+	}
 }
 
-func (h handlers) readSnapshots(c *api.Call, detail bool) (snapshotsReply, error) {
-	reply := snapshotsReply{}
-	err := c.AuthorizeOwn()
-	if err != nil {
-		return reply, err
-	}
-	page, offset, err := paged(c, snapshotList)
-	if err != nil {
-		return reply, err
-	}
-	where, err := c.Where(snapshotList)
-	if err != nil {
-		return reply, err
-	}
-	q := volume.Query{Project: scope(c), Where: where}
-	if c.Version >= api.V(3, 22) {
-		q.Metadata = pairs(c.Query().Get("metadata"))
-	}
-	rows, more, err := h.service.Snapshots(c.Context(), q, page)
-	if err != nil {
-		return reply, err
-	}
-	rows = without(c, rows, offset)
-	for _, s := range rows {
+func (h handlers) listSnapshots(c *api.Call) (listReply, error) {
+	return h.snapshotRows().answer(c, func(s volume.Snapshot) any { return viewSnapshot(s) })
+}
+
+func (h handlers) listSnapshotsDetail(c *api.Call) (listReply, error) {
+	return h.snapshotRows().answer(c, func(s volume.Snapshot) any {
 		view := viewSnapshot(s)
-		if detail {
-			extendSnapshot(c, &view, s)
-		}
-		reply.Snapshots = append(reply.Snapshots, view)
-	}
-	if len(rows) > 0 {
-		reply.Links = next(c, more, len(rows), rows[len(rows)-1].ID)
-	}
-	if counted(c) {
-		number, err := h.service.CountSnapshots(c.Context(), q)
-		if err != nil {
-			return reply, err
-		}
-		reply.Count = &number
-	}
-	return reply, nil
-}
-
-func (h handlers) listSnapshots(c *api.Call) (snapshotsReply, error) {
-	return h.readSnapshots(c, false)
-}
-
-func (h handlers) listSnapshotsDetail(c *api.Call) (snapshotsReply, error) {
-	return h.readSnapshots(c, true)
+		extendSnapshot(c, &view, s)
+		return view
+	})
 }
 
 func (h handlers) foundSnapshot(c *api.Call) (volume.Snapshot, error) {
@@ -244,6 +216,21 @@ func (h handlers) resetSnapshot(c *api.Call, in resetSnapshotRequest) error {
 		return err
 	}
 	return h.service.ResetSnapshotStatus(c.Context(), viewer(c), s.ID, in.Reset.Status)
+}
+
+type tellSnapshotRequest struct {
+	Update struct {
+		Status   string  `json:"status" check:"required,min=1,max=255"`
+		Progress *string `json:"progress" check:"pattern=percent"`
+	} `json:"os-update_snapshot_status" check:"required"`
+}
+
+func (h handlers) tellSnapshot(c *api.Call, in tellSnapshotRequest) error {
+	s, err := h.foundSnapshot(c)
+	if err != nil {
+		return err
+	}
+	return h.service.TellSnapshot(c.Context(), viewer(c), s.ID, in.Update.Status, first(in.Update.Progress))
 }
 
 func (h handlers) showSnapshotMetadata(c *api.Call) (metadataBody, error) {

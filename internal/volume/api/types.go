@@ -1,6 +1,8 @@
 package api
 
 import (
+	"cmp"
+	"context"
 	"strings"
 
 	"nacre/internal/api"
@@ -11,7 +13,7 @@ import (
 
 func (h handlers) types() []api.Route {
 	const base, specs, access = "volume_extension:", "volume_extension:types_extra_specs:", "volume_extension:volume_type_access:"
-	const one, extra = "/types/{volume_type_id}", "/types/{volume_type_id}/extra_specs"
+	const one, extra, shared = "/types/{volume_type_id}", "/types/{volume_type_id}/extra_specs", "/types/{volume_type}"
 	return []api.Route{
 		{Method: "PUT", Path: one, Rule: base + "type_update", Do: api.Body(h.updateType)},
 		{Method: "POST", Path: extra, Rule: specs + "create", Do: api.Body(h.addSpecs)},
@@ -24,9 +26,9 @@ func (h handlers) types() []api.Route {
 		{Method: "DELETE", Path: one, Rule: base + "type_delete", OK: 202, Do: api.Empty(h.deleteType)},
 		{Method: "GET", Path: "/types", Rule: base + "type_get_all", Do: api.Get(h.listTypes)},
 		{Method: "POST", Path: "/types", Rule: base + "type_create", Do: api.Body(h.createType)},
-		{Method: "POST", Path: one + "/action", Action: "addProjectAccess", Rule: access + "addProjectAccess", OK: 202, Do: api.BodyEmpty(h.addAccess)},
-		{Method: "POST", Path: one + "/action", Action: "removeProjectAccess", Rule: access + "removeProjectAccess", OK: 202, Do: api.BodyEmpty(h.removeAccess)},
-		{Method: "GET", Path: one + "/os-volume-type-access", Rule: access + "get_all_for_type", Do: api.Get(h.listAccess)},
+		{Method: "POST", Path: shared + "/action", Action: "addProjectAccess", Rule: access + "addProjectAccess", OK: 202, Do: api.BodyEmpty(h.addAccess)},
+		{Method: "POST", Path: shared + "/action", Action: "removeProjectAccess", Rule: access + "removeProjectAccess", OK: 202, Do: api.BodyEmpty(h.removeAccess)},
+		{Method: "GET", Path: shared + "/os-volume-type-access", Rule: access + "get_all_for_type", Do: api.Get(h.listAccess)},
 	}
 }
 
@@ -37,7 +39,7 @@ type typeView struct {
 	Description    *string `json:"description"`
 	ExtraSpecs     any     `json:"extra_specs,omitempty"`
 	QosSpecs       any     `json:"qos_specs_id,omitempty"`
-	AccessIsPublic bool    `json:"os-volume-type-access:is_public"`
+	AccessIsPublic any     `json:"os-volume-type-access:is_public,omitempty"` // not told of one that was changed
 }
 
 type typeReply struct {
@@ -54,7 +56,7 @@ func viewType(c *api.Call, t volume.Type) typeView {
 		view.ExtraSpecs = visibleSpecs(c, t)
 	}
 	if c.May("volume_extension:access_types_qos_specs_id", own) {
-		view.QosSpecs = null
+		view.QosSpecs = orNull(t.Qos)
 	}
 	return view
 }
@@ -75,7 +77,8 @@ func visibleSpecs(c *api.Call, t volume.Type) map[string]string {
 
 // foundType reads the call's type and authorizes the call.
 func (h handlers) foundType(c *api.Call) (volume.Type, error) {
-	t, err := h.service.Type(c.Context(), viewer(c), c.PathValue("volume_type_id"))
+	id := cmp.Or(c.PathValue("volume_type_id"), c.PathValue("volume_type")) // the reference calls it both
+	t, err := h.service.Type(c.Context(), viewer(c), id)
 	if err != nil {
 		return volume.Type{}, err
 	}
@@ -92,59 +95,50 @@ func (h handlers) showDefaultType(c *api.Call) (typeReply, error) {
 	if err != nil {
 		return typeReply{}, err
 	}
-	t, err := h.service.Default(c.Context())
+	t, err := h.service.Default(c.Context(), viewer(c))
 	return typeReply{viewType(c, t)}, err
 }
 
 var typeList = api.List{
 	Sorts:   map[string]string{"id": "id", "name": "name", "created_at": "created_at", "updated_at": "updated_at", "is_public": "is_public"},
-	Default: []db.Sort{{Column: "created_at", Desc: true}, {Column: "id", Desc: true}},
+	Default: newestFirst,
 }
 
-type typesReply struct {
-	Types []typeView `json:"volume_types"`
-	Links []api.Link `json:"volume_type_links,omitempty"`
-}
-
-func (h handlers) listTypes(c *api.Call) (typesReply, error) {
-	reply := typesReply{}
-	err := c.AuthorizeOwn()
-	if err != nil {
-		return reply, err
+// publicOnly reads whether public things are wanted, others, or, with nil, both. An
+// admin who doesn't say gets the public ones.
+func publicOnly(c *api.Call) (*bool, error) {
+	text := c.Query().Get("is_public")
+	public := true
+	if text == "" && c.Caller.Admin() {
+		return &public, nil
 	}
-	page, offset, err := paged(c, typeList)
-	if err != nil {
-		return reply, err
+	if text == "" || strings.EqualFold(text, "none") {
+		return nil, nil
+	}
+	public, ok := api.ParseBool(text)
+	if !ok {
+		return nil, errs.BadRequestf("Invalid is_public filter [%s]", text)
+	}
+	return &public, nil
+}
+
+func (h handlers) listTypes(c *api.Call) (listReply, error) {
+	l := listing[volume.Type]{
+		List: typeList, name: "volume_types", links: "volume_type_links", id: func(t volume.Type) string { return t.ID }, all: true,
 	}
 	filter := volume.TypeFilter{}
-	text := c.Query().Get("is_public")
-	switch {
-	case text == "" && c.Caller.Admin():
-		public := true
-		filter.Public = &public
-	case strings.EqualFold(text, "none") || text == "":
-	default:
-		public, ok := api.ParseBool(text)
-		if !ok {
-			return reply, errs.BadRequestf("Invalid is_public filter [%s]", text)
-		}
-		filter.Public = &public
+	var err error
+	filter.Public, err = publicOnly(c)
+	if err != nil {
+		return nil, err
 	}
 	if c.Version >= api.V(3, 52) {
 		filter.ExtraSpecs = pairs(c.Query().Get("extra_specs"))
 	}
-	rows, more, err := h.service.Types(c.Context(), viewer(c), filter, page)
-	if err != nil {
-		return reply, err
+	l.read = func(ctx context.Context, _ volume.Query, page db.Page) ([]volume.Type, bool, error) {
+		return h.service.Types(ctx, viewer(c), filter, page)
 	}
-	rows = without(c, rows, offset)
-	for _, t := range rows {
-		reply.Types = append(reply.Types, viewType(c, t))
-	}
-	if len(rows) > 0 {
-		reply.Links = next(c, more, len(rows), rows[len(rows)-1].ID)
-	}
-	return reply, nil
+	return l.answer(c, func(t volume.Type) any { return viewType(c, t) })
 }
 
 type createTypeRequest struct {
@@ -167,7 +161,9 @@ func (h handlers) createType(c *api.Call, in createTypeRequest) (typeReply, erro
 	}
 	public := in.Type.Public == nil || bool(*in.Type.Public)
 	t, err := h.service.CreateType(c.Context(), name, first(in.Type.Description), public, in.Type.ExtraSpecs)
-	return typeReply{viewType(c, t)}, err
+	view := viewType(c, t)
+	view.QosSpecs = nil
+	return typeReply{view}, err
 }
 
 type updateTypeRequest struct {
@@ -190,7 +186,9 @@ func (h handlers) updateType(c *api.Call, in updateTypeRequest) (typeReply, erro
 		return typeReply{}, errs.BadRequestf("Specify volume type name, description, is_public or a combination thereof.")
 	}
 	t, err = h.service.ChangeType(c.Context(), t.ID, in.Type.Name, in.Type.Description, (*bool)(in.Type.Public))
-	return typeReply{viewType(c, t)}, err
+	view := viewType(c, t)
+	view.QosSpecs, view.AccessIsPublic = nil, nil
+	return typeReply{view}, err
 }
 
 func (h handlers) deleteType(c *api.Call) error {
@@ -215,7 +213,7 @@ func (h handlers) addSpecs(c *api.Call, in specsBody) (specsBody, error) {
 	if err != nil {
 		return specsBody{}, err
 	}
-	return in, h.service.SetExtraSpecs(c.Context(), t.ID, in.ExtraSpecs)
+	return in, h.service.SetExtraSpecs(c.Context(), t.ID, in.ExtraSpecs, false)
 }
 
 func (h handlers) showSpec(c *api.Call) (map[string]string, error) {
@@ -240,7 +238,7 @@ func (h handlers) setSpec(c *api.Call, in metadata) (metadata, error) {
 	if !given || len(in) != 1 {
 		return nil, errs.BadRequestf("Request body and URI mismatch")
 	}
-	return in, h.service.SetExtraSpecs(c.Context(), t.ID, in)
+	return in, h.service.SetExtraSpecs(c.Context(), t.ID, in, true)
 }
 
 func (h handlers) deleteSpec(c *api.Call) error {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"strings"
 
 	"nacre/internal/api"
@@ -64,7 +65,7 @@ func (h handlers) create(c *api.Call, in createRequest) (volumeReply, error) {
 	asked := volume.NewVolume{
 		Name: first(v.Name, v.DisplayName), Description: first(v.Description, v.DisplayDescription),
 		Type: first(v.VolumeType), Zone: first(v.Zone), Image: first(v.ImageRef, v.ImageID),
-		Source: string(v.SourceVolID), Snapshot: string(v.SnapshotID), Metadata: v.Metadata,
+		Source: string(v.SourceVolID), Snapshot: string(v.SnapshotID), Group: first(v.GroupID), Metadata: v.Metadata,
 	}
 	local, given := in.Hints["local_to_instance"]
 	if given {
@@ -87,8 +88,8 @@ func (h handlers) create(c *api.Call, in createRequest) (volumeReply, error) {
 		return volumeReply{}, errs.BadRequestf("Invalid input received: May specify only one of snapshot, imageRef or source volume")
 	case v.Multiattach != nil && bool(*v.Multiattach):
 		return volumeReply{}, errs.BadRequestf("Invalid input received: Volumes cannot be attached to several servers here.")
-	case v.ConsistencyGroup != "" || first(v.GroupID) != "" || v.BackupID != "":
-		return volumeReply{}, errs.BadRequestf("Invalid input received: Groups and backups are not available here.")
+	case v.ConsistencyGroup != "" || v.BackupID != "":
+		return volumeReply{}, errs.BadRequestf("Invalid input received: Consistency groups and backups are not available here.")
 	case v.Size == nil && asked.Source == "" && asked.Snapshot == "":
 		return volumeReply{}, errs.BadRequestf("Invalid input received: Volume size 'None' must be an integer and greater than 0")
 	}
@@ -136,52 +137,31 @@ var volumeList = api.List{
 		"id": "id", "name": "name", "display_name": "name", "size": "size", "status": "status", "created_at": "created_at",
 		"updated_at": "updated_at", "availability_zone": "zone", "bootable": "bootable", "host": "host",
 	},
-	Default: []db.Sort{{Column: "created_at", Desc: true}, {Column: "id", Desc: true}},
-	Filters: map[string]db.Filter{
+	Default: newestFirst,
+	Filters: dated(map[string]db.Filter{
 		"id": {Column: "id"}, "name": {Column: "name"}, "display_name": {Column: "name"}, "status": {Column: "status"},
 		"availability_zone": {Column: "zone"}, "bootable": {Column: "bootable", Match: db.Flag}, "size": {Column: "size", Match: db.Number},
-		"name~": {Column: "name", Match: db.Contains}, "description~": {Column: "description", Match: db.Contains},
-		"migration_status": {Column: "migration"}, "user_id": {Column: "user_id"},
-	},
+		"description": {Column: "description"}, "migration_status": {Column: "migration"}, "user_id": {Column: "user_id"},
+		"group_id": {Column: "volume_group"}, "source_volid": {Column: "source"}, "snapshot_id": {Column: "snapshot"},
+	}),
 }
 
-type volumesReply struct {
-	Volumes any        `json:"volumes"`
-	Links   []api.Link `json:"volumes_links,omitempty"`
-	Count   *int64     `json:"count,omitempty"`
-}
-
-// read lists volumes as the query asks.
-func (h handlers) read(c *api.Call, attachments bool) (rows []volume.Volume, reply volumesReply, err error) {
-	err = c.AuthorizeOwn()
-	if err != nil {
-		return nil, reply, err
+// volumeRows is the list of volumes.
+func (h handlers) volumeRows(attachments bool) listing[volume.Volume] {
+	return listing[volume.Volume]{
+		List: volumeList, name: "volumes", links: "volumes_links", id: func(v volume.Volume) string { return v.ID },
+		extra: func(c *api.Call, q *volume.Query) {
+			q.Metadata, q.Attachments = pairs(c.Query().Get("metadata")), attachments
+			if c.Version >= api.V(3, 4) {
+				q.ImageMetadata = pairs(c.Query().Get("glance_metadata"))
+			}
+		},
+		read: h.service.Volumes,
+		count: func(ctx context.Context, q volume.Query) (int64, error) {
+			number, _, err := h.service.CountVolumes(ctx, q)
+			return number, err
+		},
 	}
-	page, offset, err := paged(c, volumeList)
-	if err != nil {
-		return nil, reply, err
-	}
-	where, err := c.Where(volumeList)
-	if err != nil {
-		return nil, reply, err
-	}
-	q := volume.Query{Project: scope(c), Where: where, Metadata: pairs(c.Query().Get("metadata")), Attachments: attachments}
-	rows, more, err := h.service.Volumes(c.Context(), q, page)
-	if err != nil {
-		return nil, reply, err
-	}
-	rows = without(c, rows, offset)
-	if len(rows) > 0 {
-		reply.Links = next(c, more, len(rows), rows[len(rows)-1].ID)
-	}
-	if counted(c) {
-		number, _, err := h.service.CountVolumes(c.Context(), q)
-		if err != nil {
-			return nil, reply, err
-		}
-		reply.Count = &number
-	}
-	return rows, reply, nil
 }
 
 type volumeSummary struct {
@@ -190,35 +170,26 @@ type volumeSummary struct {
 	Links []api.Link `json:"links"`
 }
 
-func (h handlers) list(c *api.Call) (volumesReply, error) {
-	rows, reply, err := h.read(c, false)
-	if err != nil {
-		return reply, err
-	}
-	views := make([]volumeSummary, len(rows))
-	for i, v := range rows {
-		views[i] = volumeSummary{v.ID, orNull(v.Name), links(c, "/volumes/"+v.ID)}
-	}
-	reply.Volumes = views
-	return reply, nil
+func (h handlers) list(c *api.Call) (listReply, error) {
+	return h.volumeRows(false).answer(c, func(v volume.Volume) any {
+		return volumeSummary{v.ID, orNull(v.Name), links(c, "/volumes/"+v.ID)}
+	})
 }
 
-func (h handlers) listDetail(c *api.Call) (volumesReply, error) {
-	rows, reply, err := h.read(c, true)
-	if err != nil {
-		return reply, err
-	}
-	names, err := h.service.TypeNames(c.Context())
-	if err != nil {
-		return reply, err
-	}
-	views := make([]volumeView, len(rows))
-	for i, v := range rows {
-		views[i] = viewVolume(c, v, names)
-		extend(c, &views[i], v)
-	}
-	reply.Volumes = views
-	return reply, nil
+func (h handlers) listDetail(c *api.Call) (listReply, error) {
+	return h.volumeRows(true).whole(c, func(rows []volume.Volume) ([]any, error) {
+		names, err := h.service.TypeNames(c.Context())
+		if err != nil {
+			return nil, err
+		}
+		views := make([]any, len(rows))
+		for i, v := range rows {
+			view := viewVolume(c, v, names)
+			extend(c, &view, v)
+			views[i] = view
+		}
+		return views, nil
+	})
 }
 
 type summaryReply struct {

@@ -407,14 +407,19 @@ func TestEvents(t *testing.T) {
 	c.must(200, "demo", "PUT", base+"/volumes/"+id, `{"volume":{"name":"renamed"}}`)
 	c.must(202, "demo", "DELETE", base+"/volumes/"+id, "")
 	c.await(id, "")
+	c.events(id, "volume.create.start volume.create.end volume.attach.start volume.attach.end volume.detach.end "+
+		"volume.update.start volume.update.end volume.delete.start volume.delete.end")
+}
+
+// events compares what was told about a resource.
+func (c *cloud) events(resource, want string) {
+	c.t.Helper()
 	var types []string
 	err := c.db.Read(c.ctx, func(tx *db.Tx) error {
-		return tx.All(c.ctx, &types, "SELECT type FROM outbox WHERE resource = ? ORDER BY seq", id)
+		return tx.All(c.ctx, &types, "SELECT type FROM outbox WHERE resource = ? ORDER BY seq", resource)
 	})
 	got := strings.Join(types, " ")
-	want := "volume.create.start volume.create.end volume.attach.start volume.attach.end volume.detach.end " +
-		"volume.update.start volume.update.end volume.delete.start volume.delete.end"
 	if err != nil || got != want {
-		t.Errorf("events are %s, %v; want %s", got, err, want)
+		c.t.Errorf("events are %s, %v; want %s", got, err, want)
 	}
 }
