@@ -165,6 +165,7 @@ var otherwise = map[string]string{
 	"cinder GET /v3/{}/attachments/detail":                        "a list has the rule of lists",
 	"nova DELETE /v2.1/os-keypairs/{}":                            "the handler picks the code by microversion",
 	"cinder POST /v3/{}/types":                                    "the table has the rule of a field of the reply",
+	"cinder POST /v3/{}/qos-specs":                                "Cinder answers 200, as its other creations do that are done at once",
 	"cinder GET /v3/{}/group_types/{}":                            "anybody may; the table has the rule of a field of the reply",
 }
 

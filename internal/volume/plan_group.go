@@ -24,7 +24,7 @@ func (s *Service) groupPlan() work.Plan[groupState] {
 	return work.Plan[groupState]{
 		Name: "group.create", Action: "create", Deadline: copyDeadline,
 		Steps: []work.Step[groupState]{
-			{Name: "choose host", Do: s.chooseGroupHost},
+			{Name: "choose host", Do: s.chooseGroupHost, UndoTx: s.undoParts(s.deleteMembers)},
 			{Name: "settle on the host", Tx: func(ctx context.Context, tx *db.Tx, state *groupState) error {
 				_, err := tx.Exec(ctx, "UPDATE volume_groups SET host = ?, generation = generation + 1 WHERE id = ?", state.Host, state.Group)
 				return err
@@ -53,6 +53,15 @@ func (s *Service) chooseGroupHost(ctx context.Context, state *groupState) error 
 		state.Host, err = s.choose(ctx, wish{Types: g.VolumeTypes.V})
 	}
 	return err
+}
+
+// undoParts begins to delete what a group was going to be made of. What somebody
+// uses already stays, to be deleted with the group.
+func (s *Service) undoParts(remove partsRemover) func(ctx context.Context, tx *db.Tx, state *groupState) error {
+	return func(ctx context.Context, tx *db.Tx, state *groupState) error {
+		_, err := remove(ctx, tx, state, true)
+		return err
+	}
 }
 
 // awaitParts waits until no part is in the state any more. A part that ended in
@@ -100,7 +109,7 @@ func (s *Service) deleteGroupPlan() work.Plan[groupState] {
 		Name: "group.delete", Action: "delete", Deadline: copyDeadline,
 		Steps: []work.Step[groupState]{
 			{Name: "delete the volumes", NoReturn: true, Tx: func(ctx context.Context, tx *db.Tx, state *groupState) error {
-				_, err := s.deleteMembers(ctx, tx, state)
+				_, err := s.deleteMembers(ctx, tx, state, false)
 				return err
 			}},
 			{Name: "wait for the volumes", Do: s.untilGone(s.deleteMembers)},
@@ -136,7 +145,7 @@ func (s *Service) groupSnapshotPlan() work.Plan[groupState] {
 		Steps: []work.Step[groupState]{
 			{Name: "wait for the snapshots", Do: func(ctx context.Context, state *groupState) error {
 				return s.awaitParts(ctx, "snapshots", "group_snapshot", state.Snapshot, Creating)
-			}},
+			}, UndoTx: s.undoParts(s.deleteSnapshotsOfGroup)},
 			{Name: "finish", Tx: func(ctx context.Context, tx *db.Tx, state *groupState) error {
 				return s.endGroupSnapshot(ctx, tx, state.Snapshot, Available, "create.end")
 			}},
@@ -168,7 +177,7 @@ func (s *Service) deleteGroupSnapshotPlan() work.Plan[groupState] {
 		Name: "group_snapshot.delete", Action: "delete", Deadline: copyDeadline,
 		Steps: []work.Step[groupState]{
 			{Name: "delete the snapshots", NoReturn: true, Tx: func(ctx context.Context, tx *db.Tx, state *groupState) error {
-				_, err := s.deleteSnapshotsOfGroup(ctx, tx, state)
+				_, err := s.deleteSnapshotsOfGroup(ctx, tx, state, false)
 				return err
 			}},
 			{Name: "wait for the snapshots", Do: s.untilGone(s.deleteSnapshotsOfGroup)},
@@ -194,13 +203,17 @@ func (s *Service) deleteGroupSnapshotPlan() work.Plan[groupState] {
 	}
 }
 
+// partsRemover begins to delete the parts of a group or group snapshot, and tells
+// how many are left. A part that cannot be deleted is an error, or is left out.
+type partsRemover func(ctx context.Context, tx *db.Tx, state *groupState, some bool) (left int, err error)
+
 // untilGone waits until a deletion has nothing left to delete.
-func (s *Service) untilGone(remove func(ctx context.Context, tx *db.Tx, state *groupState) (left int, err error)) func(context.Context, *groupState) error {
+func (s *Service) untilGone(remove partsRemover) func(context.Context, *groupState) error {
 	return func(ctx context.Context, state *groupState) error {
 		left := 0
 		err := s.db.Write(ctx, func(tx *db.Tx) error {
 			var err error
-			left, err = remove(ctx, tx, state)
+			left, err = remove(ctx, tx, state, false)
 			return err
 		})
 		if err == nil && left > 0 {
@@ -217,7 +230,7 @@ func onBehalf(ctx context.Context, project string) Viewer {
 }
 
 // deleteMembers begins to delete what is there of a group's volumes.
-func (s *Service) deleteMembers(ctx context.Context, tx *db.Tx, state *groupState) (left int, err error) {
+func (s *Service) deleteMembers(ctx context.Context, tx *db.Tx, state *groupState, some bool) (left int, err error) {
 	list, err := members(ctx, tx, state.Group)
 	if err != nil {
 		return 0, err
@@ -226,7 +239,10 @@ func (s *Service) deleteMembers(ctx context.Context, tx *db.Tx, state *groupStat
 		if v.Status == Deleting {
 			continue
 		}
-		err = s.deletable(ctx, tx, v, false, false)
+		err = s.deletable(ctx, tx, v, false, some)
+		if some && errs.Is(err, errs.BadRequest) {
+			continue
+		}
 		if err != nil {
 			return 0, err
 		}
@@ -239,7 +255,7 @@ func (s *Service) deleteMembers(ctx context.Context, tx *db.Tx, state *groupStat
 }
 
 // deleteSnapshotsOfGroup is deleteMembers for a group snapshot.
-func (s *Service) deleteSnapshotsOfGroup(ctx context.Context, tx *db.Tx, state *groupState) (left int, err error) {
+func (s *Service) deleteSnapshotsOfGroup(ctx context.Context, tx *db.Tx, state *groupState, some bool) (left int, err error) {
 	list, err := snapshotsOfGroup(ctx, tx, state.Snapshot)
 	if err != nil {
 		return 0, err
@@ -249,6 +265,9 @@ func (s *Service) deleteSnapshotsOfGroup(ctx context.Context, tx *db.Tx, state *
 			continue
 		}
 		err = s.startDeleteSnapshot(ctx, tx, onBehalf(ctx, snapshot.Project), snapshot)
+		if some && errs.Is(err, errs.BadRequest) {
+			continue
+		}
 		if err != nil {
 			return 0, err
 		}
