@@ -86,6 +86,7 @@ var unlike = map[string]string{
 	"neutron GET /v2.0/{}/{}/tags/{}":            "tags of what a service may see",
 	"cinder GET /v3/{}/snapshots/{}/metadata/{}": "the table spells it snapshot, which Cinder does not answer",
 	"cinder POST /v3/{}/types":                   "the table has the rule of a field of the reply",
+	"cinder GET /v3/{}/group_types/{}":           "anybody may; the table has the rule of a field of the reply",
 	"nacre GET /nacre/v1/permission":             "everybody may ask about themselves",
 	"nacre GET /nacre/v1/plans":                  "a project sees its own plans",
 }
