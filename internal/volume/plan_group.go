@@ -36,8 +36,7 @@ func (s *Service) groupPlan() work.Plan[groupState] {
 				return s.endGroup(ctx, tx, state.Group, Available, "create.end")
 			}},
 		},
-		Undone: func(ctx context.Context, tx *db.Tx, state *groupState, cause error) error {
-			s.log.Warn("group was not created", "group_id", state.Group, "reason", cause)
+		Undone: func(ctx context.Context, tx *db.Tx, state *groupState, _ error) error {
 			return s.endGroup(ctx, tx, state.Group, Failed, "")
 		},
 	}
