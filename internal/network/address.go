@@ -160,7 +160,7 @@ func (s *Service) chooseAddresses(ctx context.Context, tx *db.Tx, n Network, ask
 	chosen := make([]choice, 0, len(*asked))
 	seen := map[string]bool{}
 	for _, f := range *asked {
-		c, err := s.chooseAddress(ctx, tx, n, subnets, f, mac)
+		c, err := s.chooseAddress(ctx, tx, n, subnets, f, mac, owner)
 		if err != nil {
 			return nil, err
 		}
@@ -185,7 +185,7 @@ func (s *Service) chooseAddresses(ctx context.Context, tx *db.Tx, n Network, ask
 }
 
 // chooseAddress serves one entry of fixed_ips: a subnet, an address, or both.
-func (s *Service) chooseAddress(ctx context.Context, tx *db.Tx, n Network, subnets []Subnet, f FixedIP, mac string) (choice, error) {
+func (s *Service) chooseAddress(ctx context.Context, tx *db.Tx, n Network, subnets []Subnet, f FixedIP, mac, owner string) (choice, error) {
 	ip, err := netip.ParseAddr(f.IP)
 	if f.IP != "" && (err != nil || ip.Zone() != "") {
 		return choice{}, badField("fixed_ips", "'%s' is not a valid IP address", f.IP)
@@ -199,6 +199,9 @@ func (s *Service) chooseAddress(ctx context.Context, tx *db.Tx, n Network, subne
 			continue
 		case f.IP != "" && !usable(prefix, ip):
 			return choice{}, errs.BadRequestf("IP address %s is not a valid IP for the specified subnet.", f.IP).Typed("InvalidIpForSubnet")
+		case f.IP != "" && sub.automatic() && !isService(owner) && ip != eui64(prefix, mac):
+			return choice{}, errs.BadRequestf("IPv6 address %s cannot be directly assigned to a port on subnet %s as the subnet is configured for automatic addresses.",
+				f.IP, sub.ID).Typed("AllocationOnAutoAddressSubnet")
 		case f.IP != "":
 			return choice{FixedIP{sub.ID, ip.String()}, sub.CIDR}, nil
 		case sub.automatic():

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/uptrace/bun"
 
@@ -66,6 +65,8 @@ type NetworkChange struct {
 	PortSecurity      *bool
 	MTU               *int
 	QoS               *string // "" for none
+	Type, Physical    *string
+	Segment           *int
 }
 
 func networkNotFound(id string) error {
@@ -249,61 +250,6 @@ func (s *Service) createNetwork(ctx context.Context, tx *db.Tx, scope Scope, in 
 	return n, tellAndDirty(ctx, tx, created, n, fabric.KindNetwork, n.ID, s.zone)
 }
 
-// placeSegment checks the provider attributes and fills in what is missing.
-func (s *Service) placeSegment(ctx context.Context, tx *db.Tx, n *Network) error {
-	largest := physicalMTU
-	switch n.Type {
-	case "", Geneve:
-		n.Type = Geneve
-		largest = overlayMTU
-		if n.Physical != "" {
-			return invalid("provider:physical_network specified for geneve network")
-		}
-		if n.Segment == 0 {
-			err := tx.Lock(ctx, "segment numbers")
-			if err != nil {
-				return err
-			}
-			err = tx.Get(ctx, &n.Segment, `SELECT COALESCE(MAX(segmentation_id), 0) + 1 FROM networks WHERE network_type = ?`, Geneve)
-			if err != nil {
-				return fmt.Errorf("number network: %w", err)
-			}
-		}
-	case Flat, VLAN:
-		if n.Physical == "" {
-			return invalid("physical_network required for %s provider network", n.Type)
-		}
-		if !slices.Contains(s.physical, n.Physical) {
-			return invalid("physical_network '%s' unknown for %s provider network", n.Physical, n.Type)
-		}
-		if n.Type == Flat && n.Segment != 0 {
-			return invalid("segmentation_id prohibited for flat provider network")
-		}
-		if n.Type == VLAN && (n.Segment < 1 || n.Segment > 4094) {
-			return invalid("segmentation_id out of range (1 through 4094)")
-		}
-	default:
-		return invalid("network_type value '%s' not supported", n.Type)
-	}
-	if n.MTU == 0 {
-		n.MTU = largest
-	}
-	if n.MTU > largest {
-		return invalid("Requested MTU is too big, maximum is %d", largest)
-	}
-	return nil
-}
-
-func segmentInUse(n Network) error {
-	if n.Type == VLAN {
-		return errs.Conflictf("Unable to create the network. The VLAN %d on physical network %s is in use.", n.Segment, n.Physical).Typed("VlanIdInUse")
-	}
-	if n.Type == Flat {
-		return errs.Conflictf("Unable to create the flat network. Physical network %s is in use.", n.Physical).Typed("FlatNetworkInUse")
-	}
-	return errs.Conflictf("Unable to create the network. The tunnel ID %d is in use.", n.Segment).Typed("TunnelIdInUse")
-}
-
 // invalid is Neutron's general answer to input that makes no sense.
 func invalid(format string, args ...any) error {
 	return errs.BadRequestf("Invalid input for operation: %s.", fmt.Sprintf(format, args...)).Typed("InvalidInput")
@@ -347,9 +293,13 @@ func (s *Service) UpdateNetwork(ctx context.Context, scope Scope, id string, rev
 		set(&n.External, in.External)
 		set(&n.IsDefault, in.IsDefault)
 		set(&n.PortSecurity, in.PortSecurity)
-		if in.MTU != nil {
+		err = n.moveSegment(in)
+		if err != nil {
+			return err
+		}
+		if in.MTU != nil && *in.MTU != n.MTU {
 			n.MTU = *in.MTU
-			err = s.placeSegment(ctx, tx, &n)
+			err = mtuChanged(ctx, tx, n)
 			if err != nil {
 				return err
 			}
@@ -367,7 +317,10 @@ func (s *Service) UpdateNetwork(ctx context.Context, scope Scope, id string, rev
 		}
 		n.touch(tx)
 		_, err = tx.Update(ctx, &n, "name", "description", "admin_up", "shared", "external", "is_default",
-			"port_security", "mtu", "qos_policy_id", "revision", "updated_at")
+			"port_security", "mtu", "segmentation_id", "qos_policy_id", "revision", "updated_at")
+		if db.IsDuplicate(err) {
+			return segmentInUse(n)
+		}
 		if err != nil {
 			return fmt.Errorf("update network %s: %w", id, err)
 		}
@@ -378,6 +331,26 @@ func (s *Service) UpdateNetwork(ctx context.Context, scope Scope, id string, rev
 		return tellAndDirty(ctx, tx, updated, n, fabric.KindNetwork, id, s.zone)
 	})
 	return n, err
+}
+
+// mtuChanged notes that routers have to tell others of the network's MTU.
+func mtuChanged(ctx context.Context, tx *db.Tx, n Network) error {
+	err := n.fitMTU()
+	if err != nil {
+		return err
+	}
+	return routersDirty(ctx, tx, n.ID)
+}
+
+// routersDirty notes that all routers on a network changed.
+func routersDirty(ctx context.Context, tx *db.Tx, network string) error {
+	var ids []string
+	err := tx.All(ctx, &ids, `SELECT DISTINCT device_id FROM ports WHERE network_id = ? AND device_owner IN (?, ?)`,
+		network, OwnerRouterInterface, OwnerGateway)
+	if err != nil {
+		return fmt.Errorf("list routers on network %s: %w", network, err)
+	}
+	return dirty(ctx, tx, fabric.KindRouter, ids...)
 }
 
 // portsDirty notes that all ports of a network changed.

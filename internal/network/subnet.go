@@ -187,6 +187,10 @@ func (s *Service) createSubnet(ctx context.Context, tx *db.Tx, in NewSubnet) (Su
 	if err != nil {
 		return Subnet{}, err
 	}
+	err = spread(ctx, tx, sub)
+	if err != nil {
+		return Subnet{}, err
+	}
 	return sub, subnetDirty(ctx, tx, created, sub)
 }
 
@@ -250,15 +254,21 @@ func (sub *Subnet) checkCIDR() (netip.Prefix, error) {
 	if prefix.Addr().IsMulticast() || prefix.Addr().IsLoopback() {
 		return netip.Prefix{}, invalid("%s is not a range for hosts", sub.CIDR)
 	}
-	if (sub.automatic() || sub.RAMode == "slaac") && prefix.Bits() != 64 {
+	if sub.automatic() && prefix.Bits() != 64 {
 		return netip.Prefix{}, invalid("Invalid CIDR %s for IPv6 address mode. OpenStack uses the EUI-64 address format, which requires the prefix to be /64", sub.CIDR)
 	}
 	return prefix, nil
 }
 
-// automatic tells whether ports get their address from their MAC.
+// automatic tells whether ports get their address from their MAC, be it from us
+// or from advertisements.
 func (sub *Subnet) automatic() bool {
-	return sub.AddressMode == "slaac" || sub.AddressMode == "dhcpv6-stateless"
+	for _, mode := range []string{sub.AddressMode, sub.RAMode} {
+		if mode == "slaac" || mode == "dhcpv6-stateless" {
+			return true
+		}
+	}
+	return false
 }
 
 // badField is Neutron's answer to an attribute with a wrong value.
@@ -484,6 +494,12 @@ func (s *Service) DeleteSubnet(ctx context.Context, id string, revision int64) e
 		if err != nil {
 			return err
 		}
+		if sub.automatic() {
+			err = gather(ctx, tx, sub)
+			if err != nil {
+				return err
+			}
+		}
 		var used int
 		err = tx.Get(ctx, &used, `
 			SELECT COUNT(*) FROM port_ips AS i JOIN ports AS p ON p.id = i.port_id
@@ -526,18 +542,11 @@ func subnetDirty(ctx context.Context, tx *db.Tx, change string, sub Subnet) erro
 	if err != nil {
 		return err
 	}
-	var routers []string
-	err = tx.All(ctx, &routers, `
-		SELECT DISTINCT device_id FROM ports WHERE network_id = ? AND device_owner IN (?, ?)`,
-		sub.Network, OwnerRouterInterface, OwnerGateway)
-	if err != nil {
-		return fmt.Errorf("list routers on network %s: %w", sub.Network, err)
-	}
 	err = dirty(ctx, tx, fabric.KindNetwork, sub.Network)
 	if err != nil {
 		return err
 	}
-	return dirty(ctx, tx, fabric.KindRouter, routers...)
+	return routersDirty(ctx, tx, sub.Network)
 }
 
 // list is the slice, never nil.

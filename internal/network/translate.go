@@ -95,8 +95,9 @@ func translateNetworks(ctx context.Context, tx *db.Tx, ids []string, t *fabric.T
 	byNetwork := map[string][]fabric.Subnet{}
 	for _, sub := range subnets {
 		byNetwork[sub.Network] = append(byNetwork[sub.Network], fabric.Subnet{
-			ID: sub.ID, CIDR: sub.CIDR, Gateway: sub.Gateway, DHCP: sub.DHCP, DNS: sub.DNS.V,
-			Routes: fabricRoutes(sub.Routes.V), MetadataIP: metadata[sub.ID],
+			ID: sub.ID, CIDR: sub.CIDR, Gateway: sub.Gateway, DHCP: sub.DHCP && !sub.speechless(), DNS: sub.DNS.V,
+			Stateless: sub.automatic(),
+			Routes:    fabricRoutes(sub.Routes.V), MetadataIP: metadata[sub.ID],
 		})
 	}
 	found := map[string]bool{}
@@ -112,6 +113,10 @@ func translateNetworks(ctx context.Context, tx *db.Tx, ids []string, t *fabric.T
 	}
 	return found, nil
 }
+
+// speechless tells whether guests learn all that they are told from router
+// advertisements.
+func (sub *Subnet) speechless() bool { return sub.AddressMode == "slaac" || sub.RAMode == "slaac" }
 
 func fabricRoutes(routes []Route) []fabric.Route {
 	var out []fabric.Route
@@ -244,6 +249,10 @@ func translateRouters(ctx context.Context, tx *db.Tx, ids []string, t *fabric.To
 	if err != nil {
 		return nil, err
 	}
+	mtus, err := mtusOf(ctx, tx, ports)
+	if err != nil {
+		return nil, err
+	}
 	limits, policies, err := routerQualities(ctx, tx, routers, floating)
 	if err != nil {
 		return nil, err
@@ -260,9 +269,9 @@ func translateRouters(ctx context.Context, tx *db.Tx, ids []string, t *fabric.To
 			switch {
 			case p.Device != r.ID:
 			case p.Owner == OwnerRouterInterface:
-				router.Ports = append(router.Ports, routerPort(p, subnets))
+				router.Ports = append(router.Ports, routerPort(p, subnets, mtus))
 			case p.Owner == OwnerGateway:
-				router.Gateway = &fabric.Gateway{RouterPort: routerPort(p, subnets), SNAT: r.SNAT, QoS: limits.of(r.GatewayQoS, policies[p.Network])}
+				router.Gateway = &fabric.Gateway{RouterPort: routerPort(p, subnets, mtus), SNAT: r.SNAT, QoS: limits.of(r.GatewayQoS, policies[p.Network])}
 				for _, f := range p.FixedIPs.V {
 					if hop := subnets[f.Subnet].Gateway; hop != "" {
 						router.Gateway.NextHops = append(router.Gateway.NextHops, hop)
@@ -329,8 +338,32 @@ func forwardingsOf(ctx context.Context, tx *db.Tx, list []FloatingIP, limits fun
 	return out, nil
 }
 
-func routerPort(p Port, subnets map[string]Subnet) fabric.RouterPort {
-	out := fabric.RouterPort{ID: p.ID, Network: p.Network, MAC: p.MAC}
+// mtusOf are the MTUs of the ports' networks, by network.
+func mtusOf(ctx context.Context, tx *db.Tx, ports []Port) (map[string]int, error) {
+	var ids []string
+	for _, p := range ports {
+		ids = append(ids, p.Network)
+	}
+	byID := map[string]int{}
+	if len(ids) == 0 {
+		return byID, nil
+	}
+	var rows []struct {
+		ID  string `bun:"id"`
+		MTU int    `bun:"mtu"`
+	}
+	err := tx.All(ctx, &rows, `SELECT id, mtu FROM networks WHERE id IN (?)`, db.In(distinct(ids)))
+	if err != nil {
+		return nil, fmt.Errorf("read MTUs of networks: %w", err)
+	}
+	for _, r := range rows {
+		byID[r.ID] = r.MTU
+	}
+	return byID, nil
+}
+
+func routerPort(p Port, subnets map[string]Subnet, mtus map[string]int) fabric.RouterPort {
+	out := fabric.RouterPort{ID: p.ID, Network: p.Network, MAC: p.MAC, MTU: mtus[p.Network]}
 	for _, f := range p.FixedIPs.V {
 		sub := subnets[f.Subnet]
 		prefix := netip.MustParsePrefix(sub.CIDR)

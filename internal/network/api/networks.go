@@ -49,7 +49,10 @@ type networkChange struct {
 		PortSecurity *api.Bool `json:"port_security_enabled"`
 		MTU          *api.Int  `json:"mtu"`
 
-		QoS api.Opt[string] `json:"qos_policy_id" check:"pattern=uuid"`
+		QoS      api.Opt[string] `json:"qos_policy_id" check:"pattern=uuid"`
+		Type     *string         `json:"provider:network_type" check:"max=32"`
+		Physical *string         `json:"provider:physical_network" check:"max=64"`
+		Segment  *api.Int        `json:"provider:segmentation_id"`
 	} `json:"network" check:"required"`
 }
 
@@ -182,7 +185,8 @@ func (h handlers) updateNetwork(c *api.Call, in networkChange) (map[string]any, 
 	b := in.Network
 	err = guards(c, "update_network", target(n.Project, &n), map[string]bool{
 		"shared": b.Shared != nil, "router:external": b.External != nil, "is_default": b.IsDefault != nil,
-		"port_security_enabled": b.PortSecurity != nil,
+		"port_security_enabled": b.PortSecurity != nil, "provider:network_type": b.Type != nil,
+		"provider:physical_network": b.Physical != nil, "provider:segmentation_id": b.Segment != nil,
 	})
 	if err != nil {
 		return nil, err
@@ -191,9 +195,14 @@ func (h handlers) updateNetwork(c *api.Call, in networkChange) (map[string]any, 
 		Name: b.Name, Description: b.Description, AdminUp: truth(b.AdminUp), Shared: truth(b.Shared), External: truth(b.External),
 		IsDefault: truth(b.IsDefault), PortSecurity: truth(b.PortSecurity), QoS: chosen(b.QoS),
 	}
+	change.Type, change.Physical = b.Type, b.Physical
 	if b.MTU != nil {
 		mtu := int(*b.MTU)
 		change.MTU = &mtu
+	}
+	if b.Segment != nil {
+		segment := int(*b.Segment)
+		change.Segment = &segment
 	}
 	n, err = h.net.UpdateNetwork(c.Context(), scope(c), n.ID, rev, change)
 	if err != nil {
