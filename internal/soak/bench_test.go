@@ -15,14 +15,14 @@ func BenchmarkServerLoss(b *testing.B) {
 	for range b.N {
 		b.StopTimer()
 		r := newRig(b, 2, 3)
-		anybody := http.Client{Timeout: patience, Transport: insecure()}
+		anybody := http.Client{Timeout: patience, Transport: Insecure()}
 		first, second := r.servers[0], r.servers[1]
 		r.up(second, 3)
 		bootSome(b, r.user(first, "demo"), 2) // everybody is awake
 		left := r.user(second, "demo")
 		await.Until(b, "the first servers", time.Minute, func() bool { return statuses(left)["ACTIVE"] == 2 })
 		ids := bootSome(b, r.user(first, "demo"), 8)
-		first.kill()
+		first.Kill()
 		b.StartTimer()
 		began := time.Now()
 		await.Until(b, "an answer", time.Minute, func() bool {

@@ -29,17 +29,17 @@ const (
 type lab struct {
 	t        *testing.T
 	dir      string
-	postgres *process
+	postgres *Process
 	database *sql.DB // the server, past all links
 	broker   *rabbittest.Broker
-	fabric   *process
+	fabric   *Process
 	servers  []*server
-	nodes    []*process
-	links    []*link
+	nodes    []*Process
+	links    []*Link
 }
 
 type server struct {
-	*process
+	*Process
 	dir    string
 	listen string // for clients
 	public string // for nodes and other servers, through a link
@@ -51,26 +51,26 @@ func newLab(t *testing.T) *lab {
 	l := &lab{t: t, dir: t.TempDir(), broker: rabbittest.Start(t)}
 	l.startPostgres()
 	network := "unix:" + filepath.Join(l.dir, "fabric")
-	l.fabric = ours(t, "the simulated network", func() part { return part{Fabric: network} })
-	l.fabric.start()
+	l.fabric = Ours(t, "the simulated network", func() Part { return Part{Fabric: network} })
+	l.fabric.Start()
 	var public []string
 	for i := range servers {
 		s := l.newServer(i, network)
 		l.servers = append(l.servers, s)
 		public = append(public, s.public)
-		s.start()
-		s.ready("https://" + s.listen) // one after the other, since the first makes what all share
+		s.Start()
+		s.Ready("https://" + s.listen) // one after the other, since the first makes what all share
 	}
 	var reply struct{ Token string }
-	l.admin().must(t, "POST", "/nacre/v1/join-tokens", map[string]any{"uses": nodes * hostsPerNode, "seconds": 3600}, 201, &reply)
+	l.admin().Must(t, "POST", "/nacre/v1/join-tokens", map[string]any{"uses": nodes * hostsPerNode, "seconds": 3600}, 201, &reply)
 	for i := range nodes {
-		p := &nodePart{
+		p := &app.NodeConfig{
 			Servers: public, Join: reply.Token, DataDir: filepath.Join(l.dir, fmt.Sprintf("node-%d", i+1)),
-			Name: fmt.Sprintf("n%d", i+1), Fabric: network, Hosts: hostsPerNode,
+			Name: fmt.Sprintf("n%d", i+1), SimFabric: network, Simulated: hostsPerNode, LogLevel: "error",
 		}
-		n := ours(t, "node "+p.Name, func() part { return part{Node: p} })
+		n := Ours(t, "node "+p.Name, func() Part { return Part{Node: p} })
 		l.nodes = append(l.nodes, n)
-		n.start()
+		n.Start()
 	}
 	l.awaitHosts()
 	return l
@@ -86,8 +86,8 @@ func (l *lab) startPostgres() {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	l.postgres = newProcess(l.t, "PostgreSQL", run)
-	l.postgres.start()
+	l.postgres = NewProcess(l.t, "PostgreSQL", run)
+	l.postgres.Start()
 	l.database, err = sql.Open("pgx", "postgres://postgres@/postgres?host="+folder)
 	if err != nil {
 		l.t.Fatal(err)
@@ -105,8 +105,8 @@ func (l *lab) startPostgres() {
 func (l *lab) revive() {
 	l.t.Helper()
 	await.Until(l.t, "PostgreSQL to answer", time.Minute, func() bool {
-		if l.postgres.died() {
-			l.postgres.start()
+		if l.postgres.Died() {
+			l.postgres.Start()
 		}
 		return l.database.Ping() == nil
 	})
@@ -132,8 +132,8 @@ func (l *lab) newServer(i int, network string) *server {
 		l.t.Fatal(err)
 	}
 	l.link(listener, "tcp", l.broker.Address())
-	s.process = ours(l.t, fmt.Sprintf("server %d", i+1), func() part {
-		return part{Cloud: &app.Config{
+	s.Process = Ours(l.t, fmt.Sprintf("server %d", i+1), func() Part {
+		return Part{Cloud: &app.Config{
 			Server: true, DataDir: s.dir, Listen: s.listen, Advertise: s.public,
 			DB:      "postgres://postgres@/nacre?host=" + sockets,
 			Bus:     "amqp://guest:guest@" + listener.Addr().String() + "/",
@@ -144,13 +144,13 @@ func (l *lab) newServer(i int, network string) *server {
 }
 
 func (l *lab) link(listener net.Listener, network, address string) {
-	l.links = append(l.links, newLink(l.t, listener, network, address))
+	l.links = append(l.links, NewLink(l.t, listener, network, address))
 }
 
-func (l *lab) client(user string) *client {
+func (l *lab) client(user string) *Client {
 	l.t.Helper()
 	dir := l.servers[0].dir
-	known, err := secrets(dir)
+	known, err := ReadSecrets(dir)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -158,10 +158,10 @@ func (l *lab) client(user string) *client {
 	for _, s := range l.servers {
 		urls = append(urls, "https://"+s.listen)
 	}
-	return newClient(l.t, filepath.Join(dir, "ca.pem"), user, map[string]string{"admin": known.Admin, "demo": known.Demo}[user], urls...)
+	return NewClient(l.t, filepath.Join(dir, "ca.pem"), user, map[string]string{"admin": known.Admin, "demo": known.Demo}[user], urls...)
 }
 
-func (l *lab) admin() *client { return l.client("admin") }
+func (l *lab) admin() *Client { return l.client("admin") }
 
 // awaitHosts waits until every host is connected to one of the servers.
 func (l *lab) awaitHosts() {
@@ -169,7 +169,7 @@ func (l *lab) awaitHosts() {
 	admin := l.admin()
 	await.Until(l.t, "all hosts to be up", time.Minute, func() bool {
 		var all []struct{ Up bool }
-		admin.list(l.t, "/nacre/v1/nodes", "nodes", &all)
+		admin.List(l.t, "/nacre/v1/nodes", "nodes", &all)
 		up := 0
 		for _, h := range all {
 			if h.Up {

@@ -32,7 +32,7 @@ func TestEventsLeaveThoughTheirServerDies(t *testing.T) {
 		demo := r.user(through, "demo")
 		for range some {
 			made++
-			status, body, err := demo.do("POST", "/network/v2.0/networks", map[string]any{"network": map[string]any{"name": fmt.Sprint("net-", made)}})
+			status, body, err := demo.Do("POST", "/network/v2.0/networks", map[string]any{"network": map[string]any{"name": fmt.Sprint("net-", made)}})
 			if err != nil || status != 201 {
 				t.Fatalf("make a network %s: %d %s %v", when, status, body, err)
 			}
@@ -47,11 +47,11 @@ func TestEventsLeaveThoughTheirServerDies(t *testing.T) {
 		})
 	}
 	change(first, "with two servers")
-	first.kill()
+	first.Kill()
 	change(second, "after the first was killed")
-	first.start()
-	first.ready(first.url)
-	second.kill()
+	first.Start()
+	first.Ready(first.url)
+	second.Kill()
 	change(first, "after the second was killed")
 
 	conn, err := amqp.Dial(broker)

@@ -23,8 +23,8 @@ import (
 
 // member is a process of a cluster, which the test kills.
 type member struct {
-	*process
-	part part
+	*Process
+	part Part
 	dir  string
 	url  string
 }
@@ -67,7 +67,7 @@ func newRigOn(t testing.TB, bus string, servers, nodes int) *rig {
 	for range servers {
 		r.addServer()
 	}
-	r.admin, err = secrets(r.servers[0].dir)
+	r.admin, err = ReadSecrets(r.servers[0].dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,13 +80,13 @@ func newRigOn(t testing.TB, bus string, servers, nodes int) *rig {
 func (r *rig) addServer() *member {
 	name := fmt.Sprintf("server-%d", len(r.servers)+1)
 	listen := testcloud.FreeAddress(r.t)
-	m := r.member(name, "https://"+listen, part{Cloud: &app.Config{
+	m := r.member(name, "https://"+listen, Part{Cloud: &app.Config{
 		Server: true, Listen: listen, DataDir: filepath.Join(r.dir, name), DB: r.db, Bus: r.bus, SimFabric: r.fabric,
 		Blobs: filepath.Join(r.dir, "blobs"), KeyFile: filepath.Join(r.dir, "keys"), LogLevel: "warn",
 	}})
 	r.servers = append(r.servers, m)
-	m.start()
-	m.ready(m.url)
+	m.Start()
+	m.Ready(m.url)
 	return m
 }
 
@@ -101,27 +101,27 @@ func (r *rig) addNodes(name string, count int) *member {
 	for _, s := range r.servers {
 		urls = append(urls, s.url)
 	}
-	m := r.member(name, "", part{Node: &nodePart{
-		Servers: urls, Join: token.Token, DataDir: filepath.Join(r.dir, name), Name: name, Hosts: count, Fabric: r.fabric,
+	m := r.member(name, "", Part{Node: &app.NodeConfig{
+		Servers: urls, Join: token.Token, DataDir: filepath.Join(r.dir, name), Name: name, Simulated: count, SimFabric: r.fabric, LogLevel: "error",
 	}})
 	r.nodes = append(r.nodes, m)
-	m.start()
+	m.Start()
 	return m
 }
 
-func (r *rig) member(name, url string, p part) *member {
+func (r *rig) member(name, url string, p Part) *member {
 	m := &member{part: p, dir: filepath.Join(r.dir, name), url: url}
-	m.process = ours(r.t, name, func() part { return m.part })
+	m.Process = Ours(r.t, name, func() Part { return m.part })
 	return m
 }
 
 // user asks one server.
-func (r *rig) user(m *member, name string) *client {
+func (r *rig) user(m *member, name string) *Client {
 	pass := r.admin.Demo
 	if name == "admin" {
 		pass = r.admin.Admin
 	}
-	return newClient(r.t, filepath.Join(m.dir, "ca.pem"), name, pass, m.url)
+	return NewClient(r.t, filepath.Join(m.dir, "ca.pem"), name, pass, m.url)
 }
 
 type nodeRow struct {
@@ -167,16 +167,16 @@ func (r *rig) up(m *member, count int) {
 }
 
 // bootSome asks for servers on the network private, all at once, and returns their ids.
-func bootSome(t testing.TB, c *client, count int) []string {
+func bootSome(t testing.TB, c *Client, count int) []string {
 	t.Helper()
 	var networks, images []struct{ ID string }
-	c.list(t, "/network/v2.0/networks?name=private", "networks", &networks)
-	c.list(t, "/image/v2/images?name=cirros", "images", &images)
+	c.List(t, "/network/v2.0/networks?name=private", "networks", &networks)
+	c.List(t, "/image/v2/images?name=cirros", "images", &images)
 	ids := make([]string, count)
 	var asking sync.WaitGroup
 	for i := range ids {
 		asking.Go(func() {
-			status, body, err := c.do("POST", "/compute/v2.1/servers", map[string]any{"server": map[string]any{
+			status, body, err := c.Do("POST", "/compute/v2.1/servers", map[string]any{"server": map[string]any{
 				"name": fmt.Sprint("web-", i), "flavorRef": "1", "imageRef": images[0].ID, "networks": []any{map[string]any{"uuid": networks[0].ID}},
 			}})
 			if err != nil || status != 202 {
@@ -191,8 +191,8 @@ func bootSome(t testing.TB, c *client, count int) []string {
 }
 
 // statuses counts servers by their status.
-func statuses(c *client) map[string]int {
-	status, body, err := c.do("GET", "/compute/v2.1/servers/detail", nil)
+func statuses(c *Client) map[string]int {
+	status, body, err := c.Do("GET", "/compute/v2.1/servers/detail", nil)
 	var reply struct{ Servers []struct{ Status string } }
 	if err != nil || status != 200 || json.Unmarshal(body, &reply) != nil {
 		return nil
@@ -221,12 +221,12 @@ func TestServerIsKilled(t *testing.T) {
 	demo := r.user(first, "demo")
 	ids := bootSome(t, demo, 6)
 	for _, id := range ids {
-		status, body, err := r.user(second, "demo").do("GET", "/compute/v2.1/servers/"+id, nil)
+		status, body, err := r.user(second, "demo").Do("GET", "/compute/v2.1/servers/"+id, nil)
 		if err != nil || status != 200 {
 			t.Errorf("the other server does not know server %s: %d %s %v", id, status, body, err)
 		}
 	}
-	first.kill()
+	first.Kill()
 	left := r.user(second, "demo")
 	await.Until(t, "all servers to be ACTIVE", time.Minute, func() bool { return statuses(left)["ACTIVE"] == len(ids) })
 	await.Until(t, "all nodes to be at the server that is left", time.Minute, func() bool {
@@ -244,8 +244,8 @@ func TestServerIsKilled(t *testing.T) {
 		return statuses(left)["ACTIVE"] == len(ids)+len(more)
 	})
 	// Back again, the first knows all of it.
-	first.start()
-	first.ready(first.url)
+	first.Start()
+	first.Ready(first.url)
 	back := r.user(first, "demo")
 	if got := statuses(back)["ACTIVE"]; got != len(ids)+len(more) {
 		t.Errorf("the server that came back counts %d, want %d", got, len(ids)+len(more))
@@ -260,11 +260,11 @@ func TestServerStandsStill(t *testing.T) {
 	first, second := r.servers[0], r.servers[1]
 	r.up(first, 2)
 	ids := bootSome(t, r.user(first, "demo"), 8)
-	first.signal(unix.SIGSTOP)
+	first.Signal(unix.SIGSTOP)
 	left := r.user(second, "demo")
 	await.Until(t, "all servers to be ACTIVE", 2*time.Minute, func() bool { return statuses(left)["ACTIVE"] == len(ids) })
 	for _, id := range ids[:4] {
-		status, body, err := left.do("DELETE", "/compute/v2.1/servers/"+id, nil)
+		status, body, err := left.Do("DELETE", "/compute/v2.1/servers/"+id, nil)
 		if err != nil || status != 204 {
 			t.Errorf("delete server %s: %d %s %v", id, status, body, err)
 		}
@@ -273,8 +273,8 @@ func TestServerStandsStill(t *testing.T) {
 		count := statuses(left)
 		return count["ACTIVE"] == len(ids)-4 && len(count) == 1
 	})
-	first.signal(unix.SIGCONT)
-	first.ready(first.url)
+	first.Signal(unix.SIGCONT)
+	first.Ready(first.url)
 	back := r.user(first, "demo")
 	await.Until(t, "the server that goes on to see what is", time.Minute, func() bool {
 		count := statuses(back)
@@ -291,9 +291,9 @@ func TestNodeIsKilled(t *testing.T) {
 	r.up(r.servers[0], 2)
 	demo := r.user(r.servers[0], "demo")
 	ids := bootSome(t, demo, 6)
-	r.nodes[0].kill()
+	r.nodes[0].Kill()
 	r.nodes[0].part.Node.Join = "" // it needs no token any more
-	r.nodes[0].start()
+	r.nodes[0].Start()
 	await.Until(t, "all servers to be ACTIVE", time.Minute, func() bool { return statuses(demo)["ACTIVE"] == len(ids) })
 	r.up(r.servers[0], 2)
 }

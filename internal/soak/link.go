@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// link carries connections from a listener to an address, and can be cut: then
+// Link carries connections from a listener to an address, and can be cut: then
 // nothing arrives any more, and nobody is told. Mended, it goes on where it was,
 // as TCP does.
-type link struct {
+type Link struct {
 	network, address string
 	listener         net.Listener
 
@@ -23,16 +23,16 @@ type link struct {
 	work   sync.WaitGroup
 }
 
-// newLink listens and passes on until the test ends.
-func newLink(t *testing.T, listener net.Listener, network, address string) *link {
-	l := &link{network: network, address: address, listener: listener, conns: map[net.Conn]bool{}}
+// NewLink listens and passes on until the test ends.
+func NewLink(t *testing.T, listener net.Listener, network, address string) *Link {
+	l := &Link{network: network, address: address, listener: listener, conns: map[net.Conn]bool{}}
 	l.whole = sync.NewCond(&l.mu)
 	l.work.Go(l.accept)
 	t.Cleanup(l.close)
 	return l
 }
 
-func (l *link) accept() {
+func (l *Link) accept() {
 	for {
 		from, err := l.listener.Accept()
 		if err != nil {
@@ -45,7 +45,7 @@ func (l *link) accept() {
 }
 
 // carry joins a connection with one to the other end.
-func (l *link) carry(from net.Conn) {
+func (l *Link) carry(from net.Conn) {
 	defer from.Close()
 	if !l.wait() {
 		return
@@ -72,7 +72,7 @@ func (l *link) carry(from net.Conn) {
 	delete(l.conns, to)
 }
 
-func (l *link) copy(to, from net.Conn) {
+func (l *Link) copy(to, from net.Conn) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
@@ -95,7 +95,7 @@ func (l *link) copy(to, from net.Conn) {
 }
 
 // wait waits while the link is cut. It is false when the link is over.
-func (l *link) wait() bool {
+func (l *Link) wait() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for l.broken && !l.closed {
@@ -104,18 +104,18 @@ func (l *link) wait() bool {
 	return !l.closed
 }
 
-func (l *link) cut() { l.set(true) }
+func (l *Link) Cut() { l.set(true) }
 
-func (l *link) mend() { l.set(false) }
+func (l *Link) Mend() { l.set(false) }
 
-func (l *link) set(broken bool) {
+func (l *Link) set(broken bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.broken = broken
 	l.whole.Broadcast()
 }
 
-func (l *link) close() {
+func (l *Link) close() {
 	l.listener.Close()
 	l.mu.Lock()
 	l.closed = true

@@ -23,8 +23,8 @@ import (
 	"nacre/internal/await"
 )
 
-// secrets reads the passwords from what a cloud wrote for its clients.
-func secrets(dataDir string) (s app.Secrets, err error) {
+// ReadSecrets reads the passwords from what a cloud wrote for its clients.
+func ReadSecrets(dataDir string) (s app.Secrets, err error) {
 	content, err := os.ReadFile(filepath.Join(dataDir, "clouds.yaml"))
 	if err != nil {
 		return s, err
@@ -39,9 +39,9 @@ func secrets(dataDir string) (s app.Secrets, err error) {
 // patience is how long a client waits for an answer.
 const patience = 10 * time.Second
 
-// client asks a cloud whose servers may die at any moment. It goes to the next
+// Client asks a cloud whose servers may die at any moment. It goes to the next
 // server when one does not answer.
-type client struct {
+type Client struct {
 	urls       []string
 	user, pass string
 	http       http.Client
@@ -51,11 +51,11 @@ type client struct {
 	at    int // which of the servers it asks
 }
 
-// newClient makes a client. A certificate authority is what the servers' listeners
+// NewClient makes a client. A certificate authority is what the servers' listeners
 // are signed by; "" for a cloud on loopback that has none.
-func newClient(t testing.TB, authority, user, pass string, urls ...string) *client {
+func NewClient(t testing.TB, authority, user, pass string, urls ...string) *Client {
 	t.Helper()
-	c := &client{urls: urls, user: user, pass: pass}
+	c := &Client{urls: urls, user: user, pass: pass}
 	transport := &http.Transport{MaxIdleConnsPerHost: 16}
 	if authority != "" {
 		content, err := os.ReadFile(authority)
@@ -72,14 +72,14 @@ func newClient(t testing.TB, authority, user, pass string, urls ...string) *clie
 }
 
 // server is the one that the client asks now.
-func (c *client) server() (url string, at int) {
+func (c *Client) server() (url string, at int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.urls[c.at], c.at
 }
 
 // next goes on to another server, if the client is still at the one that failed.
-func (c *client) next(failed int) {
+func (c *Client) next(failed int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.at == failed {
@@ -94,9 +94,9 @@ var (
 	errNotAsked = errors.New("nobody to ask")
 )
 
-// do asks with a JSON body, or with bytes as they are. It returns errNoAnswer when
+// Do asks with a JSON body, or with bytes as they are. It returns errNoAnswer when
 // the server died before it answered, or could not reach what it stands on (503).
-func (c *client) do(method, path string, body any) (status int, reply []byte, err error) {
+func (c *Client) Do(method, path string, body any) (status int, reply []byte, err error) {
 	url, at := c.server()
 	token, err := c.signIn(url)
 	if errors.Is(err, errNoAnswer) {
@@ -111,7 +111,7 @@ func (c *client) do(method, path string, body any) (status int, reply []byte, er
 	return status, reply, err
 }
 
-func (c *client) ask(method, url, token string, body any) (int, []byte, error) {
+func (c *Client) ask(method, url, token string, body any) (int, []byte, error) {
 	text, raw := body.([]byte)
 	if !raw {
 		var err error
@@ -143,7 +143,14 @@ func (c *client) ask(method, url, token string, body any) (int, []byte, error) {
 	return reply.StatusCode, text, nil
 }
 
-func (c *client) signIn(url string) (string, error) {
+// forget has the client sign in again before it asks for the next time.
+func (c *Client) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.token = ""
+}
+
+func (c *Client) signIn(url string) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.token != "" {
@@ -167,10 +174,10 @@ func (c *client) signIn(url string) (string, error) {
 	return c.token, nil
 }
 
-// must asks for something that has to work, and reads the answer.
-func (c *client) must(t testing.TB, method, path string, body any, want int, into any) {
+// Must asks for something that has to work, and reads the answer.
+func (c *Client) Must(t testing.TB, method, path string, body any, want int, into any) {
 	t.Helper()
-	status, reply, err := c.do(method, path, body)
+	status, reply, err := c.Do(method, path, body)
 	if err != nil || status != want {
 		t.Fatalf("%s %s: %d %s %v, want %d", method, path, status, reply, err, want)
 	}
@@ -183,19 +190,19 @@ func (c *client) must(t testing.TB, method, path string, body any, want int, int
 	}
 }
 
-// insecure is for questions whose answers are not secret: is a server there.
-func insecure() *http.Transport {
+// Insecure is for questions whose answers are not secret: is a server there.
+func Insecure() *http.Transport {
 	return &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 }
 
-// list reads a listing, from whichever server answers first.
-func (c *client) list(t testing.TB, path, key string, into any) {
+// List reads a listing, from whichever server answers first.
+func (c *Client) List(t testing.TB, path, key string, into any) {
 	t.Helper()
 	var status int
 	var body []byte
 	await.Until(t, "an answer to GET "+path, time.Minute, func() bool {
 		var err error
-		status, body, err = c.do("GET", path, nil)
+		status, body, err = c.Do("GET", path, nil)
 		return err == nil
 	})
 	if status != 200 {

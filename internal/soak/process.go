@@ -20,40 +20,45 @@ import (
 	"nacre/internal/await"
 )
 
-// process is a program that can be killed, started again, frozen and thawed.
+// Process is a program that can be killed, started again, frozen and thawed.
 // Its output goes to one file over all its lives.
-type process struct {
+type Process struct {
 	t    testing.TB
-	name string
+	Name string
 	make func() *exec.Cmd
 	log  *os.File
+
+	// Alone leaves its children alone: a node's guests outlive it.
+	Alone bool
 
 	mu    sync.Mutex // guards cmd and ended
 	cmd   *exec.Cmd
 	ended chan struct{}
 }
 
-func newProcess(t testing.TB, name string, build func() *exec.Cmd) *process {
+// NewProcess prepares a process, which build starts anew each time. It ends with
+// the test.
+func NewProcess(t testing.TB, name string, build func() *exec.Cmd) *Process {
 	t.Helper()
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, name: name, make: build, log: log}
+	p := &Process{t: t, Name: name, make: build, log: log}
 	t.Cleanup(func() {
-		p.kill()
+		p.Kill()
 		if t.Failed() {
-			t.Logf("the end of the log of %s:\n%s", name, p.tail(6000))
+			t.Logf("the end of the log of %s:\n%s", name, p.Tail(6000))
 		}
 		log.Close()
 	})
 	return p
 }
 
-// ours runs this test binary as a part of a cloud. The part is asked for at
+// Ours runs this test binary as a part of a cloud. The part is asked for at
 // each start.
-func ours(t testing.TB, name string, p func() part) *process {
-	return newProcess(t, name, func() *exec.Cmd {
+func Ours(t testing.TB, name string, p func() Part) *Process {
+	return NewProcess(t, name, func() *exec.Cmd {
 		text, err := json.Marshal(p())
 		if err != nil {
 			t.Fatal(err)
@@ -64,9 +69,9 @@ func ours(t testing.TB, name string, p func() part) *process {
 	})
 }
 
-// start starts the process, which ends with this one. The thread that starts it
+// Start starts the process, which ends with this one. The thread that starts it
 // stays, since the kernel takes the thread for the parent.
-func (p *process) start() {
+func (p *Process) Start() {
 	cmd, ended, started := p.make(), make(chan struct{}), make(chan error)
 	cmd.Stdout, cmd.Stderr = p.log, p.log
 	if cmd.SysProcAttr == nil {
@@ -84,7 +89,7 @@ func (p *process) start() {
 	}()
 	err := <-started
 	if err != nil {
-		p.t.Errorf("start %s: %v", p.name, err)
+		p.t.Errorf("start %s: %v", p.Name, err)
 		return
 	}
 	p.mu.Lock()
@@ -92,9 +97,9 @@ func (p *process) start() {
 	p.mu.Unlock()
 }
 
-// kill is kill -9.
-func (p *process) kill() {
-	p.signal(unix.SIGKILL)
+// Kill is kill -9.
+func (p *Process) Kill() {
+	p.Signal(unix.SIGKILL)
 	p.mu.Lock()
 	ended := p.ended
 	p.cmd = nil
@@ -104,8 +109,8 @@ func (p *process) kill() {
 	}
 }
 
-// signal signals the process and its children, as far as it runs.
-func (p *process) signal(s unix.Signal) {
+// Signal signals the process and its children, as far as it runs.
+func (p *Process) Signal(s unix.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cmd == nil || !p.alive() {
@@ -113,13 +118,16 @@ func (p *process) signal(s unix.Signal) {
 	}
 	pid := p.cmd.Process.Pid
 	_ = unix.Kill(pid, s) // it may be ending by itself
+	if p.Alone {
+		return
+	}
 	for _, child := range children(pid) {
 		_ = unix.Kill(child, s)
 	}
 }
 
 // alive tells whether the process runs. The caller holds mu.
-func (p *process) alive() bool {
+func (p *Process) alive() bool {
 	select {
 	case <-p.ended:
 		return false
@@ -128,21 +136,21 @@ func (p *process) alive() bool {
 	}
 }
 
-// died tells whether the process has ended by itself.
-func (p *process) died() bool {
+// Died tells whether the process has ended by itself.
+func (p *Process) Died() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.cmd != nil && !p.alive()
 }
 
-// ready waits until what the process serves at the URL says that it is ready.
-func (p *process) ready(url string) {
+// Ready waits until what the process serves at the URL says that it is ready.
+func (p *Process) Ready(url string) {
 	p.t.Helper()
-	c := http.Client{Timeout: time.Second, Transport: insecure()}
+	c := http.Client{Timeout: time.Second, Transport: Insecure()}
 	defer c.CloseIdleConnections()
-	await.Until(p.t, p.name+" to be ready", time.Minute, func() bool {
-		if p.died() {
-			p.t.Errorf("%s has ended: %s", p.name, p.tail(2000))
+	await.Until(p.t, p.Name+" to be ready", time.Minute, func() bool {
+		if p.Died() {
+			p.t.Errorf("%s has ended: %s", p.Name, p.Tail(2000))
 			return true
 		}
 		reply, err := c.Get(url + "/healthz")
@@ -168,8 +176,8 @@ func children(pid int) (list []int) {
 	return list
 }
 
-// tail is the end of what the process has said.
-func (p *process) tail(size int64) string {
+// Tail is the end of what the process has said.
+func (p *Process) Tail(size int64) string {
 	content, err := os.ReadFile(p.log.Name())
 	if err != nil {
 		return err.Error()

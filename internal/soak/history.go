@@ -13,16 +13,16 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// history is what users asked of things that they share, and what they were told.
+// History is what users asked of things that they share, and what they were told.
 // Each thing is a register: it holds a text, or is gone.
-type history struct {
+type History struct {
 	start time.Time
 
 	mu  sync.Mutex // guards ops
 	ops []porcupine.Operation
 }
 
-func newHistory() *history { return &history{start: time.Now()} }
+func NewHistory() *History { return &History{start: time.Now()} }
 
 type question struct {
 	thing  string
@@ -44,7 +44,7 @@ const (
 
 // add writes down a question and its answer. Without one, the question may have
 // its effect at any later time.
-func (h *history) add(user int, asked time.Time, q question, a answer) {
+func (h *History) add(user int, asked time.Time, q question, a answer) {
 	end := time.Since(h.start).Nanoseconds()
 	if a.told == nothing {
 		if q.kind == "get" {
@@ -94,9 +94,9 @@ var register = porcupine.Model{
 	DescribeOperation: func(input, output any) string { return fmt.Sprint(input, output) },
 }
 
-// check fails the test for each thing whose answers have no order in which they
+// Check fails the test for each thing whose answers have no order in which they
 // make sense.
-func (h *history) check(t *testing.T) {
+func (h *History) Check(t *testing.T) {
 	t.Helper()
 	unanswered := 0
 	for _, op := range h.ops {
@@ -136,7 +136,7 @@ func seen(ops []porcupine.Operation) []porcupine.Operation {
 // sharer is a user of things that others use at the same time.
 type sharer struct {
 	worker
-	history *history
+	history *History
 	number  int
 	ports   []string
 	objects string // URL path of the container

@@ -7,32 +7,31 @@ import (
 	"net/http"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 )
 
-// ledger is what the cloud has acknowledged.
-type ledger struct {
+// Ledger is what the cloud has acknowledged.
+type Ledger struct {
 	mu      sync.Mutex // guards the maps
 	created map[string]bool
 	doomed  map[string]bool // its removal was asked for
 	removed map[string]bool // its removal was acknowledged
 }
 
-func newLedger() *ledger {
-	return &ledger{created: map[string]bool{}, doomed: map[string]bool{}, removed: map[string]bool{}}
+func NewLedger() *Ledger {
+	return &Ledger{created: map[string]bool{}, doomed: map[string]bool{}, removed: map[string]bool{}}
 }
 
 // note writes an id into one of the maps.
-func (l *ledger) note(in map[string]bool, id string) {
+func (l *Ledger) note(in map[string]bool, id string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	in[id] = true
 }
 
-// check compares with what exists at the end.
-func (l *ledger) check(t *testing.T, what string, exists func(id string) bool) {
+// Check compares with what exists at the end.
+func (l *Ledger) Check(t *testing.T, what string, exists func(id string) bool) {
 	t.Helper()
 	for id := range l.created {
 		switch {
@@ -47,13 +46,9 @@ func (l *ledger) check(t *testing.T, what string, exists func(id string) bool) {
 // worker is one user's day: it makes, changes and removes things as long as it
 // is told to, and writes down what was acknowledged.
 type worker struct {
-	c                *client
-	r                *rand.Rand
-	servers, volumes *ledger
-	images           *ledger
-	network, image   string
-	unexpected       func(what string, status int, body []byte)
-	answered, lost   *atomic.Int64 // requests
+	*Day
+	c *Client
+	r *rand.Rand
 }
 
 func idOf(body []byte, key string) string { return fieldOf(body, key, "id") }
@@ -70,18 +65,31 @@ func fieldOf(body []byte, key, field string) string {
 }
 
 // things are what a worker has made and not removed.
-type things struct{ servers, disks, images []string }
+type things struct{ servers, disks, images, rules []string }
 
 func (w *worker) turn(has *things) {
 	mine, disks, images := &has.servers, &has.disks, &has.images
 	pick := func(list []string) string { return list[w.r.IntN(len(list))] }
-	switch n := w.r.IntN(13); {
+	switch n := w.r.IntN(16); {
+	case n == 13 && len(has.rules) < 5:
+		port := 1 + w.r.IntN(60000)
+		w.ask("POST", "/network/v2.0/security-group-rules", map[string]any{"security_group_rule": map[string]any{
+			"security_group_id": w.group, "direction": "ingress", "protocol": "tcp", "port_range_min": port, "port_range_max": port,
+		}}, []int{201, 409}, func(body []byte) {
+			id := idOf(body, "security_group_rule")
+			w.Rules.note(w.Rules.created, id)
+			has.rules = append(has.rules, id)
+		})
+	case n == 14 && len(has.rules) > 0:
+		w.remove(&has.rules, w.Rules, "/network/v2.0/security-group-rules/", []int{204, 404})
+	case n == 15:
+		w.c.forget() // the next question is asked with a new token
 	case n == 10 && len(*images) < 3:
 		w.ask("POST", "/image/v2/images", map[string]any{"name": "w", "disk_format": "raw", "container_format": "bare"}, []int{201}, func(body []byte) {
 			var image struct{ ID string }
 			err := json.Unmarshal(body, &image)
 			if err == nil {
-				w.images.note(w.images.created, image.ID)
+				w.Images.note(w.Images.created, image.ID)
 				*images = append(*images, image.ID)
 			}
 		})
@@ -89,19 +97,19 @@ func (w *worker) turn(has *things) {
 		w.ask("POST", "/image/v2/images/"+pick(*images)+"/import",
 			map[string]any{"method": map[string]any{"name": "web-download", "uri": w.c.urls[0] + "/identity/v3"}}, []int{202, 404, 409}, nil)
 	case n == 12 && len(*images) > 0:
-		w.remove(images, w.images, "/image/v2/images/", []int{204, 404})
+		w.remove(images, w.Images, "/image/v2/images/", []int{204, 404})
 	case n < 3 && len(*mine) < 4:
 		w.ask("POST", "/compute/v2.1/servers", map[string]any{"server": map[string]any{
 			"name": "w", "flavorRef": "1", "imageRef": w.image, "networks": []any{map[string]any{"uuid": w.network}},
 		}}, []int{202, 403}, func(body []byte) {
 			id := idOf(body, "server")
-			w.servers.note(w.servers.created, id)
+			w.Servers.note(w.Servers.created, id)
 			*mine = append(*mine, id)
 		})
 	case n < 4 && len(*disks) < 3:
 		w.ask("POST", "/volume/v3/volumes", map[string]any{"volume": map[string]any{"name": "w", "size": 1}}, []int{202, 413}, func(body []byte) {
 			id := idOf(body, "volume")
-			w.volumes.note(w.volumes.created, id)
+			w.Volumes.note(w.Volumes.created, id)
 			*disks = append(*disks, id)
 		})
 	case n < 5 && len(*mine) > 0 && len(*disks) > 0:
@@ -113,15 +121,15 @@ func (w *worker) turn(has *things) {
 		action := []string{"os-stop", "os-start"}[w.r.IntN(2)]
 		w.ask("POST", "/compute/v2.1/servers/"+pick(*mine)+"/action", map[string]any{action: nil}, []int{202, 404, 409}, nil)
 	case n < 9 && len(*mine) > 0:
-		w.remove(mine, w.servers, "/compute/v2.1/servers/", []int{204, 404, 409})
+		w.remove(mine, w.Servers, "/compute/v2.1/servers/", []int{204, 404, 409})
 	case len(*disks) > 0:
-		w.remove(disks, w.volumes, "/volume/v3/volumes/", []int{202, 404, 400})
+		w.remove(disks, w.Volumes, "/volume/v3/volumes/", []int{202, 404, 400})
 	}
 }
 
 // remove asks for the end of one of the list, and forgets it when it was
 // answered that it goes or is gone.
-func (w *worker) remove(list *[]string, from *ledger, path string, expected []int) {
+func (w *worker) remove(list *[]string, from *Ledger, path string, expected []int) {
 	id := (*list)[w.r.IntN(len(*list))]
 	from.note(from.doomed, id)
 	status := w.ask("DELETE", path+id, nil, expected, func([]byte) { from.note(from.removed, id) })
@@ -136,7 +144,7 @@ const notAsked = -1
 // ask calls acked when the cloud has acknowledged with the first status. It
 // returns the status, 0 when there was no answer.
 func (w *worker) ask(method, path string, body any, expected []int, acked func(body []byte)) int {
-	status, reply, err := w.c.do(method, path, body)
+	status, reply, err := w.c.Do(method, path, body)
 	if err != nil {
 		w.lost.Add(1)
 		<-time.After(time.Duration(w.r.IntN(200)) * time.Millisecond) // users don't hammer
@@ -150,7 +158,7 @@ func (w *worker) ask(method, path string, body any, expected []int, acked func(b
 		acked(reply)
 	}
 	if !slices.Contains(expected, status) {
-		w.unexpected(method+" "+path, status, reply)
+		w.t.Errorf("%s %s: unexpected %d %s", method, path, status, reply)
 	}
 	return status
 }

@@ -1,0 +1,120 @@
+package soak
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"nacre/internal/app"
+)
+
+// Part is what a test binary is when it is not the tests: one process of a
+// cloud, which they kill.
+type Part struct {
+	Cloud  *app.Config     `json:",omitempty"` // nacre dev, or nacre server
+	Node   *app.NodeConfig `json:",omitempty"`
+	Fabric string          `json:",omitempty"` // where the simulated network is served
+	Down   string          `json:",omitempty"` // ends all that a real node of this folder has started
+	Host   *Room           `json:",omitempty"` // keeps the namespaces of a host until its input ends
+}
+
+const partVariable = "NACRE_SOAK_PART"
+
+// Main is the part that the environment names, if it names one: then it does
+// not return. TestMain calls it first.
+func Main() {
+	text := os.Getenv(partVariable)
+	if text == "" {
+		return
+	}
+	var p Part
+	err := json.Unmarshal([]byte(text), &p)
+	if err == nil {
+		err = p.run()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "ended:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func (p Part) run() error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	switch {
+	case p.Cloud != nil:
+		return app.Run(ctx, *p.Cloud)
+	case p.Node != nil:
+		return app.RunNode(ctx, *p.Node)
+	case p.Host != nil:
+		return p.Host.keep()
+	case p.Down != "":
+		return app.Down(ctx, app.Config{Real: true, DataDir: p.Down}, app.DownOptions{All: true, Yes: true, Out: io.Discard})
+	}
+	return app.RunSimFabric(ctx, p.Fabric)
+}
+
+// Room is what a host has to itself besides its network.
+type Room struct {
+	Disk   string // a folder that becomes a disk of this host's own; "" for none
+	DiskMB int
+}
+
+// keep makes the namespaces of this process fit for a host. Named network
+// namespaces are files: those of one host must not meet another's.
+func (r Room) keep() error {
+	const names = "/run/netns"
+	err := errors.Join(
+		unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
+		os.MkdirAll(names, 0o755),
+		unix.Mount("tmpfs", names, "tmpfs", 0, ""),
+	)
+	if err == nil && r.Disk != "" {
+		err = errors.Join(os.MkdirAll(r.Disk, 0o755), unix.Mount("tmpfs", r.Disk, "tmpfs", 0, fmt.Sprintf("size=%dm,mode=755", r.DiskMB)))
+	}
+	if err != nil {
+		return fmt.Errorf("give the host names and a disk of its own: %w", err)
+	}
+	loopback, err := netlink.LinkByName("lo")
+	if err == nil {
+		err = netlink.LinkSetUp(loopback)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// Seeded gives a run's seed, and says how to repeat it.
+func Seeded(t *testing.T) uint64 {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	text := os.Getenv("NACRE_TEST_SEED")
+	if text != "" {
+		var err error
+		seed, err = strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("seed %d: NACRE_TEST_SEED=%d repeats the run's choices", seed, seed)
+	return seed
+}
+
+// Dice are the choices of one actor of a run.
+func Dice(seed, actor uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, actor)) }
