@@ -28,6 +28,14 @@ func (t Topology) Check() error {
 			}
 		}
 	}
+	for _, g := range t.AddressGroups {
+		for _, cidr := range g.CIDRs {
+			_, err := netip.ParsePrefix(cidr)
+			if err != nil {
+				return fmt.Errorf("address group %s: %w", g.ID, err)
+			}
+		}
+	}
 	for _, p := range t.Ports {
 		err := p.check()
 		if err != nil {

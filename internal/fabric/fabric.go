@@ -20,6 +20,8 @@ type Topology struct {
 	Ports    []Port
 	Groups   []Group
 	Routers  []Router
+
+	AddressGroups []AddressGroup
 }
 
 // Network is a layer-2 segment.
@@ -107,6 +109,14 @@ type Rule struct {
 	PortMax     int    // last port or ICMP code; -1 for any
 	RemoteCIDR  string // "" for any
 	RemoteGroup string // "" for any
+
+	RemoteAddresses string // id of an address group, "" for any
+}
+
+// AddressGroup is a set of address ranges, of both IP versions, that rules refer to.
+type AddressGroup struct {
+	ID    string
+	CIDRs []string
 }
 
 // Router joins networks.
@@ -182,6 +192,8 @@ const (
 	KindPort    Kind = "port"
 	KindGroup   Kind = "group"
 	KindRouter  Kind = "router"
+
+	KindAddressGroup Kind = "address group"
 )
 
 // Ref names one object.
@@ -194,7 +206,7 @@ type Ref struct {
 // concurrently and are idempotent.
 type Cluster interface {
 	// Ensure makes the objects exist exactly as given, in one transaction. What
-	// they refer to (a port's network and groups) exists already or is in the
+	// they refer to (a port's network and groups, a rule's address group) exists already or is in the
 	// same topology. When it returns nil, the state is stored; hosts follow
 	// within milliseconds.
 	Ensure(ctx context.Context, t Topology) error

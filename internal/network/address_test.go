@@ -98,7 +98,7 @@ func TestAddressesAreDistinctAndNoneIsLost(t *testing.T) {
 			r.Fatal(err)
 		}
 		no := false
-		_, err = s.CreateSubnets(ctx, NewSubnet{Project: project, Network: nets[0].ID, CIDR: "10.0.0.0/27", DHCP: &no, Pools: []Pool{
+		_, err = s.CreateSubnets(ctx, Scope{All: true}, NewSubnet{Project: project, Network: nets[0].ID, CIDR: "10.0.0.0/27", DHCP: &no, Pools: []Pool{
 			{"10.0.0.4", "10.0.0.7"}, {"10.0.0.10", "10.0.0.12"},
 		}})
 		if err != nil {

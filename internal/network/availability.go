@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/big"
 	"net/netip"
+	"slices"
+	"strconv"
 
 	"nacre/internal/db"
 )
@@ -25,7 +27,8 @@ type SubnetUse struct {
 	Used   int64
 }
 
-// Availability counts addresses for the networks of a query.
+// Availability counts addresses for the networks of a query. Query.In knows
+// ip_version, which leaves the subnets of others out.
 func (s *Service) Availability(ctx context.Context, q Query) ([]Availability, error) {
 	networks, _, err := s.Networks(ctx, q)
 	if err != nil || len(networks) == 0 {
@@ -58,11 +61,12 @@ func (s *Service) Availability(ctx context.Context, q Query) ([]Availability, er
 		used[c.Subnet] = c.N
 	}
 	var list []Availability
+	versions := q.In["ip_version"]
 	for _, n := range networks {
 		a := Availability{Network: n}
 		sum := new(big.Int)
 		for _, sub := range subnets {
-			if sub.Network != n.ID {
+			if sub.Network != n.ID || len(versions) > 0 && !slices.Contains(versions, strconv.Itoa(sub.IPVersion)) {
 				continue
 			}
 			total := sub.size()

@@ -30,7 +30,7 @@ func (s *Service) Bootstrap(ctx context.Context, admin, demo, external string) e
 		if err != nil {
 			return err
 		}
-		_, err = s.createSubnet(ctx, tx, NewSubnet{
+		_, err = s.createSubnet(ctx, tx, Scope{All: true}, NewSubnet{
 			Project: admin, Network: public.ID, Name: "public-subnet", CIDR: out.Masked().String(), DHCP: &no,
 		})
 		if err != nil || demo == "" {
@@ -40,13 +40,13 @@ func (s *Service) Bootstrap(ctx context.Context, admin, demo, external string) e
 		if err != nil {
 			return err
 		}
-		inner, err := s.createSubnet(ctx, tx, NewSubnet{
+		inner, err := s.createSubnet(ctx, tx, Scope{All: true}, NewSubnet{
 			Project: demo, Network: private.ID, Name: "private-subnet", CIDR: "10.0.0.0/24", DNS: s.dns,
 		})
 		if err != nil {
 			return err
 		}
-		r := Router{Common: s.common(tx, demo, "", nil), Name: "router1", AdminUp: true, Status: "ACTIVE", SNAT: true, Routes: db.Of([]Route{})}
+		r := Router{Common: s.common(tx, demo, "", nil), Name: "router1", AdminUp: true, Status: "ACTIVE", SNAT: true, Routes: db.Of([]Route{}), ZoneHints: db.Of([]string{})}
 		err = s.insertRouter(ctx, tx, Scope{Project: demo}, &r, &Gateway{Network: public.ID})
 		if err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"nacre/internal/bus/oslo"
 	"nacre/internal/db"
 	"nacre/internal/fabric"
+	"nacre/internal/quota"
 )
 
 // Topic is where events of this service go.
@@ -47,78 +48,14 @@ func tell(ctx context.Context, tx *db.Tx, change string, row any, zones ...strin
 	if f == nil {
 		return nil
 	}
-	if zones != nil {
-		f["availability_zone_hints"], f["availability_zones"] = []string{}, zones
+	if f["availability_zone_hints"] != nil {
+		f["availability_zones"] = zones
 	}
 	payload := facts{resource: f}
 	if change == deleted {
 		payload[resource+"_id"] = id
 	}
 	return bus.Emit(ctx, tx, bus.Event{Topic: Topic, Type: resource + "." + change + ".end", Resource: id, Payload: payload})
-}
-
-// tellID is tell for changes that were made without the whole row at hand.
-func (s *Service) tellID(ctx context.Context, tx *db.Tx, kind, id string) error {
-	switch kind {
-	case "networks":
-		n, err := readNetwork(ctx, tx, id)
-		if err == nil {
-			err = withSubnets(ctx, tx, Scope{All: true}, []*Network{&n})
-		}
-		if err != nil {
-			return err
-		}
-		return tell(ctx, tx, updated, n, s.zone)
-	case "subnets":
-		sub, err := readSubnet(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		return tell(ctx, tx, updated, sub)
-	case "ports":
-		p, err := readPort(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		return tell(ctx, tx, updated, p)
-	case "routers":
-		r, err := readRouter(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		return tell(ctx, tx, updated, r, s.zone)
-	case "floating_ips":
-		f, err := readFloating(ctx, tx, id)
-		if err == nil {
-			err = withDetails(ctx, tx, []*FloatingIP{&f})
-		}
-		if err != nil {
-			return err
-		}
-		return tell(ctx, tx, updated, f)
-	case "trunks":
-		t, err := managed(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		return tell(ctx, tx, updated, t)
-	case "qos_policies":
-		p, err := readPolicy(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		return tell(ctx, tx, updated, p)
-	case "security_groups":
-		g, err := readGroup(ctx, tx, id)
-		if err == nil {
-			err = withRules(ctx, tx, []*Group{&g})
-		}
-		if err != nil {
-			return err
-		}
-		return tell(ctx, tx, updated, g)
-	}
-	return fmt.Errorf("tell of a change in %s", kind)
 }
 
 // tellInterface tells that a router got or lost an interface.
@@ -146,10 +83,12 @@ func view(row any) (resource, id string, f facts) {
 		f["port_security_enabled"], f["provider:network_type"] = r.PortSecurity, r.Type
 		f["provider:physical_network"], f["provider:segmentation_id"] = null(r.Physical), null(r.Segment)
 		f["qos_policy_id"] = null(r.QoS)
+		f["availability_zone_hints"], f["dns_domain"] = list(r.ZoneHints.V), r.DNSDomain
+		f["ipv4_address_scope"], f["ipv6_address_scope"] = null(r.Scopes[4]), null(r.Scopes[6])
 		return "network", r.ID, f
 	case Subnet:
 		f = r.facts()
-		f["name"], f["network_id"], f["ip_version"], f["cidr"], f["subnetpool_id"] = r.Name, r.Network, r.IPVersion, r.CIDR, nil
+		f["name"], f["network_id"], f["ip_version"], f["cidr"], f["subnetpool_id"] = r.Name, r.Network, r.IPVersion, r.CIDR, null(r.Pool)
 		f["enable_dhcp"], f["gateway_ip"], f["allocation_pools"] = r.DHCP, null(r.Gateway), list(r.Pools.V)
 		f["ipv6_ra_mode"], f["ipv6_address_mode"], f["host_routes"] = null(r.RAMode), null(r.AddressMode), list(r.Routes.V)
 		f["dns_nameservers"], f["service_types"] = list(r.DNS.V), list(r.ServiceTypes.V)
@@ -175,6 +114,7 @@ func view(row any) (resource, id string, f facts) {
 		return "port", r.ID, f
 	case Router:
 		f = r.facts()
+		f["availability_zone_hints"] = list(r.ZoneHints.V)
 		f["name"], f["admin_state_up"], f["status"], f["routes"], f["external_gateway_info"] = r.Name, r.AdminUp, r.Status, list(r.Routes.V), nil
 		if r.GatewayNetwork != "" {
 			f["external_gateway_info"] = facts{"network_id": r.GatewayNetwork, "external_fixed_ips": list(r.GatewayIPs), "enable_snat": r.SNAT,
@@ -215,12 +155,13 @@ func view(row any) (resource, id string, f facts) {
 			_, _, told := view(rule)
 			rules = append(rules, told)
 		}
-		f["name"], f["security_group_rules"], f["stateful"] = r.Name, rules, r.Stateful
+		f["name"], f["security_group_rules"], f["stateful"], f["shared"] = r.Name, rules, r.Stateful, r.Shared
 		return "security_group", r.ID, f
 	case Rule:
 		f = r.facts()
 		f["security_group_id"], f["direction"], f["ethertype"], f["protocol"] = r.Group, r.Direction, r.Ethertype, null(r.Protocol)
 		f["remote_ip_prefix"], f["normalized_cidr"], f["remote_group_id"] = null(r.RemotePrefix), null(r.NormalPrefix()), null(r.RemoteGroup)
+		f["remote_address_group_id"], f["belongs_to_default_sg"] = null(r.RemoteAddresses), r.OfDefault
 		f["port_range_min"], f["port_range_max"] = nil, nil
 		if r.PortMin >= 0 {
 			f["port_range_min"] = r.PortMin
@@ -229,6 +170,29 @@ func view(row any) (resource, id string, f facts) {
 			f["port_range_max"] = r.PortMax
 		}
 		return "security_group_rule", r.ID, f
+	case SubnetPool:
+		f = r.facts()
+		f["name"], f["ip_version"], f["prefixes"], f["is_default"], f["shared"] = r.Name, r.IPVersion, list(r.Prefixes.V), r.IsDefault, r.Shared
+		f["default_prefixlen"], f["min_prefixlen"], f["max_prefixlen"] = r.DefaultPrefixlen, r.MinPrefixlen, r.MaxPrefixlen
+		f["default_quota"], f["address_scope_id"] = nil, null(r.AddressScope)
+		if r.DefaultQuota != quota.Unlimited {
+			f["default_quota"] = r.DefaultQuota
+		}
+		return "subnetpool", r.ID, f
+	case AddressScope:
+		return "address_scope", r.ID, facts{
+			"id": r.ID, "tenant_id": r.Project, "project_id": r.Project, "name": r.Name, "ip_version": r.IPVersion, "shared": r.Shared,
+		}
+	case AddressGroup:
+		f = r.facts()
+		delete(f, "tags")
+		f["name"], f["addresses"], f["shared"] = r.Name, list(r.Addresses.V), r.Shared
+		return "address_group", r.ID, f
+	case RBACPolicy:
+		return "rbac_policy", r.ID, facts{
+			"id": r.ID, "tenant_id": r.Project, "project_id": r.Project, "object_type": r.ObjectType, "object_id": r.Object,
+			"action": r.Action, "target_tenant": r.Target,
+		}
 	}
 	panic(fmt.Sprintf("network: nothing is told of a %T", row)) // a mistake in this package
 }

@@ -72,16 +72,14 @@ func badFloating(format string, args ...any) error {
 	return errs.BadRequestf("Bad floatingip request: %s.", fmt.Sprintf(format, args...)).Typed("BadRequest")
 }
 
+var floatingKind = kind{name: "floatingip", table: "floating_ips", missing: floatingNotFound}
+
 // FloatingIP finds a floating IP that the scope may see.
-func (s *Service) FloatingIP(ctx context.Context, scope Scope, id string) (FloatingIP, error) {
-	var f FloatingIP
-	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		err := owned(tx.NewSelect().Model(&f), "floating_ips", scope).Where("floating_ips.id = ?", id).Scan(ctx)
-		if errors.Is(err, sql.ErrNoRows) {
-			return floatingNotFound(id)
-		}
+func (s *Service) FloatingIP(ctx context.Context, scope Scope, id string) (f FloatingIP, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		f, err = one[FloatingIP](ctx, tx, floatingKind, scope, id)
 		if err != nil {
-			return fmt.Errorf("read floating IP %s: %w", id, err)
+			return err
 		}
 		return withDetails(ctx, tx, []*FloatingIP{&f})
 	})
@@ -91,15 +89,11 @@ func (s *Service) FloatingIP(ctx context.Context, scope Scope, id string) (Float
 // FloatingIPs lists floating IPs.
 func (s *Service) FloatingIPs(ctx context.Context, q Query) (list []FloatingIP, more bool, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		more, err = page(ctx, tx, owned(tx.NewSelect().Model(&list), "floating_ips", q.Scope), "floating_ips", q, &list, floatingNotFound)
+		list, more, err = rows[FloatingIP](ctx, tx, floatingKind, q)
 		if err != nil {
 			return err
 		}
-		refs := make([]*FloatingIP, len(list))
-		for i := range list {
-			refs[i] = &list[i]
-		}
-		return withDetails(ctx, tx, refs)
+		return withDetails(ctx, tx, refs(list))
 	})
 	return list, more, err
 }
@@ -162,6 +156,22 @@ func readFloating(ctx context.Context, tx *db.Tx, id string) (FloatingIP, error)
 		return FloatingIP{}, fmt.Errorf("read floating IP %s: %w", id, err)
 	}
 	return f, nil
+}
+
+// FloatingPools lists the IPv4 subnets of external networks that the scope may see.
+func (s *Service) FloatingPools(ctx context.Context, scope Scope) (list []Subnet, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		external := networkKind.see(tx.NewSelect().Table("networks").Column("id"), scope).Where("networks.external = 1")
+		err := tx.NewSelect().Model(&list).Where("ip_version = 4 AND network_id IN (?)", external).Order("created_at", "id").Scan(ctx)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list floating IP pools: %w", err)
+	}
+	return list, nil
 }
 
 // CreateFloatingIP takes an address of an external network.

@@ -144,7 +144,11 @@ func (s *Service) interfaceBySubnet(ctx context.Context, tx *db.Tx, scope Scope,
 	if err != nil {
 		return Port{}, err
 	}
-	if !scope.All && sub.Project != scope.Project && n.Project != scope.Project && !n.Shared {
+	may, err := networkKind.usable(ctx, tx, scope, n.ID, n.Project)
+	if err != nil {
+		return Port{}, err
+	}
+	if !may && sub.Project != scope.Project {
 		return Port{}, subnetNotFound(id)
 	}
 	if sub.Gateway == "" {

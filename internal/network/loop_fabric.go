@@ -104,7 +104,8 @@ func (s *Service) tell(ctx context.Context, t translation) error {
 			return err
 		}
 	}
-	if len(t.want.Networks)+len(t.want.Ports)+len(t.want.Groups)+len(t.want.Routers) > 0 {
+	w := t.want
+	if len(w.Networks)+len(w.Ports)+len(w.AddressGroups)+len(w.Groups)+len(w.Routers) > 0 {
 		err := s.fabric.Ensure(ctx, t.want)
 		if err != nil {
 			return err
@@ -166,6 +167,7 @@ func (s *Service) resync(ctx context.Context) error {
 			query string
 		}{
 			{fabric.KindNetwork, `SELECT id FROM networks`},
+			{fabric.KindAddressGroup, `SELECT id FROM address_groups`},
 			{fabric.KindGroup, `SELECT id FROM security_groups`},
 			{fabric.KindPort, `SELECT id FROM ports WHERE device_owner NOT IN ('network:router_interface', 'network:router_gateway', 'network:floatingip')`},
 			{fabric.KindRouter, `SELECT id FROM routers`},

@@ -164,6 +164,8 @@ func (s *Service) recount(ctx context.Context) error {
 		{quota.FloatingIP, `SELECT project_id AS project, COUNT(*) AS n FROM floating_ips GROUP BY project_id`},
 		{quota.Trunk, `SELECT project_id AS project, COUNT(*) AS n FROM trunks GROUP BY project_id`},
 		{quota.SecurityGroup, `SELECT project_id AS project, COUNT(*) AS n FROM security_groups GROUP BY project_id`},
+		{quota.SubnetPool, `SELECT project_id AS project, COUNT(*) AS n FROM subnetpools GROUP BY project_id`},
+		{quota.RBACPolicy, `SELECT project_id AS project, COUNT(*) AS n FROM rbac_policies GROUP BY project_id`},
 		{quota.SecurityGroupRule, `SELECT project_id AS project, COUNT(*) AS n FROM security_group_rules GROUP BY project_id`},
 	} {
 		wrong := 0

@@ -29,7 +29,7 @@ type Network struct {
 	Name         string `bun:"name"`
 	AdminUp      bool   `bun:"admin_up"`
 	Status       string `bun:"status"`
-	Shared       bool   `bun:"shared"`
+	Shared       bool   `bun:"shared"` // with everybody; to a project, with it
 	External     bool   `bun:"external"`
 	IsDefault    bool   `bun:"is_default"`
 	PortSecurity bool   `bun:"port_security"`
@@ -38,9 +38,15 @@ type Network struct {
 	Physical     string `bun:"physical_network"`
 	Segment      int    `bun:"segmentation_id"`
 	QoS          string `bun:"qos_policy_id"` // "" for none
+	DNSDomain    string `bun:"dns_domain"`
 
-	Subnets []string `bun:"-"` // ids, by the calls that show networks
+	ZoneHints db.JSON[[]string] `bun:"zone_hints"`
+
+	Subnets []string       `bun:"-"` // ids, by the calls that show networks
+	Scopes  map[int]string `bun:"-"` // ids of address scopes, by IP version
 }
+
+var networkKind = kind{name: "network", object: "network", table: "networks", missing: networkNotFound, onNetwork: true}
 
 // NewNetwork is a network to be made. Nil and empty fields get defaults.
 type NewNetwork struct {
@@ -54,6 +60,8 @@ type NewNetwork struct {
 	Type, Physical             string
 	Segment                    int
 	QoS                        string // "" for the project's default
+	DNSDomain                  string
+	ZoneHints                  []string
 }
 
 // NetworkChange says what to change. Nil stays as it is.
@@ -67,32 +75,21 @@ type NetworkChange struct {
 	QoS               *string // "" for none
 	Type, Physical    *string
 	Segment           *int
+	DNSDomain         *string
 }
 
 func networkNotFound(id string) error {
 	return errs.NotFoundf("Network %s could not be found.", id).Typed("NetworkNotFound")
 }
 
-// visibleNetworks keeps what the scope may see.
-func visibleNetworks(q *bun.SelectQuery, s Scope) *bun.SelectQuery {
-	if s.All {
-		return q
-	}
-	return q.Where("(networks.project_id = ? OR networks.shared = 1 OR networks.external = 1)", s.Project)
-}
-
 // Network finds a network that the scope may see.
-func (s *Service) Network(ctx context.Context, scope Scope, id string) (Network, error) {
-	var n Network
-	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		err := visibleNetworks(tx.NewSelect().Model(&n), scope).Where("networks.id = ?", id).Scan(ctx)
-		if errors.Is(err, sql.ErrNoRows) {
-			return networkNotFound(id)
-		}
+func (s *Service) Network(ctx context.Context, scope Scope, id string) (n Network, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		n, err = one[Network](ctx, tx, networkKind, scope, id)
 		if err != nil {
-			return fmt.Errorf("read network %s: %w", id, err)
+			return err
 		}
-		return withSubnets(ctx, tx, scope, []*Network{&n})
+		return complete(ctx, tx, scope, []*Network{&n})
 	})
 	return n, err
 }
@@ -100,18 +97,33 @@ func (s *Service) Network(ctx context.Context, scope Scope, id string) (Network,
 // Networks lists networks.
 func (s *Service) Networks(ctx context.Context, q Query) (list []Network, more bool, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		sel := visibleNetworks(tx.NewSelect().Model(&list), q.Scope)
-		more, err = page(ctx, tx, sel, "networks", q, &list, networkNotFound)
+		list, more, err = rows[Network](ctx, tx, networkKind, q)
 		if err != nil {
 			return err
 		}
-		refs := make([]*Network, len(list))
-		for i := range list {
-			refs[i] = &list[i]
-		}
-		return withSubnets(ctx, tx, q.Scope, refs)
+		return complete(ctx, tx, q.Scope, refs(list))
 	})
 	return list, more, err
+}
+
+// complete fills in what networks show besides their columns: their subnets, and
+// whether they are shared with the scope.
+func complete(ctx context.Context, tx *db.Tx, scope Scope, list []*Network) error {
+	err := withSubnets(ctx, tx, list)
+	if err != nil {
+		return err
+	}
+	var ids []string
+	for _, n := range list {
+		if !n.Shared && n.Project != scope.Project {
+			ids = append(ids, n.ID) // to its owner it is not shared by what others may
+		}
+	}
+	shared, err := networkKind.sharedWith(ctx, tx, scope, ids...)
+	for _, n := range list {
+		n.Shared = n.Shared || shared[n.ID]
+	}
+	return err
 }
 
 // page runs a list's query.
@@ -136,8 +148,8 @@ func page[R any](ctx context.Context, tx *db.Tx, sel *bun.SelectQuery, table str
 	return more, nil
 }
 
-// withSubnets fills in the ids of subnets that the scope may see.
-func withSubnets(ctx context.Context, tx *db.Tx, scope Scope, list []*Network) error {
+// withSubnets fills in the ids of subnets, and the address scopes that these are in.
+func withSubnets(ctx context.Context, tx *db.Tx, list []*Network) error {
 	if len(list) == 0 {
 		return nil
 	}
@@ -146,18 +158,27 @@ func withSubnets(ctx context.Context, tx *db.Tx, scope Scope, list []*Network) e
 	for i, n := range list {
 		ids[i] = n.ID
 		byID[n.ID] = n
-		n.Subnets = []string{}
+		n.Subnets, n.Scopes = []string{}, map[int]string{}
 	}
 	var rows []struct {
 		ID      string `bun:"id"`
 		Network string `bun:"network_id"`
+		Version int    `bun:"ip_version"`
+		Scope   string `bun:"scope"`
 	}
-	err := tx.All(ctx, &rows, `SELECT id, network_id FROM subnets WHERE network_id IN (?) ORDER BY created_at, id`, db.In(ids))
+	err := tx.All(ctx, &rows, `
+		SELECT s.id, s.network_id, s.ip_version, COALESCE(p.address_scope_id, '') AS scope
+		FROM subnets AS s LEFT JOIN subnetpools AS p ON p.id = s.subnetpool_id
+		WHERE s.network_id IN (?) ORDER BY s.created_at, s.id`, db.In(ids))
 	if err != nil {
 		return fmt.Errorf("list subnets of networks: %w", err)
 	}
 	for _, r := range rows {
-		byID[r.Network].Subnets = append(byID[r.Network].Subnets, r.ID)
+		n := byID[r.Network]
+		n.Subnets = append(n.Subnets, r.ID)
+		if r.Scope != "" {
+			n.Scopes[r.Version] = r.Scope
+		}
 	}
 	return nil
 }
@@ -184,16 +205,29 @@ func selectNetwork(ctx context.Context, tx *db.Tx, query, id string) (Network, e
 	return n, nil
 }
 
+// networkFor reads the network of something that the scope sees.
+func networkFor(ctx context.Context, tx *db.Tx, scope Scope, id string) (Network, error) {
+	n, err := readNetwork(ctx, tx, id)
+	if err != nil {
+		return Network{}, err
+	}
+	return n, complete(ctx, tx, scope, []*Network{&n})
+}
+
 // seenNetwork reads a network that the scope may use for subnets or ports.
 func seenNetwork(ctx context.Context, tx *db.Tx, scope Scope, id string) (Network, error) {
 	n, err := readNetwork(ctx, tx, id)
 	if err != nil {
 		return Network{}, err
 	}
-	if !scope.All && n.Project != scope.Project && !n.Shared && !n.External {
-		return Network{}, networkNotFound(id)
+	if scope.All || n.Project == scope.Project || n.Shared {
+		return n, nil
 	}
-	return n, nil
+	_, err = one[Network](ctx, tx, networkKind, scope, id)
+	if err != nil {
+		return Network{}, err
+	}
+	return n, complete(ctx, tx, scope, []*Network{&n})
 }
 
 // CreateNetworks makes networks, all or none.
@@ -218,9 +252,14 @@ func (s *Service) createNetwork(ctx context.Context, tx *db.Tx, scope Scope, in 
 		Common: s.common(tx, in.Project, in.Description, in.Tags),
 		Name:   in.Name, AdminUp: or(in.AdminUp, true), Status: "ACTIVE", Shared: in.Shared, External: in.External,
 		IsDefault: in.IsDefault, PortSecurity: or(in.PortSecurity, true), MTU: in.MTU,
-		Type: in.Type, Physical: in.Physical, Segment: in.Segment, QoS: in.QoS, Subnets: []string{},
+		Type: in.Type, Physical: in.Physical, Segment: in.Segment, QoS: in.QoS, DNSDomain: in.DNSDomain,
+		ZoneHints: db.Of(list(in.ZoneHints)), Subnets: []string{},
 	}
-	_, err := s.ensureDefaultGroup(ctx, tx, in.Project)
+	err := oneDefault(ctx, tx, n)
+	if err != nil {
+		return Network{}, err
+	}
+	_, err = s.ensureDefaultGroup(ctx, tx, in.Project)
 	if err != nil {
 		return Network{}, err
 	}
@@ -247,6 +286,12 @@ func (s *Service) createNetwork(ctx context.Context, tx *db.Tx, scope Scope, in 
 	if err != nil {
 		return Network{}, fmt.Errorf("insert network: %w", err)
 	}
+	if n.Shared || n.External {
+		err = s.shareNetwork(ctx, tx, n, n.Shared, n.External)
+		if err != nil {
+			return Network{}, err
+		}
+	}
 	return n, tellAndDirty(ctx, tx, created, n, fabric.KindNetwork, n.ID, s.zone)
 }
 
@@ -268,14 +313,14 @@ func (s *Service) UpdateNetwork(ctx context.Context, scope Scope, id string, rev
 		if err != nil {
 			return err
 		}
-		if n.Shared && in.Shared != nil && !*in.Shared {
-			err = unshare(ctx, tx, n)
+		if n.External && in.External != nil && !*in.External {
+			err = notGateway(ctx, tx, n)
 			if err != nil {
 				return err
 			}
 		}
-		if n.External && in.External != nil && !*in.External {
-			err = notGateway(ctx, tx, n)
+		if in.Shared != nil || in.External != nil {
+			err = s.shareNetwork(ctx, tx, n, or(in.Shared, n.Shared), or(in.External, n.External))
 			if err != nil {
 				return err
 			}
@@ -293,6 +338,11 @@ func (s *Service) UpdateNetwork(ctx context.Context, scope Scope, id string, rev
 		set(&n.External, in.External)
 		set(&n.IsDefault, in.IsDefault)
 		set(&n.PortSecurity, in.PortSecurity)
+		set(&n.DNSDomain, in.DNSDomain)
+		err = oneDefault(ctx, tx, n)
+		if err != nil {
+			return err
+		}
 		err = n.moveSegment(in)
 		if err != nil {
 			return err
@@ -316,15 +366,15 @@ func (s *Service) UpdateNetwork(ctx context.Context, scope Scope, id string, rev
 			}
 		}
 		n.touch(tx)
-		_, err = tx.Update(ctx, &n, "name", "description", "admin_up", "shared", "external", "is_default",
-			"port_security", "mtu", "segmentation_id", "qos_policy_id", "revision", "updated_at")
+		_, err = tx.Update(ctx, &n, "name", "description", "admin_up", "is_default", "port_security", "mtu", "segmentation_id",
+			"qos_policy_id", "dns_domain", "revision", "updated_at")
 		if db.IsDuplicate(err) {
 			return segmentInUse(n)
 		}
 		if err != nil {
 			return fmt.Errorf("update network %s: %w", id, err)
 		}
-		err = withSubnets(ctx, tx, Scope{All: true}, []*Network{&n})
+		err = withSubnets(ctx, tx, []*Network{&n})
 		if err != nil {
 			return err
 		}
@@ -364,17 +414,18 @@ func portsDirty(ctx context.Context, tx *db.Tx, network string) error {
 	return dirty(ctx, tx, fabric.KindPort, ids...)
 }
 
-// unshare refuses to hide a network that other projects use.
-func unshare(ctx context.Context, tx *db.Tx, n Network) error {
-	var others int
-	err := tx.Get(ctx, &others, `
-		SELECT COUNT(*) FROM ports WHERE network_id = ? AND project_id <> ? AND device_owner NOT LIKE 'network:%'`, n.ID, n.Project)
-	if err != nil {
-		return fmt.Errorf("count others on network %s: %w", n.ID, err)
+// oneDefault refuses a second default network.
+func oneDefault(ctx context.Context, tx *db.Tx, n Network) error {
+	if !n.IsDefault || !n.External {
+		return nil
 	}
-	if others > 0 {
-		return errs.Conflictf("Unable to reconfigure sharing settings for network %s. Multiple tenants are using it.", n.Name).
-			Typed("InvalidSharedSetting")
+	var others []string
+	err := tx.All(ctx, &others, `SELECT id FROM networks WHERE is_default = 1 AND external = 1 AND id <> ?`, n.ID)
+	if err != nil {
+		return fmt.Errorf("look for the default network: %w", err)
+	}
+	if len(others) > 0 {
+		return errs.Conflictf("A default external network already exists: %s.", others[0]).Typed("DefaultExternalNetworkExists")
 	}
 	return nil
 }
@@ -395,49 +446,55 @@ func notGateway(ctx context.Context, tx *db.Tx, n Network) error {
 // DeleteNetwork removes a network on which only ports of its own service are
 // left, with its subnets.
 func (s *Service) DeleteNetwork(ctx context.Context, id string, revision int64) error {
-	return s.db.Write(ctx, func(tx *db.Tx) error {
-		n, err := holdNetwork(ctx, tx, id)
+	return s.db.Write(ctx, func(tx *db.Tx) error { return s.deleteNetwork(ctx, tx, id, revision) })
+}
+
+func (s *Service) deleteNetwork(ctx context.Context, tx *db.Tx, id string, revision int64) error {
+	n, err := holdNetwork(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	err = n.revised(revision)
+	if err != nil {
+		return err
+	}
+	var others []string
+	err = tx.All(ctx, &others, `SELECT id FROM ports WHERE network_id = ? AND device_owner <> ? LIMIT 10`, id, OwnerDistributed)
+	if err != nil {
+		return fmt.Errorf("list ports of network %s: %w", id, err)
+	}
+	if len(others) > 0 {
+		return errs.Conflictf("Unable to complete operation on network %s. There are one or more ports still in use on the network, id for these ports is: %s",
+			id, join(others)).Typed("NetworkInUse")
+	}
+	var subnets []Subnet
+	err = tx.Held(tx.NewSelect().Model(&subnets).Where("network_id = ?", id)).Scan(ctx)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("list subnets of network %s: %w", id, err)
+	}
+	err = s.removeMetadataPort(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	for _, sub := range subnets {
+		err = removeSubnet(ctx, tx, sub)
 		if err != nil {
 			return err
 		}
-		err = n.revised(revision)
-		if err != nil {
-			return err
-		}
-		var others []string
-		err = tx.All(ctx, &others, `SELECT id FROM ports WHERE network_id = ? AND device_owner <> ? LIMIT 10`, id, OwnerDistributed)
-		if err != nil {
-			return fmt.Errorf("list ports of network %s: %w", id, err)
-		}
-		if len(others) > 0 {
-			return errs.Conflictf("Unable to complete operation on network %s. There are one or more ports still in use on the network, id for these ports is: %s",
-				id, join(others)).Typed("NetworkInUse")
-		}
-		var subnets []Subnet
-		err = tx.Held(tx.NewSelect().Model(&subnets).Where("network_id = ?", id)).Scan(ctx)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return fmt.Errorf("list subnets of network %s: %w", id, err)
-		}
-		err = s.removeMetadataPort(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		for _, sub := range subnets {
-			err = removeSubnet(ctx, tx, sub)
-			if err != nil {
-				return err
-			}
-		}
-		_, err = tx.Exec(ctx, `DELETE FROM networks WHERE id = ?`, id)
-		if err != nil {
-			return fmt.Errorf("delete network %s: %w", id, err)
-		}
-		err = quota.Release(ctx, tx, n.Project, quota.Networks(1))
-		if err != nil {
-			return err
-		}
-		return tellAndDirty(ctx, tx, deleted, n, fabric.KindNetwork, id, s.zone)
-	})
+	}
+	err = networkKind.forget(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	err = networkKind.remove(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	err = quota.Release(ctx, tx, n.Project, quota.Networks(1))
+	if err != nil {
+		return err
+	}
+	return tellAndDirty(ctx, tx, deleted, n, fabric.KindNetwork, id, s.zone)
 }
 
 // or is the value, or the default when there is none.

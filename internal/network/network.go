@@ -205,9 +205,12 @@ type Scope struct {
 // Query selects rows for a list.
 type Query struct {
 	Scope
-	Page  db.Page
-	Where []db.Cond
-	Tags  TagQuery
+	Page   db.Page
+	Shared *bool // nil: either
+	// OfDefault narrows rules to those of default groups, or of others; nil: either.
+	OfDefault *bool
+	Where     []db.Cond
+	Tags      TagQuery
 	// In narrows a list by columns that hold several values, such as a port's
 	// fixed_ips; the keys are known to each resource.
 	In map[string][]string

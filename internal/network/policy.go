@@ -22,6 +22,7 @@ const (
 	readsPort    = reader + " or " + service + " or (role:reader and " + ownsNetwork + ")"
 	writesPort   = memberOrSvc + " or (role:member and " + ownsNetwork + ")"
 	writesSubnet = admin + " or (role:member and " + ownsNetwork + ")"
+	notToAll     = "not field:rbac_policy:target_tenant=* or " + admin
 	plainOwner   = "not field:port:device_owner=~^network: or " + onNetwork
 )
 
@@ -29,6 +30,49 @@ const (
 var Policy = []auth.Rule{
 	{Name: "get_availability_zone", Check: "rule:any_reader or " + admin},
 	{Name: "get_agent", Check: admin},
+	{Name: "update_agent", Check: admin},
+	{Name: "delete_agent", Check: admin},
+
+	{Name: "create_address_group", Check: member},
+	{Name: "get_address_group", Check: reader + " or " + shared},
+	{Name: "update_address_group", Check: member},
+	{Name: "delete_address_group", Check: member},
+	{Name: "add_addresses", Check: member},
+	{Name: "remove_addresses", Check: member},
+
+	{Name: "create_address_scope", Check: member},
+	{Name: "create_address_scope:shared", Check: admin},
+	{Name: "get_address_scope", Check: reader + " or " + shared},
+	{Name: "update_address_scope", Check: member},
+	{Name: "update_address_scope:shared", Check: admin},
+	{Name: "delete_address_scope", Check: member},
+
+	{Name: "create_rbac_policy", Check: member},
+	{Name: "create_rbac_policy:target_tenant", Check: notToAll},
+	{Name: "create_rbac_policy:target_project", Check: notToAll},
+	{Name: "get_rbac_policy", Check: reader},
+	{Name: "update_rbac_policy", Check: member},
+	{Name: "update_rbac_policy:target_tenant", Check: notToAll},
+	{Name: "update_rbac_policy:target_project", Check: notToAll},
+	{Name: "delete_rbac_policy", Check: member},
+
+	{Name: "create_subnetpool", Check: member},
+	{Name: "create_subnetpool:shared", Check: admin},
+	{Name: "create_subnetpool:is_default", Check: admin},
+	{Name: "create_subnetpool:tags", Check: member},
+	{Name: "get_subnetpool", Check: reader + " or " + shared},
+	{Name: "get_subnetpool:tags", Check: reader + " or " + shared},
+	{Name: "update_subnetpool", Check: member},
+	{Name: "update_subnetpool:is_default", Check: admin},
+	{Name: "update_subnetpool:tags", Check: member},
+	{Name: "delete_subnetpool", Check: member},
+	{Name: "delete_subnetpool:tags", Check: member},
+	{Name: "onboard_network_subnets", Check: member},
+	{Name: "add_prefixes", Check: member},
+	{Name: "remove_prefixes", Check: member},
+
+	{Name: "get_auto_allocated_topology", Check: reader},
+	{Name: "delete_auto_allocated_topology", Check: member},
 
 	{Name: "create_network", Check: member},
 	{Name: "create_network:shared", Check: admin},
@@ -80,6 +124,8 @@ var Policy = []auth.Rule{
 	{Name: "create_port:binding:profile", Check: adminOrSvc},
 	{Name: "create_port:binding:vnic_type", Check: memberOrSvc},
 	{Name: "create_port:allowed_address_pairs", Check: onNetwork},
+	{Name: "create_port:allowed_address_pairs:mac_address", Check: onNetwork},
+	{Name: "create_port:allowed_address_pairs:ip_address", Check: onNetwork},
 	{Name: "create_port:tags", Check: memberOrSvc},
 	{Name: "get_port", Check: readsPort},
 	{Name: "get_port:binding:vif_type", Check: adminOrSvc},
@@ -99,14 +145,16 @@ var Policy = []auth.Rule{
 	{Name: "update_port:binding:profile", Check: adminOrSvc},
 	{Name: "update_port:binding:vnic_type", Check: memberOrSvc},
 	{Name: "update_port:allowed_address_pairs", Check: onNetwork},
+	{Name: "update_port:allowed_address_pairs:mac_address", Check: onNetwork},
+	{Name: "update_port:allowed_address_pairs:ip_address", Check: onNetwork},
 	{Name: "update_port:tags", Check: writesPort},
 	{Name: "delete_port", Check: writesPort},
 	{Name: "delete_port:tags", Check: writesPort},
 
 	{Name: "create_security_group", Check: member},
 	{Name: "create_security_group:tags", Check: member},
-	{Name: "get_security_group", Check: reader},
-	{Name: "get_security_group:tags", Check: reader},
+	{Name: "get_security_group", Check: reader + " or " + shared},
+	{Name: "get_security_group:tags", Check: reader + " or " + shared},
 	{Name: "update_security_group", Check: member},
 	{Name: "update_security_group:tags", Check: member},
 	{Name: "delete_security_group", Check: member},
@@ -114,6 +162,13 @@ var Policy = []auth.Rule{
 	{Name: "create_security_group_rule", Check: member},
 	{Name: "get_security_group_rule", Check: reader},
 	{Name: "delete_security_group_rule", Check: member},
+	{Name: "create_default_security_group_rule", Check: admin},
+	{Name: "get_default_security_group_rule", Check: "rule:any_reader or " + admin},
+	{Name: "delete_default_security_group_rule", Check: admin},
+	{Name: "create_security_groups_default_statefulness", Check: "rule:project_manager_or_admin"},
+	{Name: "get_security_groups_default_statefulness", Check: reader},
+	{Name: "update_security_groups_default_statefulness", Check: "rule:project_manager_or_admin"},
+	{Name: "delete_security_groups_default_statefulness", Check: "rule:project_manager_or_admin"},
 
 	{Name: "create_router", Check: member},
 	{Name: "create_router:external_gateway_info", Check: member},
@@ -137,9 +192,10 @@ var Policy = []auth.Rule{
 	{Name: "remove_extraroutes", Check: member},
 
 	{Name: "create_floatingip", Check: member},
-	{Name: "create_floatingip:floating_ip_address", Check: admin},
+	{Name: "create_floatingip:floating_ip_address", Check: "rule:project_manager_or_admin"},
 	{Name: "create_floatingip:tags", Check: member},
 	{Name: "get_floatingip", Check: reader},
+	{Name: "get_floatingip_pool", Check: reader},
 	{Name: "get_floatingip:tags", Check: reader},
 	{Name: "update_floatingip", Check: member},
 	{Name: "update_floatingip:tags", Check: member},

@@ -106,23 +106,19 @@ func portNotFound(id string) error {
 }
 
 func visiblePorts(q *bun.SelectQuery, s Scope) *bun.SelectQuery {
-	if s.All {
-		return q
-	}
 	return q.Where(`(ports.project_id = ? OR ports.network_id IN (SELECT id FROM networks WHERE project_id = ?))`, s.Project, s.Project)
 }
+
+var portKind = kind{name: "port", table: "ports", missing: portNotFound, visible: visiblePorts, onNetwork: true}
 
 // Port finds a port that the scope may see, with its network.
 func (s *Service) Port(ctx context.Context, scope Scope, id string) (p Port, on Network, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		err := visiblePorts(tx.NewSelect().Model(&p), scope).Where("ports.id = ?", id).Scan(ctx)
-		if errors.Is(err, sql.ErrNoRows) {
-			return portNotFound(id)
-		}
+		p, err = one[Port](ctx, tx, portKind, scope, id)
 		if err != nil {
-			return fmt.Errorf("read port %s: %w", id, err)
+			return err
 		}
-		on, err = readNetwork(ctx, tx, p.Network)
+		on, err = networkFor(ctx, tx, scope, p.Network)
 		if err != nil {
 			return err
 		}
@@ -135,7 +131,7 @@ func (s *Service) Port(ctx context.Context, scope Scope, id string) (p Port, on 
 // narrow by fixed_ips, and security_groups.
 func (s *Service) Ports(ctx context.Context, q Query) (list []Port, more bool, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		sel := visiblePorts(tx.NewSelect().Model(&list), q.Scope)
+		sel := portKind.see(tx.NewSelect().Model(&list), q.Scope)
 		for _, column := range []string{"ip_address", "subnet_id"} {
 			if len(q.In[column]) > 0 {
 				sel = sel.Where("ports.id IN (SELECT port_id FROM port_ips WHERE ? IN (?))", bun.Ident(column), db.In(q.In[column]))
@@ -376,7 +372,8 @@ func (s *Service) chooseGroups(ctx context.Context, tx *db.Tx, scope Scope, p Po
 	var known []string
 	query, args := `SELECT id FROM security_groups WHERE id IN (?)`, []any{db.In(ids)}
 	if !scope.All {
-		query, args = query+` AND project_id IN (?, ?)`, append(args, scope.Project, p.Project)
+		query += ` AND (project_id IN (?, ?) OR id IN (SELECT object_id FROM rbac_policies WHERE object_type = 'security_group' AND target IN ('*', ?, ?)))`
+		args = append(args, scope.Project, p.Project, scope.Project, p.Project)
 	}
 	err := tx.All(ctx, &known, query, args...)
 	if err != nil {

@@ -172,3 +172,47 @@ func (s *Service) changeAddresses(ctx context.Context, tx *db.Tx, n Network, p *
 	p.FixedIPs = db.Of(fixed(chosen))
 	return nil
 }
+
+// AddPairs lets a port use further addresses, in addition to those that it may.
+func (s *Service) AddPairs(ctx context.Context, scope Scope, id string, revision int64, pairs []AddressPair) (Port, error) {
+	return s.changePairs(ctx, scope, id, revision, pairs, func(have []AddressPair, pair AddressPair) []AddressPair {
+		if slices.Contains(have, pair) {
+			return have
+		}
+		return append(have, pair)
+	})
+}
+
+// RemovePairs takes addresses back that a port may use; missing ones are a success.
+func (s *Service) RemovePairs(ctx context.Context, scope Scope, id string, revision int64, pairs []AddressPair) (Port, error) {
+	return s.changePairs(ctx, scope, id, revision, pairs, func(have []AddressPair, pair AddressPair) []AddressPair {
+		return slices.DeleteFunc(have, func(p AddressPair) bool { return p == pair })
+	})
+}
+
+func (s *Service) changePairs(ctx context.Context, scope Scope, id string, revision int64, pairs []AddressPair,
+	change func(have []AddressPair, pair AddressPair) []AddressPair) (Port, error) {
+	var p Port
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		var err error
+		p, err = readPort(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		err = p.revised(revision)
+		if err != nil {
+			return err
+		}
+		named := Port{MAC: p.MAC, PortSecurity: true, Pairs: db.Of(slices.Clone(pairs))}
+		err = named.check() // spells them as they are kept
+		if err != nil {
+			return err
+		}
+		have := slices.Clone(p.Pairs.V)
+		for _, pair := range named.Pairs.V {
+			have = change(have, pair)
+		}
+		return s.changePort(ctx, tx, scope, &p, PortChange{Pairs: &have})
+	})
+	return p, err
+}

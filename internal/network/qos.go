@@ -44,25 +44,25 @@ func policyNotFound(id string) error {
 	return errs.NotFoundf("QoS policy %s could not be found.", id).Typed("QosPolicyNotFound")
 }
 
-func visiblePolicies(q *bun.SelectQuery, s Scope) *bun.SelectQuery {
-	if s.All {
-		return q
+var policyKind = kind{name: "policy", object: "qos_policy", table: "qos_policies", missing: policyNotFound}
+
+// wholePolicies fills in rules, and which policies are shared with the scope.
+func wholePolicies(ctx context.Context, tx *db.Tx, scope Scope, list []*QoSPolicy) error {
+	err := withQoSRules(ctx, tx, list)
+	if err != nil {
+		return err
 	}
-	return q.Where("(qos_policies.project_id = ? OR qos_policies.shared = 1)", s.Project)
+	return withShared(ctx, tx, policyKind, scope, list, func(p *QoSPolicy) (string, *bool) { return p.ID, &p.Shared })
 }
 
 // QoSPolicy finds a policy that the scope may see, with its rules.
-func (s *Service) QoSPolicy(ctx context.Context, scope Scope, id string) (QoSPolicy, error) {
-	var p QoSPolicy
-	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		err := visiblePolicies(tx.NewSelect().Model(&p), scope).Where("qos_policies.id = ?", id).Scan(ctx)
-		if errors.Is(err, sql.ErrNoRows) {
-			return policyNotFound(id)
-		}
+func (s *Service) QoSPolicy(ctx context.Context, scope Scope, id string) (p QoSPolicy, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		p, err = one[QoSPolicy](ctx, tx, policyKind, scope, id)
 		if err != nil {
-			return fmt.Errorf("read QoS policy %s: %w", id, err)
+			return err
 		}
-		return withQoSRules(ctx, tx, []*QoSPolicy{&p})
+		return wholePolicies(ctx, tx, scope, []*QoSPolicy{&p})
 	})
 	return p, err
 }
@@ -70,15 +70,11 @@ func (s *Service) QoSPolicy(ctx context.Context, scope Scope, id string) (QoSPol
 // QoSPolicies lists policies with their rules.
 func (s *Service) QoSPolicies(ctx context.Context, q Query) (list []QoSPolicy, more bool, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		more, err = page(ctx, tx, visiblePolicies(tx.NewSelect().Model(&list), q.Scope), "qos_policies", q, &list, policyNotFound)
+		list, more, err = rows[QoSPolicy](ctx, tx, policyKind, q)
 		if err != nil {
 			return err
 		}
-		refs := make([]*QoSPolicy, len(list))
-		for i := range list {
-			refs[i] = &list[i]
-		}
-		return withQoSRules(ctx, tx, refs)
+		return wholePolicies(ctx, tx, q.Scope, refs(list))
 	})
 	return list, more, err
 }
@@ -111,6 +107,10 @@ func (s *Service) CreateQoSPolicy(ctx context.Context, in NewQoSPolicy) (QoSPoli
 		if err != nil {
 			return fmt.Errorf("insert QoS policy: %w", err)
 		}
+		err = s.setShared(ctx, tx, policyKind, p.ID, p.Project, AsShared, in.Shared)
+		if err != nil {
+			return err
+		}
 		return tell(ctx, tx, created, p)
 	})
 	return p, err
@@ -129,13 +129,10 @@ func (s *Service) UpdateQoSPolicy(ctx context.Context, id string, revision int64
 		if err != nil {
 			return err
 		}
-		if p.Shared && in.Shared != nil && !*in.Shared {
-			user, err := policyUser(ctx, tx, id, p.Project)
+		if in.Shared != nil {
+			err = s.setShared(ctx, tx, policyKind, id, p.Project, AsShared, *in.Shared)
 			if err != nil {
 				return err
-			}
-			if user != "" {
-				return errs.Conflictf("RBAC policy on object %s cannot be removed because other objects depend on it: %s.", id, user).Typed("RbacPolicyInUse")
 			}
 		}
 		set(&p.Name, in.Name)
@@ -143,7 +140,7 @@ func (s *Service) UpdateQoSPolicy(ctx context.Context, id string, revision int64
 		set(&p.Shared, in.Shared)
 		set(&p.IsDefault, in.IsDefault)
 		p.touch(tx)
-		_, err = tx.Update(ctx, &p, "name", "description", "shared", "is_default", "revision", "updated_at")
+		_, err = tx.Update(ctx, &p, "name", "description", "is_default", "revision", "updated_at")
 		if db.IsDuplicate(err) {
 			return defaultExists(p.Project)
 		}
@@ -166,32 +163,35 @@ func (s *Service) DeleteQoSPolicy(ctx context.Context, id string, revision int64
 		if err != nil {
 			return err
 		}
-		user, err := policyUser(ctx, tx, id, "")
+		user, err := policyUser(ctx, tx, id)
 		if err != nil {
 			return err
 		}
 		if user != "" {
 			return errs.Conflictf("QoS Policy %s is used by %s.", id, user).Typed("QosPolicyInUse")
 		}
-		_, err = tx.Exec(ctx, `DELETE FROM qos_policies WHERE id = ?`, id)
+		err = policyKind.forget(ctx, tx, id)
 		if err != nil {
-			return fmt.Errorf("delete QoS policy %s: %w", id, err)
+			return err
+		}
+		err = policyKind.remove(ctx, tx, id)
+		if err != nil {
+			return err
 		}
 		return tell(ctx, tx, deleted, p)
 	})
 }
 
-// policyUser names something that has the policy and is not the project's, "" for
-// nothing.
-func policyUser(ctx context.Context, tx *db.Tx, policy, besides string) (string, error) {
+// policyUser names something that has the policy, "" for nothing.
+func policyUser(ctx context.Context, tx *db.Tx, policy string) (string, error) {
 	for _, user := range []struct{ kind, query string }{
-		{"network", `SELECT id FROM networks WHERE qos_policy_id = ? AND project_id <> ? LIMIT 1`},
-		{"port", `SELECT id FROM ports WHERE qos_policy_id = ? AND project_id <> ? LIMIT 1`},
-		{"floating IP", `SELECT id FROM floating_ips WHERE qos_policy_id = ? AND project_id <> ? LIMIT 1`},
-		{"router", `SELECT id FROM routers WHERE gateway_qos = ? AND project_id <> ? LIMIT 1`},
+		{"network", `SELECT id FROM networks WHERE qos_policy_id = ? LIMIT 1`},
+		{"port", `SELECT id FROM ports WHERE qos_policy_id = ? LIMIT 1`},
+		{"floating IP", `SELECT id FROM floating_ips WHERE qos_policy_id = ? LIMIT 1`},
+		{"router", `SELECT id FROM routers WHERE gateway_qos = ? LIMIT 1`},
 	} {
 		var ids []string
-		err := tx.All(ctx, &ids, user.query, policy, besides)
+		err := tx.All(ctx, &ids, user.query, policy)
 		if err != nil {
 			return "", fmt.Errorf("look for users of QoS policy %s: %w", policy, err)
 		}
@@ -208,14 +208,7 @@ func usablePolicy(ctx context.Context, tx *db.Tx, scope Scope, id string) error 
 	if id == "" {
 		return nil
 	}
-	p, err := readPolicy(ctx, tx, id)
-	if err != nil {
-		return err
-	}
-	if !scope.All && !p.Shared && p.Project != scope.Project {
-		return policyNotFound(id)
-	}
-	return nil
+	return mayName(ctx, tx, policyKind, scope, id)
 }
 
 // defaultPolicy is the policy that new networks of the project get, "" for none.

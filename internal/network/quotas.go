@@ -2,7 +2,6 @@ package network
 
 import (
 	"context"
-	"fmt"
 
 	"nacre/internal/db"
 	"nacre/internal/errs"
@@ -71,35 +70,4 @@ func (s *Service) ResetQuota(ctx context.Context, project string) error {
 		}
 		return errs.NotFoundf("Quota for tenant %s could not be found.", project).Typed("TenantQuotaNotFound")
 	})
-}
-
-// SetTags replaces the tags of a row of one of the tables, and returns them.
-func (s *Service) SetTags(ctx context.Context, table, id string, change func(tags []string) ([]string, error)) (tags []string, err error) {
-	query, known := map[string]string{
-		"networks": "networks", "subnets": "subnets", "ports": "ports", "routers": "routers",
-		"floatingips": "floating_ips", "security-groups": "security_groups",
-		"policies": "qos_policies", "trunks": "trunks",
-	}[table]
-	if !known {
-		return nil, errs.NotFoundf("The resource could not be found.").Typed("HTTPNotFound")
-	}
-	err = s.db.Write(ctx, func(tx *db.Tx) error {
-		var have db.JSON[[]string]
-		err := tx.Get(ctx, &have, `SELECT tags FROM `+query+` WHERE id = ?`+tx.Hold(), id)
-		if err != nil {
-			return fmt.Errorf("read tags of %s: %w", id, err)
-		}
-		tags, err = change(have.V)
-		if err != nil {
-			return err
-		}
-		tags = list(tags)
-		_, err = tx.Exec(ctx, `UPDATE `+query+` SET tags = ?, revision = revision + 1, updated_at = ? WHERE id = ?`,
-			db.Of(tags), db.At(tx.Now()), id)
-		if err != nil {
-			return fmt.Errorf("write tags of %s: %w", id, err)
-		}
-		return s.tellID(ctx, tx, query, id)
-	})
-	return tags, err
 }

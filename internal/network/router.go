@@ -30,6 +30,8 @@ type Router struct {
 	Routes         db.JSON[[]Route] `bun:"routes"`
 	GatewayQoS     string           `bun:"gateway_qos"` // "" for the external network's
 
+	ZoneHints db.JSON[[]string] `bun:"zone_hints"`
+
 	GatewayIPs []FixedIP `bun:"-"`
 }
 
@@ -47,6 +49,7 @@ type NewRouter struct {
 	Tags                       []string
 	AdminUp                    *bool
 	Gateway                    *Gateway
+	ZoneHints                  []string
 }
 
 // RouterChange says what to change. Nil stays as it is.
@@ -61,16 +64,14 @@ func routerNotFound(id string) error {
 	return errs.NotFoundf("Router %s could not be found", id).Typed("RouterNotFound")
 }
 
+var routerKind = kind{name: "router", table: "routers", missing: routerNotFound}
+
 // Router finds a router that the scope may see.
-func (s *Service) Router(ctx context.Context, scope Scope, id string) (Router, error) {
-	var r Router
-	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		err := owned(tx.NewSelect().Model(&r), "routers", scope).Where("routers.id = ?", id).Scan(ctx)
-		if errors.Is(err, sql.ErrNoRows) {
-			return routerNotFound(id)
-		}
+func (s *Service) Router(ctx context.Context, scope Scope, id string) (r Router, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		r, err = one[Router](ctx, tx, routerKind, scope, id)
 		if err != nil {
-			return fmt.Errorf("read router %s: %w", id, err)
+			return err
 		}
 		return withGateways(ctx, tx, []*Router{&r})
 	})
@@ -80,15 +81,11 @@ func (s *Service) Router(ctx context.Context, scope Scope, id string) (Router, e
 // Routers lists routers.
 func (s *Service) Routers(ctx context.Context, q Query) (list []Router, more bool, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		more, err = page(ctx, tx, owned(tx.NewSelect().Model(&list), "routers", q.Scope), "routers", q, &list, routerNotFound)
+		list, more, err = rows[Router](ctx, tx, routerKind, q)
 		if err != nil {
 			return err
 		}
-		refs := make([]*Router, len(list))
-		for i := range list {
-			refs[i] = &list[i]
-		}
-		return withGateways(ctx, tx, refs)
+		return withGateways(ctx, tx, refs(list))
 	})
 	return list, more, err
 }
@@ -139,6 +136,7 @@ func (s *Service) CreateRouter(ctx context.Context, scope Scope, in NewRouter) (
 		r = Router{
 			Common: s.common(tx, in.Project, in.Description, in.Tags), Name: in.Name,
 			AdminUp: or(in.AdminUp, true), Status: "ACTIVE", SNAT: true, Routes: db.Of([]Route{}),
+			ZoneHints: db.Of(list(in.ZoneHints)),
 		}
 		return s.insertRouter(ctx, tx, scope, &r, in.Gateway)
 	})
@@ -387,20 +385,25 @@ func (s *Service) DeleteRouter(ctx context.Context, id string, revision int64) e
 		if used > 0 {
 			return errs.Conflictf("Router %s still has ports", id).Typed("RouterInUse")
 		}
-		if r.GatewayPort != "" {
-			err = s.leaveGateway(ctx, tx, &r, "")
-			if err != nil {
-				return err
-			}
-		}
-		_, err = tx.Exec(ctx, `DELETE FROM routers WHERE id = ?`, id)
-		if err != nil {
-			return fmt.Errorf("delete router %s: %w", id, err)
-		}
-		err = quota.Release(ctx, tx, r.Project, quota.Routers(1))
+		return s.removeRouter(ctx, tx, r)
+	})
+}
+
+// removeRouter deletes a router without interfaces, with its gateway.
+func (s *Service) removeRouter(ctx context.Context, tx *db.Tx, r Router) error {
+	if r.GatewayPort != "" {
+		err := s.leaveGateway(ctx, tx, &r, "")
 		if err != nil {
 			return err
 		}
-		return tellAndDirty(ctx, tx, deleted, r, fabric.KindRouter, id, s.zone)
-	})
+	}
+	err := routerKind.remove(ctx, tx, r.ID)
+	if err != nil {
+		return err
+	}
+	err = quota.Release(ctx, tx, r.Project, quota.Routers(1))
+	if err != nil {
+		return err
+	}
+	return tellAndDirty(ctx, tx, deleted, r, fabric.KindRouter, r.ID, s.zone)
 }

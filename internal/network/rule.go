@@ -31,15 +31,25 @@ type Rule struct {
 	bun.BaseModel `bun:"table:security_group_rules,alias:security_group_rules"`
 	Common
 
-	Group        string `bun:"group_id"`
-	Direction    string `bun:"direction"`
-	Ethertype    string `bun:"ethertype"`
-	Protocol     string `bun:"protocol"` // as the user spelled it, "" for any
-	PortMin      int    `bun:"port_min"` // -1 for any
-	PortMax      int    `bun:"port_max"`
-	RemotePrefix string `bun:"remote_ip_prefix"`
-	RemoteGroup  string `bun:"remote_group_id"`
+	Group string `bun:"group_id"`
+	Traffic
+
+	OfDefault bool `bun:"-"` // of a default group
 }
+
+// Traffic is what a rule is about.
+type Traffic struct {
+	Direction       string `bun:"direction"`
+	Ethertype       string `bun:"ethertype"`
+	Protocol        string `bun:"protocol"` // as the user spelled it, "" for any
+	PortMin         int    `bun:"port_min"` // -1 for any
+	PortMax         int    `bun:"port_max"`
+	RemotePrefix    string `bun:"remote_ip_prefix"`
+	RemoteGroup     string `bun:"remote_group_id"`
+	RemoteAddresses string `bun:"remote_address_group_id"`
+}
+
+var ruleKind = kind{name: "security_group_rule", table: "security_group_rules", missing: ruleNotFound}
 
 func ruleNotFound(id string) error {
 	return errs.NotFoundf("Security group rule %s does not exist", id).Typed("SecurityGroupRuleNotFound")
@@ -49,7 +59,7 @@ func ruleNotFound(id string) error {
 func (s *Service) rule(tx *db.Tx, g Group, r Rule) Rule {
 	r.Common = s.common(tx, g.Project, r.Description, r.Tags.V)
 	r.Revision = 0
-	r.Group = g.ID
+	r.Group, r.OfDefault = g.ID, g.DefaultOf != nil
 	return r
 }
 
@@ -77,7 +87,7 @@ func number(protocol string) int {
 }
 
 // check checks a rule and brings it into the form it is kept in.
-func (r *Rule) check() error {
+func (r *Traffic) check() error {
 	if r.Ethertype == "" {
 		r.Ethertype = IPv4
 	}
@@ -115,13 +125,19 @@ func (r *Rule) check() error {
 	if err != nil {
 		return err
 	}
-	if r.RemotePrefix != "" && r.RemoteGroup != "" {
-		return errs.BadRequestf("Only remote_ip_prefix or remote_group_id may be provided.").Typed("SecurityGroupMultipleRemoteEntites")
+	remotes := 0
+	for _, remote := range []string{r.RemotePrefix, r.RemoteGroup, r.RemoteAddresses} {
+		if remote != "" {
+			remotes++
+		}
+	}
+	if remotes > 1 {
+		return errs.BadRequestf("Only remote_ip_prefix or remote_group_id or remote_address_group_id may be provided.").Typed("SecurityGroupMultipleRemoteEntites")
 	}
 	return r.checkPrefix()
 }
 
-func (r *Rule) checkPorts(proto int) error {
+func (r *Traffic) checkPorts(proto int) error {
 	if r.PortMin < 0 && r.PortMax < 0 {
 		return nil
 	}
@@ -153,7 +169,7 @@ func (r *Rule) checkPorts(proto int) error {
 	return nil
 }
 
-func (r *Rule) checkPrefix() error {
+func (r *Traffic) checkPrefix() error {
 	if r.RemotePrefix == "" {
 		return nil
 	}
@@ -173,7 +189,7 @@ func (r *Rule) checkPrefix() error {
 }
 
 // NormalPrefix is the remote prefix without host bits.
-func (r *Rule) NormalPrefix() string {
+func (r *Traffic) NormalPrefix() string {
 	prefix, err := netip.ParsePrefix(r.RemotePrefix)
 	if err != nil {
 		return r.RemotePrefix
@@ -182,14 +198,13 @@ func (r *Rule) NormalPrefix() string {
 }
 
 // Rule finds a rule that the scope may see.
-func (s *Service) Rule(ctx context.Context, scope Scope, id string) (Rule, error) {
-	var r Rule
-	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		err := owned(tx.NewSelect().Model(&r), "security_group_rules", scope).Where("security_group_rules.id = ?", id).Scan(ctx)
-		if errors.Is(err, sql.ErrNoRows) {
-			return ruleNotFound(id)
+func (s *Service) Rule(ctx context.Context, scope Scope, id string) (r Rule, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		r, err = one[Rule](ctx, tx, ruleKind, scope, id)
+		if err != nil {
+			return err
 		}
-		return err
+		return ofDefault(ctx, tx, []*Rule{&r})
 	})
 	return r, err
 }
@@ -203,11 +218,41 @@ func (s *Service) Rules(ctx context.Context, q Query, own string) (list []Rule, 
 		}
 	}
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		sel := owned(tx.NewSelect().Model(&list), "security_group_rules", q.Scope)
-		more, err = page(ctx, tx, sel, "security_group_rules", q, &list, ruleNotFound)
-		return err
+		list, more, err = rows[Rule](ctx, tx, ruleKind, q, func(sel *bun.SelectQuery) *bun.SelectQuery {
+			if q.OfDefault == nil {
+				return sel
+			}
+			not := ""
+			if !*q.OfDefault {
+				not = "NOT "
+			}
+			return sel.Where("group_id " + not + "IN (SELECT id FROM security_groups WHERE default_of IS NOT NULL)")
+		})
+		if err != nil {
+			return err
+		}
+		return ofDefault(ctx, tx, refs(list))
 	})
 	return list, more, err
+}
+
+// ofDefault says which rules are of default groups.
+func ofDefault(ctx context.Context, tx *db.Tx, list []*Rule) error {
+	if len(list) == 0 {
+		return nil
+	}
+	var ids, found []string
+	for _, r := range list {
+		ids = append(ids, r.Group)
+	}
+	err := tx.All(ctx, &found, `SELECT id FROM security_groups WHERE default_of IS NOT NULL AND id IN (?)`, db.In(distinct(ids)))
+	if err != nil {
+		return fmt.Errorf("look for default groups: %w", err)
+	}
+	for _, r := range list {
+		r.OfDefault = slices.Contains(found, r.Group)
+	}
+	return nil
 }
 
 // CreateRules adds rules to groups that the scope may see, all or none.
@@ -240,12 +285,15 @@ func (s *Service) createRule(ctx context.Context, tx *db.Tx, scope Scope, in Rul
 		return Rule{}, groupNotFound(in.Group)
 	}
 	if in.RemoteGroup != "" {
-		remote, err := readGroup(ctx, tx, in.RemoteGroup)
+		err = mayName(ctx, tx, groupKind, scope, in.RemoteGroup)
 		if err != nil {
 			return Rule{}, err
 		}
-		if !scope.All && remote.Project != scope.Project {
-			return Rule{}, groupNotFound(in.RemoteGroup)
+	}
+	if in.RemoteAddresses != "" {
+		err = mayName(ctx, tx, addressGroupKind, scope, in.RemoteAddresses)
+		if err != nil {
+			return Rule{}, err
 		}
 	}
 	err = sameRule(ctx, tx, in)
@@ -268,6 +316,19 @@ func (s *Service) createRule(ctx context.Context, tx *db.Tx, scope Scope, in Rul
 	return r, bumpGroup(ctx, tx, g.ID)
 }
 
+// mayName holds an object that a rule names, which the scope may see.
+func mayName(ctx context.Context, tx *db.Tx, k kind, scope Scope, id string) error {
+	project, err := ownerOf(ctx, tx, k, id)
+	if err != nil {
+		return err
+	}
+	may, err := k.usable(ctx, tx, scope, id, project)
+	if err == nil && !may {
+		return k.missing(id)
+	}
+	return err
+}
+
 // sameRule refuses a rule that the group has already, also when the protocol is
 // spelled in another way.
 func sameRule(ctx context.Context, tx *db.Tx, in Rule) error {
@@ -279,11 +340,18 @@ func sameRule(ctx context.Context, tx *db.Tx, in Rule) error {
 		return fmt.Errorf("look for the same rule: %w", err)
 	}
 	for _, r := range rules {
-		if number(r.Protocol) == number(in.Protocol) && r.NormalPrefix() == in.NormalPrefix() {
+		if r.same(in.Traffic) {
 			return errs.Conflictf("Security group rule already exists. Rule id is %s.", r.ID).Typed("SecurityGroupRuleExists")
 		}
 	}
 	return nil
+}
+
+// same tells whether both are about the same traffic.
+func (r *Traffic) same(other Traffic) bool {
+	return r.Direction == other.Direction && r.Ethertype == other.Ethertype && number(r.Protocol) == number(other.Protocol) &&
+		r.PortMin == other.PortMin && r.PortMax == other.PortMax && r.NormalPrefix() == other.NormalPrefix() &&
+		r.RemoteGroup == other.RemoteGroup && r.RemoteAddresses == other.RemoteAddresses
 }
 
 // bumpGroup raises the group's revision, since its rules are part of it.
@@ -305,6 +373,10 @@ func (s *Service) DeleteRule(ctx context.Context, id string) error {
 		}
 		if err != nil {
 			return fmt.Errorf("read security group rule %s: %w", id, err)
+		}
+		err = ofDefault(ctx, tx, []*Rule{&r})
+		if err != nil {
+			return err
 		}
 		return removeRule(ctx, tx, r)
 	})

@@ -23,7 +23,8 @@ type Group struct {
 	DefaultOf *string `bun:"default_of"`
 	Stateful  bool    `bun:"stateful"` // replies to what is allowed are allowed
 
-	Rules []Rule `bun:"-"`
+	Rules  []Rule `bun:"-"`
+	Shared bool   `bun:"-"` // with who asks
 }
 
 // NewGroup is a group to be made.
@@ -52,18 +53,16 @@ func owned(q *bun.SelectQuery, table string, s Scope) *bun.SelectQuery {
 	return q.Where("?.project_id = ?", bun.Ident(table), s.Project)
 }
 
+var groupKind = kind{name: "security_group", object: "security_group", table: "security_groups", missing: groupNotFound}
+
 // Group finds a security group that the scope may see, with its rules.
-func (s *Service) Group(ctx context.Context, scope Scope, id string) (Group, error) {
-	var g Group
-	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		err := owned(tx.NewSelect().Model(&g), "security_groups", scope).Where("security_groups.id = ?", id).Scan(ctx)
-		if errors.Is(err, sql.ErrNoRows) {
-			return groupNotFound(id)
-		}
+func (s *Service) Group(ctx context.Context, scope Scope, id string) (g Group, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		g, err = one[Group](ctx, tx, groupKind, scope, id)
 		if err != nil {
-			return fmt.Errorf("read security group %s: %w", id, err)
+			return err
 		}
-		return withRules(ctx, tx, []*Group{&g})
+		return wholeGroups(ctx, tx, scope, []*Group{&g})
 	})
 	return g, err
 }
@@ -78,18 +77,22 @@ func (s *Service) Groups(ctx context.Context, q Query, own string) (list []Group
 		}
 	}
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		sel := owned(tx.NewSelect().Model(&list), "security_groups", q.Scope)
-		more, err = page(ctx, tx, sel, "security_groups", q, &list, groupNotFound)
+		list, more, err = rows[Group](ctx, tx, groupKind, q)
 		if err != nil {
 			return err
 		}
-		refs := make([]*Group, len(list))
-		for i := range list {
-			refs[i] = &list[i]
-		}
-		return withRules(ctx, tx, refs)
+		return wholeGroups(ctx, tx, q.Scope, refs(list))
 	})
 	return list, more, err
+}
+
+// wholeGroups fills in rules, and which groups are shared with the scope.
+func wholeGroups(ctx context.Context, tx *db.Tx, scope Scope, list []*Group) error {
+	err := withRules(ctx, tx, list)
+	if err != nil {
+		return err
+	}
+	return withShared(ctx, tx, groupKind, scope, list, func(g *Group) (string, *bool) { return g.ID, &g.Shared })
 }
 
 // haveDefaultGroup makes the default group of a project if it is missing.
@@ -129,27 +132,39 @@ func (s *Service) ensureDefaultGroup(ctx context.Context, tx *db.Tx, project str
 		return id, err
 	}
 	g := Group{
-		Common: s.common(tx, project, "Default security group", nil), Name: defaultGroup, DefaultOf: &project, Stateful: true,
+		Common: s.common(tx, project, "Default security group", nil), Name: defaultGroup, DefaultOf: &project,
 	}
-	rules := []Rule{}
-	for _, ethertype := range []string{IPv4, IPv6} {
-		rules = append(rules,
-			s.rule(tx, g, Rule{Direction: Ingress, Ethertype: ethertype, PortMin: -1, PortMax: -1, RemoteGroup: g.ID}),
-			s.rule(tx, g, Rule{Direction: Egress, Ethertype: ethertype, PortMin: -1, PortMax: -1}))
-	}
-	err = tx.Insert(ctx, &g)
-	if err == nil {
-		err = tx.Insert(ctx, &rules)
-	}
-	if err != nil {
-		return "", fmt.Errorf("insert default security group: %w", err)
-	}
-	err = quota.Count(ctx, tx, project, quota.SecurityGroups(1), quota.SecurityGroupRules(len(rules)))
+	err = s.insertGroup(ctx, tx, &g, nil)
 	if err != nil {
 		return "", err
 	}
-	g.Rules = rules
+	err = quota.Count(ctx, tx, project, quota.SecurityGroups(1))
+	if err != nil {
+		return "", err
+	}
 	return g.ID, tellAndDirty(ctx, tx, created, g, fabric.KindGroup, g.ID)
+}
+
+// insertGroup writes a new group with the rules that it starts with, which are
+// counted whatever the quota says.
+func (s *Service) insertGroup(ctx context.Context, tx *db.Tx, g *Group, stateful *bool) error {
+	byDefault, err := statefulIn(ctx, tx, g.Project)
+	if err != nil {
+		return err
+	}
+	g.Stateful = or(stateful, byDefault)
+	g.Rules, err = s.firstRules(ctx, tx, *g)
+	if err != nil {
+		return err
+	}
+	err = tx.Insert(ctx, g)
+	if err == nil && len(g.Rules) > 0 {
+		err = tx.Insert(ctx, &g.Rules)
+	}
+	if err != nil {
+		return fmt.Errorf("insert security group: %w", err)
+	}
+	return quota.Count(ctx, tx, g.Project, quota.SecurityGroupRules(len(g.Rules)))
 }
 
 func withRules(ctx context.Context, tx *db.Tx, list []*Group) error {
@@ -169,6 +184,7 @@ func withRules(ctx context.Context, tx *db.Tx, list []*Group) error {
 		return fmt.Errorf("list security group rules: %w", err)
 	}
 	for _, r := range rules {
+		r.OfDefault = byID[r.Group].DefaultOf != nil
 		byID[r.Group].Rules = append(byID[r.Group].Rules, r)
 	}
 	return nil
@@ -201,19 +217,8 @@ func (s *Service) CreateGroup(ctx context.Context, in NewGroup) (Group, error) {
 		if err != nil {
 			return err
 		}
-		g = Group{Common: s.common(tx, in.Project, in.Description, in.Tags), Name: in.Name, Stateful: or(in.Stateful, true)}
-		g.Rules = []Rule{}
-		for _, ethertype := range []string{IPv4, IPv6} {
-			g.Rules = append(g.Rules, s.rule(tx, g, Rule{Direction: Egress, Ethertype: ethertype, PortMin: -1, PortMax: -1}))
-		}
-		err = tx.Insert(ctx, &g)
-		if err == nil {
-			err = tx.Insert(ctx, &g.Rules)
-		}
-		if err != nil {
-			return fmt.Errorf("insert security group: %w", err)
-		}
-		err = quota.Count(ctx, tx, in.Project, quota.SecurityGroupRules(len(g.Rules)))
+		g = Group{Common: s.common(tx, in.Project, in.Description, in.Tags), Name: in.Name}
+		err = s.insertGroup(ctx, tx, &g, in.Stateful)
 		if err != nil {
 			return err
 		}
@@ -223,7 +228,7 @@ func (s *Service) CreateGroup(ctx context.Context, in NewGroup) (Group, error) {
 }
 
 // UpdateGroup changes a group, provided it has the revision.
-func (s *Service) UpdateGroup(ctx context.Context, id string, revision int64, in GroupChange) (Group, error) {
+func (s *Service) UpdateGroup(ctx context.Context, scope Scope, id string, revision int64, in GroupChange) (Group, error) {
 	var g Group
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		var err error
@@ -259,7 +264,7 @@ func (s *Service) UpdateGroup(ctx context.Context, id string, revision int64, in
 		if err != nil {
 			return fmt.Errorf("update security group %s: %w", id, err)
 		}
-		err = withRules(ctx, tx, []*Group{&g})
+		err = wholeGroups(ctx, tx, scope, []*Group{&g})
 		if err != nil {
 			return err
 		}
@@ -316,14 +321,19 @@ func removeGroup(ctx context.Context, tx *db.Tx, g Group) error {
 		if r.Group == g.ID {
 			g.Rules = append(g.Rules, r)
 		}
+		r.OfDefault = r.Group == g.ID && g.DefaultOf != nil
 		err = removeRule(ctx, tx, r)
 		if err != nil {
 			return err
 		}
 	}
-	_, err = tx.Exec(ctx, `DELETE FROM security_groups WHERE id = ?`, g.ID)
+	err = groupKind.forget(ctx, tx, g.ID)
 	if err != nil {
-		return fmt.Errorf("delete security group %s: %w", g.ID, err)
+		return err
+	}
+	err = groupKind.remove(ctx, tx, g.ID)
+	if err != nil {
+		return err
 	}
 	err = quota.Release(ctx, tx, g.Project, quota.SecurityGroups(1))
 	if err != nil {

@@ -34,7 +34,8 @@ func (s *Service) ServerNetworks(ctx context.Context, project string) ([]Network
 	var list []Network
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		err := tx.NewSelect().Model(&list).
-			Where("external = 0 AND (project_id = ? OR shared = 1)", project).
+			Where("external = 0 AND (project_id = ? OR id IN (SELECT object_id FROM rbac_policies WHERE object_type = 'network' AND action = ? AND target IN ('*', ?)))",
+				project, AsShared, project).
 			Where("EXISTS (SELECT 1 FROM subnets AS s WHERE s.network_id = networks.id)").
 			Order("created_at", "id").Scan(ctx)
 		if errors.Is(err, sql.ErrNoRows) {
@@ -81,8 +82,10 @@ func (s *Service) GroupIDs(ctx context.Context, project string, names []string) 
 		Name string `bun:"name"`
 	}
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		return tx.All(ctx, &rows, `SELECT id, name FROM security_groups WHERE project_id = ? AND (id IN (?) OR name IN (?)) ORDER BY created_at, id`,
-			project, db.In(names), db.In(names))
+		return tx.All(ctx, &rows, `
+			SELECT id, name FROM security_groups WHERE (id IN (?) OR name IN (?)) AND
+			(project_id = ? OR id IN (SELECT object_id FROM rbac_policies WHERE object_type = 'security_group' AND target IN ('*', ?)))
+			ORDER BY created_at, id`, db.In(names), db.In(names), project, project)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("look up security groups: %w", err)

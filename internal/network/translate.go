@@ -34,6 +34,7 @@ func translate(ctx context.Context, tx *db.Tx, rows []dirtyRow) (translation, er
 		read func(ctx context.Context, tx *db.Tx, ids []string, t *fabric.Topology) (found map[string]bool, err error)
 	}{
 		{fabric.KindNetwork, translateNetworks},
+		{fabric.KindAddressGroup, translateAddressGroups},
 		{fabric.KindGroup, translateGroups},
 		{fabric.KindPort, translatePorts},
 		{fabric.KindRouter, translateRouters},
@@ -140,6 +141,7 @@ func translateGroups(ctx context.Context, tx *db.Tx, ids []string, t *fabric.Top
 		byGroup[r.Group] = append(byGroup[r.Group], fabric.Rule{
 			ID: r.ID, Egress: r.Direction == Egress, IPv6: r.Ethertype == IPv6, Protocol: fabricProtocol(r.Protocol),
 			PortMin: r.PortMin, PortMax: r.PortMax, RemoteCIDR: r.NormalPrefix(), RemoteGroup: r.RemoteGroup,
+			RemoteAddresses: r.RemoteAddresses,
 		})
 	}
 	found := map[string]bool{}
@@ -148,6 +150,16 @@ func translateGroups(ctx context.Context, tx *db.Tx, ids []string, t *fabric.Top
 		t.Groups = append(t.Groups, fabric.Group{ID: g.ID, Rules: byGroup[g.ID], Stateless: !g.Stateful})
 	}
 	return found, nil
+}
+
+func translateAddressGroups(ctx context.Context, tx *db.Tx, ids []string, t *fabric.Topology) (map[string]bool, error) {
+	groups, err := rowsOf[AddressGroup](ctx, tx, "id", ids)
+	found := map[string]bool{}
+	for _, g := range groups {
+		found[g.ID] = true
+		t.AddressGroups = append(t.AddressGroups, fabric.AddressGroup{ID: g.ID, CIDRs: g.Addresses.V})
+	}
+	return found, err
 }
 
 func fabricProtocol(protocol string) string {

@@ -48,6 +48,8 @@ type TrunkChange struct {
 	AdminUp           *bool
 }
 
+var trunkKind = kind{name: "trunk", table: "trunks", missing: trunkNotFound}
+
 func trunkNotFound(id string) error {
 	return errs.NotFoundf("Trunk %s could not be found.", id).Typed("TrunkNotFound")
 }

@@ -105,3 +105,9 @@ func SecurityGroups(n int) Item { return Item{SecurityGroup, int64(n)} }
 
 // SecurityGroupRules is an amount of security group rules.
 func SecurityGroupRules(n int) Item { return Item{SecurityGroupRule, int64(n)} }
+
+// RBACPolicies is an amount of RBAC policies.
+func RBACPolicies(n int) Item { return Item{RBACPolicy, int64(n)} }
+
+// SubnetPools is an amount of subnet pools.
+func SubnetPools(n int) Item { return Item{SubnetPool, int64(n)} }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -27,6 +29,7 @@ const (
 	gateways    = "Gateway_Chassis"
 	balancers   = "Load_Balancer"
 	qos         = "QoS"
+	addressSets = "Address_Set"
 	global      = "NB_Global"
 )
 
@@ -44,6 +47,7 @@ var followed = map[string][]string{
 	gateways:    {"name", "chassis_name", "priority", "external_ids"},
 	balancers:   {"name", "protocol", "vips", "options", "external_ids"},
 	qos:         {"priority", "direction", "match", "action", "bandwidth", "external_ids"},
+	addressSets: {"name", "addresses", "external_ids"},
 	global:      {"nb_cfg", "sb_cfg", "hv_cfg"},
 }
 
@@ -127,6 +131,9 @@ func (c *Cluster) Ensure(ctx context.Context, t fabric.Topology) error {
 		for _, n := range t.Networks {
 			p.ensureNetwork(n)
 		}
+		for _, g := range t.AddressGroups {
+			p.ensureAddressGroup(g)
+		}
 		for _, g := range t.Groups {
 			p.ensureGroup(g)
 		}
@@ -145,7 +152,7 @@ func (c *Cluster) Remove(ctx context.Context, refs ...fabric.Ref) error {
 	return c.submit(ctx, func(p *plan) error {
 		for _, ref := range refs {
 			switch ref.Kind {
-			case fabric.KindNetwork, fabric.KindPort, fabric.KindGroup, fabric.KindRouter:
+			case fabric.KindNetwork, fabric.KindPort, fabric.KindGroup, fabric.KindRouter, fabric.KindAddressGroup:
 			default:
 				return fmt.Errorf("remove %s: unknown kind %q", ref.ID, ref.Kind)
 			}
@@ -160,6 +167,8 @@ func (c *Cluster) Remove(ctx context.Context, refs ...fabric.Ref) error {
 				p.removeGroup(ref.ID)
 			case fabric.KindRouter:
 				p.removeRouter(ref.ID)
+			case fabric.KindAddressGroup:
+				p.removeAddressGroup(ref.ID)
 			}
 		}
 		return nil
@@ -172,18 +181,18 @@ func (c *Cluster) List(ctx context.Context) ([]fabric.Ref, error) {
 	if err != nil {
 		return nil, err
 	}
-	var refs []fabric.Ref
+	found := map[fabric.Ref]bool{} // an address group has two rows
 	c.nb.View(func(tables ovsdb.Tables) {
-		for _, table := range []string{switches, switchPorts, portGroups, routers} {
+		for _, table := range []string{switches, switchPorts, portGroups, routers, addressSets} {
 			for _, row := range tables[table] {
 				ids := row.Map("external_ids")
 				if ids[keyKind] != "" {
-					refs = append(refs, fabric.Ref{Kind: fabric.Kind(ids[keyKind]), ID: ids[keyID]})
+					found[fabric.Ref{Kind: fabric.Kind(ids[keyKind]), ID: ids[keyID]}] = true
 				}
 			}
 		}
 	})
-	return refs, nil
+	return slices.Collect(maps.Keys(found)), nil
 }
 
 // Up implements fabric.Cluster.

@@ -120,6 +120,9 @@ func match(group string, r fabric.Rule) string {
 	if r.RemoteGroup != "" {
 		terms = append(terms, fmt.Sprintf("%s.%s == $%s_%s", ip, remote, groupName(r.RemoteGroup), ip))
 	}
+	if r.RemoteAddresses != "" {
+		terms = append(terms, fmt.Sprintf("%s.%s == $%s", ip, remote, addressSetName(r.RemoteAddresses, ip)))
+	}
 	return strings.Join(append(terms, matchProtocol(r)...), " && ")
 }
 

@@ -31,6 +31,7 @@ type Cluster struct {
 	ports    map[string]fabric.Port
 	groups   map[string]fabric.Group
 	routers  map[string]fabric.Router
+	ranges   map[string]fabric.AddressGroup
 	plugged  map[string]map[string]bool   // port: hosts on which it is plugged in
 	vlans    map[string]map[string]bool   // trunk: ports on it
 	hosts    map[string]*Host             // by name
@@ -49,6 +50,7 @@ func New() *Cluster {
 		ports:    map[string]fabric.Port{},
 		groups:   map[string]fabric.Group{},
 		routers:  map[string]fabric.Router{},
+		ranges:   map[string]fabric.AddressGroup{},
 		plugged:  map[string]map[string]bool{},
 		vlans:    map[string]map[string]bool{},
 		hosts:    map[string]*Host{},
@@ -92,6 +94,9 @@ func (c *Cluster) Ensure(ctx context.Context, t fabric.Topology) error {
 	}
 	for _, n := range t.Networks {
 		c.networks[n.ID] = n
+	}
+	for _, g := range t.AddressGroups {
+		c.ranges[g.ID] = g
 	}
 	for _, g := range t.Groups {
 		c.groups[g.ID] = g
@@ -158,7 +163,7 @@ func (c *Cluster) Remove(ctx context.Context, refs ...fabric.Ref) error {
 	}
 	for _, ref := range refs {
 		switch ref.Kind {
-		case fabric.KindNetwork, fabric.KindPort, fabric.KindGroup, fabric.KindRouter:
+		case fabric.KindNetwork, fabric.KindPort, fabric.KindGroup, fabric.KindRouter, fabric.KindAddressGroup:
 		default:
 			return fmt.Errorf("remove %s: unknown kind %q", ref.ID, ref.Kind)
 		}
@@ -178,6 +183,8 @@ func (c *Cluster) Remove(ctx context.Context, refs ...fabric.Ref) error {
 			delete(c.groups, ref.ID)
 		case fabric.KindRouter:
 			delete(c.routers, ref.ID)
+		case fabric.KindAddressGroup:
+			delete(c.ranges, ref.ID)
 		}
 	}
 	return nil
@@ -220,6 +227,9 @@ func (c *Cluster) List(ctx context.Context) ([]fabric.Ref, error) {
 	for id := range c.routers {
 		refs = append(refs, fabric.Ref{Kind: fabric.KindRouter, ID: id})
 	}
+	for id := range c.ranges {
+		refs = append(refs, fabric.Ref{Kind: fabric.KindAddressGroup, ID: id})
+	}
 	return refs, nil
 }
 
@@ -254,6 +264,8 @@ func (c *Cluster) Topology() fabric.Topology {
 		Ports:    slices.Collect(maps.Values(c.ports)),
 		Groups:   slices.Collect(maps.Values(c.groups)),
 		Routers:  slices.Collect(maps.Values(c.routers)),
+
+		AddressGroups: slices.Collect(maps.Values(c.ranges)),
 	}
 }
 

@@ -28,7 +28,8 @@ type agentView struct {
 // agents of its own either.
 func viewAgent(h network.Host) agentView {
 	return agentView{
-		ID: h.ID, Type: "OVN Controller Gateway agent", Binary: "ovn-controller", Host: h.Name, AdminUp: true, Alive: h.Up,
+		ID: h.ID, Type: "OVN Controller Gateway agent", Binary: "ovn-controller", Host: h.Name, AdminUp: h.AdminUp, Alive: h.Up,
+		Description: h.Description, Configurations: map[string]any{},
 		CreatedAt: h.CreatedAt, StartedAt: h.CreatedAt, Heartbeat: h.SeenAt,
 	}
 }
@@ -42,18 +43,18 @@ func (h handlers) listAgents(c *api.Call) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := c.Query()
-	views := []agentView{}
+	views := []any{}
 	for _, host := range hosts {
 		v := viewAgent(host)
-		alive, asked := api.ParseBool(q.Get("alive"))
-		switch {
-		case q.Has("host") && q.Get("host") != v.Host:
-		case q.Has("agent_type") && q.Get("agent_type") != v.Type:
-		case q.Has("binary") && q.Get("binary") != v.Binary:
-		case asked && alive != v.Alive:
-		default:
-			views = append(views, v)
+		keep, err := matches(c, map[string]string{
+			"id": v.ID, "host": v.Host, "agent_type": v.Type, "binary": v.Binary, "topic": v.Topic, "description": v.Description,
+			"availability_zone": v.Zone, "alive": word(v.Alive), "admin_state_up": word(v.AdminUp),
+		})
+		if err != nil {
+			return nil, err
+		}
+		if keep {
+			views = append(views, fields(c, v))
 		}
 	}
 	return map[string]any{"agents": views}, nil
@@ -69,4 +70,31 @@ func (h handlers) showAgent(c *api.Call) (map[string]any, error) {
 		return nil, err
 	}
 	return show(c, "agent", viewAgent(host)), nil
+}
+
+type agentRequest struct {
+	Agent struct {
+		AdminUp     *api.Bool `json:"admin_state_up"`
+		Description *string   `json:"description" check:"max=255"`
+	} `json:"agent" check:"required"`
+}
+
+func (h handlers) updateAgent(c *api.Call, in agentRequest) (map[string]any, error) {
+	err := c.AuthorizeOwn()
+	if err != nil {
+		return nil, err
+	}
+	host, err := h.net.UpdateAgent(c.Context(), c.PathValue("agent_id"), truth(in.Agent.AdminUp), in.Agent.Description)
+	if err != nil {
+		return nil, err
+	}
+	return show(c, "agent", viewAgent(host)), nil
+}
+
+func (h handlers) deleteAgent(c *api.Call) error {
+	err := c.AuthorizeOwn()
+	if err != nil {
+		return err
+	}
+	return h.net.DeleteAgent(c.Context(), c.PathValue("agent_id"))
 }

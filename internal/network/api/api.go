@@ -30,8 +30,26 @@ func (h handlers) Routes() []api.Route {
 		{Method: "GET", Path: "/v2.0/", Public: true, Do: api.Get(h.resources)},
 		{Method: "GET", Path: "/v2.0/extensions", Rule: "any", Do: api.Get(h.extensions)},
 		{Method: "GET", Path: "/v2.0/extensions/{alias}", Rule: "any", Do: api.Get(h.extension)},
+		{Method: "GET", Path: "/v2.0/address-groups/{address_group_id}", Rule: "get_address_group", Do: api.Get(h.showAddressGroup)},
+		{Method: "PUT", Path: "/v2.0/address-groups/{address_group_id}", Rule: "update_address_group", Do: api.Body(h.updateAddressGroup)},
+		{Method: "DELETE", Path: "/v2.0/address-groups/{address_group_id}", Rule: "delete_address_group", OK: 204, Do: api.Empty(h.deleteAddressGroup)},
+		{Method: "GET", Path: "/v2.0/address-groups", Rule: "get_address_group", Do: api.Get(h.listAddressGroups)},
+		{Method: "POST", Path: "/v2.0/address-groups", Rule: "create_address_group", OK: 201, Do: api.Body(h.createAddressGroup)},
+		{Method: "PUT", Path: "/v2.0/address-groups/{address_group_id}/add_addresses", Rule: "add_addresses", Do: api.Body(h.addAddresses)},
+		{Method: "PUT", Path: "/v2.0/address-groups/{address_group_id}/remove_addresses", Rule: "remove_addresses", Do: api.Body(h.removeAddresses)},
+
+		{Method: "GET", Path: "/v2.0/address-scopes/{address_scope_id}", Rule: "get_address_scope", Do: api.Get(h.showAddressScope)},
+		{Method: "PUT", Path: "/v2.0/address-scopes/{address_scope_id}", Rule: "update_address_scope", Do: api.Body(h.updateAddressScope)},
+		{Method: "DELETE", Path: "/v2.0/address-scopes/{address_scope_id}", Rule: "delete_address_scope", OK: 204, Do: api.Empty(h.deleteAddressScope)},
+		{Method: "GET", Path: "/v2.0/address-scopes", Rule: "get_address_scope", Do: api.Get(h.listAddressScopes)},
+		{Method: "POST", Path: "/v2.0/address-scopes", Rule: "create_address_scope", OK: 201, Do: api.Body(h.createAddressScope)},
+
 		{Method: "GET", Path: "/v2.0/agents", Rule: "get_agent", Do: api.Get(h.listAgents)},
 		{Method: "GET", Path: "/v2.0/agents/{agent_id}", Rule: "get_agent", Do: api.Get(h.showAgent)},
+		{Method: "PUT", Path: "/v2.0/agents/{agent_id}", Rule: "update_agent", Do: api.Body(h.updateAgent)},
+		{Method: "DELETE", Path: "/v2.0/agents/{agent_id}", Rule: "delete_agent", OK: 204, Do: api.Empty(h.deleteAgent)},
+		{Method: "GET", Path: "/v2.0/auto-allocated-topology/{project_id}", Rule: "get_auto_allocated_topology", Do: api.Get(h.showTopology)},
+		{Method: "DELETE", Path: "/v2.0/auto-allocated-topology/{project_id}", Rule: "delete_auto_allocated_topology", OK: 204, Do: api.Empty(h.deleteTopology)},
 		{Method: "GET", Path: "/v2.0/availability_zones", Rule: "get_availability_zone", Do: api.Get(h.zones)},
 
 		{Method: "GET", Path: "/v2.0/networks/{network_id}", Rule: "get_network", Do: api.Get(h.showNetwork)},
@@ -43,6 +61,8 @@ func (h handlers) Routes() []api.Route {
 		{Method: "GET", Path: "/v2.0/network-ip-availabilities/{network_id}", Rule: "get_network_ip_availability", Do: api.Get(h.showAvailability)},
 
 		{Method: "GET", Path: "/v2.0/ports/{port_id}", Rule: "get_port", Do: api.Get(h.showPort)},
+		{Method: "PUT", Path: "/v2.0/ports/{port_id}/add_allowed_address_pairs", Rule: "update_port:allowed_address_pairs", Do: api.Body(h.addPairs)},
+		{Method: "PUT", Path: "/v2.0/ports/{port_id}/remove_allowed_address_pairs", Rule: "update_port:allowed_address_pairs", Do: api.Body(h.removePairs)},
 		{Method: "PUT", Path: "/v2.0/ports/{port_id}", Rule: "update_port", Do: api.Body(h.updatePort)},
 		{Method: "DELETE", Path: "/v2.0/ports/{port_id}", Rule: "delete_port", OK: 204, Do: api.Empty(h.deletePort)},
 		{Method: "GET", Path: "/v2.0/ports", Rule: "get_port", Do: api.Get(h.listPorts)},
@@ -54,6 +74,7 @@ func (h handlers) Routes() []api.Route {
 		{Method: "PUT", Path: "/v2.0/subnets/{subnet_id}", Rule: "update_subnet", Do: api.Body(h.updateSubnet)},
 		{Method: "DELETE", Path: "/v2.0/subnets/{subnet_id}", Rule: "delete_subnet", OK: 204, Do: api.Empty(h.deleteSubnet)},
 
+		{Method: "GET", Path: "/v2.0/floatingip_pools", Rule: "get_floatingip_pool", Do: api.Get(h.listFloatingPools)},
 		{Method: "GET", Path: "/v2.0/floatingips", Rule: "get_floatingip", Do: api.Get(h.listFloating)},
 		{Method: "POST", Path: "/v2.0/floatingips", Rule: "create_floatingip", OK: 201, Do: api.Body(h.createFloating)},
 		{Method: "GET", Path: "/v2.0/floatingips/{floatingip_id}", Rule: "get_floatingip", Do: api.Get(h.showFloating)},
@@ -98,6 +119,12 @@ func (h handlers) Routes() []api.Route {
 		{Method: "PUT", Path: "/v2.0/qos/policies/{policy_id}", Rule: "update_policy", Do: api.Body(h.updatePolicy)},
 		{Method: "DELETE", Path: "/v2.0/qos/policies/{policy_id}", Rule: "delete_policy", OK: 204, Do: api.Empty(h.deletePolicy)},
 
+		{Method: "GET", Path: "/v2.0/rbac-policies/{rbac_policy_id}", Rule: "get_rbac_policy", Do: api.Get(h.showRBAC)},
+		{Method: "PUT", Path: "/v2.0/rbac-policies/{rbac_policy_id}", Rule: "update_rbac_policy", Do: api.Body(h.updateRBAC)},
+		{Method: "DELETE", Path: "/v2.0/rbac-policies/{rbac_policy_id}", Rule: "delete_rbac_policy", OK: 204, Do: api.Empty(h.deleteRBAC)},
+		{Method: "GET", Path: "/v2.0/rbac-policies", Rule: "get_rbac_policy", Do: api.Get(h.listRBAC)},
+		{Method: "POST", Path: "/v2.0/rbac-policies", Rule: "create_rbac_policy", OK: 201, Do: api.Body(h.createRBAC)},
+
 		{Method: "GET", Path: "/v2.0/quotas", Rule: "get_quota", Do: api.Get(h.listQuotas)},
 		{Method: "GET", Path: "/v2.0/quotas/{project_id}", Rule: "get_quota", Do: api.Get(h.showQuota)},
 		{Method: "PUT", Path: "/v2.0/quotas/{project_id}", Rule: "update_quota", Do: api.Body(h.updateQuota)},
@@ -116,8 +143,29 @@ func (h handlers) Routes() []api.Route {
 		{Method: "PUT", Path: "/v2.0/security-groups/{security_group_id}", Rule: "update_security_group", Do: api.Body(h.updateGroup)},
 		{Method: "DELETE", Path: "/v2.0/security-groups/{security_group_id}", Rule: "delete_security_group", OK: 204, Do: api.Empty(h.deleteGroup)},
 
+		{Method: "GET", Path: "/v2.0/security-groups-default-statefulness/{security_groups_default_statefulness_id}", Rule: "get_security_groups_default_statefulness", Do: api.Get(h.showStatefulness)},
+		{Method: "PUT", Path: "/v2.0/security-groups-default-statefulness/{security_groups_default_statefulness_id}", Rule: "update_security_groups_default_statefulness", Do: api.Body(h.updateStatefulness)},
+		{Method: "DELETE", Path: "/v2.0/security-groups-default-statefulness/{security_groups_default_statefulness_id}", Rule: "delete_security_groups_default_statefulness", OK: 204, Do: api.Empty(h.deleteStatefulness)},
+		{Method: "GET", Path: "/v2.0/security-groups-default-statefulness", Rule: "get_security_groups_default_statefulness", Do: api.Get(h.listStatefulness)},
+		{Method: "POST", Path: "/v2.0/security-groups-default-statefulness", Rule: "create_security_groups_default_statefulness", OK: 201, Do: api.Body(h.createStatefulness)},
+
+		{Method: "GET", Path: "/v2.0/default-security-group-rules/{default_security_group_rule_id}", Rule: "get_default_security_group_rule", Do: api.Get(h.showDefaultRule)},
+		{Method: "DELETE", Path: "/v2.0/default-security-group-rules/{default_security_group_rule_id}", Rule: "delete_default_security_group_rule", OK: 204, Do: api.Empty(h.deleteDefaultRule)},
+		{Method: "GET", Path: "/v2.0/default-security-group-rules", Rule: "get_default_security_group_rule", Do: api.Get(h.listDefaultRules)},
+		{Method: "POST", Path: "/v2.0/default-security-group-rules", Rule: "create_default_security_group_rule", OK: 201, Do: api.Body(h.createDefaultRules)},
+
+		{Method: "PUT", Path: "/v2.0/subnetpools/{subnetpool_id}/onboard_network_subnets", Rule: "onboard_network_subnets", Do: api.Body(h.onboardSubnets)},
+		{Method: "PUT", Path: "/v2.0/subnetpools/{subnetpool_id}/add_prefixes", Rule: "add_prefixes", Do: api.Body(h.addPrefixes)},
+		{Method: "PUT", Path: "/v2.0/subnetpools/{subnetpool_id}/remove_prefixes", Rule: "remove_prefixes", Do: api.Body(h.removePrefixes)},
+		{Method: "GET", Path: "/v2.0/subnetpools/{subnetpool_id}", Rule: "get_subnetpool", Do: api.Get(h.showPool)},
+		{Method: "PUT", Path: "/v2.0/subnetpools/{subnetpool_id}", Rule: "update_subnetpool", Do: api.Body(h.updatePool)},
+		{Method: "DELETE", Path: "/v2.0/subnetpools/{subnetpool_id}", Rule: "delete_subnetpool", OK: 204, Do: api.Empty(h.deletePool)},
+		{Method: "GET", Path: "/v2.0/subnetpools", Rule: "get_subnetpool", Do: api.Get(h.listPools)},
+		{Method: "POST", Path: "/v2.0/subnetpools", Rule: "create_subnetpool", OK: 201, Do: api.Body(h.createPool)},
+
 		// The rules of these rows are those of networks; each resource has its own.
 		{Method: "GET", Path: "/v2.0/{resource_type}/{resource_id}/tags", Rule: "get_network:tags", Do: api.Get(h.listTags)},
+		{Method: "POST", Path: "/v2.0/{resource_type}/{resource_id}/tags", Rule: "create_network:tags", Do: api.Body(h.addTags)},
 		{Method: "PUT", Path: "/v2.0/{resource_type}/{resource_id}/tags", Rule: "update_network:tags", Do: api.Body(h.replaceTags)},
 		{Method: "DELETE", Path: "/v2.0/{resource_type}/{resource_id}/tags", Rule: "delete_network:tags", OK: 204, Do: api.Empty(h.deleteTags)},
 		{Method: "GET", Path: "/v2.0/{resource_type}/{resource_id}/tags/{tag}", Rule: "get_network:tags", OK: 204, Do: api.Empty(h.checkTag)},

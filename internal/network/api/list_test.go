@@ -96,7 +96,7 @@ func TestFilters(t *testing.T) {
 		"tags=RED":                            "",
 		"status=ACTIVE":                       "",
 		"project_id=other":                    "",
-		"tenant_id=demo&unknown=x":            "a b c",
+		"tenant_id=demo":                      "a b c",
 		"revision_number=1&device_owner=":     "a b c",
 		"mac_address=fa:16:3e:00:00:00":       "",
 	} {

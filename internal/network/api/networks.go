@@ -9,10 +9,12 @@ import (
 
 var networkList = listed{"networks", columns(map[string]db.Filter{
 	"name": {Column: "name"}, "status": {Column: "status"}, "admin_state_up": {Column: "admin_up", Match: db.Flag},
-	"shared": {Column: "shared", Match: db.Flag}, "router:external": {Column: "external", Match: db.Flag},
-	"is_default": {Column: "is_default", Match: db.Flag}, "mtu": {Column: "mtu", Match: db.Number},
+	"router:external": {Column: "external", Match: db.Flag},
+	"is_default":      {Column: "is_default", Match: db.Flag}, "mtu": {Column: "mtu", Match: db.Number},
 	"port_security_enabled": {Column: "port_security", Match: db.Flag}, "provider:network_type": {Column: "network_type"},
 	"provider:physical_network": {Column: "physical_network"}, "provider:segmentation_id": {Column: "segmentation_id", Match: db.Number},
+	"dns_domain": {Column: "dns_domain"},
+	"shared":     byHandler,
 })}
 
 type networkBody struct {
@@ -29,6 +31,7 @@ type networkBody struct {
 	Physical     *string   `json:"provider:physical_network" check:"max=64"`
 	Segment      *api.Int  `json:"provider:segmentation_id"`
 	QoS          *string   `json:"qos_policy_id" check:"pattern=uuid"`
+	DNSDomain    *string   `json:"dns_domain" check:"max=255"`
 	ZoneHints    []string  `json:"availability_zone_hints"`
 	Tags         []string  `json:"tags"`
 }
@@ -48,6 +51,7 @@ type networkChange struct {
 		IsDefault    *api.Bool `json:"is_default"`
 		PortSecurity *api.Bool `json:"port_security_enabled"`
 		MTU          *api.Int  `json:"mtu"`
+		DNSDomain    *string   `json:"dns_domain" check:"max=255"`
 
 		QoS      api.Opt[string] `json:"qos_policy_id" check:"pattern=uuid"`
 		Type     *string         `json:"provider:network_type" check:"max=32"`
@@ -68,6 +72,9 @@ type networkView struct {
 	IsDefault    bool     `json:"is_default"`
 	PortSecurity bool     `json:"port_security_enabled"`
 	QoS          *string  `json:"qos_policy_id"`
+	DNSDomain    string   `json:"dns_domain"`
+	Scope4       *string  `json:"ipv4_address_scope"`
+	Scope6       *string  `json:"ipv6_address_scope"`
 	ZoneHints    []string `json:"availability_zone_hints"`
 	Zones        []string `json:"availability_zones"`
 }
@@ -85,7 +92,7 @@ func (h handlers) viewNetwork(c *api.Call) func(n network.Network) any {
 		v := networkView{
 			commonView: viewCommon(n.Common), Name: n.Name, AdminUp: n.AdminUp, MTU: n.MTU, Status: n.Status, Subnets: n.Subnets,
 			Shared: n.Shared, External: n.External, IsDefault: n.IsDefault, PortSecurity: n.PortSecurity, QoS: null(n.QoS),
-			Zones: []string{h.net.Zone()},
+			DNSDomain: n.DNSDomain, Scope4: null(n.Scopes[4]), Scope6: null(n.Scopes[6]), ZoneHints: n.ZoneHints.V, Zones: []string{h.net.Zone()},
 		}
 		if !provider {
 			return v
@@ -147,7 +154,7 @@ func (h handlers) createNetworks(c *api.Call, in networksRequest) (map[string]an
 			Project: project, Name: text(b.Name), Description: text(b.Description), Tags: b.Tags, AdminUp: truth(b.AdminUp),
 			Shared: b.Shared != nil && bool(*b.Shared), External: b.External != nil && bool(*b.External),
 			IsDefault: b.IsDefault != nil && bool(*b.IsDefault), PortSecurity: truth(b.PortSecurity),
-			Type: text(b.Type), Physical: text(b.Physical), QoS: text(b.QoS),
+			Type: text(b.Type), Physical: text(b.Physical), QoS: text(b.QoS), DNSDomain: text(b.DNSDomain), ZoneHints: b.ZoneHints,
 		}
 		if b.MTU != nil {
 			n.MTU = int(*b.MTU)
@@ -193,7 +200,7 @@ func (h handlers) updateNetwork(c *api.Call, in networkChange) (map[string]any, 
 	}
 	change := network.NetworkChange{
 		Name: b.Name, Description: b.Description, AdminUp: truth(b.AdminUp), Shared: truth(b.Shared), External: truth(b.External),
-		IsDefault: truth(b.IsDefault), PortSecurity: truth(b.PortSecurity), QoS: chosen(b.QoS),
+		IsDefault: truth(b.IsDefault), PortSecurity: truth(b.PortSecurity), QoS: chosen(b.QoS), DNSDomain: b.DNSDomain,
 	}
 	change.Type, change.Physical = b.Type, b.Physical
 	if b.MTU != nil {

@@ -15,6 +15,7 @@ var portList = listed{"ports", columns(map[string]db.Filter{
 	"admin_state_up": {Column: "admin_up", Match: db.Flag}, "device_id": {Column: "device_id"}, "device_owner": {Column: "device_owner"},
 	"port_security_enabled": {Column: "port_security", Match: db.Flag}, "binding:host_id": {Column: "host"},
 	"binding:vnic_type": {Column: "vnic_type"},
+	"fixed_ips":         byHandler, "security_groups": byHandler,
 })}
 
 type fixedBody struct {

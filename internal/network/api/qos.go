@@ -11,7 +11,7 @@ import (
 )
 
 var policyList = listed{"policies", columns(map[string]db.Filter{
-	"name": {Column: "name"}, "shared": {Column: "shared", Match: db.Flag}, "is_default": {Column: "is_default", Match: db.Flag},
+	"name": {Column: "name"}, "shared": byHandler, "is_default": {Column: "is_default", Match: db.Flag},
 })}
 
 type policyRequest struct {

@@ -83,7 +83,7 @@ func TestQoSPolicies(t *testing.T) {
 	}
 	foreign, _ := c.tenant(t, other, "10.7.0.0/24")
 	c.call(t, other, "PUT", "/networks/"+foreign, `{"network":{"qos_policy_id":"`+id+`"}}`).want(200)
-	c.call(t, admin, "PUT", path, `{"policy":{"shared":false}}`).refused(409, "RbacPolicyInUse", foreign)
+	c.call(t, admin, "PUT", path, `{"policy":{"shared":false}}`).refused(409, "RbacPolicyInUse", other)
 	c.call(t, admin, "DELETE", path, "").refused(409, "QosPolicyInUse", foreign)
 	c.call(t, other, "PUT", "/networks/"+foreign, `{"network":{"qos_policy_id":null}}`).want(200)
 	c.call(t, admin, "DELETE", path+"/dscp_marking_rules/"+mark, "").want(204)

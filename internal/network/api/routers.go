@@ -85,7 +85,7 @@ type interfaceView struct {
 func (h handlers) viewRouter(r network.Router) any {
 	v := routerView{
 		commonView: viewCommon(r.Common), Name: r.Name, AdminUp: r.AdminUp, Status: r.Status, Routes: r.Routes.V,
-		Zones: []string{h.net.Zone()},
+		ZoneHints: r.ZoneHints.V, Zones: []string{h.net.Zone()},
 	}
 	if r.GatewayNetwork != "" {
 		v.Gateway = &gatewayView{Network: r.GatewayNetwork, FixedIPs: r.GatewayIPs, SNAT: r.SNAT, QoS: null(r.GatewayQoS)}
@@ -158,6 +158,7 @@ func (h handlers) createRouter(c *api.Call, in routerRequest) (map[string]any, e
 	}
 	r, err := h.net.CreateRouter(c.Context(), scope(c), network.NewRouter{
 		Project: project, Name: text(b.Name), Description: text(b.Description), Tags: b.Tags, AdminUp: truth(b.AdminUp), Gateway: b.gateway(),
+		ZoneHints: b.ZoneHints,
 	})
 	if err != nil {
 		return nil, err

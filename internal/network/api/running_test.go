@@ -64,7 +64,7 @@ func TestChangesAndHintsTravelAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.CreateSubnets(ctx, network.NewSubnet{Project: demo, Network: made[0].ID, CIDR: "10.9.0.0/24"})
+	_, err = s.CreateSubnets(ctx, network.Scope{All: true}, network.NewSubnet{Project: demo, Network: made[0].ID, CIDR: "10.9.0.0/24"})
 	if err != nil {
 		t.Fatal(err)
 	}

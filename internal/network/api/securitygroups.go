@@ -10,33 +10,33 @@ import (
 )
 
 var groupList = listed{"security_groups", columns(map[string]db.Filter{
-	"name": {Column: "name"},
+	"name": {Column: "name"}, "stateful": {Column: "stateful", Match: db.Flag},
+	"shared": byHandler,
 })}
 
 var ruleList = listed{"security_group_rules", columns(map[string]db.Filter{
 	"security_group_id": {Column: "group_id"}, "direction": {Column: "direction"}, "ethertype": {Column: "ethertype"},
 	"protocol": {Column: "protocol"}, "port_range_min": {Column: "port_min", Match: db.Number},
 	"port_range_max": {Column: "port_max", Match: db.Number}, "remote_ip_prefix": {Column: "remote_ip_prefix"},
-	"remote_group_id": {Column: "remote_group_id"},
+	"remote_group_id": {Column: "remote_group_id"}, "remote_address_group_id": {Column: "remote_address_group_id"},
+	"belongs_to_default_sg": byHandler,
 })}
 
 type groupRequest struct {
 	Group struct {
 		owner
-		Name        string   `json:"name" check:"max=255"`
-		Description *string  `json:"description" check:"max=255"`
-		Tags        []string `json:"tags"`
-
-		Stateful *api.Bool `json:"stateful"`
+		Name        string    `json:"name" check:"max=255"`
+		Description *string   `json:"description" check:"max=255"`
+		Tags        []string  `json:"tags"`
+		Stateful    *api.Bool `json:"stateful"`
 	} `json:"security_group" check:"required"`
 }
 
 type groupChange struct {
 	Group struct {
-		Name        *string `json:"name" check:"max=255"`
-		Description *string `json:"description" check:"max=255"`
-
-		Stateful *api.Bool `json:"stateful"`
+		Name        *string   `json:"name" check:"max=255"`
+		Description *string   `json:"description" check:"max=255"`
+		Stateful    *api.Bool `json:"stateful"`
 	} `json:"security_group" check:"required"`
 }
 
@@ -67,7 +67,13 @@ func (protocolName) JSONSchema() map[string]any {
 
 type ruleBody struct {
 	owner
-	Group        string           `json:"security_group_id" check:"required,pattern=uuid"`
+	trafficBody
+	Group       string  `json:"security_group_id" check:"required,pattern=uuid"`
+	Description *string `json:"description" check:"max=255"`
+}
+
+// trafficBody is what rules of groups and default rules have in common.
+type trafficBody struct {
 	Direction    string           `json:"direction" check:"required,enum=ingress|egress"`
 	Ethertype    *string          `json:"ethertype"`
 	Protocol     protocolName     `json:"protocol"`
@@ -75,7 +81,16 @@ type ruleBody struct {
 	PortMax      api.Opt[api.Int] `json:"port_range_max"`
 	RemotePrefix *string          `json:"remote_ip_prefix"`
 	RemoteGroup  *string          `json:"remote_group_id"`
-	Description  *string          `json:"description" check:"max=255"`
+
+	RemoteAddresses *string `json:"remote_address_group_id"`
+}
+
+func (b trafficBody) traffic() network.Traffic {
+	return network.Traffic{
+		Direction: b.Direction, Ethertype: text(b.Ethertype), Protocol: string(b.Protocol),
+		PortMin: int(b.PortMin.Or(-1)), PortMax: int(b.PortMax.Or(-1)),
+		RemotePrefix: text(b.RemotePrefix), RemoteGroup: text(b.RemoteGroup), RemoteAddresses: text(b.RemoteAddresses),
+	}
 }
 
 type rulesRequest struct {
@@ -87,12 +102,18 @@ type groupView struct {
 	commonView
 	Name     string `json:"name"`
 	Stateful bool   `json:"stateful"`
+	Shared   bool   `json:"shared"`
 	Rules    []any  `json:"security_group_rules"`
 }
 
 type ruleView struct {
 	commonView
-	Group        string  `json:"security_group_id"`
+	trafficView
+	Group     string `json:"security_group_id"`
+	OfDefault bool   `json:"belongs_to_default_sg"`
+}
+
+type trafficView struct {
 	Direction    string  `json:"direction"`
 	Ethertype    string  `json:"ethertype"`
 	Protocol     *string `json:"protocol"`
@@ -101,12 +122,18 @@ type ruleView struct {
 	RemotePrefix *string `json:"remote_ip_prefix"`
 	NormalPrefix *string `json:"normalized_cidr"`
 	RemoteGroup  *string `json:"remote_group_id"`
+
+	RemoteAddresses *string `json:"remote_address_group_id"`
 }
 
 func viewRule(r network.Rule) any {
-	v := ruleView{
-		commonView: viewCommon(r.Common), Group: r.Group, Direction: r.Direction, Ethertype: r.Ethertype, Protocol: null(r.Protocol),
-		RemotePrefix: null(r.RemotePrefix), NormalPrefix: null(r.NormalPrefix()), RemoteGroup: null(r.RemoteGroup),
+	return ruleView{commonView: viewCommon(r.Common), trafficView: viewTraffic(r.Traffic), Group: r.Group, OfDefault: r.OfDefault}
+}
+
+func viewTraffic(r network.Traffic) trafficView {
+	v := trafficView{
+		Direction: r.Direction, Ethertype: r.Ethertype, Protocol: null(r.Protocol), RemotePrefix: null(r.RemotePrefix),
+		NormalPrefix: null(r.NormalPrefix()), RemoteGroup: null(r.RemoteGroup), RemoteAddresses: null(r.RemoteAddresses),
 	}
 	if r.PortMin >= 0 {
 		v.PortMin = &r.PortMin
@@ -118,7 +145,7 @@ func viewRule(r network.Rule) any {
 }
 
 func viewGroup(g network.Group) any {
-	v := groupView{commonView: viewCommon(g.Common), Name: g.Name, Stateful: g.Stateful}
+	v := groupView{commonView: viewCommon(g.Common), Name: g.Name, Stateful: g.Stateful, Shared: g.Shared, Rules: []any{}}
 	for _, r := range g.Rules {
 		v.Rules = append(v.Rules, viewRule(r))
 	}
@@ -130,7 +157,7 @@ func (h handlers) findGroup(c *api.Call) (network.Group, error) {
 	if err != nil {
 		return network.Group{}, err
 	}
-	return g, c.Authorize(target(g.Project, nil))
+	return g, c.Authorize(sharedTarget(g.Project, g.Shared))
 }
 
 func (h handlers) showGroup(c *api.Call) (map[string]any, error) {
@@ -177,7 +204,9 @@ func (h handlers) updateGroup(c *api.Call, in groupChange) (map[string]any, erro
 		return nil, err
 	}
 	b := in.Group
-	g, err = h.net.UpdateGroup(c.Context(), g.ID, rev, network.GroupChange{Name: b.Name, Description: b.Description, Stateful: truth(b.Stateful)})
+	g, err = h.net.UpdateGroup(c.Context(), scope(c), g.ID, rev, network.GroupChange{
+		Name: b.Name, Description: b.Description, Stateful: truth(b.Stateful),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -214,6 +243,11 @@ func (h handlers) showRule(c *api.Call) (map[string]any, error) {
 
 func (h handlers) listRules(c *api.Call) (map[string]any, error) {
 	return listOf(c, ruleList, func(ctx context.Context, q network.Query) ([]network.Rule, bool, error) {
+		of, err := flag(c, "belongs_to_default_sg")
+		if err != nil {
+			return nil, false, err
+		}
+		q.OfDefault = of
 		return h.net.Rules(ctx, q, c.Caller.Project)
 	}, viewRule)
 }
@@ -234,10 +268,7 @@ func (h handlers) createRules(c *api.Call, in rulesRequest) (map[string]any, err
 			return nil, err
 		}
 		list = append(list, network.Rule{
-			Common: network.Common{Description: text(b.Description)},
-			Group:  b.Group, Direction: b.Direction, Ethertype: text(b.Ethertype), Protocol: string(b.Protocol),
-			PortMin: int(b.PortMin.Or(-1)), PortMax: int(b.PortMax.Or(-1)),
-			RemotePrefix: text(b.RemotePrefix), RemoteGroup: text(b.RemoteGroup),
+			Common: network.Common{Description: text(b.Description)}, Group: b.Group, Traffic: b.traffic(),
 		})
 	}
 	rows, err := h.net.CreateRules(c.Context(), scope(c), list...)

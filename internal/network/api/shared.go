@@ -2,7 +2,9 @@ package api
 
 import (
 	"context"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,6 +33,13 @@ func target(project string, on *network.Network) auth.Target {
 		t.Attrs["shared"] = word(on.Shared)
 		t.Attrs["router:external"] = word(on.External)
 	}
+	return t
+}
+
+// sharedTarget is a row that may be shared with the caller.
+func sharedTarget(project string, shared bool) auth.Target {
+	t := target(project, nil)
+	t.Attrs["shared"] = word(shared)
 	return t
 }
 
@@ -108,6 +117,29 @@ type listed struct {
 	columns map[string]db.Filter // attributes that can be filtered and sorted by
 }
 
+// byHandler is a filter that a handler reads by itself.
+var byHandler = db.Filter{}
+
+// always are the parameters that every list takes.
+var always = []string{
+	"limit", "marker", "page_reverse", "sort_key", "sort_dir", "fields", "tags", "tags-any", "not-tags", "not-tags-any",
+}
+
+func notFilter(name string) error {
+	return errs.BadRequestf("['%s'] is invalid attribute for filtering", name).Typed("HTTPBadRequest")
+}
+
+// known refuses a filter that the list does not have.
+func (l listed) known(c *api.Call) error {
+	for _, name := range slices.Sorted(maps.Keys(c.Query())) {
+		_, column := l.columns[name]
+		if !column && !slices.Contains(always, name) {
+			return notFilter(name)
+		}
+	}
+	return nil
+}
+
 // common are the attributes that all resources have.
 func columns(more map[string]db.Filter) map[string]db.Filter {
 	all := map[string]db.Filter{
@@ -123,16 +155,23 @@ func columns(more map[string]db.Filter) map[string]db.Filter {
 
 // query reads filters, sorting, page and tags.
 func (l listed) query(c *api.Call) (network.Query, error) {
+	err := l.known(c)
+	if err != nil {
+		return network.Query{}, err
+	}
 	sorts := map[string]string{}
 	if l.columns["revision_number"].Column != "" { // it has what all resources have
 		sorts["created_at"], sorts["updated_at"] = "created_at", "updated_at"
 	}
+	filters := maps.Clone(l.columns)
 	for name, f := range l.columns {
-		if f.Match != db.Since {
+		if f == byHandler {
+			delete(filters, name)
+		} else if f.Match != db.Since {
 			sorts[name] = f.Column
 		}
 	}
-	list := api.List{Sorts: sorts, MaxLimit: math.MaxInt32, Filters: l.columns}
+	list := api.List{Sorts: sorts, MaxLimit: math.MaxInt32, Filters: filters}
 	page, err := c.Page(list)
 	if err != nil {
 		return network.Query{}, err
@@ -148,9 +187,26 @@ func (l listed) query(c *api.Call) (network.Query, error) {
 		}
 		return strings.Split(q.Get(name), ",")
 	}
-	return network.Query{Scope: scope(c), Page: page, Where: where, Tags: network.TagQuery{
+	shared, err := flag(c, "shared")
+	if err != nil {
+		return network.Query{}, err
+	}
+	return network.Query{Scope: scope(c), Page: page, Shared: shared, Where: where, Tags: network.TagQuery{
 		All: tags("tags"), Any: tags("tags-any"), NotAll: tags("not-tags"), NotAny: tags("not-tags-any"),
 	}}, nil
+}
+
+// flag reads a filter that is a truth value; nil: it was not given.
+func flag(c *api.Call, name string) (*bool, error) {
+	text := c.Query().Get(name)
+	if !c.Query().Has(name) {
+		return nil, nil
+	}
+	want, ok := api.ParseBool(text)
+	if !ok {
+		return nil, errs.BadRequestf("Invalid input for operation: '%s' is not a truth value for %s.", text, name).Typed("InvalidInput")
+	}
+	return &want, nil
 }
 
 // keyed is a row that a page link can point at.
@@ -159,14 +215,9 @@ type keyed interface{ Key() string }
 // render makes the body of a list: the rows that the caller sees, cut to the
 // fields asked for, and links to the pages beside.
 func render[R keyed](c *api.Call, plural string, rows []R, more bool, view func(R) any) map[string]any {
-	only := c.Query()["fields"]
 	views := make([]any, 0, len(rows))
 	for _, r := range rows {
-		if len(only) > 0 {
-			views = append(views, api.Fields{View: view(r), Only: only})
-			continue
-		}
-		views = append(views, view(r))
+		views = append(views, fields(c, view(r)))
 	}
 	body := map[string]any{plural: views}
 	q := c.Query()
@@ -204,13 +255,18 @@ func listOf[R keyed](c *api.Call, of listed, read func(context.Context, network.
 	return render(c, of.plural, rows, more, view), nil
 }
 
-// show makes the body of one resource, cut to the fields asked for.
-func show(c *api.Call, name string, view any) map[string]any {
+// fields cuts a view to what the client asked for.
+func fields(c *api.Call, view any) any {
 	only := c.Query()["fields"]
 	if len(only) > 0 {
-		return map[string]any{name: api.Fields{View: view, Only: only}}
+		return api.Fields{View: view, Only: only}
 	}
-	return map[string]any{name: view}
+	return view
+}
+
+// show makes the body of one resource, cut to the fields asked for.
+func show(c *api.Call, name string, view any) map[string]any {
+	return map[string]any{name: fields(c, view)}
 }
 
 // oneOrMany takes the bodies out of a request that holds one or a list.
@@ -275,6 +331,15 @@ func chosen(o api.Opt[string]) *string {
 		return nil
 	}
 	return &o.V
+}
+
+// number is truth for numbers.
+func number(n *api.Int) *int {
+	if n == nil {
+		return nil
+	}
+	v := int(*n)
+	return &v
 }
 
 func text(s *string) string {

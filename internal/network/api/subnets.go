@@ -3,7 +3,6 @@ package api
 import (
 	"nacre/internal/api"
 	"nacre/internal/db"
-	"nacre/internal/errs"
 	"nacre/internal/network"
 )
 
@@ -11,6 +10,8 @@ var subnetList = listed{"subnets", columns(map[string]db.Filter{
 	"name": {Column: "name"}, "network_id": {Column: "network_id"}, "cidr": {Column: "cidr"}, "gateway_ip": {Column: "gateway_ip"},
 	"ip_version": {Column: "ip_version", Match: db.Number}, "enable_dhcp": {Column: "enable_dhcp", Match: db.Flag},
 	"ipv6_address_mode": {Column: "ipv6_address_mode"}, "ipv6_ra_mode": {Column: "ipv6_ra_mode"},
+	"subnetpool_id": {Column: "subnetpool_id"},
+	"shared":        byHandler,
 })}
 
 type poolBody struct {
@@ -39,6 +40,8 @@ type subnetBody struct {
 	RAMode       *string         `json:"ipv6_ra_mode" check:"enum=slaac|dhcpv6-stateful|dhcpv6-stateless"`
 	ServiceTypes []string        `json:"service_types"`
 	Pool         api.Opt[string] `json:"subnetpool_id"`
+	DefaultPool  *api.Bool       `json:"use_default_subnetpool"`
+	Prefixlen    *api.Int        `json:"prefixlen"`
 	Tags         []string        `json:"tags"`
 }
 
@@ -80,7 +83,7 @@ type subnetView struct {
 func viewSubnet(s network.Subnet) any {
 	return subnetView{
 		commonView: viewCommon(s.Common), Name: s.Name, Network: s.Network, IPVersion: s.IPVersion, DHCP: s.DHCP,
-		RAMode: null(s.RAMode), AddressMode: null(s.AddressMode), Gateway: null(s.Gateway), CIDR: s.CIDR,
+		RAMode: null(s.RAMode), AddressMode: null(s.AddressMode), Gateway: null(s.Gateway), CIDR: s.CIDR, Pool: null(s.Pool),
 		Pools: s.Pools.V, Routes: s.Routes.V, DNS: s.DNS.V, ServiceTypes: s.ServiceTypes.V,
 	}
 }
@@ -148,20 +151,19 @@ func (h handlers) createSubnets(c *api.Call, in subnetsRequest) (map[string]any,
 		if err != nil {
 			return nil, err
 		}
-		if b.CIDR == nil || b.Pool.V != "" {
-			return nil, errs.BadRequestf("Bad subnets request: a subnetpool must be specified in the absence of a cidr, and this cloud has none.").Typed("BadRequest")
-		}
 		sub := network.NewSubnet{
 			Project: project, Network: on.ID, Name: text(b.Name), Description: text(b.Description), Tags: b.Tags,
-			IPVersion: int(b.IPVersion), CIDR: *b.CIDR, DHCP: truth(b.DHCP), DNS: b.DNS, Routes: routes(b.Routes), Pools: pools(b.Pools),
+			IPVersion: int(b.IPVersion), CIDR: text(b.CIDR), Pool: b.Pool.V, DHCP: truth(b.DHCP), DNS: b.DNS, Routes: routes(b.Routes), Pools: pools(b.Pools),
 			AddressMode: text(b.AddressMode), RAMode: text(b.RAMode), ServiceTypes: b.ServiceTypes,
 		}
 		if b.Gateway.Set {
 			sub.Gateway = &b.Gateway.V // "" for null
 		}
+		sub.DefaultPool = b.DefaultPool != nil && bool(*b.DefaultPool)
+		sub.Prefixlen = number(b.Prefixlen)
 		list = append(list, sub)
 	}
-	rows, err := h.net.CreateSubnets(c.Context(), list...)
+	rows, err := h.net.CreateSubnets(c.Context(), scope(c), list...)
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,6 @@ import (
 	"unicode/utf8"
 
 	"nacre/internal/api"
-	"nacre/internal/auth"
 	"nacre/internal/errs"
 )
 
@@ -22,64 +21,13 @@ func unrecognized(name string) error {
 }
 
 // tagged finds the resource that the tags in the path are about, and checks
-// that the caller may do this to them. Verb is get, update or delete.
+// that the caller may do this to them. Verb is create, get, update or delete.
 func (h handlers) tagged(c *api.Call, verb string) (tags []string, err error) {
-	ctx, s, id := c.Context(), scope(c), c.PathValue("resource_id")
-	var t auth.Target
-	name := ""
-	switch c.PathValue("resource_type") {
-	case "networks":
-		row, err := h.net.Network(ctx, s, id)
-		if err != nil {
-			return nil, err
-		}
-		name, t, tags = "network", target(row.Project, &row), row.Tags.V
-	case "subnets":
-		row, on, err := h.net.Subnet(ctx, s, id)
-		if err != nil {
-			return nil, err
-		}
-		name, t, tags = "subnet", target(row.Project, &on), row.Tags.V
-	case "ports":
-		row, on, err := h.net.Port(ctx, s, id)
-		if err != nil {
-			return nil, err
-		}
-		name, t, tags = "port", target(row.Project, &on), row.Tags.V
-	case "routers":
-		row, err := h.net.Router(ctx, s, id)
-		if err != nil {
-			return nil, err
-		}
-		name, t, tags = "router", target(row.Project, nil), row.Tags.V
-	case "floatingips":
-		row, err := h.net.FloatingIP(ctx, s, id)
-		if err != nil {
-			return nil, err
-		}
-		name, t, tags = "floatingip", target(row.Project, nil), row.Tags.V
-	case "trunks":
-		row, err := h.net.Trunk(ctx, s, id)
-		if err != nil {
-			return nil, err
-		}
-		name, t, tags = "trunk", target(row.Project, nil), row.Tags.V
-	case "policies":
-		row, err := h.net.QoSPolicy(ctx, s, id)
-		if err != nil {
-			return nil, err
-		}
-		name, t, tags = "policy", policyTarget(row), row.Tags.V
-	case "security-groups", "security_groups":
-		row, err := h.net.Group(ctx, s, id)
-		if err != nil {
-			return nil, err
-		}
-		name, t, tags = "security_group", target(row.Project, nil), row.Tags.V
-	default:
-		return nil, errs.NotFoundf("The resource could not be found.").Typed("HTTPNotFound")
+	row, err := h.net.Tagged(c.Context(), scope(c), c.PathValue("resource_type"), c.PathValue("resource_id"))
+	if err != nil {
+		return nil, err
 	}
-	return tags, c.AuthorizeRule(verb+"_"+name+":tags", t)
+	return row.Tags, c.AuthorizeRule(verb+"_"+row.Kind+":tags", target(row.Project, row.On))
 }
 
 func tagNotFound(tag string) error {
@@ -97,11 +45,7 @@ func checkTags(tags []string) error {
 }
 
 func (h handlers) changeTags(c *api.Call, change func(tags []string) ([]string, error)) ([]string, error) {
-	table := c.PathValue("resource_type")
-	if table == "security_groups" {
-		table = "security-groups"
-	}
-	return h.net.SetTags(c.Context(), table, c.PathValue("resource_id"), change)
+	return h.net.ChangeTags(c.Context(), c.PathValue("resource_type"), c.PathValue("resource_id"), change)
 }
 
 func (h handlers) listTags(c *api.Call) (tagsView, error) {
@@ -120,6 +64,22 @@ func (h handlers) replaceTags(c *api.Call, in tagsRequest) (tagsView, error) {
 	}
 	tags, err := h.changeTags(c, func([]string) ([]string, error) {
 		return slices.Compact(slices.Sorted(slices.Values(in.Tags))), nil
+	})
+	return tagsView{tags}, err
+}
+
+// addTags adds those that are missing.
+func (h handlers) addTags(c *api.Call, in tagsRequest) (tagsView, error) {
+	_, err := h.tagged(c, "create")
+	if err != nil {
+		return tagsView{}, err
+	}
+	err = checkTags(in.Tags)
+	if err != nil {
+		return tagsView{}, err
+	}
+	tags, err := h.changeTags(c, func(tags []string) ([]string, error) {
+		return slices.Compact(slices.Sorted(slices.Values(append(tags, in.Tags...)))), nil
 	})
 	return tagsView{tags}, err
 }
