@@ -90,6 +90,7 @@ root, for tests and measurements. They need "nacre sim-fabric".`,
 	f.StringVar(&config.Address, "tunnel-address", "", "this host's end of the tunnels between hosts, with prefix length if there is a tunnel device (default 127.0.0.1, enough for one host)")
 	f.StringVar(&config.TunnelDevice, "tunnel-device", "", "network card for tunnels alone, taken into a bridge that gets the tunnel address; for hosts whose kernel lacks the openvswitch module")
 	f.StringVar(&config.External, "external-address", "", "address with prefix length on the external network, for a host that carries traffic there")
+	f.StringVar(&config.PhysicalNetworks, "physical-networks", "", "further networks for provider networks that this host is on: NAME:CARD, with commas")
 	f.StringVar(&config.GuestUser, "guest-user", "nacre-guest", "account that guests run as, made when it is missing")
 	f.StringVar(&config.LogLevel, "log-level", "", "debug, info, warn or error (default info)")
 	f.IntVar(&config.Simulated, "simulated", 0, "imagine this many hosts instead")

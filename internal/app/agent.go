@@ -43,6 +43,9 @@ type NodeConfig struct {
 	// External is the address that this host has in the external network, with the
 	// prefix length, when it carries traffic there; "" for none.
 	External string
+	// PhysicalNetworks are further networks that this host is on, and the cards that
+	// lead there, with commas: NAME:CARD.
+	PhysicalNetworks string
 	// GuestUser is the account that guests run as; "" is nacre-guest.
 	GuestUser string
 	// LogLevel is debug, info, warn or error; "" is info.

@@ -171,8 +171,12 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	wires, err := physicalNetworks(c.PhysicalNetworks)
+	if err != nil {
+		return err
+	}
 	cloud.Network = network.New(network.Options{DB: database, Clock: now, Log: log, Fabric: ground.fabric, DNS: ground.dns, Nudge: cloud.Loops.Nudge,
-		Hosts: networkHosts(cloud.Hosts)})
+		Hosts: networkHosts(cloud.Hosts), Physical: wires.names()})
 	volumes := volume.New(volume.Options{DB: database, Clock: now, Log: log, Engine: cloud.Engine, Hosts: cloud.Hosts, Images: volumeImages{images},
 		Servers: volumeServers{cloud}, Server: owner, Level: c.level})
 	consoles := console.NewConsoles(console.ConsolesOptions{

@@ -172,6 +172,33 @@ func BenchmarkPortCreate(b *testing.B) {
 	})
 }
 
+// One client makes a hundred rules of a security group, one after the other.
+func BenchmarkHundredRules(b *testing.B) {
+	wide()
+	cloud := testcloud.Start(b)
+	admin := cloud.Admin()
+	token := admin.Token()
+	raise(b, admin)
+	var group struct {
+		Group struct{ ID string } `json:"security_group"`
+	}
+	admin.Must(b, 201, "POST", "/network/v2.0/security-groups", map[string]any{"security_group": map[string]any{"name": "bench"}}).JSON(b, &group)
+	port := 0
+	defer measure(b, "hundreds")()
+	for b.Loop() {
+		for range 100 {
+			port++
+			body, err := json.Marshal(map[string]any{"security_group_rule": map[string]any{
+				"security_group_id": group.Group.ID, "direction": "ingress", "protocol": "tcp", "port_range_min": port, "port_range_max": port,
+			}})
+			if err != nil {
+				b.Fatal(err)
+			}
+			ask(b, "POST", cloud.URL+"/network/v2.0/security-group-rules", token, body, 201)
+		}
+	}
+}
+
 // raise lifts the quotas of the admin project.
 func raise(t testing.TB, admin testcloud.User) {
 	var projects struct{ Projects []struct{ ID, Name string } }

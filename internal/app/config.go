@@ -82,6 +82,10 @@ type Config struct {
 	// External is the range of the external network, of which the host has the
 	// first address; "" is 172.24.4.0/24.
 	External string `koanf:"external"`
+	// PhysicalNetworks are further networks that provider networks may be on, with
+	// commas between them: each is a name and, where this machine is a host, the
+	// network card that leads there: NAME:CARD.
+	PhysicalNetworks string `koanf:"physical_networks"`
 
 	// ImageStores are further stores of images: name=folder, separated by commas;
 	// a folder that isn't absolute is in DataDir.
@@ -169,6 +173,7 @@ func Settings() []Setting {
 		{"property_protection_file", "NACRE_PROPERTY_PROTECTION_FILE", "", "file with the roles that may touch properties of images, as Glance has it"},
 		{"fetch_networks", "NACRE_FETCH_NETWORKS", "", "networks that images may be fetched from besides public addresses"},
 		{"external", "NACRE_EXTERNAL", "172.24.4.0/24", "range of the external network"},
+		{"physical_networks", "NACRE_PHYSICAL_NETWORKS", "", "further networks for provider networks: NAME:CARD, with commas; servers without a host need the names alone"},
 		{"limit_model", "NACRE_LIMIT_MODEL", "flat", "how unified limits of projects go together: flat or strict_two_level"},
 		{"lockout_failure_attempts", "NACRE_LOCKOUT_FAILURE_ATTEMPTS", "0 (never)", "how many wrong passwords lock an account"},
 		{"lockout_duration", "NACRE_LOCKOUT_DURATION", "1800", "seconds for which a locked account stays locked"},

@@ -27,9 +27,6 @@ import (
 	"nacre/internal/virt/qemu"
 )
 
-// externalPhysical is the physical network that the network public is on.
-const externalPhysical = "public"
-
 // daemonLook is how often we look for daemons of the network that have died.
 const daemonLook = 10 * time.Second
 
@@ -54,10 +51,14 @@ func (cloud *Cloud) realGround(ctx context.Context, images *image.Service, blobs
 	if err != nil {
 		return g, err
 	}
+	wires, err := physicalNetworks(c.PhysicalNetworks)
+	if err != nil {
+		return g, err
+	}
 	c.Log.Info("starting the network", "external", own)
 	system, err := ovn.Start(ctx, ovn.Options{
 		Dir: ovnDir(c), Chassis: name, TapOwner: account.UID, Log: c.Log,
-		Bridges: []ovn.Bridge{{Name: "br-ex", Physical: externalPhysical, CIDR: own, Masquerade: true}},
+		Bridges: append(wires.bridges(), ovn.Bridge{Name: "br-ex", Physical: externalPhysical, CIDR: own, Masquerade: true}),
 	})
 	if err != nil {
 		return g, fmt.Errorf("start the network: %w", err)

@@ -46,9 +46,13 @@ func (c NodeConfig) runReal(ctx context.Context) error {
 	if link.Southbound() == "" {
 		return errors.New("the servers have no network for real hosts: set ovn_north and ovn_south on them")
 	}
+	wires, err := physicalNetworks(c.PhysicalNetworks)
+	if err != nil {
+		return err
+	}
 	options := ovn.Options{
 		Dir: filepath.Join(c.DataDir, "ovn"), Chassis: c.Name, EncapIP: c.tunnelIP(), Remote: link.Southbound(),
-		TapOwner: account.UID, Log: c.Log,
+		TapOwner: account.UID, Log: c.Log, Bridges: wires.bridges(),
 	}
 	if c.TunnelDevice != "" {
 		options.Bridges = append(options.Bridges, ovn.Bridge{Name: "br-tun", Device: c.TunnelDevice, CIDR: c.Address})

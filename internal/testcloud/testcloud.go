@@ -27,6 +27,7 @@ import (
 	"nacre/internal/app"
 	"nacre/internal/db"
 	"nacre/internal/db/dbtest"
+	"nacre/internal/fabric"
 	"nacre/internal/work"
 )
 
@@ -55,6 +56,13 @@ type options struct {
 	calm    bool
 	own     bool
 	servers int
+}
+
+// Network has the cloud run on a network that the test has made, and on no host:
+// the test plugs ports in by itself. The physical networks are as the setting of
+// that name has them.
+func Network(c fabric.Cluster, physical string) Option {
+	return func(o *options) { o.Server, o.Config.Fabric, o.PhysicalNetworks, o.Hosts = true, c, physical, 0 }
 }
 
 // Nodes sets how many hosts there are; one if nobody says.

@@ -13,7 +13,7 @@ import (
 // their frames. The kernel need not know VLANs: the cable itself puts the tags on
 // and takes them off.
 type Cable struct {
-	t     *testing.T
+	t     testing.TB
 	outer *os.File
 	wires sync.WaitGroup
 
@@ -23,7 +23,7 @@ type Cable struct {
 
 // NewCable takes hold of the tap, and makes it if it is missing. It ends with the
 // test.
-func NewCable(t *testing.T, tap string) *Cable {
+func NewCable(t testing.TB, tap string) *Cable {
 	t.Helper()
 	outer, err := openTap(tap)
 	if err != nil {
@@ -32,7 +32,7 @@ func NewCable(t *testing.T, tap string) *Cable {
 	return newCable(t, outer)
 }
 
-func newCable(t *testing.T, outer *os.File) *Cable {
+func newCable(t testing.TB, outer *os.File) *Cable {
 	c := &Cable{t: t, outer: outer, ends: map[int]*os.File{}}
 	c.wires.Go(c.inward)
 	t.Cleanup(func() {

@@ -3,7 +3,6 @@ package fabrictest
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"strings"
@@ -78,8 +77,8 @@ func forwarding(t *testing.T, rig Rig) {
 	}
 }
 
-// Kbit/s of the limits that are measured, and the bytes that are sent.
-const rate, load = 8000, 2 << 20
+// rate is the limit that is measured, in kbit/s.
+const rate = 8000
 
 // limits checks that limits slow down what a port sends and receives, and what
 // passes under a floating IP.
@@ -91,8 +90,8 @@ func limits(t *testing.T, rig Rig) {
 	topology.Routers = []fabric.Router{e.router}
 	ensure(t, rig.Cluster, topology)
 	a, b := boot(t, rig, e.lan, e.port), boot(t, rig, e.lan, other)
-	b.sink(80)
-	a.sink(81)
+	b.Sink(80)
+	a.Sink(81)
 	settle(t, rig)
 	inside, outside := e.prefix+"6:80", e.floating+":81"
 	upload := func(what, to string, from *Guest) time.Duration {
@@ -111,13 +110,13 @@ func limits(t *testing.T, rig Rig) {
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
-		t.Logf("%s: %d KiB in %v, %.1f Mbit/s", what, load>>10, took.Round(time.Millisecond), load*8/took.Seconds()/1e6)
+		t.Logf("%s: %d KiB in %v, %.1f Mbit/s", what, Load>>10, took.Round(time.Millisecond), Load*8/took.Seconds()/1e6)
 		return took
 	}
 	free := upload("without a limit", inside, a)
 	slow := func(what string, took time.Duration) {
 		t.Helper()
-		least := time.Duration(float64(load*8-rate*1000) / (rate * 1000) * float64(time.Second)) // less what passes as a burst
+		least := time.Duration(float64(Load*8-rate*1000) / (rate * 1000) * float64(time.Second)) // less what passes as a burst
 		if took < least || took < free {
 			t.Errorf("%s: %v, want at least %v, and more than %v", what, took, least, free)
 		}
@@ -137,52 +136,6 @@ func limits(t *testing.T, rig Rig) {
 	ensure(t, rig.Cluster, fabric.Topology{Routers: []fabric.Router{e.router}})
 	settle(t, rig)
 	slow("floating IP", upload("limited at the floating IP", outside, nil))
-}
-
-// sink reads what is sent to the port and tells when it was all.
-func (g *Guest) sink(port int) {
-	g.t.Helper()
-	g.must(g.Do(func() error {
-		listener, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
-		if err != nil {
-			return err
-		}
-		g.t.Cleanup(func() { listener.Close() })
-		go func() {
-			for {
-				conn, err := listener.Accept()
-				if err != nil {
-					return
-				}
-				go func() {
-					defer conn.Close()
-					io.CopyN(io.Discard, conn, load)
-					io.WriteString(conn, "all")
-				}()
-			}
-		}()
-		return nil
-	}))
-}
-
-// pour sends the load to a sink and says how long that took.
-func pour(to string) (time.Duration, error) {
-	conn, err := net.DialTimeout("tcp", to, patience)
-	if err != nil {
-		return 0, err
-	}
-	defer conn.Close()
-	err = conn.SetDeadline(time.Now().Add(2 * patience))
-	if err != nil {
-		return 0, err
-	}
-	began := time.Now()
-	_, err = conn.Write(make([]byte, load))
-	if err != nil {
-		return 0, err
-	}
-	_, err = io.ReadAll(conn)
-	return time.Since(began), err
 }
 
 // marking checks the DSCP of what arrives.

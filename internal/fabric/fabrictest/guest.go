@@ -27,12 +27,12 @@ import (
 // whose frames go to and fro the tap that the driver made, as QEMU would carry
 // them. The namespace has no name, so nothing is left of it in the end.
 type Guest struct {
-	t     *testing.T
+	t     testing.TB
 	space netns.NsHandle
 }
 
 // NewGuest makes a guest with this MAC on the driver's tap. It ends with the test.
-func NewGuest(t *testing.T, tap, mac string) *Guest {
+func NewGuest(t testing.TB, tap, mac string) *Guest {
 	t.Helper()
 	return NewCable(t, tap).Guest(0, mac)
 }
@@ -186,7 +186,7 @@ func (g *Guest) Serve(port int) {
 }
 
 // Serve answers TCP connections with the caller's address, where it is called.
-func Serve(t *testing.T, address string) error {
+func Serve(t testing.TB, address string) error {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return err
@@ -250,6 +250,32 @@ func reaches(address, caller string) error {
 			return fmt.Errorf("reach %s: answer %q, %v, want %q", address, got, err, caller)
 		}
 	}
+}
+
+// ReachesFrom checks that the guest gets through from one of its addresses.
+func (g *Guest) ReachesFrom(address, source string) {
+	g.t.Helper()
+	g.must(g.Do(func() error {
+		caller, err := Reach(address, source, patience)
+		if err == nil && caller != source {
+			err = fmt.Errorf("taken for %s", caller)
+		}
+		return err
+	}))
+}
+
+// ReachesSoon tries every few milliseconds until the guest gets through.
+func (g *Guest) ReachesSoon(address string) {
+	g.t.Helper()
+	g.must(g.Do(func() error {
+		late := time.Now().Add(patience)
+		for {
+			_, err := Reach(address, "", 10*time.Millisecond)
+			if err == nil || time.Now().After(late) {
+				return err
+			}
+		}
+	}))
 }
 
 // silence is how long nothing must come before it counts as dropped. It holds one
