@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"syscall"
@@ -19,6 +20,9 @@ import (
 type Host struct {
 	Name string
 	PID  int
+
+	orders io.WriteCloser // to the keeper
+	said   *bufio.Reader
 }
 
 // NewHost makes a host that lasts until the test ends.
@@ -51,11 +55,30 @@ func NewHost(t testing.TB, name string, room Room) *Host {
 			t.Errorf("%s: %v", name, err)
 		}
 	})
-	line, err := bufio.NewReader(said).ReadString('\n')
+	h := &Host{Name: name, PID: cmd.Process.Pid, orders: life, said: bufio.NewReader(said)}
+	line, err := h.said.ReadString('\n')
 	if err != nil || line != "ready\n" {
 		t.Fatalf("%s says %q, %v", name, line, err)
 	}
-	return &Host{Name: name, PID: cmd.Process.Pid}
+	return h
+}
+
+// Fill leaves no space on the host's disk.
+func (h *Host) Fill() error { return h.order("fill") }
+
+// Free gives the host its disk back.
+func (h *Host) Free() error { return h.order("free") }
+
+func (h *Host) order(word string) error {
+	_, err := fmt.Fprintln(h.orders, word)
+	if err != nil {
+		return err
+	}
+	line, err := h.said.ReadString('\n')
+	if err != nil || line != "done\n" {
+		return fmt.Errorf("%s: %s: %q, %w", h.Name, word, line, err)
+	}
+	return nil
 }
 
 // Inside hands out the host's devices.

@@ -191,6 +191,7 @@ func (l *lab) addHost(number, diskMB int) {
 	room := soak.Room{}
 	if diskMB > 0 {
 		room = soak.Room{Disk: h.dir, DiskMB: diskMB}
+		h.dir = filepath.Join(h.dir, "data")
 	}
 	h.Host = soak.NewHost(l.t, name, room)
 	l.hosts = append(l.hosts, h)

@@ -26,8 +26,8 @@ import (
 )
 
 const (
-	diskMB = 400 // of a host
-	kills  = 20  // at least, of a run
+	diskMB = 20_000 // of a host
+	kills  = 20     // at least, of a run
 )
 
 // Two servers on PostgreSQL and RabbitMQ, and three real hosts, lose processes,
@@ -134,22 +134,9 @@ func (w *wreckage) cut(r *rand.Rand) {
 
 // fill leaves a host no space on its disk for a while.
 func (w *wreckage) fill(r *rand.Rand, h *host) {
-	path := h.Path(filepath.Join(h.dir, "filler"))
-	f, err := os.Create(path)
-	if err != nil {
-		w.lab.t.Errorf("fill the disk of %s: %v", h.Name, err)
-		return
-	}
-	piece := make([]byte, 1<<20)
-	for err == nil {
-		_, err = f.Write(piece)
-	}
-	f.Close()
+	w.lab.must(h.Fill())
 	soak.Pause(r, 5*time.Second)
-	err = os.Remove(path)
-	if err != nil {
-		w.lab.t.Errorf("free the disk of %s: %v", h.Name, err)
-	}
+	w.lab.must(h.Free())
 	w.Fills.Add(1)
 }
 
@@ -240,7 +227,7 @@ func (l *lab) left(ports map[string]bool) (list []string) {
 		err := h.Inside(func(n *netlink.Handle) error {
 			links, err := n.LinkList()
 			for _, link := range links {
-				if link.Type() == "tuntap" && !strings.HasPrefix(link.Attrs().Name, "br") {
+				if strings.HasPrefix(link.Attrs().Name, "tap") {
 					list = append(list, h.Name+" has device "+link.Attrs().Name)
 				}
 			}
