@@ -39,8 +39,11 @@ func (h handlers) resources(c *api.Call) (map[string]any, error) {
 		}
 		plural := path[strings.LastIndex(path, "/")+1:]
 		name := strings.TrimSuffix(plural, "s")
-		if stem, found := strings.CutSuffix(plural, "ies"); found {
+		switch stem, found := strings.CutSuffix(plural, "ies"); {
+		case found:
 			name = stem + "y"
+		case strings.HasSuffix(plural, "ss"):
+			name = plural
 		}
 		views = append(views, resourceView{[]api.Link{{Rel: "self", Href: c.URL(r.Path)}}, name, plural})
 	}
