@@ -118,6 +118,8 @@ type drivers struct {
 	network  fabric.Host
 	disks    blockdev.Host
 	images   *node.Images // nil for simulated hosts, whose machines have no bytes
+	sockets  string       // by which machines reach volumes of other hosts
+	owner    *node.Owner  // of the sockets
 }
 
 // RunNode runs the node of this machine, or simulated ones, until the context
@@ -194,7 +196,7 @@ func (c NodeConfig) run(ctx context.Context, name, dir string, link *uplink.Upli
 	agent, err := node.New(node.Options{
 		Name: name, Dir: state, Virt: d.machines, Fabric: d.network, Block: d.disks, Images: d.images,
 		SharedExports: c.Simulated > 0, Address: c.tunnelIP(), Clock: c.Clock, Log: c.Log,
-		Dial: link.Dial, Learn: link.Learn,
+		Dial: link.Dial, Learn: link.Learn, Sockets: d.sockets, SocketsOwner: d.owner,
 	})
 	if err != nil {
 		return fmt.Errorf("start node %s: %w", name, err)

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"nacre/internal/app"
+	"nacre/internal/clock"
 	"nacre/internal/testcloud"
 	"nacre/internal/work"
 	"nacre/internal/work/worktest"
@@ -30,6 +32,8 @@ type left struct {
 	before bool // it was there before
 	quota  map[string]int
 	rows   map[string]string
+
+	ofAdmin bool // it is the admin's, beside one of the user's own
 }
 
 // stage is a cloud with the things that a line works with.
@@ -38,6 +42,7 @@ type stage struct {
 	demo                       testcloud.User
 	server, volume, other, net string
 	image, groupSnapshot       string
+	record                     map[string]any
 }
 
 func (s *stage) path(format string, ids ...any) string { return fmt.Sprintf(format, ids...) }
@@ -115,6 +120,46 @@ func importImage(t *testing.T, who testcloud.User, s *stage, method map[string]a
 	who.Must(t, 202, "POST", s.path("/image/v2/images/%s/import", s.image), map[string]any{"method": method, "all_stores": true})
 }
 
+// withContainer is a volume, and the container of its backups, which an attempt to
+// make one leaves.
+func withContainer(t *testing.T, s *stage) {
+	withVolume(t, s)
+	s.demo.Must(t, 201, "PUT", "/v1/AUTH_"+s.demo.Project(t)+"/volumebackups", nil)
+}
+
+func backup(t *testing.T, s *stage) {
+	var reply struct{ Backup struct{ ID string } }
+	s.demo.Must(t, 202, "POST", "/volume/v3/backups", map[string]any{"backup": map[string]any{"volume_id": s.volume}}).JSON(t, &reply)
+	s.other = reply.Backup.ID
+}
+
+func withBackup(t *testing.T, s *stage) {
+	withVolume(t, s)
+	backup(t, s)
+	s.cloud.Settle(t)
+}
+
+// withRecord is the record of a backup under another id.
+func withRecord(t *testing.T, s *stage) {
+	withBackup(t, s)
+	who := s.cloud.Admin()
+	t.Cleanup(func() { who.RemoveBackups(t) })
+	var reply struct {
+		Record struct {
+			Service string `json:"backup_service"`
+			URL     string `json:"backup_url"`
+		} `json:"backup-record"`
+	}
+	who.Must(t, 200, "GET", s.path("/volume/v3/backups/%s/export_record", s.other), nil).JSON(t, &reply)
+	text, err := base64.StdEncoding.DecodeString(reply.Record.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := strings.Replace(string(text), s.path(`"id":"%s"`, s.other), s.path(`"id":"%s"`, clock.UUID()), 1)
+	s.record = map[string]any{"backup-record": map[string]any{
+		"backup_service": reply.Record.Service, "backup_url": base64.StdEncoding.EncodeToString([]byte(again))}}
+}
+
 // planCases has a line for each plan.
 var planCases = map[string]planCase{
 	"server.create": {
@@ -129,8 +174,8 @@ var planCases = map[string]planCase{
 					map[string]any{"boot_index": -1, "source_type": "blank", "destination_type": "volume", "volume_size": 1, "delete_on_termination": true},
 				}}})
 		},
-		givenUp: left{"servers", false, map[string]int{"instances": 1, "cores": 1, "ram": 512},
-			map[string]string{"server_secrets": "server=ID user_data= public_key= key_type= SEED password= "}},
+		givenUp: left{kind: "servers", quota: map[string]int{"instances": 1, "cores": 1, "ram": 512},
+			rows: map[string]string{"server_secrets": "server=ID user_data= public_key= key_type= SEED password= "}},
 	},
 	"server.delete": {
 		prepare: withAttached,
@@ -164,7 +209,7 @@ var planCases = map[string]planCase{
 			s.demo.Must(t, 202, "POST", "/volume/v3/volumes", map[string]any{"volume": map[string]any{
 				"name": "disk", "size": 1, "imageRef": s.demo.Image(t, "cirros")}})
 		},
-		givenUp: left{"volumes", false, map[string]int{"volumes": 1, "gigabytes": 1, "volumes_ID": 1, "gigabytes_ID": 1}, nil},
+		givenUp: left{kind: "volumes", quota: map[string]int{"volumes": 1, "gigabytes": 1, "volumes_ID": 1, "gigabytes_ID": 1}},
 	},
 	"volume.delete": {
 		prepare: withVolume,
@@ -181,7 +226,7 @@ var planCases = map[string]planCase{
 		givenUp: left{kind: "volumes", before: true},
 	},
 	"snapshot.create": {prepare: withVolume, begin: snapshot,
-		givenUp: left{"snapshots", false, map[string]int{"snapshots": 1, "gigabytes": 1, "snapshots_ID": 1, "gigabytes_ID": 1}, nil}},
+		givenUp: left{kind: "snapshots", quota: map[string]int{"snapshots": 1, "gigabytes": 1, "snapshots_ID": 1, "gigabytes_ID": 1}}},
 	"snapshot.delete": {
 		prepare: func(t *testing.T, s *stage) { withVolume(t, s); snapshot(t, s); s.cloud.Settle(t) },
 		begin: func(t *testing.T, s *stage) {
@@ -191,7 +236,7 @@ var planCases = map[string]planCase{
 	},
 	"group.create": {
 		begin:   group,
-		givenUp: left{"volume_groups", false, map[string]int{"groups": 1}, nil},
+		givenUp: left{kind: "volume_groups", quota: map[string]int{"groups": 1}},
 	},
 	"group.delete": {
 		prepare: withGroup,
@@ -211,6 +256,55 @@ var planCases = map[string]planCase{
 			s.demo.Must(t, 202, "DELETE", s.path("/volume/v3/group_snapshots/%s", s.groupSnapshot), nil, volumeLatest...)
 		},
 		givenUp: left{kind: "group_snapshots", before: true},
+	},
+	"backup.create": {
+		prepare: withContainer,
+		begin:   func(t *testing.T, s *stage) { backup(t, s) },
+		givenUp: left{kind: "volume_backups", quota: map[string]int{"backups": 1, "backup_gigabytes": 1}},
+	},
+	"backup.delete": {
+		prepare: withBackup,
+		begin: func(t *testing.T, s *stage) {
+			s.demo.Must(t, 202, "DELETE", s.path("/volume/v3/backups/%s", s.other), nil)
+		},
+		givenUp: left{kind: "volume_backups", before: true},
+	},
+	"backup.restore": {
+		prepare: withBackup,
+		begin: func(t *testing.T, s *stage) {
+			s.demo.Must(t, 202, "POST", s.path("/volume/v3/backups/%s/restore", s.other), map[string]any{"restore": map[string]any{"volume_id": s.volume}})
+		},
+		givenUp: left{kind: "volumes", before: true},
+	},
+	"backup.import": {
+		prepare: withRecord,
+		begin: func(t *testing.T, s *stage) {
+			s.cloud.Admin().Must(t, 201, "POST", "/volume/v3/backups/import_record", s.record)
+		},
+		givenUp: left{kind: "volume_backups", quota: map[string]int{"backups": 1, "backup_gigabytes": 1}, ofAdmin: true},
+	},
+	"volume.upload": {
+		prepare: withVolume,
+		begin: func(t *testing.T, s *stage) {
+			s.demo.Must(t, 202, "POST", s.path("/volume/v3/volumes/%s/action", s.volume),
+				map[string]any{"os-volume_upload_image": map[string]any{"image_name": "i", "disk_format": "qcow2"}})
+		},
+	},
+	"volume.revert": {
+		prepare: func(t *testing.T, s *stage) { withVolume(t, s); snapshot(t, s); s.cloud.Settle(t) },
+		begin: func(t *testing.T, s *stage) {
+			s.demo.Must(t, 202, "POST", s.path("/volume/v3/volumes/%s/action", s.volume),
+				map[string]any{"revert": map[string]any{"snapshot_id": s.other}}, "OpenStack-API-Version", "volume 3.40")
+		},
+		givenUp: left{kind: "volumes", before: true},
+	},
+	"volume.reimage": {
+		prepare: withVolume,
+		begin: func(t *testing.T, s *stage) {
+			s.demo.Must(t, 202, "POST", s.path("/volume/v3/volumes/%s/action", s.volume),
+				map[string]any{"os-reimage": map[string]any{"image_id": s.demo.Image(t, "cirros")}}, "OpenStack-API-Version", "volume 3.68")
+		},
+		givenUp: left{kind: "volumes", before: true},
 	},
 	"image.import": {
 		prepare: withImage,
@@ -255,7 +349,13 @@ func TestEveryPlan(t *testing.T) {
 					World:  func(t *testing.T) any { return plain(cloud.Snapshot(t)) },
 				}
 				if line.givenUp.kind != "" {
-					c.GivenUp = func(before any) any { return line.givenUp.addTo(before.(testcloud.World), s.demo.Project(t)) }
+					c.GivenUp = func(before any) any {
+						owner := s.demo
+						if line.givenUp.ofAdmin {
+							owner = s.cloud.Admin()
+						}
+						return line.givenUp.addTo(before.(testcloud.World), owner.Project(t))
+					}
 				}
 				return c
 			})
@@ -315,7 +415,7 @@ func (l left) addTo(w testcloud.World, project string) testcloud.World {
 // plain is a world to compare with others. Of what is in error it only says so.
 func plain(w testcloud.World) testcloud.World {
 	w = w.Plain()
-	for _, kind := range []string{"servers", "volumes", "snapshots", "volume_groups", "group_snapshots"} {
+	for _, kind := range []string{"servers", "volumes", "snapshots", "volume_groups", "group_snapshots", "volume_backups"} {
 		for i, line := range w[kind] {
 			if strings.Contains(line, "vm_state=error ") || strings.Contains(line, " status=error") {
 				w[kind][i] = "in error"

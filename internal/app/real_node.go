@@ -84,7 +84,10 @@ func (c NodeConfig) runReal(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	repairing.Go(func() { c.repair(ctx, system) })
-	return c.run(ctx, c.Name, c.DataDir, link, drivers{machines: machines, network: system.Host, disks: disks, images: cache})
+	return c.run(ctx, c.Name, c.DataDir, link, drivers{
+		machines: machines, network: system.Host, disks: disks, images: cache,
+		sockets: filepath.Join(c.DataDir, "nbd"), owner: &node.Owner{UID: account.UID, GID: account.GID},
+	})
 }
 
 // repair starts daemons of the network that have died.

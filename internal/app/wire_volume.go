@@ -2,10 +2,12 @@ package app
 
 import (
 	"context"
+	"io"
 
 	"nacre/internal/auth"
 	"nacre/internal/compute"
 	"nacre/internal/db"
+	"nacre/internal/errs"
 	"nacre/internal/image"
 	"nacre/internal/volume"
 )
@@ -26,6 +28,42 @@ func (a volumeImages) Image(ctx context.Context, who volume.Viewer, id string) (
 	}, nil
 }
 
+// CreateImage makes an image without bytes.
+func (a volumeImages) CreateImage(ctx context.Context, n volume.NewImage) error {
+	_, err := a.images.Image(ctx, image.Viewer{Admin: true}, n.ID)
+	if !errs.Is(err, errs.NotFound) {
+		return err
+	}
+	_, err = a.images.Create(ctx, image.NewImage{
+		ID: n.ID, Name: n.Name, Owner: n.Project, Visibility: n.Visibility, DiskFormat: n.DiskFormat, ContainerFormat: n.ContainerFormat,
+		MinDisk: n.MinDiskGB, MinRAM: n.MinRAMMB, Properties: n.Properties,
+	})
+	return err
+}
+
+// Upload gives an image its bytes, and then its protection, which would keep an
+// image without bytes from being removed.
+func (a volumeImages) Upload(ctx context.Context, n volume.NewImage, bytes io.Reader) error {
+	found, err := a.images.Image(ctx, image.Viewer{Admin: true}, n.ID)
+	if err == nil && found.Status != image.Active {
+		err = a.images.Upload(ctx, n.ID, "", bytes)
+	}
+	if err != nil || !n.Protected {
+		return err
+	}
+	_, err = a.images.Update(ctx, n.ID, []image.Change{{Op: image.Replace, Name: "protected", Value: true}})
+	return err
+}
+
+// DeleteImage removes an image.
+func (a volumeImages) DeleteImage(ctx context.Context, id string) error {
+	err := a.images.Delete(ctx, id)
+	if errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	return err
+}
+
 // volumeServers are servers as volumes need them. Compute stands on volumes, and
 // comes after them.
 type volumeServers struct{ cloud *Cloud }
@@ -34,6 +72,11 @@ type volumeServers struct{ cloud *Cloud }
 func (a volumeServers) HostOf(ctx context.Context, project, id string) (string, error) {
 	found, err := a.cloud.Compute.Server(ctx, project, id)
 	return found.Host, err
+}
+
+// Extended tells a server that a volume that it has is larger now.
+func (a volumeServers) Extended(ctx context.Context, tx *db.Tx, server, volume string, size int64) error {
+	return a.cloud.Compute.Extended(ctx, tx, server, volume, size)
 }
 
 // computeVolumes are volumes as compute needs them.
@@ -47,7 +90,7 @@ func volumeViewer(caller auth.Caller) volume.Viewer {
 func (a computeVolumes) Volume(ctx context.Context, caller auth.Caller, id string) (compute.Volume, error) {
 	v, err := a.Service.Volume(ctx, volumeViewer(caller), id)
 	return compute.Volume{
-		ID: v.ID, Name: v.Name, Status: v.Status, SizeGB: v.SizeGB, Bootable: v.Bootable, Zone: v.Zone, ImageProperties: v.ImageMetadata.V,
+		ID: v.ID, Name: v.Name, Status: v.Status, SizeGB: v.SizeGB, Bootable: v.Bootable, Shared: v.Multiattach, Zone: v.Zone, ImageProperties: v.ImageMetadata.V,
 	}, err
 }
 

@@ -1,19 +1,26 @@
 // Package blockdev keeps the bytes of volumes on a node.
 //
-// A volume is ensured, exported to at most one epoch at a time, and removed.
-// The epoch fences: whoever holds an older one has lost the volume, whatever it
-// believes. The drivers are the folders beside this file: file keeps qcow2 files
+// A volume is ensured, exported under the epochs of its attachments, and removed.
+// Epochs fence: one that was dropped never comes back, so whoever holds it has
+// lost the volume, whatever it believes. A volume that nobody is attached to can
+// be opened, to read or write its bytes from afar. The drivers are the folders beside this file: file keeps qcow2 files
 // and serves them by NBD, simulated keeps nothing and can fail on request.
 // blockdevtest holds the suite that each of them passes.
 package blockdev
 
-import "context"
+import (
+	"context"
+	"io"
+)
 
 // Volume is one volume as it should be.
 type Volume struct {
 	ID     string
 	SizeGB int
 	Source Source // what it starts from; ignored once the volume exists
+
+	// Revision grows when the bytes are to be made anew from the source.
+	Revision int64
 }
 
 // Source is where a new volume's bytes come from. At most one field is set.
@@ -22,24 +29,34 @@ type Source struct {
 	Volume string // another volume of this host
 }
 
-// Export is a volume offered to a machine.
+// Export is a volume offered to machines.
 type Export struct {
 	Volume string
-	Epoch  int64 // grows with each attachment; a lower one than recorded is refused
+	Shares []Share // by epoch, at least one
 }
 
-// Address is where an export is reached.
+// Share is one attachment's part in an export.
+type Share struct {
+	Epoch    int64 // grows with each attachment; one that was dropped is refused
+	ReadOnly bool  `json:",omitempty"`
+}
+
+// Address is where a share of an export is reached.
 type Address struct {
+	Epoch  int64
 	Socket string // unix socket of the NBD server
 	Name   string // NBD export name
 }
+
+// Opened is the NBD export name of a volume that was opened.
+const Opened = "disk"
 
 // State is what a driver sees of one volume.
 type State struct {
 	ID       string
 	SizeGB   int
 	Exported bool
-	Epoch    int64
+	Epoch    int64 // the highest one seen
 }
 
 // Usage is the room of the whole store, in GiB.
@@ -52,17 +69,27 @@ type Usage struct {
 // idempotent: asking twice for the same thing is asking once.
 type Host interface {
 	// Ensure makes the volume exist with at least this size. An interrupted
-	// creation starts again from its source. A grown volume keeps its bytes.
+	// creation starts again from its source. A grown volume keeps its bytes, also
+	// while it is exported: its users reconnect and find it larger. The copy of
+	// a volume that is in use is what a power cut would leave of it. A volume in
+	// use is not made anew.
 	Ensure(ctx context.Context, v Volume) error
 
 	// Remove makes the volume not exist and ends its export. A missing volume
 	// is a success.
 	Remove(ctx context.Context, id string) error
 
-	// Export serves the volume until Unexport, also after a restart of this
-	// process. An epoch lower than one seen before is an error; a higher one
-	// disconnects the former user first.
-	Export(ctx context.Context, e Export) (Address, error)
+	// Export serves the volume under these epochs and no others until Unexport,
+	// also after a restart of this process. An epoch that is neither served
+	// nor higher than all seen before is an error. Users whose epoch stays are
+	// not disturbed, those whose epoch goes are disconnected first. The
+	// addresses are in the order of the shares.
+	Export(ctx context.Context, e Export) ([]Address, error)
+
+	// Open connects to the NBD server of a volume that is not exported, under
+	// the name Opened, to read its bytes or, with write, to change them. Who
+	// opens it anew or exports it cuts off whoever had it before.
+	Open(ctx context.Context, volume string, write bool) (io.ReadWriteCloser, error)
 
 	// Unexport ends the export. A missing one is a success.
 	Unexport(ctx context.Context, volume string) error

@@ -154,6 +154,7 @@ type Volume struct {
 	Status          string
 	SizeGB          int64
 	Bootable        bool
+	Shared          bool // several servers may have it
 	Zone            string
 	ImageProperties map[string]string
 }

@@ -189,7 +189,7 @@ func (s *Service) checkDisk(ctx context.Context, in NewServer, d *BlockDevice, f
 		if err != nil {
 			return err
 		}
-		if v.Status != "available" {
+		if v.Status != "available" && !(v.Shared && v.Status == "in-use") {
 			return errs.BadRequestf("Invalid volume: volume '%s' status must be 'available'. Currently in '%s'", d.ID, v.Status)
 		}
 	case "image":

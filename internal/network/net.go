@@ -255,11 +255,7 @@ func (s *Service) createNetwork(ctx context.Context, tx *db.Tx, scope Scope, in 
 		Type: in.Type, Physical: in.Physical, Segment: in.Segment, QoS: in.QoS, DNSDomain: in.DNSDomain,
 		ZoneHints: db.Of(list(in.ZoneHints)), Subnets: []string{},
 	}
-	err := checkNames("", in.DNSDomain)
-	if err != nil {
-		return Network{}, err
-	}
-	err = oneDefault(ctx, tx, n)
+	err := oneDefault(ctx, tx, n)
 	if err != nil {
 		return Network{}, err
 	}
@@ -343,10 +339,6 @@ func (s *Service) UpdateNetwork(ctx context.Context, scope Scope, id string, rev
 		set(&n.IsDefault, in.IsDefault)
 		set(&n.PortSecurity, in.PortSecurity)
 		set(&n.DNSDomain, in.DNSDomain)
-		err = checkNames("", n.DNSDomain)
-		if err != nil {
-			return err
-		}
 		err = oneDefault(ctx, tx, n)
 		if err != nil {
 			return err

@@ -31,7 +31,7 @@ func (n *Node) answer(ctx context.Context, name string, payload json.RawMessage)
 	return nodeapi.LogReply{Log: log}, nil
 }
 
-// stream opens a machine's screen or serial line for a server.
+// stream opens a machine's screen or serial line, or a volume, for a server.
 func (n *Node) stream(ctx context.Context, kind, id string) (func(*nodeapi.Stream) error, error) {
 	var open func(context.Context, string) (io.ReadWriteCloser, error)
 	switch kind {
@@ -39,12 +39,21 @@ func (n *Node) stream(ctx context.Context, kind, id string) (func(*nodeapi.Strea
 		open = n.o.Virt.VNC
 	case nodeapi.StreamSerial:
 		open = n.o.Virt.Serial
+	case nodeapi.StreamRead, nodeapi.StreamWrite:
+		open = func(ctx context.Context, id string) (io.ReadWriteCloser, error) {
+			if !n.knows(key{nodeapi.KindVolume, id}) {
+				return nil, errs.NotFoundf("Volume %s could not be found.", id)
+			}
+			return n.o.Block.Open(ctx, id, kind == nodeapi.StreamWrite)
+		}
+	case nodeapi.StreamExport:
+		open = n.openExport
 	default:
 		return nil, &nodeapi.RemoteError{Status: http.StatusNotFound, Message: "this node does not serve " + kind}
 	}
 	end, err := open(ctx, id)
 	if err != nil {
-		return nil, remote(fmt.Errorf("open %s console of machine %s: %w", kind, id, err))
+		return nil, remote(fmt.Errorf("open %s of %s: %w", kind, id, err))
 	}
 	return func(s *nodeapi.Stream) error { return splice(s, end) }, nil
 }

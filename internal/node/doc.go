@@ -26,6 +26,7 @@ type doc struct {
 	answered int64                      // generation that the seen one is about; 0: nothing seen
 	plugged  map[string]string          // ports that were plugged for the machine, with their networks
 	exports  map[string]nodeapi.Address // volumes of other hosts, where the machine reaches them
+	far      map[string]*far            // doors to them, in this life of the node
 	stopped  int64                      // generation at which the guest ended by itself; 0: it did not
 
 	ensured int64 // generation that the driver has made true in this life of the node

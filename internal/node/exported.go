@@ -18,8 +18,8 @@ func (n *Node) exported(ctx context.Context, d *doc, disk nodeapi.Disk) (nodeapi
 	v := n.docs[key{nodeapi.KindVolume, disk.Volume}]
 	known, conn := d.exports[disk.Volume], n.conn
 	address, ready := nodeapi.Address{}, false
-	if v != nil && v.ensured == v.desired.Generation && v.volumeSeen.Export != nil {
-		address, ready = *v.volumeSeen.Export, v.volumeSeen.Export.Epoch == disk.Epoch
+	if v != nil && v.ensured == v.desired.Generation {
+		address, ready = v.volumeSeen.At(disk.Epoch)
 	}
 	n.mu.Unlock()
 	switch {
@@ -28,7 +28,7 @@ func (n *Node) exported(ctx context.Context, d *doc, disk nodeapi.Disk) (nodeapi
 	case v != nil:
 		return address, waitFor("waiting for volume %s to be exported", disk.Volume)
 	case known.Epoch == disk.Epoch:
-		return known, nil
+		return n.reached(d, disk, known)
 	case conn == nil:
 		return address, waitFor("waiting for a server to tell where volume %s is", disk.Volume)
 	}
@@ -48,10 +48,19 @@ func (n *Node) exported(ctx context.Context, d *doc, disk nodeapi.Disk) (nodeapi
 		return address, fmt.Errorf("find volume %s: %w", disk.Volume, err)
 	}
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	if d.exports == nil {
 		d.exports = map[string]nodeapi.Address{}
 	}
 	d.exports[disk.Volume] = address // kept with what is observed next
-	return address, nil
+	n.mu.Unlock()
+	return n.reached(d, disk, address)
+}
+
+// reached is where the machine gets at an export of another host: by its address,
+// or, when that has no socket, by a door of our own.
+func (n *Node) reached(d *doc, disk nodeapi.Disk, address nodeapi.Address) (nodeapi.Address, error) {
+	if address.Socket != "" {
+		return address, nil
+	}
+	return n.openFar(d, disk, address)
 }

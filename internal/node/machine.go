@@ -81,7 +81,9 @@ func (n *Node) makeMachine(ctx context.Context, d *doc, machine nodeapi.Machine,
 		if err != nil {
 			return err
 		}
-		want.Disks = append(want.Disks, virt.Disk{ID: disk.Volume, Socket: export.Socket, Export: export.Name, Device: disk.Device})
+		want.Disks = append(want.Disks, virt.Disk{
+			ID: disk.Volume, Socket: export.Socket, Export: export.Name, Device: disk.Device, SizeGB: disk.SizeGB, ReadOnly: export.ReadOnly,
+		})
 	}
 	// Write the cards down before plugging, so that a stop in between leaves
 	// none that we would not unplug.
@@ -101,6 +103,7 @@ func (n *Node) makeMachine(ctx context.Context, d *doc, machine nodeapi.Machine,
 	if err != nil {
 		return fmt.Errorf("ensure machine: %w", err)
 	}
+	n.closeFar(d, machine.Disks)
 	for _, nic := range machine.NICs {
 		delete(plugged, nic.Port)
 	}
@@ -173,6 +176,7 @@ func (n *Node) wantedElsewhere(d *doc, port string) bool {
 func (n *Node) removeMachine(ctx context.Context, d *doc, generation int64, plugged map[string]string) error {
 	err := n.o.Virt.Remove(ctx, d.key.id)
 	if err == nil {
+		n.closeFar(d, nil)
 		err = n.unplug(ctx, d, plugged)
 	}
 	if err != nil {

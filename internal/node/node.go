@@ -63,11 +63,16 @@ type Options struct {
 
 	Address       string // the host's own address, for its info
 	SharedExports bool   // machines on other hosts reach the exports of Block
+	Sockets       string // folder of sockets by which machines reach volumes of other hosts; "": they don't
+	SocketsOwner  *Owner // whom machines run as; nil: ourselves
 	BootID        string // changes when the host reboots; "" asks the kernel
 	Workers       int    // documents worked on at a time; 0: 8
 	Clock         clock.Clock
 	Log           *slog.Logger
 }
+
+// Owner is an account of this machine, by its numbers.
+type Owner struct{ UID, GID int }
 
 // Node is one host's agent.
 type Node struct {

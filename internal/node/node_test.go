@@ -278,7 +278,7 @@ func TestStrangers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = r.block.Export(r.ctx, blockdev.Export{Volume: "strange", Epoch: 1})
+	_, err = r.block.Export(r.ctx, blockdev.Export{Volume: "strange", Shares: []blockdev.Share{{Epoch: 1}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -161,7 +161,7 @@ func (h *hookedBlock) Ensure(ctx context.Context, v blockdev.Volume) error {
 	return h.Host.Ensure(ctx, v)
 }
 
-func (h *hookedBlock) Export(ctx context.Context, e blockdev.Export) (blockdev.Address, error) {
+func (h *hookedBlock) Export(ctx context.Context, e blockdev.Export) ([]blockdev.Address, error) {
 	h.r.hook("export")
 	defer h.r.hook("exported")
 	return h.Host.Export(ctx, e)

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -31,18 +32,27 @@ func (n *Node) turnVolume(ctx context.Context, d *doc) error {
 		ID:     volume.ID,
 		SizeGB: volume.SizeGB,
 		Source: blockdev.Source{Image: volume.Image, Volume: volume.Source},
+
+		Revision: volume.Revision,
 	})
 	if err != nil {
 		err = fmt.Errorf("ensure volume: %w", err)
 		n.observe(d, generation, err, nil)
 		return err
 	}
-	address, err := n.export(ctx, volume)
+	addresses, err := n.export(ctx, volume)
 	n.observe(d, generation, err, func() {
 		d.volumeSeen.Present = true
 		d.volumeSeen.SizeGB = volume.SizeGB
 		if err == nil {
-			d.volumeSeen.Export = address
+			d.volumeSeen.Export, d.volumeSeen.Others = nil, nil
+			for i := range addresses {
+				if addresses[i].Epoch == volume.Export.Epoch {
+					d.volumeSeen.Export = &addresses[i]
+				} else {
+					d.volumeSeen.Others = append(d.volumeSeen.Others, addresses[i])
+				}
+			}
 		}
 	})
 	if err != nil {
@@ -74,14 +84,23 @@ func (n *Node) stillThere(ctx context.Context, d *doc) error {
 	return nil
 }
 
-// export offers the volume at the epoch wanted, or to nobody.
-func (n *Node) export(ctx context.Context, volume nodeapi.Volume) (*nodeapi.Address, error) {
+// export offers the volume at the epochs wanted, or to nobody.
+func (n *Node) export(ctx context.Context, volume nodeapi.Volume) ([]nodeapi.Address, error) {
 	if volume.Export != nil {
-		address, err := n.o.Block.Export(ctx, blockdev.Export{Volume: volume.ID, Epoch: volume.Export.Epoch})
+		shares := []blockdev.Share{{Epoch: volume.Export.Epoch, ReadOnly: volume.Export.ReadOnly}}
+		for _, other := range volume.Export.Others {
+			shares = append(shares, blockdev.Share{Epoch: other.Epoch, ReadOnly: other.ReadOnly})
+		}
+		slices.SortFunc(shares, func(a, b blockdev.Share) int { return cmp.Compare(a.Epoch, b.Epoch) })
+		addresses, err := n.o.Block.Export(ctx, blockdev.Export{Volume: volume.ID, Shares: shares})
 		if err != nil {
 			return nil, fmt.Errorf("export volume: %w", err)
 		}
-		return &nodeapi.Address{Epoch: volume.Export.Epoch, Socket: address.Socket, Name: address.Name}, nil
+		list := make([]nodeapi.Address, len(addresses))
+		for i, a := range addresses {
+			list[i] = nodeapi.Address{Epoch: a.Epoch, Socket: a.Socket, Name: a.Name, ReadOnly: shares[i].ReadOnly}
+		}
+		return list, nil
 	}
 	err := n.unused(volume.ID)
 	if err != nil {

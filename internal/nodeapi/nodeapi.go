@@ -21,12 +21,19 @@
 // the connection.
 package nodeapi
 
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
 // Version grows by one whenever either side learns something new.
 //
 //   - 1: 2026-11-22: machines, volumes, metadata, image bytes, VNC
 //   - 2: 2026-11-28: joining, the list of servers
 //   - 3: 2026-11-28: serial lines
-const Version = 3
+//   - 4: 2026-11-28: the bytes of volumes, shared and remote volumes
+const Version = 4
 
 // Kinds of documents.
 const (
@@ -43,6 +50,9 @@ const (
 	StreamVNC     = "vnc"      // node: a machine's screen in RFB, by machine id
 	StreamSerial  = "serial"   // node: a machine's serial line, by machine id
 	StreamImage   = "image"    // server: the bytes of an image, by image id
+	StreamExport  = "export"   // node: NBD of an export, by volume id and epoch; server: the same on another node
+	StreamRead    = "read"     // node: NBD of a volume that is not exported, by volume id
+	StreamWrite   = "write"    // node: the same, to write
 )
 
 // Machine is a server as its host should have it.
@@ -78,6 +88,7 @@ type Disk struct {
 	Device     string `json:"device"` // what the API calls it: /dev/vdb
 	Attachment string `json:"attachment,omitempty"`
 	Epoch      int64  `json:"epoch"`
+	SizeGB     int    `json:"size_gb,omitempty"` // that the guest is to see; 0: whatever it was plugged with
 }
 
 // NIC is a network card.
@@ -118,12 +129,23 @@ type Volume struct {
 	Image  string  `json:"image,omitempty"`  // starts with the bytes of this image
 	Source string  `json:"source,omitempty"` // or of this volume of the same host
 	Export *Export `json:"export,omitempty"` // nil: nobody may use it
+
+	// Revision grows when the bytes are to be made anew from image or source.
+	Revision int64 `json:"revision,omitempty"`
 }
 
-// Export asks that one attachment can reach the volume. A higher epoch cuts
-// off whoever had a lower one.
+// Export asks that an attachment can reach the volume. Whoever had another
+// epoch is cut off, unless it is among the others.
 type Export struct {
-	Epoch int64 `json:"epoch"`
+	Epoch    int64   `json:"epoch"`
+	ReadOnly bool    `json:"read_only,omitempty"`
+	Others   []Share `json:"others,omitempty"` // attachments beside this one
+}
+
+// Share is another attachment that can reach the volume.
+type Share struct {
+	Epoch    int64 `json:"epoch"`
+	ReadOnly bool  `json:"read_only,omitempty"`
 }
 
 // VolumeObserved is what the node made of one Volume.
@@ -132,8 +154,23 @@ type VolumeObserved struct {
 	SizeGB  int      `json:"size_gb,omitempty"`
 	Export  *Address `json:"export,omitempty"`
 
+	Others []Address `json:"others,omitempty"` // where the others of the export are reached
+
 	Problem string `json:"problem,omitempty"`
 	Refused bool   `json:"refused,omitempty"`
+}
+
+// At is where the share with the epoch is reached.
+func (v VolumeObserved) At(epoch int64) (Address, bool) {
+	if v.Export != nil && v.Export.Epoch == epoch {
+		return *v.Export, true
+	}
+	for _, other := range v.Others {
+		if other.Epoch == epoch {
+			return other, true
+		}
+	}
+	return Address{}, false
 }
 
 // Address is where an export is reached.
@@ -141,6 +178,8 @@ type Address struct {
 	Epoch  int64  `json:"epoch"`
 	Socket string `json:"socket"` // unix socket on the volume's host
 	Name   string `json:"name"`   // NBD export name
+
+	ReadOnly bool `json:"read_only,omitempty"`
 }
 
 // HostInfo is what a host is and has.
@@ -159,6 +198,16 @@ type HostInfo struct {
 	Agents        []Agent  `json:"agents,omitempty"`         // the parts of the node
 	Node          int      `json:"node_api_version"`         // nodeapi.Version of the node
 	BootID        string   `json:"boot_id,omitempty"`        // changes when the host reboots
+}
+
+// ExportID names an export in a stream's opening.
+func ExportID(volume string, epoch int64) string { return fmt.Sprintf("%s.%d", volume, epoch) }
+
+// ParseExportID is the way back.
+func ParseExportID(id string) (volume string, epoch int64, ok bool) {
+	volume, number, _ := strings.Cut(id, ".")
+	epoch, err := strconv.ParseInt(number, 10, 64)
+	return volume, epoch, err == nil && volume != "" && epoch > 0
 }
 
 // ExportQuery asks where a volume of another host is reached.

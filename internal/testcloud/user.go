@@ -276,6 +276,7 @@ func (u User) RemoveAll(t testing.TB) {
 	for _, id := range u.ids(t, "/volume/v3/groups", "groups") {
 		u.Must(t, 202, "POST", "/volume/v3/groups/"+id+"/action", `{"delete":{"delete-volumes":true}}`, newestVolume...)
 	}
+	u.RemoveBackups(t)
 	u.removeEach(t, "/volume/v3/snapshots", "snapshots", "/volume/v3/snapshots/")
 	u.cloud.Settle(t)
 	u.removeEach(t, "/volume/v3/volumes", "volumes", "/volume/v3/volumes/")
@@ -283,6 +284,34 @@ func (u User) RemoveAll(t testing.TB) {
 	u.removeEach(t, "/network/v2.0/floatingips", "floatingips", "/network/v2.0/floatingips/")
 	u.removeEach(t, "/network/v2.0/ports?device_owner=", "ports", "/network/v2.0/ports/")
 	u.cloud.Settle(t)
+}
+
+// RemoveBackups removes backups, those that add to others first, and the
+// container that they were in.
+func (u User) RemoveBackups(t testing.TB) {
+	t.Helper()
+	for {
+		var all struct {
+			Backups []struct {
+				ID         string
+				Dependents bool `json:"has_dependent_backups"`
+			}
+		}
+		u.Must(t, 200, "GET", "/volume/v3/backups/detail", nil).JSON(t, &all)
+		if len(all.Backups) == 0 {
+			break
+		}
+		for _, b := range all.Backups {
+			if !b.Dependents {
+				u.Must(t, 202, "DELETE", "/volume/v3/backups/"+b.ID, nil)
+			}
+		}
+		u.cloud.Settle(t)
+	}
+	r := u.Do(t, "DELETE", "/v1/AUTH_"+u.Project(t)+"/volumebackups", nil)
+	if r.Status >= 300 && r.Status != http.StatusNotFound {
+		t.Fatalf("remove the container of backups: got %d %s", r.Status, r.Body)
+	}
 }
 
 // newestVolume asks for the newest microversion of block storage.

@@ -46,6 +46,9 @@ type Disk struct {
 	Socket string // path of the NBD server's unix socket
 	Export string // NBD export name
 	Device string // what the API calls it: /dev/vdb
+
+	SizeGB   int  `json:",omitempty"` // that the guest is to see, now that the volume has grown; 0: as it was plugged
+	ReadOnly bool `json:",omitempty"`
 }
 
 // NIC is a network card on a tap device that the fabric has made.

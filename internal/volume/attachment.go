@@ -187,23 +187,26 @@ func notComputes(a Attachment) error {
 
 // reserve promises an available volume.
 func (s *Service) reserve(ctx context.Context, tx *db.Tx, v Volume, a Attachment) (Attachment, error) {
-	if v.Status != Available {
-		return a, errs.BadRequestf("Invalid volume: Volume %s status must be available to reserve, but the current status is %s.", v.ID, v.Status)
+	err := mayReserve(ctx, tx, v, a)
+	if err == nil {
+		err = copying(ctx, tx, v.ID, "volume")
 	}
-	err := copying(ctx, tx, v.ID, "volume")
 	if err != nil {
 		return a, err
 	}
 	a.Volume, a.Project, a.Status, a.CreatedAt = v.ID, v.Project, Reserved, db.At(tx.Now())
 	if a.Mode == "" {
 		a.Mode = "rw"
+		if v.Readonly == "True" {
+			a.Mode = "ro"
+		}
 	}
 	a.Connector = db.Of(json.RawMessage("null"))
 	err = tx.Insert(ctx, &a)
 	if err != nil {
 		return a, fmt.Errorf("insert attachment: %w", err)
 	}
-	return a, setStatus(ctx, tx, v.ID, Available, Reserved)
+	return a, stand(ctx, tx, v)
 }
 
 // connect wants the volume exported at a new epoch. Connecting again to the
@@ -217,15 +220,12 @@ func (s *Service) connect(ctx context.Context, tx *db.Tx, a Attachment, host, de
 	if err != nil {
 		return a, err
 	}
-	if a.Epoch == v.Epoch && a.Epoch > 0 && a.Host == host {
+	if a.Epoch > 0 && a.Host == host {
 		return a, nil
 	}
 	generation := v.Generation
 	v.Epoch++
-	if v.Status == Reserved {
-		v.Status = Attaching
-	}
-	err = updateRow(ctx, tx, &v, v.ID, generation, "epoch", "status")
+	err = updateRow(ctx, tx, &v, v.ID, generation, "epoch")
 	if err != nil {
 		return a, err
 	}
@@ -237,7 +237,10 @@ func (s *Service) connect(ctx context.Context, tx *db.Tx, a Attachment, host, de
 	if err != nil {
 		return a, err
 	}
-	err = s.want(ctx, tx, v)
+	err = stand(ctx, tx, v)
+	if err == nil {
+		err = s.want(ctx, tx, v)
+	}
 	if err != nil {
 		return a, err
 	}

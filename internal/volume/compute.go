@@ -59,9 +59,10 @@ func (s *Service) Complete(ctx context.Context, tx *db.Tx, attachment string) er
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `
-		UPDATE volumes SET status = ?, generation = generation + 1, updated_at = ? WHERE id = ? AND status IN (?, ?, ?)`,
-		InUse, db.At(tx.Now()), a.Volume, Reserved, Attaching, Detaching)
+	v, err := getVolume(ctx, tx, a.Volume)
+	if err == nil {
+		err = stand(ctx, tx, v)
+	}
 	if err != nil {
 		return fmt.Errorf("complete attachment %s: %w", attachment, err)
 	}
@@ -79,8 +80,10 @@ func (s *Service) Detaching(ctx context.Context, tx *db.Tx, attachment string) e
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, "UPDATE volumes SET status = ?, generation = generation + 1, updated_at = ? WHERE id = ?",
-		Detaching, db.At(tx.Now()), a.Volume)
+	v, err := getVolume(ctx, tx, a.Volume)
+	if err == nil {
+		err = stand(ctx, tx, v)
+	}
 	if err != nil {
 		return fmt.Errorf("begin to detach %s: %w", attachment, err)
 	}
@@ -105,12 +108,9 @@ func (s *Service) Detach(ctx context.Context, tx *db.Tx, attachment string) erro
 	if err != nil {
 		return err
 	}
-	switch v.Status {
-	case Reserved, Attaching, InUse, Detaching:
-		err = setStatus(ctx, tx, v.ID, v.Status, Available)
-		if err != nil {
-			return err
-		}
+	err = stand(ctx, tx, v)
+	if err != nil {
+		return err
 	}
 	err = s.emit(ctx, tx, "volume.detach.end", v.ID)
 	if err != nil || a.Epoch == 0 || v.Host == "" {

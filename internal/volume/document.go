@@ -10,20 +10,25 @@ import (
 )
 
 // want makes the volume's document what the rows say: so large, from that
-// source, exported at the newest epoch as long as an attachment has it.
+// source, exported at the epochs of its attachments. Only the plans that make
+// bytes anew name a revision (plan_remake.go).
 func (s *Service) want(ctx context.Context, tx *db.Tx, v Volume) error {
 	document := nodeapi.Volume{ID: v.ID, SizeGB: int(v.SizeGB), Image: v.Image, Source: v.Source + v.Snapshot}
-	if v.Epoch > 0 {
-		var exported int
-		err := tx.Get(ctx, &exported, "SELECT COUNT(*) FROM volume_attachments WHERE volume = ? AND epoch = ?", v.ID, v.Epoch)
-		if err != nil {
-			return fmt.Errorf("read attachments of volume %s: %w", v.ID, err)
-		}
-		if exported > 0 {
-			document.Export = &nodeapi.Export{Epoch: v.Epoch}
-		}
+	return s.wantDocument(ctx, tx, v, document)
+}
+
+// wantDocument adds to a volume's document who may use it.
+func (s *Service) wantDocument(ctx context.Context, tx *db.Tx, v Volume, document nodeapi.Volume) error {
+	var shares []nodeapi.Share
+	err := tx.All(ctx, &shares, `
+		SELECT epoch, (mode = 'ro') AS read_only FROM volume_attachments WHERE volume = ? AND epoch > 0 ORDER BY epoch DESC`, v.ID)
+	if err != nil {
+		return fmt.Errorf("read attachments of volume %s: %w", v.ID, err)
 	}
-	_, err := s.hosts.Want(ctx, tx, v.Host, nodeapi.KindVolume, v.ID, document)
+	if len(shares) > 0 {
+		document.Export = &nodeapi.Export{Epoch: shares[0].Epoch, ReadOnly: shares[0].ReadOnly, Others: shares[1:]}
+	}
+	_, err = s.hosts.Want(ctx, tx, v.Host, nodeapi.KindVolume, v.ID, document)
 	return err
 }
 

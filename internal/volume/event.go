@@ -15,7 +15,7 @@ const Topic = "notifications.cinder"
 
 // publishers are who tells of what in Cinder.
 var publishers = map[string]string{
-	"volume": "volume", "snapshot": "snapshot", "transfer": "volume", "group": "group", "group_snapshot": "group_snapshot",
+	"volume": "volume", "snapshot": "snapshot", "transfer": "volume", "group": "group", "group_snapshot": "group_snapshot", "backup": "backup",
 	"volume_type": "volumeType", "volume_type_project": "volumeType", "volume_type_extra_specs": "volumeTypeExtraSpecs",
 	"qos_specs": "QoSSpecs", "group_type": "groupType",
 }

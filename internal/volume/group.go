@@ -101,7 +101,7 @@ func (s *Service) CreateGroup(ctx context.Context, who Viewer, in NewGroup) (Gro
 			return err
 		}
 		for _, v := range sources {
-			err = s.begin(ctx, tx, who, "", "", &v)
+			err = s.begin(ctx, tx, who, "", volumeState{}, &v)
 			if err != nil {
 				return err
 			}

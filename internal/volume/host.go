@@ -184,20 +184,35 @@ func (s *Service) answerExport(ctx context.Context, host string, payload json.Ra
 	if err != nil {
 		return nil, errs.BadRequestf("unreadable question")
 	}
-	var seen nodeapi.VolumeObserved
+	v, seen, err := s.exportFor(ctx, host, q.Volume, q.Epoch)
+	if err != nil {
+		return nil, err
+	}
+	address, exported := seen.At(q.Epoch)
+	if !exported {
+		return nil, errs.Unavailablef("its host has not exported it yet")
+	}
+	if v.Host != host && !(s.shared(v.Host) && s.shared(host)) {
+		address.Socket = "" // on the other host: the node opens a stream to it
+	}
+	return address, nil
+}
+
+// exportFor finds a volume that is attached to the host at the epoch, and what
+// its own host made of it.
+func (s *Service) exportFor(ctx context.Context, host, volume string, epoch int64) (v Volume, seen nodeapi.VolumeObserved, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		v, err := getVolume(ctx, tx, q.Volume)
+		v, err = getVolume(ctx, tx, volume)
 		if err != nil {
 			return err
 		}
 		var attached int
-		err = tx.Get(ctx, &attached, `
-			SELECT COUNT(*) FROM volume_attachments WHERE volume = ? AND host = ? AND epoch = ?`, q.Volume, host, q.Epoch)
+		err = tx.Get(ctx, &attached, "SELECT COUNT(*) FROM volume_attachments WHERE volume = ? AND host = ? AND epoch = ?", volume, host, epoch)
 		if err != nil {
 			return err
 		}
-		if attached == 0 || v.Epoch != q.Epoch {
-			return errs.NotFoundf("volume %s is not attached to host %s at epoch %d", q.Volume, host, q.Epoch)
+		if attached == 0 {
+			return errs.NotFoundf("volume %s is not attached to host %s at epoch %d", volume, host, epoch)
 		}
 		err = s.reachable(v, host)
 		if err != nil {
@@ -206,21 +221,25 @@ func (s *Service) answerExport(ctx context.Context, host string, payload json.Ra
 		_, err = s.hosts.Observed(ctx, tx, v.Host, nodeapi.KindVolume, v.ID, &seen)
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	if seen.Export == nil || seen.Export.Epoch != q.Epoch {
-		return nil, errs.Unavailablef("its host has not exported it yet")
-	}
-	return *seen.Export, nil
+	return v, seen, err
 }
 
-// reachable is an error when a machine on the host cannot get at the volume. Both
-// hosts have to say that they share exports: the address is the other host's word,
-// and this one must not be led to a socket of its own by it.
+// streams is the version of nodes from which on they carry volumes to each other.
+const streams = 4
+
+// reachable is an error when a machine on the host cannot get at the volume. Hosts
+// reach each other's volumes by streams through the servers. Where both say that
+// they share exports, an address is enough: it is the other host's word, and this
+// one must not be led to a socket of its own by it.
 func (s *Service) reachable(v Volume, host string) error {
 	if v.Host == host || s.shared(v.Host) && s.shared(host) {
 		return nil
 	}
-	return errs.Conflictf("Invalid volume: volume %s is on host %s and cannot be reached from host %s.", v.ID, v.Host, host)
+	for _, name := range []string{v.Host, host} {
+		h, known := s.knownHost(name)
+		if !known || h.Info.Node < streams {
+			return errs.Conflictf("Invalid volume: volume %s is on host %s and cannot be reached from host %s.", v.ID, v.Host, host)
+		}
+	}
+	return nil
 }

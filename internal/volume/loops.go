@@ -19,7 +19,7 @@ func (s *Service) Loops() []loop.Loop {
 	}
 }
 
-// removeOrphans forgets documents that no volume and no snapshot stands
+// removeOrphans forgets documents that no volume, no snapshot and no copy stands
 // behind. Plans leave none; this is for what nobody has thought of.
 func (s *Service) removeOrphans(ctx context.Context) error {
 	return s.db.Write(ctx, func(tx *db.Tx) error {
@@ -28,6 +28,7 @@ func (s *Service) removeOrphans(ctx context.Context) error {
 			SELECT host, id FROM documents
 			WHERE kind = ? AND desired <> '' AND NOT EXISTS (SELECT 1 FROM volumes WHERE volumes.id = documents.id)
 				AND NOT EXISTS (SELECT 1 FROM snapshots WHERE snapshots.id = documents.id)
+				AND NOT EXISTS (SELECT 1 FROM volume_copies WHERE volume_copies.id = documents.id)
 			LIMIT 100`, nodeapi.KindVolume)
 		if err != nil {
 			return fmt.Errorf("find orphaned documents: %w", err)

@@ -3,6 +3,7 @@ package volume
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"nacre/internal/db"
@@ -16,6 +17,7 @@ type volumeState struct {
 	Host   string
 	SizeGB int64  // extend: the new size
 	Before string // extend: the status to go back to
+	Backup string // create: whose bytes it gets; "" for none
 	Beside string // create: the server whose host it is to be on; "" for any
 }
 
@@ -27,6 +29,7 @@ func (s *Service) createPlan() work.Plan[volumeState] {
 			{Name: "choose host", Do: s.chooseHost},
 			{Name: "want the volume", Tx: s.wantCreated, UndoTx: s.undoCreated},
 			{Name: "wait for its bytes", Do: s.waitBytes},
+			{Name: "restore its backup", Do: s.fillFromBackup},
 			{Name: "finish", Tx: s.finishCreate},
 		},
 		Undone: func(ctx context.Context, tx *db.Tx, state *volumeState, cause error) error {
@@ -43,9 +46,21 @@ func (s *Service) createPlan() work.Plan[volumeState] {
 			if err != nil {
 				return err
 			}
+			err = setBackupStatus(ctx, tx, state.Backup, Restoring, Available, "")
+			if err != nil {
+				return err
+			}
 			return setStatus(ctx, tx, state.Volume, Creating, Failed)
 		},
 	}
+}
+
+// fillFromBackup writes the backup that the volume is made from.
+func (s *Service) fillFromBackup(ctx context.Context, state *volumeState) error {
+	if state.Backup == "" {
+		return nil
+	}
+	return s.restoreTo(ctx, state.Backup, state.Volume)
 }
 
 // waitSource waits until the source's host has ended its last export, since a
@@ -129,6 +144,9 @@ func (s *Service) waitBytes(ctx context.Context, state *volumeState) error {
 
 func (s *Service) finishCreate(ctx context.Context, tx *db.Tx, state *volumeState) error {
 	err := setStatus(ctx, tx, state.Volume, Creating, Available)
+	if err == nil {
+		err = setBackupStatus(ctx, tx, state.Backup, Restoring, Available, "")
+	}
 	if err != nil {
 		return err
 	}
@@ -198,7 +216,7 @@ func (s *Service) deletable(ctx context.Context, tx *db.Tx, v Volume, cascade, f
 	if err != nil {
 		return err
 	}
-	ended := v.Status == Available || v.Status == Failed || v.Status == ErrorExtending || v.Status == ErrorDeleting
+	ended := slices.Contains([]string{Available, Failed, ErrorExtending, ErrorDeleting, ErrorRestoring}, v.Status)
 	if attached > 0 || snapshots > 0 && !cascade || !ended && !force {
 		return notDeletable
 	}

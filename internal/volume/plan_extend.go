@@ -9,15 +9,20 @@ import (
 	"nacre/internal/work"
 )
 
-// ExtendVolume begins to make a volume larger.
-func (s *Service) ExtendVolume(ctx context.Context, who Viewer, id string, size int64) error {
+// ExtendVolume begins to make a volume larger: with attached also one that is in
+// use, whose servers are told.
+func (s *Service) ExtendVolume(ctx context.Context, who Viewer, id string, size int64, attached bool) error {
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		v, err := findVolume(ctx, tx, who, id)
 		if err != nil {
 			return err
 		}
-		if v.Status != Available {
-			return errs.BadRequestf("Invalid volume: Volume %s status must be '(available)' to extend, currently %s.", id, v.Status)
+		if v.Status != Available && !(attached && v.Status == InUse) {
+			may := "(available)"
+			if attached {
+				may = "('available', 'in-use')"
+			}
+			return errs.BadRequestf("Invalid volume: Volume %s status must be '%s' to extend, currently %s.", id, may, v.Status)
 		}
 		if size <= v.SizeGB {
 			return errs.BadRequestf("Invalid input received: New size for extend must be greater than current size. (current: %d, extended: %d).", v.SizeGB, size)
@@ -97,10 +102,18 @@ func (s *Service) undoLarger(ctx context.Context, tx *db.Tx, state *volumeState)
 
 func (s *Service) finishExtend(ctx context.Context, tx *db.Tx, state *volumeState) error {
 	_, err := tx.Exec(ctx, "UPDATE volumes SET size = ? WHERE id = ?", state.SizeGB, state.Volume)
-	if err != nil {
-		return err
+	if err == nil {
+		err = freed(ctx, tx, state.Volume, Extending)
 	}
-	err = setStatus(ctx, tx, state.Volume, Extending, state.Before)
+	var users []string
+	if err == nil {
+		err = tx.All(ctx, &users, "SELECT DISTINCT server FROM volume_attachments WHERE volume = ? AND compute = 1 AND epoch > 0 ORDER BY server", state.Volume)
+	}
+	for _, server := range users {
+		if err == nil {
+			err = s.servers.Extended(ctx, tx, server, state.Volume, state.SizeGB)
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,6 @@ import (
 	blocksim "nacre/internal/blockdev/simulated"
 	"nacre/internal/db"
 	"nacre/internal/db/dbtest"
-	"nacre/internal/errs"
 	fabricsim "nacre/internal/fabric/simulated"
 	"nacre/internal/hosts"
 	"nacre/internal/node"
@@ -30,6 +29,10 @@ type world struct {
 	Volumes   []string
 	Snapshots []string
 	Groups    []string
+	Backups   []string
+	Copies    []string
+	Objects   []string
+	Images    []string
 	Documents []string
 	Bytes     []string
 	Used      []string
@@ -43,13 +46,9 @@ type rig struct {
 	service *volume.Service
 	hosts   *hosts.Service
 	disks   *blocksim.Host
+	objects *memory
+	images  *gallery
 	who     volume.Viewer
-}
-
-type noImages struct{}
-
-func (noImages) Image(_ context.Context, _ volume.Viewer, id string) (volume.Image, error) {
-	return volume.Image{}, errs.NotFoundf("No image found with ID %s", id)
 }
 
 func startRig(t *testing.T) *rig {
@@ -60,11 +59,11 @@ func startRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	r := &rig{ctx: ctx, db: database, who: volume.Viewer{Project: "p", User: "u"}}
+	r := &rig{ctx: ctx, db: database, who: volume.Viewer{Project: "p", User: "u"}, objects: newMemory(), images: newGallery()}
 	r.engine = work.New(work.Options{DB: database, Log: log, Owner: "test"})
 	r.hosts = hosts.New(hosts.Options{DB: database, Log: log})
 	ids := 0
-	r.service = volume.New(volume.Options{DB: database, Log: log, Engine: r.engine, Hosts: r.hosts, Images: noImages{}, NewID: func() string {
+	r.service = volume.New(volume.Options{DB: database, Log: log, Engine: r.engine, Hosts: r.hosts, Images: r.images, Vault: r.objects, Servers: nobody{}, NewID: func() string {
 		ids++
 		return fmt.Sprintf("id-%d", ids)
 	}})
@@ -154,6 +153,8 @@ func (r *rig) world(t *testing.T) any {
 			{&w.Snapshots, "SELECT id || ' ' || status || ' ' || size || ' of ' || volume FROM snapshots ORDER BY id"},
 			{&w.Groups, `SELECT id || ' ' || status || ' on ' || host FROM volume_groups
 				UNION ALL SELECT id || ' ' || status || ' of ' || volume_group FROM group_snapshots ORDER BY 1`},
+			{&w.Backups, "SELECT id || ' ' || status || ' ' || size || ' of ' || volume FROM volume_backups ORDER BY id"},
+			{&w.Copies, "SELECT id || ' of ' || volume FROM volume_copies ORDER BY id"},
 			{&w.Documents, "SELECT host || ' ' || desired FROM documents ORDER BY host, kind, id"},
 			{&w.Used, "SELECT resource || ' ' || used FROM quota_usages WHERE used <> 0 ORDER BY resource"},
 		} {
@@ -171,6 +172,7 @@ func (r *rig) world(t *testing.T) any {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.Objects, w.Images = r.objects.places(), r.images.names()
 	for _, s := range list {
 		w.Bytes = append(w.Bytes, fmt.Sprintf("%s %d exported=%v", s.ID, s.SizeGB, s.Exported))
 	}
@@ -202,7 +204,7 @@ func (r *rig) volume(t *testing.T) string {
 
 func (r *rig) snapshot(t *testing.T, of string) string {
 	t.Helper()
-	s, err := r.service.CreateSnapshot(r.ctx, r.who, of, "s", "", nil)
+	s, err := r.service.CreateSnapshot(r.ctx, r.who, of, "s", "", nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,7 +266,7 @@ func TestExtendPlan(t *testing.T) {
 		r := startRig(t)
 		id := r.volume(t)
 		c := r.newCase("volume.extend", func(t *testing.T) {
-			must(t, r.service.ExtendVolume(r.ctx, r.who, id, 5))
+			must(t, r.service.ExtendVolume(r.ctx, r.who, id, 5, false))
 		}, func(w *world) { w.Volumes = []string{"id-1 error_extending 2 on h"} })
 		c.World = func(t *testing.T) any {
 			w, _ := r.world(t).(world)

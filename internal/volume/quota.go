@@ -207,7 +207,18 @@ func (s *Service) recount(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("count groups: %w", err)
 		}
-		counted := map[string]map[string]int64{quota.Volume: {}, quota.Gigabyte: {}, quota.Snapshot: {}, quota.Group: {}}
+		var backups []struct {
+			Project string
+			Number  int64
+			Size    int64
+		}
+		err = tx.All(ctx, &backups, "SELECT project, COUNT(*) AS number, SUM(size) AS size FROM volume_backups GROUP BY project")
+		if err != nil {
+			return fmt.Errorf("count backups: %w", err)
+		}
+		counted := map[string]map[string]int64{
+			quota.Volume: {}, quota.Gigabyte: {}, quota.Snapshot: {}, quota.Group: {}, quota.Backup: {}, quota.BackupGigabyte: {},
+		}
 		count := func(resource, project string, n int64) {
 			if counted[resource] == nil {
 				counted[resource] = map[string]int64{}
@@ -226,6 +237,10 @@ func (s *Service) recount(ctx context.Context) error {
 		}
 		for _, row := range groups {
 			count(quota.Group, row.Project, row.Number)
+		}
+		for _, row := range backups {
+			count(quota.Backup, row.Project, row.Number)
+			count(quota.BackupGigabyte, row.Project, row.Size)
 		}
 		for resource, projects := range counted {
 			wrong, err := quota.Recount(ctx, tx, resource, projects)

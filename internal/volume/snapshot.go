@@ -41,8 +41,9 @@ type snapshotState struct {
 	Host     string
 }
 
-// CreateSnapshot begins to copy a volume that nobody uses.
-func (s *Service) CreateSnapshot(ctx context.Context, who Viewer, volume, name, description string, metadata map[string]string) (Snapshot, error) {
+// CreateSnapshot begins to copy a volume: with force also one that is in use, as
+// a power cut would leave it.
+func (s *Service) CreateSnapshot(ctx context.Context, who Viewer, volume, name, description string, metadata map[string]string, force bool) (Snapshot, error) {
 	if metadata == nil {
 		metadata = map[string]string{}
 	}
@@ -55,7 +56,7 @@ func (s *Service) CreateSnapshot(ctx context.Context, who Viewer, volume, name, 
 		if err != nil {
 			return err
 		}
-		if v.Status != Available {
+		if v.Status != Available && !(force && v.Status == InUse) {
 			return errs.BadRequestf("Invalid volume: Volume %s status must be available to snapshot, but current status is: %s.", v.ID, v.Status)
 		}
 		return s.beginSnapshot(ctx, tx, who, v, &snapshot)

@@ -1,4 +1,4 @@
-// Package volume owns volumes, snapshots, attachments and volume types. It
+// Package volume owns volumes, snapshots, backups, attachments and volume types. It
 // speaks to users as Cinder.
 //
 // A volume is a row that users see and a document that its host makes true:
@@ -13,12 +13,16 @@
 // lost it, whatever it believes. Compute attaches and detaches inside its own
 // plans' transactions (compute.go); what it attached, only it may detach.
 //
+// A backup is a volume's bytes in the object store: a plan reads the volume from
+// its host and stores what it holds, chunk by chunk (backup_store.go).
+//
 // A failed creation leaves the row in error, for the user to see and delete.
 package volume
 
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -51,6 +55,14 @@ type Image struct {
 type images interface {
 	// Image returns an image that the viewer may use. Others are not found.
 	Image(ctx context.Context, who Viewer, id string) (Image, error)
+	// CreateImage makes an image without bytes. Making the same one again is a
+	// success.
+	CreateImage(ctx context.Context, image NewImage) error
+	// Upload gives an image its bytes. One that has them already is a success, one
+	// that is being given some is a conflict.
+	Upload(ctx context.Context, image NewImage, bytes io.Reader) error
+	// DeleteImage removes an image. A missing one is a success.
+	DeleteImage(ctx context.Context, image string) error
 }
 
 // servers is what volumes need from the compute service.
@@ -58,6 +70,9 @@ type servers interface {
 	// HostOf is the host of a project's server, "" while it has none. The project
 	// "" is any. Others' servers are not found.
 	HostOf(ctx context.Context, project, server string) (string, error)
+	// Extended tells a server that a volume that it has is larger now. A server that
+	// is gone is a success.
+	Extended(ctx context.Context, tx *db.Tx, server, volume string, size int64) error
 }
 
 // Viewer is who asks. An admin sees every project.
@@ -78,6 +93,7 @@ type Options struct {
 	Hosts   *hosts.Service
 	Images  images
 	Servers servers
+	Vault   vault // where backups are
 
 	Zone string // the one availability zone; "" is nova
 	// Overcommit is how much of its room a host promises to volumes, which take
@@ -98,6 +114,7 @@ type Service struct {
 	hosts   *hosts.Service
 	images  images
 	servers servers
+	vault   vault
 
 	zone       string
 	overcommit float64
@@ -112,7 +129,7 @@ type Service struct {
 // hosts. It comes before the first host connects.
 func New(o Options) *Service {
 	s := &Service{
-		db: o.DB, clock: o.Clock, newID: o.NewID, log: o.Log, engine: o.Engine, hosts: o.Hosts, images: o.Images, servers: o.Servers,
+		db: o.DB, clock: o.Clock, newID: o.NewID, log: o.Log, engine: o.Engine, hosts: o.Hosts, images: o.Images, servers: o.Servers, vault: o.Vault,
 		zone: o.Zone, overcommit: o.Overcommit, server: o.Server, level: o.Level, state: map[string]hosts.Host{},
 	}
 	if s.clock == nil {
@@ -142,8 +159,16 @@ func New(o Options) *Service {
 	work.Register(s.engine, s.deleteGroupPlan())
 	work.Register(s.engine, s.groupSnapshotPlan())
 	work.Register(s.engine, s.deleteGroupSnapshotPlan())
+	work.Register(s.engine, s.backupPlan())
+	work.Register(s.engine, s.deleteBackupPlan())
+	work.Register(s.engine, s.restorePlan())
+	work.Register(s.engine, s.importBackupPlan())
+	work.Register(s.engine, s.uploadPlan())
+	work.Register(s.engine, s.revertPlan())
+	work.Register(s.engine, s.reimagePlan())
 	s.hosts.OnHost(s.hostChanged)
 	s.hosts.OnQuery(nodeapi.QueryExport, s.answerExport)
+	s.hosts.OnStream(nodeapi.StreamExport, s.serveExport)
 	return s
 }
 
@@ -154,6 +179,7 @@ func (s *Service) Zone() string { return s.zone }
 // and volumes take their time.
 const (
 	copyDeadline   = 30 * time.Minute
+	bytesDeadline  = 24 * time.Hour // of bytes that go through the servers
 	changeDeadline = 5 * time.Minute
 )
 

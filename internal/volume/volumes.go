@@ -54,6 +54,8 @@ type Volume struct {
 	Metadata      db.JSON[map[string]string]
 	ImageMetadata db.JSON[map[string]string]
 	Epoch         int64
+	Revision      int64 // how often the bytes were made anew
+	Multiattach   bool  // several servers may have it
 	Generation    int64
 	CreatedAt     db.Time
 	UpdatedAt     db.Time
@@ -73,7 +75,9 @@ type NewVolume struct {
 	Source      string
 	Snapshot    string
 	Group       string
+	Backup      string // whose bytes it gets
 	Beside      string // the server whose host it is to be on; "" for any
+	Multiattach bool   // several servers may have it, whatever its type says
 	Metadata    map[string]string
 }
 
@@ -89,7 +93,7 @@ func (s *Service) CreateVolume(ctx context.Context, who Viewer, in NewVolume) (V
 	}
 	v := Volume{
 		ID: in.ID, Project: who.Project, User: who.User, Name: in.Name, Description: in.Description, SizeGB: in.SizeGB,
-		Status: Creating, Zone: s.zone, Image: in.Image, Source: in.Source, Snapshot: in.Snapshot, Group: in.Group,
+		Status: Creating, Zone: s.zone, Multiattach: in.Multiattach, Image: in.Image, Source: in.Source, Snapshot: in.Snapshot, Group: in.Group,
 		Metadata: db.Of(in.Metadata), ImageMetadata: db.Of(map[string]string{}),
 	}
 	if v.ID == "" {
@@ -110,10 +114,13 @@ func (s *Service) CreateVolume(ctx context.Context, who Viewer, in NewVolume) (V
 		}
 		row := v // the function may run twice
 		err = s.intoGroup(ctx, tx, who, in.Type, row.Group)
+		if err == nil {
+			err = fromBackup(ctx, tx, who, &row, in.Backup)
+		}
 		if err != nil {
 			return err
 		}
-		err = s.begin(ctx, tx, who, in.Type, in.Beside, &row)
+		err = s.begin(ctx, tx, who, in.Type, volumeState{Beside: in.Beside, Backup: in.Backup}, &row)
 		v = row
 		return err
 	})
@@ -124,7 +131,7 @@ func (s *Service) CreateVolume(ctx context.Context, who Viewer, in NewVolume) (V
 }
 
 // begin writes a volume and starts the plan that makes it.
-func (s *Service) begin(ctx context.Context, tx *db.Tx, who Viewer, kind, beside string, v *Volume) error {
+func (s *Service) begin(ctx context.Context, tx *db.Tx, who Viewer, kind string, state volumeState, v *Volume) error {
 	err := s.insert(ctx, tx, who, kind, v)
 	if err != nil {
 		return err
@@ -133,7 +140,8 @@ func (s *Service) begin(ctx context.Context, tx *db.Tx, who Viewer, kind, beside
 	if err != nil {
 		return err
 	}
-	_, err = work.Start(ctx, tx, s.createPlan(), v.ID, volumeState{Volume: v.ID, Beside: beside}, who.options(v.Project)...)
+	state.Volume = v.ID
+	_, err = work.Start(ctx, tx, s.createPlan(), v.ID, state, who.options(v.Project)...)
 	return err
 }
 
@@ -215,6 +223,7 @@ func (s *Service) insert(ctx context.Context, tx *db.Tx, who Viewer, kind string
 		return err
 	}
 	v.Type = t.ID
+	v.Multiattach = v.Multiattach || t.Multiattach()
 	err = checkSize(ctx, tx, v.Project, v.SizeGB)
 	if err != nil {
 		return err
@@ -252,8 +261,8 @@ func (s *Service) fromOther(ctx context.Context, tx *db.Tx, who Viewer, v *Volum
 	if err != nil {
 		return err
 	}
-	if source.Status != Available {
-		return errs.BadRequestf("Invalid volume: Volume %s cannot be copied: its status must be 'available', but it is '%s'.", source.ID, source.Status)
+	if source.Status != Available && source.Status != InUse {
+		return errs.BadRequestf("Invalid volume: Volume %s cannot be copied: its status must be 'available' or 'in-use', but it is '%s'.", source.ID, source.Status)
 	}
 	v.Host, v.Bootable, v.ImageMetadata = source.Host, source.Bootable, source.ImageMetadata
 	return grow(v, kind, source.SizeGB, source.Type, "source volume")

@@ -12,6 +12,7 @@ import (
 
 	"nacre/internal/blockdev"
 	"nacre/internal/errs"
+	"nacre/internal/nbd"
 )
 
 // Fixture is one driver, ready to be tested.
@@ -35,7 +36,10 @@ func Run(t *testing.T, make func(t *testing.T) Fixture) {
 		{"remove", remove},
 		{"export is idempotent", exportIsIdempotent},
 		{"an older epoch is refused", epochFences},
-		{"a volume in use is left alone", inUse},
+		{"a volume in use grows and is copied", inUse},
+		{"several share a volume", shared},
+		{"a volume that nobody has is opened", opened},
+		{"bytes are made anew once", remade},
 		{"everything survives a restart", survivesRestart},
 		{"calls may be concurrent", concurrent},
 		{"an ended context ends the call", endedContext},
@@ -79,12 +83,23 @@ func wantStates(t *testing.T, host blockdev.Host, want ...blockdev.State) {
 
 func export(t *testing.T, host blockdev.Host, volume string, epoch int64) blockdev.Address {
 	t.Helper()
-	address, err := host.Export(ctx, blockdev.Export{Volume: volume, Epoch: epoch})
+	return share(t, host, volume, blockdev.Share{Epoch: epoch})[0]
+}
+
+// share exports a volume to several attachments.
+func share(t *testing.T, host blockdev.Host, volume string, shares ...blockdev.Share) []blockdev.Address {
+	t.Helper()
+	list, err := host.Export(ctx, blockdev.Export{Volume: volume, Shares: shares})
 	must(t, err)
-	if address.Socket == "" || address.Name == "" {
-		t.Errorf("got address %+v, want a socket and a name", address)
+	if len(list) != len(shares) {
+		t.Fatalf("got %d addresses, want one for each of %d shares", len(list), len(shares))
 	}
-	return address
+	for i, address := range list {
+		if address.Socket == "" || address.Name == "" || address.Epoch != shares[i].Epoch {
+			t.Errorf("got address %+v, want a socket and a name for epoch %d", address, shares[i].Epoch)
+		}
+	}
+	return list
 }
 
 func ensureIsIdempotent(t *testing.T, f Fixture) {
@@ -124,7 +139,7 @@ func remove(t *testing.T, f Fixture) {
 		must(t, f.Host.Remove(ctx, "a"))
 		wantStates(t, f.Host)
 	}
-	_, err := f.Host.Export(ctx, blockdev.Export{Volume: "a", Epoch: 2})
+	_, err := f.Host.Export(ctx, blockdev.Export{Volume: "a", Shares: []blockdev.Share{{Epoch: 2}}})
 	wantKind(t, "export of a removed volume", err, errs.NotFound)
 	must(t, f.Host.Unexport(ctx, "a"))
 }
@@ -149,7 +164,7 @@ func exportIsIdempotent(t *testing.T, f Fixture) {
 func epochFences(t *testing.T, f Fixture) {
 	must(t, f.Host.Ensure(ctx, blockdev.Volume{ID: "a", SizeGB: 1}))
 	old := export(t, f.Host, "a", 4)
-	_, err := f.Host.Export(ctx, blockdev.Export{Volume: "a", Epoch: 3})
+	_, err := f.Host.Export(ctx, blockdev.Export{Volume: "a", Shares: []blockdev.Share{{Epoch: 3}}})
 	wantKind(t, "an older epoch", err, errs.Conflict)
 	wantStates(t, f.Host, blockdev.State{ID: "a", SizeGB: 1, Exported: true, Epoch: 4})
 
@@ -158,7 +173,7 @@ func epochFences(t *testing.T, f Fixture) {
 		t.Errorf("got export name %q again, want one that the former user does not know", next.Name)
 	}
 	must(t, f.Host.Unexport(ctx, "a"))
-	_, err = f.Host.Export(ctx, blockdev.Export{Volume: "a", Epoch: 4})
+	_, err = f.Host.Export(ctx, blockdev.Export{Volume: "a", Shares: []blockdev.Share{{Epoch: 4}}})
 	wantKind(t, "an older epoch of a free volume", err, errs.Conflict)
 	wantStates(t, f.Host, blockdev.State{ID: "a", SizeGB: 1, Epoch: 5})
 }
@@ -167,12 +182,137 @@ func inUse(t *testing.T, f Fixture) {
 	must(t, f.Host.Ensure(ctx, blockdev.Volume{ID: "a", SizeGB: 1}))
 	export(t, f.Host, "a", 1)
 	must(t, f.Host.Ensure(ctx, blockdev.Volume{ID: "a", SizeGB: 1}))
-	wantKind(t, "growing it", f.Host.Ensure(ctx, blockdev.Volume{ID: "a", SizeGB: 2}), errs.Conflict)
-	err := f.Host.Ensure(ctx, blockdev.Volume{ID: "b", SizeGB: 1, Source: blockdev.Source{Volume: "a"}})
-	wantKind(t, "copying it", err, errs.Conflict)
-	must(t, f.Host.Unexport(ctx, "a"))
 	must(t, f.Host.Ensure(ctx, blockdev.Volume{ID: "a", SizeGB: 2}))
-	wantStates(t, f.Host, blockdev.State{ID: "a", SizeGB: 2, Epoch: 1})
+	must(t, f.Host.Ensure(ctx, blockdev.Volume{ID: "b", SizeGB: 2, Source: blockdev.Source{Volume: "a"}}))
+	export(t, f.Host, "a", 1)
+	wantStates(t, f.Host, blockdev.State{ID: "a", SizeGB: 2, Exported: true, Epoch: 1}, blockdev.State{ID: "b", SizeGB: 2})
+	wantKind(t, "making it anew", f.Host.Ensure(ctx, blockdev.Volume{ID: "a", SizeGB: 2, Revision: 1}), errs.Conflict)
+	_, err := f.Host.Open(ctx, "a", false)
+	wantKind(t, "opening it", err, errs.Conflict)
+}
+
+func shared(t *testing.T, f Fixture) {
+	must(t, f.Host.Ensure(ctx, blockdev.Volume{ID: "a", SizeGB: 1}))
+	one, two, three := blockdev.Share{Epoch: 1}, blockdev.Share{Epoch: 2, ReadOnly: true}, blockdev.Share{Epoch: 3}
+	share(t, f.Host, "a", one)
+	list := share(t, f.Host, "a", one, two)
+	if list[0].Name == list[1].Name {
+		t.Errorf("two shares have one name: %+v", list)
+	}
+	share(t, f.Host, "a", two, three)
+	wantStates(t, f.Host, blockdev.State{ID: "a", SizeGB: 1, Exported: true, Epoch: 3})
+	_, err := f.Host.Export(ctx, blockdev.Export{Volume: "a", Shares: []blockdev.Share{one, two}})
+	wantKind(t, "a share that was dropped", err, errs.Conflict)
+	share(t, f.Host, "a", two)
+	host := f.Restart(t)
+	share(t, host, "a", two)
+	wantStates(t, host, blockdev.State{ID: "a", SizeGB: 1, Exported: true, Epoch: 3})
+	_, err = host.Export(ctx, blockdev.Export{Volume: "a"})
+	wantKind(t, "an export to nobody", err, errs.BadRequest)
+}
+
+// disk opens a volume and hands it to the test.
+func disk(t *testing.T, host blockdev.Host, id string, write bool, use func(c *nbd.Client)) {
+	t.Helper()
+	conn, err := host.Open(ctx, id, write)
+	must(t, err)
+	c, err := nbd.Connect(conn, blockdev.Opened)
+	must(t, err)
+	use(c)
+	must(t, c.Close())
+}
+
+func content(t *testing.T, host blockdev.Host, id string) string {
+	t.Helper()
+	var text string
+	disk(t, host, id, false, func(c *nbd.Client) {
+		bytes := make([]byte, 4)
+		_, err := c.ReadAt(bytes, 1<<20)
+		must(t, err)
+		text = string(bytes)
+	})
+	return text
+}
+
+func fill(t *testing.T, host blockdev.Host, id, text string) {
+	t.Helper()
+	disk(t, host, id, true, func(c *nbd.Client) {
+		_, err := c.WriteAt([]byte(text), 1<<20)
+		must(t, err)
+		must(t, c.Flush())
+	})
+}
+
+func opened(t *testing.T, f Fixture) {
+	_, err := f.Host.Open(ctx, "a", false)
+	wantKind(t, "a missing volume", err, errs.NotFound)
+	must(t, f.Host.Ensure(ctx, blockdev.Volume{ID: "a", SizeGB: 1}))
+	fill(t, f.Host, "a", "here")
+	must(t, f.Host.Ensure(ctx, blockdev.Volume{ID: "copy", SizeGB: 2, Source: blockdev.Source{Volume: "a"}}))
+	for _, id := range []string{"a", "copy"} {
+		got := content(t, f.Host, id)
+		if got != "here" {
+			t.Errorf("volume %s: got %q, want what was written", id, got)
+		}
+	}
+	disk(t, f.Host, "copy", false, func(c *nbd.Client) {
+		if c.Size() != 2<<30 {
+			t.Errorf("got a disk of %d bytes, want 2 GiB", c.Size())
+		}
+		extents, err := c.Extents(0, c.Size())
+		must(t, err)
+		if len(extents) != 3 || !extents[0].Zero || extents[1].Zero || !extents[2].Zero {
+			t.Errorf("got extents %+v, want one of data amid nothing", extents)
+		}
+		_, err = c.WriteAt([]byte("no"), 0)
+		if err == nil {
+			t.Error("a volume opened to read was written to")
+		}
+	})
+	// The next one cuts the former off.
+	conn, err := f.Host.Open(ctx, "a", true)
+	must(t, err)
+	former, err := nbd.Connect(conn, blockdev.Opened)
+	must(t, err)
+	fill(t, f.Host, "a", "then")
+	_, err = former.WriteAt([]byte("late"), 1<<20)
+	if err == nil {
+		t.Error("who was cut off has written")
+	}
+	former.Close()
+	conn, err = f.Host.Open(ctx, "a", true)
+	must(t, err)
+	former, err = nbd.Connect(conn, blockdev.Opened)
+	must(t, err)
+	export(t, f.Host, "a", 1)
+	_, err = former.WriteAt([]byte("late"), 1<<20)
+	if err == nil {
+		t.Error("who was cut off by an export has written")
+	}
+	former.Close()
+	must(t, f.Host.Unexport(ctx, "a"))
+	got := content(t, f.Host, "a")
+	if got != "then" {
+		t.Errorf("got %q, want what was written last", got)
+	}
+}
+
+func remade(t *testing.T, f Fixture) {
+	must(t, f.Host.Ensure(ctx, blockdev.Volume{ID: "a", SizeGB: 1}))
+	fill(t, f.Host, "a", "then")
+	must(t, f.Host.Ensure(ctx, blockdev.Volume{ID: "b", SizeGB: 1, Source: blockdev.Source{Volume: "a"}}))
+	fill(t, f.Host, "a", "now!")
+	again := blockdev.Volume{ID: "a", SizeGB: 2, Source: blockdev.Source{Volume: "b"}, Revision: 1}
+	must(t, f.Host.Ensure(ctx, again))
+	if got := content(t, f.Host, "a"); got != "then" {
+		t.Errorf("got %q, want the source's bytes", got)
+	}
+	fill(t, f.Host, "a", "kept")
+	must(t, f.Restart(t).Ensure(ctx, again))
+	if got := content(t, f.Host, "a"); got != "kept" {
+		t.Errorf("got %q, want what was written since", got)
+	}
+	wantStates(t, f.Host, blockdev.State{ID: "a", SizeGB: 2}, blockdev.State{ID: "b", SizeGB: 1})
 }
 
 func survivesRestart(t *testing.T, f Fixture) {
@@ -186,7 +326,7 @@ func survivesRestart(t *testing.T, f Fixture) {
 	wantStates(t, host,
 		blockdev.State{ID: "a", SizeGB: 1, Exported: true, Epoch: 7},
 		blockdev.State{ID: "b", SizeGB: 1, Epoch: 2})
-	_, err := host.Export(ctx, blockdev.Export{Volume: "a", Epoch: 6})
+	_, err := host.Export(ctx, blockdev.Export{Volume: "a", Shares: []blockdev.Share{{Epoch: 6}}})
 	wantKind(t, "an older epoch", err, errs.Conflict)
 	after := export(t, host, "a", 7)
 	if before != after {
@@ -206,7 +346,7 @@ func concurrent(t *testing.T, f Fixture) {
 			if err != nil {
 				t.Errorf("ensure %s: %v", id, err)
 			}
-			_, err = f.Host.Export(ctx, blockdev.Export{Volume: id, Epoch: 1})
+			_, err = f.Host.Export(ctx, blockdev.Export{Volume: id, Shares: []blockdev.Share{{Epoch: 1}}})
 			if err != nil {
 				t.Errorf("export %s: %v", id, err)
 			}

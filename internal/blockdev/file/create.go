@@ -19,7 +19,7 @@ import (
 // is on disk.
 func (h *Host) create(ctx context.Context, v blockdev.Volume) error {
 	want := int64(v.SizeGB) * gib
-	source, err := h.source(ctx, v, want)
+	source, live, err := h.source(ctx, v, want)
 	if err != nil {
 		return err
 	}
@@ -35,9 +35,15 @@ func (h *Host) create(ctx context.Context, v blockdev.Volume) error {
 	}
 	h.at("named")
 
-	if source == "" {
+	switch {
+	case live > 0:
+		err = h.tool.Run(ctx, want, "create", "-q", "-f", "qcow2", path, strconv.FormatInt(live, 10))
+		if err == nil {
+			err = h.copyLive(ctx, v.Source.Volume, path)
+		}
+	case source == "":
 		err = h.tool.Run(ctx, want, "create", "-q", "-f", "qcow2", path, strconv.FormatInt(want, 10))
-	} else {
+	default:
 		err = h.tool.Run(ctx, want, "convert", "-q", "-O", "qcow2", source, path)
 	}
 	if err != nil {
@@ -62,12 +68,33 @@ func (h *Host) create(ctx context.Context, v blockdev.Volume) error {
 	return atomicfile.Sync(h.volumes)
 }
 
+// remake makes the bytes of a volume anew from its source. Its revision is
+// written last: if we stop before, the bytes are made once more.
+func (h *Host) remake(ctx context.Context, v blockdev.Volume, r record) error {
+	d, alive := h.daemon(v.ID)
+	if alive && !d.Opened {
+		return errs.Conflictf("Volume %s is in use and cannot be made anew.", v.ID)
+	}
+	err := h.stopDaemon(v.ID)
+	if err == nil {
+		err = h.create(ctx, v)
+	}
+	if err != nil {
+		return err
+	}
+	r.Revision = v.Revision
+	return writeJSON(h.recordPath(v.ID), r)
+}
+
 // grow makes a volume larger. qemu-img writes the new size last, so a volume
 // whose growth is interrupted is whole, at its former size.
 func (h *Host) grow(ctx context.Context, id string, want int64) error {
-	_, alive := h.daemon(id)
+	d, alive := h.daemon(id)
+	if alive && d.Opened {
+		return errs.Conflictf("Volume %s is being copied and cannot grow.", id)
+	}
 	if alive {
-		return errs.Conflictf("Volume %s is in use and cannot grow.", id)
+		return h.growLive(ctx, id, d, want)
 	}
 	err := h.resize(ctx, h.disk(id), want)
 	if err != nil {
@@ -86,16 +113,18 @@ func (h *Host) resize(ctx context.Context, path string, want int64) error {
 }
 
 // source says where the bytes come from, as qemu-img takes it; empty for a blank
-// volume. The description names the format and forbids a backing file, so that
+// volume. Of a volume in use it says the size instead: its daemon copies it. The
+// description names the format and forbids a backing file, so that
 // even an image which fooled the inspector could not lead anywhere.
-func (h *Host) source(ctx context.Context, v blockdev.Volume, want int64) (string, error) {
+func (h *Host) source(ctx context.Context, v blockdev.Volume, want int64) (source string, live int64, err error) {
 	switch {
 	case v.Source.Image != "":
-		return h.imageSource(ctx, v, want)
+		source, err = h.imageSource(ctx, v, want)
+		return source, 0, err
 	case v.Source.Volume != "":
 		return h.volumeSource(v, want)
 	}
-	return "", nil
+	return "", 0, nil
 }
 
 func (h *Host) imageSource(ctx context.Context, v blockdev.Volume, want int64) (string, error) {
@@ -134,28 +163,29 @@ func (h *Host) imageSource(ctx context.Context, v blockdev.Volume, want int64) (
 	return describe(format, path)
 }
 
-func (h *Host) volumeSource(v blockdev.Volume, want int64) (string, error) {
+func (h *Host) volumeSource(v blockdev.Volume, want int64) (source string, live int64, err error) {
 	id := v.Source.Volume
 	if !ids.MatchString(id) {
-		return "", errs.NotFoundf("Volume %s could not be found.", id)
+		return "", 0, errs.NotFoundf("Volume %s could not be found.", id)
 	}
 	size, err := diskSize(h.disk(id))
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", errs.NotFoundf("Volume %s could not be found.", id)
+		return "", 0, errs.NotFoundf("Volume %s could not be found.", id)
 	}
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	if size > want {
-		return "", errs.BadRequestf("Volume size %dGB cannot be smaller than the source's size %dGB.", v.SizeGB, (size+gib-1)/gib)
+		return "", 0, errs.BadRequestf("Volume size %dGB cannot be smaller than the source's size %dGB.", v.SizeGB, (size+gib-1)/gib)
 	}
-	// Should it be exported right after this, the daemon's lock on the file makes
-	// the copy fail, and it is tried again.
+	// Should a daemon start or end right after this, the copy fails, by the lock
+	// on the file or the lost connection, and is tried again.
 	_, alive := h.daemon(id)
 	if alive {
-		return "", errs.Conflictf("Volume %s is in use and cannot be copied.", id)
+		return "", size, nil
 	}
-	return describe(inspect.QCOW2, h.disk(id))
+	source, err = describe(inspect.QCOW2, h.disk(id))
+	return source, 0, err
 }
 
 // describe names an image file to QEMU's programs.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,8 +32,59 @@ type daemon struct {
 	PID   int    `json:"pid"`
 	Start uint64 `json:"start"` // clock ticks since boot
 	Boot  string `json:"boot"`
-	Epoch int64  `json:"epoch"`
+
+	Shares []blockdev.Share `json:"shares,omitempty"` // that it serves
+	Opened bool             `json:"opened,omitempty"` // it serves whoever opened the volume, and ends with us
 }
+
+// keeps tells whether some user of the daemon stays with these shares.
+func (d daemon) keeps(shares []blockdev.Share) bool {
+	return slices.ContainsFunc(shares, func(s blockdev.Share) bool { return slices.Contains(d.Shares, s) })
+}
+
+// service is what a daemon is to serve: the shares of an export, or who opens
+// the volume.
+type service struct {
+	shares []blockdev.Share
+	opened bool
+	write  bool // by whoever opens it
+}
+
+// offers are what QEMU calls the parts of the service.
+func (s service) offers(volume string) []offer {
+	if s.opened {
+		return []offer{{"nbd", "opened", "disk", blockdev.Opened, s.write}}
+	}
+	var list []offer
+	for _, share := range s.shares {
+		list = append(list, newOffer(volume, share))
+	}
+	return list
+}
+
+// offer is what QEMU calls a part of the service.
+type offer struct {
+	Type     string `json:"type"`
+	ID       string `json:"id"`
+	Node     string `json:"node-name"`
+	Name     string `json:"name"`
+	Writable bool   `json:"writable"`
+}
+
+// newOffer names the share so that another share has another name.
+func newOffer(volume string, s blockdev.Share) offer {
+	id := fmt.Sprintf("epoch%d", s.Epoch)
+	if s.ReadOnly {
+		id += "ro"
+	}
+	return offer{"nbd", id, "disk", exportName(volume, s.Epoch), !s.ReadOnly}
+}
+
+// Limits on who uses a volume at a time.
+const (
+	maxShares      = 64
+	maxConnections = 4 * maxShares
+)
 
 // Waiting for a daemon to do something.
 const (
@@ -62,8 +114,8 @@ func (h *Host) daemon(id string) (daemon, bool) {
 // startDaemon serves a volume and returns when it answers. The socket is ours
 // and in place before the daemon exists; the note is written as soon as there is
 // a process. If we stop in between, stopStrays finds it.
-func (h *Host) startDaemon(ctx context.Context, e blockdev.Export) error {
-	disk, err := os.OpenFile(h.disk(e.Volume), os.O_RDWR, 0)
+func (h *Host) startDaemon(ctx context.Context, id string, serve service) error {
+	disk, err := os.OpenFile(h.disk(id), os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
@@ -75,25 +127,38 @@ func (h *Host) startDaemon(ctx context.Context, e blockdev.Export) error {
 			return err
 		}
 	}
-	listener, err := h.listen(e.Volume)
+	listener, err := h.listen(h.socket(id), h.options.User)
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
+	control, err := h.listen(h.controlPath(id), nil)
+	if err != nil {
+		return err
+	}
+	defer control.Close()
 	h.at("listening")
 
-	log, err := os.OpenFile(h.logPath(e.Volume), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	log, err := os.OpenFile(h.logPath(id), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	cmd := exec.Command("prlimit", "--core=0", "--as="+strconv.Itoa(4<<30), "--", "qemu-storage-daemon",
+	args := []string{"--core=0", "--as=" + strconv.Itoa(4<<30), "--", "qemu-storage-daemon",
 		"--blockdev", `{"driver":"qcow2","node-name":"disk","backing":null,"discard":"unmap","file":{"driver":"file","filename":"/dev/fd/3"}}`,
-		"--nbd-server", `{"addr":{"type":"fd","str":"4"},"max-connections":16}`,
-		"--export", fmt.Sprintf(`{"type":"nbd","id":"export","node-name":"disk","name":%q,"writable":true}`, exportName(e.Volume, e.Epoch)))
-	cmd.ExtraFiles = []*os.File{disk, listener} // 3 and 4
+		"--nbd-server", fmt.Sprintf(`{"addr":{"type":"fd","str":"4"},"max-connections":%d}`, maxConnections),
+		"--chardev", "socket,id=control,fd=5,server=on,wait=off", "--monitor", "chardev=control"}
+	for _, e := range serve.offers(id) {
+		text, err := json.Marshal(e)
+		if err != nil {
+			return err
+		}
+		args = append(args, "--export", string(text))
+	}
+	cmd := exec.Command("prlimit", args...)
+	cmd.ExtraFiles = []*os.File{disk, listener, control} // 3, 4 and 5
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Env = append(cleanEnv(), marker+h.disk(e.Volume))
+	cmd.Env = append(cleanEnv(), marker+h.disk(id))
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if h.options.Server != nil {
@@ -104,32 +169,33 @@ func (h *Host) startDaemon(ctx context.Context, e blockdev.Export) error {
 		return err
 	}
 	h.at("started")
-	d := daemon{PID: cmd.Process.Pid, Boot: bootID(), Epoch: e.Epoch}
+	d := daemon{PID: cmd.Process.Pid, Boot: bootID(), Shares: serve.shares, Opened: serve.opened}
 	d.Start, _ = processStart(d.PID)
 	// It is told apart by its number and start time from now on, and reaped by
 	// endProcess: it may well outlive the one who started it.
 	err = cmd.Process.Release()
 	if err == nil {
-		err = writeJSON(h.daemonPath(e.Volume), d)
+		err = writeJSON(h.daemonPath(id), d)
 	}
 	if err == nil {
 		h.at("noted")
 		// Our copies go first, so that a daemon that ends takes the socket along.
 		listener.Close()
-		err = greet(ctx, h.socket(e.Volume))
+		control.Close()
+		err = greet(ctx, h.socket(id))
 	}
 	if err == nil {
-		h.options.Log.Info("volume exported", "volume_id", e.Volume, "epoch", e.Epoch, "pid", d.PID)
+		h.options.Log.Info("volume served", "volume_id", id, "shares", serve.shares, "opened", serve.opened, "pid", d.PID)
 		return nil
 	}
-	said, _ := os.ReadFile(h.logPath(e.Volume))
+	said, _ := os.ReadFile(h.logPath(id))
 	err = fmt.Errorf("start qemu-storage-daemon: %w: %s", err, strings.TrimSpace(string(said[:min(len(said), 2000)])))
 	// A stray of this volume holds the file's lock, should there be one.
-	return errors.Join(err, endProcess(d.PID, d.Start), h.stopDaemon(e.Volume), h.stopStrays(e.Volume))
+	return errors.Join(err, endProcess(d.PID, d.Start), h.stopDaemon(id), h.stopStrays(id))
 }
 
-// listen makes the volume's socket, with its rights, in one step.
-func (h *Host) listen(id string) (*os.File, error) {
+// listen makes a socket, with its rights, in one step.
+func (h *Host) listen(final string, user *User) (*os.File, error) {
 	path := filepath.Join(h.run, unfinished+clock.Hex()[:16])
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
@@ -139,11 +205,11 @@ func (h *Host) listen(id string) (*os.File, error) {
 	listener.SetUnlinkOnClose(false)
 	defer os.Remove(path) // a no-op once it has its name
 	err = os.Chmod(path, 0o600)
-	if err == nil && h.options.User != nil {
-		err = os.Chown(path, h.options.User.UID, h.options.User.GID)
+	if err == nil && user != nil {
+		err = os.Chown(path, user.UID, user.GID)
 	}
 	if err == nil {
-		err = os.Rename(path, h.socket(id))
+		err = os.Rename(path, final)
 	}
 	if err != nil {
 		return nil, err
@@ -203,12 +269,12 @@ func (h *Host) stopDaemon(id string) error {
 		if err != nil {
 			return err
 		}
-		h.options.Log.Info("volume no longer exported", "volume_id", id, "epoch", d.Epoch, "pid", d.PID)
+		h.options.Log.Info("volume no longer served", "volume_id", id, "pid", d.PID)
 	}
 	if d.Boot == bootID() {
 		reap(d.PID, d.Start)
 	}
-	for _, path := range []string{h.daemonPath(id), h.logPath(id)} {
+	for _, path := range []string{h.controlPath(id), h.daemonPath(id), h.logPath(id)} {
 		err = os.Remove(path)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

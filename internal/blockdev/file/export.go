@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"nacre/internal/blockdev"
 	"nacre/internal/errs"
@@ -14,25 +15,39 @@ import (
 
 // record is what must not be forgotten about a volume.
 type record struct {
-	Epoch    int64 `json:"epoch"`    // the highest one seen
-	Exported bool  `json:"exported"` // it is to be served under that epoch
+	Epoch    int64            `json:"epoch"`    // the highest one seen
+	Exported bool             `json:"exported"` // it is to be served
+	Shares   []blockdev.Share `json:"shares,omitempty"`
+	Revision int64            `json:"revision,omitempty"` // that its bytes are of
+}
+
+// serves tells whether the epoch is one of those that are served.
+func (r record) serves(epoch int64) bool {
+	return r.Exported && slices.ContainsFunc(r.Shares, func(s blockdev.Share) bool { return s.Epoch == epoch })
 }
 
 // Export implements blockdev.Host.
-func (h *Host) Export(ctx context.Context, e blockdev.Export) (blockdev.Address, error) {
+func (h *Host) Export(ctx context.Context, e blockdev.Export) ([]blockdev.Address, error) {
 	if !ids.MatchString(e.Volume) {
-		return blockdev.Address{}, errs.NotFoundf("Volume %s could not be found.", e.Volume)
+		return nil, errs.NotFoundf("Volume %s could not be found.", e.Volume)
+	}
+	if len(e.Shares) == 0 || len(e.Shares) > maxShares {
+		return nil, errs.BadRequestf("Volume %s is exported to %d attachments: it must be 1 to %d.", e.Volume, len(e.Shares), maxShares)
 	}
 	unlock, err := h.locks.lock(ctx, e.Volume)
 	if err != nil {
-		return blockdev.Address{}, fmt.Errorf("export volume %s: %w", e.Volume, err)
+		return nil, fmt.Errorf("export volume %s: %w", e.Volume, err)
 	}
 	defer unlock()
 	err = h.export(ctx, e)
 	if err != nil {
-		return blockdev.Address{}, fmt.Errorf("export volume %s: %w", e.Volume, err)
+		return nil, fmt.Errorf("export volume %s: %w", e.Volume, err)
 	}
-	return blockdev.Address{Socket: h.socket(e.Volume), Name: exportName(e.Volume, e.Epoch)}, nil
+	list := make([]blockdev.Address, len(e.Shares))
+	for i, share := range e.Shares {
+		list[i] = blockdev.Address{Epoch: share.Epoch, Socket: h.socket(e.Volume), Name: exportName(e.Volume, share.Epoch)}
+	}
+	return list, nil
 }
 
 func (h *Host) export(ctx context.Context, e blockdev.Export) error {
@@ -47,13 +62,16 @@ func (h *Host) export(ctx context.Context, e blockdev.Export) error {
 	if err != nil {
 		return err
 	}
-	if e.Epoch < r.Epoch {
-		return errs.Conflictf("Volume %s has been attached anew: epoch %d is over, it is at %d.", e.Volume, e.Epoch, r.Epoch)
+	want := record{Epoch: r.Epoch, Exported: true, Shares: e.Shares, Revision: r.Revision}
+	for _, share := range e.Shares {
+		if share.Epoch < r.Epoch && !r.serves(share.Epoch) {
+			return errs.Conflictf("Volume %s has been attached anew: epoch %d is over, it is at %d.", e.Volume, share.Epoch, r.Epoch)
+		}
+		want.Epoch = max(want.Epoch, share.Epoch)
 	}
-	// The epoch is on disk before the former user is cut off. If we stop in
+	// The epochs are on disk before a former user is cut off. If we stop in
 	// between, that user is already refused, and the next Export goes on here.
-	want := record{Epoch: e.Epoch, Exported: true}
-	if r != want {
+	if r.Epoch != want.Epoch || !r.Exported || !slices.Equal(r.Shares, want.Shares) {
 		err = writeJSON(h.recordPath(e.Volume), want)
 		if err != nil {
 			return err
@@ -61,15 +79,22 @@ func (h *Host) export(ctx context.Context, e blockdev.Export) error {
 	}
 	h.at("recorded")
 	d, alive := h.daemon(e.Volume)
-	if alive && d.Epoch == e.Epoch && h.hasSocket(e.Volume) {
+	if alive && slices.Equal(d.Shares, e.Shares) && h.hasSocket(e.Volume) {
 		return nil
+	}
+	if alive && d.keeps(e.Shares) && h.hasSocket(e.Volume) {
+		err = h.reshare(ctx, e.Volume, d, e.Shares)
+		if err == nil {
+			return nil
+		}
+		h.options.Log.Warn("volume daemon does not change what it serves: starting another", "volume_id", e.Volume, "error", err)
 	}
 	err = h.stopDaemon(e.Volume)
 	if err != nil {
 		return err
 	}
 	h.at("former stopped")
-	return h.startDaemon(ctx, e)
+	return h.startDaemon(ctx, e.Volume, service{shares: e.Shares})
 }
 
 // Unexport implements blockdev.Host.
@@ -87,7 +112,7 @@ func (h *Host) Unexport(ctx context.Context, id string) error {
 		return fmt.Errorf("unexport volume %s: %w", id, err)
 	}
 	if r.Exported {
-		r.Exported = false
+		r.Exported, r.Shares = false, nil
 		err = writeJSON(h.recordPath(id), r)
 		if err != nil {
 			return fmt.Errorf("unexport volume %s: %w", id, err)
@@ -115,6 +140,9 @@ func (h *Host) record(id string) (record, error) {
 	err = json.Unmarshal(text, &r)
 	if err != nil {
 		return r, fmt.Errorf("read %s: %w", h.recordPath(id), err)
+	}
+	if r.Exported && len(r.Shares) == 0 { // written before there were several
+		r.Shares = []blockdev.Share{{Epoch: r.Epoch}}
 	}
 	return r, nil
 }

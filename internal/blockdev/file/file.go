@@ -9,13 +9,16 @@
 //
 // Each exported volume has one qemu-storage-daemon of its own, which outlives
 // this process: guests keep their disks while Nacre is stopped, killed or
-// upgraded. The daemon gets two open files, the volume and the listening socket,
-// and needs no other right, so it may run as a user who owns nothing. What we
+// upgraded. The daemon gets open files, the volume and the listening sockets,
+// and needs no other right, so it may run as a user who owns nothing. By its
+// control socket it is told to copy the volume while guests use it, to grow it,
+// and whom to serve (live.go). A volume that nobody is attached to is opened by
+// another such daemon, which ends with whoever opened it (open.go). What we
 // know about daemons is in files too (RUN/<id>.json); there is no state in memory
 // to lose, and the same code finds a daemon a second or a week after its start.
 //
-// Fencing: the epoch is on disk before anything is served under it, the daemon
-// of a former epoch is gone before the next one starts, and the export's name
+// Fencing: the epochs are on disk before anything is served under them, a
+// former epoch is cut off before the next one is served, and the export's name
 // holds the epoch, so that a former user who dials again is turned away.
 package file
 
@@ -28,6 +31,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -98,6 +102,9 @@ func New(options Options) (*Host, error) {
 		at:      func(string) {},
 	}
 	err = os.MkdirAll(h.volumes, 0o700)
+	if err == nil && options.Server != nil {
+		err = os.Chmod(h.volumes, 0o711) // daemons open what they copy to by its path
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open volume store: %w", err)
 	}
@@ -130,12 +137,18 @@ func (h *Host) Ensure(ctx context.Context, v blockdev.Volume) error {
 	}
 	defer unlock()
 
+	record, err := h.record(v.ID)
+	if err != nil {
+		return fmt.Errorf("ensure volume %s: %w", v.ID, err)
+	}
 	size, err := diskSize(h.disk(v.ID))
 	want := int64(v.SizeGB) * gib
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		err = h.create(ctx, v)
 	case err != nil:
+	case v.Revision > record.Revision:
+		err = h.remake(ctx, v, record)
 	case size < want:
 		err = h.grow(ctx, v.ID, want)
 	}
@@ -206,7 +219,7 @@ func (h *Host) List(ctx context.Context) ([]blockdev.State, error) {
 		states = append(states, blockdev.State{
 			ID:       id,
 			SizeGB:   int((size + gib - 1) / gib),
-			Exported: record.Exported && alive && d.Epoch == record.Epoch,
+			Exported: record.Exported && alive && slices.Equal(d.Shares, record.Shares),
 			Epoch:    record.Epoch,
 		})
 	}
@@ -247,7 +260,10 @@ func (h *Host) disk(id string) string       { return filepath.Join(h.volumes, id
 func (h *Host) recordPath(id string) string { return filepath.Join(h.volumes, id+".json") }
 func (h *Host) socket(id string) string     { return filepath.Join(h.run, id+".sock") }
 func (h *Host) daemonPath(id string) string { return filepath.Join(h.run, id+".json") }
-func (h *Host) logPath(id string) string    { return filepath.Join(h.run, id+".log") }
+func (h *Host) controlPath(id string) string {
+	return filepath.Join(h.run, id+".qmp")
+}
+func (h *Host) logPath(id string) string { return filepath.Join(h.run, id+".log") }
 
 // sweep removes what a process that was killed left half-made: unfinished files,
 // records of volumes that are gone, and daemons that were started but not noted.
@@ -268,6 +284,9 @@ func (h *Host) sweep() error {
 		}
 	}
 	err := h.stopStrays("")
+	if err == nil {
+		err = h.sweepDaemons()
+	}
 	if err != nil {
 		return err
 	}

@@ -96,9 +96,9 @@ func open(t *testing.T, dir string, options Options) *Host {
 
 func export(t *testing.T, host *Host, volume string, epoch int64) string {
 	t.Helper()
-	address, err := host.Export(ctx, blockdev.Export{Volume: volume, Epoch: epoch})
+	list, err := host.Export(ctx, blockdev.Export{Volume: volume, Shares: []blockdev.Share{{Epoch: epoch}}})
 	must(t, err)
-	return uri(address)
+	return uri(list[0])
 }
 
 func uri(a blockdev.Address) string { return "nbd+unix:///" + a.Name + "?socket=" + a.Socket }
@@ -287,7 +287,7 @@ func TestStrangeIds(t *testing.T) {
 		}
 		must(t, host.Remove(ctx, id))
 		must(t, host.Unexport(ctx, id))
-		_, err = host.Export(ctx, blockdev.Export{Volume: id, Epoch: 1})
+		_, err = host.Export(ctx, blockdev.Export{Volume: id, Shares: []blockdev.Share{{Epoch: 1}}})
 		if !errs.Is(err, errs.NotFound) {
 			t.Errorf("id %q: got %v, want no export", id, err)
 		}
@@ -320,7 +320,7 @@ func BenchmarkAttach(b *testing.B) {
 		b.Fatal(err)
 	}
 	for n := range b.N {
-		_, err = host.Export(ctx, blockdev.Export{Volume: "a", Epoch: int64(n)})
+		_, err = host.Export(ctx, blockdev.Export{Volume: "a", Shares: []blockdev.Share{{Epoch: int64(n)}}})
 		if err == nil {
 			err = host.Unexport(ctx, "a")
 		}

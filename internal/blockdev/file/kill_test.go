@@ -58,13 +58,13 @@ func act(text string) error {
 	case "Ensure":
 		return host.Ensure(ctx, fromImage)
 	case "Export":
-		_, err = host.Export(ctx, blockdev.Export{Volume: "a", Epoch: 2})
+		_, err = host.Export(ctx, blockdev.Export{Volume: "a", Shares: []blockdev.Share{{Epoch: 2}}})
 	case "Unexport":
 		err = host.Unexport(ctx, "a")
 	case "Remove":
 		err = host.Remove(ctx, "a")
 	case "Serve": // and tell that it is done
-		_, err = host.Export(ctx, blockdev.Export{Volume: "a", Epoch: 2})
+		_, err = host.Export(ctx, blockdev.Export{Volume: "a", Shares: []blockdev.Share{{Epoch: 2}}})
 		if err != nil {
 			return err
 		}
@@ -174,7 +174,7 @@ func TestKilledExportGoesOn(t *testing.T) {
 		killAt(t, task{Dir: dir, Image: image.path, Call: "Export", Point: point})
 
 		host := open(t, dir, Options{Images: image})
-		_, err := host.Export(ctx, blockdev.Export{Volume: "a", Epoch: 1})
+		_, err := host.Export(ctx, blockdev.Export{Volume: "a", Shares: []blockdev.Share{{Epoch: 1}}})
 		if err == nil {
 			t.Errorf("%s: the former epoch was served again", point)
 		}
@@ -245,7 +245,7 @@ func TestServedWhileWeAreDead(t *testing.T) {
 	host = open(t, dir, Options{Images: image})
 	export(t, host, "a", 2)
 	after, alive := host.daemon("a")
-	if !alive || after != before {
+	if !alive || after.PID != before.PID || after.Start != before.Start {
 		t.Errorf("got daemon %+v, want %+v adopted", after, before)
 	}
 	mustRun(t, "qemu-io", "-f", "raw", "-c", "read -P 0x12 0 1M", disk)

@@ -2,13 +2,14 @@
 //
 // It is product code: the simulated cloud runs on it, with thousands of hosts in
 // one process. A volume is a few words in a map, an address leads nowhere, and
-// what a node would promise about fencing is promised here too. It fails when it
+// what a node would promise about fencing is promised here too. What is written
+// to an opened volume stays in memory for as long as the process runs. It fails when it
 // is told to (SetFault), before or after the effect, so that everything above
 // can be tested against storage that breaks.
 //
-// With a state file a host goes on where it was after a restart. The file is
-// replaced in one step but not flushed: what is lost by a power cut, the node
-// agent asks for again, and there are no bytes to lose.
+// With a state file a host goes on where it was after a restart, without the
+// bytes. The file is replaced in one step but not flushed: what is lost by a
+// power cut, the node agent asks for again.
 package simulated
 
 import (
@@ -20,11 +21,13 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"sync"
 
 	"nacre/internal/blockdev"
 	"nacre/internal/errs"
+	"nacre/internal/nbd"
 )
 
 // Options are a host's settings. All may be zero.
@@ -45,13 +48,17 @@ type Host struct {
 	mu      sync.Mutex // guards the following
 	fault   Fault
 	volumes map[string]volume
+	bytes   map[string]*nbd.Sparse // of volumes that were opened or copied
+	opened  map[string]*opened
 }
 
 // volume is all there is of one.
 type volume struct {
 	SizeGB   int
-	Exported bool  `json:",omitempty"`
-	Epoch    int64 `json:",omitempty"`
+	Exported bool             `json:",omitempty"`
+	Epoch    int64            `json:",omitempty"`
+	Shares   []blockdev.Share `json:",omitempty"`
+	Revision int64            `json:",omitempty"`
 }
 
 var _ blockdev.Host = (*Host)(nil)
@@ -61,7 +68,7 @@ func New(options Options) (*Host, error) {
 	if options.TotalGB == 0 {
 		options.TotalGB = 1000
 	}
-	h := &Host{options: options, volumes: map[string]volume{}}
+	h := &Host{options: options, volumes: map[string]volume{}, bytes: map[string]*nbd.Sparse{}, opened: map[string]*opened{}}
 	if options.State == "" {
 		return h, nil
 	}
@@ -93,22 +100,34 @@ func (h *Host) Ensure(ctx context.Context, v blockdev.Volume) error {
 			return errs.BadRequestf("Volume %s needs a size.", v.ID)
 		}
 		have, exists := h.volumes[v.ID]
-		if !exists {
+		fresh := !exists || v.Revision > have.Revision
+		if exists && fresh && have.Exported {
+			return errs.Conflictf("Volume %s is in use and cannot be made anew.", v.ID)
+		}
+		if fresh {
 			err := h.checkSource(v)
 			if err != nil {
 				return err
 			}
+			h.copyBytes(v)
+			have.Revision = v.Revision
 		}
-		if exists && have.SizeGB >= v.SizeGB {
-			return nil
-		}
-		if have.Exported {
-			return errs.Conflictf("Volume %s is in use and cannot grow.", v.ID)
-		}
-		have.SizeGB = v.SizeGB
+		have.SizeGB = max(have.SizeGB, v.SizeGB)
 		h.volumes[v.ID] = have
+		if bytes := h.bytes[v.ID]; bytes != nil {
+			bytes.Grow(int64(have.SizeGB) << 30)
+		}
 		return nil
 	})
+}
+
+// copyBytes gives a fresh volume what its source has.
+func (h *Host) copyBytes(v blockdev.Volume) {
+	delete(h.bytes, v.ID)
+	source := h.bytes[v.Source.Volume]
+	if source != nil {
+		h.bytes[v.ID] = source.Clone(int64(v.SizeGB) << 30)
+	}
 }
 
 func (h *Host) checkSource(v blockdev.Volume) error {
@@ -119,8 +138,6 @@ func (h *Host) checkSource(v blockdev.Volume) error {
 	switch {
 	case !ok:
 		return errs.NotFoundf("Volume %s could not be found.", v.Source.Volume)
-	case source.Exported:
-		return errs.Conflictf("Volume %s is in use and cannot be copied.", v.Source.Volume)
 	case source.SizeGB > v.SizeGB:
 		return errs.BadRequestf("Volume size %dGB cannot be smaller than the source's size %dGB.", v.SizeGB, source.SizeGB)
 	}
@@ -131,29 +148,43 @@ func (h *Host) checkSource(v blockdev.Volume) error {
 func (h *Host) Remove(ctx context.Context, id string) error {
 	return h.change(ctx, "Remove", id, func() error {
 		delete(h.volumes, id)
+		delete(h.bytes, id)
+		h.cutOff(id)
 		return nil
 	})
 }
 
-// Export implements blockdev.Host. The address is of the right form, and nobody
-// listens there.
-func (h *Host) Export(ctx context.Context, e blockdev.Export) (blockdev.Address, error) {
+// Export implements blockdev.Host. The addresses are of the right form, and
+// nobody listens there.
+func (h *Host) Export(ctx context.Context, e blockdev.Export) ([]blockdev.Address, error) {
 	err := h.change(ctx, "Export", e.Volume, func() error {
 		v, ok := h.volumes[e.Volume]
 		if !ok {
 			return errs.NotFoundf("Volume %s could not be found.", e.Volume)
 		}
-		if e.Epoch < v.Epoch {
-			return errs.Conflictf("Volume %s has been attached anew: epoch %d is over, it is at %d.", e.Volume, e.Epoch, v.Epoch)
+		if len(e.Shares) == 0 {
+			return errs.BadRequestf("Volume %s is exported to nobody.", e.Volume)
 		}
-		v.Exported, v.Epoch = true, e.Epoch
+		highest := v.Epoch
+		for _, share := range e.Shares {
+			if share.Epoch < v.Epoch && !slices.ContainsFunc(v.Shares, func(s blockdev.Share) bool { return s.Epoch == share.Epoch }) {
+				return errs.Conflictf("Volume %s has been attached anew: epoch %d is over, it is at %d.", e.Volume, share.Epoch, v.Epoch)
+			}
+			highest = max(highest, share.Epoch)
+		}
+		h.cutOff(e.Volume)
+		v.Exported, v.Epoch, v.Shares = true, highest, slices.Clone(e.Shares)
 		h.volumes[e.Volume] = v
 		return nil
 	})
 	if err != nil {
-		return blockdev.Address{}, err
+		return nil, err
 	}
-	return blockdev.Address{Socket: "/simulated/" + e.Volume + ".sock", Name: fmt.Sprintf("%s.%d", e.Volume, e.Epoch)}, nil
+	list := make([]blockdev.Address, len(e.Shares))
+	for i, share := range e.Shares {
+		list[i] = blockdev.Address{Epoch: share.Epoch, Socket: "/simulated/" + e.Volume + ".sock", Name: fmt.Sprintf("%s.%d", e.Volume, share.Epoch)}
+	}
+	return list, nil
 }
 
 // Unexport implements blockdev.Host.
@@ -163,7 +194,7 @@ func (h *Host) Unexport(ctx context.Context, id string) error {
 		if !ok {
 			return nil
 		}
-		v.Exported = false
+		v.Exported, v.Shares = false, nil
 		h.volumes[id] = v
 		return nil
 	})
@@ -215,7 +246,7 @@ func (h *Host) change(ctx context.Context, call, id string, do func() error) err
 		return err
 	}
 	after, exists := h.volumes[id]
-	if before != after || existed != exists {
+	if !reflect.DeepEqual(before, after) || existed != exists {
 		err = h.save()
 		if err != nil {
 			return err

@@ -86,6 +86,9 @@ func (c *cloud) world(t *testing.T) any {
 		err = c.db.Read(c.ctx, func(tx *db.Tx) error {
 			documents, err := c.hosts.OfKind(c.ctx, tx, kind)
 			for _, d := range documents {
+				if d.Forgotten {
+					continue // the node is about to confirm it
+				}
 				var desired map[string]any
 				err := json.Unmarshal(d.Desired, &desired)
 				if err != nil {

@@ -158,8 +158,10 @@ func diskNodeName(id string) string {
 func diskNode(d virt.Disk) options {
 	return options{
 		"driver": "nbd", "node-name": diskNodeName(d.ID), "export": d.Export, "discard": "unmap",
-		"server":          options{"type": "unix", "path": filepath.Clean(d.Socket)},
-		"reconnect-delay": 10,
+		"server": options{"type": "unix", "path": filepath.Clean(d.Socket)},
+		// A volume that grows, and one of another host whose node starts anew, is
+		// away for a moment.
+		"reconnect-delay": 30, "read-only": d.ReadOnly,
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"nacre/internal/qmp"
 	"nacre/internal/virt"
-	"nacre/internal/virt/qemu/qmp"
 )
 
 // inventory asks a guest which device sits in which port. Free ports are in it
@@ -90,11 +90,13 @@ func (h *Host) replug(ctx context.Context, m *machine, g *guest) error {
 		return err
 	}
 	for _, d := range want.Disks {
-		if !have[diskPrefix+d.ID] {
+		if have[diskPrefix+d.ID] {
+			err = showSize(ctx, client, d)
+		} else {
 			err = h.plugDisk(ctx, client, g, d)
-			if err != nil {
-				return fmt.Errorf("plug volume %s: %w", d.ID, err)
-			}
+		}
+		if err != nil {
+			return fmt.Errorf("plug volume %s: %w", d.ID, err)
 		}
 	}
 	for _, n := range want.NICs {
@@ -190,6 +192,15 @@ func (h *Host) plugDisk(ctx context.Context, client *qmp.Client, g *guest, d vir
 		return err
 	}
 	return h.addDevice(ctx, client, g, port, diskDevice(d))
+}
+
+// showSize tells the guest how large a volume has become. QEMU takes it once it
+// has dialled the grown volume again.
+func showSize(ctx context.Context, client *qmp.Client, d virt.Disk) error {
+	if d.SizeGB == 0 {
+		return nil
+	}
+	return client.Execute(ctx, "block_resize", options{"node-name": diskNodeName(d.ID), "size": int64(d.SizeGB) << 30}, nil)
 }
 
 func (h *Host) plugNIC(ctx context.Context, client *qmp.Client, g *guest, n virt.NIC) error {

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nacre/internal/lock"
-	"nacre/internal/virt/qemu/qmp"
+	"nacre/internal/qmp"
 )
 
 const emulator = "qemu-system-x86_64"

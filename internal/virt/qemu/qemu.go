@@ -41,8 +41,8 @@ import (
 	"syscall"
 	"time"
 
+	"nacre/internal/qmp"
 	"nacre/internal/virt"
-	"nacre/internal/virt/qemu/qmp"
 )
 
 // Options describe a host. Dir and Images are needed.

@@ -52,7 +52,7 @@ func (h handlers) extend(c *api.Call, in extendRequest) error {
 	if err != nil {
 		return err
 	}
-	return h.service.ExtendVolume(c.Context(), viewer(c), v.ID, int64(in.Extend.Size))
+	return h.service.ExtendVolume(c.Context(), viewer(c), v.ID, int64(in.Extend.Size), c.Version >= api.V(3, 42))
 }
 
 type resetRequest struct {

@@ -46,7 +46,6 @@ func TestBadInput(t *testing.T) {
 		{"demo", "POST", volumes, `{"volume":{"size":1,"snapshot_id":"` + nowhere + `"}}`, 404, "Snapshot " + nowhere + " could not be found."},
 		{"demo", "POST", volumes, `{"volume":{"size":1,"snapshot_id":"xyz"}}`, 400, "snapshot_id"},
 		{"demo", "POST", volumes, `{"volume":{"size":1,"imageRef":"` + goodImage + `","source_volid":"` + id + `"}}`, 400, "only one of"},
-		{"demo", "POST", volumes, `{"volume":{"size":1,"multiattach":true}}`, 400, "several servers"},
 		{"demo", "POST", volumes, `{"volume":{"size":1}}` + strings.Repeat(" ", 120<<10), 413, ""},
 		{"reader", "POST", volumes, `{"volume":{"size":1}}`, 403, "Policy doesn't allow volume:create to be performed."},
 		{"", "GET", volumes, "", 401, "The request you have made requires authentication."},
@@ -279,7 +278,7 @@ func TestFencing(t *testing.T) {
 			list, err := c.disks[0].List(c.ctx)
 			return err == nil && list[0].Exported && list[0].Epoch == epoch
 		})
-		_, err := c.disks[0].Export(c.ctx, blockdev.Export{Volume: id, Epoch: epoch - 1})
+		_, err := c.disks[0].Export(c.ctx, blockdev.Export{Volume: id, Shares: []blockdev.Share{{Epoch: epoch - 1}}})
 		if err == nil {
 			t.Errorf("an export at the former epoch %d was served", epoch-1)
 		}

@@ -103,7 +103,8 @@ func (h handlers) createSnapshot(c *api.Call, in createSnapshotRequest) (snapsho
 		return snapshotReply{}, errs.BadRequestf("Invalid input received: force=False is not accepted since microversion 3.66.")
 	}
 	name, description := first(in.Snapshot.Name, in.Snapshot.DisplayName), first(in.Snapshot.Description, in.Snapshot.DisplayDescription)
-	created, err := h.service.CreateSnapshot(c.Context(), viewer(c), v.ID, name, description, in.Snapshot.Metadata)
+	created, err := h.service.CreateSnapshot(c.Context(), viewer(c), v.ID, name, description, in.Snapshot.Metadata,
+		c.Version >= api.V(3, 66) || isTrue(in.Snapshot.Force))
 	if err != nil {
 		return snapshotReply{}, err
 	}

@@ -65,7 +65,8 @@ func (h handlers) create(c *api.Call, in createRequest) (volumeReply, error) {
 	asked := volume.NewVolume{
 		Name: first(v.Name, v.DisplayName), Description: first(v.Description, v.DisplayDescription),
 		Type: first(v.VolumeType), Zone: first(v.Zone), Image: first(v.ImageRef, v.ImageID),
-		Source: string(v.SourceVolID), Snapshot: string(v.SnapshotID), Group: first(v.GroupID), Metadata: v.Metadata,
+		Source: string(v.SourceVolID), Snapshot: string(v.SnapshotID), Backup: string(v.BackupID), Group: first(v.GroupID), Metadata: v.Metadata,
+		Multiattach: isTrue(v.Multiattach),
 	}
 	local, given := in.Hints["local_to_instance"]
 	if given {
@@ -78,19 +79,17 @@ func (h handlers) create(c *api.Call, in createRequest) (volumeReply, error) {
 		asked.SizeGB = int64(*v.Size)
 	}
 	sources := 0
-	for _, source := range []string{asked.Image, asked.Source, asked.Snapshot} {
+	for _, source := range []string{asked.Image, asked.Source, asked.Snapshot, asked.Backup} {
 		if source != "" {
 			sources++
 		}
 	}
 	switch {
 	case sources > 1:
-		return volumeReply{}, errs.BadRequestf("Invalid input received: May specify only one of snapshot, imageRef or source volume")
-	case v.Multiattach != nil && bool(*v.Multiattach):
-		return volumeReply{}, errs.BadRequestf("Invalid input received: Volumes cannot be attached to several servers here.")
-	case v.ConsistencyGroup != "" || v.BackupID != "":
-		return volumeReply{}, errs.BadRequestf("Invalid input received: Consistency groups and backups are not available here.")
-	case v.Size == nil && asked.Source == "" && asked.Snapshot == "":
+		return volumeReply{}, errs.BadRequestf("Invalid input received: May specify only one of snapshot, imageRef, source volume or backup")
+	case v.ConsistencyGroup != "":
+		return volumeReply{}, errs.BadRequestf("Invalid input received: Consistency groups are not available here.")
+	case v.Size == nil && asked.Source == "" && asked.Snapshot == "" && asked.Backup == "":
 		return volumeReply{}, errs.BadRequestf("Invalid input received: Volume size 'None' must be an integer and greater than 0")
 	}
 	created, err := h.service.CreateVolume(c.Context(), viewer(c), asked)

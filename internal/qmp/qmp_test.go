@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"nacre/internal/virt/qemu/qmp"
+	"nacre/internal/qmp"
 )
 
 // serve plays QEMU for one client: answer gets each command.

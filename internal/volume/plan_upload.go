@@ -1,0 +1,189 @@
+package volume
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+
+	"nacre/internal/db"
+	"nacre/internal/errs"
+	"nacre/internal/nbd"
+	"nacre/internal/work"
+)
+
+// Uploading is the state of a volume that becomes an image.
+const Uploading = "uploading"
+
+// UploadFormats are the disk formats that a volume can become.
+var UploadFormats = []string{"raw", "qcow2"}
+
+// NewImage is an image to make of a volume.
+type NewImage struct {
+	ID              string
+	Name            string
+	Project         string
+	DiskFormat      string
+	ContainerFormat string
+	Visibility      string
+	Protected       bool
+	MinDiskGB       int64
+	MinRAMMB        int64
+	Properties      map[string]string
+}
+
+// uploadState is what the plan keeps.
+type uploadState struct {
+	From  readFrom
+	Image NewImage
+}
+
+// Upload is what came of the request.
+type Upload struct {
+	Volume Volume
+	Image  NewImage
+	Type   Type
+}
+
+// UploadVolume begins to make an image of a volume. Force takes one that is in
+// use.
+func (s *Service) UploadVolume(ctx context.Context, who Viewer, id string, image NewImage, force bool) (Upload, error) {
+	if !slices.Contains(UploadFormats, image.DiskFormat) {
+		return Upload{}, errs.BadRequestf("Invalid input received: A volume cannot be uploaded as disk format %s: it may be one of %v.", image.DiskFormat, UploadFormats)
+	}
+	out := Upload{Image: image}
+	out.Image.ID = s.newID()
+	copied := s.newID()
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		v, err := findVolume(ctx, tx, who, id)
+		if err != nil {
+			return err
+		}
+		if v.Status != Available && !(force && v.Status == InUse) {
+			return errs.BadRequestf("Invalid volume: Volume %s status must be available or in-use with force, but current status is: %s.", v.ID, v.Status)
+		}
+		err = copying(ctx, tx, v.ID, "volume")
+		if err != nil {
+			return err
+		}
+		state := uploadState{From: readFrom{v.ID, v.Host, v.ID, false}}
+		if v.Status == InUse {
+			state.From.ID, state.From.Copy = copied, true
+		}
+		out.Image.Project, out.Image.Properties = v.Project, map[string]string{}
+		out.Image.describe(v)
+		state.Image = out.Image
+		err = setStatus(ctx, tx, v.ID, v.Status, Uploading)
+		if err != nil {
+			return err
+		}
+		out.Type, err = getType(ctx, tx, Viewer{Admin: true}, v.Type)
+		if err != nil {
+			return err
+		}
+		v.Status, v.UpdatedAt = Uploading, db.At(tx.Now())
+		out.Volume = v
+		_, err = work.Start(ctx, tx, s.uploadPlan(), v.ID, state, who.options(v.Project)...)
+		return err
+	})
+	return out, unexpected("upload volume "+id, err)
+}
+
+// takenOver are the things that an image knows of itself, not by properties.
+var takenOver = []string{"image_id", "image_name", "checksum", "container_format", "disk_format", "min_disk", "min_ram", "size"}
+
+// describe gives the image what the volume knows of the one that it was made
+// from.
+func (i *NewImage) describe(v Volume) {
+	i.MinDiskGB = v.SizeGB
+	for key, value := range v.ImageMetadata.V {
+		if !slices.Contains(takenOver, key) {
+			i.Properties[key] = value
+		}
+	}
+	_, _ = fmt.Sscan(v.ImageMetadata.V["min_ram"], &i.MinRAMMB) // none is 0
+}
+
+func (s *Service) uploadPlan() work.Plan[uploadState] {
+	return work.Plan[uploadState]{
+		Name: "volume.upload", Action: "upload", Deadline: bytesDeadline,
+		Steps: slices.Concat([]work.Step[uploadState]{
+			{Name: "make the image", Do: func(ctx context.Context, state *uploadState) error {
+				return s.images.CreateImage(ctx, state.Image)
+			}, Undo: func(ctx context.Context, state *uploadState) error {
+				return s.images.DeleteImage(ctx, state.Image.ID)
+			}},
+		}, copySteps(s, func(state *uploadState) readFrom { return state.From }), []work.Step[uploadState]{
+			{Name: "upload the bytes", Do: s.uploadBytes},
+			{Name: "finish", Tx: func(ctx context.Context, tx *db.Tx, state *uploadState) error {
+				err := s.dropCopy(ctx, tx, state.From)
+				if err != nil {
+					return err
+				}
+				return freed(ctx, tx, state.From.Volume, Uploading)
+			}},
+		}),
+		Undone: func(ctx context.Context, tx *db.Tx, state *uploadState, cause error) error {
+			s.log.Warn("volume was not uploaded", "volume_id", state.From.Volume, "image_id", state.Image.ID, "reason", cause)
+			return freed(ctx, tx, state.From.Volume, Uploading)
+		},
+	}
+}
+
+func (s *Service) uploadBytes(ctx context.Context, state *uploadState) error {
+	from, err := s.openDisk(ctx, state.From.Host, state.From.ID, false)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	extents, err := from.Extents(0, from.Size())
+	if err != nil {
+		return err
+	}
+	out, in := io.Pipe()
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		var err error
+		if state.Image.DiskFormat == "qcow2" {
+			err = layout(from.Size(), extents).write(in, from)
+		} else {
+			err = writeRaw(in, from, extents)
+		}
+		in.CloseWithError(err)
+	}()
+	err = s.images.Upload(ctx, state.Image, out)
+	out.CloseWithError(io.ErrClosedPipe) // nobody reads any more
+	<-written
+	if errs.Is(err, errs.Conflict) {
+		return work.NotYet("waiting until an earlier try to upload the image has ended: %s", sentence(err))
+	}
+	if err != nil {
+		return fmt.Errorf("upload volume %s as image %s: %w", state.From.Volume, state.Image.ID, err)
+	}
+	return nil
+}
+
+// writeRaw writes a disk as it is. What holds nothing is not read.
+func writeRaw(w io.Writer, disk io.ReaderAt, extents []nbd.Extent) error {
+	const most = 1 << 20
+	bytes, none := make([]byte, most), make([]byte, most)
+	for _, e := range extents {
+		for at := int64(0); at < e.Length; at += most {
+			part := bytes[:min(most, e.Length-at)]
+			if e.Zero {
+				part = none[:len(part)]
+			} else {
+				_, err := disk.ReadAt(part, e.Offset+at)
+				if err != nil {
+					return err
+				}
+			}
+			_, err := w.Write(part)
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
