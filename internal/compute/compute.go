@@ -44,6 +44,7 @@ type Options struct {
 	Placement placements
 	Images    images
 	Networks  networks
+	Proxy     NetworkProxy
 	Volumes   volumes
 	Consoles  consoles
 	// ConfigDrive makes an ISO image labelled config-2 of files by path.
@@ -74,6 +75,7 @@ type Service struct {
 	placement   placements
 	images      images
 	networks    networks
+	proxy       NetworkProxy
 	volumes     volumes
 	consoles    consoles
 	configDrive func(files map[string][]byte) ([]byte, error)
@@ -94,7 +96,7 @@ type Service struct {
 func New(ctx context.Context, o Options) (*Service, error) {
 	s := &Service{
 		db: o.DB, clock: o.Clock, newID: o.NewID, log: o.Log, engine: o.Engine, hosts: o.Hosts,
-		placement: o.Placement, images: o.Images, networks: o.Networks, volumes: o.Volumes,
+		placement: o.Placement, images: o.Images, networks: o.Networks, proxy: o.Proxy, volumes: o.Volumes,
 		consoles: o.Consoles, configDrive: o.ConfigDrive,
 		zone: o.Zone, cpuRatio: o.CPURatio, reservedMB: o.ReservedMB,
 		state: map[string]hostState{},
