@@ -68,6 +68,8 @@ type Port struct {
 	NextHost     string   // where it is about to be bound: it is plugged in there too, "" for nowhere
 	Trunk        string   // the port whose VLAN it is, "" for a port with a card of its own
 	VLAN         int      // its number on the trunk
+	Names        []string // what the network's resolver knows its addresses by, in lower case
+	Options      []Option // what DHCP tells it besides what it tells the subnet
 	QoS          QoS
 }
 
@@ -82,6 +84,12 @@ type QoS struct {
 type Limit struct {
 	Rate  int
 	Burst int // kbit above the rate; 0 leaves it to the driver
+}
+
+// Option is an option of DHCP, by its name in dnsmasq or its number.
+type Option struct {
+	Name, Value string
+	Version     int // of IP
 }
 
 // Pair is an address which a port may use besides its own.

@@ -101,6 +101,7 @@ func view(row any) (resource, id string, f facts) {
 		f["name"], f["network_id"], f["mac_address"], f["admin_state_up"], f["status"] = r.Name, r.Network, r.MAC, r.AdminUp, r.Status
 		f["device_id"], f["device_owner"], f["fixed_ips"], f["security_groups"] = r.Device, r.Owner, list(r.FixedIPs.V), list(r.Groups.V)
 		f["allowed_address_pairs"], f["port_security_enabled"] = list(r.Pairs.V), r.PortSecurity
+		f["extra_dhcp_opts"], f["dns_name"], f["dns_domain"], f["dns_assignment"] = list(r.DHCPOptions.V), r.DNSName, r.DNSDomain, r.Assignments()
 		f["binding:vnic_type"], f["binding:host_id"], f["binding:profile"] = r.VNICType, r.Host, r.Profile.V
 		f["qos_policy_id"], f["qos_network_policy_id"] = null(r.QoS), null(r.NetworkQoS)
 		if r.Trunk != nil {
@@ -123,6 +124,7 @@ func view(row any) (resource, id string, f facts) {
 		return "router", r.ID, f
 	case FloatingIP:
 		f = r.facts()
+		f["dns_name"], f["dns_domain"] = r.DNSName, r.DNSDomain
 		f["floating_ip_address"], f["floating_network_id"], f["router_id"] = r.Address, r.Network, null(r.Router)
 		f["port_id"], f["fixed_ip_address"], f["status"], f["port_details"] = null(r.FixedPort), null(r.FixedIP), r.Status, r.Details
 		forwardings := []facts{}

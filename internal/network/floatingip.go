@@ -29,6 +29,8 @@ type FloatingIP struct {
 	FixedIP   string `bun:"fixed_ip"`
 	Router    string `bun:"router_id"`
 	Status    string `bun:"status"`
+	DNSName   string `bun:"dns_name"`
+	DNSDomain string `bun:"dns_domain"`
 	QoS       string `bun:"qos_policy_id"` // "" for the external network's
 
 	Details     *FixedPortDetails `bun:"-"`
@@ -53,6 +55,7 @@ type NewFloatingIP struct {
 	Tags                          []string
 	Subnet, Address               string // "" for any
 	FixedPort, FixedIP            string // "" for none
+	DNSName, DNSDomain            string
 	QoS                           string // "" for the external network's
 }
 
@@ -185,11 +188,18 @@ func (s *Service) CreateFloatingIP(ctx context.Context, scope Scope, in NewFloat
 		if !n.External {
 			return badFloating("Network %s is not a valid external network", n.ID)
 		}
+		err = checkNames(in.DNSName, in.DNSDomain)
+		if err != nil {
+			return err
+		}
+		if (in.DNSName == "") != (in.DNSDomain == "") {
+			return badFloating("dns_domain and dns_name go together")
+		}
 		err = reserve(ctx, tx, in.Project, quota.FloatingIPs(1))
 		if err != nil {
 			return err
 		}
-		f = FloatingIP{Common: s.common(tx, in.Project, in.Description, in.Tags), Network: n.ID, Status: "DOWN", QoS: in.QoS}
+		f = FloatingIP{Common: s.common(tx, in.Project, in.Description, in.Tags), Network: n.ID, Status: "DOWN", DNSName: in.DNSName, DNSDomain: in.DNSDomain, QoS: in.QoS}
 		err = usablePolicy(ctx, tx, scope, f.QoS)
 		if err != nil {
 			return err

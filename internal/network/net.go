@@ -255,7 +255,11 @@ func (s *Service) createNetwork(ctx context.Context, tx *db.Tx, scope Scope, in 
 		Type: in.Type, Physical: in.Physical, Segment: in.Segment, QoS: in.QoS, DNSDomain: in.DNSDomain,
 		ZoneHints: db.Of(list(in.ZoneHints)), Subnets: []string{},
 	}
-	err := oneDefault(ctx, tx, n)
+	err := checkNames("", in.DNSDomain)
+	if err != nil {
+		return Network{}, err
+	}
+	err = oneDefault(ctx, tx, n)
 	if err != nil {
 		return Network{}, err
 	}
@@ -339,6 +343,10 @@ func (s *Service) UpdateNetwork(ctx context.Context, scope Scope, id string, rev
 		set(&n.IsDefault, in.IsDefault)
 		set(&n.PortSecurity, in.PortSecurity)
 		set(&n.DNSDomain, in.DNSDomain)
+		err = checkNames("", n.DNSDomain)
+		if err != nil {
+			return err
+		}
 		err = oneDefault(ctx, tx, n)
 		if err != nil {
 			return err

@@ -49,6 +49,8 @@ type Port struct {
 	Host         string                  `bun:"host"`
 	Profile      db.JSON[map[string]any] `bun:"profile"`
 	DNSName      string                  `bun:"dns_name"`
+	DNSDomain    string                  `bun:"dns_domain"` // where it is known outside
+	DHCPOptions  db.JSON[[]DHCPOption]   `bun:"dhcp_options"`
 	QoS          string                  `bun:"qos_policy_id"` // "" for the network's
 
 	NetworkQoS string        `bun:"-"`
@@ -79,7 +81,9 @@ type NewPort struct {
 	FixedIPs                            *[]FixedIP // nil: one of each version; empty: none
 	Groups                              *[]string  // nil: the project's default group
 	Pairs                               []AddressPair
-	VNICType, Host, DNSName, QoS        string
+	VNICType, Host, QoS                 string
+	DNSName, DNSDomain                  string
+	DHCPOptions                         []DHCPOptionChange
 	Profile                             map[string]any
 
 	server    string // whose card it is
@@ -88,17 +92,19 @@ type NewPort struct {
 
 // PortChange says what to change. Nil stays as it is.
 type PortChange struct {
-	Name, Description       *string
-	MAC                     *string
-	AdminUp                 *bool
-	Device, Owner           *string
-	PortSecurity            *bool
-	FixedIPs                *[]FixedIP
-	Groups                  *[]string
-	Pairs                   *[]AddressPair
-	VNICType, Host, DNSName *string
-	QoS                     *string
-	Profile                 *map[string]any
+	Name, Description  *string
+	MAC                *string
+	AdminUp            *bool
+	Device, Owner      *string
+	PortSecurity       *bool
+	FixedIPs           *[]FixedIP
+	Groups             *[]string
+	Pairs              *[]AddressPair
+	VNICType, Host     *string
+	DNSName, DNSDomain *string
+	DHCPOptions        []DHCPOptionChange
+	QoS                *string
+	Profile            *map[string]any
 }
 
 func portNotFound(id string) error {
@@ -224,7 +230,7 @@ func (s *Service) createPort(ctx context.Context, tx *db.Tx, scope Scope, n Netw
 		Common: s.common(tx, in.Project, in.Description, in.Tags),
 		Name:   in.Name, Network: n.ID, AdminUp: or(in.AdminUp, true), Status: "DOWN", Device: in.Device, Owner: in.Owner,
 		PortSecurity: or(in.PortSecurity, n.PortSecurity), Pairs: db.Of(list(in.Pairs)),
-		VNICType: in.VNICType, Server: in.server, Host: in.Host, Profile: db.Of(in.Profile), DNSName: in.DNSName,
+		VNICType: in.VNICType, Server: in.server, Host: in.Host, Profile: db.Of(in.Profile), DNSName: in.DNSName, DNSDomain: in.DNSDomain,
 		QoS: in.QoS, NetworkQoS: n.QoS,
 	}
 	if in.ID != "" {
@@ -240,6 +246,10 @@ func (s *Service) createPort(ctx context.Context, tx *db.Tx, scope Scope, n Netw
 		p.PortSecurity = false
 	}
 	err := usablePolicy(ctx, tx, scope, p.QoS)
+	if err != nil {
+		return Port{}, err
+	}
+	err = p.options(in.DHCPOptions)
 	if err != nil {
 		return Port{}, err
 	}
@@ -406,18 +416,26 @@ func (p *Port) check() error {
 		return errs.Conflictf("Port has security group associated. Cannot disable port security or IP address until security group is removed.").
 			Typed("PortSecurityPortHasSecurityGroup")
 	}
+	err := checkNames(p.DNSName, p.DNSDomain)
+	if err != nil {
+		return err
+	}
 	const mostPairs = 10 // Neutron's max_allowed_address_pair
 	if len(p.Pairs.V) > mostPairs {
 		return errs.BadRequestf("The number of allowed address pair exceeds the maximum %d.", mostPairs).Typed("AllowedAddressPairExhausted")
 	}
 	seen := map[AddressPair]bool{}
 	for i, pair := range p.Pairs.V {
-		_, err := netip.ParsePrefix(pair.IP)
+		prefix, err := netip.ParsePrefix(pair.IP)
+		ip := prefix.Addr()
 		if err != nil {
-			_, err = netip.ParseAddr(pair.IP)
+			ip, err = netip.ParseAddr(pair.IP)
 		}
-		if err != nil {
+		if err != nil || ip.Zone() != "" {
 			return badField("allowed_address_pairs", "'%s' is not a valid IP address", pair.IP)
+		}
+		if ip.IsMulticast() {
+			return badField("allowed_address_pairs", "'%s' is a multicast address", pair.IP)
 		}
 		if pair.MAC == "" {
 			pair.MAC = p.MAC

@@ -63,6 +63,11 @@ func (s *Service) changePort(ctx context.Context, tx *db.Tx, scope Scope, p *Por
 	set(&p.PortSecurity, in.PortSecurity)
 	set(&p.VNICType, in.VNICType)
 	set(&p.DNSName, in.DNSName)
+	set(&p.DNSDomain, in.DNSDomain)
+	err = p.options(in.DHCPOptions)
+	if err != nil {
+		return err
+	}
 	set(&p.Profile.V, in.Profile)
 	if in.QoS != nil {
 		p.QoS = *in.QoS
@@ -109,7 +114,7 @@ func (s *Service) changePort(ctx context.Context, tx *db.Tx, scope Scope, p *Por
 func savePort(ctx context.Context, tx *db.Tx, p *Port) error {
 	p.touch(tx)
 	_, err := tx.Update(ctx, p, "name", "description", "mac_address", "admin_up", "status", "device_id", "device_owner",
-		"port_security", "fixed_ips", "security_groups", "allowed_pairs", "vnic_type", "server", "host", "profile", "dns_name",
+		"port_security", "fixed_ips", "security_groups", "allowed_pairs", "vnic_type", "server", "host", "profile", "dns_name", "dns_domain", "dhcp_options",
 		"qos_policy_id", "revision", "updated_at")
 	if err != nil {
 		return fmt.Errorf("update port %s: %w", p.ID, err)

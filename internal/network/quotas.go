@@ -46,14 +46,28 @@ func (s *Service) Quotas(ctx context.Context) (projects []string, limits map[str
 	return projects, limits, err
 }
 
-// SetQuota gives a project limits of its own.
-func (s *Service) SetQuota(ctx context.Context, project string, limits map[string]int64) error {
+// SetQuota gives a project limits of its own. When it is checked, none may be below
+// what the project uses.
+func (s *Service) SetQuota(ctx context.Context, project string, limits map[string]int64, checked bool) error {
 	for name, n := range limits {
 		if n < quota.Unlimited {
 			return errs.BadRequestf("Invalid input for %s. Reason: '%d' must be an integer that is not below -1.", name, n).Typed("HTTPBadRequest")
 		}
 	}
-	return s.db.Write(ctx, func(tx *db.Tx) error { return quota.Set(ctx, tx, project, limits) })
+	return s.db.Write(ctx, func(tx *db.Tx) error {
+		if checked {
+			used, err := quota.Usage(ctx, tx, project, QuotaResources...)
+			if err != nil {
+				return err
+			}
+			for name, n := range limits {
+				if n != quota.Unlimited && used[name] > n {
+					return errs.BadRequestf("Quota limit for %s cannot be set to %d: the project uses %d.", name, n, used[name]).Typed("QuotaLimitLowerThanUsage")
+				}
+			}
+		}
+		return quota.Set(ctx, tx, project, limits)
+	})
 }
 
 // ResetQuota gives a project the default limits.

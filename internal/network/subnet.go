@@ -382,6 +382,15 @@ func subnetDirty(ctx context.Context, tx *db.Tx, change string, sub Subnet) erro
 	if err != nil {
 		return err
 	}
+	var own []string // whose options begin with those of the subnet
+	err = tx.All(ctx, &own, `SELECT id FROM ports WHERE network_id = ? AND dhcp_options <> '[]'`, sub.Network)
+	if err != nil {
+		return fmt.Errorf("list ports of network %s with DHCP options: %w", sub.Network, err)
+	}
+	err = dirty(ctx, tx, fabric.KindPort, own...)
+	if err != nil {
+		return err
+	}
 	return routersDirty(ctx, tx, sub.Network)
 }
 

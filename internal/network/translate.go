@@ -236,6 +236,10 @@ func translatePorts(ctx context.Context, tx *db.Tx, ids []string, t *fabric.Topo
 		for _, f := range p.FixedIPs.V {
 			port.IPs = append(port.IPs, f.IP)
 		}
+		port.Names = p.names()
+		for _, o := range p.DHCPOptions.V {
+			port.Options = append(port.Options, fabric.Option(o))
+		}
 		for _, pair := range p.Pairs.V {
 			port.AllowedPairs = append(port.AllowedPairs, fabric.Pair(pair))
 		}

@@ -1,6 +1,7 @@
 package soak
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -27,6 +28,10 @@ type volumeRow struct {
 	}
 }
 
+type plan struct{ Name, Resource, Status, Step, Reason, Since, Deadline string }
+
+func (p plan) ended() bool { return p.Status == "done" || p.Status == "undone" }
+
 type portRow struct {
 	ID, Status  string
 	DeviceID    string `json:"device_id"`
@@ -38,15 +43,16 @@ type portRow struct {
 // are. A server may have failed if there is an excuse for its fault.
 func Audit(t *testing.T, admin *Client, d *Day, excuse func(fault string) bool) map[string]ServerRow {
 	t.Helper()
-	await.Until(t, "the plans to end", 90*time.Second, func() bool {
-		var plans []struct{ Name, Status, Step, Reason string }
-		admin.List(t, "/nacre/v1/plans", "plans", &plans)
-		for _, p := range plans {
-			if p.Status != "done" && p.Status != "undone" {
-				return false
-			}
+	var plans []plan
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("plans at the end: %+v", plans)
 		}
-		return true
+	})
+	await.Until(t, "the plans to end", 90*time.Second, func() bool {
+		admin.List(t, "/nacre/v1/plans", "plans", &plans)
+		plans = slices.DeleteFunc(plans, plan.ended)
+		return len(plans) == 0
 	})
 	var machines []ServerRow
 	admin.List(t, "/compute/v2.1/servers/detail?all_tenants=1", "servers", &machines)

@@ -46,8 +46,8 @@ func (l *lab) wreck(seed uint64, kills int64) *Faults {
 	}
 	wreckers.Go(func() {
 		f.Often(Dice(seed, 300), 12*time.Second, func(r *rand.Rand) {
-			f.Hurt(r, l.postgres)
-			l.revive()
+			f.Hurt(r, l.postgres.Process)
+			l.postgres.Revive()
 		})
 	})
 	wreckers.Go(func() {

@@ -1,7 +1,6 @@
 package soak
 
 import (
-	"database/sql"
 	"fmt"
 	"net"
 	"os"
@@ -9,12 +8,9 @@ import (
 	"testing"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver pgx
-
 	"nacre/internal/app"
 	"nacre/internal/await"
 	"nacre/internal/bus/rabbit/rabbittest"
-	"nacre/internal/db/dbtest"
 	"nacre/internal/testcloud"
 )
 
@@ -29,8 +25,7 @@ const (
 type lab struct {
 	t        *testing.T
 	dir      string
-	postgres *Process
-	database *sql.DB // the server, past all links
+	postgres *Postgres
 	broker   *rabbittest.Broker
 	fabric   *Process
 	servers  []*server
@@ -48,8 +43,12 @@ type server struct {
 // newLab starts everything and waits until all hosts are up.
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	l := &lab{t: t, dir: t.TempDir(), broker: rabbittest.Start(t)}
-	l.startPostgres()
+	folder, err := os.MkdirTemp("", "nacre-soak-pg-") // which another account can enter, unlike TempDir's
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(folder) })
+	l := &lab{t: t, dir: t.TempDir(), broker: rabbittest.Start(t), postgres: NewPostgres(t, folder)}
 	network := "unix:" + filepath.Join(l.dir, "fabric")
 	l.fabric = Ours(t, "the simulated network", func() Part { return Part{Fabric: network} })
 	l.fabric.Start()
@@ -76,42 +75,6 @@ func newLab(t *testing.T) *lab {
 	return l
 }
 
-func (l *lab) startPostgres() {
-	folder, err := os.MkdirTemp("", "nacre-soak-pg-") // which another account can enter, unlike TempDir's
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	l.t.Cleanup(func() { os.RemoveAll(folder) })
-	run, err := dbtest.Prepare(folder, "off")
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	l.postgres = NewProcess(l.t, "PostgreSQL", run)
-	l.postgres.Start()
-	l.database, err = sql.Open("pgx", "postgres://postgres@/postgres?host="+folder)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	l.t.Cleanup(func() { l.database.Close() })
-	l.revive()
-	_, err = l.database.Exec("CREATE DATABASE nacre")
-	if err != nil {
-		l.t.Fatal(err)
-	}
-}
-
-// revive waits until PostgreSQL answers. It refuses to start while children of
-// its former life are still there.
-func (l *lab) revive() {
-	l.t.Helper()
-	await.Until(l.t, "PostgreSQL to answer", time.Minute, func() bool {
-		if l.postgres.Died() {
-			l.postgres.Start()
-		}
-		return l.database.Ping() == nil
-	})
-}
-
 func (l *lab) newServer(i int, network string) *server {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -126,7 +89,7 @@ func (l *lab) newServer(i int, network string) *server {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	l.link(listener, "unix", filepath.Join(l.postgres.make().Dir, ".s.PGSQL.5432"))
+	l.link(listener, "unix", filepath.Join(l.postgres.Folder, ".s.PGSQL.5432"))
 	listener, err = net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		l.t.Fatal(err)

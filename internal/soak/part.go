@@ -1,6 +1,7 @@
 package soak
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -73,8 +74,9 @@ type Room struct {
 	DiskMB int
 }
 
-// keep makes the namespaces of this process fit for a host. Named network
-// namespaces are files: those of one host must not meet another's.
+// keep makes the namespaces of this process fit for a host, until its input
+// ends. Named network namespaces are files: those of one host must not meet
+// another's.
 func (r Room) keep() error {
 	const names = "/run/netns"
 	err := errors.Join(
@@ -83,7 +85,7 @@ func (r Room) keep() error {
 		unix.Mount("tmpfs", names, "tmpfs", 0, ""),
 	)
 	if err == nil && r.Disk != "" {
-		err = errors.Join(os.MkdirAll(r.Disk, 0o755), unix.Mount("tmpfs", r.Disk, "tmpfs", 0, fmt.Sprintf("size=%dm,mode=755", r.DiskMB)))
+		err = errors.Join(os.MkdirAll(r.Disk, 0o755), r.size(0, int64(r.DiskMB)<<20))
 	}
 	if err != nil {
 		return fmt.Errorf("give the host names and a disk of its own: %w", err)
@@ -96,8 +98,38 @@ func (r Room) keep() error {
 		return err
 	}
 	fmt.Println("ready")
-	_, err = io.Copy(io.Discard, os.Stdin)
-	return err
+	orders := bufio.NewScanner(os.Stdin)
+	for orders.Scan() {
+		switch orders.Text() {
+		case "fill":
+			err = r.fill()
+		case "free":
+			err = r.size(unix.MS_REMOUNT, int64(r.DiskMB)<<20)
+		}
+		if err != nil {
+			return err
+		}
+		fmt.Println("done")
+	}
+	return orders.Err()
+}
+
+// fill leaves no space on the disk: it becomes as small as what is on it.
+func (r Room) fill() error {
+	var now unix.Statfs_t
+	err := unix.Statfs(r.Disk, &now)
+	if err != nil {
+		return err
+	}
+	return r.size(unix.MS_REMOUNT, max(1, int64(now.Blocks-now.Bfree)*now.Bsize))
+}
+
+func (r Room) size(flags uintptr, bytes int64) error {
+	err := unix.Mount("tmpfs", r.Disk, "tmpfs", flags, fmt.Sprintf("size=%d,mode=755", bytes))
+	if err != nil {
+		return fmt.Errorf("size the disk %s: %w", r.Disk, err)
+	}
+	return nil
 }
 
 // Seeded gives a run's seed, and says how to repeat it.

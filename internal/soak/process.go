@@ -34,6 +34,7 @@ type Process struct {
 	mu    sync.Mutex // guards cmd and ended
 	cmd   *exec.Cmd
 	ended chan struct{}
+	how   error // once ended is closed
 }
 
 // NewProcess prepares a process, which build starts anew each time. It ends with
@@ -59,14 +60,18 @@ func NewProcess(t testing.TB, name string, build func() *exec.Cmd) *Process {
 // each start.
 func Ours(t testing.TB, name string, p func() Part) *Process {
 	return NewProcess(t, name, func() *exec.Cmd {
-		text, err := json.Marshal(p())
-		if err != nil {
-			t.Fatal(err)
-		}
 		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), partVariable+"="+string(text))
+		cmd.Env = append(os.Environ(), partVariable+"="+variable(t, p()))
 		return cmd
 	})
+}
+
+func variable(t testing.TB, p Part) string {
+	text, err := json.Marshal(p)
+	if err != nil {
+		t.Error(err)
+	}
+	return string(text)
 }
 
 // Start starts the process, which ends with this one. The thread that starts it
@@ -84,7 +89,7 @@ func (p *Process) Start() {
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			_ = cmd.Wait() // it is killed, most of the time
+			p.how = cmd.Wait()
 		}
 	}()
 	err := <-started
@@ -134,6 +139,15 @@ func (p *Process) alive() bool {
 	default:
 		return true
 	}
+}
+
+// Finish waits for the process to end by itself, and says how it did.
+func (p *Process) Finish() error {
+	p.mu.Lock()
+	ended := p.ended
+	p.mu.Unlock()
+	<-ended
+	return p.how
 }
 
 // Died tells whether the process has ended by itself.

@@ -2,10 +2,8 @@ package threehosts
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -26,25 +24,20 @@ import (
 	"nacre/internal/await"
 )
 
-// insecure is for questions whose answers are no secret: is a server there.
-func insecure() *http.Transport {
-	return &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
-}
-
 // user is somebody's clients, of one server.
 type user struct {
 	compute, network, volume, image *gophercloud.ServiceClient
 }
 
-func (s *server) user(name string) user {
-	s.t.Helper()
+func (s *server) user(t testing.TB, name string) user {
+	t.Helper()
 	auth, endpoint, tls, err := clouds.Parse(clouds.WithLocations(filepath.Join(s.dir, "clouds.yaml")), clouds.WithCloudName(name))
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
 	provider, err := config.NewProviderClient(context.Background(), auth, config.WithTLSConfig(tls))
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
 	var u user
 	for _, c := range []struct {
@@ -53,7 +46,7 @@ func (s *server) user(name string) user {
 	}{{&u.compute, openstack.NewComputeV2}, {&u.network, openstack.NewNetworkV2}, {&u.volume, openstack.NewBlockStorageV3}, {&u.image, openstack.NewImageV2}} {
 		*c.into, err = c.make(provider, endpoint)
 		if err != nil {
-			s.t.Fatal(err)
+			t.Fatal(err)
 		}
 	}
 	return u

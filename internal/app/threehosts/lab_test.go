@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
@@ -15,8 +14,9 @@ import (
 
 	"nacre/internal/app"
 	"nacre/internal/await"
-	"nacre/internal/db/dbtest"
 	"nacre/internal/fabric/ovn"
+	"nacre/internal/node/uplink"
+	"nacre/internal/soak"
 )
 
 // The addresses of the lab. The outer namespace has the servers and OVN's central
@@ -36,11 +36,24 @@ type lab struct {
 }
 
 type server struct {
-	*process
+	*soak.Process
 	dir, url string
 }
 
-func newLab(t *testing.T, hosts int) *lab {
+// host is a real host with its node.
+type host struct {
+	*soak.Host
+	dir  string // the node's data folder
+	node *soak.Process
+}
+
+// setting is what a lab stands on.
+type setting struct {
+	db, bus string // of the servers
+	diskMB  int    // of each host, a disk of its own; 0: they share the machine's
+}
+
+func newLab(t *testing.T, hosts int, on setting) *lab {
 	t.Helper()
 	// A short path, since unix sockets are below it.
 	dir, err := os.MkdirTemp("", "n")
@@ -72,12 +85,11 @@ func newLab(t *testing.T, hosts int) *lab {
 	l.addSwitch("mgmt", outside+"/24")
 	l.addSwitch("under", "")
 	l.must(ovn.StartCentral(t.Context(), central, outside, slog.New(slog.DiscardHandler)))
-	source := dbtest.PostgresSource(t)
 	for i := range 2 {
-		l.addServer(i+1, source)
+		l.addServer(i+1, on)
 	}
 	for i := range hosts {
-		l.addHost(i + 1)
+		l.addHost(i+1, on.diskMB)
 	}
 	l.route(external, l.address(1))
 	return l
@@ -106,7 +118,7 @@ func (l *lab) addCable(h *host, number int, to, address string) {
 	name := fmt.Sprintf("%s-%d", to, number)
 	l.must(netlink.LinkAdd(&netlink.Veth{
 		LinkAttrs: netlink.LinkAttrs{Name: name, MasterIndex: bridge.Attrs().Index},
-		PeerName:  to, PeerNamespace: netlink.NsPid(h.pid),
+		PeerName:  to, PeerNamespace: netlink.NsPid(h.PID),
 	}))
 	end, err := netlink.LinkByName(name)
 	l.must(err)
@@ -114,7 +126,7 @@ func (l *lab) addCable(h *host, number int, to, address string) {
 	if address == "" {
 		return
 	}
-	l.must(h.inside(func(n *netlink.Handle) error {
+	l.must(h.Inside(func(n *netlink.Handle) error {
 		far, err := n.LinkByName(to)
 		if err != nil {
 			return err
@@ -155,64 +167,64 @@ func (l *lab) must(err error) {
 
 // addServer starts a server and waits until it answers, since the next one needs
 // what the first settles: the key file.
-func (l *lab) addServer(number int, db string) {
+func (l *lab) addServer(number int, on setting) {
 	l.t.Helper()
 	name := fmt.Sprintf("server-%d", number)
 	listen := fmt.Sprintf("%s:%d", outside, 5000+10*number)
 	s := &server{dir: filepath.Join(l.dir, name), url: "https://" + listen}
-	s.process = newProcess(l.t, l.dir, name, nil, part{Server: &app.Config{
-		Server: true, Listen: listen, DataDir: s.dir, DB: db, External: external, OVNGateways: gateway,
+	part := soak.Part{Cloud: &app.Config{
+		Server: true, Listen: listen, DataDir: s.dir, DB: on.db, Bus: on.bus, External: external, OVNGateways: gateway,
 		OVNNorth: fmt.Sprintf("tcp:%s:%d", outside, ovn.NorthPort), OVNSouth: fmt.Sprintf("tcp:%s:%d", outside, ovn.SouthPort),
 		Blobs: filepath.Join(l.dir, "blobs"), KeyFile: filepath.Join(l.dir, "keys"),
-	}})
+	}}
+	s.Process = soak.Ours(l.t, name, func() soak.Part { return part })
 	l.servers = append(l.servers, s)
-	s.start()
-	l.waitHealthy(s)
-}
-
-func (l *lab) waitHealthy(s *server) {
-	l.t.Helper()
-	c := http.Client{Timeout: 2 * time.Second, Transport: insecure()}
-	defer c.CloseIdleConnections()
-	await.Until(l.t, s.name+" to be ready", time.Minute, func() bool {
-		reply, err := c.Get(s.url + "/healthz")
-		if err != nil {
-			return false
-		}
-		reply.Body.Close()
-		return reply.StatusCode == http.StatusOK
-	})
+	s.Start()
+	s.Ready(s.url)
 }
 
 // addHost makes a host and starts its node, which joins.
-func (l *lab) addHost(number int) {
+func (l *lab) addHost(number, diskMB int) {
 	l.t.Helper()
-	h := newHost(l.t, fmt.Sprintf("node-%d", number), l.dir)
+	name := fmt.Sprintf("node-%d", number)
+	h := &host{dir: filepath.Join(l.dir, name)}
+	room := soak.Room{}
+	if diskMB > 0 {
+		room = soak.Room{Disk: h.dir, DiskMB: diskMB}
+		h.dir = filepath.Join(h.dir, "data")
+	}
+	h.Host = soak.NewHost(l.t, name, room)
 	l.hosts = append(l.hosts, h)
 	l.addCable(h, number, "mgmt", l.address(number)+"/24")
 	l.addCable(h, number, "under", "")
 	var token struct{ Token string }
 	l.must(app.AskOwn(l.t.Context(), l.servers[0].dir, "POST", "/nacre/v1/join-tokens", map[string]any{}, &token))
 	config := app.NodeConfig{
-		Join: token.Token, DataDir: h.dir, Name: h.name, TunnelDevice: "under", Address: fmt.Sprintf("172.31.0.%d/24", number),
+		Join: token.Token, DataDir: h.dir, Name: name, TunnelDevice: "under", Address: fmt.Sprintf("172.31.0.%d/24", number),
 	}
 	for _, s := range l.servers {
 		config.Servers = append(config.Servers, s.url)
 	}
-	if h.name == gateway {
+	if name == gateway {
 		config.External = "172.24.4.1/24"
 	}
-	h.node = newProcess(l.t, l.dir, h.name, h, part{Node: &config})
+	h.node = soak.OursIn(l.t, name, h.Host, func() soak.Part {
+		_, err := os.Stat(h.Path(filepath.Join(h.dir, "uplink", uplink.CertificateFile)))
+		if err == nil {
+			config.Join = "" // it is known by its certificate
+		}
+		return soak.Part{Node: &config}
+	})
 	l.t.Cleanup(func() {
-		h.node.kill()
-		down := newProcess(l.t, l.dir, h.name+"-down", h, part{Down: h.dir})
-		err := down.command().Run()
+		h.node.Kill()
+		down := soak.OursIn(l.t, name+"-down", h.Host, func() soak.Part { return soak.Part{Down: h.dir} })
+		down.Start()
+		err := down.Finish()
 		if err != nil {
-			text, _ := os.ReadFile(down.log.Name())
-			l.t.Errorf("take %s down: %v: %s", h.name, err, text)
+			l.t.Errorf("take %s down: %v: %s", name, err, down.Tail(2000))
 		}
 	})
-	h.node.start()
+	h.node.Start()
 }
 
 type nodeRow struct {

@@ -22,13 +22,14 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/extensions/security/rules"
 
 	"nacre/internal/await"
+	"nacre/internal/db/dbtest"
 )
 
 // A cluster of real hosts, from nothing to nothing: the story of make demo while a
 // server is killed, guests on different hosts that talk, and a node that is
 // killed and finds its guest again.
 func TestThreeHosts(t *testing.T) {
-	l := newLab(t, 3)
+	l := newLab(t, 3, setting{db: dbtest.PostgresSource(t)})
 	l.addImage()
 	l.waitUp(l.servers[1])
 	l.story()
@@ -43,7 +44,7 @@ func TestThreeHosts(t *testing.T) {
 // addImage gives the cloud the image that guests boot.
 func (l *lab) addImage() {
 	l.t.Helper()
-	admin, ctx := l.servers[0].user("nacre"), context.Background()
+	admin, ctx := l.servers[0].user(l.t, "nacre"), context.Background()
 	public := images.ImageVisibilityPublic
 	made, err := images.Create(ctx, admin.image, images.CreateOpts{
 		Name: "cirros", DiskFormat: "qcow2", ContainerFormat: "bare", Visibility: &public,
@@ -72,9 +73,9 @@ func (l *lab) story() {
 	l.must(demo.Start())
 	ended := make(chan error, 1)
 	go func() { ended <- demo.Wait() }()
-	user := l.servers[1].user("nacre-demo")
+	user := l.servers[1].user(l.t, "nacre-demo")
 	await.Until(l.t, "the demo to make its server", time.Minute, func() bool { return len(user.servers(l.t)) > 0 })
-	l.servers[0].kill()
+	l.servers[0].Kill()
 	select {
 	case err = <-ended:
 	case <-time.After(4 * time.Minute):
@@ -85,8 +86,8 @@ func (l *lab) story() {
 	if err != nil || !regexp.MustCompile(`cirros@172\.24\.4\.`).Match(said.Bytes()) || !strings.Contains(said.String(), "/mnt/volume") {
 		l.t.Fatalf("the story has not ended well: %v", err)
 	}
-	l.servers[0].start()
-	l.waitHealthy(l.servers[0])
+	l.servers[0].Start()
+	l.servers[0].Ready(l.servers[0].url)
 }
 
 // instance is a server that the test has made.
@@ -99,7 +100,7 @@ type instance struct {
 // was asked for them is killed before it can have made them.
 func (l *lab) addGuests() []instance {
 	l.t.Helper()
-	ctx, demo := context.Background(), l.servers[0].user("nacre-demo")
+	ctx, demo := context.Background(), l.servers[0].user(l.t, "nacre-demo")
 	demo.compute.Microversion = "2.64"
 	apart, err := servergroups.Create(ctx, demo.compute, servergroups.CreateOpts{Name: "apart", Policy: "anti-affinity"}).Extract()
 	l.must(err)
@@ -120,8 +121,8 @@ func (l *lab) addGuests() []instance {
 		l.must(err)
 		guests[i].id, guests[i].group = made.ID, group.ID
 	}
-	l.servers[0].kill()
-	left, admin := l.servers[1].user("nacre-demo"), l.servers[1].user("nacre")
+	l.servers[0].Kill()
+	left, admin := l.servers[1].user(l.t, "nacre-demo"), l.servers[1].user(l.t, "nacre")
 	for i := range guests {
 		g := &guests[i]
 		left.active(l.t, g.id)
@@ -134,8 +135,8 @@ func (l *lab) addGuests() []instance {
 	if guests[0].host == guests[1].host {
 		l.t.Fatalf("both guests are on %s", guests[0].host)
 	}
-	l.servers[0].start()
-	l.waitHealthy(l.servers[0])
+	l.servers[0].Start()
+	l.servers[0].Ready(l.servers[0].url)
 	for i := range guests {
 		guests[i].shell = signIn(l.t, filepath.Join(l.servers[1].dir, "demo-key"), guests[i].outer)
 	}
@@ -144,7 +145,7 @@ func (l *lab) addGuests() []instance {
 
 // packets has the guests talk as far as their security group lets them.
 func packets(t *testing.T, l *lab, guests []instance) {
-	ctx, demo, from, to := context.Background(), l.servers[0].user("nacre-demo"), guests[0].shell, guests[1].inner
+	ctx, demo, from, to := context.Background(), l.servers[0].user(l.t, "nacre-demo"), guests[0].shell, guests[1].inner
 	conn, err := from.Dial("tcp", to+":22")
 	if err != nil {
 		t.Fatalf("tcp from guest to guest: %v", err)
@@ -195,9 +196,9 @@ func metadata(t *testing.T, guests []instance) {
 func console(t *testing.T, l *lab, guests []instance) {
 	for _, s := range l.servers {
 		for _, g := range guests {
-			log, err := servers.ShowConsoleOutput(context.Background(), s.user("nacre-demo").compute, g.id, servers.ShowConsoleOutputOpts{Length: 50}).Extract()
+			log, err := servers.ShowConsoleOutput(context.Background(), s.user(l.t, "nacre-demo").compute, g.id, servers.ShowConsoleOutputOpts{Length: 50}).Extract()
 			if err != nil || !strings.Contains(log, "login:") {
-				t.Errorf("console log of the guest on %s through %s: %v: %s", g.host, s.name, err, log)
+				t.Errorf("console log of the guest on %s through %s: %v: %s", g.host, s.Name, err, log)
 			}
 		}
 	}
@@ -206,13 +207,12 @@ func console(t *testing.T, l *lab, guests []instance) {
 // nodeIsKilled kills a guest's node and starts it again. The guest goes on, and the
 // node knows it.
 func nodeIsKilled(t *testing.T, l *lab, g instance) {
-	at := slices.IndexFunc(l.hosts, func(h *host) bool { return h.name == g.host })
+	at := slices.IndexFunc(l.hosts, func(h *host) bool { return h.Name == g.host })
 	node := l.hosts[at].node
 	before := g.shell.uptime(t)
-	node.kill()
+	node.Kill()
 	await.Until(t, g.host+" to be missed", time.Minute, func() bool { return !l.nodes(l.servers[0])[g.host].Up })
-	node.part.Node.Join = "" // it has its certificate
-	node.start()
+	node.Start()
 	l.waitUp(l.servers[0])
 	if now := g.shell.uptime(t); now < before {
 		t.Errorf("the guest was restarted: its uptime went from %.0f s to %.0f s", before, now)
@@ -223,7 +223,7 @@ func nodeIsKilled(t *testing.T, l *lab, g instance) {
 // removeGuests deletes all guests, from their hosts as well.
 func (l *lab) removeGuests(guests []instance) {
 	l.t.Helper()
-	demo := l.servers[0].user("nacre-demo")
+	demo := l.servers[0].user(l.t, "nacre-demo")
 	for _, s := range demo.servers(l.t) {
 		l.must(servers.Delete(context.Background(), demo.compute, s.ID).ExtractErr())
 	}

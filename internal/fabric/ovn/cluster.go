@@ -30,12 +30,13 @@ const (
 	balancers   = "Load_Balancer"
 	qos         = "QoS"
 	addressSets = "Address_Set"
+	dnsRecords  = "DNS"
 	global      = "NB_Global"
 )
 
 // followed are the columns we write, and those that report back.
 var followed = map[string][]string{
-	switches:    {"name", "ports", "qos_rules", "other_config", "external_ids"},
+	switches:    {"name", "ports", "dns_records", "qos_rules", "other_config", "external_ids"},
 	switchPorts: {"name", "type", "options", "parent_name", "tag", "addresses", "port_security", "up", "enabled", "dhcpv4_options", "dhcpv6_options", "external_ids"},
 	dhcpOptions: {"cidr", "options", "external_ids"},
 	portGroups:  {"name", "ports", "acls", "external_ids"},
@@ -47,6 +48,7 @@ var followed = map[string][]string{
 	gateways:    {"name", "chassis_name", "priority", "external_ids"},
 	balancers:   {"name", "protocol", "vips", "options", "external_ids"},
 	qos:         {"priority", "direction", "match", "action", "bandwidth", "external_ids"},
+	dnsRecords:  {"records", "external_ids"},
 	addressSets: {"name", "addresses", "external_ids"},
 	global:      {"nb_cfg", "sb_cfg", "hv_cfg"},
 }
@@ -60,6 +62,7 @@ const (
 	keyRouter  = "nacre-router"
 	keyGroups  = "nacre-groups"
 	keyDHCP    = "nacre-dhcp"
+	keyOptions = "nacre-options" // the port has DHCP options of its own
 	keyQoS     = "nacre-qos"
 )
 

@@ -80,6 +80,9 @@ func (p *plan) ensureLocalnet(n fabric.Network) {
 func (p *plan) offerDHCP(network string) {
 	for port := range p.get(switches, network).Set("ports") {
 		row := p.get(switchPorts, port)
+		if row.Map("external_ids")[keyOptions] != "" {
+			continue // whoever changes the subnet ensures such ports again
+		}
 		if row.Map("external_ids")[keyKind] != string(fabric.KindPort) || row.String("type") != "" {
 			continue
 		}
@@ -124,6 +127,9 @@ func (p *plan) removeNetwork(network string) {
 	}
 	for port := range row.Set("ports") {
 		p.remove(switchPorts, port)
+	}
+	for record := range row.Set("dns_records") {
+		p.remove(dnsRecords, record)
 	}
 	for rule := range row.Set("qos_rules") {
 		p.remove(qos, rule)

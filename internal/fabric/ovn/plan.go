@@ -118,7 +118,7 @@ func (p *plan) remove(table, id string) {
 
 // references are set columns that may grow large or have other writers too: only
 // the difference is sent.
-var references = map[string]bool{"ports": true, "acls": true, "bridges": true, "qos_rules": true}
+var references = map[string]bool{"ports": true, "dns_records": true, "acls": true, "bridges": true, "qos_rules": true}
 
 // ops returns the operations that turn the copy into the plan, none when it
 // already is as planned.

@@ -21,6 +21,7 @@ func (p *plan) ensurePort(port fabric.Port) {
 	was := p.get(switchPorts, id).Map("external_ids")
 	if was[keyNetwork] != "" && was[keyNetwork] != port.Network {
 		p.unlink(switches, switchID(was[keyNetwork]), "ports", id)
+		p.removeNames(port.ID, was[keyNetwork])
 		p.ensureQoS(was[keyNetwork], was[keyQoS])
 	}
 
@@ -42,6 +43,11 @@ func (p *plan) ensurePort(port fabric.Port) {
 	if port.Metadata {
 		kind, dhcp = "localport", p.dhcpColumns(network, nil)
 	}
+	p.ensureOptions(port, dhcp)
+	own := ""
+	if len(port.Options) > 0 {
+		own = "true"
+	}
 	groups := slices.Sorted(slices.Values(port.Groups))
 	if !port.PortSecurity {
 		groups = nil
@@ -62,10 +68,12 @@ func (p *plan) ensurePort(port fabric.Port) {
 			keyID:      port.ID,
 			keyNetwork: port.Network,
 			keyGroups:  strings.Join(groups, " "),
+			keyOptions: own,
 			keyQoS:     p.ensureQoS(port.Network, was[keyQoS], quality{port.QoS, port.ID, port.ID, "", qosPriority}),
 		},
 	})
 	p.link(switches, network, "ports", id)
+	p.ensureNames(port)
 
 	for _, g := range strings.Fields(was[keyGroups]) {
 		if !slices.Contains(groups, g) {
@@ -120,5 +128,8 @@ func (p *plan) removePort(port string) {
 		p.unlink(portGroups, groupID(g), "ports", id)
 	}
 	p.unlink(portGroups, dropID, "ports", id)
+	p.removeNames(port, was[keyNetwork])
+	p.remove(dhcpOptions, ownOptionsID(port, "4"))
+	p.remove(dhcpOptions, ownOptionsID(port, "6"))
 	p.remove(switchPorts, id)
 }

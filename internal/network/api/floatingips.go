@@ -19,6 +19,8 @@ type floatingRequest struct {
 		Address     *string         `json:"floating_ip_address"`
 		FixedPort   api.Opt[string] `json:"port_id"`
 		FixedIP     *string         `json:"fixed_ip_address"`
+		DNSName     *string         `json:"dns_name" check:"max=255"`
+		DNSDomain   *string         `json:"dns_domain" check:"max=255"`
 		Description *string         `json:"description" check:"max=255"`
 		QoS         *string         `json:"qos_policy_id" check:"pattern=uuid"`
 		Tags        []string        `json:"tags"`
@@ -36,13 +38,15 @@ type floatingChange struct {
 
 type floatingView struct {
 	commonView
-	Address string                    `json:"floating_ip_address"`
-	Network string                    `json:"floating_network_id"`
-	Router  *string                   `json:"router_id"`
-	Port    *string                   `json:"port_id"`
-	FixedIP *string                   `json:"fixed_ip_address"`
-	Status  string                    `json:"status"`
-	Details *network.FixedPortDetails `json:"port_details"`
+	Address   string                    `json:"floating_ip_address"`
+	Network   string                    `json:"floating_network_id"`
+	Router    *string                   `json:"router_id"`
+	Port      *string                   `json:"port_id"`
+	DNSName   string                    `json:"dns_name"`
+	DNSDomain string                    `json:"dns_domain"`
+	FixedIP   *string                   `json:"fixed_ip_address"`
+	Status    string                    `json:"status"`
+	Details   *network.FixedPortDetails `json:"port_details"`
 
 	Forwardings []forwardingView `json:"port_forwardings"`
 	QoS         *string          `json:"qos_policy_id"`
@@ -52,7 +56,7 @@ type floatingView struct {
 func viewFloating(f network.FloatingIP) any {
 	v := floatingView{
 		commonView: viewCommon(f.Common), Address: f.Address, Network: f.Network, Router: null(f.Router), Port: null(f.FixedPort),
-		FixedIP: null(f.FixedIP), Status: f.Status, Details: f.Details,
+		DNSName: f.DNSName, DNSDomain: f.DNSDomain, FixedIP: null(f.FixedIP), Status: f.Status, Details: f.Details,
 		QoS: null(f.QoS), NetworkQoS: null(f.NetworkQoS), Forwardings: make([]forwardingView, len(f.Forwardings)),
 	}
 	for i, w := range f.Forwardings {
@@ -98,7 +102,7 @@ func (h handlers) createFloating(c *api.Call, in floatingRequest) (map[string]an
 	}
 	f, err := h.net.CreateFloatingIP(c.Context(), scope(c), network.NewFloatingIP{
 		Project: project, Network: b.Network, Description: text(b.Description), Tags: b.Tags, Subnet: text(b.Subnet),
-		Address: text(b.Address), FixedPort: b.FixedPort.V, FixedIP: text(b.FixedIP), QoS: text(b.QoS),
+		Address: text(b.Address), FixedPort: b.FixedPort.V, FixedIP: text(b.FixedIP), DNSName: text(b.DNSName), DNSDomain: text(b.DNSDomain), QoS: text(b.QoS),
 	})
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"nacre/internal/api"
 	"nacre/internal/db"
@@ -30,9 +31,21 @@ type resourceView struct {
 
 func (h handlers) resources(c *api.Call) (map[string]any, error) {
 	var views []resourceView
-	for _, name := range []string{"network", "subnet", "port", "router", "floatingip", "security-group", "security-group-rule", "quota", "extension"} {
-		plural := name + "s"
-		views = append(views, resourceView{[]api.Link{{Rel: "self", Href: c.URL("/v2.0/" + plural)}}, name, plural})
+	for _, r := range h.Routes() {
+		// What can be listed is a resource: /v2.0/networks, /v2.0/qos/policies.
+		path, below := strings.CutPrefix(r.Path, "/v2.0/")
+		if r.Method != "GET" || !below || path == "" || strings.Contains(path, "{") {
+			continue
+		}
+		plural := path[strings.LastIndex(path, "/")+1:]
+		name := strings.TrimSuffix(plural, "s")
+		switch stem, found := strings.CutSuffix(plural, "ies"); {
+		case found:
+			name = stem + "y"
+		case strings.HasSuffix(plural, "ss"):
+			name = plural
+		}
+		views = append(views, resourceView{[]api.Link{{Rel: "self", Href: c.URL(r.Path)}}, name, plural})
 	}
 	return map[string]any{"resources": views}, nil
 }

@@ -15,7 +15,8 @@ var portList = listed{"ports", columns(map[string]db.Filter{
 	"admin_state_up": {Column: "admin_up", Match: db.Flag}, "device_id": {Column: "device_id"}, "device_owner": {Column: "device_owner"},
 	"port_security_enabled": {Column: "port_security", Match: db.Flag}, "binding:host_id": {Column: "host"},
 	"binding:vnic_type": {Column: "vnic_type"},
-	"fixed_ips":         byHandler, "security_groups": byHandler,
+	"dns_name":          {Column: "dns_name"}, "dns_domain": {Column: "dns_domain"},
+	"fixed_ips": byHandler, "security_groups": byHandler,
 })}
 
 type fixedBody struct {
@@ -33,7 +34,7 @@ type portAttributes struct {
 	Name         *string         `json:"name" check:"max=255"`
 	Description  *string         `json:"description" check:"max=255"`
 	AdminUp      *api.Bool       `json:"admin_state_up"`
-	MAC          *string         `json:"mac_address"`
+	MAC          api.Opt[string] `json:"mac_address"`
 	Device       *string         `json:"device_id" check:"max=255"`
 	Owner        *string         `json:"device_owner" check:"max=255"`
 	PortSecurity *api.Bool       `json:"port_security_enabled"`
@@ -44,6 +45,23 @@ type portAttributes struct {
 	Host         *string         `json:"binding:host_id" check:"max=255"`
 	Profile      *map[string]any `json:"binding:profile"`
 	QoS          api.Opt[string] `json:"qos_policy_id" check:"pattern=uuid"`
+	DNSName      *string         `json:"dns_name" check:"max=255"`
+	DNSDomain    *string         `json:"dns_domain" check:"max=255"`
+	Options      []optionBody    `json:"extra_dhcp_opts" check:"nullable"`
+}
+
+type optionBody struct {
+	Name    string  `json:"opt_name" check:"required,max=64"`
+	Value   *string `json:"opt_value" check:"max=255"`
+	Version api.Int `json:"ip_version"`
+}
+
+func options(in []optionBody) []network.DHCPOptionChange {
+	var out []network.DHCPOptionChange
+	for _, o := range in {
+		out = append(out, network.DHCPOptionChange{Name: o.Name, Value: o.Value, Version: int(o.Version)})
+	}
+	return out
 }
 
 type portBody struct {
@@ -78,6 +96,10 @@ type portView struct {
 	VNICType     string                `json:"binding:vnic_type"`
 	QoS          *string               `json:"qos_policy_id"`
 	NetworkQoS   *string               `json:"qos_network_policy_id"`
+	Options      []network.DHCPOption  `json:"extra_dhcp_opts"`
+	DNSName      string                `json:"dns_name"`
+	DNSDomain    string                `json:"dns_domain"`
+	Assignments  []network.Assignment  `json:"dns_assignment"`
 
 	Trunk *network.TrunkDetails `json:"trunk_details,omitempty"`
 }
@@ -97,6 +119,7 @@ func viewPort(c *api.Call) func(p network.Port) any {
 			commonView: viewCommon(p.Common), Name: p.Name, Network: p.Network, MAC: p.MAC, AdminUp: p.AdminUp, Status: p.Status,
 			Device: p.Device, Owner: p.Owner, FixedIPs: p.FixedIPs.V, Pairs: p.Pairs.V, Groups: p.Groups.V,
 			PortSecurity: p.PortSecurity, VNICType: p.VNICType, QoS: null(p.QoS), NetworkQoS: null(p.NetworkQoS), Trunk: p.Trunk,
+			Options: p.DHCPOptions.V, DNSName: p.DNSName, DNSDomain: p.DNSDomain, Assignments: p.Assignments(),
 		}
 		if !binding {
 			return v
@@ -139,7 +162,7 @@ func (a portAttributes) guard(c *api.Call, prefix string, t auth.Target) error {
 	}
 	t.Attrs["device_owner"] = text(a.Owner)
 	return guards(c, prefix, t, map[string]bool{
-		"device_id": a.Device != nil, "device_owner": text(a.Owner) != "", "mac_address": a.MAC != nil,
+		"device_id": a.Device != nil, "device_owner": text(a.Owner) != "", "mac_address": a.MAC.Set,
 		"fixed_ips": ip || subnet, "fixed_ips:ip_address": ip, "fixed_ips:subnet_id": subnet && !ip,
 		"port_security_enabled": a.PortSecurity != nil, "allowed_address_pairs": a.Pairs != nil && len(*a.Pairs) > 0,
 		"binding:host_id": a.Host != nil, "binding:vnic_type": a.VNICType != nil,
@@ -204,9 +227,10 @@ func (h handlers) createPorts(c *api.Call, in portsRequest) (map[string]any, err
 			return nil, err
 		}
 		p := network.NewPort{
-			Project: project, Network: on.ID, Name: text(b.Name), Description: text(b.Description), Tags: b.Tags, MAC: text(b.MAC),
+			Project: project, Network: on.ID, Name: text(b.Name), Description: text(b.Description), Tags: b.Tags, MAC: b.MAC.V,
 			AdminUp: truth(b.AdminUp), Device: text(b.Device), Owner: text(b.Owner), PortSecurity: truth(b.PortSecurity),
-			FixedIPs: fixedIPs(b.FixedIPs), Groups: b.Groups, VNICType: text(b.VNICType), Host: text(b.Host), QoS: b.QoS.V,
+			FixedIPs: fixedIPs(b.FixedIPs), Groups: b.Groups, VNICType: text(b.VNICType), Host: text(b.Host), DNSName: text(b.DNSName), DNSDomain: text(b.DNSDomain),
+			DHCPOptions: options(b.Options), QoS: b.QoS.V,
 		}
 		if b.Pairs != nil {
 			p.Pairs = *pairs(b.Pairs)
@@ -243,9 +267,9 @@ func (h handlers) updatePort(c *api.Call, in portChange) (map[string]any, error)
 		return nil, err
 	}
 	p, err = h.net.UpdatePort(c.Context(), scope(c), p.ID, rev, network.PortChange{
-		Name: b.Name, Description: b.Description, MAC: b.MAC, AdminUp: truth(b.AdminUp), Device: b.Device, Owner: b.Owner,
+		Name: b.Name, Description: b.Description, MAC: chosen(b.MAC), AdminUp: truth(b.AdminUp), Device: b.Device, Owner: b.Owner,
 		PortSecurity: truth(b.PortSecurity), FixedIPs: fixedIPs(b.FixedIPs), Groups: b.Groups, Pairs: pairs(b.Pairs),
-		VNICType: b.VNICType, Host: b.Host, Profile: b.Profile, QoS: chosen(b.QoS),
+		VNICType: b.VNICType, Host: b.Host, Profile: b.Profile, DNSName: b.DNSName, DNSDomain: b.DNSDomain, DHCPOptions: options(b.Options), QoS: chosen(b.QoS),
 	})
 	if err != nil {
 		return nil, err

@@ -1,14 +1,41 @@
 package api
 
 import (
+	"encoding/json"
 	"slices"
 
 	"nacre/internal/api"
+	"nacre/internal/errs"
 	"nacre/internal/network"
 )
 
 type quotaRequest struct {
-	Quota map[string]api.Int `json:"quota" check:"required"`
+	Quota map[string]json.RawMessage `json:"quota" check:"required"`
+}
+
+// limits reads the numbers of the request, and whether they are to be checked
+// against what is used.
+func (r quotaRequest) limits() (limits map[string]int64, checked bool, err error) {
+	limits = map[string]int64{}
+	for name, text := range r.Quota {
+		var n api.Int
+		var yes api.Bool
+		switch {
+		case name == "force" || name == "check_limit":
+			err = yes.UnmarshalJSON(text)
+			checked = checked || name == "check_limit" && bool(yes)
+		case name == "tenant_id" || name == "project_id": // clients send back what they got
+		case !slices.Contains(network.QuotaResources, name):
+			return nil, false, unrecognized(name)
+		default:
+			err = n.UnmarshalJSON(text)
+			limits[name] = int64(n)
+		}
+		if err != nil {
+			return nil, false, errs.BadRequestf("Invalid input for %s. Reason: '%s' is not an integer.", name, text).Typed("HTTPBadRequest")
+		}
+	}
+	return limits, checked, nil
 }
 
 type usageView struct {
@@ -93,14 +120,11 @@ func (h handlers) updateQuota(c *api.Call, in quotaRequest) (map[string]any, err
 	if err != nil {
 		return nil, err
 	}
-	limits := map[string]int64{}
-	for name, n := range in.Quota {
-		if !slices.Contains(network.QuotaResources, name) {
-			return nil, unrecognized(name)
-		}
-		limits[name] = int64(n)
+	limits, checked, err := in.limits()
+	if err != nil {
+		return nil, err
 	}
-	err = h.net.SetQuota(c.Context(), project, limits)
+	err = h.net.SetQuota(c.Context(), project, limits, checked)
 	if err != nil {
 		return nil, err
 	}
