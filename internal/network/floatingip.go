@@ -438,22 +438,42 @@ func (s *Service) DeleteFloatingIP(ctx context.Context, id string, revision int6
 		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `DELETE FROM floating_ips WHERE id = ?`, id)
-		if err != nil {
-			return fmt.Errorf("delete floating IP %s: %w", id, err)
-		}
-		p, err := readPort(ctx, tx, f.Port)
-		if err != nil {
-			return err
-		}
-		err = removePort(ctx, tx, p)
-		if err != nil {
-			return err
-		}
-		err = quota.Release(ctx, tx, f.Project, quota.FloatingIPs(1))
-		if err != nil {
-			return err
-		}
-		return tellAndDirty(ctx, tx, deleted, f, fabric.KindRouter, f.Router)
+		return removeFloating(ctx, tx, f)
 	})
+}
+
+func removeFloating(ctx context.Context, tx *db.Tx, f FloatingIP) error {
+	err := floatingKind.remove(ctx, tx, f.ID)
+	if err != nil {
+		return err
+	}
+	p, err := readPort(ctx, tx, f.Port)
+	if err != nil {
+		return err
+	}
+	err = removePort(ctx, tx, p)
+	if err != nil {
+		return err
+	}
+	err = quota.Release(ctx, tx, f.Project, quota.FloatingIPs(1))
+	if err != nil {
+		return err
+	}
+	return tellAndDirty(ctx, tx, deleted, f, fabric.KindRouter, f.Router)
+}
+
+// removeIdleFloating deletes the floating IPs of a network that lead nowhere.
+func removeIdleFloating(ctx context.Context, tx *db.Tx, network string) error {
+	var idle []FloatingIP
+	err := tx.All(ctx, &idle, `SELECT * FROM floating_ips WHERE network_id = ? AND router_id = ''`+tx.Hold(), network)
+	if err != nil {
+		return fmt.Errorf("list floating IPs of network %s: %w", network, err)
+	}
+	for _, f := range idle {
+		err = removeFloating(ctx, tx, f)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

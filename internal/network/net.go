@@ -452,7 +452,7 @@ func notGateway(ctx context.Context, tx *db.Tx, n Network) error {
 }
 
 // DeleteNetwork removes a network on which only ports of its own service are
-// left, with its subnets.
+// left, with its subnets, and with floating IPs that lead nowhere.
 func (s *Service) DeleteNetwork(ctx context.Context, id string, revision int64) error {
 	return s.db.Write(ctx, func(tx *db.Tx) error { return s.deleteNetwork(ctx, tx, id, revision) })
 }
@@ -465,6 +465,12 @@ func (s *Service) deleteNetwork(ctx context.Context, tx *db.Tx, id string, revis
 	err = n.revised(revision)
 	if err != nil {
 		return err
+	}
+	if n.External {
+		err = removeIdleFloating(ctx, tx, id)
+		if err != nil {
+			return err
+		}
 	}
 	var others []string
 	err = tx.All(ctx, &others, `SELECT id FROM ports WHERE network_id = ? AND device_owner <> ? LIMIT 10`, id, OwnerDistributed)

@@ -243,6 +243,9 @@ func (s *Service) UpdateGroup(ctx context.Context, scope Scope, id string, revis
 		if g.DefaultOf != nil && in.Name != nil && *in.Name != g.Name {
 			return errs.Conflictf("Updating default security group not allowed.").Typed("SecurityGroupCannotUpdateDefault")
 		}
+		if g.DefaultOf == nil && in.Name != nil && *in.Name == defaultGroup {
+			return errs.Conflictf("Default security group already exists.").Typed("SecurityGroupDefaultAlreadyExists")
+		}
 		if in.Stateful != nil && *in.Stateful != g.Stateful {
 			used, err := groupUsers(ctx, tx, id)
 			if err != nil {

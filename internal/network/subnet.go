@@ -254,6 +254,7 @@ func (s *Service) UpdateSubnet(ctx context.Context, id string, revision int64, i
 		set(&sub.Gateway, in.Gateway)
 		set(&sub.DHCP, in.DHCP)
 		set(&sub.DNS.V, in.DNS)
+		sub.DNS.V = list(sub.DNS.V)
 		set(&sub.Routes.V, in.Routes)
 		set(&sub.Pools.V, in.Pools)
 		set(&sub.ServiceTypes.V, in.ServiceTypes)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"nacre/internal/api"
+	"nacre/internal/errs"
 	"nacre/internal/network"
 )
 
@@ -36,6 +37,9 @@ func viewAgent(h network.Host) agentView {
 
 func (h handlers) listAgents(c *api.Call) (map[string]any, error) {
 	err := c.AuthorizeOwn()
+	if errs.Is(err, errs.Forbidden) {
+		return nothing(c, "agents"), nil
+	}
 	if err != nil {
 		return nil, err
 	}

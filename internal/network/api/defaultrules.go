@@ -86,6 +86,10 @@ func (h handlers) createDefaultRules(c *api.Call, in defaultRulesRequest) (map[s
 	}
 	var list []network.DefaultRule
 	for _, b := range bodies {
+		err = b.checkPorts()
+		if err != nil {
+			return nil, err
+		}
 		list = append(list, network.DefaultRule{
 			Common: network.Common{Description: text(b.Description)}, Traffic: b.traffic(),
 			InDefault: b.InDefault != nil && bool(*b.InDefault), InOthers: b.InOthers == nil || bool(*b.InOthers),

@@ -141,6 +141,9 @@ func viewAvailability(a network.Availability) availabilityView {
 
 func (h handlers) listAvailability(c *api.Call) (map[string]any, error) {
 	err := c.AuthorizeOwn()
+	if errs.Is(err, errs.Forbidden) {
+		return nothing(c, "network_ip_availabilities"), nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -134,3 +134,40 @@ func TestChangesOnCondition(t *testing.T) {
 		c.call(t, demo, "PUT", path, change, "If-Match", "7").refused(400, "BadRequest", "If-Match")
 	}
 }
+
+// What OpenStack's own tests ask for at the edges.
+func TestEdgesOfNetworks(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	out := c.make(t, admin, "networks", "network", `{"router:external":true,"provider:network_type":"vlan","provider:physical_network":"lab","provider:segmentation_id":9}`).text("id")
+	c.make(t, admin, "subnets", "subnet", `{"network_id":"`+out+`","ip_version":4,"cidr":"192.0.2.0/24"}`)
+	idle := c.make(t, demo, "floatingips", "floatingip", `{"floating_network_id":"`+out+`"}`).text("id")
+	c.call(t, admin, "DELETE", "/networks/"+out, "").want(204)
+	c.call(t, demo, "GET", "/floatingips/"+idle, "").refused(404, "FloatingIPNotFound", idle)
+
+	_, subnet := c.tenant(t, demo, "10.9.0.0/24")
+	router := c.make(t, demo, "routers", "router", `{}`).text("id")
+	c.call(t, demo, "PUT", "/routers/"+router+"/add_router_interface", `{"subnet_id":"`+subnet+`"}`).want(200)
+	c.call(t, demo, "PUT", "/routers/"+router, `{"router":{"routes":[{"destination":"10.50.0.0/16","nexthop":"10.9.0.7"}]}}`).want(200)
+	c.call(t, demo, "PUT", "/routers/"+router+"/remove_router_interface", `{"subnet_id":"`+subnet+`"}`).refused(409, "RouterInterfaceInUseByRoute", subnet)
+	if r := c.call(t, demo, "PUT", "/routers/"+router, `{"router":{"routes":null}}`).want(200).one("router"); fmt.Sprint(r["routes"]) != "[]" {
+		t.Errorf("routes are %v after null, want none", r["routes"])
+	}
+	if s := c.call(t, demo, "PUT", "/subnets/"+subnet, `{"subnet":{"dns_nameservers":["9.9.9.9"]}}`).want(200).one("subnet"); fmt.Sprint(s["dns_nameservers"]) != "[9.9.9.9]" {
+		t.Errorf("name servers are %v", s["dns_nameservers"])
+	}
+	if s := c.call(t, demo, "PUT", "/subnets/"+subnet, `{"subnet":{"dns_nameservers":null,"host_routes":null}}`).want(200).one("subnet"); fmt.Sprint(s["dns_nameservers"], s["host_routes"]) != "[] []" {
+		t.Errorf("name servers and routes are %v %v after null, want none", s["dns_nameservers"], s["host_routes"])
+	}
+
+	group := c.make(t, demo, "security-groups", "security_group", `{"name":"g"}`).text("id")
+	c.call(t, demo, "PUT", "/security-groups/"+group, `{"security_group":{"name":"default"}}`).refused(409, "SecurityGroupDefaultAlreadyExists", "")
+	for ports, kind := range map[string]string{
+		`"port_range_min":-16,"port_range_max":80`:   "SecurityGroupInvalidPortValue",
+		`"port_range_min":80,"port_range_max":65536`: "SecurityGroupInvalidPortValue",
+		`"port_range_min":null,"port_range_max":6`:   "SecurityGroupInvalidPortRange",
+	} {
+		c.call(t, demo, "POST", "/security-group-rules", `{"security_group_rule":{"security_group_id":"`+group+`","direction":"ingress","protocol":"tcp",`+ports+`}}`).
+			refused(400, kind, "")
+	}
+}

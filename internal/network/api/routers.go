@@ -38,7 +38,7 @@ type routerRequest struct {
 type routerChange struct {
 	Router struct {
 		routerAttributes
-		Routes *[]routeBody `json:"routes"`
+		Routes api.Opt[[]routeBody] `json:"routes"`
 	} `json:"router" check:"required"`
 }
 
@@ -185,8 +185,8 @@ func (h handlers) updateRouter(c *api.Call, in routerChange) (map[string]any, er
 	if b.Gateway.Set && !b.Gateway.Null && b.Gateway.V.Network == nil && b.Gateway.V.SNAT != nil {
 		change.Gateway.Network = r.GatewayNetwork // only the translation changes
 	}
-	if b.Routes != nil {
-		list := routes(*b.Routes)
+	if b.Routes.Set {
+		list := routes(b.Routes.V) // none for null
 		change.Routes = &list
 	}
 	r, err = h.net.UpdateRouter(c.Context(), scope(c), r.ID, rev, change)

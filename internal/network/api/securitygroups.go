@@ -6,6 +6,7 @@ import (
 
 	"nacre/internal/api"
 	"nacre/internal/db"
+	"nacre/internal/errs"
 	"nacre/internal/network"
 )
 
@@ -83,6 +84,17 @@ type trafficBody struct {
 	RemoteGroup  *string          `json:"remote_group_id"`
 
 	RemoteAddresses *string `json:"remote_address_group_id"`
+}
+
+// checkPorts refuses what is no port, nor a type or code of ICMP.
+func (b trafficBody) checkPorts() error {
+	const highest = 65535
+	for _, port := range []int{int(b.PortMin.Or(0)), int(b.PortMax.Or(0))} {
+		if port < 0 || port > highest {
+			return errs.BadRequestf("Invalid value for port %d.", port).Typed("SecurityGroupInvalidPortValue")
+		}
+	}
+	return nil
 }
 
 func (b trafficBody) traffic() network.Traffic {
@@ -264,6 +276,10 @@ func (h handlers) createRules(c *api.Call, in rulesRequest) (map[string]any, err
 			return nil, err
 		}
 		err = c.Authorize(target(project, nil))
+		if err != nil {
+			return nil, err
+		}
+		err = b.checkPorts()
 		if err != nil {
 			return nil, err
 		}

@@ -255,6 +255,13 @@ func listOf[R keyed](c *api.Call, of listed, read func(context.Context, network.
 	return render(c, of.plural, rows, more, view), nil
 }
 
+// nothing is what a list shows to a caller who may see none of the rows: as in
+// Neutron, whose lists leave out what the rule hides instead of refusing.
+func nothing(c *api.Call, plural string) map[string]any {
+	c.Grant("an empty list")
+	return map[string]any{plural: []any{}}
+}
+
 // fields cuts a view to what the client asked for.
 func fields(c *api.Call, view any) any {
 	only := c.Query()["fields"]

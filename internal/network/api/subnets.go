@@ -52,14 +52,14 @@ type subnetsRequest struct {
 
 type subnetChange struct {
 	Subnet struct {
-		Name         *string         `json:"name" check:"max=255"`
-		Description  *string         `json:"description" check:"max=255"`
-		Gateway      api.Opt[string] `json:"gateway_ip"`
-		DHCP         *api.Bool       `json:"enable_dhcp"`
-		DNS          *[]string       `json:"dns_nameservers"`
-		Routes       *[]routeBody    `json:"host_routes"`
-		Pools        *[]poolBody     `json:"allocation_pools"`
-		ServiceTypes *[]string       `json:"service_types"`
+		Name         *string              `json:"name" check:"max=255"`
+		Description  *string              `json:"description" check:"max=255"`
+		Gateway      api.Opt[string]      `json:"gateway_ip"`
+		DHCP         *api.Bool            `json:"enable_dhcp"`
+		DNS          api.Opt[[]string]    `json:"dns_nameservers"`
+		Routes       api.Opt[[]routeBody] `json:"host_routes"`
+		Pools        *[]poolBody          `json:"allocation_pools"`
+		ServiceTypes *[]string            `json:"service_types"`
 	} `json:"subnet" check:"required"`
 }
 
@@ -190,13 +190,16 @@ func (h handlers) updateSubnet(c *api.Call, in subnetChange) (map[string]any, er
 		return nil, err
 	}
 	change := network.SubnetChange{
-		Name: b.Name, Description: b.Description, DHCP: truth(b.DHCP), DNS: b.DNS, ServiceTypes: b.ServiceTypes,
+		Name: b.Name, Description: b.Description, DHCP: truth(b.DHCP), ServiceTypes: b.ServiceTypes,
+	}
+	if b.DNS.Set {
+		change.DNS = &b.DNS.V // none for null
 	}
 	if b.Gateway.Set {
 		change.Gateway = &b.Gateway.V
 	}
-	if b.Routes != nil {
-		r := routes(*b.Routes)
+	if b.Routes.Set {
+		r := routes(b.Routes.V)
 		change.Routes = &r
 	}
 	if b.Pools != nil {
