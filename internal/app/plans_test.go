@@ -234,6 +234,21 @@ var planCases = map[string]planCase{
 		},
 		givenUp: left{kind: "snapshots", before: true},
 	},
+	"volume.manage": {
+		prepare: func(_ *testing.T, s *stage) { s.cloud.App.Simulated.Disks["node-1"].AddStray("disk.img", 1) },
+		begin: func(t *testing.T, s *stage) {
+			s.cloud.Admin().Must(t, 202, "POST", "/volume/v3/manageable_volumes", map[string]any{"volume": map[string]any{
+				"host": "node-1@nacre", "ref": map[string]any{"source-name": "disk.img"}}}, volumeLatest...)
+		},
+		givenUp: left{kind: "volumes", quota: map[string]int{"volumes": 1, "gigabytes": 1, "volumes_ID": 1, "gigabytes_ID": 1}, ofAdmin: true},
+	},
+	"volume.unmanage": {
+		prepare: withVolume,
+		begin: func(t *testing.T, s *stage) {
+			s.cloud.Admin().Must(t, 202, "POST", s.path("/volume/v3/volumes/%s/action", s.volume), map[string]any{"os-unmanage": map[string]any{}})
+		},
+		givenUp: left{kind: "volumes", before: true},
+	},
 	"group.create": {
 		begin:   group,
 		givenUp: left{kind: "volume_groups", quota: map[string]int{"groups": 1}},
@@ -337,6 +352,9 @@ func TestEveryPlan(t *testing.T) {
 				t.Cleanup(func() {
 					cloud.App.Engine.Interfere(nil)
 					cloud.Demo().RemoveAll(t)
+					if line.givenUp.ofAdmin {
+						cloud.Admin().RemoveVolumes(t)
+					}
 					cloud.Same(t, clean, func() testcloud.World { return cloud.Snapshot(t) })
 				})
 				if line.prepare != nil {

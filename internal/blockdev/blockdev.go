@@ -27,6 +27,7 @@ type Volume struct {
 type Source struct {
 	Image  string // an image id
 	Volume string // another volume of this host
+	Stray  string // a stray, by its name: it is one no more
 }
 
 // Export is a volume offered to machines.
@@ -57,6 +58,14 @@ type State struct {
 	SizeGB   int
 	Exported bool
 	Epoch    int64 // the highest one seen
+}
+
+// Stray is something in the store that is no volume and could become one: a file
+// that an operator has put there, or a volume that was let go.
+type Stray struct {
+	Name    string
+	SizeGB  int
+	Refused string // why it cannot become one; empty if it can
 }
 
 // Usage is the room of the whole store, in GiB.
@@ -96,6 +105,14 @@ type Host interface {
 
 	// List returns all volumes of this host, also those nobody asked for.
 	List(ctx context.Context) ([]State, error)
+
+	// Strays returns what could become volumes of this host.
+	Strays(ctx context.Context) ([]Stray, error)
+
+	// Release makes the volume not exist and ends its export, but keeps its bytes
+	// as a stray of that name. A missing volume is a success. A stray that has the
+	// name already is an error.
+	Release(ctx context.Context, id, name string) error
 
 	// Usage returns the room of the store.
 	Usage(ctx context.Context) (Usage, error)

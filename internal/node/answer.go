@@ -13,9 +13,28 @@ import (
 
 // answer answers the servers' questions.
 func (n *Node) answer(ctx context.Context, name string, payload json.RawMessage) (any, error) {
-	if name != nodeapi.QueryLog {
-		return nil, &nodeapi.RemoteError{Status: http.StatusNotFound, Message: "this node does not answer " + name}
+	switch name {
+	case nodeapi.QueryLog:
+		return n.answerLog(ctx, payload)
+	case nodeapi.QueryStrays:
+		return n.answerStrays(ctx)
 	}
+	return nil, &nodeapi.RemoteError{Status: http.StatusNotFound, Message: "this node does not answer " + name}
+}
+
+func (n *Node) answerStrays(ctx context.Context) (any, error) {
+	list, err := n.o.Block.Strays(ctx)
+	if err != nil {
+		return nil, remote(err)
+	}
+	reply := nodeapi.StraysReply{Strays: []nodeapi.Stray{}}
+	for _, s := range list[:min(len(list), nodeapi.MaxStrays)] {
+		reply.Strays = append(reply.Strays, nodeapi.Stray(s))
+	}
+	return reply, nil
+}
+
+func (n *Node) answerLog(ctx context.Context, payload json.RawMessage) (any, error) {
 	var query nodeapi.LogQuery
 	err := json.Unmarshal(payload, &query)
 	if err != nil {

@@ -80,6 +80,9 @@ func (n *Node) lookAtVolumes(ctx context.Context) {
 		if k.kind != nodeapi.KindVolume || !d.settled() || d.busy {
 			continue
 		}
+		if d.volume.LetGo != "" {
+			continue
+		}
 		if !present[k.id] || exported[k.id] != (d.volume.Export != nil) {
 			d.ensured = 0
 			n.kick(d)

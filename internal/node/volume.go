@@ -23,6 +23,9 @@ func (n *Node) turnVolume(ctx context.Context, d *doc) error {
 	if gone {
 		return n.removeVolume(ctx, d, generation)
 	}
+	if volume.LetGo != "" {
+		return n.letGo(ctx, d, volume.LetGo, generation)
+	}
 	err := n.stillThere(ctx, d)
 	if err != nil {
 		n.observe(d, generation, err, nil)
@@ -31,7 +34,7 @@ func (n *Node) turnVolume(ctx context.Context, d *doc) error {
 	err = n.o.Block.Ensure(ctx, blockdev.Volume{
 		ID:     volume.ID,
 		SizeGB: volume.SizeGB,
-		Source: blockdev.Source{Image: volume.Image, Volume: volume.Source},
+		Source: blockdev.Source{Image: volume.Image, Volume: volume.Source, Stray: volume.Stray},
 
 		Revision: volume.Revision,
 	})
@@ -124,6 +127,24 @@ func (n *Node) unused(volume string) error {
 			return waitFor("waiting for machine %s to let go of the volume", d.key.id)
 		}
 	}
+	return nil
+}
+
+// letGo makes a file of the volume that is nobody's.
+func (n *Node) letGo(ctx context.Context, d *doc, name string, generation int64) error {
+	err := n.unused(d.key.id)
+	if err == nil {
+		err = n.o.Block.Release(ctx, d.key.id, name)
+	}
+	if err != nil {
+		err = fmt.Errorf("let go of volume: %w", err)
+		n.observe(d, generation, err, nil)
+		return err
+	}
+	n.observe(d, generation, nil, func() { d.volumeSeen = nodeapi.VolumeObserved{} })
+	n.mu.Lock()
+	d.ensured = generation
+	n.mu.Unlock()
 	return nil
 }
 

@@ -33,7 +33,8 @@ import (
 //   - 2: 2026-11-28: joining, the list of servers
 //   - 3: 2026-11-28: serial lines
 //   - 4: 2026-11-28: the bytes of volumes, shared and remote volumes
-const Version = 4
+//   - 5: 2026-11-28: volumes are adopted and let go
+const Version = 5
 
 // Kinds of documents.
 const (
@@ -44,6 +45,7 @@ const (
 // Queries and streams. The comment names who answers.
 const (
 	QueryLog      = "log"      // node: LogQuery → LogReply
+	QueryStrays   = "strays"   // node: nothing → StraysReply
 	QueryMetadata = "metadata" // server: MetadataQuery → MetadataReply
 	QueryImage    = "image"    // server: ImageQuery → ImageReply
 	QueryExport   = "export"   // server: ExportQuery → Address
@@ -128,10 +130,12 @@ type Volume struct {
 	SizeGB int     `json:"size_gb"`
 	Image  string  `json:"image,omitempty"`  // starts with the bytes of this image
 	Source string  `json:"source,omitempty"` // or of this volume of the same host
+	Stray  string  `json:"stray,omitempty"`  // or is this file of the host, which is a volume from then on
 	Export *Export `json:"export,omitempty"` // nil: nobody may use it
 
 	// Revision grows when the bytes are to be made anew from image or source.
-	Revision int64 `json:"revision,omitempty"`
+	Revision int64  `json:"revision,omitempty"`
+	LetGo    string `json:"let_go,omitempty"` // be no volume any more, but a file of this name
 }
 
 // Export asks that an attachment can reach the volume. Whoever had another
@@ -235,6 +239,22 @@ type LogReply struct {
 
 // MaxLog is how much of a console log a reply carries.
 const MaxLog = 1 << 20
+
+// Stray is what a host has in its store of volumes that is none and could become
+// one.
+type Stray struct {
+	Name    string `json:"name"`
+	SizeGB  int    `json:"size_gb"`
+	Refused string `json:"refused,omitempty"` // why it cannot
+}
+
+// MaxStrays is how many a reply has.
+const MaxStrays = 1000
+
+// StraysReply is what could become volumes of a host.
+type StraysReply struct {
+	Strays []Stray `json:"strays"`
+}
 
 // MetadataQuery is a guest's request to the metadata service. Who is asking is
 // told by network, address and MAC, which the node has seen itself.

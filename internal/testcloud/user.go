@@ -271,6 +271,16 @@ func (u User) RemoveAll(t testing.TB) {
 	t.Helper()
 	u.removeEach(t, "/compute/v2.1/servers", "servers", "/compute/v2.1/servers/")
 	u.cloud.Settle(t)
+	u.RemoveVolumes(t)
+	u.removeEach(t, "/image/v2/images?owner="+u.Project(t), "images", "/image/v2/images/")
+	u.removeEach(t, "/network/v2.0/floatingips", "floatingips", "/network/v2.0/floatingips/")
+	u.removeEach(t, "/network/v2.0/ports?device_owner=", "ports", "/network/v2.0/ports/")
+	u.cloud.Settle(t)
+}
+
+// RemoveVolumes removes what the user's project has in block storage.
+func (u User) RemoveVolumes(t testing.TB) {
+	t.Helper()
 	u.removeEach(t, "/volume/v3/group_snapshots", "group_snapshots", "/volume/v3/group_snapshots/")
 	u.cloud.Settle(t)
 	for _, id := range u.ids(t, "/volume/v3/groups", "groups") {
@@ -280,9 +290,6 @@ func (u User) RemoveAll(t testing.TB) {
 	u.removeEach(t, "/volume/v3/snapshots", "snapshots", "/volume/v3/snapshots/")
 	u.cloud.Settle(t)
 	u.removeEach(t, "/volume/v3/volumes", "volumes", "/volume/v3/volumes/")
-	u.removeEach(t, "/image/v2/images?owner="+u.Project(t), "images", "/image/v2/images/")
-	u.removeEach(t, "/network/v2.0/floatingips", "floatingips", "/network/v2.0/floatingips/")
-	u.removeEach(t, "/network/v2.0/ports?device_owner=", "ports", "/network/v2.0/ports/")
 	u.cloud.Settle(t)
 }
 

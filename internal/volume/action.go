@@ -113,7 +113,7 @@ func (s *Service) Release(ctx context.Context, who Viewer, id, attachment string
 			}
 			return setStatus(ctx, tx, id, v.Status, Available) // whatever it was in
 		}
-		if !force && v.Status != InUse && v.Status != Detaching {
+		if !force && v.Status != InUse && v.Status != Detaching && v.Status != Available {
 			return errs.BadRequestf("Invalid volume: Unable to detach volume. Volume status must be 'in-use' and attach_status must be 'attached' to detach.")
 		}
 		return setStatus(ctx, tx, id, v.Status, Available)

@@ -216,7 +216,7 @@ func (s *Service) deletable(ctx context.Context, tx *db.Tx, v Volume, cascade, f
 	if err != nil {
 		return err
 	}
-	ended := slices.Contains([]string{Available, Failed, ErrorExtending, ErrorDeleting, ErrorRestoring}, v.Status)
+	ended := slices.Contains([]string{Available, Failed, ErrorExtending, ErrorDeleting, ErrorRestoring, ErrorManaging, ErrorUnmanaging}, v.Status)
 	if attached > 0 || snapshots > 0 && !cascade || !ended && !force {
 		return notDeletable
 	}
@@ -262,14 +262,20 @@ func (s *Service) deletePlan() work.Plan[volumeState] {
 }
 
 func (s *Service) finishDelete(ctx context.Context, tx *db.Tx, state *volumeState) error {
-	v, err := getVolume(ctx, tx, state.Volume)
+	return s.removeVolumeRow(ctx, tx, state.Volume, "volume.delete.end")
+}
+
+// removeVolumeRow ends a volume: its row, what it takes from quotas, and the event
+// that tells of it. A missing one is a success.
+func (s *Service) removeVolumeRow(ctx context.Context, tx *db.Tx, id, event string) error {
+	v, err := getVolume(ctx, tx, id)
 	if errs.Is(err, errs.NotFound) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	err = s.emit(ctx, tx, "volume.delete.end", v.ID)
+	err = s.emit(ctx, tx, event, v.ID)
 	if err != nil {
 		return err
 	}

@@ -94,6 +94,13 @@ var Policy = []auth.Rule{
 	{Name: "volume_extension:volume_type_access:addProjectAccess", Check: admin},
 	{Name: "volume_extension:volume_type_access:removeProjectAccess", Check: admin},
 
+	{Name: "volume_extension:list_manageable", Check: admin},
+	{Name: "volume_extension:volume_manage", Check: admin},
+	{Name: "volume_extension:volume_unmanage", Check: admin},
+	{Name: "snapshot_extension:list_manageable", Check: admin},
+	{Name: "snapshot_extension:snapshot_manage", Check: admin},
+	{Name: "snapshot_extension:snapshot_unmanage", Check: admin},
+
 	{Name: "volume_extension:default_set_or_update", Check: admin},
 	{Name: "volume_extension:default_get", Check: admin},
 	{Name: "volume_extension:default_get_all", Check: admin},

@@ -247,7 +247,7 @@ func (s *Service) DeleteSnapshot(ctx context.Context, who Viewer, id string, for
 		if snapshot.Group != "" {
 			return errs.BadRequestf("Invalid snapshot: Snapshot %s belongs to group snapshot %s and is deleted with it.", id, snapshot.Group)
 		}
-		if !force && snapshot.Status != Available && snapshot.Status != Failed && snapshot.Status != ErrorDeleting {
+		if !force && !slices.Contains([]string{Available, Failed, ErrorDeleting, ErrorManaging, ErrorUnmanaging}, snapshot.Status) {
 			return errs.BadRequestf("Invalid snapshot: Snapshot status must be available or error to delete, but current status is: %s.", snapshot.Status)
 		}
 		return s.startDeleteSnapshot(ctx, tx, who, snapshot)
@@ -315,14 +315,19 @@ func (s *Service) deleteSnapshotPlan() work.Plan[snapshotState] {
 }
 
 func (s *Service) finishDeleteSnapshot(ctx context.Context, tx *db.Tx, state *snapshotState) error {
-	snapshot, err := getSnapshot(ctx, tx, state.Snapshot)
+	return s.removeSnapshotRow(ctx, tx, state.Snapshot, "snapshot.delete.end")
+}
+
+// removeSnapshotRow is removeVolumeRow for a snapshot.
+func (s *Service) removeSnapshotRow(ctx context.Context, tx *db.Tx, id, event string) error {
+	snapshot, err := getSnapshot(ctx, tx, id)
 	if errs.Is(err, errs.NotFound) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	err = s.emitSnapshot(ctx, tx, "snapshot.delete.end", snapshot.ID)
+	err = s.emitSnapshot(ctx, tx, event, snapshot.ID)
 	if err != nil {
 		return err
 	}

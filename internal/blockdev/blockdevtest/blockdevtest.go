@@ -43,6 +43,7 @@ func Run(t *testing.T, make func(t *testing.T) Fixture) {
 		{"everything survives a restart", survivesRestart},
 		{"calls may be concurrent", concurrent},
 		{"an ended context ends the call", endedContext},
+		{"strays", strays},
 		{"usage", usage},
 	}
 	for _, test := range tests {
@@ -370,6 +371,43 @@ func endedContext(t *testing.T, f Fixture) {
 		t.Error("got a volume by a call that was given up")
 	}
 	wantStates(t, f.Host)
+}
+
+func strays(t *testing.T, f Fixture) {
+	must(t, f.Host.Ensure(ctx, blockdev.Volume{ID: "a", SizeGB: 2}))
+	export(t, f.Host, "a", 3)
+	for range 2 { // what was let go may be let go again
+		must(t, f.Host.Release(ctx, "a", "volume-a"))
+	}
+	wantStates(t, f.Host)
+	list, err := f.Host.Strays(ctx)
+	must(t, err)
+	if len(list) != 1 || list[0] != (blockdev.Stray{Name: "volume-a", SizeGB: 2}) {
+		t.Errorf("strays are %+v, want volume-a of 2 GiB", list)
+	}
+	must(t, f.Host.Ensure(ctx, blockdev.Volume{ID: "c", SizeGB: 1}))
+	err = f.Host.Release(ctx, "c", "volume-a")
+	if err == nil {
+		t.Error("a volume took the place of a stray")
+	}
+	must(t, f.Host.Remove(ctx, "c"))
+
+	host := f.Restart(t)
+	err = host.Ensure(ctx, blockdev.Volume{ID: "b", SizeGB: 1, Source: blockdev.Source{Stray: "volume-a"}})
+	wantKind(t, "a stray into a smaller volume", err, errs.BadRequest)
+	for range 2 {
+		must(t, host.Ensure(ctx, blockdev.Volume{ID: "b", SizeGB: 3, Source: blockdev.Source{Stray: "volume-a"}}))
+	}
+	wantStates(t, host, blockdev.State{ID: "b", SizeGB: 3})
+	list, err = host.Strays(ctx)
+	must(t, err)
+	if len(list) != 0 {
+		t.Errorf("an adopted stray is still there: %+v", list)
+	}
+	for _, name := range []string{"volume-a", "../volumes/b.qcow2", "b"} {
+		err = host.Ensure(ctx, blockdev.Volume{ID: "d", SizeGB: 3, Source: blockdev.Source{Stray: name}})
+		wantKind(t, "a volume of the stray "+name, err, errs.NotFound)
+	}
 }
 
 func usage(t *testing.T, f Fixture) {

@@ -19,10 +19,19 @@ import (
 // is on disk.
 func (h *Host) create(ctx context.Context, v blockdev.Volume) error {
 	want := int64(v.SizeGB) * gib
+	if v.Source.Stray != "" {
+		return h.adopt(ctx, v, want)
+	}
 	source, live, err := h.source(ctx, v, want)
 	if err != nil {
 		return err
 	}
+	return h.fill(ctx, v, source, live, want)
+}
+
+// fill makes a volume from what source describes, or, when its size is live, from
+// a volume that is in use.
+func (h *Host) fill(ctx context.Context, v blockdev.Volume, source string, live, want int64) error {
 	f, err := os.CreateTemp(h.volumes, unfinished+v.ID+"-*")
 	if err != nil {
 		return err

@@ -59,6 +59,7 @@ type volume struct {
 	Epoch    int64            `json:",omitempty"`
 	Shares   []blockdev.Share `json:",omitempty"`
 	Revision int64            `json:",omitempty"`
+	Stray    bool             `json:",omitempty"` // none any more, or not yet; its name is no id then
 }
 
 var _ blockdev.Host = (*Host)(nil)
@@ -117,6 +118,9 @@ func (h *Host) Ensure(ctx context.Context, v blockdev.Volume) error {
 		if bytes := h.bytes[v.ID]; bytes != nil {
 			bytes.Grow(int64(have.SizeGB) << 30)
 		}
+		if !exists && v.Source.Stray != "" {
+			delete(h.volumes, v.Source.Stray)
+		}
 		return nil
 	})
 }
@@ -124,20 +128,21 @@ func (h *Host) Ensure(ctx context.Context, v blockdev.Volume) error {
 // copyBytes gives a fresh volume what its source has.
 func (h *Host) copyBytes(v blockdev.Volume) {
 	delete(h.bytes, v.ID)
-	source := h.bytes[v.Source.Volume]
+	source := h.bytes[v.Source.Volume+v.Source.Stray]
 	if source != nil {
 		h.bytes[v.ID] = source.Clone(int64(v.SizeGB) << 30)
 	}
 }
 
 func (h *Host) checkSource(v blockdev.Volume) error {
-	if v.Source.Volume == "" {
+	name := v.Source.Volume + v.Source.Stray
+	if name == "" {
 		return nil
 	}
-	source, ok := h.volumes[v.Source.Volume]
+	source, ok := h.volumes[name]
 	switch {
-	case !ok:
-		return errs.NotFoundf("Volume %s could not be found.", v.Source.Volume)
+	case !ok || source.Stray != (v.Source.Stray != ""):
+		return errs.NotFoundf("Volume %s could not be found.", name)
 	case source.SizeGB > v.SizeGB:
 		return errs.BadRequestf("Volume size %dGB cannot be smaller than the source's size %dGB.", v.SizeGB, source.SizeGB)
 	}
@@ -211,9 +216,55 @@ func (h *Host) List(ctx context.Context) ([]blockdev.State, error) {
 	states := make([]blockdev.State, 0, len(h.volumes))
 	for _, id := range slices.Sorted(maps.Keys(h.volumes)) {
 		v := h.volumes[id]
+		if v.Stray {
+			continue
+		}
 		states = append(states, blockdev.State{ID: id, SizeGB: v.SizeGB, Exported: v.Exported, Epoch: v.Epoch})
 	}
 	return states, nil
+}
+
+// AddStray puts a stray into the store, as an operator does.
+func (h *Host) AddStray(name string, sizeGB int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.volumes[name] = volume{SizeGB: sizeGB, Stray: true}
+}
+
+// Strays implements blockdev.Host.
+func (h *Host) Strays(ctx context.Context) ([]blockdev.Stray, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	err := h.ask(ctx, "Strays", "", false)
+	if err != nil {
+		return nil, err
+	}
+	var list []blockdev.Stray
+	for _, name := range slices.Sorted(maps.Keys(h.volumes)) {
+		if h.volumes[name].Stray {
+			list = append(list, blockdev.Stray{Name: name, SizeGB: h.volumes[name].SizeGB})
+		}
+	}
+	return list, nil
+}
+
+// Release implements blockdev.Host.
+func (h *Host) Release(ctx context.Context, id, name string) error {
+	return h.change(ctx, "Release", id, func() error {
+		v, ok := h.volumes[id]
+		if !ok {
+			return nil
+		}
+		_, taken := h.volumes[name]
+		if taken {
+			return errs.Conflictf("There is a %s already.", name)
+		}
+		h.bytes[name] = h.bytes[id]
+		delete(h.bytes, id)
+		delete(h.volumes, id)
+		h.volumes[name] = volume{SizeGB: v.SizeGB, Stray: true}
+		return nil
+	})
 }
 
 // Usage implements blockdev.Host. Every volume counts with its whole size.

@@ -29,7 +29,7 @@ func New(volumes *volume.Service) api.Service {
 		Name: "cinder", Type: "block-storage", Mount: "/volume/v3", Spec: "/v3", ProjectInPath: true, Envelope: api.Cinder,
 		Versions: &api.Microversions{Word: "volume", Min: minVersion, Max: maxVersion},
 		Routes: slices.Concat(version(), h.volumes(), h.actions(), h.data(), h.attachments(), h.snapshots(), h.backups(), h.types(), h.defaultTypes(),
-			h.qos(), h.groupTypes(), h.groups(), h.groupSnapshots(), h.transfers(), h.messages(), h.quotas(), h.operators(), h.services(), h.clusters()),
+			h.qos(), h.groupTypes(), h.groups(), h.groupSnapshots(), h.transfers(), h.messages(), h.quotas(), h.operators(), h.services(), h.clusters(), h.manageables()),
 	}
 }
 
@@ -67,6 +67,16 @@ func (metadata) JSONSchema() map[string]any {
 		"patternProperties":    map[string]any{"^[a-zA-Z0-9-_:. /]{1,255}$": map[string]any{"type": "string", "maxLength": 255}},
 		"additionalProperties": false,
 	}
+}
+
+// specs are metadata that must be there.
+type specs map[string]string
+
+// JSONSchema implements api.Schemer.
+func (specs) JSONSchema() map[string]any {
+	schema := metadata{}.JSONSchema()
+	schema["type"] = "object"
+	return schema
 }
 
 // optionalID is an id, or null, or nothing.

@@ -10,16 +10,16 @@ import (
 )
 
 func (h handlers) groupTypes() []api.Route {
-	const rule, specs = "group:group_types:", "group:group_types_specs:"
+	const rule, groupSpecs = "group:group_types:", "group:group_types_specs:"
 	const one, all = "/group_types/{group_type_id}", "/group_types/{group_type_id}/group_specs"
 	const item = all + "/{spec_id}"
 	since := api.V(3, 11)
 	return []api.Route{
-		{Method: "POST", Path: all, Rule: specs + "create", Since: since, OK: 202, Do: api.Body(h.addGroupSpecs)},
-		{Method: "GET", Path: all, Rule: specs + "get_all", Since: since, Do: api.Get(h.listGroupSpecs)},
-		{Method: "GET", Path: item, Rule: specs + "get", Since: since, Do: api.Get(h.showGroupSpec)},
-		{Method: "PUT", Path: item, Rule: specs + "update", Since: since, Do: api.Body(h.setGroupSpec)},
-		{Method: "DELETE", Path: item, Rule: specs + "delete", Since: since, OK: 202, Do: api.Empty(h.deleteGroupSpec)},
+		{Method: "POST", Path: all, Rule: groupSpecs + "create", Since: since, OK: 202, Do: api.Body(h.addGroupSpecs)},
+		{Method: "GET", Path: all, Rule: groupSpecs + "get_all", Since: since, Do: api.Get(h.listGroupSpecs)},
+		{Method: "GET", Path: item, Rule: groupSpecs + "get", Since: since, Do: api.Get(h.showGroupSpec)},
+		{Method: "PUT", Path: item, Rule: groupSpecs + "update", Since: since, Do: api.Body(h.setGroupSpec)},
+		{Method: "DELETE", Path: item, Rule: groupSpecs + "delete", Since: since, OK: 202, Do: api.Empty(h.deleteGroupSpec)},
 		{Method: "PUT", Path: one, Rule: rule + "update", Since: since, Do: api.Body(h.updateGroupType)},
 		{Method: "GET", Path: one, Rule: "any", Since: since, Do: api.Get(h.showGroupType)},
 		{Method: "GET", Path: "/group_types/default", Rule: "any", Since: since, Do: api.Get(h.showDefaultGroupType)},
@@ -156,7 +156,7 @@ func (h handlers) deleteGroupType(c *api.Call) error {
 }
 
 type groupSpecsBody struct {
-	Specs metadata `json:"group_specs" check:"required"`
+	Specs specs `json:"group_specs" check:"required"`
 }
 
 func (h handlers) listGroupSpecs(c *api.Call) (groupSpecsBody, error) {
@@ -169,7 +169,7 @@ func (h handlers) addGroupSpecs(c *api.Call, in groupSpecsBody) (groupSpecsBody,
 	if err != nil {
 		return groupSpecsBody{}, err
 	}
-	return in, h.service.ChangeGroupSpecs(c.Context(), t.ID, addTo(in.Specs))
+	return in, h.service.ChangeGroupSpecs(c.Context(), t.ID, addTo(metadata(in.Specs)))
 }
 
 func (h handlers) showGroupSpec(c *api.Call) (metadata, error) {

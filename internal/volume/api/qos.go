@@ -41,7 +41,7 @@ type qosReply struct {
 func viewQos(q volume.Qos) qosView { return qosView{q.ID, q.Name, q.Consumer, q.Specs.V} }
 
 type qosBody struct {
-	Specs metadata `json:"qos_specs" check:"required"`
+	Specs specs `json:"qos_specs" check:"required"`
 }
 
 // consumer takes the consumer out of the specs of a request.
@@ -60,20 +60,20 @@ func (h handlers) createQos(c *api.Call, in qosBody) (qosReply, error) {
 	if err != nil {
 		return qosReply{}, err
 	}
-	specs := maps.Clone(map[string]string(in.Specs))
-	name, err := nameOf(specs["name"], "QoS specs")
+	asked := maps.Clone(map[string]string(in.Specs))
+	name, err := nameOf(asked["name"], "QoS specs")
 	if err != nil {
 		return qosReply{}, err
 	}
-	delete(specs, "name")
-	who, err := consumer(specs)
+	delete(asked, "name")
+	who, err := consumer(asked)
 	if err != nil {
 		return qosReply{}, err
 	}
 	if who == "" {
 		who = volume.BackEnd
 	}
-	made, err := h.service.CreateQos(c.Context(), name, who, specs)
+	made, err := h.service.CreateQos(c.Context(), name, who, asked)
 	return qosReply{viewQos(made), links(c, "/qos-specs/"+made.ID)}, err
 }
 
@@ -105,16 +105,16 @@ func (h handlers) updateQos(c *api.Call, in qosBody) (qosBody, error) {
 	if err != nil {
 		return qosBody{}, err
 	}
-	specs := maps.Clone(map[string]string(in.Specs))
-	_, renamed := specs["name"]
-	if renamed || len(specs) == 0 {
+	asked := maps.Clone(map[string]string(in.Specs))
+	_, renamed := asked["name"]
+	if renamed || len(asked) == 0 {
 		return qosBody{}, errs.BadRequestf("Invalid qos specs: what is to be changed are specs or their consumer, and nothing else.")
 	}
-	who, err := consumer(specs)
+	who, err := consumer(asked)
 	if err != nil {
 		return qosBody{}, err
 	}
-	return in, h.service.ChangeQos(c.Context(), c.PathValue("qos_id"), who, specs)
+	return in, h.service.ChangeQos(c.Context(), c.PathValue("qos_id"), who, asked)
 }
 
 func (h handlers) deleteQos(c *api.Call) error {

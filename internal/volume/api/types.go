@@ -12,15 +12,15 @@ import (
 )
 
 func (h handlers) types() []api.Route {
-	const base, specs, access = "volume_extension:", "volume_extension:types_extra_specs:", "volume_extension:volume_type_access:"
+	const base, extraSpecs, access = "volume_extension:", "volume_extension:types_extra_specs:", "volume_extension:volume_type_access:"
 	const one, extra, shared = "/types/{volume_type_id}", "/types/{volume_type_id}/extra_specs", "/types/{volume_type}"
 	return []api.Route{
 		{Method: "PUT", Path: one, Rule: base + "type_update", Do: api.Body(h.updateType)},
-		{Method: "POST", Path: extra, Rule: specs + "create", Do: api.Body(h.addSpecs)},
-		{Method: "GET", Path: extra, Rule: specs + "index", Do: api.Get(h.listSpecs)},
-		{Method: "GET", Path: extra + "/{key}", Rule: specs + "show", Do: api.Get(h.showSpec)},
-		{Method: "PUT", Path: extra + "/{key}", Rule: specs + "update", Do: api.Body(h.setSpec)},
-		{Method: "DELETE", Path: extra + "/{key}", Rule: specs + "delete", OK: 202, Do: api.Empty(h.deleteSpec)},
+		{Method: "POST", Path: extra, Rule: extraSpecs + "create", Do: api.Body(h.addSpecs)},
+		{Method: "GET", Path: extra, Rule: extraSpecs + "index", Do: api.Get(h.listSpecs)},
+		{Method: "GET", Path: extra + "/{key}", Rule: extraSpecs + "show", Do: api.Get(h.showSpec)},
+		{Method: "PUT", Path: extra + "/{key}", Rule: extraSpecs + "update", Do: api.Body(h.setSpec)},
+		{Method: "DELETE", Path: extra + "/{key}", Rule: extraSpecs + "delete", OK: 202, Do: api.Empty(h.deleteSpec)},
 		{Method: "GET", Path: one, Rule: base + "type_get", Do: api.Get(h.showType)},
 		{Method: "GET", Path: "/types/default", Rule: "any", Do: api.Get(h.showDefaultType)},
 		{Method: "DELETE", Path: one, Rule: base + "type_delete", OK: 202, Do: api.Empty(h.deleteType)},
@@ -65,14 +65,14 @@ func visibleSpecs(c *api.Call, t volume.Type) map[string]string {
 	if c.May("volume_extension:types_extra_specs:read_sensitive", of(c.Caller.Project)) {
 		return t.ExtraSpecs.V
 	}
-	specs := map[string]string{}
+	visible := map[string]string{}
 	for _, key := range openSpecs {
 		value, set := t.ExtraSpecs.V[key]
 		if set {
-			specs[key] = value
+			visible[key] = value
 		}
 	}
-	return specs
+	return visible
 }
 
 // foundType reads the call's type and authorizes the call.
@@ -200,7 +200,7 @@ func (h handlers) deleteType(c *api.Call) error {
 }
 
 type specsBody struct {
-	ExtraSpecs metadata `json:"extra_specs" check:"required"`
+	ExtraSpecs specs `json:"extra_specs" check:"required"`
 }
 
 func (h handlers) listSpecs(c *api.Call) (specsBody, error) {
