@@ -38,14 +38,15 @@ type plansView struct {
 	Plans []planView `json:"plans"`
 }
 
-// listPlans tells what the work about a resource waits for, newest first. A
-// caller sees the plans of its project, an admin all.
+// listPlans tells what the work about a resource waits for, newest first; with
+// unfinished=true only of what has not ended. A caller sees the plans of its
+// project, an admin all.
 func (cloud *Cloud) listPlans(c *api.Call) (plansView, error) {
 	err := c.AuthorizeOwn()
 	if err != nil {
 		return plansView{}, err
 	}
-	q := work.Query{Resource: c.Query().Get("resource"), Limit: 100}
+	q := work.Query{Resource: c.Query().Get("resource"), Unfinished: c.Query().Get("unfinished") == "true", Limit: 100}
 	if !c.Caller.Admin() {
 		q.Project = c.Caller.Project
 	}

@@ -122,14 +122,21 @@ func (s *Service) CreateAggregate(ctx context.Context, name, zone string) (Aggre
 		if db.IsDuplicate(err) {
 			return errs.Conflictf("Aggregate %s already exists.", name)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return tellAggregate(ctx, tx, "create", a)
 	})
 	return a, err
 }
 
 // UpdateAggregate changes name and metadata; a nil value takes a key away.
 func (s *Service) UpdateAggregate(ctx context.Context, id int64, name string, metadata map[string]*string) (Aggregate, error) {
-	return s.changeAggregate(ctx, id, func(tx *db.Tx, a *Aggregate) error {
+	action := "update_prop"
+	if name == "" {
+		action = "update_metadata"
+	}
+	return s.changeAggregate(ctx, id, action, func(tx *db.Tx, a *Aggregate) error {
 		if name != "" {
 			a.Name = name
 		}
@@ -169,7 +176,7 @@ func (s *Service) freeOfServers(ctx context.Context, tx *db.Tx, hosts []string) 
 
 // AddHost puts a host into an aggregate.
 func (s *Service) AddHost(ctx context.Context, id int64, host string) (Aggregate, error) {
-	return s.changeAggregate(ctx, id, func(tx *db.Tx, a *Aggregate) error {
+	return s.changeAggregate(ctx, id, "add_host", func(tx *db.Tx, a *Aggregate) error {
 		s.mu.RLock()
 		state, known := s.state[host]
 		s.mu.RUnlock()
@@ -191,7 +198,7 @@ func (s *Service) AddHost(ctx context.Context, id int64, host string) (Aggregate
 
 // RemoveHost takes a host out of an aggregate.
 func (s *Service) RemoveHost(ctx context.Context, id int64, host string) (Aggregate, error) {
-	return s.changeAggregate(ctx, id, func(tx *db.Tx, a *Aggregate) error {
+	return s.changeAggregate(ctx, id, "remove_host", func(tx *db.Tx, a *Aggregate) error {
 		if a.Metadata.V[zoneKey] != "" {
 			err := s.freeOfServers(ctx, tx, []string{host})
 			if err != nil {
@@ -207,8 +214,9 @@ func (s *Service) RemoveHost(ctx context.Context, id int64, host string) (Aggreg
 	})
 }
 
-// changeAggregate changes an aggregate, and then what follows for hosts.
-func (s *Service) changeAggregate(ctx context.Context, id int64, do func(*db.Tx, *Aggregate) error) (Aggregate, error) {
+// changeAggregate changes an aggregate, and then what follows for hosts. The
+// action is what notifications call it.
+func (s *Service) changeAggregate(ctx context.Context, id int64, action string, do func(*db.Tx, *Aggregate) error) (Aggregate, error) {
 	var a Aggregate
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		tx.NotifyElsewhere(hostsChannel, "") // followAggregates does it here
@@ -233,7 +241,10 @@ func (s *Service) changeAggregate(ctx context.Context, id int64, do func(*db.Tx,
 		if db.IsDuplicate(err) {
 			return errs.Conflictf("Aggregate %s already exists.", a.Name)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return tellAggregate(ctx, tx, action, a)
 	})
 	if err != nil {
 		return a, err
@@ -252,11 +263,15 @@ func (s *Service) DeleteAggregate(ctx context.Context, id int64) error {
 		if n > 0 {
 			return errs.BadRequestf("Cannot remove aggregate %d: Host aggregate is not empty.", id)
 		}
-		gone, err := tx.Exec(ctx, "DELETE FROM aggregates WHERE id = ?", id)
-		if err == nil && gone == 0 {
+		var gone []Aggregate
+		err = tx.All(ctx, &gone, "DELETE FROM aggregates WHERE id = ? RETURNING *", id)
+		if err != nil {
+			return fmt.Errorf("delete aggregate %d: %w", id, err)
+		}
+		if len(gone) == 0 {
 			return noAggregate(id)
 		}
-		return err
+		return tellAggregate(ctx, tx, "delete", gone[0])
 	})
 }
 

@@ -82,7 +82,11 @@ func (s *Service) CreateServerGroup(ctx context.Context, g ServerGroup) (ServerG
 		if err != nil {
 			return err
 		}
-		return tx.Insert(ctx, &g)
+		err = tx.Insert(ctx, &g)
+		if err != nil {
+			return fmt.Errorf("insert server group: %w", err)
+		}
+		return tellGroup(ctx, tx, "create", g)
 	})
 	return g, err
 }
@@ -146,6 +150,10 @@ func readMembers(ctx context.Context, tx *db.Tx, list []ServerGroup) error {
 func (s *Service) DeleteServerGroup(ctx context.Context, project, id string) error {
 	return s.db.Write(ctx, func(tx *db.Tx) error {
 		g, err := serverGroup(ctx, tx, project, id)
+		if err != nil {
+			return err
+		}
+		err = tellGroup(ctx, tx, "delete", g)
 		if err != nil {
 			return err
 		}

@@ -146,7 +146,11 @@ func (s *Service) insertService(ctx context.Context, h hosts.Host) error {
 			return err
 		}
 		tx.Notify(hostsChannel, h.Name)
-		return tx.Insert(ctx, &row)
+		err = tx.Insert(ctx, &row)
+		if err != nil {
+			return err
+		}
+		return tellService(ctx, tx, "create", row)
 	})
 	if db.IsDuplicate(err) {
 		return s.readService(ctx, h.Name)
@@ -355,7 +359,10 @@ func (s *Service) SetService(ctx context.Context, id, host string, change func(*
 		row.UpdatedAt = db.At(s.clock.Now())
 		tx.Notify(hostsChannel, row.Host)
 		_, err = tx.Update(ctx, &row, "disabled", "reason", "forced_down", "updated_at")
-		return err
+		if err != nil {
+			return fmt.Errorf("update compute service: %w", err)
+		}
+		return tellService(ctx, tx, "update", row)
 	})
 	if err != nil {
 		return Hypervisor{}, err

@@ -2,7 +2,6 @@ package compute
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"strings"
 	"time"
@@ -76,7 +75,7 @@ func wordEvent(host string, e bus.Record) ([]oslo.Notification, error) {
 		err = json.Unmarshal(e.Payload, &pair)
 		versioned.Payload = keyPairObject(pair)
 	default:
-		err = fmt.Errorf("nothing is known of events about %s", object)
+		err = wordOperatorEvent(host, object, &versioned, e)
 	}
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package network
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"nacre/internal/bus"
 	"nacre/internal/bus/oslo"
@@ -16,7 +17,25 @@ const Topic = "notifications.neutron"
 
 // Notifications words them as Neutron does, in the name of the host.
 func Notifications(host string) oslo.Service {
-	return oslo.Service{Exchange: "neutron", Render: oslo.Plain("network." + host)}
+	return oslo.Service{Exchange: "neutron", Render: func(e bus.Record) ([]oslo.Notification, error) { return wordEvent("network."+host, e) }}
+}
+
+// wordEvent makes the two notifications of a change. Nothing lies between the
+// start and the end of what one transaction does; listeners may wait for either.
+// The start of a deletion names the thing by its id alone.
+func wordEvent(publisher string, e bus.Record) ([]oslo.Notification, error) {
+	list, err := oslo.Plain(publisher)(e)
+	change, ends := strings.CutSuffix(e.Type, ".end")
+	if err != nil || !ends {
+		return list, err
+	}
+	start := list[0]
+	start.Type = change + ".start"
+	resource, deletes := strings.CutSuffix(change, "."+deleted)
+	if deletes {
+		start.Payload = facts{resource + "_id": e.Resource}
+	}
+	return []oslo.Notification{start, list[0]}, nil
 }
 
 // Changes that are told of.

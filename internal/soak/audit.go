@@ -1,7 +1,6 @@
 package soak
 
 import (
-	"slices"
 	"testing"
 	"time"
 
@@ -30,8 +29,6 @@ type volumeRow struct {
 
 type plan struct{ Name, Resource, Status, Step, Reason, Since, Deadline string }
 
-func (p plan) ended() bool { return p.Status == "done" || p.Status == "undone" }
-
 type portRow struct {
 	ID, Status  string
 	DeviceID    string `json:"device_id"`
@@ -49,9 +46,8 @@ func Audit(t *testing.T, admin *Client, d *Day, excuse func(fault string) bool) 
 			t.Logf("plans at the end: %+v", plans)
 		}
 	})
-	await.Until(t, "the plans to end", 90*time.Second, func() bool {
-		admin.List(t, "/nacre/v1/plans", "plans", &plans)
-		plans = slices.DeleteFunc(plans, plan.ended)
+	await.Until(t, "the plans to end", 4*time.Minute, func() bool {
+		admin.List(t, "/nacre/v1/plans?unfinished=true", "plans", &plans)
 		return len(plans) == 0
 	})
 	var machines []ServerRow

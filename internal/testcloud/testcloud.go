@@ -169,6 +169,7 @@ func (c *Cloud) startServer(t testing.TB, config app.Config) *app.Cloud {
 	if err != nil {
 		t.Fatalf("start cloud: %v", err)
 	}
+	checkEvents(t, cloud)
 	s3 := httptest.NewServer(cloud.S3)
 	if c.S3 == "" {
 		c.S3 = s3.URL

@@ -246,10 +246,16 @@ func (l *lab) nodes(s *server) map[string]nodeRow {
 	return out
 }
 
-// waitUp waits until all nodes are up.
+// waitUp waits until all nodes are up. One that has given up, since its disk was
+// full, is started again, as systemd does.
 func (l *lab) waitUp(s *server) {
 	l.t.Helper()
 	await.Until(l.t, "all hosts to be up", 2*time.Minute, func() bool {
+		for _, h := range l.hosts {
+			if h.node.Died() {
+				h.node.Start()
+			}
+		}
 		up := 0
 		for _, n := range l.nodes(s) {
 			if n.Up {

@@ -252,3 +252,38 @@ func TestFlavorsAndKeysAreTold(t *testing.T) {
 		}
 	}
 }
+
+func TestOperatorsAreTold(t *testing.T) {
+	c := start(t, options{hosts: 1})
+	heard := c.listen(t)
+	made := c.must(200, "admin@2.90", "POST", "/os-aggregates", `{"aggregate":{"name":"fast","availability_zone":"az1"}}`)
+	id, uuid := fmt.Sprint(made.at(t, "aggregate", "id")), made.at(t, "aggregate", "uuid").(string)
+	path := "/os-aggregates/" + id
+	c.must(200, "admin", "PUT", path, `{"aggregate":{"name":"faster"}}`)
+	c.must(200, "admin", "POST", path+"/action", `{"set_metadata":{"metadata":{"ssd":"true"}}}`)
+	c.must(200, "admin", "POST", path+"/action", `{"add_host":{"host":"node-1"}}`)
+	c.must(409, "admin", "POST", path+"/action", `{"add_host":{"host":"node-1"}}`)
+	c.must(200, "admin", "POST", path+"/action", `{"remove_host":{"host":"node-1"}}`)
+	c.must(200, "admin", "DELETE", path, "")
+	var want []string
+	for _, action := range []string{"create", "update_prop", "update_metadata", "add_host", "remove_host", "delete"} {
+		want = append(want, "aggregate."+action+".start", "aggregate."+action+".end")
+	}
+	by := wantTold(t, heard(), uuid, want, nil)
+	by["aggregate.add_host.end"].wantFields(t, map[string]any{
+		"id": id, "uuid": uuid, "name": "faster", "hosts": []any{"node-1"}, "metadata": map[string]any{"availability_zone": "az1", "ssd": "true"},
+	})
+
+	group := c.must(200, "demo@2.64", "POST", "/os-server-groups", `{"server_group":{"name":"apart","policy":"anti-affinity","rules":{"max_server_per_host":2}}}`).
+		at(t, "server_group", "id").(string)
+	c.must(204, "demo", "DELETE", "/os-server-groups/"+group, "")
+	by = wantTold(t, heard(), group, []string{"server_group.create", "server_group.delete"}, nil)
+	by["server_group.create"].wantFields(t, map[string]any{
+		"uuid": group, "name": "apart", "policy": "anti-affinity", "project_id": "demo", "members": []any{}, "rules": map[string]any{"max_server_per_host": "2"},
+	})
+
+	service := c.must(200, "admin@2.90", "GET", "/os-services?binary=nova-compute", "").at(t, "services", 0, "id").(string)
+	c.must(200, "admin@2.90", "PUT", "/os-services/"+service, `{"status":"disabled","disabled_reason":"a new disk"}`)
+	by = wantTold(t, heard(), service, []string{"service.update"}, nil)
+	by["service.update"].wantFields(t, map[string]any{"host": "node-1", "disabled": true, "disabled_reason": "a new disk", "binary": "nova-compute"})
+}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"nacre/internal/bus/bustest"
@@ -12,10 +13,30 @@ import (
 )
 
 // listen collects the notifications that leave from now on: heard returns those
-// since the last time.
+// since the last time. The start of each change stands before its end and is
+// left out.
 func (c *cloud) listen(t *testing.T) (heard func() []bustest.Told) {
 	t.Helper()
-	return bustest.Listen(t, c.db, network.Topic, network.Notifications("api-1"))
+	all := bustest.Listen(t, c.db, network.Topic, network.Notifications("api-1"))
+	return func() (ends []bustest.Told) {
+		t.Helper()
+		list := all()
+		for i, m := range list {
+			change, starts := strings.CutSuffix(m.Type, ".start")
+			if !starts {
+				ends = append(ends, m)
+				continue
+			}
+			if i+1 == len(list) || list[i+1].Type != change+".end" || list[i+1].Resource != m.Resource {
+				t.Errorf("%s of %s has no end", m.Type, m.Resource)
+			}
+			resource, deletes := strings.CutSuffix(change, ".delete")
+			if deletes && !reflect.DeepEqual(m.Payload, map[string]any{resource + "_id": m.Resource}) {
+				t.Errorf("%s says %v, want the id alone", m.Type, m.Payload)
+			}
+		}
+		return ends
+	}
 }
 
 // wantKinds checks which notifications there are, in their order.

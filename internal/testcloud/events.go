@@ -1,0 +1,47 @@
+package testcloud
+
+import (
+	"context"
+	_ "embed" // the table
+	"strings"
+	"sync"
+	"testing"
+
+	"nacre/internal/app"
+	"nacre/internal/bus"
+)
+
+// notifications are the events that OpenStack's services tell of.
+//
+//go:embed testdata/notifications.tsv
+var notifications string
+
+// known are the events, by service and type.
+var known = sync.OnceValue(func() map[string]bool {
+	all := map[string]bool{}
+	for line := range strings.Lines(notifications) {
+		all[strings.Replace(strings.TrimSpace(line), "\t", " ", 1)] = true
+	}
+	return all
+})
+
+// checkEvents fails the test for each event that leaves the cloud and that the
+// service in OpenStack does not have. Events of a cloud with a broker leave
+// through that.
+func checkEvents(t testing.TB, cloud *app.Cloud) {
+	within, is := cloud.Bus.(*bus.InProcess)
+	if !is {
+		return
+	}
+	var seen sync.Map
+	within.Subscribe("", func(_ context.Context, m bus.Message) {
+		service, tells := strings.CutPrefix(m.Topic, "notifications.")
+		if !tells || known()[service+" "+m.Type] {
+			return
+		}
+		_, again := seen.LoadOrStore(m.Topic+m.Type, true)
+		if !again {
+			t.Errorf("%s tells of %s, which OpenStack does not have", service, m.Type)
+		}
+	})
+}
