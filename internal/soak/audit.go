@@ -73,6 +73,7 @@ func Audit(t *testing.T, admin *Client, d *Day, excuse func(fault string) bool) 
 	auditImages(t, admin, d.Images)
 	auditRules(t, admin, d.Rules)
 	auditPorts(t, admin, byID)
+	auditNetwork(t, admin, d)
 	auditPlacement(t, admin, machines)
 	d.History.Check(t)
 	return byID

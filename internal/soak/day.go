@@ -13,6 +13,7 @@ import (
 // sharers who use the same ones.
 type Day struct {
 	Servers, Volumes, Images, Rules *Ledger
+	Trunks, Floating                *Ledger
 	History                         *History
 
 	t              *testing.T
@@ -20,6 +21,7 @@ type Day struct {
 	client         func(user string) *Client
 	answered, lost atomic.Int64
 	network, image string
+	public         string // network
 	group          string // security group
 	ports          []string
 	container      string
@@ -33,15 +35,16 @@ func NewDay(t *testing.T, seed uint64, client func(user string) *Client) *Day {
 	t.Helper()
 	d := &Day{
 		t: t, seed: seed, client: client, stop: make(chan struct{}),
-		Servers: NewLedger(), Volumes: NewLedger(), Images: NewLedger(), Rules: NewLedger(), History: NewHistory(),
+		Servers: NewLedger(), Volumes: NewLedger(), Images: NewLedger(), Rules: NewLedger(), Trunks: NewLedger(), Floating: NewLedger(), History: NewHistory(),
 	}
 	demo := client("demo")
-	var networks, images, projects, groups []struct{ ID string }
+	var networks, external, images, projects, groups []struct{ ID string }
+	demo.List(t, "/network/v2.0/networks?name=public", "networks", &external)
 	demo.List(t, "/network/v2.0/networks?name=private", "networks", &networks)
 	demo.List(t, "/image/v2/images?name=cirros", "images", &images)
 	demo.List(t, "/v3/auth/projects", "projects", &projects)
 	demo.List(t, "/network/v2.0/security-groups?name=default", "security_groups", &groups)
-	d.network, d.image, d.group = networks[0].ID, images[0].ID, groups[0].ID
+	d.network, d.image, d.group, d.public = networks[0].ID, images[0].ID, groups[0].ID, external[0].ID
 	for range 3 {
 		var made struct{ Port struct{ ID string } }
 		asked := time.Now()
@@ -54,7 +57,7 @@ func NewDay(t *testing.T, seed uint64, client func(user string) *Client) *Day {
 	return d
 }
 
-// Work sets users to work, each of whom waits for up to the pause between two
+// Work sets users to work, and one more who builds networks; each of whom waits for up to the pause between two
 // things that it does.
 func (d *Day) Work(workers, sharers int, pause time.Duration) {
 	for i := range workers {
@@ -62,6 +65,8 @@ func (d *Day) Work(workers, sharers int, pause time.Duration) {
 		var has things
 		d.user(w.r, pause, func() { w.turn(&has) })
 	}
+	n := &networker{worker: *d.worker(9), public: d.public}
+	d.user(n.r, pause, n.turn)
 	for i := range sharers {
 		s := &sharer{worker: *d.worker(uint64(10 + i)), history: d.History, number: i + 1, ports: d.ports, objects: d.container}
 		d.user(s.r, pause, s.turn)
@@ -92,6 +97,8 @@ func (d *Day) End() {
 	d.t.Logf("%d requests answered, %d not; acknowledged: %d servers made, %d removed, %d volumes made, %d removed, %d images made, %d removed, %d rules made, %d removed",
 		d.answered.Load(), d.lost.Load(), len(d.Servers.created), len(d.Servers.removed), len(d.Volumes.created), len(d.Volumes.removed),
 		len(d.Images.created), len(d.Images.removed), len(d.Rules.created), len(d.Rules.removed))
+	d.t.Logf("and %d trunks made, %d removed, %d floating IPs made, %d removed", len(d.Trunks.created), len(d.Trunks.removed),
+		len(d.Floating.created), len(d.Floating.removed))
 }
 
 // Enough fails a test in which the users got hardly anything done.
@@ -110,6 +117,7 @@ func (d *Day) Tidy() {
 	for _, r := range rules {
 		demo.Must(d.t, "DELETE", "/network/v2.0/security-group-rules/"+r.ID, nil, 204, nil)
 	}
+	d.tidyNetwork()
 	for _, id := range d.ports {
 		demo.Must(d.t, "DELETE", "/network/v2.0/ports/"+id, nil, 204, nil)
 	}

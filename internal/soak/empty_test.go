@@ -31,6 +31,14 @@ func (l *lab) left(ports map[string]bool) (list []string) {
 		if !ports[p.ID] {
 			list = append(list, "the network has port "+p.ID)
 		}
+		if p.Trunk != "" {
+			list = append(list, "the network has a VLAN of trunk "+p.Trunk)
+		}
+	}
+	for _, r := range topology.Routers {
+		for _, f := range r.Forwardings {
+			list = append(list, "the network has port forwarding "+f.ID)
+		}
 	}
 	return list
 }

@@ -150,13 +150,13 @@ func (w World) addTopology(t fabric.Topology) error {
 		w["fabric networks"] = append(w["fabric networks"], n.ID)
 	}
 	for _, p := range t.Ports {
-		w["fabric ports"] = append(w["fabric ports"], fmt.Sprintf("%s on %s at %q %v %v", p.ID, p.Network, p.Host, p.IPs, p.Groups))
+		w["fabric ports"] = append(w["fabric ports"], fmt.Sprintf("%s on %s at %q %v %v trunk=%s %+v", p.ID, p.Network, p.Host, p.IPs, p.Groups, p.Trunk, p.QoS))
 	}
 	for _, g := range t.Groups {
 		w["fabric groups"] = append(w["fabric groups"], fmt.Sprintf("%s %d rules", g.ID, len(g.Rules)))
 	}
 	for _, r := range t.Routers {
-		w["fabric routers"] = append(w["fabric routers"], fmt.Sprintf("%s %d ports %v", r.ID, len(r.AllPorts()), r.NATs))
+		w["fabric routers"] = append(w["fabric routers"], fmt.Sprintf("%s %d ports %v %v", r.ID, len(r.AllPorts()), r.NATs, r.Forwardings))
 	}
 	return nil
 }

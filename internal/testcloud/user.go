@@ -274,6 +274,7 @@ func (u User) RemoveAll(t testing.TB) {
 	u.RemoveVolumes(t)
 	u.removeEach(t, "/image/v2/images?owner="+u.Project(t), "images", "/image/v2/images/")
 	u.removeEach(t, "/network/v2.0/floatingips", "floatingips", "/network/v2.0/floatingips/")
+	u.removeEach(t, "/network/v2.0/trunks", "trunks", "/network/v2.0/trunks/")
 	u.removeEach(t, "/network/v2.0/ports?device_owner=", "ports", "/network/v2.0/ports/")
 	u.cloud.Settle(t)
 }
