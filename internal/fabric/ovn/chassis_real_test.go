@@ -83,4 +83,21 @@ func TestTwoChassis(t *testing.T) {
 		t.Fatal(err)
 	}
 	remote.Misses(addressB+":80", "") // it is no longer its host's port
+
+	// It is made ready on the other host before it moves there.
+	port.NextHost = "node-2"
+	move(chassis)
+	err = first.Cluster.Sync(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	guests.a.Reaches("10.7.0.9:80", addressA)
+	port.NextHost = chassis
+	move("node-2")
+	err = first.Host.Unplug(ctx, port.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	remote.Reaches(addressB+":80", "10.7.0.9")
+	guests.a.Reaches("10.7.0.9:80", addressA)
 }
