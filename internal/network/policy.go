@@ -29,6 +29,7 @@ const (
 // Policy are the rules of the network service with their defaults.
 var Policy = []auth.Rule{
 	{Name: "get_availability_zone", Check: "rule:any_reader or " + admin},
+	{Name: "get_service_provider", Check: "rule:any_reader or " + admin},
 	{Name: "get_agent", Check: admin},
 	{Name: "update_agent", Check: admin},
 	{Name: "delete_agent", Check: admin},

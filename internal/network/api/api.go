@@ -50,6 +50,7 @@ func (h handlers) Routes() []api.Route {
 		{Method: "DELETE", Path: "/v2.0/agents/{agent_id}", Rule: "delete_agent", OK: 204, Do: api.Empty(h.deleteAgent)},
 		{Method: "GET", Path: "/v2.0/auto-allocated-topology/{project_id}", Rule: "get_auto_allocated_topology", Do: api.Get(h.showTopology)},
 		{Method: "DELETE", Path: "/v2.0/auto-allocated-topology/{project_id}", Rule: "delete_auto_allocated_topology", OK: 204, Do: api.Empty(h.deleteTopology)},
+		{Method: "GET", Path: "/v2.0/service-providers", Rule: "get_service_provider", Do: api.Get(h.listProviders)},
 		{Method: "GET", Path: "/v2.0/availability_zones", Rule: "get_availability_zone", Do: api.Get(h.zones)},
 
 		{Method: "GET", Path: "/v2.0/networks/{network_id}", Rule: "get_network", Do: api.Get(h.showNetwork)},

@@ -80,6 +80,7 @@ var proofs = map[string][]string{
 	"security-groups-remote-address-group":        {"security_group_rule.remote_address_group_id", "TestAddressGroups"},
 	"security-groups-rules-belongs-to-default-sg": {"security_group_rule.belongs_to_default_sg", "security-group-rules?belongs_to_default_sg=true"},
 	"security-groups-shared-filtering":            {"security-groups?shared=true"},
+	"service-type":                                {"GET /v2.0/service-providers", "service-providers?service_type=L3_ROUTER_NAT"},
 	"sort-key-validation":                         {"TestBadInput"},
 	"sorting":                                     {"networks?sort_key=name&sort_dir=desc"},
 	"standard-attr-description":                   {"network.description", "subnet.description", "port.description", "router.description", "floatingip.description", "security_group.description"},

@@ -82,6 +82,7 @@ var offered = []extensionView{
 	{Alias: "security-groups-remote-address-group", Name: "Remote address group id field for Security Group Rules", Description: "Rules refer to address groups", Updated: "2020-08-25T10:00:00-00:00"},
 	{Alias: "security-groups-rules-belongs-to-default-sg", Name: "Security group rules of default groups", Description: "Rules tell whether they are of a default group", Updated: "2023-06-01T10:00:00-00:00"},
 	{Alias: "security-groups-shared-filtering", Name: "Security group filtering on the shared field", Description: "Finds groups by whether they are shared", Updated: "2021-10-05T09:00:00-00:00"},
+	{Alias: "service-type", Name: "Neutron Service Type Management", Description: "Who routes and translates", Updated: "2013-01-20T00:00:00-00:00"},
 	{Alias: "sort-key-validation", Name: "Sort key validation", Description: "Lists refuse sort keys that they do not have", Updated: "2018-12-14T10:00:00-00:00"},
 	{Alias: "sorting", Name: "Sorting", Description: "Lists can be sorted", Updated: "2016-06-12T00:00:00-00:00"},
 	{Alias: "standard-attr-description", Name: "Descriptions", Description: "Resources have a description", Updated: "2016-02-10T10:00:00-00:00"},

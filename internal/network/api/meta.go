@@ -74,6 +74,30 @@ func (h handlers) zones(c *api.Call) (map[string]any, error) {
 	return map[string]any{"availability_zones": views}, nil
 }
 
+type providerOfService struct {
+	Service string `json:"service_type"`
+	Name    string `json:"name"`
+	Default bool   `json:"default"`
+}
+
+// listProviders lists who does what besides the plain network: OVN routes.
+func (h handlers) listProviders(c *api.Call) (map[string]any, error) {
+	err := c.AuthorizeOwn()
+	if err != nil {
+		return nil, err
+	}
+	views := []any{}
+	v := providerOfService{Service: "L3_ROUTER_NAT", Name: "ovn", Default: true}
+	keep, err := matches(c, map[string]string{"service_type": v.Service, "name": v.Name, "default": word(v.Default)})
+	if err != nil {
+		return nil, err
+	}
+	if keep {
+		views = append(views, fields(c, v))
+	}
+	return map[string]any{"service_providers": views}, nil
+}
+
 // matches compares what a row without a table has with the filters of the call.
 // Truth values are spelled as word does.
 func matches(c *api.Call, has map[string]string) (bool, error) {
