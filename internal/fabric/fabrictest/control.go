@@ -30,6 +30,8 @@ func objects(t *testing.T, rig Rig) {
 		Groups:   []fabric.Group{a.group, b.group},
 		Ports:    []fabric.Port{port},
 		Routers:  []fabric.Router{router},
+
+		AddressGroups: []fabric.AddressGroup{{ID: uuid.NewString(), CIDRs: []string{"192.0.2.0/24", "fd00::/48"}}},
 	}
 	refs := refsOf(topology)
 	for range 2 { // the second time there is nothing to do
@@ -41,6 +43,10 @@ func objects(t *testing.T, rig Rig) {
 	topology.Ports[0].Groups = []string{b.group.ID}
 	topology.Ports[0].AllowedPairs = []fabric.Pair{{IP: "10.200.0.0/16"}, {MAC: "fa:16:3e:00:00:09", IP: "10.11.0.77"}}
 	topology.Groups[0] = with(a.group, allow(22), fabric.Rule{ID: uuid.NewString(), RemoteGroup: b.group.ID, PortMin: -1, PortMax: -1})
+	topology.Groups[1] = with(b.group, fabric.Rule{ID: uuid.NewString(), RemoteAddresses: topology.AddressGroups[0].ID, PortMin: -1, PortMax: -1})
+	topology.AddressGroups[0].CIDRs = nil
+	topology.Ports[0].Names = []string{"web"}
+	topology.Ports[0].Options = []fabric.Option{{Name: "bootfile-name", Value: "pxelinux.0", Version: 4}}
 	topology.Networks[1].Subnets = nil
 	topology.Routers[0].Ports = router.Ports[:1]
 	topology.Routers[0].Routes = []fabric.Route{{Destination: "10.50.0.0/16", NextHop: a.prefix + "50"}}

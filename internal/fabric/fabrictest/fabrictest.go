@@ -175,6 +175,9 @@ func refsOf(topology fabric.Topology) []fabric.Ref {
 	for _, g := range topology.Groups {
 		refs = append(refs, fabric.Ref{Kind: fabric.KindGroup, ID: g.ID})
 	}
+	for _, g := range topology.AddressGroups {
+		refs = append(refs, fabric.Ref{Kind: fabric.KindAddressGroup, ID: g.ID})
+	}
 	for _, n := range topology.Networks {
 		refs = append(refs, fabric.Ref{Kind: fabric.KindNetwork, ID: n.ID})
 	}

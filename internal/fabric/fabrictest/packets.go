@@ -21,6 +21,8 @@ var packetSuite = []struct {
 	{"DHCP", dhcp},
 	{"SecurityGroups", securityGroups},
 	{"RemoteGroup", remoteGroup},
+	{"RemoteAddresses", remoteAddresses},
+	{"Names", names},
 	{"Spoofing", spoofing},
 	{"AdminState", adminState},
 	{"DHCPv6", dhcpv6},

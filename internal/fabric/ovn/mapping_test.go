@@ -94,10 +94,14 @@ func world() fabric.Topology {
 			{ID: "net", Subnets: []fabric.Subnet{{ID: "sub", CIDR: "10.0.0.0/24", Gateway: "10.0.0.1", DHCP: true}, {ID: "sub6", CIDR: "fd00::/64", DHCP: true}}},
 			{ID: "ext", Physical: "public", VLAN: 100, Subnets: []fabric.Subnet{{ID: "extsub", CIDR: "172.24.4.0/24"}}},
 		},
-		Groups: []fabric.Group{{ID: "g1", Rules: []fabric.Rule{{ID: "r1"}, {ID: "r2", RemoteGroup: "g2"}}}, {ID: "g2"}},
+		Groups: []fabric.Group{{ID: "g1", Rules: []fabric.Rule{{ID: "r1"}, {ID: "r2", RemoteGroup: "g2"}, {ID: "r3", RemoteAddresses: "a"}}}, {ID: "g2"}},
+
+		AddressGroups: []fabric.AddressGroup{{ID: "a", CIDRs: []string{"192.0.2.0/24"}}},
 		Ports: []fabric.Port{
 			{ID: "p1", Network: "net", MAC: "fa:16:3e:00:00:01", IPs: []string{"10.0.0.5", "fd00::5"}, Groups: []string{"g1", "g2"}, PortSecurity: true, Enabled: true, Host: "node-1",
 				QoS: fabric.QoS{Egress: fabric.Limit{Rate: 1000}, Ingress: fabric.Limit{Rate: 2000, Burst: 500}, Marks: true}},
+			{ID: "p4", Network: "net", MAC: "fa:16:3e:00:00:06", IPs: []string{"10.0.0.9", "fd00::9"}, Enabled: true, Host: "node-1",
+				Names: []string{"web"}, Options: []fabric.Option{{Name: "67", Value: "pxelinux.0", Version: 4}, {Name: "dns-server", Value: "fd00::53", Version: 6}}},
 			{ID: "p3", Network: "net", MAC: "fa:16:3e:00:00:05", Enabled: true, Host: "node-1", Trunk: "p1", VLAN: 7},
 			{ID: "p2", Network: "net", MAC: "fa:16:3e:00:00:02", IPs: []string{"10.0.0.2"}, Metadata: true, Enabled: true},
 		},
@@ -130,6 +134,9 @@ func ensured(t *testing.T, tables ovsdb.Tables, topology fabric.Topology) (ovsdb
 	p.ensureDrop()
 	for _, n := range topology.Networks {
 		p.ensureNetwork(n)
+	}
+	for _, g := range topology.AddressGroups {
+		p.ensureAddressGroup(g)
 	}
 	for _, g := range topology.Groups {
 		p.ensureGroup(g)
@@ -179,6 +186,9 @@ func TestPlanIsTheDifference(t *testing.T) {
 		"1 insert and 1 change of the group":                      func(w *fabric.Topology) { w.Groups[1].Rules = []fabric.Rule{{ID: "r3"}} },
 		"1 delete and 1 update of the router":                     func(w *fabric.Topology) { w.Routers[0].NATs = nil },
 		"1 delete, 1 change of the network, 1 update of the port": func(w *fabric.Topology) { w.Ports[0].QoS.Ingress = fabric.Limit{} },
+		"1 delete of the record, 1 change of the network":         func(w *fabric.Topology) { w.Ports[1].Names = nil },
+		"1 update of the port's own options":                      func(w *fabric.Topology) { w.Ports[1].Options[0].Value = "other" },
+		"1 update of the addresses of one version":                func(w *fabric.Topology) { w.AddressGroups[0].CIDRs = nil },
 		"1 update of the limit":                                   func(w *fabric.Topology) { w.Ports[0].QoS.Ingress.Rate = 1 },
 		"1 update of the forwardings of its protocol": func(w *fabric.Topology) {
 			w.Routers[0].Forwardings[1].InternalMax, w.Routers[0].Forwardings[1].ExternalMax = 8080, 80
@@ -202,6 +212,8 @@ func TestRemoveLeavesNothing(t *testing.T) {
 	p.removePort("p1")
 	p.removePort("p2")
 	p.removePort("p3")
+	p.removePort("p4")
+	p.removeAddressGroup("a")
 	p.removeGroup("g1")
 	p.removeGroup("g2")
 	p.removeNetwork("net")
@@ -224,6 +236,7 @@ func TestRemoveLeavesNothing(t *testing.T) {
 // A DHCP server that comes or goes is the ports' business too.
 func TestDHCPFollowsSubnets(t *testing.T) {
 	w := world()
+	w.Ports[1].Options = nil // who has its own options is ensured again
 	tables, _ := ensured(t, ovsdb.Tables{}, w)
 	offered := func() string {
 		row := tables[switchPorts][portID("p1")]
