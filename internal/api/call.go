@@ -323,6 +323,8 @@ func (c *Call) fail(err error) {
 			kind, text = clientGone, "The client closed the connection."
 		case errors.Is(err, context.DeadlineExceeded):
 			kind, text = errs.Unavailable, "The request took too long and was given up. Please try again."
+		case db.IsFull(err):
+			kind, text = errs.Full, "There is no space left on the cloud's disks, and nothing was changed. An operator has to make room; then please try again."
 		case db.IsAway(err):
 			kind, text = errs.Unavailable, "The database does not answer. Please try again."
 		}

@@ -174,7 +174,7 @@ var s3Codes = map[errs.Kind]string{
 	errs.BadRequest: "InvalidRequest", errs.Unauthorized: "AccessDenied", errs.Forbidden: "AccessDenied",
 	errs.NotFound: "NoSuchKey", errs.MethodNotAllowed: "MethodNotAllowed", errs.Conflict: "OperationAborted",
 	errs.Precondition: "PreconditionFailed", errs.TooLarge: "EntityTooLarge", errs.NotImplemented: "NotImplemented",
-	errs.Range: "InvalidRange", errs.Unavailable: "ServiceUnavailable", errs.TooMany: "SlowDown",
+	errs.Range: "InvalidRange", errs.Unavailable: "ServiceUnavailable", errs.Full: "InsufficientStorage", errs.TooMany: "SlowDown",
 }
 
 func s3Frame(c *Call, e *errs.Error) (string, any) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"syscall"
 
 	"github.com/uptrace/bun"
 )
@@ -149,9 +150,13 @@ gather:
 			break gather
 		}
 	}
-	err = errRolledBack
-	if whole {
+	switch broken := jobs[len(jobs)-1].err; {
+	case whole:
 		_, err = g.conn.ExecContext(ctx, "COMMIT")
+	case IsFull(broken):
+		err = errors.Join(errRolledBack, syscall.ENOSPC) // all of them ought to know
+	default:
+		err = errRolledBack
 	}
 	if err == nil {
 		return jobs

@@ -33,6 +33,7 @@ const (
 	Internal         Kind = 500
 	NotImplemented   Kind = 501
 	Unavailable      Kind = 503
+	Full             Kind = 507
 )
 
 // Error is a classified error: what kind, what to tell the user, and,

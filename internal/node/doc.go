@@ -30,6 +30,7 @@ type doc struct {
 	stopped  int64                      // generation at which the guest ended by itself; 0: it did not
 
 	ensured int64 // generation that the driver has made true in this life of the node
+	unsaved bool  // the disk has an older one
 	busy    bool  // it has a worker
 	again   bool  // which has to look again
 	waiting bool  // for another document

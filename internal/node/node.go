@@ -387,6 +387,7 @@ func (n *Node) watch(ctx context.Context) {
 				}
 				conn.Ping()
 			}
+			n.saveAgain()
 			sinceSurvey += pulse
 			if sinceSurvey >= survey {
 				sinceSurvey = 0

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -223,6 +225,32 @@ func TestFailingDrivers(t *testing.T) {
 	r.until("all is gone", r.gone)
 	if left := r.empty(); left != "" {
 		t.Errorf("left behind: %s", left)
+	}
+}
+
+// A node that cannot write down what it is told works on, and writes it down as
+// soon as it can: it may be restarted while no server is there.
+func TestDocumentsAreKeptAtLast(t *testing.T) {
+	r := start(t)
+	r.run()
+	r.connected()
+	folder := filepath.Join(r.dir, "node", "documents")
+	err := os.Rename(folder, folder+".away")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.wantMachine(theMachine())
+	r.wantVolume(theVolume(1))
+	r.until("the machine runs", r.running)
+	err = os.Rename(folder+".away", folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"machine-m.json", "volume-v.json"} {
+		r.until(name+" to be there", func() bool {
+			_, err := os.Stat(filepath.Join(folder, name))
+			return err == nil
+		})
 	}
 }
 

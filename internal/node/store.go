@@ -107,11 +107,35 @@ func readDoc(file string) (*doc, error) {
 	return d, nil
 }
 
-// save writes the document to disk. The lock is held, or nobody else is there.
+// save writes the document to disk. What cannot be written, since the disk is full
+// for one, is tried again: the node works on with what it has in memory. The lock
+// is held, or nobody else is there.
 func (n *Node) save(d *doc) error {
 	if n.o.Dir == "" {
 		return nil
 	}
+	err := n.write(d)
+	d.unsaved = err != nil
+	return err
+}
+
+// saveAgain writes what could not be written before.
+func (n *Node) saveAgain() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, d := range n.docs {
+		if !d.unsaved {
+			continue
+		}
+		err := n.save(d)
+		if err != nil {
+			return // it has been complained about, and the others fare no better
+		}
+		n.log.Info("document is kept, at last", "kind", d.key.kind, "id", d.key.id)
+	}
+}
+
+func (n *Node) write(d *doc) error {
 	s := stored{Desired: d.desired, Answered: d.answered, Plugged: d.plugged, Exports: d.exports, Stopped: d.stopped}
 	if d.key.kind == nodeapi.KindVolume {
 		s.VolumeSeen = &d.volumeSeen

@@ -29,7 +29,14 @@ func Postgres() bool { return os.Getenv("NACRE_TEST_DB") == "postgres" }
 // Open opens a fresh database, which is closed when the test ends.
 func Open(t testing.TB) *db.DB {
 	t.Helper()
-	d, err := db.Open(context.Background(), Source(t))
+	return OpenFile(t, Source(t))
+}
+
+// OpenFile opens the database that the test names, an SQLite file whatever tests
+// run on, when it is about that. It is closed when the test ends.
+func OpenFile(t testing.TB, source string) *db.DB {
+	t.Helper()
+	d, err := db.Open(context.Background(), source)
 	if err != nil {
 		t.Fatal(err)
 	}
