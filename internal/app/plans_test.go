@@ -23,6 +23,7 @@ type planCase struct {
 	prepare func(t *testing.T, s *stage)
 	begin   func(t *testing.T, s *stage)
 	givenUp left // what is there after a run was given up
+	hosts   int  // that are needed; 0 is one
 }
 
 // left is a resource in ERROR, which its user may look at and remove, and its
@@ -234,6 +235,24 @@ var planCases = map[string]planCase{
 		},
 		givenUp: left{kind: "snapshots", before: true},
 	},
+	"volume.migrate": {
+		prepare: withVolume,
+		begin: func(t *testing.T, s *stage) {
+			var shown struct {
+				Volume struct {
+					Host string `json:"os-vol-host-attr:host"`
+				}
+			}
+			s.cloud.Admin().Must(t, 200, "GET", "/volume/v3/volumes/"+s.volume, nil).JSON(t, &shown)
+			to := "node-1"
+			if strings.HasPrefix(shown.Volume.Host, to) {
+				to = "node-2"
+			}
+			s.cloud.Admin().Must(t, 202, "POST", s.path("/volume/v3/volumes/%s/action", s.volume), map[string]any{
+				"os-migrate_volume": map[string]any{"host": to + "@nacre"}})
+		},
+		hosts: 2,
+	},
 	"volume.manage": {
 		prepare: func(_ *testing.T, s *stage) { s.cloud.App.Simulated.Disks["node-1"].AddStray("disk.img", 1) },
 		begin: func(t *testing.T, s *stage) {
@@ -343,7 +362,7 @@ func TestEveryPlan(t *testing.T) {
 	for name, line := range planCases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cloud := testcloud.Start(t, testcloud.Still(), testcloud.MayFail(), testcloud.Stores("second=blobs/second"))
+			cloud := testcloud.Start(t, testcloud.Still(), testcloud.MayFail(), testcloud.Stores("second=blobs/second"), testcloud.Nodes(max(line.hosts, 1)))
 			cloud.Settle(t)
 			addGroupType(t, cloud)
 			clean := cloud.Snapshot(t)
@@ -435,6 +454,8 @@ func plain(w testcloud.World) testcloud.World {
 	w = w.Plain()
 	for _, kind := range []string{"servers", "volumes", "snapshots", "volume_groups", "group_snapshots", "volume_backups"} {
 		for i, line := range w[kind] {
+			line = strings.Replace(line, " migration=error ", " migration= ", 1)
+			w[kind][i] = line
 			if strings.Contains(line, "vm_state=error ") || strings.Contains(line, " status=error") {
 				w[kind][i] = "in error"
 			}

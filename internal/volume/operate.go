@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"nacre/internal/db"
 	"nacre/internal/errs"
@@ -132,4 +133,24 @@ func (s *Service) SetLogLevel(level string, meant bool) error {
 		s.level.Set(l)
 	}
 	return nil
+}
+
+// Server is one of the servers, which schedule and back up by turns.
+type Server struct {
+	ID     string
+	SeenAt db.Time
+}
+
+// silence is how long a server may say nothing and count as up.
+const silence = 30 * time.Second
+
+// Up tells whether the server was there a moment ago.
+func (s *Service) Up(server Server) bool { return s.clock.Now().Sub(server.SeenAt.Time()) < silence }
+
+// Peers lists the servers of the cloud.
+func (s *Service) Peers(ctx context.Context) (list []Server, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		return tx.All(ctx, &list, "SELECT id, seen_at FROM cloud_servers ORDER BY id")
+	})
+	return list, unexpected("list servers", err)
 }

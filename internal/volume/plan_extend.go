@@ -123,27 +123,3 @@ func (s *Service) finishExtend(ctx context.Context, tx *db.Tx, state *volumeStat
 func release(ctx context.Context, tx *db.Tx, project string, items []quota.Item) error {
 	return quota.Release(ctx, tx, project, items...)
 }
-
-// Retype gives a volume another type. Types say nothing about where bytes are,
-// so nothing moves.
-func (s *Service) Retype(ctx context.Context, who Viewer, id, kind string) error {
-	_, err := s.change(ctx, who, id, func(ctx context.Context, tx *db.Tx, v *Volume) error {
-		if v.Status != Available && v.Status != InUse {
-			return errs.BadRequestf("Invalid volume: Unable to retype %s while its status is %s.", v.ID, v.Status)
-		}
-		t, err := typeByName(ctx, tx, who, kind)
-		if err != nil {
-			return err
-		}
-		if t.ID == v.Type {
-			return errs.BadRequestf("Invalid input received: Volume %s is already of type %s.", v.ID, t.Name)
-		}
-		err = release(ctx, tx, v.Project, volumeItems(v.Type, v.SizeGB))
-		if err != nil {
-			return err
-		}
-		v.Type = t.ID
-		return reserve(ctx, tx, v.Project, volumeItems(v.Type, v.SizeGB))
-	}, "type")
-	return err
-}

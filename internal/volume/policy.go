@@ -41,6 +41,8 @@ var Policy = []auth.Rule{
 	{Name: "volume_extension:volume_actions:begin_detaching", Check: member},
 	{Name: "volume_extension:volume_actions:roll_detaching", Check: member},
 	{Name: "volume_extension:volume_admin_actions:reset_status", Check: admin},
+	{Name: "volume_extension:volume_admin_actions:migrate_volume", Check: admin},
+	{Name: "volume_extension:volume_admin_actions:migrate_volume_completion", Check: admin},
 	{Name: "volume_extension:volume_admin_actions:force_delete", Check: admin},
 	{Name: "volume_extension:volume_admin_actions:force_detach", Check: admin},
 

@@ -155,6 +155,7 @@ func New(o Options) *Service {
 	work.Register(s.engine, s.extendPlan())
 	work.Register(s.engine, s.snapshotPlan())
 	work.Register(s.engine, s.deleteSnapshotPlan())
+	work.Register(s.engine, s.migratePlan())
 	work.Register(s.engine, s.managePlan())
 	work.Register(s.engine, s.unmanagePlan())
 	work.Register(s.engine, s.groupPlan())

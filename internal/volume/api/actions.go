@@ -190,7 +190,7 @@ func (h handlers) retype(c *api.Call, in retypeRequest) error {
 	if err != nil {
 		return err
 	}
-	return h.service.Retype(c.Context(), viewer(c), v.ID, in.Retype.Type)
+	return h.service.Retype(c.Context(), viewer(c), v.ID, in.Retype.Type, first(in.Retype.Policy) == "on-demand")
 }
 
 func (h handlers) forceDelete(c *api.Call) error {

@@ -12,11 +12,14 @@ import (
 	"nacre/internal/volume"
 )
 
-// manageables are the calls that take over what somebody has put into the store of
-// a host, and let go of it. The lists are there twice: since 3.8 under newer names.
+// manageables are the calls that move volumes between hosts, take over what somebody
+// has put into the store of one, and let go of it. The lists are there twice: since 3.8 under newer names.
 func (h handlers) manageables() []api.Route {
+	const action, admin = "/volumes/{volume_id}/action", "volume_extension:volume_admin_actions:"
 	routes := []api.Route{
-		{Method: "POST", Path: "/volumes/{volume_id}/action", Action: "os-unmanage", Rule: "volume_extension:volume_unmanage", OK: 202, Do: api.Empty(h.unmanageVolume)},
+		{Method: "POST", Path: action, Action: "os-migrate_volume", Rule: admin + "migrate_volume", OK: 202, Do: api.BodyEmpty(h.migrate)},
+		{Method: "POST", Path: action, Action: "os-migrate_volume_completion", Rule: admin + "migrate_volume_completion", OK: 202, Do: api.BodyEmpty(h.completeMigration)},
+		{Method: "POST", Path: action, Action: "os-unmanage", Rule: "volume_extension:volume_unmanage", OK: 202, Do: api.Empty(h.unmanageVolume)},
 		{Method: "POST", Path: "/snapshots/{snapshot_id}/action", Action: "os-unmanage", Rule: "snapshot_extension:snapshot_unmanage", OK: 202, Do: api.Empty(h.unmanageSnapshot)},
 	}
 	for _, at := range []struct {
@@ -239,4 +242,48 @@ func (h handlers) unmanageSnapshot(c *api.Call) error {
 		return err
 	}
 	return h.service.UnmanageSnapshot(c.Context(), viewer(c), s.ID)
+}
+
+type migrateRequest struct {
+	Migrate struct {
+		Host    *string   `json:"host" check:"min=1,max=255"`
+		Cluster *string   `json:"cluster" check:"max=255" since:"3.16"`
+		Force   *api.Bool `json:"force_host_copy"`
+		Lock    *api.Bool `json:"lock_volume"`
+	} `json:"os-migrate_volume" check:"required"`
+}
+
+// migrate moves a volume. Bytes are always copied by the servers, and the volume is
+// always locked meanwhile, whether or not that is asked for.
+func (h handlers) migrate(c *api.Call, in migrateRequest) error {
+	v, err := h.found(c)
+	if err != nil {
+		return err
+	}
+	host := first(in.Migrate.Host)
+	if host == "" {
+		return errs.BadRequestf("Either 'host' or 'cluster' must be provided to migrate a volume.")
+	}
+	return h.service.Migrate(c.Context(), viewer(c), v.ID, hostIn(host))
+}
+
+type completeMigrationRequest struct {
+	Complete struct {
+		Volume string    `json:"new_volume" check:"required,pattern=uuid"`
+		Error  *api.Bool `json:"error"`
+	} `json:"os-migrate_volume_completion" check:"required"`
+}
+
+// completeMigration refuses: a volume keeps its id when it moves, and needs nobody
+// to swap two of them.
+func (h handlers) completeMigration(c *api.Call, in completeMigrationRequest) error {
+	v, err := h.found(c)
+	if err != nil {
+		return err
+	}
+	other, err := h.service.Volume(c.Context(), viewer(c), in.Complete.Volume)
+	if err != nil {
+		return err
+	}
+	return errs.BadRequestf("Invalid volume: Volume %s is not migrating to volume %s.", v.ID, other.ID)
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"slices"
 	"strings"
 
 	"nacre/internal/api"
@@ -26,6 +27,9 @@ func (h handlers) services() []api.Route {
 
 const volumeBinary = "cinder-volume"
 
+// serverBinaries are what Cinder calls the parts that every server here is.
+var serverBinaries = []string{"cinder-backup", "cinder-scheduler"}
+
 type serviceView struct {
 	Binary         string     `json:"binary"`
 	Host           string     `json:"host"`
@@ -34,11 +38,11 @@ type serviceView struct {
 	State          string     `json:"state"`
 	UpdatedAt      api.Micros `json:"updated_at"`
 	DisabledReason *string    `json:"disabled_reason"`
-	Replication    string     `json:"replication_status"`
-	ActiveBackend  *string    `json:"active_backend_id"`
-	Frozen         bool       `json:"frozen"`
+	Replication    any        `json:"replication_status,omitempty"` // these three are of hosts that keep volumes
+	ActiveBackend  any        `json:"active_backend_id,omitempty"`
+	Frozen         any        `json:"frozen,omitempty"`
 	Cluster        *string    `json:"cluster" since:"3.7"`
-	BackendState   string     `json:"backend_state" since:"3.49"`
+	BackendState   any        `json:"backend_state,omitempty" since:"3.49"`
 }
 
 type servicesReply struct {
@@ -75,17 +79,37 @@ func (h handlers) listServices(c *api.Call) (servicesReply, error) {
 		return reply, err
 	}
 	backends, err := h.service.Backends(c.Context())
-	q := c.Query()
+	if err != nil {
+		return reply, err
+	}
+	peers, err := h.service.Peers(c.Context())
+	if err != nil {
+		return reply, err
+	}
+	var all []serviceView
 	for _, b := range backends {
-		if q.Has("host") && !names(q.Get("host"), b) || q.Has("binary") && q.Get("binary") != volumeBinary {
-			continue
-		}
-		reply.Services = append(reply.Services, serviceView{
+		all = append(all, serviceView{
 			Binary: volumeBinary, Host: backend(b.Host.Name), Zone: h.service.Zone(), Status: enabled(b), State: state(b),
-			UpdatedAt: api.Micros(b.Host.SeenAt), DisabledReason: orNull(b.Reason), Replication: "disabled", Frozen: b.Frozen, BackendState: state(b),
+			UpdatedAt: api.Micros(b.Host.SeenAt), DisabledReason: orNull(b.Reason), Replication: "disabled", ActiveBackend: null, Frozen: b.Frozen, BackendState: state(b),
 		})
 	}
-	return reply, err
+	for _, peer := range peers {
+		for _, binary := range serverBinaries {
+			view := serviceView{Binary: binary, Host: peer.ID, Zone: h.service.Zone(), Status: "enabled", State: "down", UpdatedAt: stamp(peer.SeenAt)}
+			if h.service.Up(peer) {
+				view.State = "up"
+			}
+			all = append(all, view)
+		}
+	}
+	q := c.Query()
+	for _, view := range all {
+		if q.Has("host") && hostIn(q.Get("host")) != hostIn(view.Host) || q.Has("binary") && q.Get("binary") != view.Binary {
+			continue
+		}
+		reply.Services = append(reply.Services, view)
+	}
+	return reply, nil
 }
 
 type serviceRequest struct {
@@ -120,6 +144,9 @@ func (h handlers) operate(c *api.Call, in serviceRequest, disabled bool, reason 
 	}
 	if binary == "" {
 		return serviceReply{}, errs.BadRequestf("Invalid input for field/attribute binary. Value: None. The binary of the service must be given.")
+	}
+	if slices.Contains(serverBinaries, binary) {
+		return serviceReply{}, errs.BadRequestf("Invalid input received: Every server is a %s, which cannot be turned off.", binary)
 	}
 	if binary != volumeBinary {
 		return serviceReply{}, errs.NotFoundf("Service %s could not be found on host %s.", binary, in.Host)

@@ -75,6 +75,7 @@ func TestServices(t *testing.T) {
 		{404, "PUT", "/enable", `{"host":"nobody","binary":"cinder-volume"}`, "could not be found"},
 		{404, "PUT", "/disable", `{"host":"node-1@nacre","binary":"cinder-nothing"}`, "could not be found"},
 		{400, "PUT", "/disable", `{"host":"node-1@nacre"}`, "binary"},
+		{400, "PUT", "/disable", `{"host":"node-1@nacre","binary":"cinder-backup"}`, "cannot be turned off"},
 		{400, "PUT", "/disable-log-reason", `{"host":"node-1@nacre","binary":"cinder-volume"}`, "disabled_reason"},
 		{400, "PUT", "/disable-log-reason", `{"host":"node-1@nacre","binary":"cinder-volume","disabled_reason":null}`, "disabled_reason"},
 		{400, "PUT", "/freeze", `{"host":"nobody"}`, "No service could be changed"},
