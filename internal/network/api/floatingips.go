@@ -100,6 +100,10 @@ func (h handlers) createFloating(c *api.Call, in floatingRequest) (map[string]an
 	if err != nil {
 		return nil, err
 	}
+	err = newTags(c, "floatingip", t, b.Tags)
+	if err != nil {
+		return nil, err
+	}
 	f, err := h.net.CreateFloatingIP(c.Context(), scope(c), network.NewFloatingIP{
 		Project: project, Network: b.Network, Description: text(b.Description), Tags: b.Tags, Subnet: text(b.Subnet),
 		Address: text(b.Address), FixedPort: b.FixedPort.V, FixedIP: text(b.FixedIP), DNSName: text(b.DNSName), DNSDomain: text(b.DNSDomain), QoS: text(b.QoS),

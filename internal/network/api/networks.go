@@ -150,6 +150,10 @@ func (h handlers) createNetworks(c *api.Call, in networksRequest) (map[string]an
 		if err != nil {
 			return nil, err
 		}
+		err = newTags(c, "network", t, b.Tags)
+		if err != nil {
+			return nil, err
+		}
 		n := network.NewNetwork{
 			Project: project, Name: text(b.Name), Description: text(b.Description), Tags: b.Tags, AdminUp: truth(b.AdminUp),
 			Shared: b.Shared != nil && bool(*b.Shared), External: b.External != nil && bool(*b.External),

@@ -101,6 +101,12 @@ func TestTagsTogether(t *testing.T) {
 	}
 	c.call(t, looker, "POST", path, `{"tags":["y"]}`).refused(403, "PolicyNotAuthorized", "create_port:tags")
 	c.call(t, demo, "POST", path, `{"tags":[""]}`).refused(400, "HTTPBadRequest", "tags")
+	for plural, body := range map[string]string{
+		"networks": `{"network":{"tags":[""]}}`, "ports": `{"port":{"network_id":"` + net + `","tags":[""]}}`,
+		"routers": `{"router":{"tags":[""]}}`, "security-groups": `{"security_group":{"name":"g","tags":[""]}}`,
+	} {
+		c.call(t, demo, "POST", "/"+plural, body).refused(400, "HTTPBadRequest", "tags")
+	}
 	pool := c.make(t, demo, "subnetpools", "subnetpool", `{"name":"p","prefixes":["10.0.0.0/8"],"tags":["t"]}`).text("id")
 	heard := c.listen(t)
 	c.call(t, demo, "PUT", "/subnetpools/"+pool+"/tags/u", "").want(201)

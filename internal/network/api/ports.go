@@ -226,6 +226,10 @@ func (h handlers) createPorts(c *api.Call, in portsRequest) (map[string]any, err
 		if err != nil {
 			return nil, err
 		}
+		err = newTags(c, "port", t, b.Tags)
+		if err != nil {
+			return nil, err
+		}
 		p := network.NewPort{
 			Project: project, Network: on.ID, Name: text(b.Name), Description: text(b.Description), Tags: b.Tags, MAC: b.MAC.V,
 			AdminUp: truth(b.AdminUp), Device: text(b.Device), Owner: text(b.Owner), PortSecurity: truth(b.PortSecurity),

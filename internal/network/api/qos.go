@@ -116,6 +116,10 @@ func (h handlers) createPolicy(c *api.Call, in policyRequest) (map[string]any, e
 	if err != nil {
 		return nil, err
 	}
+	err = newTags(c, "policy", target(project, nil), b.Tags)
+	if err != nil {
+		return nil, err
+	}
 	p, err := h.net.CreateQoSPolicy(c.Context(), network.NewQoSPolicy{
 		Project: project, Name: b.Name, Description: text(b.Description), Tags: b.Tags,
 		Shared: b.Shared != nil && bool(*b.Shared), IsDefault: b.IsDefault != nil && bool(*b.IsDefault),

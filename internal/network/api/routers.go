@@ -152,6 +152,10 @@ func (h handlers) createRouter(c *api.Call, in routerRequest) (map[string]any, e
 	if err != nil {
 		return nil, err
 	}
+	err = newTags(c, "router", target(project, nil), b.Tags)
+	if err != nil {
+		return nil, err
+	}
 	err = h.checkZones(b.ZoneHints)
 	if err != nil {
 		return nil, err

@@ -196,6 +196,10 @@ func (h handlers) createGroup(c *api.Call, in groupRequest) (map[string]any, err
 	if err != nil {
 		return nil, err
 	}
+	err = newTags(c, "security_group", target(project, nil), b.Tags)
+	if err != nil {
+		return nil, err
+	}
 	g, err := h.net.CreateGroup(c.Context(), network.NewGroup{
 		Project: project, Name: b.Name, Description: text(b.Description), Tags: b.Tags, Stateful: truth(b.Stateful),
 	})

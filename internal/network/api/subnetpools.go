@@ -150,7 +150,7 @@ func (h handlers) createPool(c *api.Call, in poolRequest) (map[string]any, error
 	if err != nil {
 		return nil, err
 	}
-	err = checkTags(b.Tags)
+	err = newTags(c, "subnetpool", t, b.Tags)
 	if err != nil {
 		return nil, err
 	}

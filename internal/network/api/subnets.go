@@ -151,6 +151,10 @@ func (h handlers) createSubnets(c *api.Call, in subnetsRequest) (map[string]any,
 		if err != nil {
 			return nil, err
 		}
+		err = newTags(c, "subnet", t, b.Tags)
+		if err != nil {
+			return nil, err
+		}
 		sub := network.NewSubnet{
 			Project: project, Network: on.ID, Name: text(b.Name), Description: text(b.Description), Tags: b.Tags,
 			IPVersion: int(b.IPVersion), CIDR: text(b.CIDR), Pool: b.Pool.V, DHCP: truth(b.DHCP), DNS: b.DNS, Routes: routes(b.Routes), Pools: pools(b.Pools),

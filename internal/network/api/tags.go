@@ -5,6 +5,7 @@ import (
 	"unicode/utf8"
 
 	"nacre/internal/api"
+	"nacre/internal/auth"
 	"nacre/internal/errs"
 )
 
@@ -42,6 +43,15 @@ func checkTags(tags []string) error {
 		}
 	}
 	return nil
+}
+
+// newTags checks the tags that a new resource is to have.
+func newTags(c *api.Call, kind string, t auth.Target, tags []string) error {
+	err := guard(c, len(tags) > 0, "create_"+kind+":tags", t)
+	if err != nil {
+		return err
+	}
+	return checkTags(tags)
 }
 
 func (h handlers) changeTags(c *api.Call, change func(tags []string) ([]string, error)) ([]string, error) {

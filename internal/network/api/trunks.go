@@ -115,6 +115,10 @@ func (h handlers) createTrunk(c *api.Call, in trunkRequest) (map[string]any, err
 	if err != nil {
 		return nil, err
 	}
+	err = newTags(c, "trunk", target(project, nil), b.Tags)
+	if err != nil {
+		return nil, err
+	}
 	t, err := h.net.CreateTrunk(c.Context(), scope(c), network.NewTrunk{
 		Project: project, Name: text(b.Name), Description: text(b.Description), Tags: b.Tags, AdminUp: truth(b.AdminUp), Port: b.Port,
 		Subports: subports(b.Subports),
