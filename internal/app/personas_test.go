@@ -72,6 +72,7 @@ var unlike = map[string]string{
 	"keystone GET /v3/users/{}/access_rules/{}":  "Keystone keeps access rules from admins",
 	"glance GET /v2/info/usage":                  "it is the caller's own usage",
 	"nova PUT /v2.1/servers/{}":                  "the table has the rule of a field of the reply",
+	"nova POST /v2.1/servers/{}/action rebuild":  "the table has the rule of a field of the reply",
 	"nova POST /v2.1/flavors":                    "the table has the rule of a field of the reply",
 	"nova GET /v2.1/flavors/detail":              "the table has the rule of a field of the reply",
 	"nova GET /v2.1/flavors/{}":                  "the table has the rule of a field of the reply",

@@ -72,6 +72,23 @@ func plug(t *testing.T, s *stage) {
 		map[string]any{"interfaceAttachment": map[string]any{"net_id": s.net}})
 }
 
+func act(t *testing.T, s *stage, action map[string]any) {
+	reply := s.demo.Do(t, "POST", s.path("/compute/v2.1/servers/%s/action", s.server), action)
+	if reply.Status/100 != 2 {
+		t.Fatalf("%v: %d %s", action, reply.Status, reply.Body)
+	}
+}
+
+func resize(t *testing.T, s *stage) {
+	act(t, s, map[string]any{"resize": map[string]any{"flavorRef": "2"}})
+}
+
+func withResized(t *testing.T, s *stage) {
+	withServer(t, s)
+	resize(t, s)
+	s.cloud.Settle(t)
+}
+
 func snapshot(t *testing.T, s *stage) {
 	var reply struct{ Snapshot struct{ ID string } }
 	s.demo.Must(t, 202, "POST", "/volume/v3/snapshots", map[string]any{"snapshot": map[string]any{
@@ -188,6 +205,20 @@ var planCases = map[string]planCase{
 		prepare: withServer,
 		begin:   func(t *testing.T, s *stage) { s.demo.Act(t, s.server, "os-stop") },
 	},
+	"server.rebuild": {
+		prepare: withServer,
+		begin: func(t *testing.T, s *stage) {
+			act(t, s, map[string]any{"rebuild": map[string]any{"imageRef": s.demo.Image(t, "cirros")}})
+		},
+		givenUp: left{kind: "servers", before: true}, // the disk does not come back
+	},
+	"server.create_image": {
+		prepare: withServer,
+		begin:   func(t *testing.T, s *stage) { act(t, s, map[string]any{"createImage": map[string]any{"name": "copy"}}) },
+	},
+	"server.resize":         {prepare: withServer, begin: resize},
+	"server.confirm_resize": {prepare: withResized, begin: func(t *testing.T, s *stage) { act(t, s, map[string]any{"confirmResize": nil}) }},
+	"server.revert_resize":  {prepare: withResized, begin: func(t *testing.T, s *stage) { act(t, s, map[string]any{"revertResize": nil}) }},
 	"server.attach_volume": {
 		prepare: func(t *testing.T, s *stage) { withServer(t, s); withVolume(t, s) },
 		begin:   attach,

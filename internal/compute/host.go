@@ -423,9 +423,9 @@ func (s *Service) syncPower(ctx context.Context, id string) error {
 				return nil
 			}
 			// It stopped by itself: so it is, and nothing is to start it again.
-			now.VMState, now.Running = state, false
+			now.VMState, now.Running, now.Rest = state, false, Awake
 			return s.want(ctx, tx, *now)
-		}, "vm_state", "power_state", "running")
+		}, "vm_state", "power_state", "running", "rest")
 		if err != nil {
 			return err
 		}
@@ -448,7 +448,7 @@ func (s Server) settled(seen nodeapi.MachineObserved) (VMState, Power) {
 	case seen.Running:
 		power = Running
 	}
-	if s.VMState == Active && (power == Shutdown || power == Crashed) {
+	if (s.VMState == Active || s.VMState == PausedState) && (power == Shutdown || power == Crashed) {
 		return Stopped, power
 	}
 	return s.VMState, power

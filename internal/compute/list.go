@@ -113,39 +113,39 @@ func (q Query) where(sel *bun.SelectQuery) *bun.SelectQuery {
 	return sel
 }
 
-// statusStates says which state and tasks a status stands for: Server.Status
-// the other way round.
-var statusStates = map[string]struct {
-	state VMState
-	tasks []Task // nil: any that no other status claims
-}{
-	"BUILD": {state: Building}, "ACTIVE": {state: Active}, "SHUTOFF": {state: Stopped},
-	"ERROR": {state: Errored}, "DELETED": {state: Deleted},
-	"REBOOT": {Active, []Task{Rebooting}}, "HARD_REBOOT": {Active, []Task{HardReboot}},
-}
-
 // otherStatuses exist in the API and no server is ever in them here.
-var otherStatuses = []string{"PASSWORD", "REBUILD", "MIGRATING", "RESIZE", "VERIFY_RESIZE", "REVERT_RESIZE",
-	"PAUSED", "SUSPENDED", "RESCUE", "SHELVED", "SHELVED_OFFLOADED", "SOFT_DELETED", "UNKNOWN"}
+var otherStatuses = []string{"PASSWORD", "MIGRATING", "RESCUE", "SHELVED", "SHELVED_OFFLOADED", "SOFT_DELETED", "UNKNOWN"}
 
 // KnownStatus tells whether the API has such a status.
 func KnownStatus(status string) bool {
-	_, known := statusStates[status]
-	for _, other := range otherStatuses {
-		known = known || other == status
+	for _, is := range statusOf {
+		if is.word == status || slices.Contains(slices.Collect(maps.Values(is.tasks)), status) {
+			return true
+		}
 	}
-	return known
+	return slices.Contains(otherStatuses, status)
 }
 
+// byStatus is Server.Status the other way round.
 func byStatus(sel *bun.SelectQuery, status string) *bun.SelectQuery {
-	is, known := statusStates[status]
-	switch {
-	case !known:
-		return sel.WhereOr("1 = 0")
-	case is.tasks != nil:
-		return sel.WhereOr("vm_state = ? AND task_state IN (?)", is.state, db.In(is.tasks))
+	sel = sel.WhereOr("1 = 0")
+	for state, is := range statusOf {
+		own, others := []Task{""}, []Task{"-"} // no task, and none at all
+		for task, word := range is.tasks {
+			if word == status {
+				own = append(own, task)
+			} else {
+				others = append(others, task)
+			}
+		}
+		switch {
+		case is.word == status:
+			sel = sel.WhereOr("vm_state = ? AND task_state NOT IN (?)", state, db.In(others))
+		case len(own) > 1:
+			sel = sel.WhereOr("vm_state = ? AND task_state IN (?)", state, db.In(own[1:]))
+		}
 	}
-	return sel.WhereOr("vm_state = ? AND task_state NOT IN (?)", is.state, db.In([]Task{Rebooting, HardReboot}))
+	return sel
 }
 
 func namePattern(name string) string {

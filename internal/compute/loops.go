@@ -85,15 +85,16 @@ func (s *Service) recount(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		err = tx.All(ctx, &servers, "SELECT project, flavor FROM servers WHERE deleted_at = 0")
+		err = tx.All(ctx, &servers, "SELECT project, flavor, other_flavor FROM servers WHERE deleted_at = 0")
 		if err != nil {
 			return fmt.Errorf("count servers: %w", err)
 		}
 		counts := map[string]map[string]int64{quota.Instances: {}, quota.Cores: {}, quota.RAM: {}}
 		for _, server := range servers {
 			counts[quota.Instances][server.Project]++
-			counts[quota.Cores][server.Project] += server.Flavor.V.VCPUs
-			counts[quota.RAM][server.Project] += server.Flavor.V.RAM
+			vcpus, ram := server.holds()
+			counts[quota.Cores][server.Project] += vcpus
+			counts[quota.RAM][server.Project] += ram
 		}
 		for resource, counted := range counts {
 			wrong, err := quota.Recount(ctx, tx, resource, counted)

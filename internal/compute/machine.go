@@ -84,11 +84,12 @@ func (s *Service) machine(ctx context.Context, tx *db.Tx, server Server) (nodeap
 	flavor := server.Flavor.V
 	m := nodeapi.Machine{
 		ID: server.ID, Name: server.Name, Project: server.Project,
-		VCPUs: int(flavor.VCPUs), MemoryMB: int(flavor.RAM), Running: server.Running,
+		VCPUs: int(flavor.VCPUs), MemoryMB: int(flavor.RAM), Running: server.Running && server.Rest != Suspends,
+		Paused: server.Running && server.Rest == Stands, Suspended: server.Running && server.Rest == Suspends,
 		SoftReboots: server.SoftReboots, HardReboots: server.HardReboots,
 	}
 	if server.Image != "" {
-		m.Root = &nodeapi.Root{Image: server.Image, SizeGB: int(flavor.Disk)}
+		m.Root = &nodeapi.Root{Image: server.Image, SizeGB: int(flavor.Disk), Rebuilds: server.Rebuilds}
 	}
 	volumes, err := attachmentsOf(ctx, tx, server.ID)
 	if err != nil {

@@ -2,6 +2,7 @@ package compute
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"nacre/internal/auth"
@@ -48,6 +49,15 @@ type Image struct {
 type images interface {
 	// Image returns an image that the caller may use.
 	Image(ctx context.Context, caller auth.Caller, id string) (Image, error)
+	// CreateImage makes an image without bytes, in qcow2, that is the caller's alone.
+	CreateImage(ctx context.Context, caller auth.Caller, in NewImage) error
+	// UploadImage gives a queued image its bytes, or leaves it queued.
+	UploadImage(ctx context.Context, id string, bytes io.Reader) error
+	// ImageStatus tells how far an image is: queued, saving, active …
+	ImageStatus(ctx context.Context, id string) (string, error)
+	DeleteImage(ctx context.Context, id string) error
+	// Backups are the images that are backups of the server of that kind, oldest first.
+	Backups(ctx context.Context, project, server, kind string) ([]string, error)
 }
 
 // Network is a network that a server may have a card on.

@@ -116,8 +116,8 @@ func (s *Service) deleteFinish(ctx context.Context, tx *db.Tx, state *deleteStat
 			return err
 		}
 	}
-	flavor := server.Flavor.V
-	err = quota.Release(ctx, tx, server.Project, quota.Servers(1), quota.VCPUs(int(flavor.VCPUs)), quota.Memory(int(flavor.RAM)))
+	vcpus, ram := server.holds()
+	err = quota.Release(ctx, tx, server.Project, quota.Servers(1), quota.VCPUs(int(vcpus)), quota.Memory(int(ram)))
 	if err != nil {
 		return err
 	}

@@ -12,77 +12,86 @@ import (
 type powerState struct {
 	Server  string
 	Task    Task
-	Running bool // wanted
-	Before  bool // wanted until now
-	Soft    bool // a soft reboot
-	Hard    bool // a hard reboot
-}
-
-// action is what notifications call it.
-func (state powerState) action() string {
-	switch {
-	case state.Soft, state.Hard:
-		return "reboot"
-	case state.Running:
-		return "power_on"
-	}
-	return "power_off"
+	Running bool    // wanted
+	Before  bool    // wanted until now
+	Soft    bool    // a soft reboot
+	Hard    bool    // a hard reboot
+	Name    string  // what notifications call it
+	State   VMState // afterwards
+	Rest    Rest    // wanted
+	Rested  Rest    // until now
 }
 
 // StartServer powers a stopped server on.
 func (s *Service) StartServer(ctx context.Context, act Act) error {
-	return s.power(ctx, act, "start", PoweringOn, powerState{Running: true}, func(server Server) error {
-		return act.allow(server, "start", Stopped)
-	})
+	return s.power(ctx, act, "start", powerState{Task: PoweringOn, Name: "power_on", Running: true, State: Active}, Stopped)
 }
 
 // StopServer powers a server off.
 func (s *Service) StopServer(ctx context.Context, act Act) error {
-	return s.power(ctx, act, "stop", PoweringOff, powerState{Running: false}, func(server Server) error {
-		return act.allow(server, "stop", Active, Errored)
-	})
+	return s.power(ctx, act, "stop", powerState{Task: PoweringOff, Name: "power_off", State: Stopped}, Active, Errored)
+}
+
+// PauseServer lets the processors of a server stand still.
+func (s *Service) PauseServer(ctx context.Context, act Act) error {
+	return s.power(ctx, act, "pause", powerState{Task: Pausing, Name: "pause", Running: true, Rest: Stands, State: PausedState}, Active)
+}
+
+// UnpauseServer lets them go on.
+func (s *Service) UnpauseServer(ctx context.Context, act Act) error {
+	return s.power(ctx, act, "unpause", powerState{Task: Unpausing, Name: "unpause", Running: true, State: Active}, PausedState)
+}
+
+// SuspendServer keeps the memory of a server on its host and stops it.
+func (s *Service) SuspendServer(ctx context.Context, act Act) error {
+	return s.power(ctx, act, "suspend", powerState{Task: Suspending, Name: "suspend", Running: true, Rest: Suspends, State: Suspended}, Active)
+}
+
+// ResumeServer lets a suspended server go on where it was.
+func (s *Service) ResumeServer(ctx context.Context, act Act) error {
+	return s.power(ctx, act, "resume", powerState{Task: Resuming, Name: "resume", Running: true, State: Active}, Suspended)
 }
 
 // RebootServer restarts the guest, asking it first when soft.
 func (s *Service) RebootServer(ctx context.Context, act Act, soft bool) error {
+	state := powerState{Task: HardReboot, Name: "reboot", Running: true, Hard: true, State: Active}
 	if soft {
-		return s.power(ctx, act, "reboot", Rebooting, powerState{Running: true, Soft: true}, func(server Server) error {
-			return act.allow(server, "reboot", Active)
-		})
+		state.Task, state.Soft, state.Hard = Rebooting, true, false
+		return s.power(ctx, act, "reboot", state, Active)
 	}
-	return s.power(ctx, act, "reboot", HardReboot, powerState{Running: true, Hard: true}, func(server Server) error {
-		if server.TaskState == Rebooting {
-			server.TaskState = "" // a hard reboot may follow a soft one that hangs
-		}
-		return act.allow(server, "reboot", Active, Stopped, Errored)
-	})
+	return s.power(ctx, act, "reboot", state, Active, Stopped, PausedState, Suspended, Errored)
 }
 
-func (s *Service) power(ctx context.Context, act Act, action string, task Task, state powerState, allow func(Server) error) error {
+func (s *Service) power(ctx context.Context, act Act, action string, state powerState, states ...VMState) error {
 	return s.db.Write(ctx, func(tx *db.Tx) error {
 		server, err := getServer(ctx, tx, act.Project, act.Server)
 		if err != nil {
 			return err
 		}
-		err = allow(server)
+		hangs := state.Hard && server.TaskState == Rebooting // a hard reboot may follow a soft one that hangs
+		asked := server
+		if hangs {
+			asked.TaskState = ""
+		}
+		err = act.allow(asked, action, states...)
 		if err != nil {
 			return err
 		}
 		if server.Host == "" {
-			return act.allow(server, action) // in ERROR without a host: there is nothing to power
+			return act.allow(asked, action) // in ERROR without a host: there is nothing to power
 		}
-		if server.TaskState == Rebooting { // gently, and it hangs
+		if hangs {
 			err = work.Cancel(ctx, tx, server.ID)
 			if err != nil {
 				return err
 			}
 		}
-		server.TaskState = task
+		server.TaskState = state.Task
 		err = s.save(ctx, tx, &server, "task_state")
 		if err != nil {
 			return err
 		}
-		state.Server, state.Task, state.Before = server.ID, task, server.Running
+		state.Server, state.Before, state.Rested = server.ID, server.Running, server.Rest
 		_, err = work.Start(ctx, tx, s.powerPlan(), server.ID, state, append(act.options(server), work.As(action))...)
 		return err
 	})
@@ -116,7 +125,7 @@ func (s *Service) idle(ctx context.Context, tx *db.Tx, id string) error {
 
 func (s *Service) powerWant(ctx context.Context, tx *db.Tx, state *powerState) error {
 	server, err := s.change(ctx, tx, state.Server, func(server *Server) error {
-		server.Running = state.Running
+		server.Running, server.Rest = state.Running, state.Rest
 		// Said again, since a plan that was cancelled may have ended its own task
 		// after the request.
 		server.TaskState = state.Task
@@ -129,11 +138,11 @@ func (s *Service) powerWant(ctx context.Context, tx *db.Tx, state *powerState) e
 			server.HardReboots++
 		}
 		return nil
-	}, "running", "task_state", "soft_reboots", "hard_reboots")
+	}, "running", "rest", "task_state", "soft_reboots", "hard_reboots")
 	if err != nil {
 		return err
 	}
-	err = s.tell(ctx, tx, state.action()+".start", server)
+	err = s.tell(ctx, tx, state.Name+".start", server)
 	if err != nil {
 		return err
 	}
@@ -144,9 +153,9 @@ func (s *Service) powerWant(ctx context.Context, tx *db.Tx, state *powerState) e
 // cannot be taken back.
 func (s *Service) undoPower(ctx context.Context, tx *db.Tx, state *powerState) error {
 	server, err := s.change(ctx, tx, state.Server, func(server *Server) error {
-		server.Running = state.Before
+		server.Running, server.Rest = state.Before, state.Rested
 		return nil
-	}, "running")
+	}, "running", "rest")
 	if err != nil || server.Host == "" {
 		return err
 	}
@@ -166,20 +175,25 @@ func (s *Service) powerWait(ctx context.Context, state *powerState) error {
 	switch {
 	case seen.SoftReboots < server.SoftReboots || seen.HardReboots < server.HardReboots:
 		return work.NotYet("waiting for host %s to reboot the guest", server.Host)
-	case state.Running && !seen.Running && !state.Soft:
+	case state.Rest == Suspends && seen.Running:
+		return work.NotYet("waiting for host %s to suspend the guest", server.Host)
+	case state.Running && state.Rest != Suspends && !seen.Running && !state.Soft:
 		return work.NotYet("waiting for host %s to start the guest", server.Host)
+	case state.Running && seen.Paused != (state.Rest == Stands):
+		return work.NotYet("waiting for host %s to let the guest stand still or go on", server.Host)
 	case !state.Running && seen.Running:
 		return work.NotYet("waiting for host %s to stop the guest", server.Host)
 	}
 	return nil
 }
 
+// powerOf is how the host sees a server in a state that a plan about its power
+// ends in.
+var powerOf = map[VMState]Power{Active: Running, Stopped: Shutdown, PausedState: Paused, Suspended: Shutdown}
+
 func (s *Service) powerFinish(ctx context.Context, tx *db.Tx, state *powerState) error {
 	server, err := s.change(ctx, tx, state.Server, func(server *Server) error {
-		server.VMState, server.PowerState = Stopped, Shutdown
-		if state.Running {
-			server.VMState, server.PowerState = Active, Running
-		}
+		server.VMState, server.PowerState = state.State, powerOf[state.State]
 		if server.TaskState != DeletingTask {
 			server.TaskState = ""
 		}
@@ -189,5 +203,5 @@ func (s *Service) powerFinish(ctx context.Context, tx *db.Tx, state *powerState)
 	if err != nil {
 		return err
 	}
-	return s.tell(ctx, tx, state.action()+".end", server)
+	return s.tell(ctx, tx, state.Name+".end", server)
 }

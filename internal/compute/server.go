@@ -20,11 +20,14 @@ type VMState string
 
 // The states of a server.
 const (
-	Building VMState = "building"
-	Active   VMState = "active"
-	Stopped  VMState = "stopped"
-	Errored  VMState = "error"
-	Deleted  VMState = "deleted"
+	Building    VMState = "building"
+	Active      VMState = "active"
+	PausedState VMState = "paused"
+	Suspended   VMState = "suspended"
+	Stopped     VMState = "stopped"
+	Resized     VMState = "resized"
+	Errored     VMState = "error"
+	Deleted     VMState = "deleted"
 )
 
 // Task is what is being done to a server, "" for nothing.
@@ -32,15 +35,29 @@ type Task string
 
 // The tasks. While one is set, most other actions are refused.
 const (
-	Scheduling   Task = "scheduling"
-	Volumes      Task = "block_device_mapping"
-	Networking   Task = "networking"
-	Spawning     Task = "spawning"
-	PoweringOff  Task = "powering-off"
-	PoweringOn   Task = "powering-on"
-	Rebooting    Task = "rebooting"
-	HardReboot   Task = "rebooting_hard"
-	DeletingTask Task = "deleting"
+	Scheduling        Task = "scheduling"
+	Volumes           Task = "block_device_mapping"
+	Networking        Task = "networking"
+	Spawning          Task = "spawning"
+	PoweringOff       Task = "powering-off"
+	PoweringOn        Task = "powering-on"
+	Rebooting         Task = "rebooting"
+	HardReboot        Task = "rebooting_hard"
+	DeletingTask      Task = "deleting"
+	Pausing           Task = "pausing"
+	Unpausing         Task = "unpausing"
+	Suspending        Task = "suspending"
+	Resuming          Task = "resuming"
+	Rebuilding        Task = "rebuilding"
+	RebuildSpawning   Task = "rebuild_spawning"
+	Snapshotting      Task = "image_snapshot"
+	SnapshotUploading Task = "image_uploading"
+	BackingUp         Task = "image_backup"
+	ResizePrep        Task = "resize_prep"
+	ResizeMigrating   Task = "resize_migrating"
+	ResizeFinish      Task = "resize_finish"
+	ResizeConfirming  Task = "resize_confirming"
+	ResizeReverting   Task = "resize_reverting"
 )
 
 // Power is the power state as the host saw it last.
@@ -97,6 +114,9 @@ type Server struct {
 	ServerGroup     string
 	SchedulerHints  db.JSON[map[string]any]
 	Running         bool
+	Rest            Rest
+	Rebuilds        int64
+	OtherFlavor     db.JSON[*Flavor] // whose room a resize holds besides, until it is confirmed
 	SoftReboots     int64
 	HardReboots     int64
 	CreatedAt       db.Time
@@ -106,42 +126,66 @@ type Server struct {
 	DeletedAt       db.Time
 }
 
+// Rest is what a server that is on rests in.
+type Rest string
+
+// The rests: Awake is none.
+const (
+	Awake    Rest = ""
+	Stands   Rest = "paused"    // its processors stand still
+	Suspends Rest = "suspended" // its memory is kept, and it does not run
+)
+
+// statusOf is the word that users see for a state, unless the task has one of its
+// own.
+var statusOf = map[VMState]struct {
+	word  string
+	tasks map[Task]string
+}{
+	Building: {"BUILD", nil},
+	Active: {"ACTIVE", map[Task]string{
+		Rebooting: "REBOOT", HardReboot: "HARD_REBOOT", Rebuilding: "REBUILD", RebuildSpawning: "REBUILD",
+		ResizePrep: "RESIZE", ResizeMigrating: "RESIZE", ResizeFinish: "RESIZE",
+	}},
+	PausedState: {"PAUSED", map[Task]string{HardReboot: "HARD_REBOOT"}},
+	Suspended:   {"SUSPENDED", map[Task]string{HardReboot: "HARD_REBOOT"}},
+	Stopped: {"SHUTOFF", map[Task]string{
+		HardReboot: "HARD_REBOOT", Rebuilding: "REBUILD", RebuildSpawning: "REBUILD",
+		ResizePrep: "RESIZE", ResizeMigrating: "RESIZE", ResizeFinish: "RESIZE",
+	}},
+	Resized: {"VERIFY_RESIZE", map[Task]string{ResizeReverting: "REVERT_RESIZE"}},
+	Errored: {"ERROR", nil},
+	Deleted: {"DELETED", nil},
+}
+
 // Status is the word that users see for state and task.
 func (s Server) Status() string {
-	switch s.VMState {
-	case Building:
-		return "BUILD"
-	case Active:
-		switch s.TaskState {
-		case Rebooting:
-			return "REBOOT"
-		case HardReboot:
-			return "HARD_REBOOT"
-		}
-		return "ACTIVE"
-	case Stopped:
-		if s.TaskState == HardReboot {
-			return "HARD_REBOOT"
-		}
-		return "SHUTOFF"
-	case Deleted:
-		return "DELETED"
+	is := statusOf[s.VMState]
+	word, own := is.tasks[s.TaskState]
+	if own {
+		return word
 	}
-	return "ERROR"
+	return is.word
 }
 
 // Progress is a percentage, in the states that have one.
 func (s Server) Progress() (percent int, has bool) {
 	switch s.Status() {
-	case "BUILD":
-		return 0, true
-	case "ACTIVE", "REBOOT", "HARD_REBOOT":
-		if s.Status() == "ACTIVE" && s.TaskState == "" {
-			return 0, true
-		}
+	case "BUILD", "ACTIVE", "REBOOT", "HARD_REBOOT", "REBUILD", "RESIZE", "VERIFY_RESIZE":
 		return 0, true
 	}
 	return 0, false
+}
+
+// holds is what of processors and memory the server's project has used up for
+// it: the larger of its flavors while it has two.
+func (s Server) holds() (vcpus, ram int64) {
+	f := s.Flavor.V
+	vcpus, ram = f.VCPUs, f.RAM
+	if other := s.OtherFlavor.V; other != nil {
+		vcpus, ram = max(vcpus, other.VCPUs), max(ram, other.RAM)
+	}
+	return vcpus, ram
 }
 
 // InstanceName is what the hypervisor calls the server.

@@ -22,18 +22,23 @@ type ServerUpdate struct {
 // UpdateServer changes what an owner may change.
 func (s *Service) UpdateServer(ctx context.Context, act Act, in ServerUpdate) (Server, error) {
 	return s.edit(ctx, act, "update", func(server *Server) error {
-		for _, change := range []struct{ from, to *string }{
-			{in.Name, &server.Name}, {in.AccessIP4, &server.AccessIP4}, {in.AccessIP6, &server.AccessIP6}, {in.Hostname, &server.Hostname},
-		} {
-			if change.from != nil {
-				*change.to = *change.from
-			}
-		}
-		if in.Description != nil {
-			server.Description = *in.Description
-		}
+		in.apply(server)
 		return nil
 	}, "name", "description", "access_ip4", "access_ip6", "hostname")
+}
+
+// apply writes the change into the row.
+func (in ServerUpdate) apply(server *Server) {
+	for _, change := range []struct{ from, to *string }{
+		{in.Name, &server.Name}, {in.AccessIP4, &server.AccessIP4}, {in.AccessIP6, &server.AccessIP6}, {in.Hostname, &server.Hostname},
+	} {
+		if change.from != nil {
+			*change.to = *change.from
+		}
+	}
+	if in.Description != nil {
+		server.Description = *in.Description
+	}
 }
 
 // edit changes a server that exists, in one transaction, and tells of it as the

@@ -58,6 +58,8 @@ func (n *Node) stream(ctx context.Context, kind, id string) (func(*nodeapi.Strea
 		open = n.o.Virt.VNC
 	case nodeapi.StreamSerial:
 		open = n.o.Virt.Serial
+	case nodeapi.StreamRoot:
+		return n.readRoot(ctx, id)
 	case nodeapi.StreamRead, nodeapi.StreamWrite:
 		open = func(ctx context.Context, id string) (io.ReadWriteCloser, error) {
 			if !n.knows(key{nodeapi.KindVolume, id}) {
@@ -75,6 +77,19 @@ func (n *Node) stream(ctx context.Context, kind, id string) (func(*nodeapi.Strea
 		return nil, remote(fmt.Errorf("open %s of %s: %w", kind, id, err))
 	}
 	return func(s *nodeapi.Stream) error { return splice(s, end) }, nil
+}
+
+// readRoot sends a machine's root disk.
+func (n *Node) readRoot(ctx context.Context, id string) (func(*nodeapi.Stream) error, error) {
+	disk, err := n.o.Virt.Disk(ctx, id)
+	if err != nil {
+		return nil, remote(fmt.Errorf("read root disk of machine %s: %w", id, err))
+	}
+	return func(s *nodeapi.Stream) error {
+		defer disk.Close()
+		_, err := io.Copy(s, disk)
+		return err
+	}, nil
 }
 
 // splice copies in both directions until one of them ends, and closes both.

@@ -69,12 +69,14 @@ func (n *Node) makeMachine(ctx context.Context, d *doc, machine nodeapi.Machine,
 		VCPUs:       machine.VCPUs,
 		MemoryMB:    machine.MemoryMB,
 		Running:     machine.Running,
+		Paused:      machine.Paused,
+		Suspended:   machine.Suspended,
 		ConfigDrive: machine.ConfigDrive,
 		SoftReboots: machine.SoftReboots,
 		HardReboots: machine.HardReboots,
 	}
 	if machine.Root != nil {
-		want.Root = &virt.Root{Image: machine.Root.Image, SizeGB: machine.Root.SizeGB}
+		want.Root = &virt.Root{Image: machine.Root.Image, SizeGB: machine.Root.SizeGB, Rebuilds: machine.Root.Rebuilds}
 	}
 	for _, disk := range machine.Disks {
 		export, err := n.exported(ctx, d, disk)

@@ -34,7 +34,8 @@ import (
 //   - 3: 2026-11-28: serial lines
 //   - 4: 2026-11-28: the bytes of volumes, shared and remote volumes
 //   - 5: 2026-11-28: volumes are adopted and let go
-const Version = 5
+//   - 6: 2026-11-28: paused and suspended machines, root disks made anew and read
+const Version = 6
 
 // Kinds of documents.
 const (
@@ -51,6 +52,7 @@ const (
 	QueryExport   = "export"   // server: ExportQuery → Address
 	StreamVNC     = "vnc"      // node: a machine's screen in RFB, by machine id
 	StreamSerial  = "serial"   // node: a machine's serial line, by machine id
+	StreamRoot    = "root"     // node: the root disk of a machine as one qcow2 file, by machine id
 	StreamImage   = "image"    // server: the bytes of an image, by image id
 	StreamExport  = "export"   // node: NBD of an export, by volume id and epoch; server: the same on another node
 	StreamRead    = "read"     // node: NBD of a volume that is not exported, by volume id
@@ -59,12 +61,14 @@ const (
 
 // Machine is a server as its host should have it.
 type Machine struct {
-	ID       string `json:"id"`
-	Name     string `json:"name"`
-	Project  string `json:"project"`
-	VCPUs    int    `json:"vcpus"`
-	MemoryMB int    `json:"memory_mb"`
-	Running  bool   `json:"running"`
+	ID        string `json:"id"`
+	Name      string `json:"name"`
+	Project   string `json:"project"`
+	VCPUs     int    `json:"vcpus"`
+	MemoryMB  int    `json:"memory_mb"`
+	Running   bool   `json:"running"`
+	Paused    bool   `json:"paused,omitempty"`    // while it runs: its processors stand still
+	Suspended bool   `json:"suspended,omitempty"` // while it does not: its memory is kept
 
 	Root        *Root  `json:"root,omitempty"` // nil: boots from the first of Disks
 	Disks       []Disk `json:"disks,omitempty"`
@@ -80,6 +84,9 @@ type Machine struct {
 type Root struct {
 	Image  string `json:"image,omitempty"` // empty: blank
 	SizeGB int    `json:"size_gb"`         // 0: as large as the image
+
+	// Rebuilds counts: raising it makes the disk anew.
+	Rebuilds int64 `json:"rebuilds"`
 }
 
 // Disk is an attached volume. The volume's own document exports it; the

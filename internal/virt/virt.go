@@ -21,6 +21,11 @@ type Machine struct {
 	VCPUs    int
 	MemoryMB int
 	Running  bool // powered on
+	Paused   bool // while it runs: its processors stand still
+
+	// Suspended keeps the memory of a machine that does not run, from which it
+	// goes on. A driver that cannot do that refuses.
+	Suspended bool
 
 	Root        *Root  // nil: boots from the first of Disks
 	Disks       []Disk // attached volumes, in boot order
@@ -38,6 +43,10 @@ type Machine struct {
 type Root struct {
 	Image  string // id of the image it starts from; empty: blank
 	SizeGB int    // 0: as large as the image
+
+	// Rebuilds counts: a driver that has recorded a lower number makes the disk
+	// anew, whatever is on it, and records this one.
+	Rebuilds int64
 }
 
 // Disk is an attached volume, reached by NBD over a unix socket.
@@ -114,6 +123,11 @@ type Host interface {
 	// slowly, who loses a part instead. The connection ends when the machine
 	// stops. The caller closes it.
 	Serial(ctx context.Context, id string) (io.ReadWriteCloser, error)
+
+	// Disk reads the machine's root disk, as it is at one moment, as a qcow2 file
+	// that stands alone. A running guest stands still meanwhile. The caller
+	// closes it.
+	Disk(ctx context.Context, id string) (io.ReadCloser, error)
 
 	// Changed carries ids of machines whose power state changed by themselves
 	// (the guest shut down, crashed). It is a hint: List has the facts.

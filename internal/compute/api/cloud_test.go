@@ -79,7 +79,7 @@ func start(t testing.TB, o options) *cloud {
 	others := newOthers(t, d, c.hosts)
 	c.compute, err = compute.New(ctx, compute.Options{
 		DB: d, Log: log, Engine: c.engine, Hosts: c.hosts, Placement: c.placement,
-		Images: images{}, Networks: networks{others}, Volumes: volumes{others}, Consoles: consoles{},
+		Images: images{&sync.Map{}}, Networks: networks{others}, Volumes: volumes{others}, Consoles: consoles{},
 		ConfigDrive: func(files map[string][]byte) ([]byte, error) { return json.Marshal(files) },
 	})
 	if err != nil {

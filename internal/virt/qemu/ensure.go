@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"nacre/internal/atomicfile"
+	"nacre/internal/errs"
 	"nacre/internal/virt"
 )
 
@@ -18,6 +19,9 @@ import (
 func (h *Host) Ensure(ctx context.Context, want virt.Machine) error {
 	if !machineID.MatchString(want.ID) {
 		return fmt.Errorf("ensure machine: id %q is unusable", want.ID)
+	}
+	if want.Suspended {
+		return errs.New(errs.NotImplemented, "Instance %s cannot be suspended: this hypervisor does not keep the memory of guests.", want.ID)
 	}
 	if want.MemoryMB < 1 {
 		return fmt.Errorf("ensure machine %s: no memory", want.ID)
@@ -65,6 +69,10 @@ func (h *Host) ensure(ctx context.Context, m *machine, want virt.Machine) error 
 	if err != nil {
 		return err
 	}
+	g, err = h.rebuild(ctx, m, g)
+	if err != nil {
+		return err
+	}
 	err = h.ensureRoot(ctx, m, g != nil)
 	if err != nil {
 		return err
@@ -80,7 +88,11 @@ func (h *Host) ensure(ctx context.Context, m *machine, want virt.Machine) error 
 		g = nil
 	}
 	if g == nil {
-		return h.start(ctx, m)
+		err = h.start(ctx, m)
+		if err != nil || !want.Paused {
+			return err
+		}
+		return h.ensurePaused(ctx, m, true)
 	}
 	// A stop that was begun and not seen through is forgotten.
 	h.mu.Lock()
@@ -108,7 +120,11 @@ func (h *Host) ensure(ctx context.Context, m *machine, want virt.Machine) error 
 	if g == nil {
 		return errors.New("the guest went away while it was changed")
 	}
-	return h.replug(ctx, m, g)
+	err = h.replug(ctx, m, g)
+	if err != nil {
+		return err
+	}
+	return h.ensurePaused(ctx, m, want.Paused)
 }
 
 // process returns the machine's process, nil if there is none. It looks for

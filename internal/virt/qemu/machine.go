@@ -40,6 +40,7 @@ type record struct {
 	Started bool
 
 	RootBytes int64 // size of root.qcow2; 0: not made yet
+	Rebuilds  int64 // Root.Rebuilds that root.qcow2 was made for
 }
 
 func (h *Host) newMachine(id string) *machine {

@@ -46,6 +46,7 @@ const (
 	OpLog      = "log"
 	OpVNC      = "vnc"
 	OpSerial   = "serial"
+	OpDisk     = "disk"
 )
 
 // maxBoots is how many boots a console log goes back.
@@ -203,7 +204,9 @@ func (h *Host) Ensure(ctx context.Context, want virt.Machine) error {
 	}
 	switch {
 	case !want.Running:
-	case !known || !before.Running:
+	case known && before.Machine.Suspended && !rebuilt(before.Machine, want):
+		next.typing = before.typing // it goes on where it was
+	case !known || !before.Running || rebuilt(before.Machine, want):
 		next.start(h.options.Clock.Now(), true)
 	case want.HardReboots > before.Machine.HardReboots || want.SoftReboots > before.Machine.SoftReboots:
 		next.start(h.options.Clock.Now(), false)
@@ -222,6 +225,11 @@ func (h *Host) Ensure(ctx context.Context, want virt.Machine) error {
 	}
 	h.tellLine(want.ID, before, &next)
 	return nil
+}
+
+// rebuilt tells whether the root disk is to be made anew.
+func rebuilt(before, want virt.Machine) bool {
+	return before.Root != nil && want.Root != nil && want.Root.Rebuilds > before.Root.Rebuilds
 }
 
 // start adds a boot, on a new power cycle or on the one that runs.
@@ -272,7 +280,7 @@ func (h *Host) List(ctx context.Context) ([]virt.State, error) {
 	all := make([]virt.State, 0, len(h.machines))
 	for id, m := range h.machines {
 		st := virt.State{
-			ID: id, Running: m.Running, Crashed: m.Crashed,
+			ID: id, Running: m.Running, Paused: m.Running && m.Machine.Paused, Crashed: m.Crashed,
 			SoftReboots: m.Machine.SoftReboots, HardReboots: m.Machine.HardReboots,
 		}
 		if m.Running {

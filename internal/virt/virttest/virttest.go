@@ -57,6 +57,7 @@ func Run(t *testing.T, open func(t *testing.T) Rig) {
 	}{
 		{"Stopped", stopped},
 		{"Power", power},
+		{"Rest", rest},
 		{"Strangers", strangers},
 		{"Unknown", unknown},
 		{"Concurrent", concurrent},

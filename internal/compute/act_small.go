@@ -1,0 +1,48 @@
+package compute
+
+import (
+	"context"
+
+	"nacre/internal/db"
+	"nacre/internal/errs"
+)
+
+// RestoreServer would take a soft deletion back. Servers are deleted at once
+// here, as in a cloud without an interval for reclaiming them, so there is
+// never one to restore.
+func (s *Service) RestoreServer(ctx context.Context, act Act) error {
+	server, err := s.Server(ctx, act.Project, act.Server)
+	if err != nil {
+		return err
+	}
+	return act.allow(server, "restore")
+}
+
+// InjectNetworkInfo tells the host once more what the server's cards are.
+func (s *Service) InjectNetworkInfo(ctx context.Context, act Act) error {
+	return s.db.Write(ctx, func(tx *db.Tx) error {
+		server, err := getServer(ctx, tx, act.Project, act.Server)
+		if err != nil {
+			return err
+		}
+		err = act.unlocked(server)
+		if err != nil {
+			return err
+		}
+		if server.Host == "" {
+			return errs.Conflictf("Instance %s is not ready", server.ID)
+		}
+		return s.want(ctx, tx, server)
+	})
+}
+
+// UserData returns what a server was given for its guest, in base 64.
+func (s *Service) UserData(ctx context.Context, id string) (string, error) {
+	var row secrets
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		var err error
+		row, err = secretsOf(ctx, tx, id)
+		return err
+	})
+	return row.UserData, err
+}

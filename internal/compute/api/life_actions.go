@@ -1,0 +1,318 @@
+package api
+
+import (
+	"encoding/json"
+	"strings"
+
+	"nacre/internal/api"
+	"nacre/internal/compute"
+	"nacre/internal/errs"
+)
+
+// lifeRoutes is what can be done to servers that exist besides starting and
+// stopping them.
+func (h handlers) lifeRoutes() []api.Route {
+	const path = "/servers/{server_id}/action"
+	return []api.Route{
+		{Method: "POST", Path: path, Action: "pause", Rule: "os_compute_api:os-pause-server:pause", OK: 202, Do: api.BodyEmpty(h.pause)},
+		{Method: "POST", Path: path, Action: "unpause", Rule: "os_compute_api:os-pause-server:unpause", OK: 202, Do: api.BodyEmpty(h.unpause)},
+		{Method: "POST", Path: path, Action: "suspend", Rule: "os_compute_api:os-suspend-server:suspend", OK: 202, Do: api.BodyEmpty(h.suspend)},
+		{Method: "POST", Path: path, Action: "resume", Rule: "os_compute_api:os-suspend-server:resume", OK: 202, Do: api.BodyEmpty(h.resume)},
+		{Method: "POST", Path: path, Action: "rebuild", Rule: "os_compute_api:servers:rebuild", OK: 202, Do: api.Body(h.rebuild)},
+		{Method: "POST", Path: path, Action: "createImage", Rule: "os_compute_api:servers:create_image", OK: 202, Do: api.Body(h.createImage)},
+		{Method: "POST", Path: path, Action: "createBackup", Rule: "os_compute_api:os-create-backup", OK: 202, Do: api.Body(h.createBackup)},
+		{Method: "POST", Path: path, Action: "resize", Rule: "os_compute_api:servers:resize", OK: 202, Do: api.BodyEmpty(h.resize)},
+		{Method: "POST", Path: path, Action: "confirmResize", Rule: "os_compute_api:servers:confirm_resize", OK: 204, Do: api.BodyEmpty(h.confirmResize)},
+		{Method: "POST", Path: path, Action: "revertResize", Rule: "os_compute_api:servers:revert_resize", OK: 202, Do: api.BodyEmpty(h.revertResize)},
+		{Method: "POST", Path: path, Action: "restore", Rule: "os_compute_api:os-deferred-delete:restore", OK: 202, Do: api.BodyEmpty(h.restore)},
+		{Method: "POST", Path: path, Action: "injectNetworkInfo", Rule: "os_compute_api:os-admin-actions:inject_network_info", OK: 202, Do: api.BodyEmpty(h.injectNetwork)},
+	}
+}
+
+type pauseRequest struct {
+	Pause json.RawMessage `json:"pause" check:"required"`
+}
+
+func (h handlers) pause(c *api.Call, _ pauseRequest) error {
+	server, err := h.server(c)
+	if err != nil {
+		return err
+	}
+	return h.compute.PauseServer(c.Context(), act(c, server))
+}
+
+type unpauseRequest struct {
+	Unpause json.RawMessage `json:"unpause" check:"required"`
+}
+
+func (h handlers) unpause(c *api.Call, _ unpauseRequest) error {
+	server, err := h.server(c)
+	if err != nil {
+		return err
+	}
+	return h.compute.UnpauseServer(c.Context(), act(c, server))
+}
+
+type suspendRequest struct {
+	Suspend json.RawMessage `json:"suspend" check:"required"`
+}
+
+func (h handlers) suspend(c *api.Call, _ suspendRequest) error {
+	server, err := h.server(c)
+	if err != nil {
+		return err
+	}
+	return h.compute.SuspendServer(c.Context(), act(c, server))
+}
+
+type resumeRequest struct {
+	Resume json.RawMessage `json:"resume" check:"required"`
+}
+
+func (h handlers) resume(c *api.Call, _ resumeRequest) error {
+	server, err := h.server(c)
+	if err != nil {
+		return err
+	}
+	return h.compute.ResumeServer(c.Context(), act(c, server))
+}
+
+type rebuildRequest struct {
+	Rebuild rebuildServer `json:"rebuild" check:"required"`
+}
+
+type rebuildServer struct {
+	Image        reference         `json:"imageRef" check:"required"`
+	Name         *string           `json:"name" check:"min=1,max=255,pattern=name"`
+	AdminPass    string            `json:"adminPass"`
+	Metadata     metadataRequest   `json:"metadata"`
+	Preserve     *api.Bool         `json:"preserve_ephemeral"`
+	DiskConfig   string            `json:"OS-DCF:diskConfig" check:"enum=AUTO|MANUAL"`
+	AccessIP4    *string           `json:"accessIPv4"`
+	AccessIP6    *string           `json:"accessIPv6"`
+	Personality  []json.RawMessage `json:"personality" until:"2.56"`
+	Description  api.Opt[string]   `json:"description" since:"2.19" check:"max=255"`
+	KeyName      api.Opt[string]   `json:"key_name" since:"2.54" check:"min=1,max=255"`
+	UserData     api.Opt[string]   `json:"user_data" since:"2.57" check:"pattern=base64,max=65535"`
+	Certificates api.Opt[[]string] `json:"trusted_image_certificates" since:"2.63"`
+	Hostname     *string           `json:"hostname" since:"2.90" check:"min=2,max=255,pattern=hostname"`
+}
+
+// rebuiltView is what a rebuild answered before 2.75.
+type rebuiltView struct {
+	updatedView
+	AdminPass string   `json:"adminPass"`
+	KeyName   *string  `json:"key_name" since:"2.54"`
+	UserData  **string `json:"user_data,omitempty" since:"2.57"`
+}
+
+type rebuiltReply struct {
+	Server rebuiltView `json:"server"`
+}
+
+// rebuiltFullView is the whole view with what only a rebuild answers.
+type rebuiltFullView struct {
+	serverView
+	AdminPass       string  `json:"adminPass"`
+	RebuiltUserData *string `json:"user_data"`
+}
+
+type rebuiltFullReply struct {
+	Server rebuiltFullView `json:"server"`
+}
+
+func (h handlers) rebuild(c *api.Call, in rebuildRequest) (any, error) {
+	server, err := h.server(c)
+	if err != nil {
+		return nil, err
+	}
+	r := in.Rebuild
+	change := compute.Rebuild{Image: string(r.Image), Metadata: r.Metadata, ServerUpdate: compute.ServerUpdate{
+		Name: r.Name, AccessIP4: r.AccessIP4, AccessIP6: r.AccessIP6, Hostname: r.Hostname,
+	}}
+	change.Description, change.KeyName = orNone(r.Description), orNone(r.KeyName)
+	if r.UserData.Set {
+		change.UserData = &r.UserData.V // null is none
+	}
+	if len(r.Personality) > 0 {
+		return nil, errs.Forbiddenf("Quota exceeded, too many personality files. Use user data or a config drive instead.")
+	}
+	for _, a := range []struct {
+		field string
+		text  *string
+		ip    int
+	}{{"accessIPv4", r.AccessIP4, 4}, {"accessIPv6", r.AccessIP6, 6}} {
+		err = checkAccessIP(a.field, a.text, a.ip)
+		if err != nil {
+			return nil, err
+		}
+	}
+	server, err = h.compute.RebuildServer(c.Context(), act(c, server), c.Caller, change)
+	if err != nil {
+		return nil, err
+	}
+	reply, err := h.full(c, server)
+	if err != nil {
+		return nil, err
+	}
+	c.SetHeader("Location", c.URL("/servers/"+server.ID))
+	pass := r.AdminPass
+	if pass == "" {
+		pass = password()
+	}
+	userData, err := h.compute.UserData(c.Context(), server.ID)
+	if err != nil {
+		return nil, err
+	}
+	shown := orNull(userData)
+	if c.Version >= api.V(2, 75) {
+		reply.Server.UserData = nil // it stands beside
+		return rebuiltFullReply{rebuiltFullView{reply.Server, pass, shown}}, nil
+	}
+	return rebuiltReply{rebuiltView{brief(reply.Server), pass, server.KeyName, &shown}}, nil
+}
+
+// orNone is nil when the field was left out, and a pointer to nil when it was null.
+func orNone(o api.Opt[string]) **string {
+	if !o.Set {
+		return nil
+	}
+	var text *string
+	if !o.Null {
+		text = &o.V
+	}
+	return &text
+}
+
+type createImageRequest struct {
+	Create struct {
+		Name     string          `json:"name" check:"required,min=1,max=255,pattern=name"`
+		Metadata metadataRequest `json:"metadata"`
+	} `json:"createImage" check:"required"`
+}
+
+type createdImageReply struct {
+	ID string `json:"image_id"`
+}
+
+func (h handlers) createImage(c *api.Call, in createImageRequest) (any, error) {
+	server, err := h.server(c)
+	if err != nil {
+		return nil, err
+	}
+	id, err := h.compute.SnapshotServer(c.Context(), act(c, server), c.Caller, compute.Snapshot{Name: in.Create.Name, Metadata: in.Create.Metadata})
+	if err != nil {
+		return nil, err
+	}
+	return imageMade(c, id)
+}
+
+// imageMade answers with the image: in a header until 2.44.
+func imageMade(c *api.Call, id string) (any, error) {
+	c.Log("image_id", id)
+	if c.Version < api.V(2, 45) {
+		c.SetHeader("Location", c.Base()+"/image/images/"+id)
+		return nil, nil
+	}
+	return createdImageReply{id}, nil
+}
+
+type createBackupRequest struct {
+	Create struct {
+		Name     string          `json:"name" check:"required,min=1,max=255,pattern=name"`
+		Type     string          `json:"backup_type" check:"required"`
+		Rotation rotation        `json:"rotation" check:"required"`
+		Metadata metadataRequest `json:"metadata"`
+	} `json:"createBackup" check:"required"`
+}
+
+// rotation is how many backups are kept, perhaps sent as text.
+type rotation int
+
+// JSONSchema implements api.Schemer.
+func (rotation) JSONSchema() map[string]any {
+	return map[string]any{"type": []any{"integer", "string"}, "pattern": "^[0-9]+$", "minimum": 0}
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *rotation) UnmarshalJSON(b []byte) error { return (*count)(n).UnmarshalJSON(b) }
+
+func (h handlers) createBackup(c *api.Call, in createBackupRequest) (any, error) {
+	server, err := h.server(c)
+	if err != nil {
+		return nil, err
+	}
+	if strings.TrimSpace(in.Create.Type) == "" {
+		return nil, errs.BadRequestf("Invalid input for field/attribute backup_type. Value: %s. It is empty.", in.Create.Type)
+	}
+	id, err := h.compute.SnapshotServer(c.Context(), act(c, server), c.Caller, compute.Snapshot{
+		Name: in.Create.Name, Metadata: in.Create.Metadata, Backup: in.Create.Type, Keep: int(in.Create.Rotation),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return imageMade(c, id)
+}
+
+type resizeRequest struct {
+	Resize struct {
+		Flavor     reference `json:"flavorRef" check:"required"`
+		DiskConfig string    `json:"OS-DCF:diskConfig" check:"enum=AUTO|MANUAL"`
+	} `json:"resize" check:"required"`
+}
+
+func (h handlers) resize(c *api.Call, in resizeRequest) error {
+	server, err := h.server(c)
+	if err != nil {
+		return err
+	}
+	return h.compute.ResizeServer(c.Context(), act(c, server), c.Caller, string(in.Resize.Flavor))
+}
+
+type confirmRequest struct {
+	Confirm json.RawMessage `json:"confirmResize" check:"required"`
+}
+
+func (h handlers) confirmResize(c *api.Call, _ confirmRequest) error {
+	server, err := h.server(c)
+	if err != nil {
+		return err
+	}
+	return h.compute.ConfirmResize(c.Context(), act(c, server))
+}
+
+type revertRequest struct {
+	Revert json.RawMessage `json:"revertResize" check:"required"`
+}
+
+func (h handlers) revertResize(c *api.Call, _ revertRequest) error {
+	server, err := h.server(c)
+	if err != nil {
+		return err
+	}
+	return h.compute.RevertResize(c.Context(), act(c, server))
+}
+
+type restoreRequest struct {
+	Restore json.RawMessage `json:"restore" check:"required"`
+}
+
+func (h handlers) restore(c *api.Call, _ restoreRequest) error {
+	server, err := h.server(c)
+	if err != nil {
+		return err
+	}
+	return h.compute.RestoreServer(c.Context(), act(c, server))
+}
+
+type injectRequest struct {
+	Inject json.RawMessage `json:"injectNetworkInfo" check:"required"`
+}
+
+func (h handlers) injectNetwork(c *api.Call, _ injectRequest) error {
+	server, err := h.server(c)
+	if err != nil {
+		return err
+	}
+	return h.compute.InjectNetworkInfo(c.Context(), act(c, server))
+}

@@ -1,0 +1,189 @@
+package compute
+
+import (
+	"context"
+	"fmt"
+
+	"nacre/internal/auth"
+	"nacre/internal/db"
+	"nacre/internal/errs"
+	"nacre/internal/nodeapi"
+	"nacre/internal/work"
+)
+
+// Rebuild says what a server is to begin anew with. Nil keeps.
+type Rebuild struct {
+	Image string
+	ServerUpdate
+	Metadata map[string]string
+	KeyName  **string
+	UserData *string
+}
+
+type rebuildState struct {
+	Server string
+}
+
+// RebuildServer begins a server anew from an image: same id, addresses and
+// volumes, another root disk.
+func (s *Service) RebuildServer(ctx context.Context, act Act, caller auth.Caller, in Rebuild) (Server, error) {
+	image, err := s.images.Image(ctx, caller, in.Image)
+	if errs.Is(err, errs.NotFound) {
+		return Server{}, errs.BadRequestf("Cannot find image for rebuild")
+	}
+	if err != nil {
+		return Server{}, err
+	}
+	pair := KeyPair{}
+	if in.KeyName != nil && *in.KeyName != nil {
+		pair, err = s.KeyPair(ctx, caller.User, **in.KeyName)
+		if errs.Is(err, errs.NotFound) {
+			return Server{}, errs.BadRequestf("Invalid key_name provided.")
+		}
+		if err != nil {
+			return Server{}, err
+		}
+	}
+	if in.Metadata != nil {
+		err = s.checkMetadata(ctx, caller.Project, in.Metadata)
+		if err != nil {
+			return Server{}, err
+		}
+	}
+	var server Server
+	err = s.db.Write(ctx, func(tx *db.Tx) error {
+		var err error
+		server, err = getServer(ctx, tx, act.Project, act.Server)
+		if err != nil {
+			return err
+		}
+		err = act.allow(server, "rebuild", Active, Stopped, Errored)
+		if err != nil {
+			return err
+		}
+		if server.Image == "" || server.Host == "" {
+			return errs.BadRequestf("Unable to rebuild with a different image for a volume-backed server.")
+		}
+		err = checkImage(image, server.Flavor.V, true)
+		if err != nil {
+			return err
+		}
+		in.apply(&server)
+		if in.Metadata != nil {
+			server.Metadata.V = in.Metadata
+		}
+		err = s.rebuildSecrets(ctx, tx, &server, in, pair)
+		if err != nil {
+			return err
+		}
+		server.Image, server.ImageProperties, server.TaskState = image.ID, db.Of(words(image.Properties)), Rebuilding
+		err = s.save(ctx, tx, &server, "image", "image_properties", "name", "description", "access_ip4", "access_ip6", "hostname", "metadata", "key_name", "task_state")
+		if err != nil {
+			return err
+		}
+		_, err = work.Start(ctx, tx, s.rebuildPlan(), server.ID, rebuildState{server.ID}, act.options(server)...)
+		return err
+	})
+	return server, err
+}
+
+func (s *Service) rebuildSecrets(ctx context.Context, tx *db.Tx, server *Server, in Rebuild, pair KeyPair) error {
+	if in.KeyName == nil && in.UserData == nil {
+		return nil
+	}
+	row, err := secretsOf(ctx, tx, server.ID)
+	if err != nil {
+		return err
+	}
+	if in.KeyName != nil {
+		server.KeyName, row.PublicKey, row.KeyType = *in.KeyName, pair.PublicKey, pair.Type
+	}
+	if in.UserData != nil {
+		row.UserData = *in.UserData
+	}
+	_, err = tx.Update(ctx, &row, "user_data", "public_key", "key_type")
+	if err != nil {
+		return fmt.Errorf("write secrets of server %s: %w", server.ID, err)
+	}
+	return nil
+}
+
+// rebuildPlan cannot give back the disk that it throws away: a rebuild that was
+// given up leaves the server in ERROR, from which it may be rebuilt again.
+func (s *Service) rebuildPlan() work.Plan[rebuildState] {
+	return work.Plan[rebuildState]{
+		Name: "server.rebuild", Action: "rebuild", Deadline: createDeadline,
+		Steps: []work.Step[rebuildState]{
+			{Name: "want another disk", Tx: s.rebuildWant},
+			{Name: "wait", Do: s.rebuildWait},
+			{Name: "finish", Tx: s.rebuildFinish},
+		},
+		Undone: s.rebuildFailed,
+	}
+}
+
+func (s *Service) rebuildWant(ctx context.Context, tx *db.Tx, state *rebuildState) error {
+	server, err := s.change(ctx, tx, state.Server, func(server *Server) error {
+		server.TaskState = Rebuilding
+		return nil
+	}, "task_state")
+	if err != nil {
+		return err
+	}
+	err = s.tell(ctx, tx, "rebuild.start", server)
+	if err != nil {
+		return err
+	}
+	server.TaskState = RebuildSpawning
+	server.Rebuilds++
+	server.Running, server.Rest = server.VMState != Stopped, Awake
+	err = s.save(ctx, tx, &server, "task_state", "rebuilds", "running", "rest")
+	if err != nil {
+		return err
+	}
+	return s.want(ctx, tx, server)
+}
+
+func (s *Service) rebuildWait(ctx context.Context, state *rebuildState) error {
+	server, err := s.Server(ctx, "", state.Server)
+	if err != nil {
+		return err
+	}
+	var seen nodeapi.MachineObserved
+	err = s.wait(ctx, server, &seen)
+	if err == nil && seen.Running != server.Running {
+		return work.NotYet("waiting for host %s to start the guest", server.Host)
+	}
+	return err
+}
+
+func (s *Service) rebuildFinish(ctx context.Context, tx *db.Tx, state *rebuildState) error {
+	server, err := s.change(ctx, tx, state.Server, func(server *Server) error {
+		server.VMState, server.PowerState, server.TaskState = Stopped, Shutdown, ""
+		if server.Running {
+			server.VMState, server.PowerState = Active, Running
+		}
+		server.Fault = db.Of[*Fault](nil)
+		server.LaunchedAt = db.At(s.clock.Now())
+		return nil
+	}, "vm_state", "power_state", "task_state", "fault", "launched_at")
+	if err != nil {
+		return err
+	}
+	return s.tell(ctx, tx, "rebuild.end", server)
+}
+
+func (s *Service) rebuildFailed(ctx context.Context, tx *db.Tx, state *rebuildState, cause error) error {
+	fault := failure(cause)
+	fault.Created = db.At(s.clock.Now())
+	server, err := s.change(ctx, tx, state.Server, func(server *Server) error {
+		if server.TaskState != DeletingTask {
+			server.VMState, server.TaskState, server.Fault = Errored, "", db.Of(&fault)
+		}
+		return nil
+	}, "vm_state", "task_state", "fault")
+	if err != nil {
+		return err
+	}
+	return s.tell(ctx, tx, "rebuild.error", server)
+}
