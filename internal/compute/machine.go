@@ -168,7 +168,8 @@ func secretsOf(ctx context.Context, tx *db.Tx, server string) (secrets, error) {
 
 // without marks a part of the machine as leaving, wants the machine without it,
 // and waits for that. A host that is down is not waited for: it forgets a card as
-// soon as it is back, and a volume's next epoch cuts the guest off.
+// soon as it is back, and a volume's next epoch cuts the guest off. Nor is a
+// guest that does not let go and is to be deleted.
 func (s *Service) without(ctx context.Context, id string, mark func(*db.Tx) error, wait func() error) error {
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		server, err := getServer(ctx, tx, "", id)
@@ -189,7 +190,7 @@ func (s *Service) without(ctx context.Context, id string, mark func(*db.Tx) erro
 	}
 	err = wait()
 	server, readErr := s.Server(ctx, "", id)
-	if errors.Is(err, work.ErrNotYet) && readErr == nil && !s.hostUp(server.Host) {
+	if errors.Is(err, work.ErrNotYet) && readErr == nil && (!s.hostUp(server.Host) || server.TaskState == DeletingTask) {
 		return nil
 	}
 	return err

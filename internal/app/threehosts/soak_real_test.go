@@ -25,10 +25,16 @@ import (
 	"nacre/internal/soak"
 )
 
-const (
-	diskMB = 20_000 // of a host
-	kills  = 20     // at least, of a run
-)
+// diskMB is the disk of a host.
+const diskMB = 20_000
+
+// kills are how many there are at least: a few in make test, more in make soak.
+func kills() int64 {
+	if os.Getenv("NACRE_SOAK_MINUTES") == "" {
+		return 8
+	}
+	return 30
+}
 
 // Two servers on PostgreSQL and RabbitMQ, and three real hosts, lose processes,
 // guests, links and the space on their disks at random moments while users work.
@@ -50,7 +56,7 @@ func TestHostsUnderFaults(t *testing.T) {
 
 	day := soak.NewDay(t, seed, l.client)
 	day.Work(2, 2, 400*time.Millisecond)
-	w := &wreckage{Faults: soak.NewFaults(t, kills), lab: l}
+	w := &wreckage{Faults: soak.NewFaults(t, kills()), lab: l}
 	w.wreck(seed, database, messages.Address(), func(r *rand.Rand) { w.HurtBroker(t, r, messages) })
 	day.End()
 	for _, s := range l.servers {
@@ -59,7 +65,7 @@ func TestHostsUnderFaults(t *testing.T) {
 	l.waitUp(l.servers[1])
 	t.Logf("%s, %d of them guests", w, w.guests)
 
-	day.Enough(3, 3)
+	day.Enough(2, 2)
 	admin := l.client("admin")
 	l.auditHosts(soak.Audit(t, admin, day, func(string) bool { return w.Fills.Load() > 0 }))
 	day.Tidy()

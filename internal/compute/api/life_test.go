@@ -411,3 +411,18 @@ func TestNextBestHost(t *testing.T) {
 		}
 	}
 }
+
+// A guest that does not let go of its disk does not hold up its own end.
+func TestDeleteDoesNotWaitForADetach(t *testing.T) {
+	c := start(t, options{hosts: 1})
+	id := c.active("web", "")
+	path := "/servers/" + id
+	heard := c.listen(t)
+	c.must(200, "demo", "POST", path+"/os-volume_attachments", `{"volumeAttachment":{"volumeId":"`+volumeID+`"}}`)
+	until(c, heard, "compute.instance.volume.attach")
+	c.machines["node-1"].FailAlways(virtsim.OpEnsure, errs.Conflictf("the guest does not let it go"))
+	c.must(202, "demo", "DELETE", path+"/os-volume_attachments/"+volumeID, "")
+	until(c, heard, "instance.volume_detach.start")
+	c.must(204, "demo", "DELETE", path, "")
+	c.gone(id)
+}
