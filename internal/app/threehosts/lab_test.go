@@ -75,16 +75,15 @@ func newLab(t *testing.T, hosts int, on setting) *lab {
 			t.Error(err)
 		}
 	})
-	central := filepath.Join(dir, "ovn")
 	t.Cleanup(func() {
-		err := ovn.Stop(context.Background(), central)
+		err := ovn.Stop(context.Background(), l.central())
 		if err != nil {
 			t.Error(err)
 		}
 	})
 	l.addSwitch("mgmt", outside+"/24")
 	l.addSwitch("under", "")
-	l.must(ovn.StartCentral(t.Context(), central, outside, slog.New(slog.DiscardHandler)))
+	l.startCentral()
 	for i := range 2 {
 		l.addServer(i+1, on)
 	}
@@ -93,6 +92,14 @@ func newLab(t *testing.T, hosts int, on setting) *lab {
 	}
 	l.route(external, l.address(1))
 	return l
+}
+
+func (l *lab) central() string { return filepath.Join(l.dir, "ovn") }
+
+// startCentral starts what does not run of OVN's central part.
+func (l *lab) startCentral() {
+	l.t.Helper()
+	l.must(ovn.StartCentral(context.Background(), l.central(), outside, slog.New(slog.DiscardHandler)))
 }
 
 // address is where a host is in the network that servers are in.

@@ -154,10 +154,13 @@ func (w *wreckage) killGuest(r *rand.Rand) {
 	}
 }
 
-// killDaemon kills a part of the network of a host, or of its center.
+// killDaemon kills a part of the network of a host, which its node starts again,
+// or of its center, which whoever runs that starts again.
 func (w *wreckage) killDaemon(r *rand.Rand) {
 	names := []string{"ovn-controller", "ovs-vswitchd", "ovn-northd"}
 	w.killOne(r, names[r.IntN(len(names))])
+	soak.Pause(r, 5*time.Second)
+	w.lab.startCentral()
 }
 
 // killOne kills one of the processes whose program is named so.
