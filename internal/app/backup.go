@@ -40,7 +40,7 @@ func databaseOf(dir string) (string, error) {
 var (
 	keptFiles = []string{"credential-keys", "fernet-keys", "tls", caFile, "clouds.yaml", "openrc", "secrets.json", "first-image"}
 	leftOut   = []string{
-		"hosts", "images", "run", "nbd", "ovn", "guest", "volumes", "lock", "owner", "nacre.log", databaseFile,
+		"hosts", "images", "run", "nbd", "ovn", "guest", "volumes", "manageable", "lock", "owner", "nacre.log", databaseFile,
 		"image-cache", "blobs", "nacre.db", "nacre.db-wal", "nacre.db-shm",
 	}
 )

@@ -79,10 +79,17 @@ var refusal = regexp.MustCompile(`(?m)(Exception|Error|error:|^No .* found|Faile
 // TestNetworkCommands does with the openstack command what operators do.
 func TestNetworkCommands(t *testing.T) {
 	t.Parallel()
-	cloud := testcloud.Start(t, testcloud.Nodes(1))
+	doCommands(t, testcloud.Start(t, testcloud.Nodes(1)), networkCommands)
+}
+
+// doCommands gives the openstack command an admin's commands, one a line: each must
+// succeed, and what stands behind => be in what it prints. Further settings are in
+// the form of the environment.
+func doCommands(t *testing.T, cloud *testcloud.Cloud, lines string, settings ...string) {
+	t.Helper()
 	var commands []string
 	want := map[string]string{}
-	for _, line := range strings.Split(strings.TrimSpace(networkCommands), "\n") {
+	for _, line := range strings.Split(strings.TrimSpace(lines), "\n") {
 		command, pattern, _ := strings.Cut(line, " => ")
 		commands = append(commands, command)
 		want[command] = pattern
@@ -93,6 +100,7 @@ func TestNetworkCommands(t *testing.T) {
 	shell := exec.CommandContext(t.Context(), "/usr/bin/openstack")
 	shell.Env = append(os.Environ(), "OS_AUTH_URL="+cloud.URL+"/v3", "OS_IDENTITY_API_VERSION=3", "OS_USERNAME=admin",
 		"OS_PASSWORD="+cloud.App.Secrets.Admin, "OS_PROJECT_NAME=admin", "OS_USER_DOMAIN_NAME=Default", "OS_PROJECT_DOMAIN_NAME=Default")
+	shell.Env = append(shell.Env, settings...)
 	shell.Stdin = strings.NewReader(strings.Join(commands, "\n"+mark+"\n") + "\n" + mark + "\n")
 	output, err := shell.CombinedOutput()
 	if err != nil {

@@ -6,9 +6,13 @@ import (
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack/blockstorage/v3/attachments"
 	"github.com/gophercloud/gophercloud/v2/openstack/blockstorage/v3/availabilityzones"
+	"github.com/gophercloud/gophercloud/v2/openstack/blockstorage/v3/manageablevolumes"
+	"github.com/gophercloud/gophercloud/v2/openstack/blockstorage/v3/qos"
 	"github.com/gophercloud/gophercloud/v2/openstack/blockstorage/v3/quotasets"
+	"github.com/gophercloud/gophercloud/v2/openstack/blockstorage/v3/schedulerstats"
 	"github.com/gophercloud/gophercloud/v2/openstack/blockstorage/v3/services"
 	"github.com/gophercloud/gophercloud/v2/openstack/blockstorage/v3/snapshots"
+	"github.com/gophercloud/gophercloud/v2/openstack/blockstorage/v3/transfers"
 	"github.com/gophercloud/gophercloud/v2/openstack/blockstorage/v3/volumes"
 	"github.com/gophercloud/gophercloud/v2/openstack/blockstorage/v3/volumetypes"
 )
@@ -112,4 +116,52 @@ func TestGophercloud(t *testing.T) {
 		t.Error(err)
 	}
 	c.until("the volume is gone", func() bool { return c.bytes() == 0 })
+}
+
+// What operators do besides.
+func TestGophercloudOperators(t *testing.T) {
+	c := start(t, 1)
+	ctx, demoClient, adminClient := c.ctx, c.client("demo", demo), c.client("admin", bearers["admin"].Project)
+	must := func(what string, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+	slow, err := qos.Create(ctx, adminClient, qos.CreateOpts{
+		Name: "slow", Consumer: qos.ConsumerFront, Specs: map[string]string{"total_iops_sec": "100"},
+	}).Extract()
+	must("create QoS specs", err)
+	kind, err := volumetypes.Create(ctx, adminClient, volumetypes.CreateOpts{Name: "limited"}).Extract()
+	must("create a type", err)
+	must("associate", qos.Associate(ctx, adminClient, slow.ID, qos.AssociateOpts{VolumeTypeID: kind.ID}).ExtractErr())
+	pages, err := qos.ListAssociations(adminClient, slow.ID).AllPages(ctx)
+	must("list associations", err)
+	types, err := qos.ExtractAssociations(pages)
+	if err != nil || len(types) != 1 || types[0].ID != kind.ID {
+		t.Errorf("types with the specs are %+v, %v", types, err)
+	}
+	must("disassociate", qos.DisassociateAll(ctx, adminClient, slow.ID).ExtractErr())
+	must("delete keys", qos.DeleteKeys(ctx, adminClient, slow.ID, qos.DeleteKeysOpts{"total_iops_sec"}).ExtractErr())
+	must("delete QoS specs", qos.Delete(ctx, adminClient, slow.ID, nil).ExtractErr())
+
+	pools, err := schedulerstats.List(adminClient, schedulerstats.ListOpts{Detail: true}).AllPages(ctx)
+	must("list pools", err)
+	stats, err := schedulerstats.ExtractStoragePools(pools)
+	if err != nil || len(stats) != 1 || stats[0].Capabilities.VendorName != "Nacre" || stats[0].Capabilities.TotalCapacityGB != 100 {
+		t.Errorf("pools are %+v, %v", stats, err)
+	}
+
+	id := c.create(`"size":1`)
+	offer, err := transfers.Create(ctx, demoClient, transfers.CreateOpts{VolumeID: id, Name: "gift"}).Extract()
+	must("offer a volume", err)
+	_, err = transfers.Accept(ctx, c.client("other", other), offer.ID, transfers.AcceptOpts{AuthKey: offer.AuthKey}).Extract()
+	must("accept it", err)
+	c.must(202, "admin", "POST", "/volume/v3/volumes/"+id+"/action", `{"os-unmanage":{}}`)
+	c.await(id, "")
+	taken, err := manageablevolumes.ManageExisting(ctx, adminClient, manageablevolumes.ManageExistingOpts{
+		Host: "node-1@nacre#volumes", Ref: map[string]string{"source-name": "volume-" + id}, Name: "back",
+	}).Extract()
+	must("take it over", err)
+	must("wait for it", volumes.WaitForStatus(ctx, adminClient, taken.ID, "available"))
 }
