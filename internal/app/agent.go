@@ -118,6 +118,7 @@ type drivers struct {
 	network  fabric.Host
 	disks    blockdev.Host
 	images   *node.Images // nil for simulated hosts, whose machines have no bytes
+	keys     *node.Keys   // nil for simulated hosts, which encrypt nothing
 	sockets  string       // by which machines reach volumes of other hosts
 	owner    *node.Owner  // of the sockets
 }
@@ -194,7 +195,7 @@ func (c NodeConfig) run(ctx context.Context, name, dir string, link *uplink.Upli
 		state = "" // what is simulated needs no memory of its own: the servers tell it all at every start
 	}
 	agent, err := node.New(node.Options{
-		Name: name, Dir: state, Virt: d.machines, Fabric: d.network, Block: d.disks, Images: d.images,
+		Name: name, Dir: state, Virt: d.machines, Fabric: d.network, Block: d.disks, Images: d.images, Keys: d.keys,
 		SharedExports: c.Simulated > 0, Address: c.tunnelIP(), Clock: c.Clock, Log: c.Log,
 		Dial: link.Dial, Learn: link.Learn, Sockets: d.sockets, SocketsOwner: d.owner,
 	})

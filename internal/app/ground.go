@@ -9,14 +9,12 @@ import (
 	"path/filepath"
 
 	"nacre/internal/blob/files"
-	"nacre/internal/blockdev"
 	blocksim "nacre/internal/blockdev/simulated"
 	"nacre/internal/clock"
 	"nacre/internal/fabric"
 	fabricsim "nacre/internal/fabric/simulated"
 	"nacre/internal/image"
 	"nacre/internal/node"
-	"nacre/internal/virt"
 	virtsim "nacre/internal/virt/simulated"
 )
 
@@ -80,7 +78,7 @@ func (cloud *Cloud) simulatedGround() (ground, error) {
 		cloud.closers = append(cloud.closers, machines.Close)
 		plugs := network.Host(name)
 		cloud.Simulated.Machines[name], cloud.Simulated.Disks[name], cloud.Simulated.Plugs[name] = machines, disks, plugs
-		err = cloud.addNode(&g, name, dir, machines, plugs, disks, nil)
+		err = cloud.addNode(&g, name, dir, drivers{machines: machines, network: plugs, disks: disks})
 		if err != nil {
 			return g, err
 		}
@@ -108,13 +106,13 @@ func simulatedHost(name, dir string, c clock.Clock) (*virtsim.Host, *blocksim.Ho
 
 // addNode makes the agent of a host. While all is one process, its connection
 // is a pipe that carries the same stream as a network would.
-func (cloud *Cloud) addNode(g *ground, name, dir string, machines virt.Host, network fabric.Host, disks blockdev.Host, images *node.Images) error {
+func (cloud *Cloud) addNode(g *ground, name, dir string, d drivers) error {
 	state := "" // what is simulated needs no memory of its own: the servers tell it all at every start
 	if cloud.Config.Real {
 		state = filepath.Join(dir, "node")
 	}
 	agent, err := node.New(node.Options{
-		Name: name, Dir: state, Virt: machines, Fabric: network, Block: disks, Images: images,
+		Name: name, Dir: state, Virt: d.machines, Fabric: d.network, Block: d.disks, Images: d.images, Keys: d.keys,
 		SharedExports: !cloud.Config.Real, // an export of the imagination is as near everywhere
 		Address:       "127.0.0.1", Clock: cloud.Config.Clock, Log: cloud.Config.Log,
 		Dial: func(ctx context.Context) (io.ReadWriteCloser, error) {

@@ -89,11 +89,12 @@ func (cloud *Cloud) realGround(ctx context.Context, images *image.Service, blobs
 		return g, err
 	}
 	cloud.closers = append(cloud.closers, machines.Close)
-	disks, err := openDisks(c, cache, account)
+	keys := &node.Keys{}
+	disks, err := openDisks(c, cache, keys, account)
 	if err != nil {
 		return g, err
 	}
-	return g, cloud.addNode(&g, name, c.DataDir, machines, system.Host, disks, cache)
+	return g, cloud.addNode(&g, name, c.DataDir, drivers{machines: machines, network: system.Host, disks: disks, images: cache, keys: keys})
 }
 
 // realImage builds the first image, a small Debian that boots.
@@ -117,8 +118,8 @@ func openMachines(c Config, cache *node.Images) (*qemu.Host, error) {
 	return h, nil
 }
 
-func openDisks(c Config, cache *node.Images, account file.User) (*file.Host, error) {
-	h, err := file.New(file.Options{Dir: c.DataDir, Run: filepath.Join(c.DataDir, "nbd"), Images: cache, User: &account, Log: c.Log})
+func openDisks(c Config, cache *node.Images, keys *node.Keys, account file.User) (*file.Host, error) {
+	h, err := file.New(file.Options{Dir: c.DataDir, Run: filepath.Join(c.DataDir, "nbd"), Images: cache, Keys: keys, User: &account, Log: c.Log})
 	if err != nil {
 		return nil, fmt.Errorf("open the volumes: %w", err)
 	}
@@ -241,7 +242,7 @@ func razeGuests(ctx context.Context, c Config, out io.Writer) error {
 			return fmt.Errorf("end guest %s: %w", g.ID, err)
 		}
 	}
-	disks, err := openDisks(c, nil, file.User{})
+	disks, err := openDisks(c, nil, nil, file.User{})
 	if err != nil {
 		return err
 	}

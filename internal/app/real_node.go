@@ -75,7 +75,8 @@ func (c NodeConfig) runReal(ctx context.Context) error {
 		return err
 	}
 	defer machines.Close()
-	disks, err := openDisks(paths, cache, account)
+	keys := &node.Keys{}
+	disks, err := openDisks(paths, cache, keys, account)
 	if err != nil {
 		return err
 	}
@@ -85,7 +86,7 @@ func (c NodeConfig) runReal(ctx context.Context) error {
 	defer cancel()
 	repairing.Go(func() { c.repair(ctx, system) })
 	return c.run(ctx, c.Name, c.DataDir, link, drivers{
-		machines: machines, network: system.Host, disks: disks, images: cache,
+		machines: machines, network: system.Host, disks: disks, images: cache, keys: keys,
 		sockets: filepath.Join(c.DataDir, "nbd"), owner: &node.Owner{UID: account.UID, GID: account.GID},
 	})
 }

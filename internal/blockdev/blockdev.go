@@ -19,6 +19,8 @@ type Volume struct {
 	SizeGB int
 	Source Source // what it starts from; ignored once the volume exists
 
+	Encrypted bool // with the key that Keys has for it; a source that is a volume has the same one
+
 	// Revision grows when the bytes are to be made anew from the source.
 	Revision int64
 }
@@ -116,6 +118,12 @@ type Host interface {
 
 	// Usage returns the room of the store.
 	Usage(ctx context.Context) (Usage, error)
+}
+
+// Keys is what a driver needs to keep encrypted volumes.
+type Keys interface {
+	// Key returns the key of a volume. It is a text, kept in memory only.
+	Key(ctx context.Context, volume string) (string, error)
 }
 
 // Images is what a driver needs from the node's image cache.

@@ -58,6 +58,7 @@ type Options struct {
 	Fabric fabric.Host
 	Block  blockdev.Host
 	Images *Images // nil when the drivers need no image bytes
+	Keys   *Keys   // nil when the drivers need no keys
 	Dial   func(ctx context.Context) (io.ReadWriteCloser, error)
 	Learn  func(servers []string) // hears where the servers are; nil: nobody wants to know
 
@@ -137,6 +138,9 @@ func New(o Options) (*Node, error) {
 	}
 	if o.Images != nil {
 		o.Images.connection = n.connection
+	}
+	if o.Keys != nil {
+		o.Keys.connection = n.connection
 	}
 	return n, nil
 }

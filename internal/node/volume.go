@@ -36,7 +36,7 @@ func (n *Node) turnVolume(ctx context.Context, d *doc) error {
 		SizeGB: volume.SizeGB,
 		Source: blockdev.Source{Image: volume.Image, Volume: volume.Source, Stray: volume.Stray},
 
-		Revision: volume.Revision,
+		Revision: volume.Revision, Encrypted: volume.Encrypted,
 	})
 	if err != nil {
 		err = fmt.Errorf("ensure volume: %w", err)

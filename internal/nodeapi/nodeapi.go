@@ -35,7 +35,8 @@ import (
 //   - 4: 2026-11-28: the bytes of volumes, shared and remote volumes
 //   - 5: 2026-11-28: volumes are adopted and let go
 //   - 6: 2026-11-28: paused and suspended machines, root disks made anew and read
-const Version = 6
+//   - 7: 2026-11-28: encrypted volumes
+const Version = 7
 
 // Kinds of documents.
 const (
@@ -50,6 +51,7 @@ const (
 	QueryMetadata = "metadata" // server: MetadataQuery → MetadataReply
 	QueryImage    = "image"    // server: ImageQuery → ImageReply
 	QueryExport   = "export"   // server: ExportQuery → Address
+	QueryKey      = "key"      // server: KeyQuery → KeyReply
 	StreamVNC     = "vnc"      // node: a machine's screen in RFB, by machine id
 	StreamSerial  = "serial"   // node: a machine's serial line, by machine id
 	StreamRoot    = "root"     // node: the root disk of a machine as one qcow2 file, by machine id
@@ -140,6 +142,8 @@ type Volume struct {
 	Stray  string  `json:"stray,omitempty"`  // or is this file of the host, which is a volume from then on
 	Export *Export `json:"export,omitempty"` // nil: nobody may use it
 
+	Encrypted bool `json:"encrypted,omitempty"` // by the key that QueryKey gives
+
 	// Revision grows when the bytes are to be made anew from image or source.
 	Revision int64  `json:"revision,omitempty"`
 	LetGo    string `json:"let_go,omitempty"` // be no volume any more, but a file of this name
@@ -219,6 +223,16 @@ func ParseExportID(id string) (volume string, epoch int64, ok bool) {
 	volume, number, _ := strings.Cut(id, ".")
 	epoch, err := strconv.ParseInt(number, 10, 64)
 	return volume, epoch, err == nil && volume != "" && epoch > 0
+}
+
+// KeyQuery asks for the key of an encrypted volume that the host has.
+type KeyQuery struct {
+	Volume string `json:"volume"`
+}
+
+// KeyReply is the key, to be kept in memory only.
+type KeyReply struct {
+	Key string `json:"key"`
 }
 
 // ExportQuery asks where a volume of another host is reached.

@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -31,6 +33,44 @@ func New(n int) *Tool { return &Tool{make(chan struct{}, n)} }
 
 // Run runs qemu-img for a disk of the given size.
 func (t *Tool) Run(ctx context.Context, disk int64, args ...string) error {
+	return t.run(ctx, disk, nil, args...)
+}
+
+// Secret is the name of the secret of RunWith.
+const Secret = "key"
+
+// RunWith is Run with a secret, which qemu-img knows by the name Secret. It is in
+// no argument, no environment and no file.
+func (t *Tool) RunWith(ctx context.Context, disk int64, secret, command string, args ...string) error {
+	f, err := SecretFile(secret)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return t.run(ctx, disk, f, append([]string{command, "--object", SecretObject(3)}, args...)...)
+}
+
+// SecretObject describes the secret to a program of QEMU that inherits it.
+func SecretObject(descriptor int) string {
+	return fmt.Sprintf("secret,id=%s,file=/dev/fd/%d", Secret, descriptor)
+}
+
+// SecretFile is a file in memory for a program to inherit.
+func SecretFile(secret string) (*os.File, error) {
+	fd, err := unix.MemfdCreate("secret", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("keep a secret in memory: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "secret")
+	_, err = f.WriteString(secret)
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("keep a secret in memory: %w", err)
+	}
+	return f, nil
+}
+
+func (t *Tool) run(ctx context.Context, disk int64, secret *os.File, args ...string) error {
 	select {
 	case t.tokens <- struct{}{}:
 	case <-ctx.Done():
@@ -47,6 +87,9 @@ func (t *Tool) Run(ctx context.Context, disk int64, args ...string) error {
 		"--", "qemu-img",
 	}
 	cmd := exec.CommandContext(ctx, "prlimit", append(limits, args...)...)
+	if secret != nil {
+		cmd.ExtraFiles = []*os.File{secret} // 3
+	}
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if os.Geteuid() == 0 {

@@ -45,6 +45,7 @@ type Backup struct {
 	Container   string
 	Prefix      string // of the objects' names
 	ObjectCount int64
+	Key         string `bun:"encryption_key"` // of the volume, which its chunks are encrypted with; "" for none
 	Metadata    db.JSON[map[string]string]
 	DataAt      db.Time // the moment whose bytes they are
 	Generation  int64

@@ -57,6 +57,7 @@ func (s *Service) CreateBackup(ctx context.Context, who Viewer, in NewBackup) (B
 		if err != nil {
 			return err
 		}
+		b.Key = v.Key
 		b.Project, b.Account, b.SizeGB, b.CreatedAt = v.Project, v.Project, v.SizeGB, db.At(tx.Now())
 		b.DataAt, b.Prefix = b.CreatedAt, s.prefix(b)
 		state := backupState{Backup: b.ID, From: readFrom{v.ID, v.Host, v.ID, false}}
@@ -170,6 +171,10 @@ func (s *Service) storeBackup(ctx context.Context, state *backupState) error {
 		return err
 	}
 	w := &storer{s: s, b: b, known: map[int64]chunk{}}
+	w.box, err = s.boxOf(ctx, b)
+	if err != nil {
+		return err
+	}
 	if b.Parent != "" {
 		w.known, err = s.chunksOf(ctx, b.Parent)
 		if err != nil {

@@ -39,6 +39,9 @@ func (s *Service) ExportBackup(ctx context.Context, who Viewer, id string) (url 
 	if err != nil {
 		return "", err
 	}
+	if b.Key != "" {
+		return "", errs.BadRequestf("Invalid backup: Backup %s is encrypted by a key of this cloud, and its record leads nowhere without it.", b.ID)
+	}
 	if b.Status != Available {
 		return "", errs.BadRequestf("Invalid backup: Backup status must be available and not %s.", b.Status)
 	}

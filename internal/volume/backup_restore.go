@@ -23,10 +23,14 @@ func (s *Service) RestoreBackup(ctx context.Context, who Viewer, id, volume, nam
 	fresh := volume == ""
 	var v Volume
 	if fresh {
+		kind, err := s.kindFor(ctx, b)
+		if err != nil {
+			return b, v, err
+		}
 		if name == "" {
 			name = "restore_backup_" + b.ID
 		}
-		v, err = s.CreateVolume(ctx, who, NewVolume{Name: name, Description: b.Description, SizeGB: b.SizeGB})
+		v, err = s.CreateVolume(ctx, who, NewVolume{Name: name, Description: b.Description, SizeGB: b.SizeGB, Type: kind})
 		if err != nil {
 			return b, v, err
 		}
@@ -121,6 +125,9 @@ func (s *Service) restoreTo(ctx context.Context, backup, volume string) error {
 	err = s.wait(ctx, v.Host, v.ID)
 	if err != nil {
 		return err
+	}
+	if b.Key != "" && v.Key == "" {
+		return errs.BadRequestf("Invalid volume: Volume %s is not encrypted, and backup %s is.", v.ID, b.ID)
 	}
 	m, err := s.manifestOf(ctx, b)
 	if err != nil {

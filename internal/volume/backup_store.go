@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -158,6 +156,7 @@ type storer struct {
 	s        *Service
 	b        Backup
 	disk     disk
+	box      box             // for the chunks of an encrypted volume
 	known    map[int64]chunk // of the parent
 	progress func(stored int64) error
 	stored   int64
@@ -211,8 +210,7 @@ func (w *storer) chunk(ctx context.Context, m manifest, number int64) (chunk, er
 	if !slices.ContainsFunc(data, func(b byte) bool { return b != 0 }) {
 		return chunk{}, nil
 	}
-	sum := sha256.Sum256(data)
-	c := chunk{Number: number, Object: chunkName(w.b.Prefix, number), SHA256: hex.EncodeToString(sum[:])}
+	c := chunk{Number: number, Object: chunkName(w.b.Prefix, number), SHA256: w.box.sum(data)}
 	if old, known := w.known[number]; known && old.SHA256 == c.SHA256 {
 		return old, nil
 	}
@@ -233,7 +231,8 @@ func (w *storer) chunk(ctx context.Context, m manifest, number int64) (chunk, er
 		err = zip.Close()
 	}
 	if err == nil {
-		err = w.s.vault.PutObject(ctx, w.b.Account, w.b.Container, c.Object, c.SHA256, &packed)
+		sealed := bytes.NewReader(w.box.seal(c.Object, packed.Bytes()))
+		err = w.s.vault.PutObject(ctx, w.b.Account, w.b.Container, c.Object, c.SHA256, sealed)
 	}
 	if err != nil {
 		return chunk{}, err
@@ -243,7 +242,7 @@ func (w *storer) chunk(ctx context.Context, m manifest, number int64) (chunk, er
 
 // unpack reads a chunk of a backup and compares it with its checksum. No more
 // is unpacked than the chunk may have.
-func (s *Service) unpack(ctx context.Context, b Backup, c chunk, length int64) ([]byte, error) {
+func (s *Service) unpack(ctx context.Context, b Backup, x box, c chunk, length int64) ([]byte, error) {
 	object, err := s.vault.OpenObject(ctx, b.Account, b.Container, c.Object)
 	if errs.Is(err, errs.NotFound) {
 		return nil, broken(b, "object %s is gone", c.Object)
@@ -252,13 +251,20 @@ func (s *Service) unpack(ctx context.Context, b Backup, c chunk, length int64) (
 		return nil, fmt.Errorf("open object %s: %w", c.Object, err)
 	}
 	defer object.Close()
-	zip, err := gzip.NewReader(object)
+	packed, err := io.ReadAll(io.LimitReader(object, 2*chunkBytes))
+	if err != nil {
+		return nil, fmt.Errorf("read object %s: %w", c.Object, err)
+	}
+	packed, err = x.open(c.Object, packed)
+	if err != nil {
+		return nil, broken(b, "object %s is not encrypted as it should be", c.Object)
+	}
+	zip, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
 		return nil, broken(b, "object %s is no chunk", c.Object)
 	}
 	data, err := io.ReadAll(io.LimitReader(zip, length+1))
-	sum := sha256.Sum256(data)
-	if err != nil || int64(len(data)) != length || hex.EncodeToString(sum[:]) != c.SHA256 {
+	if err != nil || int64(len(data)) != length || x.sum(data) != c.SHA256 {
 		return nil, broken(b, "the bytes of object %s do not match their checksum", c.Object)
 	}
 	return data, nil
@@ -267,13 +273,17 @@ func (s *Service) unpack(ctx context.Context, b Backup, c chunk, length int64) (
 // restore writes a backup to a disk that is at least as large. What the backup
 // has nothing of is cleared.
 func (s *Service) restore(ctx context.Context, b Backup, m manifest, to disk) error {
+	x, err := s.boxOf(ctx, b)
+	if err != nil {
+		return err
+	}
 	if to.Size() < m.Size {
 		return errs.BadRequestf("Invalid volume: its %d bytes are too few to restore backup %s of %d.", to.Size(), b.ID, m.Size)
 	}
 	at := int64(0)
 	for _, c := range m.Contents {
 		offset := c.Number * m.Chunk
-		data, err := s.unpack(ctx, b, c, m.length(c.Number))
+		data, err := s.unpack(ctx, b, x, c, m.length(c.Number))
 		if err != nil {
 			return err
 		}

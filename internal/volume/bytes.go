@@ -53,12 +53,12 @@ func copySteps[S any](s *Service, of func(state *S) readFrom) []work.Step[S] {
 				if err != nil {
 					return err
 				}
-				_, err = tx.Exec(ctx, "INSERT INTO volume_copies (id, volume) VALUES (?, ?)", from.ID, v.ID)
+				_, err = tx.Exec(ctx, "INSERT INTO volume_copies (id, volume, encryption_key) VALUES (?, ?, ?)", from.ID, v.ID, v.Key)
 				if err != nil {
 					return err
 				}
 				_, err = s.hosts.Want(ctx, tx, from.Host, nodeapi.KindVolume, from.ID,
-					nodeapi.Volume{ID: from.ID, SizeGB: int(v.SizeGB), Source: v.ID})
+					nodeapi.Volume{ID: from.ID, SizeGB: int(v.SizeGB), Source: v.ID, Encrypted: v.Key != ""})
 				return err
 			},
 			UndoTx: func(ctx context.Context, tx *db.Tx, state *S) error { return s.dropCopy(ctx, tx, of(state)) },

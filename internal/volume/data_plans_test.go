@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"nacre/internal/blockdev"
-	"nacre/internal/db"
 	"nacre/internal/nbd"
 	"nacre/internal/volume"
 	"nacre/internal/work/worktest"
@@ -375,10 +374,79 @@ func TestRevertBytes(t *testing.T) {
 	}
 	r.write(t, id, "second")
 	r.attach(t, id)
-	must(t, r.db.Write(r.ctx, func(tx *db.Tx) error { return nil }))
 	list, err := r.disks.List(r.ctx)
 	must(t, err)
 	if !list[0].Exported {
 		t.Errorf("got %+v, want it exported", list[0])
+	}
+}
+
+// What is on an encrypted volume is not to be read from its backup, and comes back
+// all the same, into encrypted volumes alone.
+func TestBackupOfEncrypted(t *testing.T) {
+	t.Parallel()
+	r := startRig(t)
+	open := r.volume(t)
+	kind, err := r.service.CreateType(r.ctx, "secret", "", true, nil)
+	must(t, err)
+	_, err = r.service.CreateEncryption(r.ctx, volume.Encryption{Type: kind.ID, Provider: "luks", ControlLocation: "front-end"})
+	must(t, err)
+	v, err := r.service.CreateVolume(r.ctx, r.who, volume.NewVolume{SizeGB: 2, Type: "secret"})
+	must(t, err)
+	r.finish(t)
+	if v.Key == "" {
+		t.Fatal("the volume has no key")
+	}
+	r.write(t, v.ID, "secret")
+	plain := r.backup(t, open)
+	backup := r.backup(t, v.ID)
+	r.finish(t)
+	for name, o := range r.objects.kept {
+		if len(o.text) > 2 && o.text[:2] == "\x1f\x8b" {
+			t.Errorf("object %s is compressed and not encrypted", name)
+		}
+	}
+	_, back, err := r.service.RestoreBackup(r.ctx, r.who, backup, "", "")
+	must(t, err)
+	r.finish(t)
+	back, err = r.service.Volume(r.ctx, r.who, back.ID)
+	must(t, err)
+	if got := r.read(t, back.ID); got != "secret" || back.Key == "" || back.Status != volume.Available {
+		t.Errorf("restored %q to a volume with the key %q, which is %s", got, back.Key, back.Status)
+	}
+	_, _, err = r.service.RestoreBackup(r.ctx, r.who, backup, open, "")
+	must(t, err)
+	r.finish(t)
+	leak, err := r.service.Volume(r.ctx, r.who, open)
+	must(t, err)
+	if leak.Status != volume.ErrorRestoring {
+		t.Errorf("the backup of an encrypted volume was restored to one that is not: it is %s", leak.Status)
+	}
+	_, err = r.service.ExportBackup(r.ctx, r.who, plain)
+	must(t, err)
+	_, err = r.service.ExportBackup(r.ctx, r.who, backup)
+	if err == nil {
+		t.Error("the record of an encrypted backup was exported without its key")
+	}
+	err = r.service.DeleteEncryption(r.ctx, kind.ID, "x")
+	if err == nil {
+		t.Error("a type with volumes lost its encryption")
+	}
+	clone, err := r.service.CreateVolume(r.ctx, r.who, volume.NewVolume{Source: v.ID})
+	must(t, err)
+	r.finish(t)
+	if clone.Key != v.Key {
+		t.Errorf("the copy has the key %q, want its source's %q", clone.Key, v.Key)
+	}
+	_, err = r.service.CreateVolume(r.ctx, r.who, volume.NewVolume{Source: open, Type: "secret"})
+	if err == nil {
+		t.Error("an encrypted volume was made of one that is not")
+	}
+	// A host is told the keys of what it has.
+	for host, want := range map[string]bool{"h": true, "elsewhere": false} {
+		reply, err := r.service.KeyFor(r.ctx, host, v.ID)
+		if want != (err == nil && len(reply) == 64) {
+			t.Errorf("host %s: got a key of %d characters, %v", host, len(reply), err)
+		}
 	}
 }

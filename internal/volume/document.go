@@ -13,7 +13,7 @@ import (
 // source, exported at the epochs of its attachments. Only the plans that make
 // bytes anew name a revision (plan_remake.go).
 func (s *Service) want(ctx context.Context, tx *db.Tx, v Volume) error {
-	document := nodeapi.Volume{ID: v.ID, SizeGB: int(v.SizeGB), Image: v.Image, Source: v.Source + v.Snapshot}
+	document := nodeapi.Volume{ID: v.ID, SizeGB: int(v.SizeGB), Image: v.Image, Source: v.Source + v.Snapshot, Encrypted: v.Key != ""}
 	return s.wantDocument(ctx, tx, v, document)
 }
 
@@ -34,7 +34,7 @@ func (s *Service) wantDocument(ctx context.Context, tx *db.Tx, v Volume, documen
 
 // wantSnapshot is want for the copy that a snapshot is.
 func (s *Service) wantSnapshot(ctx context.Context, tx *db.Tx, snapshot Snapshot) error {
-	document := nodeapi.Volume{ID: snapshot.ID, SizeGB: int(snapshot.SizeGB), Source: snapshot.Volume}
+	document := nodeapi.Volume{ID: snapshot.ID, SizeGB: int(snapshot.SizeGB), Source: snapshot.Volume, Encrypted: snapshot.Key != ""}
 	_, err := s.hosts.Want(ctx, tx, snapshot.Host, nodeapi.KindVolume, snapshot.ID, document)
 	return err
 }

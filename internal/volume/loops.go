@@ -15,6 +15,7 @@ func (s *Service) Loops() []loop.Loop {
 	return []loop.Loop{
 		{Name: "volume.orphans", Every: 5 * time.Minute, Once: s.removeOrphans},
 		{Name: "volume.messages", Every: time.Hour, Once: s.forgetMessages},
+		{Name: "volume.keys", Every: time.Hour, Once: s.sweepKeys},
 		{Name: "volume.quota", Every: time.Hour, Once: s.recount},
 	}
 }

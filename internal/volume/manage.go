@@ -135,6 +135,9 @@ func (s *Service) ManageVolume(ctx context.Context, who Viewer, in NewManaged) (
 	err = s.db.Write(ctx, func(tx *db.Tx) error {
 		row := v
 		err := s.insert(ctx, tx, who, in.Type, &row)
+		if err == nil && row.Key != "" {
+			err = errs.BadRequestf("Invalid input received: What is in a store is not encrypted, and volumes of type %s are.", in.Type)
+		}
 		if err != nil {
 			return err
 		}
@@ -198,6 +201,9 @@ func (s *Service) UnmanageVolume(ctx context.Context, who Viewer, id string) err
 		if v.Group != "" {
 			return notDeletable
 		}
+		if v.Key != "" {
+			return errs.BadRequestf("Invalid volume: Unmanaging encrypted volumes is not supported.")
+		}
 		err := s.deletable(ctx, tx, *v, false, false)
 		if err != nil {
 			return err
@@ -225,6 +231,9 @@ func (s *Service) UnmanageSnapshot(ctx context.Context, who Viewer, id string) e
 	_, err := allSnapshots.edit(ctx, s, who, id, "unmanage", func(tx *db.Tx, snapshot *Snapshot) error {
 		if snapshot.Status != Available || snapshot.Group != "" {
 			return errs.BadRequestf("Invalid snapshot: Snapshot %s must be available and in no group snapshot to be unmanaged; it is %s.", id, snapshot.Status)
+		}
+		if snapshot.Key != "" {
+			return errs.BadRequestf("Invalid snapshot: Unmanaging snapshots of encrypted volumes is not supported.")
 		}
 		err := copying(ctx, tx, id, "snapshot")
 		if err != nil {

@@ -130,7 +130,7 @@ func (s *Service) wantThere(ctx context.Context, tx *db.Tx, state *migrateState)
 	if err != nil {
 		return err
 	}
-	_, err = s.hosts.Want(ctx, tx, state.To, nodeapi.KindVolume, v.ID, nodeapi.Volume{ID: v.ID, SizeGB: int(v.SizeGB)})
+	_, err = s.hosts.Want(ctx, tx, state.To, nodeapi.KindVolume, v.ID, nodeapi.Volume{ID: v.ID, SizeGB: int(v.SizeGB), Encrypted: v.Key != ""})
 	return err
 }
 

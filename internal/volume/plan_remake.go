@@ -110,7 +110,7 @@ func (s *Service) remakeSteps(finish func(ctx context.Context, tx *db.Tx, state 
 			if err != nil {
 				return err
 			}
-			document := nodeapi.Volume{ID: v.ID, SizeGB: int(v.SizeGB), Image: state.Image, Source: state.Snapshot, Revision: v.Revision}
+			document := nodeapi.Volume{ID: v.ID, SizeGB: int(v.SizeGB), Image: state.Image, Source: state.Snapshot, Revision: v.Revision, Encrypted: v.Key != ""}
 			return s.wantDocument(ctx, tx, v, document)
 		}, UndoTx: func(ctx context.Context, tx *db.Tx, state *remakeState) error {
 			v, err := getVolume(ctx, tx, state.Volume)

@@ -62,6 +62,9 @@ func (s *Service) UploadVolume(ctx context.Context, who Viewer, id string, image
 		if v.Status != Available && !(force && v.Status == InUse) {
 			return errs.BadRequestf("Invalid volume: Volume %s status must be available or in-use with force, but current status is: %s.", v.ID, v.Status)
 		}
+		if v.Key != "" {
+			return errs.BadRequestf("Invalid volume: Volume %s is encrypted and cannot become an image, which would not be.", v.ID)
+		}
 		err = copying(ctx, tx, v.ID, "volume")
 		if err != nil {
 			return err

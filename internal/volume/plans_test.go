@@ -63,7 +63,7 @@ func startRig(t *testing.T) *rig {
 	r.engine = work.New(work.Options{DB: database, Log: log, Owner: "test"})
 	r.hosts = hosts.New(hosts.Options{DB: database, Log: log})
 	ids := 0
-	r.service = volume.New(volume.Options{DB: database, Log: log, Engine: r.engine, Hosts: r.hosts, Images: r.images, Vault: r.objects, Servers: nobody{}, NewID: func() string {
+	r.service = volume.New(volume.Options{DB: database, Log: log, Engine: r.engine, Hosts: r.hosts, Images: r.images, Vault: r.objects, Servers: nobody{}, Sealer: glue{}, NewID: func() string {
 		ids++
 		return fmt.Sprintf("id-%d", ids)
 	}})

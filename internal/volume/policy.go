@@ -59,6 +59,11 @@ var Policy = []auth.Rule{
 	{Name: "volume_extension:snapshot_admin_actions:force_delete", Check: admin},
 	{Name: "snapshot_extension:snapshot_actions:update_snapshot_status", Check: member},
 
+	{Name: "volume_extension:volume_type_encryption:create", Check: admin},
+	{Name: "volume_extension:volume_type_encryption:get", Check: admin},
+	{Name: "volume_extension:volume_type_encryption:update", Check: admin},
+	{Name: "volume_extension:volume_type_encryption:delete", Check: admin},
+	{Name: "volume_extension:volume_encryption_metadata", Check: reader},
 	{Name: "backup:get", Check: reader},
 	{Name: "backup:get_all", Check: reader},
 	{Name: "backup:backup_project_attribute", Check: admin},

@@ -25,6 +25,13 @@ func (s *Service) Retype(ctx context.Context, who Viewer, id, kind string, move 
 		if t.ID == v.Type {
 			return errs.BadRequestf("Invalid input received: Volume %s is already of type %s.", v.ID, t.Name)
 		}
+		_, err = findEncryption(ctx, tx, t.ID)
+		if err != nil && !errs.Is(err, errs.NotFound) {
+			return err
+		}
+		if (err == nil) != (v.Key != "") {
+			return errs.BadRequestf("Invalid input received: Volume %s cannot be retyped: one of the types is encrypted and the other not.", v.ID)
+		}
 		for _, b := range able {
 			if b.Host.Name == v.Host {
 				return s.retypeHere(ctx, tx, *v, t.ID)

@@ -26,6 +26,7 @@ type Snapshot struct {
 	Status      string
 	Type        string
 	Host        string
+	Key         string `bun:"encryption_key"` // of the volume
 	Group       string `bun:"group_snapshot"` // the group snapshot that it belongs to
 	Progress    string // as a client has told it
 	Metadata    db.JSON[map[string]string]
@@ -66,7 +67,7 @@ func (s *Service) CreateSnapshot(ctx context.Context, who Viewer, volume, name, 
 
 // beginSnapshot writes a snapshot of the volume and starts the plan that makes it.
 func (s *Service) beginSnapshot(ctx context.Context, tx *db.Tx, who Viewer, v Volume, snapshot *Snapshot) error {
-	snapshot.Project, snapshot.SizeGB, snapshot.Type, snapshot.Host = v.Project, v.SizeGB, v.Type, v.Host
+	snapshot.Project, snapshot.SizeGB, snapshot.Type, snapshot.Host, snapshot.Key = v.Project, v.SizeGB, v.Type, v.Host, v.Key
 	snapshot.CreatedAt = db.At(tx.Now())
 	err := reserve(ctx, tx, v.Project, snapshotItems(v.Type, v.SizeGB))
 	if err != nil {

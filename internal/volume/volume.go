@@ -93,7 +93,8 @@ type Options struct {
 	Hosts   *hosts.Service
 	Images  images
 	Servers servers
-	Vault   vault // where backups are
+	Vault   vault  // where backups are
+	Sealer  sealer // of the keys of encrypted volumes
 
 	Zone string // the one availability zone; "" is nova
 	// Overcommit is how much of its room a host promises to volumes, which take
@@ -115,6 +116,7 @@ type Service struct {
 	images  images
 	servers servers
 	vault   vault
+	sealer  sealer
 
 	zone       string
 	overcommit float64
@@ -129,7 +131,7 @@ type Service struct {
 // hosts. It comes before the first host connects.
 func New(o Options) *Service {
 	s := &Service{
-		db: o.DB, clock: o.Clock, newID: o.NewID, log: o.Log, engine: o.Engine, hosts: o.Hosts, images: o.Images, servers: o.Servers, vault: o.Vault,
+		db: o.DB, clock: o.Clock, newID: o.NewID, log: o.Log, engine: o.Engine, hosts: o.Hosts, images: o.Images, servers: o.Servers, vault: o.Vault, sealer: o.Sealer,
 		zone: o.Zone, overcommit: o.Overcommit, server: o.Server, level: o.Level, state: map[string]hosts.Host{},
 	}
 	if s.clock == nil {
@@ -171,6 +173,7 @@ func New(o Options) *Service {
 	work.Register(s.engine, s.reimagePlan())
 	s.hosts.OnHost(s.hostChanged)
 	s.hosts.OnQuery(nodeapi.QueryExport, s.answerExport)
+	s.hosts.OnQuery(nodeapi.QueryKey, s.answerKey)
 	s.hosts.OnStream(nodeapi.StreamExport, s.serveExport)
 	return s
 }

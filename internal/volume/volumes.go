@@ -54,8 +54,9 @@ type Volume struct {
 	Metadata      db.JSON[map[string]string]
 	ImageMetadata db.JSON[map[string]string]
 	Epoch         int64
-	Revision      int64 // how often the bytes were made anew
-	Multiattach   bool  // several servers may have it
+	Revision      int64  // how often the bytes were made anew
+	Multiattach   bool   // several servers may have it
+	Key           string `bun:"encryption_key"` // id; "" for a volume that is not encrypted
 	Generation    int64
 	CreatedAt     db.Time
 	UpdatedAt     db.Time
@@ -224,6 +225,10 @@ func (s *Service) insert(ctx context.Context, tx *db.Tx, who Viewer, kind string
 	}
 	v.Type = t.ID
 	v.Multiattach = v.Multiattach || t.Multiattach()
+	err = s.encrypt(ctx, tx, v)
+	if err != nil {
+		return err
+	}
 	err = checkSize(ctx, tx, v.Project, v.SizeGB)
 	if err != nil {
 		return err
@@ -247,7 +252,7 @@ func (s *Service) fromOther(ctx context.Context, tx *db.Tx, who Viewer, v *Volum
 		if snapshot.Status != Available {
 			return errs.BadRequestf("Invalid snapshot: Originating snapshot status must be one of 'available' values")
 		}
-		v.Host = snapshot.Host
+		v.Host, v.Key = snapshot.Host, snapshot.Key
 		original, err := getVolume(ctx, tx, snapshot.Volume)
 		if err == nil {
 			v.Bootable, v.ImageMetadata = original.Bootable, original.ImageMetadata
@@ -264,7 +269,7 @@ func (s *Service) fromOther(ctx context.Context, tx *db.Tx, who Viewer, v *Volum
 	if source.Status != Available && source.Status != InUse {
 		return errs.BadRequestf("Invalid volume: Volume %s cannot be copied: its status must be 'available' or 'in-use', but it is '%s'.", source.ID, source.Status)
 	}
-	v.Host, v.Bootable, v.ImageMetadata = source.Host, source.Bootable, source.ImageMetadata
+	v.Host, v.Key, v.Bootable, v.ImageMetadata = source.Host, source.Key, source.Bootable, source.ImageMetadata
 	return grow(v, kind, source.SizeGB, source.Type, "source volume")
 }
 

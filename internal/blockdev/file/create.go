@@ -32,6 +32,10 @@ func (h *Host) create(ctx context.Context, v blockdev.Volume) error {
 // fill makes a volume from what source describes, or, when its size is live, from
 // a volume that is in use.
 func (h *Host) fill(ctx context.Context, v blockdev.Volume, source string, live, want int64) error {
+	key, err := h.key(ctx, v)
+	if err != nil {
+		return err
+	}
 	f, err := os.CreateTemp(h.volumes, unfinished+v.ID+"-*")
 	if err != nil {
 		return err
@@ -45,6 +49,8 @@ func (h *Host) fill(ctx context.Context, v blockdev.Volume, source string, live,
 	h.at("named")
 
 	switch {
+	case v.Encrypted:
+		err = h.fillEncrypted(ctx, v, source, live, path, key)
 	case live > 0:
 		err = h.tool.Run(ctx, want, "create", "-q", "-f", "qcow2", path, strconv.FormatInt(live, 10))
 		if err == nil {
@@ -59,7 +65,7 @@ func (h *Host) fill(ctx context.Context, v blockdev.Volume, source string, live,
 		return err
 	}
 	h.at("filled")
-	err = h.resize(ctx, path, want)
+	err = h.resize(ctx, path, key, want)
 	if err != nil {
 		return err
 	}
@@ -97,7 +103,8 @@ func (h *Host) remake(ctx context.Context, v blockdev.Volume, r record) error {
 
 // grow makes a volume larger. qemu-img writes the new size last, so a volume
 // whose growth is interrupted is whole, at its former size.
-func (h *Host) grow(ctx context.Context, id string, want int64) error {
+func (h *Host) grow(ctx context.Context, v blockdev.Volume, want int64) error {
+	id := v.ID
 	d, alive := h.daemon(id)
 	if alive && d.Opened {
 		return errs.Conflictf("Volume %s is being copied and cannot grow.", id)
@@ -105,7 +112,10 @@ func (h *Host) grow(ctx context.Context, id string, want int64) error {
 	if alive {
 		return h.growLive(ctx, id, d, want)
 	}
-	err := h.resize(ctx, h.disk(id), want)
+	key, err := h.key(ctx, v)
+	if err == nil {
+		err = h.resize(ctx, h.disk(id), key, want)
+	}
 	if err != nil {
 		return err
 	}
@@ -113,10 +123,13 @@ func (h *Host) grow(ctx context.Context, id string, want int64) error {
 }
 
 // resize makes a qcow2 at least as large as wanted.
-func (h *Host) resize(ctx context.Context, path string, want int64) error {
+func (h *Host) resize(ctx context.Context, path, key string, want int64) error {
 	size, err := diskSize(path)
 	if err != nil || size >= want {
 		return err
+	}
+	if key != "" {
+		return h.tool.RunWith(ctx, want, key, "resize", "-q", "--image-opts", encrypted(path), strconv.FormatInt(want, 10))
 	}
 	return h.tool.Run(ctx, want, "resize", "-q", "-f", "qcow2", path, strconv.FormatInt(want, 10))
 }

@@ -23,6 +23,7 @@ import (
 
 	"nacre/internal/blockdev"
 	"nacre/internal/clock"
+	"nacre/internal/qemuimg"
 )
 
 // daemon is the note about a volume's qemu-storage-daemon. A process number
@@ -139,24 +140,43 @@ func (h *Host) startDaemon(ctx context.Context, id string, serve service) error 
 	defer control.Close()
 	h.at("listening")
 
+	secret, err := h.secret(ctx, id)
+	if err != nil {
+		return err
+	}
 	log, err := os.OpenFile(h.logPath(id), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
 	args := []string{"--core=0", "--as=" + strconv.Itoa(4<<30), "--", "qemu-storage-daemon",
-		"--blockdev", `{"driver":"qcow2","node-name":"disk","backing":null,"discard":"unmap","file":{"driver":"file","filename":"/dev/fd/3"}}`,
 		"--nbd-server", fmt.Sprintf(`{"addr":{"type":"fd","str":"4"},"max-connections":%d}`, maxConnections),
 		"--chardev", "socket,id=control,fd=5,server=on,wait=off", "--monitor", "chardev=control"}
+	node := arguments{
+		"driver": "qcow2", "node-name": "disk", "backing": nil, "discard": "unmap",
+		"file": arguments{"driver": "file", "filename": "/dev/fd/3"},
+	}
+	files := []*os.File{disk, listener, control} // 3, 4 and 5
+	if secret != nil {
+		defer secret.Close()
+		files = append(files, secret)
+		args = append(args, "--object", qemuimg.SecretObject(6))
+		node["encrypt"] = unlocked
+	}
+	text, err := json.Marshal(node)
+	if err != nil {
+		return err
+	}
+	args = append(args, "--blockdev", string(text))
 	for _, e := range serve.offers(id) {
-		text, err := json.Marshal(e)
+		text, err = json.Marshal(e)
 		if err != nil {
 			return err
 		}
 		args = append(args, "--export", string(text))
 	}
 	cmd := exec.Command("prlimit", args...)
-	cmd.ExtraFiles = []*os.File{disk, listener, control} // 3, 4 and 5
+	cmd.ExtraFiles = files
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = append(cleanEnv(), marker+h.disk(id))
 	cmd.Dir = "/"
@@ -192,6 +212,22 @@ func (h *Host) startDaemon(ctx context.Context, id string, serve service) error 
 	err = fmt.Errorf("start qemu-storage-daemon: %w: %s", err, strings.TrimSpace(string(said[:min(len(said), 2000)])))
 	// A stray of this volume holds the file's lock, should there be one.
 	return errors.Join(err, endProcess(d.PID, d.Start), h.stopDaemon(id), h.stopStrays(id))
+}
+
+// unlocked is how QEMU opens an encrypted volume.
+var unlocked = arguments{"format": "luks", "key-secret": qemuimg.Secret}
+
+// secret is the key of an encrypted volume for its daemon, nil for others.
+func (h *Host) secret(ctx context.Context, id string) (*os.File, error) {
+	locked, err := isEncrypted(h.disk(id))
+	if err != nil || !locked {
+		return nil, err
+	}
+	key, err := h.key(ctx, blockdev.Volume{ID: id, Encrypted: true})
+	if err != nil {
+		return nil, err
+	}
+	return qemuimg.SecretFile(key)
 }
 
 // listen makes a socket, with its rights, in one step.

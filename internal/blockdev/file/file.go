@@ -47,6 +47,7 @@ type Options struct {
 	Dir    string          // volumes are in Dir/volumes
 	Run    string          // sockets and notes about daemons; empty means Dir/run/volumes; at most 65 characters
 	Images blockdev.Images // where volumes from images start; nil: there are none
+	Keys   blockdev.Keys   // of encrypted volumes; nil: there are none
 	User   *User           // who may connect to the sockets, next to us; nil: nobody. Needs root
 	Server *User           // whom the daemons run as; nil: ourselves. Needs root
 	Log    *slog.Logger    // nil means slog.Default()
@@ -150,7 +151,7 @@ func (h *Host) Ensure(ctx context.Context, v blockdev.Volume) error {
 	case v.Revision > record.Revision:
 		err = h.remake(ctx, v, record)
 	case size < want:
-		err = h.grow(ctx, v.ID, want)
+		err = h.grow(ctx, v, want)
 	}
 	if err != nil {
 		return fmt.Errorf("ensure volume %s: %w", v.ID, err)

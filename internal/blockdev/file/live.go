@@ -156,10 +156,16 @@ func (h *Host) copyLive(ctx context.Context, source, target string) error {
 		}
 	}
 	job := "copy" + clock.Hex()[:16]
-	err := h.underLock(ctx, source, func(ctx context.Context, client *qmp.Client) error {
-		err := client.Execute(ctx, "blockdev-add", arguments{
-			"driver": "qcow2", "node-name": job, "backing": nil, "file": arguments{"driver": "file", "filename": target},
-		}, nil)
+	node := arguments{"driver": "qcow2", "node-name": job, "backing": nil, "file": arguments{"driver": "file", "filename": target}}
+	locked, err := isEncrypted(target)
+	if err != nil {
+		return err
+	}
+	if locked {
+		node["encrypt"] = unlocked // by the key of the source, which the daemon has
+	}
+	err = h.underLock(ctx, source, func(ctx context.Context, client *qmp.Client) error {
+		err := client.Execute(ctx, "blockdev-add", node, nil)
 		if err != nil {
 			return err
 		}

@@ -107,7 +107,7 @@ func (h *Host) adopt(ctx context.Context, v blockdev.Volume, want int64) error {
 	}
 	path := h.stray(v.Source.Stray)
 	if format == inspect.QCOW2 {
-		err = h.resize(ctx, path, want)
+		err = h.resize(ctx, path, "", want)
 		if err == nil {
 			err = atomicfile.Sync(path)
 		}

@@ -28,8 +28,9 @@ func New(volumes *volume.Service) api.Service {
 	return api.Service{
 		Name: "cinder", Type: "block-storage", Mount: "/volume/v3", Spec: "/v3", ProjectInPath: true, Envelope: api.Cinder,
 		Versions: &api.Microversions{Word: "volume", Min: minVersion, Max: maxVersion},
-		Routes: slices.Concat(version(), h.volumes(), h.actions(), h.data(), h.attachments(), h.snapshots(), h.backups(), h.types(), h.defaultTypes(),
-			h.qos(), h.groupTypes(), h.groups(), h.groupSnapshots(), h.transfers(), h.messages(), h.quotas(), h.operators(), h.services(), h.clusters(), h.manageables()),
+		Routes: slices.Concat(version(), h.volumes(), h.actions(), h.data(), h.attachments(), h.snapshots(), h.backups(), h.types(), h.encryption(),
+			h.defaultTypes(), h.qos(), h.groupTypes(), h.groups(), h.groupSnapshots(), h.transfers(), h.messages(), h.quotas(), h.operators(),
+			h.services(), h.clusters(), h.manageables()),
 	}
 }
 

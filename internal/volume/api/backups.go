@@ -50,6 +50,7 @@ type backupView struct {
 	Metadata    map[string]string `json:"metadata" since:"3.43"`
 	UserID      string            `json:"user_id" since:"3.56"`
 
+	KeyID   any `json:"encryption_key_id,omitempty" since:"3.64"`
 	Project any `json:"os-backup-project-attr:project_id,omitempty" since:"3.18"`
 }
 
@@ -67,6 +68,9 @@ func (h handlers) viewBackup(c *api.Call, b volume.Backup) backupView {
 		CreatedAt: stamp(b.CreatedAt), UpdatedAt: stamp(b.UpdatedAt), Description: orNull(b.Description), FailReason: orNull(b.FailReason),
 		VolumeID: b.Volume, Incremental: b.Parent != "", Dependents: b.Dependents, SnapshotID: orNull(b.Snapshot), DataAt: stamp(b.DataAt),
 		Metadata: b.Metadata.V, UserID: b.User,
+	}
+	if b.Key != "" {
+		view.KeyID = b.Key
 	}
 	if c.May("backup:backup_project_attribute", of(b.Project)) {
 		view.Project = b.Project

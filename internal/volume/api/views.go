@@ -73,7 +73,7 @@ func viewVolume(c *api.Call, v volume.Volume, types map[string]string) volumeVie
 		ID: v.ID, Status: v.Status, Size: v.SizeGB, Zone: v.Zone, CreatedAt: stamp(v.CreatedAt), UpdatedAt: stamp(v.UpdatedAt),
 		Name: orNull(v.Name), Description: orNull(v.Description), VolumeType: orNull(types[v.Type]), VolumeTypeID: v.Type,
 		SnapshotID: orNull(v.Snapshot), SourceVolID: orNull(v.Source), GroupID: orNull(v.Group), Metadata: v.Metadata.V, Links: links(c, "/volumes/"+v.ID),
-		UserID: v.User, Bootable: bootable, Multiattach: v.Multiattach, MigrationStatus: orNull(v.Migration), ConsumesQuota: true,
+		UserID: v.User, Bootable: bootable, Multiattach: v.Multiattach, Encrypted: v.Key != "", MigrationStatus: orNull(v.Migration), ConsumesQuota: true,
 	}
 	if v.Readonly != "" {
 		view.Metadata = map[string]string{"readonly": v.Readonly}
