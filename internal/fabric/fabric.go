@@ -263,7 +263,8 @@ type Host interface {
 	Plugged(ctx context.Context) ([]string, error)
 
 	// OpenMetadata makes the network's metadata door (a network namespace with
-	// the metadata port in it) and listens on 169.254.169.254:80 inside. Opening
+	// the metadata port in it) and listens on port 80 of 169.254.169.254 and, where
+	// the host has IPv6, of fe80::a9fe:a9fe inside. Opening
 	// again returns a new listener on the same door after the earlier one was closed.
 	OpenMetadata(ctx context.Context, m Metadata) (net.Listener, error)
 

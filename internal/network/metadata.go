@@ -26,7 +26,8 @@ func metadataPort(ctx context.Context, tx *db.Tx, network string) (p Port, found
 func metadataDevice(network string) string { return "ovnmeta-" + network }
 
 // ensureMetadataPort gives a network with DHCP its metadata port, with an
-// address in each such IPv4 subnet that has one left.
+// address in each such IPv4 subnet that has one left. Over IPv6 guests reach it
+// by a link-local address, which is the same on every network.
 func (s *Service) ensureMetadataPort(ctx context.Context, tx *db.Tx, n Network) error {
 	subnets, err := subnetsOf(ctx, tx, n.ID)
 	if err != nil {
@@ -37,8 +38,13 @@ func (s *Service) ensureMetadataPort(ctx context.Context, tx *db.Tx, n Network) 
 		return err
 	}
 	var want []FixedIP
+	needed := false
 	for _, sub := range subnets {
-		if !sub.DHCP || sub.IPVersion != 4 || n.External {
+		if !sub.DHCP || n.External {
+			continue
+		}
+		needed = true
+		if sub.IPVersion != 4 {
 			continue
 		}
 		has := slices.IndexFunc(p.FixedIPs.V, func(f FixedIP) bool { return f.Subnet == sub.ID })
@@ -55,9 +61,9 @@ func (s *Service) ensureMetadataPort(ctx context.Context, tx *db.Tx, n Network) 
 		}
 	}
 	switch {
-	case len(want) == 0 && !found:
+	case !needed && !found:
 		return nil
-	case len(want) == 0:
+	case !needed:
 		return removePort(ctx, tx, p)
 	case !found:
 		_, err = s.createPort(ctx, tx, Scope{All: true}, n, NewPort{
@@ -84,9 +90,6 @@ func (s *Service) leaveMetadataPort(ctx context.Context, tx *db.Tx, n Network, s
 	rest := slices.DeleteFunc(slices.Clone(p.FixedIPs.V), func(f FixedIP) bool { return f.Subnet == sub.ID })
 	if len(rest) == len(p.FixedIPs.V) {
 		return nil
-	}
-	if len(rest) == 0 {
-		return removePort(ctx, tx, p)
 	}
 	err = s.changeAddresses(ctx, tx, n, &p, rest)
 	if err != nil {

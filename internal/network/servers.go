@@ -346,12 +346,18 @@ func (r cardParts) card(p Port) Card {
 }
 
 // ServerAt finds the server whose card has the address on the network. The MAC
-// must be the card's, or the caller is somebody else.
+// must be the card's, or the caller is somebody else. A link-local address is one
+// that a card makes of its MAC.
 func (s *Service) ServerAt(ctx context.Context, network, ip, mac string) (string, error) {
 	var rows []Port
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		err := tx.NewSelect().Model(&rows).Where("network_id = ?", network).
-			Where("id IN (SELECT port_id FROM port_ips WHERE ip_address = ?)", ip).Scan(ctx)
+		sel := tx.NewSelect().Model(&rows).Where("network_id = ?", network)
+		if isLinkLocal(ip, mac) {
+			sel = sel.Where("mac_address = ?", strings.ToLower(mac))
+		} else {
+			sel = sel.Where("id IN (SELECT port_id FROM port_ips WHERE ip_address = ?)", ip)
+		}
+		err := sel.Scan(ctx)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
@@ -366,4 +372,11 @@ func (s *Service) ServerAt(ctx context.Context, network, ip, mac string) (string
 		}
 	}
 	return "", errs.NotFoundf("No server has address %s on network %s.", ip, network)
+}
+
+// isLinkLocal tells whether the address is what a card with the MAC calls itself
+// on its link.
+func isLinkLocal(ip, mac string) bool {
+	address, err := netip.ParseAddr(ip)
+	return err == nil && address == eui64(netip.MustParsePrefix("fe80::/64"), mac)
 }

@@ -355,7 +355,11 @@ func (s *Service) DeleteSubnet(ctx context.Context, id string, revision int64) e
 		if err != nil {
 			return err
 		}
-		return removeSubnet(ctx, tx, sub)
+		err = removeSubnet(ctx, tx, sub)
+		if err != nil {
+			return err
+		}
+		return s.ensureMetadataPort(ctx, tx, n) // which goes with the last subnet
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -204,6 +205,7 @@ func (n *Node) askMetadata(ctx context.Context, network string, r *http.Request)
 	if err != nil {
 		return reply, fmt.Errorf("read source address: %w", err)
 	}
+	ip, _, _ = strings.Cut(ip, "%") // the device is the door's
 	body, err := io.ReadAll(io.LimitReader(r.Body, doorBody+1))
 	if err != nil {
 		return reply, fmt.Errorf("read request: %w", err)

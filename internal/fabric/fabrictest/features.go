@@ -1,8 +1,10 @@
 package fabrictest
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
 
@@ -388,4 +391,68 @@ func pathMTU(to string) (int, error) {
 		err = errors.Join(err, controlled)
 	}
 	return mtu, err
+}
+
+// metadata6 checks the door by its IPv6 address, on a network without any other.
+func metadata6(t *testing.T, rig Rig) {
+	l := newLAN(52)
+	l.Subnets = nil
+	p := l.port(rig.Name, 5)
+	p.IPs = []string{eui64(t, "fd00:52::/64", p.MAC)}
+	door, opening := l.metadataPort()
+	door.IPs, opening.CIDRs = nil, nil
+	ensure(t, rig.Cluster, l.topology(p, door))
+	g := NewGuest(t, plug(t, rig.Host, p), p.MAC)
+	awaitUp(t, rig.Cluster, p.ID, true)
+	listener, err := rig.Host.OpenMetadata(timeout(t), opening)
+	if err != nil {
+		t.Fatalf("open: %v", err)
+	}
+	t.Cleanup(func() {
+		listener.Close()
+		err := rig.Host.CloseMetadata(context.Background(), l.ID)
+		if err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			caller, _, _ := net.SplitHostPort(conn.RemoteAddr().String())
+			io.WriteString(conn, caller)
+			conn.Close()
+		}
+	}()
+	caller := ""
+	g.must(g.Do(func() error {
+		link, err := netlink.LinkByName("eth0")
+		if err != nil {
+			return err
+		}
+		address := fmt.Sprintf("[fe80::a9fe:a9fe%%%d]:80", link.Attrs().Index)
+		late, again := time.After(patience), time.NewTicker(50*time.Millisecond)
+		defer again.Stop()
+		for {
+			caller, err = Reach(address, "", 2*time.Second)
+			if err == nil {
+				return nil
+			}
+			select {
+			case <-again.C:
+			case <-late:
+				return err
+			}
+		}
+	}))
+	caller, _, _ = strings.Cut(caller, "%")
+	if own := eui64(t, "fe80::/64", p.MAC); caller != own {
+		t.Errorf("the door takes the guest for %s, want %s", caller, own)
+	}
+	mac, err := rig.Host.MAC(timeout(t), l.ID, caller)
+	if err != nil || mac != p.MAC {
+		t.Errorf("who has %s is %s, %v, want %s", caller, mac, err, p.MAC)
+	}
 }

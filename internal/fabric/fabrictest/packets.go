@@ -37,6 +37,7 @@ var packetSuite = []struct {
 	{"Routing6", routing6},
 	{"Stateless", stateless},
 	{"PacketSize", packetSize},
+	{"Metadata6", metadata6},
 }
 
 // boot plugs a port and puts a guest with the port's address behind it.

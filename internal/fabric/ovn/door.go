@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -23,7 +25,10 @@ import (
 // also kept as files, because a namespace says nothing about its owner.
 
 // metadataIP is where guests look for metadata, on every network.
-const metadataIP = "169.254.169.254"
+const (
+	metadataIP  = "169.254.169.254"
+	metadataIP6 = "fe80::a9fe:a9fe"
+)
 
 // inside is the name of the veth's end in the namespace.
 const inside = "eth0"
@@ -67,13 +72,39 @@ func (h *Host) OpenMetadata(ctx context.Context, m fabric.Metadata) (net.Listene
 	var listener net.Listener
 	err = within(space, func() error {
 		var err error
-		listener, err = net.Listen("tcp4", net.JoinHostPort(metadataIP, "80"))
+		listener, err = listenInside()
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("listen in metadata door %s: %w", m.Network, err)
 	}
 	return listener, nil
+}
+
+// listenInside listens on the metadata addresses. It runs in the namespace.
+func listenInside() (net.Listener, error) {
+	listener, err := net.Listen("tcp4", net.JoinHostPort(metadataIP, "80"))
+	if err != nil || !speaksIPv6() {
+		return listener, err
+	}
+	link, err := netlink.LinkByName(inside)
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	// The device is told by number: names are those of the namespace that this
+	// process began in.
+	zone := strconv.Itoa(link.Attrs().Index)
+	second, err := net.Listen("tcp6", net.JoinHostPort(metadataIP6+"%"+zone, "80"))
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	return join(listener, second), nil
+}
+
+// speaksIPv6 says whether this machine's kernel has IPv6 turned on.
+func speaksIPv6() bool {
+	_, err := os.Stat("/proc/sys/net/ipv6")
+	return err == nil
 }
 
 // CloseMetadata implements fabric.Host.
@@ -89,6 +120,7 @@ func (h *Host) CloseMetadata(ctx context.Context, network string) error {
 
 // MAC implements fabric.Host.
 func (h *Host) MAC(ctx context.Context, network, ip string) (string, error) {
+	ip, _, _ = strings.Cut(ip, "%")
 	wanted := net.ParseIP(ip)
 	space, err := netns.GetFromName(doorNamespace(network))
 	if err != nil {
@@ -174,7 +206,11 @@ func furnish(m fabric.Metadata) error {
 	if err != nil {
 		return fmt.Errorf("bring %s up: %w", inside, err)
 	}
-	return setAddresses(link, append([]string{metadataIP + "/32"}, m.CIDRs...))
+	own := []string{metadataIP + "/32"}
+	if speaksIPv6() {
+		own = append(own, metadataIP6+"/64")
+	}
+	return setAddresses(link, append(own, m.CIDRs...))
 }
 
 // setAddresses makes the link have these addresses and, link-local IPv6 apart, no

@@ -3,6 +3,7 @@ package api_test
 import (
 	"errors"
 	"fmt"
+	"net"
 	"reflect"
 	"strings"
 	"testing"
@@ -300,6 +301,19 @@ func TestCardsOfServers(t *testing.T) {
 		who, err := c.net.ServerAt(ctx, private, "10.0.0.77", card.MAC)
 		if who != "vm" || err != nil {
 			t.Errorf("10.0.0.77 is %s, %v, want vm", who, err)
+		}
+		mac, err := net.ParseMAC(card.MAC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		local := fmt.Sprintf("fe80::%02x%02x:%02xff:fe%02x:%02x%02x", mac[0]^2, mac[1], mac[2], mac[3], mac[4], mac[5])
+		who, err = c.net.ServerAt(ctx, private, local, card.MAC)
+		if who != "vm" || err != nil {
+			t.Errorf("%s is %s, %v, want vm", local, who, err)
+		}
+		_, err = c.net.ServerAt(ctx, private, "fe80::1", card.MAC)
+		if !errs.Is(err, errs.NotFound) {
+			t.Errorf("a link-local address that is not made of the MAC gets %v, want not found", err)
 		}
 		_, err = c.net.ServerAt(ctx, private, "10.0.0.77", "fa:16:3e:00:00:00")
 		if !errs.Is(err, errs.NotFound) {

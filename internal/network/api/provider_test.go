@@ -198,3 +198,31 @@ func TestBadIPv6(t *testing.T) {
 		})
 	}
 }
+
+// A network has a metadata port as long as some subnet has DHCP, of whichever
+// version.
+func TestMetadataPorts(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	net := c.make(t, demo, "networks", "network", `{}`).text("id")
+	doors := func() []object {
+		t.Helper()
+		return c.call(t, admin, "GET", "/ports?device_owner=network:distributed&network_id="+net, "").want(200).many("ports")
+	}
+	six := c.make(t, demo, "subnets", "subnet", `{"network_id":"`+net+`","ip_version":6,"cidr":"fd00::/64","ipv6_ra_mode":"slaac","ipv6_address_mode":"slaac"}`).text("id")
+	if got := doors(); len(got) != 1 || len(got[0]["fixed_ips"].([]any)) != 0 {
+		t.Fatalf("with IPv6 alone the metadata ports are %v, want one without an address", got)
+	}
+	four := c.make(t, demo, "subnets", "subnet", `{"network_id":"`+net+`","ip_version":4,"cidr":"10.9.0.0/24"}`).text("id")
+	if got := doors(); len(got) != 1 || len(got[0]["fixed_ips"].([]any)) != 1 {
+		t.Errorf("with both the metadata ports are %v, want one with one address", got)
+	}
+	c.call(t, demo, "DELETE", "/subnets/"+four, "").want(204)
+	if got := doors(); len(got) != 1 || len(got[0]["fixed_ips"].([]any)) != 0 {
+		t.Errorf("with IPv6 again the metadata ports are %v, want one without an address", got)
+	}
+	c.call(t, demo, "DELETE", "/subnets/"+six, "").want(204)
+	if got := doors(); len(got) != 0 {
+		t.Errorf("without subnets the metadata ports are %v", got)
+	}
+}
