@@ -189,7 +189,7 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	cloud.Compute, err = compute.New(ctx, compute.Options{
 		DB: database, Clock: now, Log: log, Engine: cloud.Engine, Hosts: cloud.Hosts, Nudge: cloud.Loops.Nudge,
 		Placement: placements, Images: computeImages{images}, Networks: computeNetworks{cloud.Network},
-		Proxy:   networkProxy{cloud.Network},
+		Proxy: networkProxy{cloud.Network}, ImageProxy: computeImages{images},
 		Volumes: computeVolumes{volumes}, Consoles: consoles, ConfigDrive: configdrive.Build,
 	})
 	if err != nil {

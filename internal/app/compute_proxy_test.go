@@ -70,6 +70,12 @@ func TestComputePassesOnToNetwork(t *testing.T) {
 	if led.IP.Server != server {
 		t.Errorf("the floating IP leads to %q, want the server %s", led.IP.Server, server)
 	}
+	var second struct {
+		IP struct{ ID, IP string } `json:"floating_ip"`
+	}
+	ask(200, "POST", "/os-floating-ips", `{}`).JSON(t, &second)
+	act(400, `{"addFloatingIp": {"address": "`+second.IP.IP+`"}}`) // the address has one of this network
+	ask(202, "DELETE", "/os-floating-ips/"+second.IP.ID, nil)
 	act(202, `{"removeFloatingIp": {"address": "`+floating.IP.IP+`"}}`)
 	act(409, `{"removeFloatingIp": {"address": "`+floating.IP.IP+`"}}`)
 	ask(202, "DELETE", "/os-floating-ips/"+floating.IP.ID, nil)
@@ -92,4 +98,44 @@ func TestComputePassesOnToNetwork(t *testing.T) {
 	ask(200, "GET", "/os-networks/"+network, nil)
 	ask(200, "GET", "/os-tenant-networks", nil)
 	ask(200, "GET", "/os-floating-ip-pools", nil)
+}
+
+// Images are passed on as well, and what a server's image begins as is shown.
+func TestComputePassesOnToImages(t *testing.T) {
+	t.Parallel()
+	cloud := testcloud.Start(t, testcloud.Nodes(1))
+	demo := cloud.Demo()
+	server := demo.MustCreateServer(t, "web")
+	ask := func(status int, method, path string, body any) testcloud.Reply {
+		t.Helper()
+		return demo.Must(t, status, method, "/compute/v2.1"+path, body, "OpenStack-API-Version", "compute 2.35")
+	}
+	ask(202, "POST", "/servers/"+server+"/action", `{"createImage": {"name": "copy", "metadata": {"a": "b"}}}`)
+	cloud.Settle(t)
+	var list struct {
+		Images []struct {
+			ID, Status string
+			Metadata   map[string]string
+			Server     struct{ ID string }
+		}
+	}
+	ask(200, "GET", "/images/detail?name=copy&status=ACTIVE&server="+server, nil).JSON(t, &list)
+	if len(list.Images) != 1 || list.Images[0].Server.ID != server || list.Images[0].Metadata["a"] != "b" {
+		t.Fatalf("the images of the server are %+v, want its copy", list.Images)
+	}
+	id := list.Images[0].ID
+	ask(200, "POST", "/images/"+id+"/metadata", `{"metadata": {"c": "d"}}`)
+	ask(200, "PUT", "/images/"+id+"/metadata/c", `{"meta": {"c": "e"}}`)
+	ask(400, "PUT", "/images/"+id+"/metadata/c", `{"meta": {"d": "e"}}`)
+	var item struct{ Meta map[string]string }
+	ask(200, "GET", "/images/"+id+"/metadata/c", nil).JSON(t, &item)
+	if item.Meta["c"] != "e" {
+		t.Errorf("the item is %v, want e", item.Meta)
+	}
+	ask(204, "DELETE", "/images/"+id+"/metadata/c", nil)
+	ask(404, "GET", "/images/"+id+"/metadata/c", nil)
+	ask(403, "DELETE", "/images/"+demo.Image(t, "cirros"), nil)
+	ask(204, "DELETE", "/images/"+id, nil)
+	ask(404, "GET", "/images/"+id, nil)
+	demo.Must(t, 404, "GET", "/compute/v2.1/images", nil, "OpenStack-API-Version", "compute 2.36")
 }

@@ -41,12 +41,13 @@ type Options struct {
 	Engine *work.Engine
 	Hosts  *hosts.Service
 
-	Placement placements
-	Images    images
-	Networks  networks
-	Proxy     NetworkProxy
-	Volumes   volumes
-	Consoles  consoles
+	Placement  placements
+	Images     images
+	Networks   networks
+	Proxy      NetworkProxy
+	ImageProxy ImageProxy
+	Volumes    volumes
+	Consoles   consoles
 	// ConfigDrive makes an ISO image labelled config-2 of files by path.
 	ConfigDrive func(files map[string][]byte) ([]byte, error)
 
@@ -76,6 +77,7 @@ type Service struct {
 	images      images
 	networks    networks
 	proxy       NetworkProxy
+	imageProxy  ImageProxy
 	volumes     volumes
 	consoles    consoles
 	configDrive func(files map[string][]byte) ([]byte, error)
@@ -96,7 +98,7 @@ type Service struct {
 func New(ctx context.Context, o Options) (*Service, error) {
 	s := &Service{
 		db: o.DB, clock: o.Clock, newID: o.NewID, log: o.Log, engine: o.Engine, hosts: o.Hosts,
-		placement: o.Placement, images: o.Images, networks: o.Networks, proxy: o.Proxy, volumes: o.Volumes,
+		placement: o.Placement, images: o.Images, networks: o.Networks, proxy: o.Proxy, imageProxy: o.ImageProxy, volumes: o.Volumes,
 		consoles: o.Consoles, configDrive: o.ConfigDrive,
 		zone: o.Zone, cpuRatio: o.CPURatio, reservedMB: o.ReservedMB,
 		state: map[string]hostState{},

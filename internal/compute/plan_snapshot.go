@@ -59,13 +59,13 @@ func (s *Service) SnapshotServer(ctx context.Context, act Act, caller auth.Calle
 		return "", errs.BadRequestf("It is not supported to make an image of the volume-backed instance %s.", server.ID)
 	}
 	properties := maps.Clone(words(server.ImageProperties.V))
-	maps.Copy(properties, in.Metadata)
 	maps.Copy(properties, map[string]string{
 		"image_type": "snapshot", "instance_uuid": server.ID, "user_id": caller.User, "base_image_ref": server.Image,
 	})
 	if in.Backup != "" {
 		properties["image_type"], properties["backup_type"] = "backup", in.Backup
 	}
+	maps.Copy(properties, in.Metadata) // what the user says holds
 	flavor := server.Flavor.V
 	state := snapshotState{Server: server.ID, Image: s.newID(), Backup: in.Backup, Keep: in.Keep, Project: caller.Project}
 	// The image comes first: the caller looks at it at once. If we stop before the

@@ -228,19 +228,6 @@ func (s *Service) AddFloatingIP(ctx context.Context, act Act, caller auth.Caller
 	if !has {
 		return errs.BadRequestf("Specified fixed address not assigned to instance %s", server.ID)
 	}
-	// Another of the server's floating IPs makes way.
-	list, err := s.proxy.FloatingIPs(ctx, caller)
-	if err != nil {
-		return err
-	}
-	for _, other := range list {
-		if other.ID != f.ID && other.Port == p.ID && other.FixedIP == fixed && other.Pool == f.Pool {
-			err = s.proxy.LeadFloatingIP(ctx, caller, other.ID, "", "")
-			if err != nil {
-				return err
-			}
-		}
-	}
 	return s.proxy.LeadFloatingIP(ctx, caller, f.ID, p.ID, fixed)
 }
 

@@ -171,7 +171,7 @@ func (h handlers) addFloatingIP(c *api.Call, in addFloatingRequest) error {
 	if err != nil {
 		return err
 	}
-	return h.compute.AddFloatingIP(c.Context(), act(c, server), c.Caller, in.Add.Address, in.Add.Fixed)
+	return passedOn(h.compute.AddFloatingIP(c.Context(), act(c, server), c.Caller, in.Add.Address, in.Add.Fixed))
 }
 
 type removeFloatingRequest struct {
