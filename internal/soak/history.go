@@ -1,6 +1,7 @@
 package soak
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"net/http"
@@ -155,19 +156,17 @@ func (s *sharer) turn() {
 func (s *sharer) port(q question) {
 	q.thing, q.exists = "port "+s.ports[s.r.IntN(len(s.ports))], true
 	path := "/network/v2.0/ports/" + strings.TrimPrefix(q.thing, "port ")
-	asked := time.Now()
-	a := answer{}
 	method, body := "GET", any(nil)
 	if q.kind == "put" {
 		method, body = "PUT", map[string]any{"port": map[string]any{"name": q.text}}
 	} else {
 		q.kind = "get"
 	}
-	status := s.ask(method, path, body, []int{200}, func(body []byte) { a = answer{told, fieldOf(body, "port", "name")} })
-	if status != notAsked {
-		s.history.add(s.number, asked, q, a)
-	}
+	s.note(q, method, path, body, []int{200}, func(body []byte) string { return fieldOf(body, "port", "name") })
 }
+
+// times is how many times an object has its text, so that a torn one shows.
+const times = 5000
 
 // object writes, reads and removes an object.
 func (s *sharer) object(q question) {
@@ -175,13 +174,26 @@ func (s *sharer) object(q question) {
 	q.thing = "object " + name
 	method := map[string]string{"put": "PUT", "get": "GET", "delete": "DELETE"}[q.kind]
 	good := map[string]int{"put": 201, "get": 200, "delete": 204}[q.kind]
+	s.note(q, method, s.objects+"/"+name, bytes.Repeat([]byte(q.text+" "), times), []int{good, 404}, func(body []byte) string {
+		text, _, _ := strings.Cut(string(body), " ")
+		if string(body) != strings.Repeat(text+" ", times) {
+			return fmt.Sprintf("%d torn bytes", len(body))
+		}
+		return text
+	})
+}
+
+// note asks, and writes down what was told. What was refused since there is no
+// space must not have had an effect, so it is left out.
+func (s *sharer) note(q question, method, path string, body any, expected []int, text func(body []byte) string) {
 	asked := time.Now()
 	a := answer{}
-	status := s.ask(method, s.objects+"/"+name, []byte(q.text), []int{good, 404}, func(body []byte) { a = answer{told, string(body)} })
-	if status == http.StatusNotFound {
+	status := s.ask(method, path, body, expected, func(body []byte) { a = answer{told, text(body)} })
+	switch status {
+	case notAsked, http.StatusInsufficientStorage:
+		return
+	case http.StatusNotFound:
 		a.told = gone
 	}
-	if status != notAsked {
-		s.history.add(s.number, asked, q, a)
-	}
+	s.history.add(s.number, asked, q, a)
 }

@@ -72,7 +72,9 @@ func autopsy(t *testing.T, v *victim) {
 	t.Helper()
 	fresh := testcloud.Start(t, testcloud.Nodes(3))
 	fresh.Settle(t)
-	cloud := testcloud.Start(t, testcloud.Dir(v.dir), testcloud.Nodes(3))
+	// Later, since the bytes of an object whose writer was killed are kept for a while:
+	// the writer might live.
+	cloud := testcloud.Start(t, testcloud.Dir(v.dir), testcloud.Nodes(3), testcloud.Ahead(5*time.Minute))
 	cloud.Settle(t)
 	cloud.Demo().RemoveAll(t)
 	cloud.Settle(t)
@@ -87,9 +89,6 @@ func shape(w testcloud.World) testcloud.World {
 		for i, line := range lines {
 			lines[i] = random.ReplaceAllString(line, "ID")
 		}
-		// What a killed writer of an object left goes a day later; internal/object
-		// has tests of that, in which time is made up.
-		w[kind] = slices.DeleteFunc(lines, func(line string) bool { return line == "objects+ID" })
 		slices.Sort(w[kind])
 	}
 	delete(w, "catalog_endpoints")

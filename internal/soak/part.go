@@ -85,7 +85,7 @@ func (r Room) keep() error {
 		unix.Mount("tmpfs", names, "tmpfs", 0, ""),
 	)
 	if err == nil && r.Disk != "" {
-		err = errors.Join(os.MkdirAll(r.Disk, 0o755), r.size(0, int64(r.DiskMB)<<20))
+		err = r.mount()
 	}
 	if err != nil {
 		return fmt.Errorf("give the host names and a disk of its own: %w", err)
@@ -102,9 +102,9 @@ func (r Room) keep() error {
 	for orders.Scan() {
 		switch orders.Text() {
 		case "fill":
-			err = r.fill()
+			err = r.Fill()
 		case "free":
-			err = r.size(unix.MS_REMOUNT, int64(r.DiskMB)<<20)
+			err = r.Free()
 		}
 		if err != nil {
 			return err
@@ -114,14 +114,18 @@ func (r Room) keep() error {
 	return orders.Err()
 }
 
-// fill leaves no space on the disk: it becomes as small as what is on it.
-func (r Room) fill() error {
+// Fill leaves no space on the disk: it becomes as small as what is on it.
+func (r Room) Fill() error {
 	var now unix.Statfs_t
 	err := unix.Statfs(r.Disk, &now)
 	if err != nil {
 		return err
 	}
 	return r.size(unix.MS_REMOUNT, max(1, int64(now.Blocks-now.Bfree)*now.Bsize))
+}
+
+func (r Room) mount() error {
+	return errors.Join(os.MkdirAll(r.Disk, 0o755), r.size(0, int64(r.DiskMB)<<20))
 }
 
 func (r Room) size(flags uintptr, bytes int64) error {
@@ -131,6 +135,25 @@ func (r Room) size(flags uintptr, bytes int64) error {
 	}
 	return nil
 }
+
+// Mount makes the disk for the processes of the tests themselves, which run in a
+// mount namespace of their own.
+func (r Room) Mount(t testing.TB) {
+	t.Helper()
+	err := r.mount()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		err := unix.Unmount(r.Disk, unix.MNT_DETACH)
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Free gives the disk its space back.
+func (r Room) Free() error { return r.size(unix.MS_REMOUNT, int64(r.DiskMB)<<20) }
 
 // Seeded gives a run's seed, and says how to repeat it.
 func Seeded(t *testing.T) uint64 {

@@ -25,6 +25,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nacre/internal/app"
+	"nacre/internal/clock"
 	"nacre/internal/db"
 	"nacre/internal/db/dbtest"
 	"nacre/internal/fabric"
@@ -101,6 +102,18 @@ func MayFail() Option { return func(o *options) { o.calm = true } }
 // NACRE_TEST_SERVERS=n does to every test that does not turn plans by hand or go
 // on with a folder.
 func Servers(n int) Option { return func(o *options) { o.servers = n } }
+
+// Ahead sets the cloud's clock ahead, to go on with a folder some time later.
+func Ahead(by time.Duration) Option { return func(o *options) { o.Clock = ahead{by: by} } }
+
+// ahead is a clock that is so much ahead of the machine's.
+type ahead struct {
+	clock.Real
+	by time.Duration
+}
+
+// Now implements clock.Clock.
+func (a ahead) Now() time.Time { return a.Real.Now().Add(a.by) }
 
 // Start runs a cloud until the test ends.
 func Start(t testing.TB, opts ...Option) *Cloud {

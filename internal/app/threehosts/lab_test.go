@@ -50,6 +50,7 @@ type host struct {
 // setting is what a lab stands on.
 type setting struct {
 	db, bus string // of the servers
+	blobs   string // where they keep bytes; "" is a folder of the lab
 	diskMB  int    // of each host, a disk of its own; 0: they share the machine's
 }
 
@@ -62,6 +63,9 @@ func newLab(t *testing.T, hosts int, on setting) *lab {
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+	if on.blobs == "" {
+		on.blobs = filepath.Join(dir, "blobs")
 	}
 	l := &lab{t: t, dir: dir}
 	t.Cleanup(func() {
@@ -182,7 +186,7 @@ func (l *lab) addServer(number int, on setting) {
 	part := soak.Part{Cloud: &app.Config{
 		Server: true, Listen: listen, DataDir: s.dir, DB: on.db, Bus: on.bus, External: external, OVNGateways: gateway,
 		OVNNorth: fmt.Sprintf("tcp:%s:%d", outside, ovn.NorthPort), OVNSouth: fmt.Sprintf("tcp:%s:%d", outside, ovn.SouthPort),
-		Blobs: filepath.Join(l.dir, "blobs"), KeyFile: filepath.Join(l.dir, "keys"),
+		Blobs: on.blobs, KeyFile: filepath.Join(l.dir, "keys"),
 	}}
 	s.Process = soak.Ours(l.t, name, func() soak.Part { return part })
 	l.servers = append(l.servers, s)

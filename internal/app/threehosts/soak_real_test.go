@@ -47,9 +47,14 @@ func TestHostsUnderFaults(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	database, messages := soak.NewPostgres(t, folder), broker(t)
+	disks := []soak.Room{{Disk: filepath.Join(folder, "database"), DiskMB: diskMB}, {Disk: filepath.Join(folder, "blobs"), DiskMB: diskMB}}
+	for _, d := range disks {
+		d.Mount(t)
+	}
+	database, messages := soak.NewPostgres(t, disks[0].Disk), broker(t)
 	l := newLab(t, 3, setting{
-		db: "postgres://postgres@/nacre?host=" + folder, bus: "amqp://guest:guest@" + messages.Address() + "/", diskMB: diskMB,
+		db: "postgres://postgres@/nacre?host=" + database.Folder, bus: "amqp://guest:guest@" + messages.Address() + "/", blobs: disks[1].Disk,
+		diskMB: diskMB,
 	})
 	l.addEmptyImage()
 	l.waitUp(l.servers[0])
@@ -57,7 +62,7 @@ func TestHostsUnderFaults(t *testing.T) {
 	day := soak.NewDay(t, seed, l.client)
 	day.Work(2, 2, 400*time.Millisecond)
 	w := &wreckage{Faults: soak.NewFaults(t, kills()), lab: l}
-	w.wreck(seed, database, messages.Address(), func(r *rand.Rand) { w.HurtBroker(t, r, messages) })
+	w.wreck(seed, database, disks, func(r *rand.Rand) { w.HurtBroker(t, r, messages) })
 	day.End()
 	for _, s := range l.servers {
 		s.Ready(s.url)
@@ -102,7 +107,7 @@ type wreckage struct {
 }
 
 // wreck breaks things until enough was broken. Everything runs when it returns.
-func (w *wreckage) wreck(seed uint64, database *soak.Postgres, _ string, hurtBroker func(r *rand.Rand)) {
+func (w *wreckage) wreck(seed uint64, database *soak.Postgres, disks []soak.Room, hurtBroker func(r *rand.Rand)) {
 	var wreckers sync.WaitGroup
 	harm := func(actor uint64, pause time.Duration, do func(r *rand.Rand)) {
 		wreckers.Go(func() { w.Often(soak.Dice(seed, actor), pause, do) })
@@ -117,10 +122,15 @@ func (w *wreckage) wreck(seed uint64, database *soak.Postgres, _ string, hurtBro
 		harm(uint64(200+i), 15*time.Second, func(r *rand.Rand) { w.Hurt(r, h.node) })
 		harm(uint64(210+i), 30*time.Second, func(r *rand.Rand) { w.fill(r, h) })
 	}
-	harm(300, 30*time.Second, func(r *rand.Rand) {
-		w.Hurt(r, database.Process)
+	harm(300, 20*time.Second, func(r *rand.Rand) {
+		if r.IntN(2) == 0 {
+			w.fill(r, disks[0])
+		} else {
+			w.Hurt(r, database.Process)
+		}
 		database.Revive()
 	})
+	harm(305, 20*time.Second, func(r *rand.Rand) { w.fill(r, disks[1]) })
 	harm(301, 30*time.Second, hurtBroker)
 	harm(302, 15*time.Second, w.cut)
 	harm(303, 15*time.Second, w.killGuest)
@@ -138,11 +148,15 @@ func (w *wreckage) cut(r *rand.Rand) {
 	w.Cuts.Add(1)
 }
 
-// fill leaves a host no space on its disk for a while.
-func (w *wreckage) fill(r *rand.Rand, h *host) {
-	w.lab.must(h.Fill())
+// fill leaves no space on a disk for a while: a host's, the database's, that of
+// the servers' bytes.
+func (w *wreckage) fill(r *rand.Rand, disk interface {
+	Fill() error
+	Free() error
+}) {
+	w.lab.must(disk.Fill())
 	soak.Pause(r, 5*time.Second)
-	w.lab.must(h.Free())
+	w.lab.must(disk.Free())
 	w.Fills.Add(1)
 }
 
