@@ -28,7 +28,7 @@ func (a volumeImages) Image(ctx context.Context, who volume.Viewer, id string) (
 	}, nil
 }
 
-// CreateImage makes an image without bytes.
+// CreateImage makes an image without bytes. Making it again is a success.
 func (a volumeImages) CreateImage(ctx context.Context, n volume.NewImage) error {
 	_, err := a.images.Image(ctx, image.Viewer{Admin: true}, n.ID)
 	if !errs.Is(err, errs.NotFound) {
@@ -38,6 +38,9 @@ func (a volumeImages) CreateImage(ctx context.Context, n volume.NewImage) error 
 		ID: n.ID, Name: n.Name, Owner: n.Project, Visibility: n.Visibility, DiskFormat: n.DiskFormat, ContainerFormat: n.ContainerFormat,
 		MinDisk: n.MinDiskGB, MinRAM: n.MinRAMMB, Properties: n.Properties,
 	})
+	if errs.Is(err, errs.Conflict) {
+		return nil // somebody else was faster
+	}
 	return err
 }
 

@@ -89,7 +89,11 @@ func (s *Service) UploadVolume(ctx context.Context, who Viewer, id string, image
 		_, err = work.Start(ctx, tx, s.uploadPlan(), v.ID, state, who.options(v.Project)...)
 		return err
 	})
-	return out, unexpected("upload volume "+id, err)
+	if err != nil {
+		return out, unexpected("upload volume "+id, err)
+	}
+	// The plan makes the image, too. Who is told its id may look at it at once.
+	return out, unexpected("make an image of volume "+id, s.images.CreateImage(ctx, out.Image))
 }
 
 // takenOver are the things that an image knows of itself, not by properties.
