@@ -262,3 +262,15 @@ func TestAppendStringIsJSON(t *testing.T) {
 		}
 	}
 }
+
+func TestNilPointerToWhatMarshalsItselfIsNull(t *testing.T) {
+	body, err := Encode(struct {
+		At *Micros `json:"at"`
+	}{}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := string(body), `{"at":null}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}

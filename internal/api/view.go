@@ -184,6 +184,9 @@ func appendVersioned(dst []byte, value reflect.Value, v Version) ([]byte, error)
 }
 
 func appendMarshaled(dst []byte, value reflect.Value, _ Version) ([]byte, error) {
+	if value.Kind() == reflect.Pointer && value.IsNil() {
+		return append(dst, "null"...), nil // a method of the value has none to be called on
+	}
 	body, err := value.Interface().(json.Marshaler).MarshalJSON()
 	return append(dst, body...), err
 }
