@@ -39,7 +39,8 @@ func TestInBrowser(t *testing.T) {
 	walk.Dir = web
 	walk.Env = append(os.Environ(),
 		"PATH="+own+":"+os.Getenv("PATH"), // a newer Node.js, where the system's is too old
-		"BASE_URL="+cloud.URL, "USER=demo", "PASSWORD="+cloud.App.Secrets.Demo)
+		"BASE_URL="+cloud.URL, "USER=demo", "PASSWORD="+cloud.App.Secrets.Demo,
+		"ADMIN_PASSWORD="+cloud.App.Secrets.Admin)
 	said, err := walk.CombinedOutput()
 	if err != nil {
 		t.Fatalf("walk: %v\n%s", err, said)

@@ -1,4 +1,6 @@
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router';
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, notFound, redirect } from '@tanstack/react-router';
+import type { ReactNode } from 'react';
+import { isKind, resourceOf } from './kinds';
 import { tabs } from './pages/instance/tabs';
 import { Broken } from './shell/broken';
 import { Lost } from './shell/lost';
@@ -56,29 +58,48 @@ const instanceTab = createRoute({
   component: lazyRouteComponent(() => import('./pages/instance/instance')),
 });
 
-const images = createRoute({
+const page = <Path extends string>(path: Path, load: () => Promise<{ default: () => ReactNode }>) =>
+  createRoute({ getParentRoute: () => signedIn, path, component: lazyRouteComponent(load) });
+
+const topology = page('/topology', () => import('./pages/topology'));
+const reach = page('/reach', () => import('./pages/reach'));
+const quotas = page('/quotas', () => import('./pages/quotas'));
+
+const objects = createRoute({
   getParentRoute: () => signedIn,
-  path: '/images',
-  component: lazyRouteComponent(() => import('./pages/images')),
+  path: '/objects/$container',
+  validateSearch: ({ folder }: Record<string, unknown>): { folder?: string } => (typeof folder === 'string' && folder !== '' ? { folder } : {}),
+  component: lazyRouteComponent(() => import('./pages/objects/browser')),
 });
 
-const volumes = createRoute({
+/** The kind that an address names; an address of none leads nowhere. */
+function load({ kind }: { kind: string }) {
+  if (!isKind(kind)) {
+    throw notFound();
+  }
+  return resourceOf(kind);
+}
+
+// Every kind of resource has these two.
+const kind = createRoute({
   getParentRoute: () => signedIn,
-  path: '/volumes',
-  component: lazyRouteComponent(() => import('./pages/volumes')),
+  path: '/$kind',
+  loader: ({ params }) => load(params),
+  component: lazyRouteComponent(() => import('./resource/list-page')),
 });
 
-const networks = createRoute({
+const one = createRoute({
   getParentRoute: () => signedIn,
-  path: '/networks',
-  component: lazyRouteComponent(() => import('./pages/networks')),
+  path: '/$kind/$id',
+  loader: ({ params }) => load(params),
+  component: lazyRouteComponent(() => import('./resource/detail-page')),
 });
 
 export const router = createRouter({
   routeTree: root.addChildren([
     screen,
     terminal,
-    signedIn.addChildren([overview, instances, launch, instance, instanceTab, images, volumes, networks]),
+    signedIn.addChildren([overview, instances, launch, instance, instanceTab, topology, reach, quotas, objects, kind, one]),
   ]),
   basepath: '/dashboard',
   defaultErrorComponent: Broken,

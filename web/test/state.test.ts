@@ -45,7 +45,7 @@ it('volumes have tones', () => {
 describe('what the launch page proposes', () => {
   const flavor = (id: string, ram: number, disk: number) => ({ id, name: id, vcpus: 1, ram, disk, description: null });
   const flavors = [flavor('tiny', 512, 1), flavor('diskless', 1024, 0), flavor('small', 2048, 20)];
-  const image = { id: 'i', name: 'i', status: 'active', size: 1, min_disk: 3, min_ram: 0, disk_format: 'qcow2', visibility: 'public', owner: 'p', protected: false, created_at: '2026-12-01T08:00:00Z' };
+  const image = { id: 'i', name: 'i', status: 'active', size: 1, min_disk: 3, min_ram: 0, disk_format: 'qcow2', visibility: 'public', owner: 'p', protected: false, created_at: '2026-12-01T08:00:00Z', tags: [], checksum: null, os_hidden: false };
 
   it('is the smallest flavor that carries the image', () => {
     expect(firstFlavor(flavors, undefined)?.id).toBe('tiny');
@@ -56,7 +56,7 @@ describe('what the launch page proposes', () => {
 
   it("is the project's own network", () => {
     const network = (id: string, project_id: string, shared: boolean, external: boolean, subnets: string[]) => ({
-      id, name: id, project_id, shared, subnets, status: 'ACTIVE', admin_state_up: true, 'router:external': external,
+      id, name: id, project_id, shared, subnets, status: 'ACTIVE', admin_state_up: true, 'router:external': external, mtu: 1442, description: '', created_at: '', tags: [],
     });
     const all = [
       network('public', 'admin', true, true, ['s']),

@@ -1,20 +1,21 @@
 // One way to ask the cloud. The pages are a client of the public API like any
 // other; a cookie and the guard header stand in for the token.
 
-export type Service = 'identity' | 'image' | 'compute' | 'network' | 'volume' | 'nacre' | 'dashboard';
+export type Service = 'identity' | 'image' | 'compute' | 'network' | 'volume' | 'object' | 'nacre' | 'dashboard';
 
-const prefix: Record<Service, string> = {
+export const prefix: Record<Service, string> = {
   identity: '/identity/v3',
   image: '/image/v2',
   compute: '/compute/v2.1',
   network: '/network/v2.0',
   volume: '/volume/v3',
+  object: '/v1',
   nacre: '/nacre/v1',
   dashboard: '/dashboard',
 };
 
 // The newest microversions that these pages know.
-const version: Partial<Record<Service, string>> = {
+export const version: Partial<Record<Service, string>> = {
   compute: 'compute 2.96',
   volume: 'volume 3.70',
 };
@@ -32,28 +33,63 @@ export class ApiError extends Error {
   }
 }
 
+export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
 export interface Ask {
-  method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  method?: Method;
   body?: unknown;
+  /** Beside the usual ones; a media type here is instead of JSON's. */
+  headers?: Record<string, string>;
   signal?: AbortSignal;
 }
 
-/** Asks a service and returns the decoded body; undefined when there is none. */
-export async function ask<T>(service: Service, path: string, { method = 'GET', body, signal }: Ask = {}): Promise<T> {
-  const headers: Record<string, string> = { Accept: 'application/json', 'X-Nacre-Dashboard': '1' };
+/** A request as data: it can be made, and shown as the command that makes it. */
+export interface Call {
+  service: Service;
+  method: Method;
+  path: string;
+  body?: unknown;
+  headers?: Record<string, string>;
+  /** What the command line calls it by, where the address says something else. */
+  operands?: Record<string, string>;
+}
+
+export const perform = ({ service, path, method, body, headers }: Call) =>
+  ask<unknown>(service, path, { method, body, ...(headers && { headers }) });
+
+/** What a request carries besides its token. */
+export function headersOf({ service, body, headers }: Pick<Call, 'service' | 'body' | 'headers'>): Record<string, string> {
   const spoken = version[service];
-  if (spoken !== undefined) {
-    headers['OpenStack-API-Version'] = spoken;
+  return {
+    ...(spoken !== undefined && { 'OpenStack-API-Version': spoken }),
+    ...(body !== undefined && { 'Content-Type': 'application/json' }),
+    ...headers,
+  };
+}
+
+/** Asks a service and returns the decoded body; undefined when there is none. */
+export async function ask<T>(service: Service, path: string, options: Ask = {}): Promise<T> {
+  const reply = await exchange(service, path, options);
+  const text = await reply.text();
+  // Object storage says in HTML that it has accepted something.
+  if (text === '' || (service === 'object' && reply.headers.get('Content-Type')?.includes('json') !== true)) {
+    return undefined as T;
   }
-  if (body !== undefined) {
-    headers['Content-Type'] = 'application/json';
+  try {
+    return JSON.parse(text) as T;
+  } catch {
+    throw new ApiError(reply.status, `${prefix[service]}${path}: not JSON`);
   }
+}
+
+/** Asks a service and returns its answer, which is a success. */
+export async function exchange(service: Service, path: string, { method = 'GET', body, headers, signal }: Ask = {}): Promise<Response> {
   const limit = AbortSignal.timeout(60_000);
   let reply: Response;
   try {
     reply = await fetch(prefix[service] + path, {
       method,
-      headers,
+      headers: { Accept: 'application/json', 'X-Nacre-Dashboard': '1', ...headersOf({ service, body, ...(headers && { headers }) }) },
       body: body === undefined ? undefined : JSON.stringify(body),
       credentials: 'same-origin',
       signal: signal === undefined ? limit : AbortSignal.any([signal, limit]),
@@ -64,32 +100,24 @@ export async function ask<T>(service: Service, path: string, { method = 'GET', b
     }
     throw new ApiError(0, cause instanceof Error ? cause.message : String(cause));
   }
-  const text = await reply.text();
   if (!reply.ok) {
     throw new ApiError(
       reply.status,
-      sentence(text) ?? reply.statusText,
+      sentence(await reply.text()) ?? reply.statusText,
       reply.headers.get('X-Openstack-Request-Id'),
       reply.headers.get('Retry-After'),
     );
   }
-  if (text === '') {
-    return undefined as T;
-  }
-  try {
-    return JSON.parse(text) as T;
-  } catch {
-    throw new ApiError(reply.status, `${prefix[service]}${path}: not JSON`);
-  }
+  return reply;
 }
 
 /** Sends a file as it is, and tells how much of it has gone. */
-export function send(service: Service, path: string, file: Blob, sent: (part: number) => void, signal: AbortSignal): Promise<void> {
+export function send(service: Service, path: string, file: Blob, sent: (part: number) => void, signal: AbortSignal, type = 'application/octet-stream'): Promise<void> {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest(); // fetch does not tell how far it is
     request.open('PUT', prefix[service] + path);
     request.setRequestHeader('Accept', 'application/json');
-    request.setRequestHeader('Content-Type', 'application/octet-stream');
+    request.setRequestHeader('Content-Type', type);
     request.setRequestHeader('X-Nacre-Dashboard', '1');
     request.upload.onprogress = (event) => sent(event.total === 0 ? 1 : event.loaded / event.total);
     request.onload = () =>

@@ -80,6 +80,13 @@ export const serversQuery = queryOptions({
   refetchInterval: (query) => pace(query.state.data),
 });
 
+/** Those of all projects, for operators. */
+export const allServersQuery = queryOptions({
+  queryKey: ['servers', 'of all'],
+  queryFn: ({ signal }) => all<Server>('compute', '/servers/detail?limit=1000&all_tenants=1', 'servers', signal),
+  refetchInterval: (query) => pace(query.state.data),
+});
+
 export const serverQuery = (id: string) =>
   queryOptions({
     queryKey: ['servers', id],

@@ -1,5 +1,5 @@
 import { queryOptions } from '@tanstack/react-query';
-import { all, ask, send } from './client';
+import { all, ask, perform, send, type Call } from './client';
 
 export interface Image {
   id: string;
@@ -13,6 +13,9 @@ export interface Image {
   min_ram: number;
   disk_format: string | null;
   visibility: string;
+  tags: string[];
+  checksum: string | null;
+  os_hidden: boolean;
   os_distro?: string;
   os_version?: string;
   virtual_size?: number | null;
@@ -66,7 +69,41 @@ export function formatOf(name: string): string | undefined {
   return Object.keys(formats).find((format) => formats[format]?.includes(end));
 }
 
-const create = (image: NewImage) => ask<Image>('image', '/images', { method: 'POST', body: { ...image, container_format: 'bare' } });
+export const newImageCall = ({ name, disk_format }: NewImage): Call => ({
+  service: 'image',
+  method: 'POST',
+  path: '/images',
+  body: { name, disk_format, container_format: 'bare' },
+});
+
+const importCall = (id: string, uri: string): Call => ({
+  service: 'image',
+  method: 'POST',
+  path: `/images/${id}/import`,
+  body: { method: { name: 'web-download', uri } },
+});
+
+export const importCalls = (image: NewImage, uri: string) => [newImageCall(image), importCall('$ID', uri)];
+
+const create = async (image: NewImage) => (await perform(newImageCall(image))) as Image;
+
+export interface Member {
+  member_id: string;
+  status: string;
+  created_at: string;
+}
+
+const patch = (id: string, body: unknown): Call => ({
+  service: 'image',
+  method: 'PATCH',
+  path: `/images/${id}`,
+  body,
+  headers: { 'Content-Type': 'application/openstack-images-v2.1-json-patch' },
+});
+
+/** Sets properties of an image; what is null is left as it is. */
+export const changeImage = (id: string, fields: Record<string, unknown>) =>
+  patch(id, Object.entries(fields).map(([key, value]) => ({ op: 'replace', path: `/${key}`, value })));
 
 export const deleteImage = (id: string) => ask<void>('image', `/images/${id}`, { method: 'DELETE' });
 
@@ -85,7 +122,7 @@ export async function uploadImage(image: NewImage, file: File, sent: (part: numb
 export async function importImage(image: NewImage, uri: string): Promise<void> {
   const { id } = await create(image);
   try {
-    await ask<void>('image', `/images/${id}/import`, { method: 'POST', body: { method: { name: 'web-download', uri } } });
+    await perform(importCall(id, uri));
   } catch (error) {
     await deleteImage(id).catch(() => undefined);
     throw error;

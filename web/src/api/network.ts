@@ -1,53 +1,103 @@
 import { queryOptions } from '@tanstack/react-query';
 import { all, ask } from './client';
 
-export interface Network {
+interface Standard {
   id: string;
   name: string;
+  description: string;
+  project_id: string;
+  created_at: string;
+  tags: string[];
+}
+
+export interface Network extends Standard {
   status: string;
   shared: boolean;
   admin_state_up: boolean;
-  mtu?: number;
+  mtu: number;
   subnets: string[];
-  project_id: string;
+  port_security_enabled?: boolean;
   'router:external': boolean;
+  'provider:network_type'?: string;
+  'provider:physical_network'?: string | null;
+  'provider:segmentation_id'?: number | null;
 }
 
-export interface Subnet {
-  id: string;
-  name: string;
+export interface Subnet extends Standard {
   network_id: string;
   cidr: string;
   gateway_ip: string | null;
   enable_dhcp: boolean;
-  ip_version: number;
+  ip_version: 4 | 6;
+  dns_nameservers: string[];
+  allocation_pools: { start: string; end: string }[];
+  host_routes: Route[];
+  ipv6_ra_mode?: string | null;
+  ipv6_address_mode?: string | null;
 }
 
-export interface Port {
-  id: string;
-  name: string;
+export interface Route {
+  destination: string;
+  nexthop: string;
+}
+
+export interface Port extends Standard {
   status: string;
+  admin_state_up: boolean;
   mac_address: string;
   network_id: string;
   device_id: string;
   device_owner: string;
   fixed_ips: { subnet_id: string; ip_address: string }[];
+  security_groups: string[];
+  port_security_enabled?: boolean;
+  allowed_address_pairs: { ip_address: string; mac_address?: string }[];
 }
 
-export interface FloatingIP {
-  id: string;
+export interface Router extends Standard {
+  status: string;
+  admin_state_up: boolean;
+  routes: Route[];
+  external_gateway_info: { network_id: string; enable_snat?: boolean; external_fixed_ips: { subnet_id: string; ip_address: string }[] } | null;
+}
+
+export interface FloatingIP extends Standard {
   floating_ip_address: string;
   fixed_ip_address: string | null;
   floating_network_id: string;
   port_id: string | null;
+  router_id: string | null;
   status: string;
 }
 
-export interface SecurityGroup {
+export interface Rule {
   id: string;
-  name: string;
+  project_id: string;
   description: string;
+  security_group_id: string;
+  direction: 'ingress' | 'egress';
+  ethertype: 'IPv4' | 'IPv6';
+  protocol: string | null;
+  port_range_min: number | null;
+  port_range_max: number | null;
+  remote_ip_prefix: string | null;
+  remote_group_id: string | null;
+  remote_address_group_id?: string | null;
 }
+
+export interface AddressGroup extends Standard {
+  addresses: string[];
+}
+
+export interface SecurityGroup extends Standard {
+  stateful?: boolean;
+  security_group_rules: Rule[];
+}
+
+export const addressGroupsQuery = queryOptions({
+  queryKey: ['address-groups'],
+  queryFn: ({ signal }) => all<AddressGroup>('network', '/address-groups', 'address_groups', signal),
+});
 
 export const networksQuery = queryOptions({
   queryKey: ['networks'],

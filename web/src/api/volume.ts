@@ -8,13 +8,48 @@ export interface Volume {
   status: string;
   size: number;
   bootable: string;
+  multiattach?: boolean;
   created_at: string;
   volume_type: string | null;
+  metadata: Record<string, string>;
   attachments: { server_id: string; device: string | null; attachment_id: string }[];
+  'os-vol-tenant-attr:tenant_id'?: string;
+}
+
+export interface Snapshot {
+  id: string;
+  name: string | null;
+  description: string | null;
+  status: string;
+  size: number;
+  volume_id: string;
+  created_at: string;
+  'os-extended-snapshot-attributes:project_id'?: string;
+}
+
+export interface Backup {
+  id: string;
+  name: string | null;
+  description: string | null;
+  status: string;
+  size: number;
+  volume_id: string;
+  created_at: string;
+  is_incremental: boolean;
+  has_dependent_backups?: boolean;
+  fail_reason: string | null;
+  'os-backup-project-attr:project_id'?: string;
+}
+
+export interface Transfer {
+  id: string;
+  name: string | null;
+  volume_id: string;
+  created_at: string;
 }
 
 // What a volume only passes through on its way to another state.
-const moving = new Set(['creating', 'downloading', 'attaching', 'reserved', 'detaching', 'deleting', 'extending', 'uploading', 'retyping']);
+const moving = new Set(['creating', 'downloading', 'attaching', 'reserved', 'detaching', 'deleting', 'extending', 'uploading', 'retyping', 'backing-up', 'restoring-backup']);
 
 export const volumeMoves = (volume: Volume) => moving.has(volume.status);
 

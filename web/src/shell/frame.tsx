@@ -8,7 +8,9 @@ import { problemText } from '../ui/problem';
 import { become } from './become';
 import { LanguageSwitch } from './language';
 import { remember } from './memory';
-import { ClusterOutlined, DashboardOutlined, DesktopOutlined, DownOutlined, FileImageOutlined, FolderOutlined, HddOutlined, LogoutOutlined, UserOutlined } from '../ui/icons';
+import { Navigation } from './navigation';
+import { PaletteButton } from './palette-button';
+import { DownOutlined, FolderOutlined, LogoutOutlined, UserOutlined } from '../ui/icons';
 
 // Tabs of one browser share the session: when one changes the project or signs
 // out, the others must not go on showing what is no longer so.
@@ -36,33 +38,15 @@ export function Frame({ session, children }: { session: Session; children: React
       <header className="bar">
         <ProjectSwitch session={session} />
         <span className="grow" />
+        <PaletteButton operator={session.roles.includes('admin')} enabled={session.project !== null} />
         <LanguageSwitch />
         <UserMenu session={session} />
       </header>
-      <nav className="nav" aria-label={t('nav.label')}>
-        <ul>
-          <Item to="/" icon={<DashboardOutlined />} text={t('nav.overview')} />
-          <Item to="/instances" icon={<DesktopOutlined />} text={t('nav.instances')} />
-          <Item to="/images" icon={<FileImageOutlined />} text={t('nav.images')} />
-          <Item to="/volumes" icon={<HddOutlined />} text={t('nav.volumes')} />
-          <Item to="/networks" icon={<ClusterOutlined />} text={t('nav.networks')} />
-        </ul>
-      </nav>
+      <Navigation operator={session.roles.includes('admin')} />
       <main className="main" id="main" tabIndex={-1}>
         <div className="page">{children}</div>
       </main>
     </div>
-  );
-}
-
-function Item({ to, icon, text }: { to: '/' | '/instances' | '/images' | '/volumes' | '/networks'; icon: ReactNode; text: string }) {
-  return (
-    <li>
-      <Link to={to} activeOptions={{ exact: to === '/' }}>
-        {icon}
-        <span>{text}</span>
-      </Link>
-    </li>
   );
 }
 
@@ -86,6 +70,7 @@ function ProjectSwitch({ session }: { session: Session }) {
   const current = session.project;
   return (
     <Dropdown
+      autoFocus
       trigger={['click']}
       menu={{
         selectedKeys: current ? [current.id] : [],
@@ -117,6 +102,7 @@ function UserMenu({ session }: { session: Session }) {
   });
   return (
     <Dropdown
+      autoFocus
       trigger={['click']}
       menu={{
         items: [

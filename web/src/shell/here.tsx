@@ -1,5 +1,6 @@
-import { createContext, useContext, type ReactNode } from 'react';
+import { createContext, useContext, useMemo, useState, type ReactNode } from 'react';
 import type { Named } from '../api/session';
+import type { Scope } from '../resource/resource';
 
 interface Place {
   user: Named;
@@ -7,14 +8,23 @@ interface Place {
   roles: string[];
 }
 
-const Context = createContext<Place | null>(null);
+interface Standing extends Place {
+  scope: Scope;
+  lookAtAll: (all: boolean) => void;
+}
+
+const Context = createContext<Standing | null>(null);
 
 export function Here({ value, children }: { value: Place; children: ReactNode }) {
-  return <Context value={value}>{children}</Context>;
+  const [all, lookAtAll] = useState(false);
+  const { project } = value;
+  const operator = value.roles.includes('admin');
+  const scope = useMemo(() => ({ project, operator, all: all && operator }), [project, operator, all]);
+  return <Context value={{ ...value, scope, lookAtAll }}>{children}</Context>;
 }
 
 /** Who works where. Only below SignedIn. */
-export function useHere(): Place {
+export function useHere(): Standing {
   const place = useContext(Context);
   if (place === null) {
     throw new Error('useHere stands outside of SignedIn');

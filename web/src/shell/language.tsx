@@ -7,6 +7,7 @@ export function LanguageSwitch() {
   const { t, i18n } = useTranslation();
   return (
     <Dropdown
+      autoFocus
       trigger={['click']}
       menu={{
         selectedKeys: [i18n.language],
@@ -15,7 +16,7 @@ export function LanguageSwitch() {
       }}
     >
       <Button type="text" icon={<GlobalOutlined />} aria-label={t('language', { name: languages[i18n.language as Language] })} data-testid="language">
-        {languages[i18n.language as Language]}
+        <span className="wide-only">{languages[i18n.language as Language]}</span>
       </Button>
     </Dropdown>
   );

@@ -31,13 +31,12 @@ export function Mark({ tone, children, pill, raw }: { tone: Tone; children: Reac
 type Known = Record<string, string>;
 
 /** A word of the API in the user's language; one we don't know stays as it is. */
-function word(t: TFunction, group: 'status' | 'task' | 'volumeStatus' | 'imageStatus', key: string): string {
+function word(t: TFunction, group: 'status' | 'task' | 'volumeStatus', key: string): string {
   const words = t(group, { returnObjects: true }) as unknown as Known;
   return words[key] ?? key;
 }
 
 export const statusWord = (t: TFunction, status: string) => word(t, 'status', status);
-export const imageWord = (t: TFunction, status: string) => word(t, 'imageStatus', status);
 export const volumeWord = (t: TFunction, status: string) => word(t, 'volumeStatus', status);
 
 export function ServerStatus({ server, pill }: { server: Server; pill?: boolean }) {

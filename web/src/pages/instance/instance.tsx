@@ -96,6 +96,7 @@ function Buttons({ server }: { server: Server }) {
       {button('reboot')}
       <Button onClick={() => setFloating(true)}>{t('floating.short')}</Button>
       <Dropdown
+        autoFocus
         trigger={['click']}
         menu={{
           items: [

@@ -1,7 +1,7 @@
 import { useQueryClient } from '@tanstack/react-query';
 import { App } from 'antd';
 import { useTranslation } from 'react-i18next';
-import { act, serverQuery, serversQuery, type Action, type Server } from '../../api/compute';
+import { act, allServersQuery, serverQuery, serversQuery, type Action, type Server } from '../../api/compute';
 import { allowed } from '../../state';
 import { problemText } from '../../ui/problem';
 
@@ -57,6 +57,7 @@ export function useActions(): (action: Action, servers: Server[]) => Promise<voi
     await Promise.all(Array.from({ length: atOnce }, work));
     await Promise.all([
       queryClient.invalidateQueries({ queryKey: serversQuery.queryKey, exact: true }),
+      queryClient.invalidateQueries({ queryKey: allServersQuery.queryKey }),
       ...(count === 1 && targets[0] ? [queryClient.invalidateQueries({ queryKey: serverQuery(targets[0].id).queryKey })] : []),
       queryClient.invalidateQueries({ queryKey: ['actions'] }),
     ]);

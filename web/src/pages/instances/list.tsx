@@ -3,9 +3,12 @@ import { Link, useNavigate } from '@tanstack/react-router';
 import { Button, Dropdown, Input, Select, Table, type MenuProps, type TableColumnsType } from 'antd';
 import { useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { serversQuery, type Action, type Server } from '../../api/compute';
+import { allServersQuery, serversQuery, type Action, type Server } from '../../api/compute';
 import { imagesQuery } from '../../api/image';
 import { memory } from '../../format';
+import { AllProjects } from '../../resource/list-page';
+import { projectNamesQuery } from '../../resource/query';
+import { useHere } from '../../shell/here';
 import { addresses, allowed, tone, type Tone } from '../../state';
 import { Empty } from '../../ui/empty';
 import { PageHead } from '../../ui/page';
@@ -22,7 +25,8 @@ const none: Server[] = [];
 
 export default function Instances() {
   const { t } = useTranslation();
-  const servers = useQuery(serversQuery);
+  const { scope } = useHere();
+  const servers = useQuery(scope.all ? allServersQuery : serversQuery);
   const [text, setText] = useState('');
   const [state, setState] = useState<Tone | null>(null);
   const [selected, setSelected] = useState<string[]>([]);
@@ -44,6 +48,7 @@ export default function Instances() {
   return (
     <>
       <PageHead title={t('nav.instances')} beside={<span className="tag nums">{servers.data?.length ?? '…'}</span>}>
+        {scope.operator && <AllProjects />}
         {launch}
       </PageHead>
       {servers.error && servers.data === undefined ? (
@@ -131,7 +136,9 @@ function matching(servers: Server[], text: string, state: Tone | null): Server[]
 
 function useColumns(run: ReturnType<typeof useActions>, float: (server: Server) => void): TableColumnsType<Server> {
   const { t, i18n } = useTranslation();
+  const { scope } = useHere();
   const { data: images } = useQuery(imagesQuery);
+  const { data: projects } = useQuery({ ...projectNamesQuery, enabled: scope.all });
   return [
     {
       title: t('field.name'),
@@ -191,6 +198,9 @@ function useColumns(run: ReturnType<typeof useActions>, float: (server: Server) 
         return images?.find((image) => image.id === id)?.name ?? <span className="mono">{id.slice(0, 8)}</span>;
       },
     },
+    ...(scope.all
+      ? [{ title: t('field.project'), key: 'project', render: (_: unknown, server: Server) => projects?.get(server.tenant_id) ?? <span className="mono">{server.tenant_id.slice(0, 8)}</span> }]
+      : []),
     {
       title: t('field.created'),
       key: 'created',
@@ -229,10 +239,12 @@ function RowMenu({ server, run, float }: { server: Server; run: ReturnType<typeo
   ];
   return (
     <Dropdown
+      autoFocus
       trigger={['click']}
       menu={{
         items,
-        onClick: ({ key }) => {
+        onClick: ({ key, domEvent }) => {
+          domEvent.preventDefault(); // or Enter would press what the dialog focuses
           if (key === 'console') {
             void navigate({ to: '/instances/$id/$tab', params: { id: server.id, tab: 'console' } });
           } else if (key === 'floating') {

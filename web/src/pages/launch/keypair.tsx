@@ -2,7 +2,8 @@ import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { Alert, Button, Form, Input, Modal } from 'antd';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { importKeyPair, keyPairsQuery } from '../../api/compute';
+import { importKeyPair } from '../../api/compute';
+import { refresh } from '../../resource/query';
 import { generate } from '../../sshkey';
 import { CopyButton } from '../../ui/copy';
 import { save } from '../../ui/save';
@@ -29,7 +30,7 @@ export function KeyPairDialog({ mode, close }: Props) {
       return made.privateKey;
     },
     onSuccess: async (text, { name }) => {
-      await queryClient.invalidateQueries({ queryKey: keyPairsQuery.queryKey });
+      await refresh(queryClient);
       if (text === null) {
         close(name);
       } else {

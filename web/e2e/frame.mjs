@@ -1,0 +1,97 @@
+// What ends a visit: sessions, wrong addresses, small and dark screens.
+import assert from 'node:assert/strict';
+import { base, open } from './browser.mjs';
+import { choose, drop, look, menu, name, row, signIn, slow, step, to, walk } from './walk.mjs';
+
+const page = () => walk.page;
+
+step('deletes it, and releases its floating IP', async () => {
+  await to('/instances');
+  await row().waitFor();
+  const address = await row().locator('.mono', { has: page().locator('.tag') }).evaluate((e) => e.firstChild.textContent.trim());
+  await choose('Delete');
+  await page().locator('#confirm').click();
+  await row().waitFor({ state: 'detached', timeout: slow });
+  await to('/floating-ips');
+  await drop(address, 'Release');
+});
+
+// What a member of a project can open.
+const kinds = ['images', 'keypairs', 'server-groups', 'networks', 'subnets', 'ports', 'routers', 'floating-ips', 'security-groups', 'volumes', 'snapshots', 'backups', 'transfers', 'containers'];
+
+step('keeps what was typed when the session ends', async () => {
+  await to('/instances');
+  await page().getByRole('link', { name: 'Launch instance' }).first().click();
+  await page().locator('#name').fill('half typed');
+  // As if the token had expired: the page finds out by itself.
+  await page().evaluate(() => fetch('/dashboard/session', { method: 'DELETE', headers: { 'X-Nacre-Dashboard': '1' } }));
+  await page().getByRole('button', { name: 'Launch instance' }).click();
+  await page().getByText('Your session has ended').waitFor();
+  await look('session-ended');
+  await signIn(page());
+  await page().getByText('Your session has ended').waitFor({ state: 'hidden' });
+  assert.equal(await page().locator('#name').inputValue(), 'half typed');
+});
+
+step('says what is at a wrong address', async () => {
+  await page().goto(`${base}/dashboard/instances/00000000-0000-4000-8000-000000000000/overview`);
+  await page().getByText('This instance doesn’t exist').waitFor();
+  await page().goto(`${base}/dashboard/nowhere`);
+  await page().getByText('There is nothing at this address').waitFor();
+});
+
+step('offers to reload when the code of a page is gone', async () => {
+  const stale = await open(walk.browser);
+  await stale.context.route('**/assets/networks-*.js', (route) => route.fulfill({ status: 404 }));
+  await stale.page.goto(`${base}/dashboard/`);
+  await signIn(stale.page);
+  await stale.page.locator('.nav a[href="/dashboard/networks"]').click();
+  await stale.page.getByRole('button', { name: 'Reload the page' }).waitFor();
+  await look('broken', stale.page);
+  await stale.context.unroute('**/assets/networks-*.js');
+  await stale.page.getByRole('button', { name: 'Reload the page' }).click();
+  await stale.page.locator('.ant-table-row').first().waitFor();
+  await stale.context.close();
+});
+
+step('is dark where the system is, and narrow where the screen is', async () => {
+  await page().emulateMedia({ colorScheme: 'dark', reducedMotion: 'reduce' });
+  const wide = [];
+  const places = ['', 'instances', 'launch', 'topology', 'reach', 'quotas', ...kinds];
+  for (const place of places) {
+    await page().setViewportSize({ width: 360, height: 740 });
+    await page().goto(`${base}/dashboard/${place}`);
+    await page().locator('.panel').first().waitFor();
+    // Every fifth is looked at in the dark and by axe; all of them must fit.
+    if (places.indexOf(place) % 5 === 0) {
+      await look(`narrow-${place || 'overview'}`);
+    }
+    const beyond = await page().evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    if (beyond > 0) {
+      wide.push(`${place} is ${beyond} pixels wider than the screen`);
+    }
+  }
+  assert.deepEqual(wide, []);
+  await page().getByRole('button', { name: 'Menu' }).click();
+  await look('narrow-menu');
+  await page().setViewportSize({ width: 1280, height: 800 });
+});
+
+step('signs out for good', async () => {
+  await page().evaluate(async (pair) => {
+    await fetch(`/compute/v2.1/os-keypairs/${pair}`, { method: 'DELETE', headers: { 'X-Nacre-Dashboard': '1' } });
+  }, name);
+  await page().getByTestId('user').click();
+  await menu('Sign out').click();
+  await page().getByRole('heading', { name: 'Sign in to Nacre' }).waitFor();
+  const refused = await page().evaluate(async () => {
+    const reply = await fetch('/compute/v2.1/servers', { headers: { 'X-Nacre-Dashboard': '1' } });
+    return reply.status;
+  });
+  assert.equal(refused, 401);
+});
+
+step('complained about nothing, and axe found nothing', () => {
+  assert.deepEqual(walk.findings, []);
+  assert.deepEqual(walk.complaints, []);
+});

@@ -1,0 +1,19 @@
+import { headersOf, prefix, type Call } from '../api/client';
+
+/** A word as a shell takes it. */
+export const quoted = (text: string) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+
+/** Requests as curl makes them, from whatever address the page has. */
+export function curl(calls: Call[], origin = location.origin): string {
+  const lines = calls.map((call) => {
+    const words = ['curl', '-X', call.method, quoted(origin + prefix[call.service] + call.path), '-H', '"X-Auth-Token: $TOKEN"'];
+    for (const [name, value] of Object.entries(headersOf(call))) {
+      words.push('-H', quoted(`${name}: ${value}`));
+    }
+    if (call.body !== undefined) {
+      words.push('-d', quoted(JSON.stringify(call.body)));
+    }
+    return words.join(' ');
+  });
+  return ['TOKEN=$(openstack token issue -f value -c id)', ...lines].join('\n');
+}

@@ -1,0 +1,20 @@
+import { all } from '../../api/client';
+import { transient, type Server } from '../../api/compute';
+import { define, label } from '../../resource/resource';
+import { addresses, tone } from '../../state';
+import { DesktopOutlined } from '../../ui/icons';
+
+/** Servers as others find them; their own pages are in pages/instances. */
+export default define<Server>({
+  kind: 'servers',
+  icon: <DesktopOutlined />,
+  list: (scope, signal) => all('compute', scope.all ? '/servers/detail?limit=1000&all_tenants=1' : '/servers/detail?limit=1000', 'servers', signal),
+  id: (row) => row.id,
+  name: label,
+  place: (row) => `/instances/${row.id}/overview`,
+  terms: (row) => addresses(row).map((address) => address.addr),
+  project: (row) => row.tenant_id,
+  state: (row) => ({ raw: row.status, tone: tone(row) }),
+  moves: transient,
+  columns: [],
+});
