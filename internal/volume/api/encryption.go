@@ -126,10 +126,20 @@ func checkEncryption(e volume.Encryption) error {
 	return nil
 }
 
-func (h handlers) createEncryption(c *api.Call, in createEncryptionRequest) (encryptionReply, error) {
+type createdEncryption struct {
+	encryptionView
+	ID     string `json:"encryption_id"`
+	TypeID string `json:"volume_type_id"`
+}
+
+type createdEncryptionReply struct {
+	Encryption createdEncryption `json:"encryption"`
+}
+
+func (h handlers) createEncryption(c *api.Call, in createEncryptionRequest) (createdEncryptionReply, error) {
 	t, err := h.foundType(c)
 	if err != nil {
-		return encryptionReply{}, err
+		return createdEncryptionReply{}, err
 	}
 	e := volume.Encryption{Type: t.ID, Provider: in.Encryption.Provider, ControlLocation: in.Encryption.ControlLocation, Cipher: first(in.Encryption.Cipher)}
 	if in.Encryption.KeySize != nil {
@@ -139,7 +149,7 @@ func (h handlers) createEncryption(c *api.Call, in createEncryptionRequest) (enc
 	if err == nil {
 		e, err = h.service.CreateEncryption(c.Context(), e)
 	}
-	return encryptionReply{viewEncryption(e)}, err
+	return createdEncryptionReply{createdEncryption{viewEncryption(e), e.ID, e.Type}}, err
 }
 
 type updateEncryptionRequest struct {
