@@ -6,7 +6,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"strings"
@@ -89,6 +88,14 @@ func pgConfig(source string) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(source)
 	if err != nil {
 		return nil, fmt.Errorf("read the PostgreSQL URL: %w", err) // pgx leaves the password out
+	}
+	dial := config.DialFunc
+	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err // pgx makes it a ConnectError
+		}
+		return marked{conn}, nil
 	}
 	// The query builder writes arguments into the text, so that no statement is
 	// ever seen twice and preparing it would be wasted.
@@ -241,14 +248,42 @@ func IsAway(err error) bool {
 	if errors.As(err, &pg) {
 		return away(pg.Code)
 	}
-	var driver *pgconn.ConnectError
-	return errors.As(err, &driver) || lost(err)
+	return lost(err)
 }
 
+// lost tells whether a connection to the database broke, or could not be made.
+// Other parts lose connections too, which says nothing about the database: its
+// own are marked.
 func lost(err error) bool {
-	var network net.Error
-	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network) ||
-		strings.Contains(err.Error(), "conn closed")
+	var broke broken
+	var refused *pgconn.ConnectError
+	return errors.As(err, &broke) || errors.As(err, &refused) || errors.Is(err, driver.ErrBadConn) || strings.Contains(err.Error(), "conn closed")
+}
+
+// broken marks the error of a connection to the database.
+type broken struct{ error }
+
+func (e broken) Unwrap() error { return e.error }
+
+// marked is a connection to the database, whose errors say so.
+type marked struct{ net.Conn }
+
+// Read implements net.Conn.
+func (c marked) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if err != nil {
+		err = broken{err}
+	}
+	return n, err
+}
+
+// Write implements net.Conn.
+func (c marked) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if err != nil {
+		err = broken{err}
+	}
+	return n, err
 }
 
 func (p *postgres) lock(ctx context.Context, tx *Tx, key string) error {
