@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"nacre/internal/auth"
@@ -65,12 +66,11 @@ func start(t *testing.T, id string, d *db.DB, sealer *auth.Sealer, c *clock.Manu
 			if host != "node-1" {
 				return nil, errs.Unavailablef("Host %s is not connected.", host)
 			}
-			here, there := net.Pipe()
-			go func() {
-				defer there.Close()
-				_, _ = io.WriteString(there, kind+" of "+id)
-			}()
-			return here, nil
+			text := strings.NewReader(kind + " of " + id)
+			if kind == "broken" {
+				return spoken{io.MultiReader(text, iotest.ErrReader(io.ErrClosedPipe))}, nil
+			}
+			return spoken{text}, nil
 		},
 	})
 	if err != nil {
@@ -330,6 +330,12 @@ func TestPathsKnowWhoAsks(t *testing.T) {
 	}
 }
 
+// spoken is what a host says; nobody answers it.
+type spoken struct{ io.Reader }
+
+func (spoken) Write(p []byte) (int, error) { return len(p), nil }
+func (spoken) Close() error                { return nil }
+
 func TestTunnelLeadsToAnotherServersHost(t *testing.T) {
 	t.Parallel()
 	d, sealer := open(t)
@@ -347,6 +353,15 @@ func TestTunnelLeadsToAnotherServersHost(t *testing.T) {
 	got, err := io.ReadAll(stream)
 	if string(got) != "vnc of machine-1" {
 		t.Errorf("got %q, %v, want what the host says", got, err)
+	}
+	broken, err := here.Tunnel(t.Context(), "there", "node-1", "broken", "machine-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer broken.Close()
+	got, err = io.ReadAll(broken)
+	if err == nil {
+		t.Errorf("a stream that breaks off ends like one that is whole, after %q", got)
 	}
 	_, err = here.Tunnel(t.Context(), "there", "node-2", "vnc", "machine-1")
 	if !errs.Is(err, errs.Unavailable) {

@@ -215,20 +215,30 @@ func (c *Cluster) serveTunnel(w http.ResponseWriter, r *http.Request) error {
 		return nil // Accept has answered
 	}
 	defer socket.CloseNow()
-	splice(websocket.NetConn(ctx, socket, websocket.MessageBinary), inner)
+	splice(websocket.NetConn(ctx, socket, websocket.MessageBinary), inner, func() {
+		_ = socket.Close(websocket.StatusInternalError, "the host's end of the stream broke off") // or it is closed already
+	})
 	return nil
 }
 
-// splice carries bytes both ways until one of them ends, then closes both.
-func splice(a, b io.ReadWriteCloser) {
-	ended := make(chan struct{}, 2)
+// splice carries bytes both ways until one of them ends, then closes both. When
+// b breaks off, a must not look as if it had come to its end: broken comes first.
+func splice(a, b io.ReadWriteCloser, broken func()) {
+	type end struct {
+		of  io.ReadWriteCloser
+		err error
+	}
+	ended := make(chan end, 2)
 	for _, pair := range [][2]io.ReadWriteCloser{{a, b}, {b, a}} {
 		go func() {
-			_, _ = io.Copy(pair[0], pair[1]) // how it ended matters to neither side
-			ended <- struct{}{}
+			_, err := io.Copy(pair[0], pair[1])
+			ended <- end{pair[1], err}
 		}()
 	}
-	<-ended
+	first := <-ended
+	if first.of == b && first.err != nil {
+		broken()
+	}
 	a.Close()
 	b.Close()
 	<-ended

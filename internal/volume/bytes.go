@@ -25,14 +25,6 @@ type readFrom struct {
 	Copy   bool
 }
 
-// from is what to read of a volume: itself while nobody uses it.
-func (s *Service) from(v Volume) readFrom {
-	if v.Status == InUse {
-		return readFrom{v.ID, v.Host, s.newID(), true}
-	}
-	return readFrom{v.ID, v.Host, v.ID, false}
-}
-
 // copySteps make the copy that is read, if there is one.
 func copySteps[S any](s *Service, of func(state *S) readFrom) []work.Step[S] {
 	return []work.Step[S]{
