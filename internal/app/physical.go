@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-
-	"nacre/internal/fabric/ovn"
 )
 
 // externalPhysical is the physical network that the network public is on.
@@ -39,13 +37,4 @@ func (list wires) names() []string {
 		names = append(names, w.name)
 	}
 	return names
-}
-
-// bridges take the cards in.
-func (list wires) bridges() []ovn.Bridge {
-	var out []ovn.Bridge
-	for _, w := range list {
-		out = append(out, ovn.Bridge{Name: "br-" + w.name, Physical: w.name, Device: w.card})
-	}
-	return out
 }

@@ -259,3 +259,12 @@ func razeGuests(ctx context.Context, c Config, out io.Writer) error {
 	fmt.Fprintf(out, "ended %d guests and the exports of %d volumes\n", len(guests), len(volumes))
 	return nil
 }
+
+// bridges take the cards in.
+func (list wires) bridges() []ovn.Bridge {
+	var out []ovn.Bridge
+	for _, w := range list {
+		out = append(out, ovn.Bridge{Name: "br-" + w.name, Physical: w.name, Device: w.card})
+	}
+	return out
+}

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -44,6 +45,24 @@ type postgresServer struct {
 	folder string
 	admin  *sql.DB
 	life   io.Closer // the keeper ends when this is closed, or this process gone
+}
+
+// keeping is the keeper of this process, if it has one.
+var keeping struct {
+	sync.Mutex
+	end func()
+}
+
+// End ends the server that tests have been using, and waits until nothing is left
+// of it. Only a process that takes all others with it when it ends must call it:
+// the keeper needs a moment longer.
+func End() {
+	keeping.Lock()
+	defer keeping.Unlock()
+	if keeping.end != nil {
+		keeping.end()
+		keeping.end = nil
+	}
 }
 
 // durability is on for benchmarks: they measure what users wait for.
@@ -77,6 +96,12 @@ func startServer() (*postgresServer, error) {
 	if err != nil {
 		return nil, err
 	}
+	keeping.Lock()
+	keeping.end = func() {
+		life.Close()
+		_ = cmd.Wait()
+	}
+	keeping.Unlock()
 	line, err := bufio.NewReader(out).ReadString('\n')
 	said := strings.TrimSpace(line)
 	folder, ready := strings.CutPrefix(said, "ready ")

@@ -10,6 +10,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"nacre/internal/db/dbtest"
 )
 
 // isolated marks the process that runs in namespaces of its own.
@@ -33,7 +35,9 @@ func runIsolated(m *testing.M) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		return m.Run(), nil
+		code := m.Run()
+		dbtest.End() // its keeper would be killed with this process
+		return code, nil
 	}
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Env = append(os.Environ(), isolated+"=1")

@@ -96,6 +96,7 @@ func Start(t testing.TB) *Broker {
 	t.Cleanup(func() {
 		b.Kill()
 		b.epmd.kill()
+		os.RemoveAll(b.folder)
 	})
 	return b
 }
