@@ -156,6 +156,7 @@ var otherwise = map[string]string{
 	"keystone PUT /v3/domains/{}/users/{}/roles/{}":               "Keystone grants with 204; the table took the code of another row",
 	"keystone DELETE /v3/domains/{}/config/{}":                    "Keystone answers 204 here as for its parts; the table took the code of the reference",
 	"nova PUT /v2.1/servers/{}":                                   "the table has the rule of a field of the reply",
+	"nova POST /v2.1/servers/{}/action rebuild":                   "the table has the rule of a field of the reply",
 	"nova POST /v2.1/flavors":                                     "the table has the rule of a field of the reply",
 	"nova PUT /v2.1/flavors/{}":                                   "the table has the rule of a field of the reply",
 	"nova GET /v2.1/flavors/detail":                               "anybody may; the table has the rule of a field of the reply",

@@ -239,7 +239,7 @@ func (s *Service) UnmanageSnapshot(ctx context.Context, who Viewer, id string) e
 		if err != nil {
 			return err
 		}
-		err = s.emitSnapshot(ctx, tx, "snapshot.unmanage.start", id)
+		err = s.emitSnapshot(ctx, tx, "snapshot.delete.start", id)
 		if err != nil {
 			return err
 		}

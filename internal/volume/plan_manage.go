@@ -106,7 +106,7 @@ func (s *Service) endManage(ctx context.Context, tx *db.Tx, state *manageState, 
 
 func (s *Service) finishUnmanage(ctx context.Context, tx *db.Tx, state *manageState) error {
 	if state.Snapshot {
-		return s.removeSnapshotRow(ctx, tx, state.ID, "snapshot.unmanage.end")
+		return s.removeSnapshotRow(ctx, tx, state.ID, "snapshot.delete.end")
 	}
 	return s.removeVolumeRow(ctx, tx, state.ID, "volume.unmanage.end")
 }
