@@ -190,7 +190,10 @@ func (s *Service) without(ctx context.Context, id string, mark func(*db.Tx) erro
 	}
 	err = wait()
 	server, readErr := s.Server(ctx, "", id)
-	if errors.Is(err, work.ErrNotYet) && readErr == nil && (!s.hostUp(server.Host) || server.TaskState == DeletingTask) {
+	if err == nil || readErr != nil {
+		return err
+	}
+	if server.TaskState == DeletingTask || (errors.Is(err, work.ErrNotYet) && !s.hostUp(server.Host)) {
 		return nil
 	}
 	return err

@@ -12,6 +12,10 @@ import (
 // Day is what users do while things break: workers with things of their own, and
 // sharers who use the same ones.
 type Day struct {
+	// Deaf is for guests that let go of no disk while they run: users take disks
+	// from stopped ones only.
+	Deaf bool
+
 	Servers, Volumes, Images, Rules *Ledger
 	Trunks, Floating                *Ledger
 	History                         *History

@@ -116,7 +116,10 @@ func (w *worker) turn(has *things) {
 		w.ask("POST", "/compute/v2.1/servers/"+pick(*mine)+"/os-volume_attachments",
 			map[string]any{"volumeAttachment": map[string]any{"volumeId": pick(*disks)}}, []int{200, 400, 403, 404, 409}, nil)
 	case n < 6 && len(*mine) > 0 && len(*disks) > 0:
-		w.ask("DELETE", "/compute/v2.1/servers/"+pick(*mine)+"/os-volume_attachments/"+pick(*disks), nil, []int{202, 400, 404, 409}, nil)
+		server := pick(*mine)
+		if !w.Deaf || w.stopped(server) {
+			w.ask("DELETE", "/compute/v2.1/servers/"+server+"/os-volume_attachments/"+pick(*disks), nil, []int{202, 400, 404, 409}, nil)
+		}
 	case n < 8 && len(*mine) > 0:
 		action := []string{"os-stop", "os-start"}[w.r.IntN(2)]
 		w.ask("POST", "/compute/v2.1/servers/"+pick(*mine)+"/action", map[string]any{action: nil}, []int{202, 404, 409}, nil)
@@ -125,6 +128,12 @@ func (w *worker) turn(has *things) {
 	case len(*disks) > 0:
 		w.remove(disks, w.Volumes, "/volume/v3/volumes/", []int{202, 404, 400})
 	}
+}
+
+// stopped tells whether a server rests.
+func (w *worker) stopped(server string) bool {
+	status, body, err := w.c.Do("GET", "/compute/v2.1/servers/"+server, nil)
+	return err == nil && status == 200 && fieldOf(body, "server", "status") == "SHUTOFF" && fieldOf(body, "server", "OS-EXT-STS:task_state") == ""
 }
 
 // remove asks for the end of one of the list, and forgets it when it was

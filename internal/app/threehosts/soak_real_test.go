@@ -60,6 +60,7 @@ func TestHostsUnderFaults(t *testing.T) {
 	l.waitUp(l.servers[0])
 
 	day := soak.NewDay(t, seed, l.client)
+	day.Deaf = true // nothing runs in them
 	day.Work(2, 2, 400*time.Millisecond)
 	w := &wreckage{Faults: soak.NewFaults(t, kills()), lab: l}
 	w.wreck(seed, database, disks, func(r *rand.Rand) { w.HurtBroker(t, r, messages) })

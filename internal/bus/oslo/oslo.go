@@ -131,7 +131,7 @@ func (p *Publisher) notifications(e bus.Record) ([]Outgoing, error) {
 		if err != nil {
 			return nil, err
 		}
-		id = uuid.NewSHA1(id, []byte(n.Family))
+		id = uuid.NewSHA1(id, []byte(string(n.Family)+" "+n.Type))
 		body, err := envelope(n, e, id)
 		if err != nil {
 			return nil, err

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
 
+	"nacre/internal/await"
 	"nacre/internal/fabric"
 )
 
@@ -150,9 +151,9 @@ func marking(t *testing.T, rig Rig) {
 	ensure(t, rig.Cluster, l.topology(pa, pb))
 	a, b := boot(t, rig, l, pa), boot(t, rig, l, pb)
 	settle(t, rig)
-	expect := func(dscp int) {
+	seen := func() int {
 		t.Helper()
-		got, err := 0, error(nil)
+		got := 0
 		b.must(b.Do(func() error {
 			conn, err := net.ListenPacket("ip4:udp", "0.0.0.0")
 			if err != nil {
@@ -182,9 +183,16 @@ func marking(t *testing.T, rig Rig) {
 				}
 			}
 		}))
-		if err != nil || got != dscp {
-			t.Errorf("DSCP is %d, %v, want %d", got, err, dscp)
-		}
+		return got
+	}
+	// The switch may be a moment behind.
+	expect := func(dscp int) {
+		t.Helper()
+		got := -1
+		await.Until(t, fmt.Sprintf("packets with DSCP %d", dscp), patience, func() bool {
+			got = seen()
+			return got == dscp
+		})
 	}
 	expect(26)
 	pa.QoS = fabric.QoS{}
