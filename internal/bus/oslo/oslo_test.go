@@ -128,3 +128,21 @@ func TestAnEventThatCannotBeWorded(t *testing.T) {
 		t.Errorf("got %d events, %v, %d notifications, want 2 events and one notification", n, err, len(*sent))
 	}
 }
+
+// The start and the end of one change are two notifications, and stay so when the
+// event is published again.
+func TestNotificationsOfOneEventHaveIDsOfTheirOwn(t *testing.T) {
+	p, kept := publisher(func(bus.Record) ([]oslo.Notification, error) {
+		return []oslo.Notification{{Family: oslo.Unversioned, Type: "thing.create.start"}, {Family: oslo.Unversioned, Type: "thing.create.end"}}, nil
+	}, oslo.Both, 10)
+	for range 2 {
+		_, err := p.PublishAll(t.Context(), []bus.Record{event("1", "r")})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	sent := *kept
+	if len(sent) != 4 || sent[0].ID == sent[1].ID || sent[0].ID != sent[2].ID || sent[1].ID != sent[3].ID {
+		t.Errorf("sent %+v, want two ids, each twice", sent)
+	}
+}
