@@ -397,7 +397,7 @@ func (s *Service) syncPower(ctx context.Context, id string) error {
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		var err error
 		server, err = getServer(ctx, tx, "", id)
-		if err != nil {
+		if err != nil || server.Host == "" { // what a host saw before it gave the server up
 			return err
 		}
 		answered, err = s.hosts.Observed(ctx, tx, server.Host, nodeapi.KindMachine, id, &seen)

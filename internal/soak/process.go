@@ -30,6 +30,9 @@ type Process struct {
 
 	// Alone leaves its children alone: a node's guests outlive it.
 	Alone bool
+	// Again has Ready start it again when it has ended by itself, as systemd does: a
+	// server does that which finds the database's disk full.
+	Again bool
 
 	mu    sync.Mutex // guards cmd and ended
 	cmd   *exec.Cmd
@@ -163,6 +166,9 @@ func (p *Process) Ready(url string) {
 	c := http.Client{Timeout: time.Second, Transport: Insecure()}
 	defer c.CloseIdleConnections()
 	await.Until(p.t, p.Name+" to be ready", time.Minute, func() bool {
+		if p.Died() && p.Again {
+			p.Start()
+		}
 		if p.Died() {
 			p.t.Errorf("%s has ended: %s", p.Name, p.Tail(2000))
 			return true

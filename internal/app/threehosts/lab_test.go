@@ -189,6 +189,7 @@ func (l *lab) addServer(number int, on setting) {
 		Blobs: on.blobs, KeyFile: filepath.Join(l.dir, "keys"),
 	}}
 	s.Process = soak.Ours(l.t, name, func() soak.Part { return part })
+	s.Again = true
 	l.servers = append(l.servers, s)
 	s.Start()
 	s.Ready(s.url)
