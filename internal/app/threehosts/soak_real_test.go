@@ -28,17 +28,15 @@ import (
 // diskMB is the disk of a host.
 const diskMB = 20_000
 
-// kills are how many there are at least: a few in make test, more in make soak.
-func kills() int64 {
-	if os.Getenv("NACRE_SOAK_MINUTES") == "" {
-		return 8
-	}
-	return 30
-}
+// kills are how many there are at least.
+const kills = 30
 
 // Two servers on PostgreSQL and RabbitMQ, and three real hosts, lose processes,
 // guests, links and the space on their disks at random moments while users work.
 func TestHostsUnderFaults(t *testing.T) {
+	if os.Getenv("NACRE_SOAK_MINUTES") == "" {
+		t.Skip("it takes minutes: make soak runs it")
+	}
 	seed := soak.Seeded(t)
 	folder := t.TempDir()
 	for path := folder; path != os.TempDir(); path = filepath.Dir(path) {
@@ -62,7 +60,7 @@ func TestHostsUnderFaults(t *testing.T) {
 	day := soak.NewDay(t, seed, l.client)
 	day.Deaf = true // nothing runs in them
 	day.Work(2, 2, 400*time.Millisecond)
-	w := &wreckage{Faults: soak.NewFaults(t, kills()), lab: l}
+	w := &wreckage{Faults: soak.NewFaults(t, kills), lab: l}
 	w.wreck(seed, database, disks, func(r *rand.Rand) { w.HurtBroker(t, r, messages) })
 	day.End()
 	for _, s := range l.servers {
