@@ -72,11 +72,7 @@ func (s *Service) Proxy() NetworkProxy { return s.proxy }
 
 // AddGroup makes the server's cards members of a security group.
 func (s *Service) AddGroup(ctx context.Context, act Act, caller auth.Caller, group string) error {
-	server, ports, _, err := s.Cards(ctx, act.Project, act.Server)
-	if err != nil {
-		return err
-	}
-	err = act.unlocked(server)
+	server, ports, err := s.freeCards(ctx, act)
 	if err != nil {
 		return err
 	}
@@ -102,11 +98,7 @@ func (s *Service) AddGroup(ctx context.Context, act Act, caller auth.Caller, gro
 
 // RemoveGroup takes the server's cards out of a security group.
 func (s *Service) RemoveGroup(ctx context.Context, act Act, caller auth.Caller, group string) error {
-	server, ports, _, err := s.Cards(ctx, act.Project, act.Server)
-	if err != nil {
-		return err
-	}
-	err = act.unlocked(server)
+	server, ports, err := s.freeCards(ctx, act)
 	if err != nil {
 		return err
 	}
@@ -145,6 +137,15 @@ func (s *Service) groupID(ctx context.Context, server Server, group string) (str
 	return ids[0], nil
 }
 
+// freeCards are a server and its ports, for who may change them.
+func (s *Service) freeCards(ctx context.Context, act Act) (Server, []Port, error) {
+	server, ports, _, err := s.Cards(ctx, act.Project, act.Server)
+	if err != nil {
+		return server, nil, err
+	}
+	return server, ports, act.unlocked(server)
+}
+
 func groupIDs(p Port) []string {
 	ids := make([]string, len(p.Groups))
 	for i, g := range p.Groups {
@@ -155,11 +156,7 @@ func groupIDs(p Port) []string {
 
 // AddAddress gives the server's card on a network one more fixed address.
 func (s *Service) AddAddress(ctx context.Context, act Act, caller auth.Caller, network string) error {
-	server, ports, _, err := s.Cards(ctx, act.Project, act.Server)
-	if err != nil {
-		return err
-	}
-	err = act.unlocked(server)
+	server, ports, err := s.freeCards(ctx, act)
 	if err != nil {
 		return err
 	}
@@ -173,11 +170,7 @@ func (s *Service) AddAddress(ctx context.Context, act Act, caller auth.Caller, n
 
 // RemoveAddress takes a fixed address from the server.
 func (s *Service) RemoveAddress(ctx context.Context, act Act, caller auth.Caller, ip string) error {
-	server, ports, _, err := s.Cards(ctx, act.Project, act.Server)
-	if err != nil {
-		return err
-	}
-	err = act.unlocked(server)
+	server, ports, err := s.freeCards(ctx, act)
 	if err != nil {
 		return err
 	}
@@ -200,11 +193,7 @@ func portWith(ports []Port, ip string) (Port, bool) {
 // AddFloatingIP has a floating IP lead to the server: to the fixed address, or
 // with "" to its first.
 func (s *Service) AddFloatingIP(ctx context.Context, act Act, caller auth.Caller, address, fixed string) error {
-	server, ports, _, err := s.Cards(ctx, act.Project, act.Server)
-	if err != nil {
-		return err
-	}
-	err = act.unlocked(server)
+	server, ports, err := s.freeCards(ctx, act)
 	if err != nil {
 		return err
 	}

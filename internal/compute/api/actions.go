@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 
 	"nacre/internal/api"
@@ -12,38 +13,26 @@ import (
 func (h handlers) actionRoutes() []api.Route {
 	const path = "/servers/{server_id}/action"
 	return []api.Route{
-		{Method: "POST", Path: path, Action: "forceDelete", Rule: "os_compute_api:os-deferred-delete:force", OK: 202, Do: api.BodyEmpty(h.forceDelete)},
+		{Method: "POST", Path: path, Action: "forceDelete", Rule: "os_compute_api:os-deferred-delete:force", OK: 202, Do: h.plain(h.compute.DeleteServer)},
 		{Method: "POST", Path: path, Action: "lock", Rule: "os_compute_api:os-lock-server:lock", OK: 202, Do: api.BodyEmpty(h.lock)},
 		{Method: "POST", Path: path, Action: "reboot", Rule: "os_compute_api:servers:reboot", OK: 202, Do: api.BodyEmpty(h.reboot)},
-		{Method: "POST", Path: path, Action: "os-start", Rule: "os_compute_api:servers:start", OK: 202, Do: api.BodyEmpty(h.start)},
-		{Method: "POST", Path: path, Action: "os-stop", Rule: "os_compute_api:servers:stop", OK: 202, Do: api.BodyEmpty(h.stop)},
-		{Method: "POST", Path: path, Action: "unlock", Rule: "os_compute_api:os-lock-server:unlock", OK: 202, Do: api.BodyEmpty(h.unlock)},
+		{Method: "POST", Path: path, Action: "os-start", Rule: "os_compute_api:servers:start", OK: 202, Do: h.plain(h.compute.StartServer)},
+		{Method: "POST", Path: path, Action: "os-stop", Rule: "os_compute_api:servers:stop", OK: 202, Do: h.plain(h.compute.StopServer)},
+		{Method: "POST", Path: path, Action: "unlock", Rule: "os_compute_api:os-lock-server:unlock", OK: 202, Do: h.plain(h.compute.UnlockServer)},
 		{Method: "POST", Path: path, Action: "os-resetState", Rule: "os_compute_api:os-admin-actions:reset_state", OK: 202, Do: api.BodyEmpty(h.resetState)},
 	}
 }
 
-type startRequest struct {
-	Start json.RawMessage `json:"os-start" check:"required"`
-}
-
-func (h handlers) start(c *api.Call, _ startRequest) error {
-	server, err := h.server(c)
-	if err != nil {
-		return err
-	}
-	return h.compute.StartServer(c.Context(), act(c, server))
-}
-
-type stopRequest struct {
-	Stop json.RawMessage `json:"os-stop" check:"required"`
-}
-
-func (h handlers) stop(c *api.Call, _ stopRequest) error {
-	server, err := h.server(c)
-	if err != nil {
-		return err
-	}
-	return h.compute.StopServer(c.Context(), act(c, server))
+// plain makes a handler of an action whose name says everything: its value may be
+// anything.
+func (h handlers) plain(do func(ctx context.Context, a compute.Act) error) api.Handler {
+	return api.BodyEmpty(func(c *api.Call, _ map[string]json.RawMessage) error {
+		server, err := h.server(c)
+		if err != nil {
+			return err
+		}
+		return do(c.Context(), act(c, server))
+	})
 }
 
 type rebootRequest struct {
@@ -59,18 +48,6 @@ func (h handlers) reboot(c *api.Call, in rebootRequest) error {
 	}
 	soft := in.Reboot.Type[0] == 'S' || in.Reboot.Type[0] == 's'
 	return h.compute.RebootServer(c.Context(), act(c, server), soft)
-}
-
-type forceDeleteRequest struct {
-	Force json.RawMessage `json:"forceDelete" check:"required"`
-}
-
-func (h handlers) forceDelete(c *api.Call, _ forceDeleteRequest) error {
-	server, err := h.server(c)
-	if err != nil {
-		return err
-	}
-	return h.compute.DeleteServer(c.Context(), act(c, server))
 }
 
 type lockRequest struct {
@@ -115,18 +92,6 @@ func (h handlers) lock(c *api.Call, in lockRequest) error {
 	}
 	a := act(c, server)
 	return h.compute.LockServer(c.Context(), a, !a.Admin || c.Caller.Project == server.Project, in.Lock.reason)
-}
-
-type unlockRequest struct {
-	Unlock json.RawMessage `json:"unlock" check:"required"`
-}
-
-func (h handlers) unlock(c *api.Call, _ unlockRequest) error {
-	server, err := h.server(c)
-	if err != nil {
-		return err
-	}
-	return h.compute.UnlockServer(c.Context(), act(c, server))
 }
 
 type resetRequest struct {

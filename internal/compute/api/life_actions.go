@@ -14,67 +14,19 @@ import (
 func (h handlers) lifeRoutes() []api.Route {
 	const path = "/servers/{server_id}/action"
 	return []api.Route{
-		{Method: "POST", Path: path, Action: "pause", Rule: "os_compute_api:os-pause-server:pause", OK: 202, Do: api.BodyEmpty(h.pause)},
-		{Method: "POST", Path: path, Action: "unpause", Rule: "os_compute_api:os-pause-server:unpause", OK: 202, Do: api.BodyEmpty(h.unpause)},
-		{Method: "POST", Path: path, Action: "suspend", Rule: "os_compute_api:os-suspend-server:suspend", OK: 202, Do: api.BodyEmpty(h.suspend)},
-		{Method: "POST", Path: path, Action: "resume", Rule: "os_compute_api:os-suspend-server:resume", OK: 202, Do: api.BodyEmpty(h.resume)},
+		{Method: "POST", Path: path, Action: "pause", Rule: "os_compute_api:os-pause-server:pause", OK: 202, Do: h.plain(h.compute.PauseServer)},
+		{Method: "POST", Path: path, Action: "unpause", Rule: "os_compute_api:os-pause-server:unpause", OK: 202, Do: h.plain(h.compute.UnpauseServer)},
+		{Method: "POST", Path: path, Action: "suspend", Rule: "os_compute_api:os-suspend-server:suspend", OK: 202, Do: h.plain(h.compute.SuspendServer)},
+		{Method: "POST", Path: path, Action: "resume", Rule: "os_compute_api:os-suspend-server:resume", OK: 202, Do: h.plain(h.compute.ResumeServer)},
 		{Method: "POST", Path: path, Action: "rebuild", Rule: "os_compute_api:servers:rebuild", OK: 202, Do: api.Body(h.rebuild)},
 		{Method: "POST", Path: path, Action: "createImage", Rule: "os_compute_api:servers:create_image", OK: 202, Do: api.Body(h.createImage)},
 		{Method: "POST", Path: path, Action: "createBackup", Rule: "os_compute_api:os-create-backup", OK: 202, Do: api.Body(h.createBackup)},
 		{Method: "POST", Path: path, Action: "resize", Rule: "os_compute_api:servers:resize", OK: 202, Do: api.BodyEmpty(h.resize)},
-		{Method: "POST", Path: path, Action: "confirmResize", Rule: "os_compute_api:servers:confirm_resize", OK: 204, Do: api.BodyEmpty(h.confirmResize)},
-		{Method: "POST", Path: path, Action: "revertResize", Rule: "os_compute_api:servers:revert_resize", OK: 202, Do: api.BodyEmpty(h.revertResize)},
-		{Method: "POST", Path: path, Action: "restore", Rule: "os_compute_api:os-deferred-delete:restore", OK: 202, Do: api.BodyEmpty(h.restore)},
-		{Method: "POST", Path: path, Action: "injectNetworkInfo", Rule: "os_compute_api:os-admin-actions:inject_network_info", OK: 202, Do: api.BodyEmpty(h.injectNetwork)},
+		{Method: "POST", Path: path, Action: "confirmResize", Rule: "os_compute_api:servers:confirm_resize", OK: 204, Do: h.plain(h.compute.ConfirmResize)},
+		{Method: "POST", Path: path, Action: "revertResize", Rule: "os_compute_api:servers:revert_resize", OK: 202, Do: h.plain(h.compute.RevertResize)},
+		{Method: "POST", Path: path, Action: "restore", Rule: "os_compute_api:os-deferred-delete:restore", OK: 202, Do: h.plain(h.compute.RestoreServer)},
+		{Method: "POST", Path: path, Action: "injectNetworkInfo", Rule: "os_compute_api:os-admin-actions:inject_network_info", OK: 202, Do: h.plain(h.compute.InjectNetworkInfo)},
 	}
-}
-
-type pauseRequest struct {
-	Pause json.RawMessage `json:"pause" check:"required"`
-}
-
-func (h handlers) pause(c *api.Call, _ pauseRequest) error {
-	server, err := h.server(c)
-	if err != nil {
-		return err
-	}
-	return h.compute.PauseServer(c.Context(), act(c, server))
-}
-
-type unpauseRequest struct {
-	Unpause json.RawMessage `json:"unpause" check:"required"`
-}
-
-func (h handlers) unpause(c *api.Call, _ unpauseRequest) error {
-	server, err := h.server(c)
-	if err != nil {
-		return err
-	}
-	return h.compute.UnpauseServer(c.Context(), act(c, server))
-}
-
-type suspendRequest struct {
-	Suspend json.RawMessage `json:"suspend" check:"required"`
-}
-
-func (h handlers) suspend(c *api.Call, _ suspendRequest) error {
-	server, err := h.server(c)
-	if err != nil {
-		return err
-	}
-	return h.compute.SuspendServer(c.Context(), act(c, server))
-}
-
-type resumeRequest struct {
-	Resume json.RawMessage `json:"resume" check:"required"`
-}
-
-func (h handlers) resume(c *api.Call, _ resumeRequest) error {
-	server, err := h.server(c)
-	if err != nil {
-		return err
-	}
-	return h.compute.ResumeServer(c.Context(), act(c, server))
 }
 
 type rebuildRequest struct {
@@ -267,52 +219,4 @@ func (h handlers) resize(c *api.Call, in resizeRequest) error {
 		return err
 	}
 	return h.compute.ResizeServer(c.Context(), act(c, server), c.Caller, string(in.Resize.Flavor))
-}
-
-type confirmRequest struct {
-	Confirm json.RawMessage `json:"confirmResize" check:"required"`
-}
-
-func (h handlers) confirmResize(c *api.Call, _ confirmRequest) error {
-	server, err := h.server(c)
-	if err != nil {
-		return err
-	}
-	return h.compute.ConfirmResize(c.Context(), act(c, server))
-}
-
-type revertRequest struct {
-	Revert json.RawMessage `json:"revertResize" check:"required"`
-}
-
-func (h handlers) revertResize(c *api.Call, _ revertRequest) error {
-	server, err := h.server(c)
-	if err != nil {
-		return err
-	}
-	return h.compute.RevertResize(c.Context(), act(c, server))
-}
-
-type restoreRequest struct {
-	Restore json.RawMessage `json:"restore" check:"required"`
-}
-
-func (h handlers) restore(c *api.Call, _ restoreRequest) error {
-	server, err := h.server(c)
-	if err != nil {
-		return err
-	}
-	return h.compute.RestoreServer(c.Context(), act(c, server))
-}
-
-type injectRequest struct {
-	Inject json.RawMessage `json:"injectNetworkInfo" check:"required"`
-}
-
-func (h handlers) injectNetwork(c *api.Call, _ injectRequest) error {
-	server, err := h.server(c)
-	if err != nil {
-		return err
-	}
-	return h.compute.InjectNetworkInfo(c.Context(), act(c, server))
 }
