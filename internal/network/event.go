@@ -221,9 +221,12 @@ func view(row any) (resource, id string, f facts) {
 // facts are what a policy shows of a rule.
 func (r QoSRule) facts() facts {
 	f := facts{"id": r.ID, "qos_policy_id": r.Policy, "type": r.Kind}
-	if r.Kind == DSCPMarking {
+	switch r.Kind {
+	case DSCPMarking:
 		f["dscp_mark"] = r.DSCP
-	} else {
+	case MinimumBandwidth:
+		f["min_kbps"], f["direction"] = r.MinKbps, r.Direction
+	default:
 		f["max_kbps"], f["max_burst_kbps"], f["direction"] = r.MaxKbps, r.MaxBurst, r.Direction
 	}
 	return f

@@ -247,6 +247,13 @@ var Policy = []auth.Rule{
 	{Name: "get_alias_dscp_marking_rule", Check: reader},
 	{Name: "update_alias_dscp_marking_rule", Check: manager},
 	{Name: "delete_alias_dscp_marking_rule", Check: manager},
+	{Name: "create_policy_minimum_bandwidth_rule", Check: manager},
+	{Name: "get_policy_minimum_bandwidth_rule", Check: reader},
+	{Name: "update_policy_minimum_bandwidth_rule", Check: manager},
+	{Name: "delete_policy_minimum_bandwidth_rule", Check: manager},
+	{Name: "get_alias_minimum_bandwidth_rule", Check: reader},
+	{Name: "update_alias_minimum_bandwidth_rule", Check: manager},
+	{Name: "delete_alias_minimum_bandwidth_rule", Check: manager},
 
 	{Name: "get_quota", Check: reader},
 	{Name: "update_quota", Check: admin},

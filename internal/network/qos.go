@@ -208,16 +208,37 @@ func usablePolicy(ctx context.Context, tx *db.Tx, scope Scope, id string) error 
 	if id == "" {
 		return nil
 	}
-	return mayName(ctx, tx, policyKind, scope, id)
+	err := mayName(ctx, tx, policyKind, scope, id)
+	if err != nil {
+		return err
+	}
+	return enforceable(ctx, tx, id)
+}
+
+// enforceable checks that the fabric can do what a policy asks for.
+func enforceable(ctx context.Context, tx *db.Tx, id string) error {
+	p, err := readPolicy(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	for _, r := range p.Rules {
+		if !r.carriedOut() {
+			return notCarriedOut(r.Kind, "the network that QoS policy "+id+" is for")
+		}
+	}
+	return nil
 }
 
 // defaultPolicy is the policy that new networks of the project get, "" for none.
 func defaultPolicy(ctx context.Context, tx *db.Tx, project string) (id string, err error) {
 	err = tx.Get(ctx, &id, `SELECT id FROM qos_policies WHERE project_id = ? AND is_default = 1`+tx.Hold(), project)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	if err != nil {
 		return "", fmt.Errorf("read default QoS policy: %w", err)
 	}
-	return id, nil
+	return id, enforceable(ctx, tx, id)
 }
 
 // networkPolicies are the policies of networks, by network.
@@ -296,6 +317,8 @@ func readQualities(ctx context.Context, tx *db.Tx, policies ...string) (qualitie
 		one := q[r.Policy]
 		limit := fabric.Limit{Rate: int(r.MaxKbps), Burst: int(r.MaxBurst)}
 		switch {
+		case !r.carriedOut():
+			continue
 		case r.Kind == DSCPMarking:
 			one.Marks, one.DSCP = true, r.DSCP
 		case r.Direction == Ingress:

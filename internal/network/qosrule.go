@@ -13,10 +13,12 @@ import (
 	"nacre/internal/errs"
 )
 
-// Kinds of QoS rules.
+// Kinds of QoS rules. The fabric guarantees no bandwidth: a policy may ask for a
+// minimum, and then it can't be given to anything.
 const (
-	BandwidthLimit = "bandwidth_limit"
-	DSCPMarking    = "dscp_marking"
+	BandwidthLimit   = "bandwidth_limit"
+	DSCPMarking      = "dscp_marking"
+	MinimumBandwidth = "minimum_bandwidth"
 )
 
 // DSCPMarks are the marks that may be set.
@@ -32,6 +34,7 @@ type QoSRule struct {
 	Direction string  `bun:"direction"`
 	MaxKbps   int64   `bun:"max_kbps"`
 	MaxBurst  int64   `bun:"max_burst"`
+	MinKbps   int64   `bun:"min_kbps"`
 	DSCP      int     `bun:"dscp_mark"`
 	CreatedAt db.Time `bun:"created_at"`
 }
@@ -41,9 +44,9 @@ func (r QoSRule) Key() string { return r.ID }
 
 // QoSRuleChange says what to set. Nil stays as it is.
 type QoSRuleChange struct {
-	Direction         *string
-	MaxKbps, MaxBurst *int64
-	DSCP              *int
+	Direction                  *string
+	MaxKbps, MaxBurst, MinKbps *int64
+	DSCP                       *int
 }
 
 func qosRuleNotFound(policy, id string) error {
@@ -114,6 +117,15 @@ func (s *Service) CreateQoSRule(ctx context.Context, policy, kind string, in QoS
 		if err != nil {
 			return err
 		}
+		if !r.carriedOut() {
+			user, err := policyUser(ctx, tx, policy)
+			if err != nil {
+				return err
+			}
+			if user != "" {
+				return notCarriedOut(kind, user)
+			}
+		}
 		err = tx.Insert(ctx, &r)
 		if err != nil {
 			return fmt.Errorf("insert QoS rule: %w", err)
@@ -139,7 +151,7 @@ func (s *Service) UpdateQoSRule(ctx context.Context, policy, kind, id string, in
 		if err != nil {
 			return err
 		}
-		_, err = tx.Update(ctx, &r, "direction", "max_kbps", "max_burst", "dscp_mark")
+		_, err = tx.Update(ctx, &r, "direction", "max_kbps", "max_burst", "min_kbps", "dscp_mark")
 		if err != nil {
 			return fmt.Errorf("update QoS rule %s: %w", id, err)
 		}
@@ -154,6 +166,7 @@ func (r *QoSRule) change(p QoSPolicy, in QoSRuleChange) error {
 	set(&r.Direction, in.Direction)
 	set(&r.MaxKbps, in.MaxKbps)
 	set(&r.MaxBurst, in.MaxBurst)
+	set(&r.MinKbps, in.MinKbps)
 	set(&r.DSCP, in.DSCP)
 	if !slices.Contains(DSCPMarks, r.DSCP) {
 		return badField("dscp_mark", "'%d' is not in %d", r.DSCP, DSCPMarks)
@@ -162,8 +175,23 @@ func (r *QoSRule) change(p QoSPolicy, in QoSRuleChange) error {
 		if o.ID != r.ID && o.Kind == r.Kind && o.Direction == r.Direction {
 			return errs.Conflictf("Rule %s conflicts with rule %s which already exists in QoS Policy %s.", r.Kind, o.ID, p.ID).Typed("QoSRulesConflict")
 		}
+		if o.Direction == r.Direction && (crossed(*r, o) || crossed(o, *r)) {
+			return errs.Conflictf("Unable to add the rule with value %d to the policy %s as the existing rule of type %s has value %d.",
+				r.MinKbps+r.MaxKbps, p.ID, o.Kind, o.MinKbps+o.MaxKbps).Typed("QoSRuleParameterConflict")
+		}
 	}
 	return nil
+}
+
+// crossed tells whether more is asked for at least than is let through at most.
+func crossed(least, most QoSRule) bool {
+	return least.Kind == MinimumBandwidth && most.Kind == BandwidthLimit && least.MinKbps > most.MaxKbps
+}
+
+func (r QoSRule) carriedOut() bool { return r.Kind != MinimumBandwidth }
+
+func notCarriedOut(kind, by string) error {
+	return errs.Conflictf("Rule %s is not supported by %s.", kind, by).Typed("QosRuleNotSupported")
 }
 
 // DeleteQoSRule removes a rule of a policy.

@@ -61,7 +61,7 @@ var proofs = map[string][]string{
 	"qos-port-network-policy":                     {"port.qos_network_policy_id"},
 	"qos-rule-type-details":                       {"GET /v2.0/qos/rule-types/{rule_type}"},
 	"qos-rule-type-filter":                        {"qos/rule-types?all_rules=true"},
-	"qos-rules-alias":                             {"GET /v2.0/qos/alias_bandwidth_limit_rules/{rule_id}"},
+	"qos-rules-alias":                             {"GET /v2.0/qos/alias_bandwidth_limit_rules/{rule_id}", "TestMinimumBandwidth"},
 	"quota-check-limit":                           {"TestQuotaBelowUsage"},
 	"quota_details":                               {"GET /v2.0/quotas/{project_id}/details"},
 	"quotas":                                      {"GET /v2.0/quotas/{project_id}", "GET /v2.0/quotas/{project_id}/default"},

@@ -52,17 +52,23 @@ func viewPolicy(p network.QoSPolicy) any {
 	v := policyView{commonView: viewCommon(p.Common), Name: p.Name, Shared: p.Shared, IsDefault: p.IsDefault, Rules: []any{}}
 	for _, r := range p.Rules {
 		of := ruleOfPolicyView{r.Policy, r.Kind}
-		if r.Kind == network.DSCPMarking {
+		switch r.Kind {
+		case network.DSCPMarking:
 			v.Rules = append(v.Rules, struct {
 				markView
 				ruleOfPolicyView
 			}{viewMark(r), of})
-			continue
+		case network.MinimumBandwidth:
+			v.Rules = append(v.Rules, struct {
+				minimumView
+				ruleOfPolicyView
+			}{viewMinimum(r), of})
+		default:
+			v.Rules = append(v.Rules, struct {
+				limitView
+				ruleOfPolicyView
+			}{viewLimit(r), of})
 		}
-		v.Rules = append(v.Rules, struct {
-			limitView
-			ruleOfPolicyView
-		}{viewLimit(r), of})
 	}
 	return v
 }
@@ -197,7 +203,7 @@ var ruleTypes = []ruleTypeView{
 }
 
 // otherRuleTypes are kinds that OpenStack knows besides.
-var otherRuleTypes = []string{"minimum_bandwidth", "packet_rate_limit", "minimum_packet_rate"}
+var otherRuleTypes = []string{network.MinimumBandwidth, "packet_rate_limit", "minimum_packet_rate"}
 
 func (h handlers) listRuleTypes(c *api.Call) (map[string]any, error) {
 	views := []ruleTypeView{}

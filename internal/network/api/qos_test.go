@@ -131,6 +131,50 @@ func TestQoSOfPorts(t *testing.T) {
 	}
 }
 
+// A policy may ask for bandwidth, and as nothing guarantees any, nothing gets it.
+func TestMinimumBandwidth(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	id := c.policy(t, `,"is_default":true`)
+	path := "/qos/policies/" + id
+	net, _ := c.tenant(t, demo, "10.9.0.0/24")
+	asked := func(kbps string) reply {
+		t.Helper()
+		return c.call(t, admin, "POST", path+"/minimum_bandwidth_rules", `{"minimum_bandwidth_rule":{"min_kbps":`+kbps+`}}`)
+	}
+	asked("1000").refused(409, "QosRuleNotSupported", net)
+	c.call(t, demo, "PUT", "/networks/"+net, `{"network":{"qos_policy_id":null}}`).want(200)
+	made := asked("1000").want(201)
+	made.golden("qos_minimum")
+	rule := made.one("minimum_bandwidth_rule").text("id")
+	asked("2000").refused(409, "QoSRulesConflict", rule)
+	for body, status := range map[string]int{`{"min_kbps":1500}`: 200, `{"direction":"egress"}`: 200, `{"direction":"ingress"}`: 400} {
+		c.call(t, admin, "PUT", path+"/minimum_bandwidth_rules/"+rule, `{"minimum_bandwidth_rule":`+body+`}`).want(status)
+	}
+	c.call(t, admin, "PUT", "/qos/alias_minimum_bandwidth_rules/"+rule, `{"alias_minimum_bandwidth_rule":{"min_kbps":1600}}`).want(200)
+	if shown := c.call(t, demo, "GET", "/qos/alias_minimum_bandwidth_rules/"+rule, "").want(200).one("alias_minimum_bandwidth_rule"); shown["min_kbps"] != 1600.0 {
+		t.Errorf("the rule is %v", shown)
+	}
+	if list := c.call(t, demo, "GET", path+"/minimum_bandwidth_rules?min_kbps=1600", "").want(200).many("minimum_bandwidth_rules"); len(list) != 1 {
+		t.Errorf("the list is %v", list)
+	}
+	of := c.call(t, demo, "GET", path, "").want(200).one("policy")["rules"].([]any)[0].(map[string]any)
+	if of["type"] != "minimum_bandwidth" || of["min_kbps"] != 1600.0 {
+		t.Errorf("the policy shows %v", of)
+	}
+	c.call(t, admin, "POST", path+"/bandwidth_limit_rules", `{"bandwidth_limit_rule":{"max_kbps":1000}}`).refused(409, "QoSRuleParameterConflict", "1600")
+	public := c.find(t, "networks", "public").text("id")
+	for what, body := range map[string]string{
+		"/networks":    `{"network":{}}`, // by default
+		"/ports":       `{"port":{"network_id":"` + net + `","qos_policy_id":"` + id + `"}}`,
+		"/floatingips": `{"floatingip":{"floating_network_id":"` + public + `","qos_policy_id":"` + id + `"}}`,
+	} {
+		c.call(t, demo, "POST", what, body).refused(409, "QosRuleNotSupported", "minimum_bandwidth")
+	}
+	c.call(t, admin, "DELETE", "/qos/alias_minimum_bandwidth_rules/"+rule, "").want(204)
+	c.call(t, demo, "POST", "/networks", `{"network":{}}`).want(201)
+}
+
 // New networks of a project get its default policy.
 func TestDefaultQoSPolicy(t *testing.T) {
 	t.Parallel()
@@ -216,6 +260,9 @@ func TestBadQoS(t *testing.T) {
 		{"second limit", admin, "POST", "/qos/policies/ID/bandwidth_limit_rules", `{"bandwidth_limit_rule":{"max_kbps":1}}`, 409, "QoSRulesConflict", "bandwidth_limit"},
 		{"strange mark", admin, "POST", "/qos/policies/ID/dscp_marking_rules", `{"dscp_marking_rule":{"dscp_mark":1}}`, 400, "HTTPBadRequest", "dscp_mark"},
 		{"second mark", admin, "POST", "/qos/policies/ID/dscp_marking_rules", `{"dscp_marking_rule":{"dscp_mark":8}}`, 409, "QoSRulesConflict", "dscp_marking"},
+		{"no minimum", admin, "POST", "/qos/policies/ID/minimum_bandwidth_rules", `{"minimum_bandwidth_rule":{"direction":"egress"}}`, 400, "HTTPBadRequest", "min_kbps"},
+		{"minimum of what comes in", admin, "POST", "/qos/policies/ID/minimum_bandwidth_rules", `{"minimum_bandwidth_rule":{"min_kbps":1,"direction":"ingress"}}`, 400, "HTTPBadRequest", "direction"},
+		{"minimum above the limit", admin, "POST", "/qos/policies/ID/minimum_bandwidth_rules", `{"minimum_bandwidth_rule":{"min_kbps":1001}}`, 409, "QoSRuleParameterConflict", "1000"},
 		{"rule of no policy", admin, "POST", "/qos/policies/NOBODY/dscp_marking_rules", `{"dscp_marking_rule":{"dscp_mark":8}}`, 404, "QosPolicyNotFound", nobody},
 		{"no such rule", admin, "GET", "/qos/alias_dscp_marking_rules/NOBODY", ``, 404, "QosRuleNotFound", nobody},
 		{"network with another's policy", demo, "POST", "/networks", `{"network":{"qos_policy_id":"HIDDEN"}}`, 404, "QosPolicyNotFound", hidden},

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"slices"
 
 	"nacre/internal/api"
 	"nacre/internal/db"
@@ -44,6 +45,26 @@ type markAliasChange struct {
 	Rule markAttributes `json:"alias_dscp_marking_rule" check:"required"`
 }
 
+type minimumAttributes struct {
+	Min       *api.Int `json:"min_kbps" check:"min=0,max=2147483647"`
+	Direction *string  `json:"direction" check:"enum=egress"`
+}
+
+type minimumRequest struct {
+	Rule struct {
+		minimumAttributes
+		Min *api.Int `json:"min_kbps" check:"required,min=0,max=2147483647"`
+	} `json:"minimum_bandwidth_rule" check:"required"`
+}
+
+type minimumChange struct {
+	Rule minimumAttributes `json:"minimum_bandwidth_rule" check:"required"`
+}
+
+type minimumAliasChange struct {
+	Rule minimumAttributes `json:"alias_minimum_bandwidth_rule" check:"required"`
+}
+
 func (a limitAttributes) change() network.QoSRuleChange {
 	return network.QoSRuleChange{Direction: a.Direction, MaxKbps: (*int64)(a.Max), MaxBurst: (*int64)(a.Burst)}
 }
@@ -51,6 +72,10 @@ func (a limitAttributes) change() network.QoSRuleChange {
 func (a markAttributes) change() network.QoSRuleChange {
 	mark := int(*a.Mark)
 	return network.QoSRuleChange{DSCP: &mark}
+}
+
+func (a minimumAttributes) change() network.QoSRuleChange {
+	return network.QoSRuleChange{Direction: a.Direction, MinKbps: (*int64)(a.Min)}
 }
 
 type limitView struct {
@@ -65,10 +90,17 @@ type markView struct {
 	Mark int    `json:"dscp_mark"`
 }
 
+type minimumView struct {
+	ID        string `json:"id"`
+	Min       int64  `json:"min_kbps"`
+	Direction string `json:"direction"`
+}
+
 func viewLimit(r network.QoSRule) limitView {
 	return limitView{r.ID, r.MaxKbps, r.MaxBurst, r.Direction}
 }
-func viewMark(r network.QoSRule) markView { return markView{r.ID, r.DSCP} }
+func viewMark(r network.QoSRule) markView       { return markView{r.ID, r.DSCP} }
+func viewMinimum(r network.QoSRule) minimumView { return minimumView{r.ID, r.MinKbps, r.Direction} }
 
 // qosRules answers the calls of one kind of rules.
 type qosRules struct {
@@ -92,6 +124,12 @@ func (h handlers) markRules() qosRules {
 	}}, func(r network.QoSRule) any { return viewMark(r) }}
 }
 
+func (h handlers) minimumRules() qosRules {
+	return qosRules{h, network.MinimumBandwidth, "rule_id", listed{"minimum_bandwidth_rules", map[string]db.Filter{
+		"id": {Column: "id"}, "min_kbps": {Column: "min_kbps", Match: db.Number}, "direction": {Column: "direction"},
+	}}, func(r network.QoSRule) any { return viewMinimum(r) }}
+}
+
 // routes are the rows of the kind; the bodies of its creation and changes differ.
 func (q qosRules) routes(create, update, updateAlias api.Handler) []api.Route {
 	below, one := "/v2.0/qos/policies/{policy_id}/"+q.kind+"_rules", "/{"+q.id+"}"
@@ -109,8 +147,8 @@ func (q qosRules) routes(create, update, updateAlias api.Handler) []api.Route {
 }
 
 func (h handlers) qosRuleRoutes() []api.Route {
-	limits, marks := h.limitRules(), h.markRules()
-	return append(limits.routes(
+	limits, marks, minima := h.limitRules(), h.markRules(), h.minimumRules()
+	return slices.Concat(limits.routes(
 		api.Body(func(c *api.Call, in limitRequest) (map[string]any, error) {
 			in.Rule.limitAttributes.Max = in.Rule.Max
 			return limits.create(c, in.Rule.limitAttributes.change())
@@ -125,7 +163,16 @@ func (h handlers) qosRuleRoutes() []api.Route {
 		api.Body(func(c *api.Call, in markAliasChange) (map[string]any, error) {
 			return marks.update(c, in.Rule.change())
 		}),
-	)...)
+	), minima.routes(
+		api.Body(func(c *api.Call, in minimumRequest) (map[string]any, error) {
+			in.Rule.minimumAttributes.Min = in.Rule.Min
+			return minima.create(c, in.Rule.minimumAttributes.change())
+		}),
+		api.Body(func(c *api.Call, in minimumChange) (map[string]any, error) { return minima.update(c, in.Rule.change()) }),
+		api.Body(func(c *api.Call, in minimumAliasChange) (map[string]any, error) {
+			return minima.update(c, in.Rule.change())
+		}),
+	))
 }
 
 // name is the envelope of one rule.
