@@ -46,6 +46,7 @@ volume transfer request list => tr1
 volume transfer request show tr1 => volume_id
 volume transfer request delete tr1
 volume set --property a=b --size 2 v1
+`, `
 volume snapshot create --volume v1 s1 => creating
 `, `
 volume snapshot set --property c=d s1
@@ -55,6 +56,7 @@ volume group delete --force g1
 volume delete v2
 `, `
 volume set --type t1 v1
+`, `
 volume migrate --host node-2@nacre#volumes v1
 `, `
 volume show v1 => type +\| t1

@@ -317,7 +317,10 @@ func TestOldActions(t *testing.T) {
 	act("demo", 200, `{"os-unset_image_metadata":{"key":"k"}}`, "available")
 	act("demo", 404, `{"os-unset_image_metadata":{"key":"k"}}`, "available")
 	act("demo", 400, `{"os-nonsense":{}}`, "available")
+	c.disks[0].SetFault(func(string, string, bool) error { return errors.New("disk is busy") }) // so that it is seen
 	act("admin", 202, `{"os-force_delete":{}}`, "deleting")
+	c.disks[0].SetFault(nil)
+	c.await(id, "")
 }
 
 func TestFailures(t *testing.T) {
