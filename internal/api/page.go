@@ -113,10 +113,13 @@ func (c *Call) Where(l List) ([]db.Cond, error) {
 }
 
 // PageURL is the URL of the page behind (or, reversed, before) the marker, with
-// everything else as in this request.
+// everything else as in this request. Without a marker it is the first (or last).
 func (c *Call) PageURL(marker string, reverse bool) string {
 	q := c.Query()
-	q.Set("marker", marker)
+	q.Del("marker")
+	if marker != "" {
+		q.Set("marker", marker)
+	}
 	q.Del("page_reverse")
 	if reverse {
 		q.Set("page_reverse", "True")

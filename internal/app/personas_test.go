@@ -77,6 +77,7 @@ var unlike = map[string]string{
 	"nova GET /v2.1/flavors/detail":              "the table has the rule of a field of the reply",
 	"nova GET /v2.1/flavors/{}":                  "the table has the rule of a field of the reply",
 	"nova PUT /v2.1/flavors/{}":                  "the table has the rule of a field of the reply",
+	"neutron GET /v2.0/floatingip-pools":         "as the one with an underscore",
 	"neutron GET /v2.0/ports/{}/bindings/{}":     "one binding is for those that see them all",
 	"neutron GET /v2.0/quotas":                   "Neutron shows a project its own limits, whatever the rule",
 	"neutron GET /v2.0/quotas/{}":                "Neutron shows a project its own limits, whatever the rule",

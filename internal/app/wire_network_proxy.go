@@ -92,11 +92,11 @@ func (a networkProxy) Group(ctx context.Context, caller auth.Caller, id string) 
 
 // CreateGroup makes a security group.
 func (a networkProxy) CreateGroup(ctx context.Context, caller auth.Caller, name, description string) (compute.GroupDetails, error) {
-	g, err := a.Service.CreateGroup(ctx, network.NewGroup{Project: caller.Project, Name: name, Description: description})
+	made, err := a.Service.CreateGroups(ctx, network.NewGroup{Project: caller.Project, Name: name, Description: description})
 	if err != nil {
 		return compute.GroupDetails{}, err
 	}
-	return a.groupOf(ctx, caller, g)
+	return a.groupOf(ctx, caller, made[0])
 }
 
 // UpdateGroup renames a security group.

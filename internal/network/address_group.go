@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/uptrace/bun"
 
@@ -86,6 +87,11 @@ func ranges(asked []string) ([]string, error) {
 func (s *Service) CreateAddressGroup(ctx context.Context, project, name, description string, addresses []string) (AddressGroup, error) {
 	var a AddressGroup
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		for _, text := range addresses {
+			if !strings.Contains(text, "/") {
+				return badField("addresses", "'%s' is not a recognized IP subnet cidr", text)
+			}
+		}
 		has, err := ranges(addresses)
 		if err != nil {
 			return err

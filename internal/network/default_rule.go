@@ -127,7 +127,7 @@ func (s *Service) firstRules(ctx context.Context, tx *db.Tx, g Group) ([]Rule, e
 	}
 	rules := []Rule{}
 	for _, t := range templates {
-		r := Rule{Common: Common{Description: t.Description}, Traffic: t.Traffic}
+		r := Rule{Traffic: t.Traffic}
 		if r.RemoteGroup == parent {
 			r.RemoteGroup = g.ID
 		}

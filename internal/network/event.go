@@ -3,6 +3,7 @@ package network
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"nacre/internal/bus"
@@ -194,7 +195,7 @@ func view(row any) (resource, id string, f facts) {
 	case SubnetPool:
 		f = r.facts()
 		f["name"], f["ip_version"], f["prefixes"], f["is_default"], f["shared"] = r.Name, r.IPVersion, list(r.Prefixes.V), r.IsDefault, r.Shared
-		f["default_prefixlen"], f["min_prefixlen"], f["max_prefixlen"] = r.DefaultPrefixlen, r.MinPrefixlen, r.MaxPrefixlen
+		f["default_prefixlen"], f["min_prefixlen"], f["max_prefixlen"] = strconv.Itoa(r.DefaultPrefixlen), strconv.Itoa(r.MinPrefixlen), strconv.Itoa(r.MaxPrefixlen)
 		f["default_quota"], f["address_scope_id"] = nil, null(r.AddressScope)
 		if r.DefaultQuota != quota.Unlimited {
 			f["default_quota"] = r.DefaultQuota
@@ -236,7 +237,7 @@ func (r QoSRule) facts() facts {
 func (f Forwarding) facts() facts {
 	out := facts{
 		"id": f.ID, "protocol": f.Protocol, "internal_ip_address": f.FixedIP, "internal_port_id": f.FixedPort,
-		"internal_port_range": f.Internal.String(), "external_port_range": f.External.String(), "internal_port": nil, "external_port": nil,
+		"internal_port": nil, "external_port": nil,
 	}
 	if f.External.size() == 0 {
 		out["external_port"] = f.External.Min

@@ -264,6 +264,10 @@ func (s *Service) associate(ctx context.Context, tx *db.Tx, scope Scope, f *Floa
 		return err
 	}
 	if !scope.All && p.Project != scope.Project {
+		n, err := readNetwork(ctx, tx, p.Network)
+		if err == nil && n.Project == scope.Project {
+			return badFloating("Cannot process floating IP association with Port %s, since that port is owned by a different project", port)
+		}
 		return portNotFound(port)
 	}
 	at := slices.IndexFunc(p.FixedIPs.V, func(fixed FixedIP) bool {
@@ -359,8 +363,8 @@ func (s *Service) UpdateFloatingIP(ctx context.Context, scope Scope, id string, 
 		}
 		set(&f.Description, in.Description)
 		if in.QoS != nil && *in.QoS != f.QoS {
+			err = exchangePolicy(ctx, tx, scope, f.QoS, *in.QoS)
 			f.QoS = *in.QoS
-			err = usablePolicy(ctx, tx, scope, f.QoS)
 			if err == nil {
 				err = dirty(ctx, tx, fabric.KindRouter, f.Router)
 			}
@@ -437,6 +441,13 @@ func (s *Service) DeleteFloatingIP(ctx context.Context, id string, revision int6
 		err = f.revised(revision)
 		if err != nil {
 			return err
+		}
+		used, err := forwardingsBy(ctx, tx, "floating_ip", id)
+		if err != nil {
+			return err
+		}
+		if len(used) > 0 {
+			return errs.Conflictf("Floating IP %s in use by Port Forwarding resources.", id).Typed("FipInUseByPortForwarding")
 		}
 		return removeFloating(ctx, tx, f)
 	})

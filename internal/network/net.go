@@ -363,8 +363,8 @@ func (s *Service) UpdateNetwork(ctx context.Context, scope Scope, id string, rev
 			}
 		}
 		if in.QoS != nil && *in.QoS != n.QoS {
+			err = exchangePolicy(ctx, tx, scope, n.QoS, *in.QoS)
 			n.QoS = *in.QoS
-			err = usablePolicy(ctx, tx, scope, n.QoS)
 			if err != nil {
 				return err
 			}
@@ -391,11 +391,31 @@ func (s *Service) UpdateNetwork(ctx context.Context, scope Scope, id string, rev
 	return n, err
 }
 
+// bumpNetwork raises a network's revision, since its subnets and who shares it
+// are part of it.
+func bumpNetwork(ctx context.Context, tx *db.Tx, id string) error {
+	_, err := tx.Exec(ctx, `UPDATE networks SET revision = revision + 1, updated_at = ? WHERE id = ?`, db.At(tx.Now()), id)
+	if err != nil {
+		return fmt.Errorf("update network %s: %w", id, err)
+	}
+	return nil
+}
+
 // mtuChanged notes that routers have to tell others of the network's MTU.
 func mtuChanged(ctx context.Context, tx *db.Tx, n Network) error {
 	err := n.fitMTU()
 	if err != nil {
 		return err
+	}
+	subnets, err := subnetsOf(ctx, tx, n.ID)
+	if err != nil {
+		return err
+	}
+	for _, sub := range subnets {
+		err = n.carries(sub.IPVersion)
+		if err != nil {
+			return err
+		}
 	}
 	return routersDirty(ctx, tx, n.ID)
 }

@@ -103,12 +103,10 @@ var Policy = []auth.Rule{
 	{Name: "get_network_ip_availability", Check: adminOrSvc},
 
 	{Name: "create_subnet", Check: writesSubnet},
-	{Name: "create_subnet:service_types", Check: admin},
 	{Name: "create_subnet:tags", Check: writesSubnet},
 	{Name: "get_subnet", Check: seesNetwork + " or (role:reader and " + ownsNetwork + ")"},
 	{Name: "get_subnet:tags", Check: seesNetwork},
 	{Name: "update_subnet", Check: member + " or " + writesSubnet},
-	{Name: "update_subnet:service_types", Check: admin},
 	{Name: "update_subnet:tags", Check: member + " or " + writesSubnet},
 	{Name: "delete_subnet", Check: member + " or " + writesSubnet},
 	{Name: "delete_subnet:tags", Check: member + " or " + writesSubnet},

@@ -365,22 +365,21 @@ func RandomMAC() string {
 // ports that can have one.
 func (s *Service) chooseGroups(ctx context.Context, tx *db.Tx, scope Scope, p Port, asked *[]string) (db.JSON[[]string], error) {
 	none := db.Of([]string{})
-	able := p.PortSecurity && len(p.FixedIPs.V) > 0
 	switch {
-	case asked == nil && (!able || isService(p.Owner)):
+	case asked == nil && (!p.PortSecurity || isService(p.Owner)):
 		return none, nil
 	case asked == nil:
 		id, err := s.ensureDefaultGroup(ctx, tx, p.Project)
 		return db.Of([]string{id}), err
 	case len(*asked) == 0:
 		return none, nil
-	case !able:
+	case !p.PortSecurity:
 		return none, errs.BadRequestf("Port security must be enabled and port must have an IP address in order to use security groups.").
 			Typed("PortSecurityAndIPRequiredForSecurityGroups")
 	}
 	ids := slices.Compact(slices.Sorted(slices.Values(*asked)))
-	var known []string
-	query, args := `SELECT id FROM security_groups WHERE id IN (?)`, []any{db.In(ids)}
+	var known []Group
+	query, args := `SELECT * FROM security_groups WHERE id IN (?)`, []any{db.In(ids)}
 	if !scope.All {
 		query += ` AND (project_id IN (?, ?) OR id IN (SELECT object_id FROM rbac_policies WHERE object_type = 'security_group' AND target IN ('*', ?, ?)))`
 		args = append(args, scope.Project, p.Project, scope.Project, p.Project)
@@ -390,8 +389,14 @@ func (s *Service) chooseGroups(ctx context.Context, tx *db.Tx, scope Scope, p Po
 		return none, fmt.Errorf("look up security groups: %w", err)
 	}
 	for _, id := range ids {
-		if !slices.Contains(known, id) {
+		if !slices.ContainsFunc(known, func(g Group) bool { return g.ID == id }) {
 			return none, groupNotFound(id)
+		}
+	}
+	for _, g := range known {
+		if g.Stateful != known[0].Stateful {
+			return none, errs.Conflictf("Error Cannot apply both stateful and stateless security groups on the same port at the same time while attempting the operation.").
+				Typed("SecurityGroupConflict")
 		}
 	}
 	return db.Of(ids), nil

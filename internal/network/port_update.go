@@ -70,8 +70,8 @@ func (s *Service) changePort(ctx context.Context, tx *db.Tx, scope Scope, p *Por
 	}
 	set(&p.Profile.V, in.Profile)
 	if in.QoS != nil {
+		err = exchangePolicy(ctx, tx, scope, p.QoS, *in.QoS)
 		p.QoS = *in.QoS
-		err = usablePolicy(ctx, tx, scope, p.QoS)
 		if err != nil {
 			return err
 		}

@@ -215,6 +215,21 @@ func usablePolicy(ctx context.Context, tx *db.Tx, scope Scope, id string) error 
 	return enforceable(ctx, tx, id)
 }
 
+// exchangePolicy checks that the scope may take a policy off something and give
+// it another; "" is none. An admin's limit is not a project's to lift.
+func exchangePolicy(ctx context.Context, tx *db.Tx, scope Scope, was, is string) error {
+	if was != "" && was != is {
+		err := mayName(ctx, tx, policyKind, scope, was)
+		if errs.Is(err, errs.NotFound) {
+			return errs.Forbiddenf("Failed to remove provided policy %s because you are not authorized.", was).Typed("PolicyRemoveAuthorizationError")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return usablePolicy(ctx, tx, scope, is)
+}
+
 // enforceable checks that the fabric can do what a policy asks for.
 func enforceable(ctx context.Context, tx *db.Tx, id string) error {
 	p, err := readPolicy(ctx, tx, id)

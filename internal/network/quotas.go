@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"math"
 
 	"nacre/internal/db"
 	"nacre/internal/errs"
@@ -50,8 +51,8 @@ func (s *Service) Quotas(ctx context.Context) (projects []string, limits map[str
 // what the project uses.
 func (s *Service) SetQuota(ctx context.Context, project string, limits map[string]int64, checked bool) error {
 	for name, n := range limits {
-		if n < quota.Unlimited {
-			return errs.BadRequestf("Invalid input for %s. Reason: '%d' must be an integer that is not below -1.", name, n).Typed("HTTPBadRequest")
+		if n < quota.Unlimited || n > math.MaxInt32 {
+			return errs.BadRequestf("Invalid input for %s. Reason: '%d' must be an integer from -1 to %d.", name, n, math.MaxInt32).Typed("HTTPBadRequest")
 		}
 	}
 	return s.db.Write(ctx, func(tx *db.Tx) error {

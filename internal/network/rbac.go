@@ -176,13 +176,48 @@ func (s *Service) CreateRBACPolicy(ctx context.Context, scope Scope, in RBACPoli
 		if err != nil {
 			return err
 		}
+		err = poolReaches(ctx, tx, in)
+		if err != nil {
+			return err
+		}
 		p, err = s.share(ctx, tx, in)
+		if err != nil {
+			return err
+		}
+		err = p.bump(ctx, tx)
 		if err != nil {
 			return err
 		}
 		return tell(ctx, tx, created, p)
 	})
 	return p, err
+}
+
+// bump raises the revision of the network that a policy is about. Others have
+// none that policies change.
+func (p RBACPolicy) bump(ctx context.Context, tx *db.Tx) error {
+	if p.ObjectType != networkKind.object {
+		return nil
+	}
+	return bumpNetwork(ctx, tx, p.Object)
+}
+
+// poolReaches refuses to share a subnet pool with whoever does not share its
+// address scope.
+func poolReaches(ctx context.Context, tx *db.Tx, in RBACPolicy) error {
+	if in.ObjectType != poolKind.object {
+		return nil
+	}
+	p, err := hold[SubnetPool](ctx, tx, poolKind, in.Object)
+	if err != nil || p.AddressScope == "" {
+		return err
+	}
+	shared, err := addressScopeKind.sharedWith(ctx, tx, Scope{Project: in.Target}, p.AddressScope)
+	if err == nil && !shared[p.AddressScope] {
+		return errs.BadRequestf("Failed to create RBAC policy on object %s because target project doesn't have access to associated address scope.", in.Object).
+			Typed("RbacPolicyInitError")
+	}
+	return err
 }
 
 func ownerOf(ctx context.Context, tx *db.Tx, k kind, id string) (project string, err error) {
@@ -240,6 +275,7 @@ func (s *Service) UpdateRBACPolicy(ctx context.Context, id, target string) (p RB
 		if err != nil {
 			return err
 		}
+		was := p
 		p.Target = target
 		p.touch(tx)
 		_, err = tx.Update(ctx, &p, "target", "revision", "updated_at")
@@ -249,11 +285,17 @@ func (s *Service) UpdateRBACPolicy(ctx context.Context, id, target string) (p RB
 		if err != nil {
 			return fmt.Errorf("update RBAC policy %s: %w", id, err)
 		}
-		err = stillUsed(ctx, tx, p)
+		if target != Everybody && target != was.Target {
+			err = stillUsed(ctx, tx, was)
+			if err != nil {
+				return err
+			}
+		}
+		err = reshared(ctx, tx, p.ObjectType, p.Object)
 		if err != nil {
 			return err
 		}
-		err = reshared(ctx, tx, p.ObjectType, p.Object)
+		err = p.bump(ctx, tx)
 		if err != nil {
 			return err
 		}
@@ -270,6 +312,10 @@ func (s *Service) DeleteRBACPolicy(ctx context.Context, id string) error {
 			return err
 		}
 		err = unshare(ctx, tx, p)
+		if err != nil {
+			return err
+		}
+		err = p.bump(ctx, tx)
 		if err != nil {
 			return err
 		}
@@ -294,17 +340,21 @@ func unshare(ctx context.Context, tx *db.Tx, p RBACPolicy) error {
 }
 
 // stillUsed refuses to leave a project without the policy by which it uses an
-// object; the policy has been changed already.
+// object. As in Neutron the owner's own use of anything but a network is enough
+// to keep a policy for everybody.
 func stillUsed(ctx context.Context, tx *db.Tx, p RBACPolicy) error {
 	of := shareables[p.ObjectType]
 	owner, err := ownerOf(ctx, tx, of.kind, p.Object)
 	if err != nil {
 		return err
 	}
+	if p.Target == Everybody && of.kind.object != networkKind.object {
+		owner = ""
+	}
 	var lost []string
 	err = tx.All(ctx, &lost, `SELECT users.project_id FROM (`+of.users[p.Action]+`) AS users WHERE users.object = ? AND users.project_id NOT IN ('', ?)
-		AND NOT EXISTS (SELECT 1 FROM rbac_policies AS r WHERE r.object_type = ? AND r.object_id = ? AND r.action = ? AND r.target IN ('*', users.project_id)) LIMIT 1`,
-		p.Object, owner, p.ObjectType, p.Object, p.Action)
+		AND NOT EXISTS (SELECT 1 FROM rbac_policies AS r WHERE r.object_type = ? AND r.object_id = ? AND r.action = ? AND r.id <> ? AND r.target IN ('*', users.project_id)) LIMIT 1`,
+		p.Object, owner, p.ObjectType, p.Object, p.Action, p.ID)
 	if err != nil {
 		return fmt.Errorf("look who uses %s %s: %w", p.ObjectType, p.Object, err)
 	}

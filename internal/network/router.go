@@ -207,8 +207,8 @@ func (s *Service) changeGateway(ctx context.Context, tx *db.Tx, scope Scope, r *
 		r.SNAT = *g.SNAT
 	}
 	if g.QoS != nil {
+		err := exchangePolicy(ctx, tx, scope, r.GatewayQoS, *g.QoS)
 		r.GatewayQoS = *g.QoS
-		err := usablePolicy(ctx, tx, scope, r.GatewayQoS)
 		if err != nil {
 			return err
 		}

@@ -70,6 +70,9 @@ var protocols = map[string]int{
 	"hopopt": 0, "ospf": 89, "pgm": 113, "rsvp": 46, "sctp": 132, "tcp": 6, "udp": 17, "udplite": 136, "vrrp": 112,
 }
 
+// onlyIPv6 are protocols that IPv4 does not have.
+var onlyIPv6 = []int{41, 43, 44, 58, 59, 60}
+
 // number is a protocol's number; -1 for any, -2 for one that nobody knows.
 func number(protocol string) int {
 	if protocol == "" {
@@ -115,7 +118,7 @@ func (r *Traffic) check() error {
 				}
 			}), ", ")).Typed("SecurityGroupRuleInvalidProtocol")
 	}
-	if r.Ethertype == IPv4 && proto == 58 {
+	if r.Ethertype == IPv4 && slices.Contains(onlyIPv6, proto) {
 		return errs.BadRequestf("Invalid ethertype IPv4 for protocol %s.", r.Protocol).Typed("SecurityGroupEthertypeConflictWithProtocol")
 	}
 	if r.Ethertype == IPv6 && proto == 1 {

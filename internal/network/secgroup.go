@@ -134,7 +134,7 @@ func (s *Service) ensureDefaultGroup(ctx context.Context, tx *db.Tx, project str
 	g := Group{
 		Common: s.common(tx, project, "Default security group", nil), Name: defaultGroup, DefaultOf: &project,
 	}
-	err = s.insertGroup(ctx, tx, &g, nil)
+	err = s.insertGroup(ctx, tx, &g, nil, count)
 	if err != nil {
 		return "", err
 	}
@@ -145,9 +145,13 @@ func (s *Service) ensureDefaultGroup(ctx context.Context, tx *db.Tx, project str
 	return g.ID, tellAndDirty(ctx, tx, created, g, fabric.KindGroup, g.ID)
 }
 
-// insertGroup writes a new group with the rules that it starts with, which are
-// counted whatever the quota says.
-func (s *Service) insertGroup(ctx context.Context, tx *db.Tx, g *Group, stateful *bool) error {
+func count(ctx context.Context, tx *db.Tx, project string, item quota.Item) error {
+	return quota.Count(ctx, tx, project, item)
+}
+
+// insertGroup writes a new group with the rules that it starts with, of which the
+// quota takes note by one of reserve and count.
+func (s *Service) insertGroup(ctx context.Context, tx *db.Tx, g *Group, stateful *bool, take func(context.Context, *db.Tx, string, quota.Item) error) error {
 	byDefault, err := statefulIn(ctx, tx, g.Project)
 	if err != nil {
 		return err
@@ -164,7 +168,7 @@ func (s *Service) insertGroup(ctx context.Context, tx *db.Tx, g *Group, stateful
 	if err != nil {
 		return fmt.Errorf("insert security group: %w", err)
 	}
-	return quota.Count(ctx, tx, g.Project, quota.SecurityGroupRules(len(g.Rules)))
+	return take(ctx, tx, g.Project, quota.SecurityGroupRules(len(g.Rules)))
 }
 
 func withRules(ctx context.Context, tx *db.Tx, list []*Group) error {
@@ -202,29 +206,41 @@ func readGroup(ctx context.Context, tx *db.Tx, id string) (Group, error) {
 	return g, nil
 }
 
-// CreateGroup makes a group whose members may reach everything.
-func (s *Service) CreateGroup(ctx context.Context, in NewGroup) (Group, error) {
-	var g Group
+// CreateGroups makes groups whose members may reach everything, all or none.
+func (s *Service) CreateGroups(ctx context.Context, list ...NewGroup) ([]Group, error) {
+	var made []Group
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
-		_, err := s.ensureDefaultGroup(ctx, tx, in.Project)
-		if err != nil {
-			return err
+		made = nil
+		for _, in := range list {
+			g, err := s.createGroup(ctx, tx, in)
+			if err != nil {
+				return err
+			}
+			made = append(made, g)
 		}
-		if in.Name == defaultGroup {
-			return errs.Conflictf("Default security group already exists.").Typed("SecurityGroupDefaultAlreadyExists")
-		}
-		err = reserve(ctx, tx, in.Project, quota.SecurityGroups(1))
-		if err != nil {
-			return err
-		}
-		g = Group{Common: s.common(tx, in.Project, in.Description, in.Tags), Name: in.Name}
-		err = s.insertGroup(ctx, tx, &g, in.Stateful)
-		if err != nil {
-			return err
-		}
-		return tellAndDirty(ctx, tx, created, g, fabric.KindGroup, g.ID)
+		return nil
 	})
-	return g, err
+	return made, err
+}
+
+func (s *Service) createGroup(ctx context.Context, tx *db.Tx, in NewGroup) (Group, error) {
+	_, err := s.ensureDefaultGroup(ctx, tx, in.Project)
+	if err != nil {
+		return Group{}, err
+	}
+	if in.Name == defaultGroup {
+		return Group{}, errs.Conflictf("Default security group already exists.").Typed("SecurityGroupDefaultAlreadyExists")
+	}
+	err = reserve(ctx, tx, in.Project, quota.SecurityGroups(1))
+	if err != nil {
+		return Group{}, err
+	}
+	g := Group{Common: s.common(tx, in.Project, in.Description, in.Tags), Name: in.Name}
+	err = s.insertGroup(ctx, tx, &g, in.Stateful, reserve)
+	if err != nil {
+		return Group{}, err
+	}
+	return g, tellAndDirty(ctx, tx, created, g, fabric.KindGroup, g.ID)
 }
 
 // UpdateGroup changes a group, provided it has the revision.

@@ -67,12 +67,24 @@ func (n *Network) fitMTU() error {
 	if n.MTU == 0 {
 		n.MTU = largest
 	}
-	const smallest = 68 // of IPv4
-	if n.MTU < smallest {
-		return badField("mtu", "'%d' is too small - must be at least '%d'", n.MTU, smallest)
+	if n.MTU < 0 {
+		return badField("mtu", "'%d' is too small - must be at least '0'", n.MTU)
 	}
 	if n.MTU > largest {
 		return invalid("Requested MTU is too big, maximum is %d", largest)
+	}
+	return nil
+}
+
+// carries refuses subnets of an IP version that needs larger packets.
+func (n *Network) carries(version int) error {
+	smallest := 68
+	if version == 6 {
+		smallest = 1280
+	}
+	if n.MTU < smallest {
+		return errs.Conflictf("Invalid MTU %d for network %s: its subnets of IPv%d need at least %d.", n.MTU, n.ID, version, smallest).
+			Typed("NetworkMTUSubnetConflict")
 	}
 	return nil
 }

@@ -171,6 +171,10 @@ func (s *Service) createSubnet(ctx context.Context, tx *db.Tx, scope Scope, in N
 	if err != nil {
 		return Subnet{}, err
 	}
+	err = n.carries(sub.IPVersion)
+	if err != nil {
+		return Subnet{}, err
+	}
 	siblings, err := subnetsOf(ctx, tx, n.ID)
 	if err != nil {
 		return Subnet{}, err
@@ -376,10 +380,14 @@ func removeSubnet(ctx context.Context, tx *db.Tx, sub Subnet) error {
 	return subnetDirty(ctx, tx, deleted, sub)
 }
 
-// subnetDirty tells of a change and notes what of the fabric depends on a
-// subnet: its network, and the routers on it.
+// subnetDirty tells of a change and notes what depends on a subnet: its network,
+// which has a new revision, and the routers on it.
 func subnetDirty(ctx context.Context, tx *db.Tx, change string, sub Subnet) error {
 	err := tell(ctx, tx, change, sub)
+	if err != nil {
+		return err
+	}
+	err = bumpNetwork(ctx, tx, sub.Network)
 	if err != nil {
 		return err
 	}

@@ -255,13 +255,13 @@ func (s *Service) changePool(ctx context.Context, scope Scope, id string, revisi
 		if err != nil {
 			return err
 		}
-		was := p.AddressScope
-		err = change(tx, &p)
+		err = p.ownScope(ctx, tx, scope)
 		if err != nil {
 			return err
 		}
-		if p.AddressScope != "" && p.AddressScope == was {
-			scope.All = true // whoever changes it need not be of the project that the address scope is shared with
+		err = change(tx, &p)
+		if err != nil {
+			return err
 		}
 		err = p.fits(ctx, tx, scope)
 		if err != nil {
@@ -284,6 +284,19 @@ func (s *Service) changePool(ctx context.Context, scope Scope, id string, revisi
 		return tell(ctx, tx, updated, p)
 	})
 	return p, err
+}
+
+// ownScope refuses changes of a pool in another project's address scope.
+func (p *SubnetPool) ownScope(ctx context.Context, tx *db.Tx, scope Scope) error {
+	if p.AddressScope == "" || scope.All {
+		return nil
+	}
+	owner, err := ownerOf(ctx, tx, addressScopeKind, p.AddressScope)
+	if err == nil && owner != scope.Project {
+		return errs.BadRequestf("Illegal subnetpool update : subnetpool %s cannot be updated when associated with shared address scope %s.", p.ID, p.AddressScope).
+			Typed("IllegalSubnetPoolUpdate")
+	}
+	return err
 }
 
 // DeleteSubnetPool removes a pool that no subnet is of.

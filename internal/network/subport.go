@@ -139,8 +139,9 @@ func (s *Service) changeSubports(ctx context.Context, id string, change func(tx 
 		if err != nil {
 			return err
 		}
-		if !t.AdminUp {
-			return errs.Conflictf("Trunk %s is currently disabled.", id).Typed("TrunkDisabled")
+		err = t.enabled()
+		if err != nil {
+			return err
 		}
 		err = change(tx, &t)
 		if err != nil {

@@ -203,8 +203,20 @@ func (s *Service) DeleteTrunk(ctx context.Context, id string, revision int64) er
 		if err != nil {
 			return err
 		}
+		err = t.enabled()
+		if err != nil {
+			return err
+		}
 		return removeTrunk(ctx, tx, t)
 	})
+}
+
+// enabled refuses changes of what a trunk is made of while it is switched off.
+func (t *Trunk) enabled() error {
+	if !t.AdminUp {
+		return errs.Conflictf("Trunk %s is currently disabled.", t.ID).Typed("TrunkDisabled")
+	}
+	return nil
 }
 
 func removeTrunk(ctx context.Context, tx *db.Tx, t Trunk) error {

@@ -69,7 +69,7 @@ func (h handlers) findAddressGroup(c *api.Call) (a network.AddressGroup, rev int
 	if err != nil {
 		return a, 0, err
 	}
-	err = c.Authorize(sharedTarget(a.Project, a.Shared))
+	err = authorizeShared(c, a.Project, a.Shared, h.net.AddressGroup, a.ID)
 	if err != nil {
 		return a, 0, err
 	}

@@ -46,7 +46,7 @@ func (h handlers) findAddressScope(c *api.Call) (a network.AddressScope, rev int
 	if err != nil {
 		return a, 0, err
 	}
-	err = c.Authorize(sharedTarget(a.Project, a.Shared))
+	err = authorizeShared(c, a.Project, a.Shared, h.net.AddressScope, a.ID)
 	if err != nil {
 		return a, 0, err
 	}

@@ -28,12 +28,14 @@ type floatingRequest struct {
 }
 
 type floatingChange struct {
-	Floating struct {
-		FixedPort   api.Opt[string] `json:"port_id"`
-		FixedIP     *string         `json:"fixed_ip_address"`
-		Description *string         `json:"description" check:"max=255"`
-		QoS         api.Opt[string] `json:"qos_policy_id" check:"pattern=uuid"`
-	} `json:"floatingip" check:"required"`
+	Floating floatingAttributes `json:"floatingip" check:"required"`
+}
+
+type floatingAttributes struct {
+	FixedPort   api.Opt[string] `json:"port_id"`
+	FixedIP     *string         `json:"fixed_ip_address"`
+	Description *string         `json:"description" check:"max=255"`
+	QoS         api.Opt[string] `json:"qos_policy_id" check:"pattern=uuid"`
 }
 
 type floatingView struct {
@@ -126,6 +128,9 @@ func (h handlers) updateFloating(c *api.Call, in floatingChange) (map[string]any
 	}
 	b := in.Floating
 	change := network.FloatingIPChange{Description: b.Description, FixedIP: text(b.FixedIP), FixedPort: chosen(b.FixedPort), QoS: chosen(b.QoS)}
+	if b == (floatingAttributes{}) {
+		change.FixedPort = new(string) // a change of nothing has always meant: lead nowhere
+	}
 	f, err = h.net.UpdateFloatingIP(c.Context(), scope(c), f.ID, rev, change)
 	if err != nil {
 		return nil, err

@@ -114,12 +114,15 @@ func TestPortForwardingsInTheWay(t *testing.T) {
 	c.call(t, demo, "POST", path+"/port_forwardings", `{"port_forwarding":{"internal_port_id":"`+second+`","internal_port":1,"external_port":1,"protocol":"tcp"}}`).
 		refused(409, "PortHasBindingFloatingIP", "")
 
-	// With the floating IP go its port forwardings, with an address those that lead to it.
+	// A floating IP stays as long as it has port forwardings. With an address go
+	// those that lead to it.
 	c.call(t, demo, "PUT", "/ports/"+c.port, `{"port":{"fixed_ips":[{"ip_address":"10.9.0.51"}]}}`).want(200)
 	if got := c.told(t); len(got) != 0 {
 		t.Errorf("the fabric has %+v for an address that is gone", got)
 	}
-	c.forward(t, `"internal_port":80,"external_port":8080,"protocol":"tcp"`)
+	web := c.forward(t, `"internal_port":80,"external_port":8080,"protocol":"tcp"`).text("id")
+	c.call(t, demo, "DELETE", path, "").refused(409, "FipInUseByPortForwarding", c.floating)
+	c.call(t, demo, "DELETE", path+"/port_forwardings/"+web, "").want(204)
 	c.call(t, demo, "DELETE", path, "").want(204)
 	if got := c.told(t); len(got) != 0 {
 		t.Errorf("the fabric has %+v of a floating IP that is gone", got)

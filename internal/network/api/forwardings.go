@@ -45,30 +45,29 @@ type forwardingChange struct {
 
 // forwardingView is what a floating IP shows of a port forwarding.
 type forwardingView struct {
-	ID            string `json:"id"`
-	Protocol      string `json:"protocol"`
-	FixedIP       string `json:"internal_ip_address"`
-	FixedPort     string `json:"internal_port_id"`
-	External      *int   `json:"external_port"` // null for several
-	Internal      *int   `json:"internal_port"`
-	ExternalRange string `json:"external_port_range"`
-	InternalRange string `json:"internal_port_range"`
+	ID        string `json:"id"`
+	Protocol  string `json:"protocol"`
+	FixedIP   string `json:"internal_ip_address"`
+	FixedPort string `json:"internal_port_id"`
+	External  *int   `json:"external_port"` // null for several
+	Internal  *int   `json:"internal_port"`
 }
 
 type fullForwardingView struct {
 	forwardingView
-	Description string `json:"description"`
+	ExternalRange string `json:"external_port_range"`
+	InternalRange string `json:"internal_port_range"`
+	Description   string `json:"description"`
 }
 
 func viewForwarding(f network.Forwarding) forwardingView {
 	return forwardingView{
 		ID: f.ID, Protocol: f.Protocol, FixedIP: f.FixedIP, FixedPort: f.FixedPort, External: single(f.External), Internal: single(f.Internal),
-		ExternalRange: f.External.String(), InternalRange: f.Internal.String(),
 	}
 }
 
 func viewFullForwarding(f network.Forwarding) any {
-	return fullForwardingView{viewForwarding(f), f.Description}
+	return fullForwardingView{viewForwarding(f), f.External.String(), f.Internal.String(), f.Description}
 }
 
 func single(r network.PortRange) *int {

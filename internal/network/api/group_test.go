@@ -12,7 +12,7 @@ func TestAddressGroups(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	heard := c.listen(t)
-	made := c.call(t, demo, "POST", "/address-groups", `{"address_group":{"name":"office","addresses":["10.1.2.3/16","192.0.2.7","fd00::/48"]}}`).want(201)
+	made := c.call(t, demo, "POST", "/address-groups", `{"address_group":{"name":"office","addresses":["10.1.2.3/16","192.0.2.7/32","fd00::/48"]}}`).want(201)
 	made.golden("address_group")
 	id := made.one("address_group").text("id")
 	path := "/address-groups/" + id
@@ -46,6 +46,7 @@ func TestAddressGroups(t *testing.T) {
 		{"PUT", path + "/add_addresses", `{"addresses":["198.51.100.0/24"]}`, 400, "AddressesAlreadyExist"},
 		{"PUT", path + "/remove_addresses", `{"addresses":["198.51.101.0/24"]}`, 404, "AddressesNotFound"},
 		{"POST", "/address-groups", `{"address_group":{"addresses":["ten"]}}`, 400, "HTTPBadRequest"},
+		{"POST", "/address-groups", `{"address_group":{"addresses":["10.0.0.1"]}}`, 400, "HTTPBadRequest"},
 		{"GET", "/address-groups/nobody", ``, 404, "AddressGroupNotFound"},
 		{"DELETE", path, ``, 409, "AddressGroupInUse"},
 		{"POST", "/security-group-rules", `{"security_group_rule":{"security_group_id":"` + group + `","direction":"ingress","remote_group_id":"` + group + `","remote_address_group_id":"` + id + `"}}`, 400, "SecurityGroupMultipleRemoteEntites"},

@@ -34,7 +34,7 @@ func (h handlers) resources(c *api.Call) (map[string]any, error) {
 	for _, r := range h.Routes() {
 		// What can be listed is a resource: /v2.0/networks, /v2.0/qos/policies.
 		path, below := strings.CutPrefix(r.Path, "/v2.0/")
-		if r.Method != "GET" || !below || path == "" || strings.Contains(path, "{") {
+		if r.Method != "GET" || !below || path == "" || strings.Contains(path, "{") || path == "floatingip-pools" {
 			continue
 		}
 		plural := path[strings.LastIndex(path, "/")+1:]

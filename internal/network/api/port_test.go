@@ -132,7 +132,7 @@ func TestChangesOnCondition(t *testing.T) {
 			continue
 		}
 		path = "/" + path + "/" + o.text("id")
-		now := fmt.Sprint(o["revision_number"])
+		now := fmt.Sprint(c.call(t, demo, "GET", path, "").want(200).one(kind)["revision_number"])
 		change := `{"` + kind + `":{"description":"x"}}`
 		c.call(t, demo, "PUT", path, change, "If-Match", "revision_number="+now).want(200)
 		c.call(t, demo, "PUT", path, change, "If-Match", "revision_number="+now).refused(412, "RevisionNumberConstraintFailed", "Constrained to "+now)

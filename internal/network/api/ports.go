@@ -2,11 +2,13 @@ package api
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"nacre/internal/api"
 	"nacre/internal/auth"
 	"nacre/internal/db"
+	"nacre/internal/errs"
 	"nacre/internal/network"
 )
 
@@ -158,6 +160,12 @@ func (a portAttributes) guard(c *api.Call, prefix string, t auth.Target) error {
 	if a.FixedIPs != nil {
 		for _, f := range *a.FixedIPs {
 			ip, subnet = ip || f.IP != "", subnet || f.Subnet != ""
+		}
+	}
+	if a.Groups != nil {
+		groups := slices.Sorted(slices.Values(*a.Groups))
+		if len(slices.Compact(groups)) < len(*a.Groups) {
+			return errs.BadRequestf("Invalid input for security_groups. Reason: Duplicate items in the list: '%s'.", strings.Join(*a.Groups, ", ")).Typed("HTTPBadRequest")
 		}
 	}
 	t.Attrs["device_owner"] = text(a.Owner)

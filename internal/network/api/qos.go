@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"nacre/internal/api"
-	"nacre/internal/auth"
 	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/network"
@@ -73,18 +72,12 @@ func viewPolicy(p network.QoSPolicy) any {
 	return v
 }
 
-func policyTarget(p network.QoSPolicy) auth.Target {
-	t := target(p.Project, nil)
-	t.Attrs["shared"] = word(p.Shared)
-	return t
-}
-
 func (h handlers) findPolicy(c *api.Call) (network.QoSPolicy, error) {
 	p, err := h.net.QoSPolicy(c.Context(), scope(c), c.PathValue("policy_id"))
 	if err != nil {
 		return network.QoSPolicy{}, err
 	}
-	return p, c.Authorize(policyTarget(p))
+	return p, authorizeShared(c, p.Project, p.Shared, h.net.QoSPolicy, p.ID)
 }
 
 func (h handlers) showPolicy(c *api.Call) (map[string]any, error) {
@@ -227,6 +220,9 @@ func (h handlers) showRuleType(c *api.Call) (map[string]any, error) {
 	err := c.AuthorizeOwn()
 	if err != nil {
 		return nil, err
+	}
+	if !c.Caller.Admin() { // what the drivers can do is the operator's to know
+		return nil, errs.Forbiddenf("Not authorized.").Typed("NotAuthorized")
 	}
 	for _, t := range ruleTypes {
 		if t.Type == c.PathValue("rule_type") {

@@ -49,8 +49,9 @@ func TestQoSPolicies(t *testing.T) {
 	mark := rule.one("dscp_marking_rule").text("id")
 	c.call(t, demo, "GET", path, "").want(200).golden("qos_policy_rules")
 	c.call(t, demo, "GET", "/qos/rule-types", "").want(200).golden("qos_rule_types")
-	c.call(t, demo, "GET", "/qos/rule-types/bandwidth_limit", "").want(200).golden("qos_rule_type")
-	c.call(t, demo, "GET", "/qos/rule-types/minimum_bandwidth", "").refused(404, "QosRuleTypeNotFound", "minimum_bandwidth")
+	c.call(t, admin, "GET", "/qos/rule-types/bandwidth_limit", "").want(200).golden("qos_rule_type")
+	c.call(t, admin, "GET", "/qos/rule-types/minimum_bandwidth", "").refused(404, "QosRuleTypeNotFound", "minimum_bandwidth")
+	c.call(t, demo, "GET", "/qos/rule-types/bandwidth_limit", "").refused(403, "NotAuthorized", "")
 	for query, want := range map[string]int{"": 2, "?all_rules=true": 5, "?all_supported=true": 2, "?type=dscp_marking": 1} {
 		if got := len(c.call(t, demo, "GET", "/qos/rule-types"+query, "").want(200).many("rule_types")); got != want {
 			t.Errorf("%d rule types %s, want %d", got, query, want)

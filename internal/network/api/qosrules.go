@@ -201,7 +201,7 @@ func (q qosRules) find(c *api.Call) (network.QoSRule, error) {
 	if err != nil {
 		return network.QoSRule{}, err
 	}
-	return r, c.Authorize(policyTarget(p))
+	return r, authorizeShared(c, p.Project, p.Shared, q.net.QoSPolicy, p.ID)
 }
 
 func (q qosRules) show(c *api.Call) (map[string]any, error) {
@@ -226,6 +226,12 @@ func (q qosRules) all(c *api.Call) (map[string]any, error) {
 }
 
 func (q qosRules) create(c *api.Call, in network.QoSRuleChange) (map[string]any, error) {
+	// Who may make no rules at all hears so, whether the policy is there or not.
+	rule := "create_policy_" + q.kind + "_rule"
+	err := guard(c, true, rule, target(c.Caller.Project, nil))
+	if err != nil {
+		return nil, err
+	}
 	p, err := q.findPolicy(c)
 	if err != nil {
 		return nil, err

@@ -49,8 +49,8 @@ type routesRequest struct {
 }
 
 type interfaceRequest struct {
-	Subnet *string `json:"subnet_id"`
-	Port   *string `json:"port_id"`
+	Subnet *string `json:"subnet_id" check:"pattern=uuid"`
+	Port   *string `json:"port_id" check:"pattern=uuid"`
 }
 
 type gatewayView struct {

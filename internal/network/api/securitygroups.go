@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 
@@ -23,14 +24,17 @@ var ruleList = listed{"security_group_rules", columns(map[string]db.Filter{
 	"belongs_to_default_sg": byHandler,
 })}
 
-type groupRequest struct {
-	Group struct {
-		owner
-		Name        string    `json:"name" check:"max=255"`
-		Description *string   `json:"description" check:"max=255"`
-		Tags        []string  `json:"tags"`
-		Stateful    *api.Bool `json:"stateful"`
-	} `json:"security_group" check:"required"`
+type groupBody struct {
+	owner
+	Name        string    `json:"name" check:"max=255"`
+	Description *string   `json:"description" check:"max=255"`
+	Tags        []string  `json:"tags"`
+	Stateful    *api.Bool `json:"stateful"`
+}
+
+type groupsRequest struct {
+	Group  *groupBody  `json:"security_group"`
+	Groups []groupBody `json:"security_groups"`
 }
 
 type groupChange struct {
@@ -169,7 +173,7 @@ func (h handlers) findGroup(c *api.Call) (network.Group, error) {
 	if err != nil {
 		return network.Group{}, err
 	}
-	return g, c.Authorize(sharedTarget(g.Project, g.Shared))
+	return g, authorizeShared(c, g.Project, g.Shared, h.net.Group, g.ID)
 }
 
 func (h handlers) showGroup(c *api.Call) (map[string]any, error) {
@@ -181,33 +185,48 @@ func (h handlers) showGroup(c *api.Call) (map[string]any, error) {
 }
 
 func (h handlers) listGroups(c *api.Call) (map[string]any, error) {
+	own := c.Caller.Project
+	if c.Caller.Admin() { // asked for another project's groups, among which there is always a default
+		own = cmp.Or(c.Query().Get("project_id"), c.Query().Get("tenant_id"), own)
+	}
 	return listOf(c, groupList, func(ctx context.Context, q network.Query) ([]network.Group, bool, error) {
-		return h.net.Groups(ctx, q, c.Caller.Project)
+		return h.net.Groups(ctx, q, own)
 	}, viewGroup)
 }
 
-func (h handlers) createGroup(c *api.Call, in groupRequest) (map[string]any, error) {
-	b := in.Group
-	project, err := b.project(c)
+func (h handlers) createGroups(c *api.Call, in groupsRequest) (map[string]any, error) {
+	bodies, err := oneOrMany("security_group", in.Group, in.Groups)
 	if err != nil {
 		return nil, err
 	}
-	err = c.Authorize(target(project, nil))
+	var list []network.NewGroup
+	for _, b := range bodies {
+		project, err := b.project(c)
+		if err != nil {
+			return nil, err
+		}
+		err = c.Authorize(target(project, nil))
+		if err != nil {
+			return nil, err
+		}
+		err = newTags(c, "security_group", target(project, nil), b.Tags)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, network.NewGroup{
+			Project: project, Name: b.Name, Description: text(b.Description), Tags: b.Tags, Stateful: truth(b.Stateful),
+		})
+	}
+	rows, err := h.net.CreateGroups(c.Context(), list...)
 	if err != nil {
 		return nil, err
 	}
-	err = newTags(c, "security_group", target(project, nil), b.Tags)
-	if err != nil {
-		return nil, err
+	var views []any
+	for _, g := range rows {
+		c.Log("security_group_id", g.ID)
+		views = append(views, viewGroup(g))
 	}
-	g, err := h.net.CreateGroup(c.Context(), network.NewGroup{
-		Project: project, Name: b.Name, Description: text(b.Description), Tags: b.Tags, Stateful: truth(b.Stateful),
-	})
-	if err != nil {
-		return nil, err
-	}
-	c.Log("security_group_id", g.ID)
-	return show(c, "security_group", viewGroup(g)), nil
+	return made("security_group", "security_groups", in.Group != nil, views), nil
 }
 
 func (h handlers) updateGroup(c *api.Call, in groupChange) (map[string]any, error) {

@@ -117,7 +117,7 @@ func TestSharingEveryKind(t *testing.T) {
 		if !slices.Contains(list, id) {
 			t.Errorf("%s: the target finds %v, want %s", k.kind, list, id)
 		}
-		c.call(t, other, "PUT", "/"+k.plural+"/"+id, `{"`+k.kind+`":{"name":"mine"}}`).want(403)
+		c.call(t, other, "PUT", "/"+k.plural+"/"+id, `{"`+k.kind+`":{"name":"mine"}}`).want(404)
 		used := c.make(t, other, k.useAt, k.useKey, use).text("id")
 		c.call(t, demo, "DELETE", "/rbac-policies/"+policy, "").refused(409, "RbacPolicyInUse", "")
 		c.call(t, other, "DELETE", "/"+k.useAt+"/"+used, "").want(204)

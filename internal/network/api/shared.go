@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"math"
 	"slices"
@@ -20,7 +21,7 @@ import (
 func scope(c *api.Call) network.Scope {
 	s := network.Scope{All: c.Caller.Admin() || c.Caller.Has("service"), Project: c.Caller.Project}
 	if s.Project == "" {
-		s.Project = "none" // rows without a project are nobody's
+		s.Project = nobody // rows without a project are nobody's
 	}
 	return s
 }
@@ -42,6 +43,24 @@ func sharedTarget(project string, shared bool) auth.Target {
 	t.Attrs["shared"] = word(shared)
 	return t
 }
+
+// authorizeShared authorizes a call on an object that may be shared with the
+// caller. Who may not change it hears that it is not there, as in Neutron, unless
+// it is shared with everybody.
+func authorizeShared[R any](c *api.Call, project string, shared bool, read func(context.Context, network.Scope, string) (R, error), id string) error {
+	err := c.Authorize(sharedTarget(project, shared))
+	if err == nil || project == c.Caller.Project {
+		return err
+	}
+	_, hidden := read(c.Context(), network.Scope{Project: nobody}, id)
+	if errs.Is(hidden, errs.NotFound) {
+		return hidden
+	}
+	return err
+}
+
+// nobody is a project that is none.
+const nobody = "none"
 
 // word spells a truth value as policy rules do.
 func word(b bool) string {
@@ -213,8 +232,9 @@ func flag(c *api.Call, name string) (*bool, error) {
 type keyed interface{ Key() string }
 
 // render makes the body of a list: the rows that the caller sees, cut to the
-// fields asked for, and links to the pages beside.
-func render[R keyed](c *api.Call, plural string, rows []R, more bool, view func(R) any) map[string]any {
+// fields asked for, and links to the pages beside. As in Neutron a page that is
+// full has one behind it, which may be empty, and only that has none.
+func render[R keyed](c *api.Call, plural string, rows []R, view func(R) any) map[string]any {
 	views := make([]any, 0, len(rows))
 	for _, r := range rows {
 		views = append(views, fields(c, view(r)))
@@ -222,14 +242,19 @@ func render[R keyed](c *api.Call, plural string, rows []R, more bool, view func(
 	body := map[string]any{plural: views}
 	q := c.Query()
 	var links []api.Link
-	if q.Get("limit") != "" && len(rows) > 0 {
-		reverse, _ := api.ParseBool(q.Get("page_reverse"))
-		marked := q.Get("marker") != ""
-		if more && !reverse || marked && reverse {
-			links = append(links, api.Link{Rel: "next", Href: c.PageURL(rows[len(rows)-1].Key(), false)})
+	limit, _ := strconv.Atoi(q.Get("limit"))
+	if limit > 0 {
+		first, last := "", ""
+		if len(rows) > 0 {
+			first, last = rows[0].Key(), rows[len(rows)-1].Key()
 		}
-		if more && reverse || marked && !reverse {
-			links = append(links, api.Link{Rel: "previous", Href: c.PageURL(rows[0].Key(), true)})
+		reverse, _ := api.ParseBool(q.Get("page_reverse"))
+		full := len(rows) >= limit
+		if full || reverse {
+			links = append(links, api.Link{Rel: "next", Href: c.PageURL(last, false)})
+		}
+		if full || !reverse {
+			links = append(links, api.Link{Rel: "previous", Href: c.PageURL(first, true)})
 		}
 	}
 	if links != nil {
@@ -248,11 +273,11 @@ func listOf[R keyed](c *api.Call, of listed, read func(context.Context, network.
 	if err != nil {
 		return nil, err
 	}
-	rows, more, err := read(c.Context(), q)
+	rows, _, err := read(c.Context(), q)
 	if err != nil {
 		return nil, err
 	}
-	return render(c, of.plural, rows, more, view), nil
+	return render(c, of.plural, rows, view), nil
 }
 
 // nothing is what a list shows to a caller who may see none of the rows: as in
@@ -274,6 +299,55 @@ func fields(c *api.Call, view any) any {
 // show makes the body of one resource, cut to the fields asked for.
 func show(c *api.Call, name string, view any) map[string]any {
 	return map[string]any{name: fields(c, view)}
+}
+
+// bulk is api.Body for the creation of one resource or several. Each of several
+// may stand in an envelope of its own, as one alone does.
+func bulk[In any](name, plural string, do func(*api.Call, In) (map[string]any, error)) api.Handler {
+	return func(c *api.Call) (any, error) {
+		var in In
+		body, err := c.Raw()
+		if err != nil {
+			return nil, err
+		}
+		plain, enveloped := unwrapped(body, name, plural)
+		if enveloped {
+			err = c.DecodeJSON(plain, &in)
+		} else {
+			err = c.Decode(&in)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return do(c, in)
+	}
+}
+
+// unwrapped takes the items of a list out of their envelopes; enveloped is false
+// when there was none.
+func unwrapped(body []byte, name, plural string) (plain []byte, enveloped bool) {
+	var all map[string]json.RawMessage
+	var items []json.RawMessage
+	if json.Unmarshal(body, &all) != nil || json.Unmarshal(all[plural], &items) != nil {
+		return body, false
+	}
+	for i, item := range items {
+		var envelope map[string]json.RawMessage
+		err := json.Unmarshal(item, &envelope)
+		if err == nil && len(envelope) == 1 && envelope[name] != nil {
+			items[i], enveloped = envelope[name], true
+		}
+	}
+	if !enveloped {
+		return body, false
+	}
+	list, err := json.Marshal(items)
+	if err != nil {
+		return body, false
+	}
+	all[plural] = list
+	plain, err = json.Marshal(all)
+	return plain, err == nil
 }
 
 // oneOrMany takes the bodies out of a request that holds one or a list.

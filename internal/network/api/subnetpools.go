@@ -1,6 +1,8 @@
 package api
 
 import (
+	"strconv"
+
 	"nacre/internal/api"
 	"nacre/internal/db"
 	"nacre/internal/errs"
@@ -22,7 +24,7 @@ type poolAttributes struct {
 	Min          *api.Int         `json:"min_prefixlen"`
 	Max          *api.Int         `json:"max_prefixlen"`
 	Quota        api.Opt[api.Int] `json:"default_quota"`
-	AddressScope api.Opt[string]  `json:"address_scope_id"`
+	AddressScope api.Opt[string]  `json:"address_scope_id" check:"pattern=uuid"`
 	IsDefault    *api.Bool        `json:"is_default"`
 }
 
@@ -81,9 +83,9 @@ type poolView struct {
 	Name         string   `json:"name"`
 	IPVersion    int      `json:"ip_version"`
 	Prefixes     []string `json:"prefixes"`
-	Default      int      `json:"default_prefixlen"`
-	Min          int      `json:"min_prefixlen"`
-	Max          int      `json:"max_prefixlen"`
+	Default      string   `json:"default_prefixlen"` // Neutron has numbers as text here
+	Min          string   `json:"min_prefixlen"`
+	Max          string   `json:"max_prefixlen"`
 	Quota        *int64   `json:"default_quota"`
 	AddressScope *string  `json:"address_scope_id"`
 	IsDefault    bool     `json:"is_default"`
@@ -92,8 +94,8 @@ type poolView struct {
 
 func viewPool(p network.SubnetPool) any {
 	v := poolView{
-		commonView: viewCommon(p.Common), Name: p.Name, IPVersion: p.IPVersion, Prefixes: p.Prefixes.V, Default: p.DefaultPrefixlen,
-		Min: p.MinPrefixlen, Max: p.MaxPrefixlen, AddressScope: null(p.AddressScope), IsDefault: p.IsDefault, Shared: p.Shared,
+		commonView: viewCommon(p.Common), Name: p.Name, IPVersion: p.IPVersion, Prefixes: p.Prefixes.V, Default: strconv.Itoa(p.DefaultPrefixlen),
+		Min: strconv.Itoa(p.MinPrefixlen), Max: strconv.Itoa(p.MaxPrefixlen), AddressScope: null(p.AddressScope), IsDefault: p.IsDefault, Shared: p.Shared,
 	}
 	if p.DefaultQuota != quota.Unlimited {
 		v.Quota = &p.DefaultQuota
@@ -114,7 +116,7 @@ func (h handlers) findPool(c *api.Call) (p network.SubnetPool, rev int64, err er
 	if err != nil {
 		return p, 0, err
 	}
-	err = c.Authorize(sharedTarget(p.Project, p.Shared))
+	err = authorizeShared(c, p.Project, p.Shared, h.net.SubnetPool, p.ID)
 	if err != nil {
 		return p, 0, err
 	}

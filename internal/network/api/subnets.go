@@ -147,10 +147,6 @@ func (h handlers) createSubnets(c *api.Call, in subnetsRequest) (map[string]any,
 		if err != nil {
 			return nil, err
 		}
-		err = guard(c, len(b.ServiceTypes) > 0, "create_subnet:service_types", t)
-		if err != nil {
-			return nil, err
-		}
 		err = newTags(c, "subnet", t, b.Tags)
 		if err != nil {
 			return nil, err
@@ -189,10 +185,6 @@ func (h handlers) updateSubnet(c *api.Call, in subnetChange) (map[string]any, er
 		return nil, err
 	}
 	b := in.Subnet
-	err = guard(c, b.ServiceTypes != nil, "update_subnet:service_types", target(s.Project, nil))
-	if err != nil {
-		return nil, err
-	}
 	change := network.SubnetChange{
 		Name: b.Name, Description: b.Description, DHCP: truth(b.DHCP), ServiceTypes: b.ServiceTypes,
 	}

@@ -95,6 +95,8 @@ func TestTrunks(t *testing.T) {
 	c.call(t, demo, "DELETE", "/ports/"+c.first, "").refused(409, "PortInUseAsSubPort", c.id)
 	c.call(t, other, "GET", path, "").refused(404, "TrunkNotFound", c.id)
 	c.call(t, looker, "DELETE", path, "").refused(403, "PolicyNotAuthorized", "delete_trunk")
+	c.call(t, demo, "DELETE", path, "").refused(409, "TrunkDisabled", c.id)
+	c.call(t, demo, "PUT", path, `{"trunk":{"admin_state_up":true}}`).want(200)
 	c.call(t, demo, "DELETE", path, "").want(204)
 	c.call(t, demo, "GET", path, "").refused(404, "TrunkNotFound", c.id)
 	p := c.call(t, admin, "GET", "/ports/"+c.first, "").want(200).one("port")
@@ -142,7 +144,7 @@ func TestBadTrunks(t *testing.T) {
 		{"nothing to add", "PUT", add, `{}`, 400, "HTTPBadRequest", "sub_ports"},
 		{"VLAN taken", "PUT", add, `{"sub_ports":[{"port_id":"SECOND","segmentation_type":"vlan","segmentation_id":101}]}`, 409, "DuplicateSubPort", "101"},
 		{"VLAN out of range", "PUT", add, `{"sub_ports":[{"port_id":"SECOND","segmentation_type":"vlan","segmentation_id":4095}]}`, 400, "InvalidInput", "4095"},
-		{"no VLAN", "PUT", add, `{"sub_ports":[{"port_id":"SECOND","segmentation_type":"vlan"}]}`, 400, "InvalidInput", ""},
+		{"no VLAN", "PUT", add, `{"sub_ports":[{"port_id":"SECOND","segmentation_type":"vlan"}]}`, 400, "HTTPBadRequest", "segmentation_id"},
 		{"strange type", "PUT", add, `{"sub_ports":[{"port_id":"SECOND","segmentation_type":"vxlan","segmentation_id":7}]}`, 400, "InvalidInput", "vxlan"},
 		{"nothing to inherit", "PUT", add, `{"sub_ports":[{"port_id":"SECOND","segmentation_type":"inherit"}]}`, 400, "InvalidInput", "inherit"},
 		{"inherits what is taken", "PUT", add, `{"sub_ports":[{"port_id":"WIDE","segmentation_type":"inherit"}]}`, 409, "SubPortMtuGreaterThanTrunkPortMtu", "1500"},

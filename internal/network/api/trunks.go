@@ -3,6 +3,7 @@ package api
 import (
 	"nacre/internal/api"
 	"nacre/internal/db"
+	"nacre/internal/errs"
 	"nacre/internal/network"
 )
 
@@ -69,20 +70,35 @@ func viewSubports(list []network.Subport) []subportView {
 	return views
 }
 
-// subports turns the request's subports into the service's form.
-func subports(bodies []subportBody) []network.Subport {
+// subports turns the request's subports into the service's form. Whatever else
+// is wrong, they must be whole, and different from each other.
+func subports(bodies []subportBody) ([]network.Subport, error) {
+	bad := func(b subportBody, what string) error {
+		return errs.BadRequestf("Invalid input for sub_ports. Reason: Invalid subport details of port %s: %s.", b.Port, what).Typed("HTTPBadRequest")
+	}
 	var list []network.Subport
+	ports, vlans := map[string]bool{}, map[api.Int]bool{}
 	for _, b := range bodies {
-		sub := network.Subport{Port: b.Port, Type: text(b.Type)}
-		if b.Type == nil {
-			sub.Type = network.SegmentVLAN
+		switch {
+		case ports[b.Port]:
+			return nil, bad(b, "the port is there twice")
+		case b.Type == nil && b.VLAN == nil:
+			b.Type = new(string)
+			*b.Type = network.SegmentVLAN // which is then found to have no number
+		case b.Type == nil || b.VLAN == nil && *b.Type != network.SegmentInherit:
+			return nil, bad(b, "missing segmentation information, both segmentation_id and segmentation_type must be specified")
+		case b.VLAN != nil && vlans[*b.VLAN]:
+			return nil, bad(b, "its segmentation_id is there twice")
 		}
+		sub := network.Subport{Port: b.Port, Type: *b.Type}
+		ports[b.Port] = true
 		if b.VLAN != nil {
 			sub.VLAN = int(*b.VLAN)
+			vlans[*b.VLAN] = true
 		}
 		list = append(list, sub)
 	}
-	return list
+	return list, nil
 }
 
 func (h handlers) findTrunk(c *api.Call) (network.Trunk, error) {
@@ -119,9 +135,13 @@ func (h handlers) createTrunk(c *api.Call, in trunkRequest) (map[string]any, err
 	if err != nil {
 		return nil, err
 	}
+	subs, err := subports(b.Subports)
+	if err != nil {
+		return nil, err
+	}
 	t, err := h.net.CreateTrunk(c.Context(), scope(c), network.NewTrunk{
 		Project: project, Name: text(b.Name), Description: text(b.Description), Tags: b.Tags, AdminUp: truth(b.AdminUp), Port: b.Port,
-		Subports: subports(b.Subports),
+		Subports: subs,
 	})
 	if err != nil {
 		return nil, err
@@ -173,7 +193,11 @@ func (h handlers) addSubports(c *api.Call, in subportsRequest) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err = h.net.AddSubports(c.Context(), scope(c), t.ID, subports(in.Subports))
+	subs, err := subports(in.Subports)
+	if err != nil {
+		return nil, err
+	}
+	t, err = h.net.AddSubports(c.Context(), scope(c), t.ID, subs)
 	if err != nil {
 		return nil, err
 	}
