@@ -86,51 +86,55 @@ func (s *Service) SubnetPools(ctx context.Context, q Query) (list []SubnetPool, 
 }
 
 // CreateSubnetPool makes a pool.
-func (s *Service) CreateSubnetPool(ctx context.Context, scope Scope, in NewSubnetPool) (SubnetPool, error) {
-	var p SubnetPool
-	err := s.db.Write(ctx, func(tx *db.Tx) error {
-		p = SubnetPool{
-			Common: s.common(tx, in.Project, in.Description, in.Tags), Name: in.Name, DefaultQuota: or(in.Quota, quota.Unlimited),
-			AddressScope: in.AddressScope, IsDefault: in.IsDefault, Shared: in.Shared,
-		}
-		prefixes, err := p.parse(in.Prefixes)
-		if err != nil {
-			return err
-		}
-		p.Prefixes = db.Of(spell(joined(prefixes)))
-		widest, smallest := 32, 8
-		if p.IPVersion == 6 {
-			widest, smallest = 128, 64
-		}
-		p.MinPrefixlen, p.MaxPrefixlen = or(in.Min, smallest), or(in.Max, widest)
-		p.DefaultPrefixlen = or(in.Default, p.MinPrefixlen)
-		err = p.bounds()
-		if err != nil {
-			return err
-		}
-		err = p.fits(ctx, tx, scope)
-		if err != nil {
-			return err
-		}
-		err = p.onlyDefault(ctx, tx)
-		if err != nil {
-			return err
-		}
-		err = reserve(ctx, tx, in.Project, quota.SubnetPools(1))
-		if err != nil {
-			return err
-		}
-		err = tx.Insert(ctx, &p)
-		if err != nil {
-			return fmt.Errorf("insert subnet pool: %w", err)
-		}
-		err = s.setShared(ctx, tx, poolKind, p.ID, p.Project, AsShared, in.Shared)
-		if err != nil {
-			return err
-		}
-		return tell(ctx, tx, created, p)
+func (s *Service) CreateSubnetPool(ctx context.Context, scope Scope, in NewSubnetPool) (p SubnetPool, err error) {
+	err = s.db.Write(ctx, func(tx *db.Tx) error {
+		p, err = s.createPool(ctx, tx, scope, in)
+		return err
 	})
 	return p, err
+}
+
+func (s *Service) createPool(ctx context.Context, tx *db.Tx, scope Scope, in NewSubnetPool) (SubnetPool, error) {
+	p := SubnetPool{
+		Common: s.common(tx, in.Project, in.Description, in.Tags), Name: in.Name, DefaultQuota: or(in.Quota, quota.Unlimited),
+		AddressScope: in.AddressScope, IsDefault: in.IsDefault, Shared: in.Shared,
+	}
+	prefixes, err := p.parse(in.Prefixes)
+	if err != nil {
+		return SubnetPool{}, err
+	}
+	p.Prefixes = db.Of(spell(joined(prefixes)))
+	widest, smallest := 32, 8
+	if p.IPVersion == 6 {
+		widest, smallest = 128, 64
+	}
+	p.MinPrefixlen, p.MaxPrefixlen = or(in.Min, smallest), or(in.Max, widest)
+	p.DefaultPrefixlen = or(in.Default, p.MinPrefixlen)
+	err = p.bounds()
+	if err != nil {
+		return SubnetPool{}, err
+	}
+	err = p.fits(ctx, tx, scope)
+	if err != nil {
+		return SubnetPool{}, err
+	}
+	err = p.onlyDefault(ctx, tx)
+	if err != nil {
+		return SubnetPool{}, err
+	}
+	err = reserve(ctx, tx, in.Project, quota.SubnetPools(1))
+	if err != nil {
+		return SubnetPool{}, err
+	}
+	err = tx.Insert(ctx, &p)
+	if err != nil {
+		return SubnetPool{}, fmt.Errorf("insert subnet pool: %w", err)
+	}
+	err = s.setShared(ctx, tx, poolKind, p.ID, p.Project, AsShared, in.Shared)
+	if err != nil {
+		return SubnetPool{}, err
+	}
+	return p, tell(ctx, tx, created, p)
 }
 
 // parse reads prefixes, which must be of the pool's IP version.

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"testing"
@@ -143,6 +144,9 @@ func TestTopologyInOneCall(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	path := "/auto-allocated-topology/demo"
+	for _, pool := range c.call(t, admin, "GET", "/subnetpools?is_default=true", "").many("subnetpools") {
+		c.call(t, admin, "PUT", "/subnetpools/"+pool.text("id"), `{"subnetpool":{"is_default":false}}`).want(200)
+	}
 	c.call(t, demo, "GET", path+"?fields=dry-run", "").refused(409, "AutoAllocationFailure", "No default subnetpools defined")
 	c.make(t, admin, "subnetpools", "subnetpool", `{"name":"p","prefixes":["10.64.0.0/12"],"default_prefixlen":24,"is_default":true,"shared":true}`)
 	c.call(t, demo, "GET", path+"?fields=dry-run", "").want(200).golden("topology_dry_run")
@@ -168,5 +172,21 @@ func TestTopologyInOneCall(t *testing.T) {
 	c.call(t, demo, "DELETE", path, "").refused(404, "AutoAllocatedTopologyNotFound", "demo")
 	if left := c.call(t, demo, "GET", "/routers?name=auto_allocated_router", "").many("routers"); len(left) != 0 {
 		t.Errorf("a router is left: %v", left)
+	}
+}
+
+// A fresh cloud gives each project a network of both IP versions in one call.
+func TestTopologyOfAFreshCloud(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	for _, who := range []string{demo, other} {
+		net := c.call(t, who, "GET", "/auto-allocated-topology/null", "").want(200).one("auto_allocated_topology").text("id")
+		var versions []any
+		for _, sub := range c.call(t, who, "GET", "/subnets?sort_key=ip_version&network_id="+net, "").want(200).many("subnets") {
+			versions = append(versions, sub["ip_version"])
+		}
+		if got := fmt.Sprint(versions); got != "[4 6]" {
+			t.Errorf("%s has subnets of IP versions %s, want 4 and 6", who, got)
+		}
 	}
 }

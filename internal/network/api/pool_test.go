@@ -52,6 +52,7 @@ func TestSubnetsFromAPool(t *testing.T) {
 	bad(of+`,"cidr":"10.7.0.0/26"`, 409, "SubnetAllocationError", "Cannot allocate requested subnet")
 	bad(of+`,"cidr":"10.1.0.128/26","prefixlen":26`, 400, "BadRequest", "cidr and prefixlen")
 	bad(`"prefixlen":26`, 400, "BadRequest", "a subnetpool must be specified in the absence of a cidr")
+	c.call(t, admin, "DELETE", "/subnetpools/"+c.find(t, "subnetpools", "shared-default-subnetpool-v4").text("id"), "").want(204)
 	bad(`"use_default_subnetpool":true`, 400, "BadRequest", "No default subnetpool found for IPv4")
 	bad(`"subnetpool_id":"00000000-1111-4222-8333-444444444444"`, 404, "SubnetPoolNotFound", "")
 	c.call(t, demo, "DELETE", "/subnetpools/"+pool, "").refused(400, "SubnetPoolDeleteError", "existing allocations")
