@@ -34,6 +34,8 @@ type left struct {
 	quota  map[string]int
 	rows   map[string]string
 
+	changed map[string][]string // what has become what in the rows of a kind, in pairs, by a plan that began this one
+
 	ofAdmin bool // it is the admin's, beside one of the user's own
 }
 
@@ -229,6 +231,18 @@ var planCases = map[string]planCase{
 			s.demo.Must(t, 202, "DELETE", s.path("/compute/v2.1/servers/%s/os-volume_attachments/%s", s.server, s.volume), nil)
 		},
 	},
+	"server.extend_volume": {
+		prepare: withAttached,
+		begin: func(t *testing.T, s *stage) {
+			s.demo.Must(t, 202, "POST", s.path("/volume/v3/volumes/%s/action", s.volume),
+				map[string]any{"os-extend": map[string]any{"new_size": 2}}, "OpenStack-API-Version", "volume 3.42")
+		},
+		// The volume stays as large as it has become.
+		givenUp: left{quota: map[string]int{"gigabytes": 1, "gigabytes_ID": 1}, changed: map[string][]string{
+			"volumes": {" size=1 ", " size=2 "}, "server_volumes": {" grown=0 ", " grown=2 "},
+			"documents": {`"epoch":*}],"nics"`, `"epoch":*,"size_gb":2}],"nics"`, `{"id":"ID","size_gb":1,`, `{"id":"ID","size_gb":2,`},
+		}},
+	},
 	"server.attach_interface": {prepare: withServer, begin: plug},
 	"server.detach_interface": {
 		prepare: withServer,
@@ -416,7 +430,7 @@ func TestEveryPlan(t *testing.T) {
 					Settle: func(t *testing.T) { cloud.Still(t) },
 					World:  func(t *testing.T) any { return plain(cloud.Snapshot(t)) },
 				}
-				if line.givenUp.kind != "" {
+				if line.givenUp.kind != "" || line.givenUp.changed != nil {
 					c.GivenUp = func(before any) any {
 						owner := s.demo
 						if line.givenUp.ofAdmin {
@@ -462,7 +476,14 @@ func (l left) addTo(w testcloud.World, project string) testcloud.World {
 	if l.before {
 		w[l.kind] = nil
 	}
-	w[l.kind] = append(w[l.kind], "in error")
+	for kind, change := range l.changed {
+		for i, row := range w[kind] {
+			w[kind][i] = strings.NewReplacer(change...).Replace(row)
+		}
+	}
+	if l.kind != "" {
+		w[l.kind] = append(w[l.kind], "in error")
+	}
 	for kind, row := range l.rows {
 		w[kind] = append(w[kind], row)
 	}

@@ -133,6 +133,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	work.Register(s.engine, s.confirmPlan())
 	work.Register(s.engine, s.revertPlan())
 	work.Register(s.engine, s.attachVolumePlan())
+	work.Register(s.engine, s.extendedPlan())
 	work.Register(s.engine, s.detachVolumePlan())
 	work.Register(s.engine, s.attachPortPlan())
 	work.Register(s.engine, s.detachPortPlan())

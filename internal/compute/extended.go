@@ -4,12 +4,23 @@ import (
 	"context"
 	"fmt"
 
+	"nacre/internal/bus"
 	"nacre/internal/db"
 	"nacre/internal/errs"
+	"nacre/internal/nodeapi"
+	"nacre/internal/work"
 )
 
+// extendedState is what the plan keeps that waits for a guest to see a larger
+// volume.
+type extendedState struct {
+	Server string
+	Volume string
+}
+
 // Extended hears that a volume of a server has grown: the guest is to see it. A
-// server that is gone is a success.
+// server that is gone is a success. Whoever extended the volume finds among the
+// server's actions whether the guest has seen it.
 func (s *Service) Extended(ctx context.Context, tx *db.Tx, server, volume string, size int64) error {
 	n, err := tx.Exec(ctx, "UPDATE server_volumes SET grown = ? WHERE server = ? AND volume = ?", size, server, volume)
 	if err != nil {
@@ -22,5 +33,32 @@ func (s *Service) Extended(ctx context.Context, tx *db.Tx, server, volume string
 	if err != nil {
 		return err
 	}
-	return s.want(ctx, tx, found)
+	err = s.want(ctx, tx, found)
+	if err != nil {
+		return err
+	}
+	by := bus.InitiatorOf(ctx)
+	_, err = work.Start(ctx, tx, s.extendedPlan(), server, extendedState{server, volume},
+		work.Project(found.Project), work.By(work.Caller{User: by.User, Project: by.Project, Request: by.RequestID}))
+	return err
+}
+
+// extendedPlan has the names that clients look for.
+func (s *Service) extendedPlan() work.Plan[extendedState] {
+	return work.Plan[extendedState]{
+		Name: "server.extend_volume", Action: "extend_volume", Deadline: changeDeadline,
+		Steps: []work.Step[extendedState]{
+			{Name: "compute_extend_volume", Do: func(ctx context.Context, state *extendedState) error {
+				server, err := s.Server(ctx, "", state.Server)
+				if errs.Is(err, errs.NotFound) || err == nil && server.Host == "" {
+					return nil
+				}
+				if err != nil {
+					return err
+				}
+				var seen nodeapi.MachineObserved
+				return s.wait(ctx, server, &seen)
+			}},
+		},
+	}
 }

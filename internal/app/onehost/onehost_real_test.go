@@ -44,7 +44,10 @@ func TestOneHost(t *testing.T) {
 
 // story runs the demo command, as make demo does, and returns the address of
 // its server.
-func story(t *testing.T, c *cloud) string {
+func story(t *testing.T, c *cloud) string { return storyOf(t, c, "demo") }
+
+// storyOf is story with a server of that name, which may be there already.
+func storyOf(t *testing.T, c *cloud, name string) string {
 	t.Helper()
 	program := filepath.Join(c.dir, "demo")
 	_, err := os.Stat(program)
@@ -54,7 +57,7 @@ func story(t *testing.T, c *cloud) string {
 			t.Fatalf("build the demo: %v: %s", err, out)
 		}
 	}
-	out, err := exec.Command(program, "--data-dir", c.data()).CombinedOutput()
+	out, err := exec.Command(program, "--data-dir", c.data(), "--name", name).CombinedOutput()
 	if err != nil {
 		t.Fatalf("demo: %v\n%s", err, out)
 	}
