@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/uptrace/bun"
 
@@ -35,6 +36,23 @@ type Encryption struct {
 	ControlLocation string
 	CreatedAt       db.Time
 	UpdatedAt       db.Time
+}
+
+// luks are the names that clients have for LUKS.
+var luks = []string{"luks", "luks2", "LuksEncryptor", "nova.volume.encryptors.luks.LuksEncryptor", "os_brick.encryptors.luks.LuksEncryptor"}
+
+// makeable refuses what is not what QEMU makes, when a volume is to be made: it
+// would not be encrypted as its type says.
+func (e Encryption) makeable() error {
+	switch {
+	case !slices.Contains(luks, e.Provider):
+		return errs.BadRequestf("Invalid input received: Encryption provider %s is not known: use luks.", e.Provider)
+	case e.Cipher != "" && e.Cipher != "aes-xts-plain64":
+		return errs.BadRequestf("Invalid input received: Cipher %s is not known: use aes-xts-plain64.", e.Cipher)
+	case e.KeySize != 0 && e.KeySize != 256 && e.KeySize != 512:
+		return errs.BadRequestf("Invalid input received: A key of %d bits does not fit aes-xts-plain64: use 256 or 512.", e.KeySize)
+	}
+	return nil
 }
 
 // sealer keeps secrets in the database.
@@ -138,8 +156,11 @@ func unusedType(ctx context.Context, tx *db.Tx, kind string) error {
 
 // encrypt gives a new volume the key that it needs: its own, or its source's.
 func (s *Service) encrypt(ctx context.Context, tx *db.Tx, v *Volume) error {
-	_, err := findEncryption(ctx, tx, v.Type)
+	e, err := findEncryption(ctx, tx, v.Type)
 	encrypted := err == nil
+	if encrypted {
+		err = e.makeable()
+	}
 	switch {
 	case err != nil && !errs.Is(err, errs.NotFound):
 		return err
