@@ -33,7 +33,6 @@ type backupState struct {
 	Snapshot string   // create: that is backed up
 	Volume   string   // restore: that is written
 	Before   string   // restore: its status
-	Fresh    bool     // restore: it was made for this
 }
 
 // CreateBackup begins to back a volume up.

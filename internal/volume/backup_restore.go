@@ -20,22 +20,10 @@ func (s *Service) RestoreBackup(ctx context.Context, who Viewer, id, volume, nam
 	if err != nil {
 		return b, Volume{}, err
 	}
-	fresh := volume == ""
-	var v Volume
-	if fresh {
-		kind, err := s.kindFor(ctx, b)
-		if err != nil {
-			return b, v, err
-		}
-		if name == "" {
-			name = "restore_backup_" + b.ID
-		}
-		v, err = s.CreateVolume(ctx, who, NewVolume{Name: name, Description: b.Description, SizeGB: b.SizeGB, Type: kind})
-		if err != nil {
-			return b, v, err
-		}
-		volume = v.ID
+	if volume == "" {
+		return s.restoreFresh(ctx, who, b, name)
 	}
+	var v Volume
 	err = s.db.Write(ctx, func(tx *db.Tx) error {
 		b, err = findBackup(ctx, tx, who, id)
 		if err != nil {
@@ -50,14 +38,12 @@ func (s *Service) RestoreBackup(ctx context.Context, who Viewer, id, volume, nam
 			return errs.BadRequestf("Invalid backup: Backup status must be available")
 		case v.SizeGB < b.SizeGB:
 			return errs.BadRequestf("Invalid volume: volume size %d is too small to restore backup of size %d.", v.SizeGB, b.SizeGB)
-		case !fresh && v.Status != Available:
+		case v.Status != Available:
 			return errs.BadRequestf("Invalid volume: Volume to be restored to must be available")
 		}
-		if !fresh {
-			err = copying(ctx, tx, v.ID, "volume")
-			if err == nil {
-				err = setStatus(ctx, tx, v.ID, Available, RestoringBackup)
-			}
+		err = copying(ctx, tx, v.ID, "volume")
+		if err == nil {
+			err = setStatus(ctx, tx, v.ID, Available, RestoringBackup)
 		}
 		if err == nil {
 			err = setBackupStatus(ctx, tx, b.ID, Available, Restoring, "")
@@ -68,17 +54,30 @@ func (s *Service) RestoreBackup(ctx context.Context, who Viewer, id, volume, nam
 		if err != nil {
 			return err
 		}
-		_, err = work.Start(ctx, tx, s.restorePlan(), b.ID, backupState{Backup: b.ID, Volume: v.ID, Fresh: fresh}, who.options(b.Project)...)
+		_, err = work.Start(ctx, tx, s.restorePlan(), b.ID, backupState{Backup: b.ID, Volume: v.ID}, who.options(b.Project)...)
 		return err
 	})
 	return b, v, unexpected("restore backup "+id, err)
+}
+
+// restoreFresh begins to make a volume of a backup. It is being created until it
+// has all the bytes.
+func (s *Service) restoreFresh(ctx context.Context, who Viewer, b Backup, name string) (Backup, Volume, error) {
+	kind, err := s.kindFor(ctx, b)
+	if err != nil {
+		return b, Volume{}, err
+	}
+	if name == "" {
+		name = "restore_backup_" + b.ID
+	}
+	v, err := s.CreateVolume(ctx, who, NewVolume{Name: name, Description: b.Description, SizeGB: b.SizeGB, Type: kind, Backup: b.ID})
+	return b, v, err
 }
 
 func (s *Service) restorePlan() work.Plan[backupState] {
 	return work.Plan[backupState]{
 		Name: "backup.restore", Action: "restore", Deadline: bytesDeadline,
 		Steps: []work.Step[backupState]{
-			{Name: "wait for the volume", Tx: s.takeRestored},
 			{Name: "write the bytes", Do: func(ctx context.Context, state *backupState) error {
 				return s.restoreTo(ctx, state.Backup, state.Volume)
 			}},
@@ -91,25 +90,6 @@ func (s *Service) restorePlan() work.Plan[backupState] {
 			return s.restored(ctx, tx, state, ErrorRestoring)
 		},
 	}
-}
-
-// takeRestored waits until the new volume is there, and takes it.
-func (s *Service) takeRestored(ctx context.Context, tx *db.Tx, state *backupState) error {
-	v, err := getVolume(ctx, tx, state.Volume)
-	if err != nil {
-		return err
-	}
-	switch v.Status {
-	case Creating:
-		return work.NotYet("waiting for volume %s to be created", v.ID)
-	case Available:
-		if state.Fresh {
-			return setStatus(ctx, tx, v.ID, Available, RestoringBackup)
-		}
-	case RestoringBackup:
-		return nil
-	}
-	return errs.Conflictf("Invalid volume: Volume %s is %s and cannot be restored to.", v.ID, v.Status)
 }
 
 // restoreTo writes the bytes of a backup to a volume that nobody else uses.
@@ -169,24 +149,33 @@ func (s *Service) describeRestored(ctx context.Context, volume string, a about) 
 // restored gives back volume and backup.
 func (s *Service) restored(ctx context.Context, tx *db.Tx, state *backupState, status string) error {
 	err := setStatus(ctx, tx, state.Volume, RestoringBackup, status)
-	if err == nil {
-		err = setBackupStatus(ctx, tx, state.Backup, Restoring, Available, "")
-	}
 	if err != nil {
 		return err
 	}
-	b, err := getBackup(ctx, tx, state.Backup)
+	return s.giveBack(ctx, tx, state.Backup, status == Available)
+}
+
+// giveBack ends the restoring of a backup, with or without success.
+func (s *Service) giveBack(ctx context.Context, tx *db.Tx, backup string, success bool) error {
+	if backup == "" {
+		return nil
+	}
+	err := setBackupStatus(ctx, tx, backup, Restoring, Available, "")
+	if err != nil || !success {
+		return err
+	}
+	b, err := getBackup(ctx, tx, backup)
 	if errs.Is(err, errs.NotFound) {
 		return nil
 	}
-	if err != nil || status != Available {
+	if err != nil {
 		return err
 	}
 	return s.emitBackup(ctx, tx, "backup.restore.end", b)
 }
 
 // fromBackup checks the backup that a new volume is made from, and takes it.
-func fromBackup(ctx context.Context, tx *db.Tx, who Viewer, v *Volume, backup string) error {
+func (s *Service) fromBackup(ctx context.Context, tx *db.Tx, who Viewer, v *Volume, backup string) error {
 	if backup == "" {
 		return nil
 	}
@@ -203,5 +192,9 @@ func fromBackup(ctx context.Context, tx *db.Tx, who Viewer, v *Volume, backup st
 	if v.SizeGB < b.SizeGB {
 		return errs.BadRequestf("Invalid input received: Volume size %dGB cannot be smaller than the backup size %dGB.", v.SizeGB, b.SizeGB)
 	}
-	return setBackupStatus(ctx, tx, b.ID, Available, Restoring, "")
+	err = setBackupStatus(ctx, tx, b.ID, Available, Restoring, "")
+	if err != nil {
+		return err
+	}
+	return s.emitBackup(ctx, tx, "backup.restore.start", b)
 }

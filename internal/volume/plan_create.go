@@ -46,9 +46,12 @@ func (s *Service) createPlan() work.Plan[volumeState] {
 			if err != nil {
 				return err
 			}
-			err = setBackupStatus(ctx, tx, state.Backup, Restoring, Available, "")
+			err = s.giveBack(ctx, tx, state.Backup, false)
 			if err != nil {
 				return err
+			}
+			if state.Backup != "" {
+				return setStatus(ctx, tx, state.Volume, Creating, ErrorRestoring)
 			}
 			return setStatus(ctx, tx, state.Volume, Creating, Failed)
 		},
@@ -145,7 +148,7 @@ func (s *Service) waitBytes(ctx context.Context, state *volumeState) error {
 func (s *Service) finishCreate(ctx context.Context, tx *db.Tx, state *volumeState) error {
 	err := setStatus(ctx, tx, state.Volume, Creating, Available)
 	if err == nil {
-		err = setBackupStatus(ctx, tx, state.Backup, Restoring, Available, "")
+		err = s.giveBack(ctx, tx, state.Backup, true)
 	}
 	if err != nil {
 		return err

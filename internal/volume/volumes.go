@@ -116,7 +116,7 @@ func (s *Service) CreateVolume(ctx context.Context, who Viewer, in NewVolume) (V
 		row := v // the function may run twice
 		err = s.intoGroup(ctx, tx, who, in.Type, row.Group)
 		if err == nil {
-			err = fromBackup(ctx, tx, who, &row, in.Backup)
+			err = s.fromBackup(ctx, tx, who, &row, in.Backup)
 		}
 		if err != nil {
 			return err
