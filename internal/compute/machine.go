@@ -46,6 +46,7 @@ type Attachment struct {
 	State               string
 	Epoch               int64
 	Grown               int64 // GiB that the volume has become; 0: as it was attached
+	Limits              db.JSON[map[string]int64]
 	CreatedAt           db.Time
 }
 
@@ -98,7 +99,7 @@ func (s *Service) machine(ctx context.Context, tx *db.Tx, server Server) (nodeap
 	for _, a := range volumes {
 		// One without an epoch is reserved and not yet connected.
 		if a.State != detaching && a.Epoch > 0 {
-			m.Disks = append(m.Disks, nodeapi.Disk{Volume: a.Volume, Device: a.Device, Attachment: a.ID, Epoch: a.Epoch, SizeGB: int(a.Grown)})
+			m.Disks = append(m.Disks, nodeapi.Disk{Volume: a.Volume, Device: a.Device, Attachment: a.ID, Epoch: a.Epoch, SizeGB: int(a.Grown), Limits: a.Limits.V})
 		}
 	}
 	cards, err := cardsOf(ctx, tx, server.ID)

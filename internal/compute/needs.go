@@ -192,8 +192,9 @@ type volumes interface {
 	// names the promise from then on. Reserving again is a success.
 	Reserve(ctx context.Context, tx *db.Tx, attachment, volume, server string) error
 	// Connect wants the volume exported for the attachment to the host and
-	// returns the export's epoch. Connecting again gives the same one.
-	Connect(ctx context.Context, tx *db.Tx, attachment, host, device string) (epoch int64, err error)
+	// returns the export's epoch and what its type limits the guest to, by the
+	// names of QoS specs. Connecting again gives the same.
+	Connect(ctx context.Context, tx *db.Tx, attachment, host, device string) (epoch int64, limits map[string]int64, err error)
 	// Complete says that the server has the volume: it is in use.
 	Complete(ctx context.Context, tx *db.Tx, attachment string) error
 	// Detaching says that the server is about to lose the volume.

@@ -136,11 +136,7 @@ func (s *Service) createConnect(ctx context.Context, tx *db.Tx, state *createSta
 		return err
 	}
 	for _, a := range list {
-		a.Epoch, err = s.volumes.Connect(ctx, tx, a.ID, server.Host, a.Device)
-		if err != nil {
-			return err
-		}
-		_, err = tx.Update(ctx, &a, "epoch")
+		err = s.connectVolume(ctx, tx, a, server.Host)
 		if err != nil {
 			return err
 		}

@@ -98,11 +98,7 @@ func (s *Service) attachConnect(ctx context.Context, tx *db.Tx, state *volumeSta
 	if err != nil {
 		return err
 	}
-	a.Epoch, err = s.volumes.Connect(ctx, tx, a.ID, server.Host, a.Device)
-	if err != nil {
-		return err
-	}
-	_, err = tx.Update(ctx, &a, "epoch")
+	err = s.connectVolume(ctx, tx, a, server.Host)
 	if err != nil {
 		return err
 	}
@@ -111,6 +107,17 @@ func (s *Service) attachConnect(ctx context.Context, tx *db.Tx, state *volumeSta
 		return err
 	}
 	return s.want(ctx, tx, server)
+}
+
+// connectVolume has the volume exported to the host.
+func (s *Service) connectVolume(ctx context.Context, tx *db.Tx, a Attachment, host string) error {
+	var err error
+	a.Epoch, a.Limits.V, err = s.volumes.Connect(ctx, tx, a.ID, host, a.Device)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Update(ctx, &a, "epoch", "limits")
+	return err
 }
 
 // undoAttach takes the disk out of the machine and waits until the guest has

@@ -84,7 +84,7 @@ func (n *Node) makeMachine(ctx context.Context, d *doc, machine nodeapi.Machine,
 			return err
 		}
 		want.Disks = append(want.Disks, virt.Disk{
-			ID: disk.Volume, Socket: export.Socket, Export: export.Name, Device: disk.Device, SizeGB: disk.SizeGB, ReadOnly: export.ReadOnly,
+			ID: disk.Volume, Socket: export.Socket, Export: export.Name, Device: disk.Device, SizeGB: disk.SizeGB, ReadOnly: export.ReadOnly, Limits: disk.Limits,
 		})
 	}
 	// Write the cards down before plugging, so that a stop in between leaves

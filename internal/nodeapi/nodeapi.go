@@ -36,7 +36,8 @@ import (
 //   - 5: 2026-11-28: volumes are adopted and let go
 //   - 6: 2026-11-28: paused and suspended machines, root disks made anew and read
 //   - 7: 2026-11-28: encrypted volumes
-const Version = 7
+//   - 8: 2026-11-28: limits of disks
+const Version = 8
 
 // Kinds of documents.
 const (
@@ -100,6 +101,10 @@ type Disk struct {
 	Attachment string `json:"attachment,omitempty"`
 	Epoch      int64  `json:"epoch"`
 	SizeGB     int    `json:"size_gb,omitempty"` // that the guest is to see; 0: whatever it was plugged with
+
+	// Limits are what the guest may do with it in a second, by the names of QoS
+	// specs: total_iops_sec, read_bytes_sec …
+	Limits map[string]int64 `json:"limits,omitempty"`
 }
 
 // NIC is a network card.

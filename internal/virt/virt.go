@@ -58,6 +58,11 @@ type Disk struct {
 
 	SizeGB   int  `json:",omitempty"` // that the guest is to see, now that the volume has grown; 0: as it was plugged
 	ReadOnly bool `json:",omitempty"`
+
+	// Limits are what the guest may do with it in a second, by the names of QoS
+	// specs: {total,read,write}_{bytes,iops}_sec, with _max for a burst, and
+	// size_iops_sec. They do not change while the guest has the disk.
+	Limits map[string]int64 `json:",omitempty"`
 }
 
 // NIC is a network card on a tap device that the fabric has made.

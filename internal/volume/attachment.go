@@ -29,6 +29,7 @@ type Attachment struct {
 	Host       string // where the machine is
 	Device     string
 	Connector  db.JSON[json.RawMessage]
+	Connection db.JSON[Connection]
 	Epoch      int64 // 0: no export was asked for yet
 	AttachedAt db.Time
 	CreatedAt  db.Time
@@ -230,10 +231,14 @@ func (s *Service) connect(ctx context.Context, tx *db.Tx, a Attachment, host, de
 		return a, err
 	}
 	a.Epoch, a.Host, a.Device = v.Epoch, host, device
+	a.Connection.V, err = s.connection(ctx, tx, v)
+	if err != nil {
+		return a, err
+	}
 	if a.Status == Reserved {
 		a.Status = Attaching
 	}
-	_, err = tx.Update(ctx, &a, "epoch", "host", "device", "status")
+	_, err = tx.Update(ctx, &a, "epoch", "host", "device", "status", "connection")
 	if err != nil {
 		return a, err
 	}

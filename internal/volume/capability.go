@@ -17,7 +17,7 @@ func (s *Service) Capabilities(b Backend) map[string]any {
 		"total_capacity_gb": b.Host.Info.VolumesGB, "free_capacity_gb": b.Host.Info.FreeGB,
 		"provisioned_capacity_gb": float64(b.Provisioned), "allocated_capacity_gb": b.Provisioned,
 		"max_over_subscription_ratio": s.overcommit, "thin_provisioning_support": true,
-		"thick_provisioning_support": false, "reserved_percentage": 0, "multiattach": false, "QoS_support": false,
+		"thick_provisioning_support": false, "reserved_percentage": 0, "multiattach": true, "QoS_support": false,
 		"replication_enabled": false, "consistent_group_snapshot_enabled": true,
 	}
 }

@@ -37,15 +37,19 @@ func (s *Service) Reserve(ctx context.Context, tx *db.Tx, attachment, volume, se
 }
 
 // Connect wants the volume exported to the host for the attachment and returns
-// the export's epoch. Connecting again gives the same one. The host's node
-// finds the export by itself.
-func (s *Service) Connect(ctx context.Context, tx *db.Tx, attachment, host, device string) (epoch int64, err error) {
+// the export's epoch and what the guest's disk is limited to. Connecting again
+// gives the same. The host's node finds the export by itself.
+func (s *Service) Connect(ctx context.Context, tx *db.Tx, attachment, host, device string) (epoch int64, limits map[string]int64, err error) {
 	a, err := getAttachment(ctx, tx, attachment)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	a, err = s.connect(ctx, tx, a, host, device)
-	return a.Epoch, err
+	if err != nil {
+		return 0, nil, err
+	}
+	limits, err = a.Connection.V.limits()
+	return a.Epoch, limits, err
 }
 
 // Complete says that the server has the volume: it is in use.

@@ -290,22 +290,22 @@ func (v volumes) Reserve(ctx context.Context, tx *db.Tx, attachment, volume, ser
 	return err
 }
 
-func (v volumes) Connect(ctx context.Context, tx *db.Tx, attachment, host, _ string) (int64, error) {
+func (v volumes) Connect(ctx context.Context, tx *db.Tx, attachment, host, _ string) (int64, map[string]int64, error) {
 	row, err := v.row(ctx, tx, "attachment", attachment)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	if row.Host == "" {
 		row.Host = host
 		row.Epoch++
 		_, err = tx.Exec(ctx, "UPDATE test_volumes SET status = 'attaching', host = ?, epoch = ? WHERE id = ?", host, row.Epoch, row.ID)
 		if err != nil {
-			return 0, err
+			return 0, nil, err
 		}
 	}
 	_, err = v.hosts.Want(ctx, tx, row.Host, nodeapi.KindVolume, row.ID,
 		nodeapi.Volume{ID: row.ID, SizeGB: int(row.Size), Export: &nodeapi.Export{Epoch: row.Epoch}})
-	return row.Epoch, err
+	return row.Epoch, nil, err
 }
 
 func (v volumes) Complete(ctx context.Context, tx *db.Tx, attachment string) error {

@@ -89,6 +89,9 @@ func (h *Host) ensure(ctx context.Context, m *machine, want virt.Machine) error 
 	}
 	if g == nil {
 		err = h.start(ctx, m)
+		if err == nil {
+			err = h.limitDisks(ctx, m)
+		}
 		if err != nil || !want.Paused {
 			return err
 		}

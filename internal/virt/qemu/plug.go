@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"nacre/internal/errs"
 	"nacre/internal/qmp"
 	"nacre/internal/virt"
 )
@@ -94,6 +95,9 @@ func (h *Host) replug(ctx context.Context, m *machine, g *guest) error {
 			err = showSize(ctx, client, d)
 		} else {
 			err = h.plugDisk(ctx, client, g, d)
+		}
+		if err == nil {
+			err = limit(ctx, client, d)
 		}
 		if err != nil {
 			return fmt.Errorf("plug volume %s: %w", d.ID, err)
@@ -195,12 +199,23 @@ func (h *Host) plugDisk(ctx context.Context, client *qmp.Client, g *guest, d vir
 }
 
 // showSize tells the guest how large a volume has become. QEMU takes it once it
-// has dialled the grown volume again.
+// has dialled the grown volume again, which it does when it next uses it: with a
+// guest that does not, a read of ours makes it.
 func showSize(ctx context.Context, client *qmp.Client, d virt.Disk) error {
 	if d.SizeGB == 0 {
 		return nil
 	}
-	return client.Execute(ctx, "block_resize", options{"node-name": diskNodeName(d.ID), "size": int64(d.SizeGB) << 30}, nil)
+	node := diskNodeName(d.ID)
+	resize := options{"node-name": node, "size": int64(d.SizeGB) << 30}
+	err := client.Execute(ctx, "block_resize", resize, nil)
+	if !qmp.Says(err, "Cannot grow NBD nodes") {
+		return err
+	}
+	err = client.Execute(ctx, "human-monitor-command", options{"command-line": "qemu-io " + node + ` "read 0 512"`}, nil)
+	if err != nil {
+		return err
+	}
+	return client.Execute(ctx, "block_resize", resize, nil)
 }
 
 func (h *Host) plugNIC(ctx context.Context, client *qmp.Client, g *guest, n virt.NIC) error {
@@ -255,4 +270,54 @@ func (h *Host) freePort(g *guest) (int, error) {
 		return 0, errors.New("the guest has no free slot; it gets more when it is stopped and started")
 	}
 	return free, nil
+}
+
+// limitDisks limits the disks of a guest that has just been started with them.
+// Should we end before, the next look at the guest does it.
+func (h *Host) limitDisks(ctx context.Context, m *machine) error {
+	h.mu.Lock()
+	g, disks := m.guest, m.record.Machine.Disks
+	h.mu.Unlock()
+	for _, d := range disks {
+		if g == nil || len(d.Limits) == 0 {
+			continue
+		}
+		client, err := h.monitor(ctx, m, g)
+		if err == nil {
+			err = limit(ctx, client, d)
+		}
+		if err != nil {
+			return fmt.Errorf("limit volume %s: %w", d.ID, err)
+		}
+	}
+	return nil
+}
+
+// throttles are QEMU's names of a disk's limits.
+var throttles = map[string]string{
+	"total_bytes_sec": "bps", "read_bytes_sec": "bps_rd", "write_bytes_sec": "bps_wr",
+	"total_iops_sec": "iops", "read_iops_sec": "iops_rd", "write_iops_sec": "iops_wr",
+	"total_bytes_sec_max": "bps_max", "read_bytes_sec_max": "bps_rd_max", "write_bytes_sec_max": "bps_wr_max",
+	"total_iops_sec_max": "iops_max", "read_iops_sec_max": "iops_rd_max", "write_iops_sec_max": "iops_wr_max",
+	"size_iops_sec": "iops_size",
+}
+
+// limit makes a guest's disk as slow as it is to be. QEMU knows which limits
+// contradict each other: a total and one of its parts, a burst without a limit.
+func limit(ctx context.Context, client *qmp.Client, d virt.Disk) error {
+	if len(d.Limits) == 0 {
+		return nil
+	}
+	args := options{"id": "/machine/peripheral/" + diskPrefix + d.ID + "/virtio-backend"}
+	for _, name := range []string{"bps", "bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr"} {
+		args[name] = 0 // all of them have to be named
+	}
+	for name, value := range d.Limits {
+		args[throttles[name]] = value
+	}
+	err := client.Execute(ctx, "block_set_io_throttle", args, nil)
+	if qmp.IsClass(err, "GenericError") {
+		return errs.BadRequestf("The limits %v of volume %s cannot be kept: %v", d.Limits, d.ID, err)
+	}
+	return err
 }

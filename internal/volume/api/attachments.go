@@ -42,13 +42,22 @@ type attachmentView struct {
 // connectionInfo says how the volume is reached: the node of the host that
 // the connector named finds the export by volume and epoch.
 type connectionInfo struct {
-	DriverVolumeType string            `json:"driver_volume_type"`
-	VolumeID         string            `json:"volume_id"`
-	AttachmentID     string            `json:"attachment_id"`
-	Epoch            int64             `json:"epoch"`
-	AccessMode       string            `json:"access_mode"`
-	Encrypted        bool              `json:"encrypted"`
-	Data             map[string]string `json:"data"`
+	DriverVolumeType string             `json:"driver_volume_type"`
+	VolumeID         string             `json:"volume_id"`
+	AttachmentID     string             `json:"attachment_id"`
+	Epoch            int64              `json:"epoch"`
+	AccessMode       string             `json:"access_mode"`
+	Encrypted        bool               `json:"encrypted"`
+	QosSpecs         *map[string]string `json:"qos_specs"`
+	Data             map[string]string  `json:"data"`
+}
+
+// specsToKeep are null where there are none.
+func specsToKeep(a volume.Attachment) *map[string]string {
+	if a.Connection.V.Qos == nil {
+		return nil
+	}
+	return &a.Connection.V.Qos
 }
 
 type attachmentReply struct {
@@ -67,6 +76,7 @@ func viewAttachment(a volume.Attachment) attachmentReply {
 	if a.Epoch > 0 {
 		view.ConnectionInfo = &connectionInfo{
 			DriverVolumeType: "nacre", VolumeID: a.Volume, AttachmentID: a.ID, Epoch: a.Epoch, AccessMode: a.Mode,
+			Encrypted: a.Connection.V.Encrypted, QosSpecs: specsToKeep(a),
 			Data: map[string]string{"host": a.Host, "mountpoint": a.Device},
 		}
 	}

@@ -141,6 +141,8 @@ type connectionData struct {
 	AccessMode string `json:"access_mode"`
 	Encrypted  bool   `json:"encrypted"`
 	Discard    bool   `json:"discard"`
+
+	QosSpecs *map[string]string `json:"qos_specs"`
 }
 
 func (h handlers) initializeConnection(c *api.Call, in initializeRequest) (connectionReply, error) {
@@ -155,6 +157,7 @@ func (h handlers) initializeConnection(c *api.Call, in initializeRequest) (conne
 	}
 	return connectionReply{connection{"nacre", connectionData{
 		VolumeID: v.ID, Attachment: a.ID, Epoch: a.Epoch, Host: a.Host, AccessMode: a.Mode, Discard: true,
+		Encrypted: a.Connection.V.Encrypted, QosSpecs: specsToKeep(a),
 	}}}, nil
 }
 

@@ -127,7 +127,7 @@ func jsonText(text string) string {
 func TestTypes(t *testing.T) {
 	c := start(t, 1)
 	made := c.must(200, "admin", "POST", "/volume/v3/types",
-		`{"volume_type":{"name":"fast","description":"d","os-volume-type-access:is_public":false,"extra_specs":{"vendor:secret":"1","multiattach":"<is> False"}}}`)
+		`{"volume_type":{"name":"fast","description":"d","os-volume-type-access:is_public":false,"extra_specs":{"vendor:secret":"1","multiattach":"<is> True"}}}`)
 	id, _ := at(made, "volume_type", "id").(string)
 	if at(made, "volume_type", "is_public") != false || at(made, "volume_type", "extra_specs", "vendor:secret") != "1" {
 		t.Errorf("new type is %v", made)
@@ -136,7 +136,7 @@ func TestTypes(t *testing.T) {
 	c.must(202, "admin", "POST", "/volume/v3/types/"+id+"/action", `{"addProjectAccess":{"project":"`+demo+`"}}`)
 	c.must(409, "admin", "POST", "/volume/v3/types/"+id+"/action", `{"addProjectAccess":{"project":"`+demo+`"}}`)
 	shown := c.must(200, "demo", "GET", base+"/types/"+id, "")
-	if at(shown, "volume_type", "extra_specs", "vendor:secret") != nil || at(shown, "volume_type", "extra_specs", "multiattach") != "<is> False" {
+	if at(shown, "volume_type", "extra_specs", "vendor:secret") != nil || at(shown, "volume_type", "extra_specs", "multiattach") != "<is> True" {
 		t.Errorf("a user sees %v", shown)
 	}
 	access := c.must(200, "admin", "GET", "/volume/v3/types/"+id+"/os-volume-type-access", "")

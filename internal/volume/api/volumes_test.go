@@ -242,7 +242,7 @@ func TestAttachmentsOfCompute(t *testing.T) {
 	)
 	for range 2 {
 		err = errors.Join(err, in(func(tx *db.Tx) error {
-			epoch, err := c.service.Connect(c.ctx, tx, attachment, "node-2", "/dev/vdb")
+			epoch, _, err := c.service.Connect(c.ctx, tx, attachment, "node-2", "/dev/vdb")
 			epochs = append(epochs, epoch)
 			return err
 		}))
