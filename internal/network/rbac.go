@@ -285,8 +285,12 @@ func (s *Service) UpdateRBACPolicy(ctx context.Context, id, target string) (p RB
 		if err != nil {
 			return fmt.Errorf("update RBAC policy %s: %w", id, err)
 		}
+		ended := was
+		if p.ObjectType == networkKind.object {
+			ended.ID = "" // it may be handed on to those who use the network; users of others must do without
+		}
 		if target != Everybody && target != was.Target {
-			err = stillUsed(ctx, tx, was)
+			err = stillUsed(ctx, tx, ended)
 			if err != nil {
 				return err
 			}
@@ -340,8 +344,9 @@ func unshare(ctx context.Context, tx *db.Tx, p RBACPolicy) error {
 }
 
 // stillUsed refuses to leave a project without the policy by which it uses an
-// object. As in Neutron the owner's own use of anything but a network is enough
-// to keep a policy for everybody.
+// object. The policy's own row, if it is there, does not count. As in Neutron the
+// owner's own use of anything but a network is enough to keep a policy for
+// everybody.
 func stillUsed(ctx context.Context, tx *db.Tx, p RBACPolicy) error {
 	of := shareables[p.ObjectType]
 	owner, err := ownerOf(ctx, tx, of.kind, p.Object)

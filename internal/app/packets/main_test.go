@@ -25,6 +25,7 @@ const (
 // lab is a cloud on a real network without machines.
 type lab struct {
 	*testcloud.Cloud
+	dir    string // OVN's
 	system *ovn.System
 	wire   *fabrictest.Cable // what is beyond the card of the physical network lab
 }
@@ -48,7 +49,7 @@ func newLab(t testing.TB) *lab {
 			t.Errorf("stop: %v", err)
 		}
 	})
-	l := &lab{wire: fabrictest.NewCable(t, "lab0")}
+	l := &lab{dir: dir, wire: fabrictest.NewCable(t, "lab0")}
 	l.system, err = ovn.Start(ctx, ovn.Options{Dir: dir, Chassis: chassis, Bridges: []ovn.Bridge{
 		{Name: "br-ex", Physical: "public", CIDR: outside + "/24"},
 		{Name: "br-lab", Physical: "lab", Device: "lab0"},

@@ -14,6 +14,8 @@ import (
 // What users ask the network service for is what packets then do.
 func TestPackets(t *testing.T) {
 	l := newLab(t)
+	l.settled(t)
+	before, rows := l.things(t), l.rows(t)
 	for _, part := range []struct {
 		name string
 		run  func(*testing.T, *lab)
@@ -24,8 +26,13 @@ func TestPackets(t *testing.T) {
 		{"Provider", provider},
 		{"IPv6", ipv6},
 		{"Pairs", pairs},
+		{"SecurityGroups", securityGroups},
+		{"Stateless", stateless},
+		{"ExtraRoutes", extraRoutes},
+		{"Names", names},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, l) })
+		l.leavesNothing(t, before, rows)
 	}
 }
 

@@ -64,11 +64,7 @@ func names(t *testing.T, rig Rig) {
 		t.Errorf("without, it is told %s, want %s", got, want)
 	}
 	for _, name := range pa.Names {
-		var found string
-		err := b.Do(func() (err error) {
-			found, err = resolve(l.prefix+"5:53", name)
-			return err
-		})
+		found, err := b.Resolve(l.prefix+"5:53", name)
 		if err != nil || found != l.prefix+"5" {
 			t.Errorf("%s is %q (%v), want %s", name, found, err, pa.IPs[0])
 		}
@@ -85,7 +81,15 @@ func names(t *testing.T, rig Rig) {
 	}
 }
 
-// resolve asks a name server for the IPv4 address of a name.
+// Resolve asks a name server for the IPv4 address of a name.
+func (g *Guest) Resolve(server, name string) (found string, err error) {
+	err = g.Do(func() (err error) {
+		found, err = resolve(server, name)
+		return err
+	})
+	return found, err
+}
+
 func resolve(server, name string) (string, error) {
 	host, err := dnsmessage.NewName(name + ".")
 	if err != nil {
