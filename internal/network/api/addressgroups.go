@@ -62,91 +62,51 @@ func viewAddressGroup(a network.AddressGroup) any {
 	}
 }
 
-// findAddressGroup finds the group in the path, and the revision that a change of
-// it is conditional on.
-func (h handlers) findAddressGroup(c *api.Call) (a network.AddressGroup, rev int64, err error) {
-	a, err = h.net.AddressGroup(c.Context(), scope(c), c.PathValue("address_group_id"))
-	if err != nil {
-		return a, 0, err
-	}
-	err = authorizeShared(c, a.Project, a.Shared, h.net.AddressGroup, a.ID)
-	if err != nil {
-		return a, 0, err
-	}
-	rev, err = revision(c)
-	return a, rev, err
+func (h handlers) addressGroups() resource[network.AddressGroup] {
+	return resource[network.AddressGroup]{"address_group", addressGroupList, h.findAddressGroup, h.net.AddressGroups, plain(viewAddressGroup), h.net.DeleteAddressGroup}
 }
 
-func (h handlers) listAddressGroups(c *api.Call) (map[string]any, error) {
-	return listOf(c, addressGroupList, h.net.AddressGroups, viewAddressGroup)
-}
-
-func (h handlers) showAddressGroup(c *api.Call) (map[string]any, error) {
-	a, _, err := h.findAddressGroup(c)
+func (h handlers) findAddressGroup(c *api.Call) (network.AddressGroup, error) {
+	a, err := h.net.AddressGroup(c.Context(), scope(c), c.PathValue("address_group_id"))
 	if err != nil {
-		return nil, err
+		return a, err
 	}
-	return show(c, "address_group", viewAddressGroup(a)), nil
+	return a, authorizeShared(c, a.Project, a.Shared, h.net.AddressGroup, a.ID)
 }
 
 func (h handlers) createAddressGroup(c *api.Call, in addressGroupRequest) (map[string]any, error) {
 	b := in.Group
-	project, err := b.project(c)
-	if err != nil {
-		return nil, err
-	}
-	err = c.Authorize(target(project, nil))
+	project, _, err := b.creates(c, "", nil, nil)
 	if err != nil {
 		return nil, err
 	}
 	a, err := h.net.CreateAddressGroup(c.Context(), project, text(b.Name), text(b.Description), b.Addresses)
-	if err != nil {
-		return nil, err
-	}
-	c.Log("address_group_id", a.ID)
-	return show(c, "address_group", viewAddressGroup(a)), nil
+	return h.addressGroups().made(c, a, err)
 }
 
 func (h handlers) updateAddressGroup(c *api.Call, in addressGroupChange) (map[string]any, error) {
-	a, rev, err := h.findAddressGroup(c)
+	a, rev, err := h.addressGroups().change(c)
 	if err != nil {
 		return nil, err
 	}
 	a, err = h.net.UpdateAddressGroup(c.Context(), scope(c), a.ID, rev, network.AddressGroupChange(in.Group))
-	if err != nil {
-		return nil, err
-	}
-	return show(c, "address_group", viewAddressGroup(a)), nil
+	return h.addressGroups().shown(c, a, err)
 }
 
 func (h handlers) addAddresses(c *api.Call, in addressesRequest) (map[string]any, error) {
-	a, rev, err := h.findAddressGroup(c)
+	a, rev, err := h.addressGroups().change(c)
 	if err != nil {
 		return nil, err
 	}
 	a, err = h.net.AddAddresses(c.Context(), scope(c), a.ID, rev, in.list())
-	if err != nil {
-		return nil, err
-	}
-	return show(c, "address_group", viewAddressGroup(a)), nil
+	return h.addressGroups().shown(c, a, err)
 }
 
 func (h handlers) removeAddresses(c *api.Call, in addressesRequest) (map[string]any, error) {
-	a, rev, err := h.findAddressGroup(c)
+	a, rev, err := h.addressGroups().change(c)
 	if err != nil {
 		return nil, err
 	}
 	a, err = h.net.RemoveAddresses(c.Context(), scope(c), a.ID, rev, in.list())
-	if err != nil {
-		return nil, err
-	}
-	return show(c, "address_group", viewAddressGroup(a)), nil
-}
-
-func (h handlers) deleteAddressGroup(c *api.Call) error {
-	a, rev, err := h.findAddressGroup(c)
-	if err != nil {
-		return err
-	}
-	return h.net.DeleteAddressGroup(c.Context(), a.ID, rev)
+	return h.addressGroups().shown(c, a, err)
 }

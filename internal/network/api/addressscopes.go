@@ -41,39 +41,21 @@ func viewAddressScope(a network.AddressScope) any {
 	return addressScopeView{ID: a.ID, Tenant: a.Project, Project: a.Project, Name: a.Name, IPVersion: a.IPVersion, Shared: a.Shared}
 }
 
-func (h handlers) findAddressScope(c *api.Call) (a network.AddressScope, rev int64, err error) {
-	a, err = h.net.AddressScope(c.Context(), scope(c), c.PathValue("address_scope_id"))
-	if err != nil {
-		return a, 0, err
-	}
-	err = authorizeShared(c, a.Project, a.Shared, h.net.AddressScope, a.ID)
-	if err != nil {
-		return a, 0, err
-	}
-	rev, err = revision(c)
-	return a, rev, err
+func (h handlers) addressScopes() resource[network.AddressScope] {
+	return resource[network.AddressScope]{"address_scope", addressScopeList, h.findAddressScope, h.net.AddressScopes, plain(viewAddressScope), h.net.DeleteAddressScope}
 }
 
-func (h handlers) listAddressScopes(c *api.Call) (map[string]any, error) {
-	return listOf(c, addressScopeList, h.net.AddressScopes, viewAddressScope)
-}
-
-func (h handlers) showAddressScope(c *api.Call) (map[string]any, error) {
-	a, _, err := h.findAddressScope(c)
+func (h handlers) findAddressScope(c *api.Call) (network.AddressScope, error) {
+	a, err := h.net.AddressScope(c.Context(), scope(c), c.PathValue("address_scope_id"))
 	if err != nil {
-		return nil, err
+		return a, err
 	}
-	return show(c, "address_scope", viewAddressScope(a)), nil
+	return a, authorizeShared(c, a.Project, a.Shared, h.net.AddressScope, a.ID)
 }
 
 func (h handlers) createAddressScope(c *api.Call, in addressScopeRequest) (map[string]any, error) {
 	b := in.Scope
-	project, err := b.project(c)
-	if err != nil {
-		return nil, err
-	}
-	t := target(project, nil)
-	err = c.Authorize(t)
+	project, t, err := b.creates(c, "", nil, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -89,15 +71,11 @@ func (h handlers) createAddressScope(c *api.Call, in addressScopeRequest) (map[s
 	a, err := h.net.CreateAddressScope(c.Context(), network.AddressScope{
 		Common: network.Common{Project: project}, Name: b.Name, IPVersion: int(b.IPVersion), Shared: shared,
 	})
-	if err != nil {
-		return nil, err
-	}
-	c.Log("address_scope_id", a.ID)
-	return show(c, "address_scope", viewAddressScope(a)), nil
+	return h.addressScopes().made(c, a, err)
 }
 
 func (h handlers) updateAddressScope(c *api.Call, in addressScopeChange) (map[string]any, error) {
-	a, rev, err := h.findAddressScope(c)
+	a, rev, err := h.addressScopes().change(c)
 	if err != nil {
 		return nil, err
 	}
@@ -106,16 +84,5 @@ func (h handlers) updateAddressScope(c *api.Call, in addressScopeChange) (map[st
 		return nil, err
 	}
 	a, err = h.net.UpdateAddressScope(c.Context(), scope(c), a.ID, rev, network.AddressScopeChange{Name: in.Scope.Name, Shared: truth(in.Scope.Shared)})
-	if err != nil {
-		return nil, err
-	}
-	return show(c, "address_scope", viewAddressScope(a)), nil
-}
-
-func (h handlers) deleteAddressScope(c *api.Call) error {
-	a, rev, err := h.findAddressScope(c)
-	if err != nil {
-		return err
-	}
-	return h.net.DeleteAddressScope(c.Context(), a.ID, rev)
+	return h.addressScopes().shown(c, a, err)
 }

@@ -55,24 +55,16 @@ func viewDefaultRule(r network.DefaultRule) any {
 	}
 }
 
+func (h handlers) defaultRules() resource[network.DefaultRule] {
+	return resource[network.DefaultRule]{"default_security_group_rule", defaultRuleList, h.findDefaultRule, h.net.DefaultRules, plain(viewDefaultRule), anyRevision(h.net.DeleteDefaultRule)}
+}
+
 func (h handlers) findDefaultRule(c *api.Call) (network.DefaultRule, error) {
 	r, err := h.net.DefaultRule(c.Context(), c.PathValue("default_security_group_rule_id"))
 	if err != nil {
 		return r, err
 	}
 	return r, c.AuthorizeOwn()
-}
-
-func (h handlers) listDefaultRules(c *api.Call) (map[string]any, error) {
-	return listOf(c, defaultRuleList, h.net.DefaultRules, viewDefaultRule)
-}
-
-func (h handlers) showDefaultRule(c *api.Call) (map[string]any, error) {
-	r, err := h.findDefaultRule(c)
-	if err != nil {
-		return nil, err
-	}
-	return show(c, "default_security_group_rule", viewDefaultRule(r)), nil
 }
 
 func (h handlers) createDefaultRules(c *api.Call, in defaultRulesRequest) (map[string]any, error) {
@@ -96,28 +88,12 @@ func (h handlers) createDefaultRules(c *api.Call, in defaultRulesRequest) (map[s
 		})
 	}
 	rows, err := h.net.CreateDefaultRules(c.Context(), list...)
-	if err != nil {
-		return nil, err
-	}
-	var views []any
-	for _, r := range rows {
-		c.Log("default_security_group_rule_id", r.ID)
-		views = append(views, viewDefaultRule(r))
-	}
-	return made("default_security_group_rule", "default_security_group_rules", in.Rule != nil, views), nil
+	return h.defaultRules().several(c, in.Rule != nil, rows, err)
 }
 
-func (h handlers) deleteDefaultRule(c *api.Call) error {
-	r, err := h.findDefaultRule(c)
-	if err != nil {
-		return err
-	}
-	return h.net.DeleteDefaultRule(c.Context(), r.ID)
-}
+const statefulnessName = "security_groups_default_statefulness"
 
-const statefulness = "security_groups_default_statefulness"
-
-var statefulnessList = listed{statefulness, map[string]db.Filter{
+var statefulnessList = listed{statefulnessName, map[string]db.Filter{
 	"id": {Column: "id"}, "project_id": {Column: "project_id"}, "tenant_id": {Column: "project_id"}, "stateful": {Column: "stateful", Match: db.Flag},
 }}
 
@@ -146,24 +122,16 @@ func viewStatefulness(d network.Statefulness) any {
 	return statefulnessView{d.ID, null(d.Project), null(d.Project), d.Stateful}
 }
 
+func (h handlers) statefulness() resource[network.Statefulness] {
+	return resource[network.Statefulness]{statefulnessName, statefulnessList, h.findStatefulness, h.net.Statefulnesses, plain(viewStatefulness), anyRevision(h.net.DeleteStatefulness)}
+}
+
 func (h handlers) findStatefulness(c *api.Call) (network.Statefulness, error) {
 	d, err := h.net.Statefulness(c.Context(), scope(c), c.PathValue("security_groups_default_statefulness_id"))
 	if err != nil {
 		return d, err
 	}
 	return d, c.Authorize(target(d.Project, nil))
-}
-
-func (h handlers) listStatefulness(c *api.Call) (map[string]any, error) {
-	return listOf(c, statefulnessList, h.net.Statefulnesses, viewStatefulness)
-}
-
-func (h handlers) showStatefulness(c *api.Call) (map[string]any, error) {
-	d, err := h.findStatefulness(c)
-	if err != nil {
-		return nil, err
-	}
-	return show(c, statefulness, viewStatefulness(d)), nil
 }
 
 // createStatefulness sets the default of a project; null, which only admins may
@@ -191,10 +159,7 @@ func (h handlers) createStatefulness(c *api.Call, in statefulnessRequest) (map[s
 		return nil, err
 	}
 	d, err := h.net.CreateStatefulness(c.Context(), project, bool(b.Stateful))
-	if err != nil {
-		return nil, err
-	}
-	return show(c, statefulness, viewStatefulness(d)), nil
+	return h.statefulness().shown(c, d, err)
 }
 
 func (h handlers) updateStatefulness(c *api.Call, in statefulnessChange) (map[string]any, error) {
@@ -203,16 +168,5 @@ func (h handlers) updateStatefulness(c *api.Call, in statefulnessChange) (map[st
 		return nil, err
 	}
 	d, err = h.net.UpdateStatefulness(c.Context(), d.ID, bool(in.Default.Stateful))
-	if err != nil {
-		return nil, err
-	}
-	return show(c, statefulness, viewStatefulness(d)), nil
-}
-
-func (h handlers) deleteStatefulness(c *api.Call) error {
-	d, err := h.findStatefulness(c)
-	if err != nil {
-		return err
-	}
-	return h.net.DeleteStatefulness(c.Context(), d.ID)
+	return h.statefulness().shown(c, d, err)
 }

@@ -67,6 +67,10 @@ func viewFloating(f network.FloatingIP) any {
 	return v
 }
 
+func (h handlers) floating() resource[network.FloatingIP] {
+	return resource[network.FloatingIP]{"floatingip", floatingList, h.findFloating, h.net.FloatingIPs, plain(viewFloating), h.net.DeleteFloatingIP}
+}
+
 func (h handlers) findFloating(c *api.Call) (network.FloatingIP, error) {
 	f, err := h.net.FloatingIP(c.Context(), scope(c), c.PathValue("floatingip_id"))
 	if err != nil {
@@ -75,26 +79,9 @@ func (h handlers) findFloating(c *api.Call) (network.FloatingIP, error) {
 	return f, c.Authorize(target(f.Project, nil))
 }
 
-func (h handlers) showFloating(c *api.Call) (map[string]any, error) {
-	f, err := h.findFloating(c)
-	if err != nil {
-		return nil, err
-	}
-	return show(c, "floatingip", viewFloating(f)), nil
-}
-
-func (h handlers) listFloating(c *api.Call) (map[string]any, error) {
-	return listOf(c, floatingList, h.net.FloatingIPs, viewFloating)
-}
-
 func (h handlers) createFloating(c *api.Call, in floatingRequest) (map[string]any, error) {
 	b := in.Floating
-	project, err := b.project(c)
-	if err != nil {
-		return nil, err
-	}
-	t := target(project, nil)
-	err = c.Authorize(t)
+	project, t, err := b.creates(c, "floatingip", nil, b.Tags)
 	if err != nil {
 		return nil, err
 	}
@@ -102,27 +89,15 @@ func (h handlers) createFloating(c *api.Call, in floatingRequest) (map[string]an
 	if err != nil {
 		return nil, err
 	}
-	err = newTags(c, "floatingip", t, b.Tags)
-	if err != nil {
-		return nil, err
-	}
 	f, err := h.net.CreateFloatingIP(c.Context(), scope(c), network.NewFloatingIP{
 		Project: project, Network: b.Network, Description: text(b.Description), Tags: b.Tags, Subnet: text(b.Subnet),
 		Address: text(b.Address), FixedPort: b.FixedPort.V, FixedIP: text(b.FixedIP), DNSName: text(b.DNSName), DNSDomain: text(b.DNSDomain), QoS: text(b.QoS),
 	})
-	if err != nil {
-		return nil, err
-	}
-	c.Log("floatingip_id", f.ID)
-	return show(c, "floatingip", viewFloating(f)), nil
+	return h.floating().made(c, f, err)
 }
 
 func (h handlers) updateFloating(c *api.Call, in floatingChange) (map[string]any, error) {
-	f, err := h.findFloating(c)
-	if err != nil {
-		return nil, err
-	}
-	rev, err := revision(c)
+	f, rev, err := h.floating().change(c)
 	if err != nil {
 		return nil, err
 	}
@@ -132,20 +107,5 @@ func (h handlers) updateFloating(c *api.Call, in floatingChange) (map[string]any
 		change.FixedPort = new(string) // a change of nothing has always meant: lead nowhere
 	}
 	f, err = h.net.UpdateFloatingIP(c.Context(), scope(c), f.ID, rev, change)
-	if err != nil {
-		return nil, err
-	}
-	return show(c, "floatingip", viewFloating(f)), nil
-}
-
-func (h handlers) deleteFloating(c *api.Call) error {
-	f, err := h.findFloating(c)
-	if err != nil {
-		return err
-	}
-	rev, err := revision(c)
-	if err != nil {
-		return err
-	}
-	return h.net.DeleteFloatingIP(c.Context(), f.ID, rev)
+	return h.floating().shown(c, f, err)
 }

@@ -105,24 +105,16 @@ func (h handlers) viewNetwork(c *api.Call) func(n network.Network) any {
 	}
 }
 
+func (h handlers) networks() resource[network.Network] {
+	return resource[network.Network]{"network", networkList, h.findNetwork, h.net.Networks, h.viewNetwork, h.net.DeleteNetwork}
+}
+
 func (h handlers) findNetwork(c *api.Call) (network.Network, error) {
 	n, err := h.net.Network(c.Context(), scope(c), c.PathValue("network_id"))
 	if err != nil {
 		return network.Network{}, err
 	}
 	return n, c.Authorize(target(n.Project, &n))
-}
-
-func (h handlers) showNetwork(c *api.Call) (map[string]any, error) {
-	n, err := h.findNetwork(c)
-	if err != nil {
-		return nil, err
-	}
-	return show(c, "network", h.viewNetwork(c)(n)), nil
-}
-
-func (h handlers) listNetworks(c *api.Call) (map[string]any, error) {
-	return listOf(c, networkList, h.net.Networks, h.viewNetwork(c))
 }
 
 func (h handlers) createNetworks(c *api.Call, in networksRequest) (map[string]any, error) {
@@ -132,12 +124,7 @@ func (h handlers) createNetworks(c *api.Call, in networksRequest) (map[string]an
 	}
 	var list []network.NewNetwork
 	for _, b := range bodies {
-		project, err := b.project(c)
-		if err != nil {
-			return nil, err
-		}
-		t := target(project, nil)
-		err = c.Authorize(t)
+		project, t, err := b.creates(c, "network", nil, b.Tags)
 		if err != nil {
 			return nil, err
 		}
@@ -147,10 +134,6 @@ func (h handlers) createNetworks(c *api.Call, in networksRequest) (map[string]an
 			"provider:network_type": b.Type != nil, "provider:physical_network": b.Physical != nil,
 			"provider:segmentation_id": b.Segment != nil,
 		})
-		if err != nil {
-			return nil, err
-		}
-		err = newTags(c, "network", t, b.Tags)
 		if err != nil {
 			return nil, err
 		}
@@ -173,23 +156,11 @@ func (h handlers) createNetworks(c *api.Call, in networksRequest) (map[string]an
 		list = append(list, n)
 	}
 	rows, err := h.net.CreateNetworks(c.Context(), scope(c), list...)
-	if err != nil {
-		return nil, err
-	}
-	var views []any
-	for _, n := range rows {
-		c.Log("network_id", n.ID)
-		views = append(views, h.viewNetwork(c)(n))
-	}
-	return made("network", "networks", in.Network != nil, views), nil
+	return h.networks().several(c, in.Network != nil, rows, err)
 }
 
 func (h handlers) updateNetwork(c *api.Call, in networkChange) (map[string]any, error) {
-	n, err := h.findNetwork(c)
-	if err != nil {
-		return nil, err
-	}
-	rev, err := revision(c)
+	n, rev, err := h.networks().change(c)
 	if err != nil {
 		return nil, err
 	}
@@ -216,20 +187,5 @@ func (h handlers) updateNetwork(c *api.Call, in networkChange) (map[string]any, 
 		change.Segment = &segment
 	}
 	n, err = h.net.UpdateNetwork(c.Context(), scope(c), n.ID, rev, change)
-	if err != nil {
-		return nil, err
-	}
-	return show(c, "network", h.viewNetwork(c)(n)), nil
-}
-
-func (h handlers) deleteNetwork(c *api.Call) error {
-	n, err := h.findNetwork(c)
-	if err != nil {
-		return err
-	}
-	rev, err := revision(c)
-	if err != nil {
-		return err
-	}
-	return h.net.DeleteNetwork(c.Context(), n.ID, rev)
+	return h.networks().shown(c, n, err)
 }

@@ -178,6 +178,14 @@ func (a portAttributes) guard(c *api.Call, prefix string, t auth.Target) error {
 	})
 }
 
+func (h handlers) ports() resource[network.Port] {
+	find := func(c *api.Call) (network.Port, error) {
+		p, _, err := h.findPort(c)
+		return p, err
+	}
+	return resource[network.Port]{"port", portList, find, h.net.Ports, viewPort, h.net.DeletePort}
+}
+
 func (h handlers) findPort(c *api.Call) (network.Port, network.Network, error) {
 	p, on, err := h.net.Port(c.Context(), scope(c), c.PathValue("port_id"))
 	if err != nil {
@@ -186,16 +194,9 @@ func (h handlers) findPort(c *api.Call) (network.Port, network.Network, error) {
 	return p, on, c.Authorize(target(p.Project, &on))
 }
 
-func (h handlers) showPort(c *api.Call) (map[string]any, error) {
-	p, _, err := h.findPort(c)
-	if err != nil {
-		return nil, err
-	}
-	return show(c, "port", viewPort(c)(p)), nil
-}
-
 func (h handlers) listPorts(c *api.Call) (map[string]any, error) {
-	return listOf(c, portList, func(ctx context.Context, q network.Query) ([]network.Port, bool, error) {
+	ports := h.ports()
+	ports.rows = func(ctx context.Context, q network.Query) ([]network.Port, bool, error) {
 		q.In = map[string][]string{"security_groups": c.Query()["security_groups"]}
 		for _, part := range c.Query()["fixed_ips"] {
 			name, value, _ := strings.Cut(part, "=")
@@ -207,7 +208,8 @@ func (h handlers) listPorts(c *api.Call) (map[string]any, error) {
 			}
 		}
 		return h.net.Ports(ctx, q)
-	}, viewPort(c))
+	}
+	return ports.all(c)
 }
 
 func (h handlers) createPorts(c *api.Call, in portsRequest) (map[string]any, error) {
@@ -217,24 +219,15 @@ func (h handlers) createPorts(c *api.Call, in portsRequest) (map[string]any, err
 	}
 	var list []network.NewPort
 	for _, b := range bodies {
-		project, err := b.project(c)
-		if err != nil {
-			return nil, err
-		}
 		on, err := h.net.Network(c.Context(), scope(c), b.Network)
 		if err != nil {
 			return nil, err
 		}
-		t := target(project, &on)
-		err = c.Authorize(t)
+		project, t, err := b.creates(c, "port", &on, b.Tags)
 		if err != nil {
 			return nil, err
 		}
 		err = b.guard(c, "create_port", t)
-		if err != nil {
-			return nil, err
-		}
-		err = newTags(c, "port", t, b.Tags)
 		if err != nil {
 			return nil, err
 		}
@@ -253,15 +246,7 @@ func (h handlers) createPorts(c *api.Call, in portsRequest) (map[string]any, err
 		list = append(list, p)
 	}
 	rows, err := h.net.CreatePorts(c.Context(), scope(c), list...)
-	if err != nil {
-		return nil, err
-	}
-	var views []any
-	for _, p := range rows {
-		c.Log("port_id", p.ID)
-		views = append(views, viewPort(c)(p))
-	}
-	return made("port", "ports", in.Port != nil, views), nil
+	return h.ports().several(c, in.Port != nil, rows, err)
 }
 
 func (h handlers) updatePort(c *api.Call, in portChange) (map[string]any, error) {
@@ -283,20 +268,5 @@ func (h handlers) updatePort(c *api.Call, in portChange) (map[string]any, error)
 		PortSecurity: truth(b.PortSecurity), FixedIPs: fixedIPs(b.FixedIPs), Groups: b.Groups, Pairs: pairs(b.Pairs),
 		VNICType: b.VNICType, Host: b.Host, Profile: b.Profile, DNSName: b.DNSName, DNSDomain: b.DNSDomain, DHCPOptions: options(b.Options), QoS: chosen(b.QoS),
 	})
-	if err != nil {
-		return nil, err
-	}
-	return show(c, "port", viewPort(c)(p)), nil
-}
-
-func (h handlers) deletePort(c *api.Call) error {
-	p, _, err := h.findPort(c)
-	if err != nil {
-		return err
-	}
-	rev, err := revision(c)
-	if err != nil {
-		return err
-	}
-	return h.net.DeletePort(c.Context(), p.ID, rev)
+	return h.ports().shown(c, p, err)
 }

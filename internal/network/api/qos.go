@@ -72,24 +72,16 @@ func viewPolicy(p network.QoSPolicy) any {
 	return v
 }
 
+func (h handlers) policies() resource[network.QoSPolicy] {
+	return resource[network.QoSPolicy]{"policy", policyList, h.findPolicy, h.net.QoSPolicies, plain(viewPolicy), h.net.DeleteQoSPolicy}
+}
+
 func (h handlers) findPolicy(c *api.Call) (network.QoSPolicy, error) {
 	p, err := h.net.QoSPolicy(c.Context(), scope(c), c.PathValue("policy_id"))
 	if err != nil {
 		return network.QoSPolicy{}, err
 	}
 	return p, authorizeShared(c, p.Project, p.Shared, h.net.QoSPolicy, p.ID)
-}
-
-func (h handlers) showPolicy(c *api.Call) (map[string]any, error) {
-	p, err := h.findPolicy(c)
-	if err != nil {
-		return nil, err
-	}
-	return show(c, "policy", viewPolicy(p)), nil
-}
-
-func (h handlers) listPolicies(c *api.Call) (map[string]any, error) {
-	return listOf(c, policyList, h.net.QoSPolicies, viewPolicy)
 }
 
 // mayShare lets admins alone show a policy to everybody, as with RBAC policies for
@@ -103,11 +95,7 @@ func mayShare(c *api.Call, shared *api.Bool, rule string) error {
 
 func (h handlers) createPolicy(c *api.Call, in policyRequest) (map[string]any, error) {
 	b := in.Policy
-	project, err := b.project(c)
-	if err != nil {
-		return nil, err
-	}
-	err = c.Authorize(target(project, nil))
+	project, _, err := b.creates(c, "policy", nil, b.Tags)
 	if err != nil {
 		return nil, err
 	}
@@ -115,27 +103,15 @@ func (h handlers) createPolicy(c *api.Call, in policyRequest) (map[string]any, e
 	if err != nil {
 		return nil, err
 	}
-	err = newTags(c, "policy", target(project, nil), b.Tags)
-	if err != nil {
-		return nil, err
-	}
 	p, err := h.net.CreateQoSPolicy(c.Context(), network.NewQoSPolicy{
 		Project: project, Name: b.Name, Description: text(b.Description), Tags: b.Tags,
 		Shared: b.Shared != nil && bool(*b.Shared), IsDefault: b.IsDefault != nil && bool(*b.IsDefault),
 	})
-	if err != nil {
-		return nil, err
-	}
-	c.Log("qos_policy_id", p.ID)
-	return show(c, "policy", viewPolicy(p)), nil
+	return h.policies().made(c, p, err)
 }
 
 func (h handlers) updatePolicy(c *api.Call, in policyChange) (map[string]any, error) {
-	p, err := h.findPolicy(c)
-	if err != nil {
-		return nil, err
-	}
-	rev, err := revision(c)
+	p, rev, err := h.policies().change(c)
 	if err != nil {
 		return nil, err
 	}
@@ -147,22 +123,7 @@ func (h handlers) updatePolicy(c *api.Call, in policyChange) (map[string]any, er
 	p, err = h.net.UpdateQoSPolicy(c.Context(), p.ID, rev, network.QoSPolicyChange{
 		Name: b.Name, Description: b.Description, Shared: truth(b.Shared), IsDefault: truth(b.IsDefault),
 	})
-	if err != nil {
-		return nil, err
-	}
-	return show(c, "policy", viewPolicy(p)), nil
-}
-
-func (h handlers) deletePolicy(c *api.Call) error {
-	p, err := h.findPolicy(c)
-	if err != nil {
-		return err
-	}
-	rev, err := revision(c)
-	if err != nil {
-		return err
-	}
-	return h.net.DeleteQoSPolicy(c.Context(), p.ID, rev)
+	return h.policies().shown(c, p, err)
 }
 
 type parameterView struct {

@@ -48,24 +48,16 @@ func viewRBAC(p network.RBACPolicy) any {
 	return rbacView{p.ID, p.Project, p.Project, p.ObjectType, p.Object, p.Action, p.Target}
 }
 
+func (h handlers) rbacPolicies() resource[network.RBACPolicy] {
+	return resource[network.RBACPolicy]{"rbac_policy", rbacList, h.findRBAC, h.net.RBACPolicies, plain(viewRBAC), anyRevision(h.net.DeleteRBACPolicy)}
+}
+
 func (h handlers) findRBAC(c *api.Call) (network.RBACPolicy, error) {
 	p, err := h.net.RBACPolicy(c.Context(), scope(c), c.PathValue("rbac_policy_id"))
 	if err != nil {
 		return p, err
 	}
 	return p, c.Authorize(target(p.Project, nil))
-}
-
-func (h handlers) listRBAC(c *api.Call) (map[string]any, error) {
-	return listOf(c, rbacList, h.net.RBACPolicies, viewRBAC)
-}
-
-func (h handlers) showRBAC(c *api.Call) (map[string]any, error) {
-	p, err := h.findRBAC(c)
-	if err != nil {
-		return nil, err
-	}
-	return show(c, "rbac_policy", viewRBAC(p)), nil
 }
 
 // rbacTarget reads whom a policy is for, and checks that the caller may name
@@ -82,11 +74,7 @@ func rbacTarget(c *api.Call, verb, project string, names ...*string) (string, er
 
 func (h handlers) createRBAC(c *api.Call, in rbacRequest) (map[string]any, error) {
 	b := in.Policy
-	project, err := b.project(c)
-	if err != nil {
-		return nil, err
-	}
-	err = c.Authorize(target(project, nil))
+	project, _, err := b.creates(c, "", nil, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -102,11 +90,7 @@ func (h handlers) createRBAC(c *api.Call, in rbacRequest) (map[string]any, error
 	p, err := h.net.CreateRBACPolicy(c.Context(), scope(c), network.RBACPolicy{
 		Common: network.Common{Project: project}, ObjectType: b.ObjectType, Object: b.Object, Action: b.Action, Target: to,
 	})
-	if err != nil {
-		return nil, err
-	}
-	c.Log("rbac_policy_id", p.ID)
-	return show(c, "rbac_policy", viewRBAC(p)), nil
+	return h.rbacPolicies().made(c, p, err)
 }
 
 func (h handlers) updateRBAC(c *api.Call, in rbacChange) (map[string]any, error) {
@@ -119,16 +103,5 @@ func (h handlers) updateRBAC(c *api.Call, in rbacChange) (map[string]any, error)
 		return nil, err
 	}
 	p, err = h.net.UpdateRBACPolicy(c.Context(), p.ID, to)
-	if err != nil {
-		return nil, err
-	}
-	return show(c, "rbac_policy", viewRBAC(p)), nil
-}
-
-func (h handlers) deleteRBAC(c *api.Call) error {
-	p, err := h.findRBAC(c)
-	if err != nil {
-		return err
-	}
-	return h.net.DeleteRBACPolicy(c.Context(), p.ID)
+	return h.rbacPolicies().shown(c, p, err)
 }

@@ -118,6 +118,10 @@ func (a routerAttributes) guard(c *api.Call, prefix, project string) error {
 	})
 }
 
+func (h handlers) routers() resource[network.Router] {
+	return resource[network.Router]{"router", routerList, h.findRouter, h.net.Routers, plain(h.viewRouter), h.net.DeleteRouter}
+}
+
 func (h handlers) findRouter(c *api.Call) (network.Router, error) {
 	r, err := h.net.Router(c.Context(), scope(c), c.PathValue("router_id"))
 	if err != nil {
@@ -126,33 +130,13 @@ func (h handlers) findRouter(c *api.Call) (network.Router, error) {
 	return r, c.Authorize(target(r.Project, nil))
 }
 
-func (h handlers) showRouter(c *api.Call) (map[string]any, error) {
-	r, err := h.findRouter(c)
-	if err != nil {
-		return nil, err
-	}
-	return show(c, "router", h.viewRouter(r)), nil
-}
-
-func (h handlers) listRouters(c *api.Call) (map[string]any, error) {
-	return listOf(c, routerList, h.net.Routers, h.viewRouter)
-}
-
 func (h handlers) createRouter(c *api.Call, in routerRequest) (map[string]any, error) {
 	b := in.Router
-	project, err := b.project(c)
-	if err != nil {
-		return nil, err
-	}
-	err = c.Authorize(target(project, nil))
+	project, _, err := b.creates(c, "router", nil, b.Tags)
 	if err != nil {
 		return nil, err
 	}
 	err = b.guard(c, "create_router", project)
-	if err != nil {
-		return nil, err
-	}
-	err = newTags(c, "router", target(project, nil), b.Tags)
 	if err != nil {
 		return nil, err
 	}
@@ -164,19 +148,11 @@ func (h handlers) createRouter(c *api.Call, in routerRequest) (map[string]any, e
 		Project: project, Name: text(b.Name), Description: text(b.Description), Tags: b.Tags, AdminUp: truth(b.AdminUp), Gateway: b.gateway(),
 		ZoneHints: b.ZoneHints,
 	})
-	if err != nil {
-		return nil, err
-	}
-	c.Log("router_id", r.ID)
-	return show(c, "router", h.viewRouter(r)), nil
+	return h.routers().made(c, r, err)
 }
 
 func (h handlers) updateRouter(c *api.Call, in routerChange) (map[string]any, error) {
-	r, err := h.findRouter(c)
-	if err != nil {
-		return nil, err
-	}
-	rev, err := revision(c)
+	r, rev, err := h.routers().change(c)
 	if err != nil {
 		return nil, err
 	}
@@ -194,22 +170,7 @@ func (h handlers) updateRouter(c *api.Call, in routerChange) (map[string]any, er
 		change.Routes = &list
 	}
 	r, err = h.net.UpdateRouter(c.Context(), scope(c), r.ID, rev, change)
-	if err != nil {
-		return nil, err
-	}
-	return show(c, "router", h.viewRouter(r)), nil
-}
-
-func (h handlers) deleteRouter(c *api.Call) error {
-	r, err := h.findRouter(c)
-	if err != nil {
-		return err
-	}
-	rev, err := revision(c)
-	if err != nil {
-		return err
-	}
-	return h.net.DeleteRouter(c.Context(), r.ID, rev)
+	return h.routers().shown(c, r, err)
 }
 
 func viewInterface(i network.Interface) interfaceView {
@@ -265,10 +226,7 @@ func (h handlers) addRoutes(c *api.Call, in routesRequest) (map[string]any, erro
 		return nil, err
 	}
 	r, err = h.net.AddRoutes(c.Context(), r.ID, routes(in.Router.Routes))
-	if err != nil {
-		return nil, err
-	}
-	return show(c, "router", h.viewRouter(r)), nil
+	return h.routers().shown(c, r, err)
 }
 
 func (h handlers) removeRoutes(c *api.Call, in routesRequest) (map[string]any, error) {
@@ -277,8 +235,5 @@ func (h handlers) removeRoutes(c *api.Call, in routesRequest) (map[string]any, e
 		return nil, err
 	}
 	r, err = h.net.RemoveRoutes(c.Context(), r.ID, routes(in.Router.Routes))
-	if err != nil {
-		return nil, err
-	}
-	return show(c, "router", h.viewRouter(r)), nil
+	return h.routers().shown(c, r, err)
 }

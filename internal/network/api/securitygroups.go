@@ -168,6 +168,16 @@ func viewGroup(g network.Group) any {
 	return v
 }
 
+// groups and rules are listed together with the caller's default group, which is
+// made when somebody looks.
+func (h handlers) groups() resource[network.Group] {
+	return resource[network.Group]{"security_group", groupList, h.findGroup, nil, plain(viewGroup), nil}
+}
+
+func (h handlers) rules() resource[network.Rule] {
+	return resource[network.Rule]{"security_group_rule", ruleList, h.findRule, nil, plain(viewRule), anyRevision(h.net.DeleteRule)}
+}
+
 func (h handlers) findGroup(c *api.Call) (network.Group, error) {
 	g, err := h.net.Group(c.Context(), scope(c), c.PathValue("security_group_id"))
 	if err != nil {
@@ -176,22 +186,16 @@ func (h handlers) findGroup(c *api.Call) (network.Group, error) {
 	return g, authorizeShared(c, g.Project, g.Shared, h.net.Group, g.ID)
 }
 
-func (h handlers) showGroup(c *api.Call) (map[string]any, error) {
-	g, err := h.findGroup(c)
-	if err != nil {
-		return nil, err
-	}
-	return show(c, "security_group", viewGroup(g)), nil
-}
-
 func (h handlers) listGroups(c *api.Call) (map[string]any, error) {
 	own := c.Caller.Project
 	if c.Caller.Admin() { // asked for another project's groups, among which there is always a default
 		own = cmp.Or(c.Query().Get("project_id"), c.Query().Get("tenant_id"), own)
 	}
-	return listOf(c, groupList, func(ctx context.Context, q network.Query) ([]network.Group, bool, error) {
+	groups := h.groups()
+	groups.rows = func(ctx context.Context, q network.Query) ([]network.Group, bool, error) {
 		return h.net.Groups(ctx, q, own)
-	}, viewGroup)
+	}
+	return groups.all(c)
 }
 
 func (h handlers) createGroups(c *api.Call, in groupsRequest) (map[string]any, error) {
@@ -201,15 +205,7 @@ func (h handlers) createGroups(c *api.Call, in groupsRequest) (map[string]any, e
 	}
 	var list []network.NewGroup
 	for _, b := range bodies {
-		project, err := b.project(c)
-		if err != nil {
-			return nil, err
-		}
-		err = c.Authorize(target(project, nil))
-		if err != nil {
-			return nil, err
-		}
-		err = newTags(c, "security_group", target(project, nil), b.Tags)
+		project, _, err := b.creates(c, "security_group", nil, b.Tags)
 		if err != nil {
 			return nil, err
 		}
@@ -218,23 +214,11 @@ func (h handlers) createGroups(c *api.Call, in groupsRequest) (map[string]any, e
 		})
 	}
 	rows, err := h.net.CreateGroups(c.Context(), list...)
-	if err != nil {
-		return nil, err
-	}
-	var views []any
-	for _, g := range rows {
-		c.Log("security_group_id", g.ID)
-		views = append(views, viewGroup(g))
-	}
-	return made("security_group", "security_groups", in.Group != nil, views), nil
+	return h.groups().several(c, in.Group != nil, rows, err)
 }
 
 func (h handlers) updateGroup(c *api.Call, in groupChange) (map[string]any, error) {
-	g, err := h.findGroup(c)
-	if err != nil {
-		return nil, err
-	}
-	rev, err := revision(c)
+	g, rev, err := h.groups().change(c)
 	if err != nil {
 		return nil, err
 	}
@@ -242,18 +226,11 @@ func (h handlers) updateGroup(c *api.Call, in groupChange) (map[string]any, erro
 	g, err = h.net.UpdateGroup(c.Context(), scope(c), g.ID, rev, network.GroupChange{
 		Name: b.Name, Description: b.Description, Stateful: truth(b.Stateful),
 	})
-	if err != nil {
-		return nil, err
-	}
-	return show(c, "security_group", viewGroup(g)), nil
+	return h.groups().shown(c, g, err)
 }
 
 func (h handlers) deleteGroup(c *api.Call) error {
-	g, err := h.findGroup(c)
-	if err != nil {
-		return err
-	}
-	rev, err := revision(c)
+	g, rev, err := h.groups().change(c)
 	if err != nil {
 		return err
 	}
@@ -268,23 +245,17 @@ func (h handlers) findRule(c *api.Call) (network.Rule, error) {
 	return r, c.Authorize(target(r.Project, nil))
 }
 
-func (h handlers) showRule(c *api.Call) (map[string]any, error) {
-	r, err := h.findRule(c)
-	if err != nil {
-		return nil, err
-	}
-	return show(c, "security_group_rule", viewRule(r)), nil
-}
-
 func (h handlers) listRules(c *api.Call) (map[string]any, error) {
-	return listOf(c, ruleList, func(ctx context.Context, q network.Query) ([]network.Rule, bool, error) {
+	rules := h.rules()
+	rules.rows = func(ctx context.Context, q network.Query) ([]network.Rule, bool, error) {
 		of, err := flag(c, "belongs_to_default_sg")
 		if err != nil {
 			return nil, false, err
 		}
 		q.OfDefault = of
 		return h.net.Rules(ctx, q, c.Caller.Project)
-	}, viewRule)
+	}
+	return rules.all(c)
 }
 
 func (h handlers) createRules(c *api.Call, in rulesRequest) (map[string]any, error) {
@@ -294,11 +265,7 @@ func (h handlers) createRules(c *api.Call, in rulesRequest) (map[string]any, err
 	}
 	var list []network.Rule
 	for _, b := range bodies {
-		project, err := b.project(c)
-		if err != nil {
-			return nil, err
-		}
-		err = c.Authorize(target(project, nil))
+		_, _, err := b.creates(c, "", nil, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -311,21 +278,5 @@ func (h handlers) createRules(c *api.Call, in rulesRequest) (map[string]any, err
 		})
 	}
 	rows, err := h.net.CreateRules(c.Context(), scope(c), list...)
-	if err != nil {
-		return nil, err
-	}
-	var views []any
-	for _, r := range rows {
-		c.Log("security_group_rule_id", r.ID)
-		views = append(views, viewRule(r))
-	}
-	return made("security_group_rule", "security_group_rules", in.Rule != nil, views), nil
-}
-
-func (h handlers) deleteRule(c *api.Call) error {
-	r, err := h.findRule(c)
-	if err != nil {
-		return err
-	}
-	return h.net.DeleteRule(c.Context(), r.ID)
+	return h.rules().several(c, in.Rule != nil, rows, err)
 }

@@ -361,14 +361,6 @@ func oneOrMany[B any](name string, one *B, many []B) ([]B, error) {
 	return nil, errs.BadRequestf("Unable to find '%s' in request body", name).Typed("HTTPBadRequest")
 }
 
-// made makes the body of a creation: one or a list, as it was asked.
-func made(name, plural string, single bool, views []any) map[string]any {
-	if single {
-		return map[string]any{name: views[0]}
-	}
-	return map[string]any{plural: views}
-}
-
 // commonView is what all resources show.
 type commonView struct {
 	ID          string    `json:"id"`

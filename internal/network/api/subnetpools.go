@@ -111,39 +111,21 @@ func checkVersion(version int) error {
 	return nil
 }
 
-func (h handlers) findPool(c *api.Call) (p network.SubnetPool, rev int64, err error) {
-	p, err = h.net.SubnetPool(c.Context(), scope(c), c.PathValue("subnetpool_id"))
-	if err != nil {
-		return p, 0, err
-	}
-	err = authorizeShared(c, p.Project, p.Shared, h.net.SubnetPool, p.ID)
-	if err != nil {
-		return p, 0, err
-	}
-	rev, err = revision(c)
-	return p, rev, err
+func (h handlers) pools() resource[network.SubnetPool] {
+	return resource[network.SubnetPool]{"subnetpool", subnetPoolList, h.findPool, h.net.SubnetPools, plain(viewPool), h.net.DeleteSubnetPool}
 }
 
-func (h handlers) listPools(c *api.Call) (map[string]any, error) {
-	return listOf(c, subnetPoolList, h.net.SubnetPools, viewPool)
-}
-
-func (h handlers) showPool(c *api.Call) (map[string]any, error) {
-	p, _, err := h.findPool(c)
+func (h handlers) findPool(c *api.Call) (network.SubnetPool, error) {
+	p, err := h.net.SubnetPool(c.Context(), scope(c), c.PathValue("subnetpool_id"))
 	if err != nil {
-		return nil, err
+		return p, err
 	}
-	return show(c, "subnetpool", viewPool(p)), nil
+	return p, authorizeShared(c, p.Project, p.Shared, h.net.SubnetPool, p.ID)
 }
 
 func (h handlers) createPool(c *api.Call, in poolRequest) (map[string]any, error) {
 	b := in.Pool
-	project, err := b.project(c)
-	if err != nil {
-		return nil, err
-	}
-	t := target(project, nil)
-	err = c.Authorize(t)
+	project, t, err := b.creates(c, "subnetpool", nil, b.Tags)
 	if err != nil {
 		return nil, err
 	}
@@ -152,24 +134,16 @@ func (h handlers) createPool(c *api.Call, in poolRequest) (map[string]any, error
 	if err != nil {
 		return nil, err
 	}
-	err = newTags(c, "subnetpool", t, b.Tags)
-	if err != nil {
-		return nil, err
-	}
 	p, err := h.net.CreateSubnetPool(c.Context(), scope(c), network.NewSubnetPool{
 		Project: project, Name: b.Name, Description: text(b.Description), Tags: b.Tags, Prefixes: b.Prefixes,
 		Default: number(b.Default), Min: number(b.Min), Max: number(b.Max), Quota: b.quota(), AddressScope: b.AddressScope.V,
 		IsDefault: isDefault, Shared: shared,
 	})
-	if err != nil {
-		return nil, err
-	}
-	c.Log("subnetpool_id", p.ID)
-	return show(c, "subnetpool", viewPool(p)), nil
+	return h.pools().made(c, p, err)
 }
 
 func (h handlers) updatePool(c *api.Call, in poolChange) (map[string]any, error) {
-	p, rev, err := h.findPool(c)
+	p, rev, err := h.pools().change(c)
 	if err != nil {
 		return nil, err
 	}
@@ -186,10 +160,7 @@ func (h handlers) updatePool(c *api.Call, in poolChange) (map[string]any, error)
 		change.AddressScope = &b.AddressScope.V // "" for null
 	}
 	p, err = h.net.UpdateSubnetPool(c.Context(), scope(c), p.ID, rev, change)
-	if err != nil {
-		return nil, err
-	}
-	return show(c, "subnetpool", viewPool(p)), nil
+	return h.pools().shown(c, p, err)
 }
 
 type poolPrefixesView struct {
@@ -197,7 +168,7 @@ type poolPrefixesView struct {
 }
 
 func (h handlers) addPrefixes(c *api.Call, in prefixesRequest) (any, error) {
-	p, rev, err := h.findPool(c)
+	p, rev, err := h.pools().change(c)
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +180,7 @@ func (h handlers) addPrefixes(c *api.Call, in prefixesRequest) (any, error) {
 }
 
 func (h handlers) removePrefixes(c *api.Call, in prefixesRequest) (any, error) {
-	p, rev, err := h.findPool(c)
+	p, rev, err := h.pools().change(c)
 	if err != nil {
 		return nil, err
 	}
@@ -226,7 +197,7 @@ type onboardedView struct {
 }
 
 func (h handlers) onboardSubnets(c *api.Call, in onboardRequest) (any, error) {
-	p, _, err := h.findPool(c)
+	p, err := h.findPool(c)
 	if err != nil {
 		return nil, err
 	}
@@ -243,12 +214,4 @@ func (h handlers) onboardSubnets(c *api.Call, in onboardRequest) (any, error) {
 		views = append(views, onboardedView{sub.ID, sub.CIDR})
 	}
 	return views, nil
-}
-
-func (h handlers) deletePool(c *api.Call) error {
-	p, rev, err := h.findPool(c)
-	if err != nil {
-		return err
-	}
-	return h.net.DeleteSubnetPool(c.Context(), p.ID, rev)
 }

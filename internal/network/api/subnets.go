@@ -107,24 +107,16 @@ func routes(in []routeBody) []network.Route {
 	return out
 }
 
+func (h handlers) subnets() resource[network.Subnet] {
+	return resource[network.Subnet]{"subnet", subnetList, h.findSubnet, h.net.Subnets, plain(viewSubnet), h.net.DeleteSubnet}
+}
+
 func (h handlers) findSubnet(c *api.Call) (network.Subnet, error) {
 	s, on, err := h.net.Subnet(c.Context(), scope(c), c.PathValue("subnet_id"))
 	if err != nil {
 		return network.Subnet{}, err
 	}
 	return s, c.Authorize(target(s.Project, &on))
-}
-
-func (h handlers) showSubnet(c *api.Call) (map[string]any, error) {
-	s, err := h.findSubnet(c)
-	if err != nil {
-		return nil, err
-	}
-	return show(c, "subnet", viewSubnet(s)), nil
-}
-
-func (h handlers) listSubnets(c *api.Call) (map[string]any, error) {
-	return listOf(c, subnetList, h.net.Subnets, viewSubnet)
 }
 
 func (h handlers) createSubnets(c *api.Call, in subnetsRequest) (map[string]any, error) {
@@ -134,20 +126,11 @@ func (h handlers) createSubnets(c *api.Call, in subnetsRequest) (map[string]any,
 	}
 	var list []network.NewSubnet
 	for _, b := range bodies {
-		project, err := b.project(c)
-		if err != nil {
-			return nil, err
-		}
 		on, err := h.net.Network(c.Context(), scope(c), b.Network)
 		if err != nil {
 			return nil, err
 		}
-		t := target(project, &on)
-		err = c.Authorize(t)
-		if err != nil {
-			return nil, err
-		}
-		err = newTags(c, "subnet", t, b.Tags)
+		project, _, err := b.creates(c, "subnet", &on, b.Tags)
 		if err != nil {
 			return nil, err
 		}
@@ -164,23 +147,11 @@ func (h handlers) createSubnets(c *api.Call, in subnetsRequest) (map[string]any,
 		list = append(list, sub)
 	}
 	rows, err := h.net.CreateSubnets(c.Context(), scope(c), list...)
-	if err != nil {
-		return nil, err
-	}
-	var views []any
-	for _, s := range rows {
-		c.Log("subnet_id", s.ID)
-		views = append(views, viewSubnet(s))
-	}
-	return made("subnet", "subnets", in.Subnet != nil, views), nil
+	return h.subnets().several(c, in.Subnet != nil, rows, err)
 }
 
 func (h handlers) updateSubnet(c *api.Call, in subnetChange) (map[string]any, error) {
-	s, err := h.findSubnet(c)
-	if err != nil {
-		return nil, err
-	}
-	rev, err := revision(c)
+	s, rev, err := h.subnets().change(c)
 	if err != nil {
 		return nil, err
 	}
@@ -203,20 +174,5 @@ func (h handlers) updateSubnet(c *api.Call, in subnetChange) (map[string]any, er
 		change.Pools = &p
 	}
 	s, err = h.net.UpdateSubnet(c.Context(), s.ID, rev, change)
-	if err != nil {
-		return nil, err
-	}
-	return show(c, "subnet", viewSubnet(s)), nil
-}
-
-func (h handlers) deleteSubnet(c *api.Call) error {
-	s, err := h.findSubnet(c)
-	if err != nil {
-		return err
-	}
-	rev, err := revision(c)
-	if err != nil {
-		return err
-	}
-	return h.net.DeleteSubnet(c.Context(), s.ID, rev)
+	return h.subnets().shown(c, s, err)
 }

@@ -101,6 +101,10 @@ func subports(bodies []subportBody) ([]network.Subport, error) {
 	return list, nil
 }
 
+func (h handlers) trunks() resource[network.Trunk] {
+	return resource[network.Trunk]{"trunk", trunkList, h.findTrunk, h.net.Trunks, plain(viewTrunk), h.net.DeleteTrunk}
+}
+
 func (h handlers) findTrunk(c *api.Call) (network.Trunk, error) {
 	t, err := h.net.Trunk(c.Context(), scope(c), c.PathValue("trunk_id"))
 	if err != nil {
@@ -109,29 +113,9 @@ func (h handlers) findTrunk(c *api.Call) (network.Trunk, error) {
 	return t, c.Authorize(target(t.Project, nil))
 }
 
-func (h handlers) showTrunk(c *api.Call) (map[string]any, error) {
-	t, err := h.findTrunk(c)
-	if err != nil {
-		return nil, err
-	}
-	return show(c, "trunk", viewTrunk(t)), nil
-}
-
-func (h handlers) listTrunks(c *api.Call) (map[string]any, error) {
-	return listOf(c, trunkList, h.net.Trunks, viewTrunk)
-}
-
 func (h handlers) createTrunk(c *api.Call, in trunkRequest) (map[string]any, error) {
 	b := in.Trunk
-	project, err := b.project(c)
-	if err != nil {
-		return nil, err
-	}
-	err = c.Authorize(target(project, nil))
-	if err != nil {
-		return nil, err
-	}
-	err = newTags(c, "trunk", target(project, nil), b.Tags)
+	project, _, err := b.creates(c, "trunk", nil, b.Tags)
 	if err != nil {
 		return nil, err
 	}
@@ -143,40 +127,17 @@ func (h handlers) createTrunk(c *api.Call, in trunkRequest) (map[string]any, err
 		Project: project, Name: text(b.Name), Description: text(b.Description), Tags: b.Tags, AdminUp: truth(b.AdminUp), Port: b.Port,
 		Subports: subs,
 	})
-	if err != nil {
-		return nil, err
-	}
-	c.Log("trunk_id", t.ID)
-	return show(c, "trunk", viewTrunk(t)), nil
+	return h.trunks().made(c, t, err)
 }
 
 func (h handlers) updateTrunk(c *api.Call, in trunkChange) (map[string]any, error) {
-	t, err := h.findTrunk(c)
-	if err != nil {
-		return nil, err
-	}
-	rev, err := revision(c)
+	t, rev, err := h.trunks().change(c)
 	if err != nil {
 		return nil, err
 	}
 	b := in.Trunk
 	t, err = h.net.UpdateTrunk(c.Context(), t.ID, rev, network.TrunkChange{Name: b.Name, Description: b.Description, AdminUp: truth(b.AdminUp)})
-	if err != nil {
-		return nil, err
-	}
-	return show(c, "trunk", viewTrunk(t)), nil
-}
-
-func (h handlers) deleteTrunk(c *api.Call) error {
-	t, err := h.findTrunk(c)
-	if err != nil {
-		return err
-	}
-	rev, err := revision(c)
-	if err != nil {
-		return err
-	}
-	return h.net.DeleteTrunk(c.Context(), t.ID, rev)
+	return h.trunks().shown(c, t, err)
 }
 
 // listSubports and the changes of subports answer without an envelope.
