@@ -60,6 +60,9 @@ router remove subnet r1 s1
 router delete r1
 quota set --networks 101 --check-limit demo
 quota show demo => networks +\| 101
+network auto allocated topology create --or-show => [0-9a-f]{8}-
+network auto allocated topology delete
+subnet pool set --no-default shared-default-subnetpool-v4
 subnet pool create --pool-prefix 10.80.0.0/16 --default-prefix-length 26 --default --share pd => is_default +\| True
 network auto allocated topology create --check-resources
 network auto allocated topology create => [0-9a-f]{8}-
