@@ -8,6 +8,7 @@ type networker struct {
 	worker
 	public                  string // network
 	cards, trunks, floating []string
+	forwardings             []string // paths
 }
 
 func (n *networker) turn() {
@@ -15,7 +16,7 @@ func (n *networker) turn() {
 		card, n.cards = n.cards[0], n.cards[1:]
 		return card
 	}
-	switch k := n.r.IntN(9); {
+	switch k := n.r.IntN(10); {
 	case k < 3 && len(n.cards) < 5:
 		n.ask("POST", "/network/v2.0/ports", map[string]any{"port": map[string]any{"network_id": n.network, "name": networkerCard}}, []int{201, 409},
 			func(body []byte) { n.cards = append(n.cards, idOf(body, "port")) })
@@ -33,11 +34,16 @@ func (n *networker) turn() {
 			func(body []byte) { n.gain(&n.floating, n.Floating, idOf(body, "floatingip")) })
 	case k == 7 && len(n.floating) > 0:
 		port := 1 + n.r.IntN(60000)
-		n.ask("POST", "/network/v2.0/floatingips/"+n.floating[0]+"/port_forwardings", map[string]any{"port_forwarding": map[string]any{
+		path := "/network/v2.0/floatingips/" + n.floating[0] + "/port_forwardings"
+		n.ask("POST", path, map[string]any{"port_forwarding": map[string]any{
 			"internal_port_id": n.ports[n.r.IntN(len(n.ports))], "internal_port": port, "external_port": port, "protocol": "tcp",
-		}}, []int{201, 400, 404, 409}, nil)
-	case k == 8 && len(n.floating) > 0:
-		n.remove(&n.floating, n.Floating, "/network/v2.0/floatingips/", []int{204, 404})
+		}}, []int{201, 400, 404, 409}, func(body []byte) { n.forwardings = append(n.forwardings, path+"/"+idOf(body, "port_forwarding")) })
+	case k == 8 && len(n.forwardings) > 0: // a floating IP stays as long as it has any
+		last := len(n.forwardings) - 1
+		n.ask("DELETE", n.forwardings[last], nil, []int{204, 404}, nil)
+		n.forwardings = n.forwardings[:last]
+	case k == 9 && len(n.floating) > 0:
+		n.remove(&n.floating, n.Floating, "/network/v2.0/floatingips/", []int{204, 404, 409})
 	}
 }
 
@@ -116,9 +122,15 @@ func auditNetwork(t *testing.T, admin *Client, d *Day) {
 func (d *Day) tidyNetwork() {
 	demo := d.client("demo")
 	for _, list := range []string{"floatingips", "trunks", "ports"} {
-		var rows []struct{ ID, Name string }
+		var rows []struct {
+			ID, Name    string
+			Forwardings []struct{ ID string } `json:"port_forwardings"`
+		}
 		demo.List(d.t, "/network/v2.0/"+list, list, &rows)
 		for _, row := range rows {
+			for _, w := range row.Forwardings {
+				demo.Must(d.t, "DELETE", "/network/v2.0/floatingips/"+row.ID+"/port_forwardings/"+w.ID, nil, 204, nil)
+			}
 			if list == "ports" && row.Name != networkerCard {
 				continue
 			}

@@ -189,6 +189,7 @@ var changing = []struct {
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "ID"},
 	{regexp.MustCompile(`\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b`), "MAC"},
 	{regexp.MustCompile(`\b\d+\.\d+\.\d+\.\d+\b`), "IP"},
+	{regexp.MustCompile(`\bfd[0-9a-f:]+::/48`), "DRAWN"}, // the range of the default subnet pool
 	{regexp.MustCompile(`\br-[0-9a-z]{8}\b`), "RESERVATION"},
 	{regexp.MustCompile(`\bseed=\S+`), "SEED"},
 	{regexp.MustCompile(`/\d{14}/`), "/MOMENT/"},
