@@ -41,6 +41,8 @@ var placedFiles = []placed{
 	{"dhcp-script", "/usr/share/udhcpc/default.script", 0o755},
 	{"sudo", "/usr/bin/sudo", 0o755},
 	{"curl", "/usr/bin/curl", 0o755},
+	{"ping", "/bin/ping", 0o755},
+	{"ping", "/bin/ping6", 0o755},
 	{"mkfs", "/sbin/mkfs", 0o755},
 }
 
@@ -161,6 +163,10 @@ func place(root string, p placed) error {
 	path := filepath.Join(root, p.path)
 	err = os.MkdirAll(filepath.Dir(path), 0o755)
 	if err != nil {
+		return err
+	}
+	err = os.Remove(path) // a link to a program of this host must not be written through
+	if err != nil && !os.IsNotExist(err) {
 		return err
 	}
 	return os.WriteFile(path, data, os.FileMode(p.mode))

@@ -74,6 +74,7 @@ func storyOf(t *testing.T, c *cloud, name string) string {
 func packets(t *testing.T, c *cloud, demo user, address string) {
 	ctx := context.Background()
 	shell := c.must(address)
+	shell.run(t, "ping -c 1 -W 5 $(ip route | awk '/^default/ {print $3}')") // as who is not root
 	meta := shell.run(t, "curl -s http://169.254.169.254/openstack/latest/meta_data.json")
 	if !strings.Contains(meta, `"name"`) || !strings.Contains(meta, "ssh-ed25519") {
 		t.Errorf("metadata: %s", meta)
