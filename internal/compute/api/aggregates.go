@@ -29,16 +29,16 @@ func (h handlers) aggregateRoutes() []api.Route {
 }
 
 type aggregateView struct {
-	ID        int64             `json:"id"`
-	UUID      string            `json:"uuid" since:"2.41"`
-	Name      string            `json:"name"`
-	Zone      *string           `json:"availability_zone"`
-	Hosts     []string          `json:"hosts"`
-	Metadata  map[string]string `json:"metadata"`
-	CreatedAt api.Micros        `json:"created_at"`
-	UpdatedAt api.Micros        `json:"updated_at"`
-	DeletedAt *string           `json:"deleted_at"`
-	Deleted   bool              `json:"deleted"`
+	ID        int64              `json:"id"`
+	UUID      string             `json:"uuid" since:"2.41"`
+	Name      string             `json:"name"`
+	Zone      *string            `json:"availability_zone"`
+	Hosts     *[]string          `json:"hosts,omitempty"`
+	Metadata  *map[string]string `json:"metadata,omitempty"`
+	CreatedAt api.Micros         `json:"created_at"`
+	UpdatedAt api.Micros         `json:"updated_at"`
+	DeletedAt *string            `json:"deleted_at"`
+	Deleted   bool               `json:"deleted"`
 }
 
 type aggregateReply struct {
@@ -51,7 +51,7 @@ type aggregatesReply struct {
 
 func viewAggregate(a compute.Aggregate) aggregateView {
 	return aggregateView{
-		ID: a.ID, UUID: a.UUID, Name: a.Name, Zone: orNull(a.Metadata.V["availability_zone"]), Hosts: a.Hosts, Metadata: a.Metadata.V,
+		ID: a.ID, UUID: a.UUID, Name: a.Name, Zone: orNull(a.Metadata.V["availability_zone"]), Hosts: &a.Hosts, Metadata: &a.Metadata.V,
 		CreatedAt: api.Micros(a.CreatedAt.Time()), UpdatedAt: api.Micros(a.UpdatedAt.Time()),
 	}
 }
@@ -100,7 +100,9 @@ func (h handlers) createAggregate(c *api.Call, in createAggregateRequest) (aggre
 		zone = *in.Aggregate.Zone
 	}
 	a, err := h.compute.CreateAggregate(c.Context(), in.Aggregate.Name, zone)
-	return aggregateReply{viewAggregate(a)}, err
+	v := viewAggregate(a)
+	v.Hosts, v.Metadata = nil, nil // as in Nova, which shows them from the next look on
+	return aggregateReply{v}, err
 }
 
 func (h handlers) showAggregate(c *api.Call) (aggregateReply, error) {

@@ -368,7 +368,11 @@ func TestHostsOutOfService(t *testing.T) {
 
 func TestAggregatesMakeZones(t *testing.T) {
 	c := start(t, options{hosts: 2})
-	id := fmt.Sprint(c.must(200, "admin", "POST", "/os-aggregates", `{"aggregate":{"name":"a","availability_zone":"east"}}`).at(t, "aggregate", "id"))
+	made := c.must(200, "admin", "POST", "/os-aggregates", `{"aggregate":{"name":"a","availability_zone":"east"}}`)
+	if strings.Contains(string(made.body), `"hosts"`) || strings.Contains(string(made.body), `"metadata"`) {
+		t.Errorf("a new aggregate is shown with hosts or metadata, which Nova leaves out: %s", made.body)
+	}
+	id := fmt.Sprint(made.at(t, "aggregate", "id"))
 	c.must(200, "admin", "POST", "/os-aggregates/"+id+"/action", `{"add_host":{"host":"node-2"}}`)
 	server := c.active("web", `,"availability_zone":"east"`)
 	r := c.status(server, "ACTIVE")
