@@ -41,26 +41,12 @@ func addressesShared(ctx context.Context, tx *db.Tx, scope Scope, list []*Addres
 
 // AddressGroup finds an address group that the scope may see.
 func (s *Service) AddressGroup(ctx context.Context, scope Scope, id string) (a AddressGroup, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		a, err = one[AddressGroup](ctx, tx, addressGroupKind, scope, id)
-		if err != nil {
-			return err
-		}
-		return addressesShared(ctx, tx, scope, []*AddressGroup{&a})
-	})
-	return a, err
+	return look(ctx, s, addressGroupKind, scope, id, addressesShared)
 }
 
 // AddressGroups lists address groups.
 func (s *Service) AddressGroups(ctx context.Context, q Query) (list []AddressGroup, more bool, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		list, more, err = rows[AddressGroup](ctx, tx, addressGroupKind, q)
-		if err != nil {
-			return err
-		}
-		return addressesShared(ctx, tx, q.Scope, refs(list))
-	})
-	return list, more, err
+	return browse(ctx, s, addressGroupKind, q, addressesShared)
 }
 
 // ranges reads address ranges and spells them in one way, without repetition.

@@ -40,26 +40,12 @@ func scopesShared(ctx context.Context, tx *db.Tx, scope Scope, list []*AddressSc
 
 // AddressScope finds an address scope that the scope may see.
 func (s *Service) AddressScope(ctx context.Context, scope Scope, id string) (a AddressScope, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		a, err = one[AddressScope](ctx, tx, addressScopeKind, scope, id)
-		if err != nil {
-			return err
-		}
-		return scopesShared(ctx, tx, scope, []*AddressScope{&a})
-	})
-	return a, err
+	return look(ctx, s, addressScopeKind, scope, id, scopesShared)
 }
 
 // AddressScopes lists address scopes.
 func (s *Service) AddressScopes(ctx context.Context, q Query) (list []AddressScope, more bool, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		list, more, err = rows[AddressScope](ctx, tx, addressScopeKind, q)
-		if err != nil {
-			return err
-		}
-		return scopesShared(ctx, tx, q.Scope, refs(list))
-	})
-	return list, more, err
+	return browse(ctx, s, addressScopeKind, q, scopesShared)
 }
 
 // CreateAddressScope makes an address scope.

@@ -29,21 +29,13 @@ var defaultRuleKind = kind{name: "default_security_group_rule", table: "default_
 
 // DefaultRule finds a default rule.
 func (s *Service) DefaultRule(ctx context.Context, id string) (r DefaultRule, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		r, err = one[DefaultRule](ctx, tx, defaultRuleKind, Scope{All: true}, id)
-		return err
-	})
-	return r, err
+	return look[DefaultRule](ctx, s, defaultRuleKind, Scope{All: true}, id, nil)
 }
 
 // DefaultRules lists default rules, to everybody.
 func (s *Service) DefaultRules(ctx context.Context, q Query) (list []DefaultRule, more bool, err error) {
 	q.Scope = Scope{All: true}
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		list, more, err = rows[DefaultRule](ctx, tx, defaultRuleKind, q)
-		return err
-	})
-	return list, more, err
+	return browse[DefaultRule](ctx, s, defaultRuleKind, q, nil)
 }
 
 // CreateDefaultRules adds rules for the groups made from now on, all or none.
@@ -151,20 +143,12 @@ var statefulnessKind = kind{name: "security_groups_default_statefulness", table:
 
 // Statefulness finds a default that the scope may see.
 func (s *Service) Statefulness(ctx context.Context, scope Scope, id string) (d Statefulness, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		d, err = one[Statefulness](ctx, tx, statefulnessKind, scope, id)
-		return err
-	})
-	return d, err
+	return look[Statefulness](ctx, s, statefulnessKind, scope, id, nil)
 }
 
 // Statefulnesses lists the defaults.
 func (s *Service) Statefulnesses(ctx context.Context, q Query) (list []Statefulness, more bool, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		list, more, err = rows[Statefulness](ctx, tx, statefulnessKind, q)
-		return err
-	})
-	return list, more, err
+	return browse[Statefulness](ctx, s, statefulnessKind, q, nil)
 }
 
 // CreateStatefulness sets the default of a project, or of all for "".

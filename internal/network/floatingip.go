@@ -79,26 +79,12 @@ var floatingKind = kind{name: "floatingip", table: "floating_ips", missing: floa
 
 // FloatingIP finds a floating IP that the scope may see.
 func (s *Service) FloatingIP(ctx context.Context, scope Scope, id string) (f FloatingIP, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		f, err = one[FloatingIP](ctx, tx, floatingKind, scope, id)
-		if err != nil {
-			return err
-		}
-		return withDetails(ctx, tx, []*FloatingIP{&f})
-	})
-	return f, err
+	return look(ctx, s, floatingKind, scope, id, unscoped(withDetails))
 }
 
 // FloatingIPs lists floating IPs.
 func (s *Service) FloatingIPs(ctx context.Context, q Query) (list []FloatingIP, more bool, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		list, more, err = rows[FloatingIP](ctx, tx, floatingKind, q)
-		if err != nil {
-			return err
-		}
-		return withDetails(ctx, tx, refs(list))
-	})
-	return list, more, err
+	return browse(ctx, s, floatingKind, q, unscoped(withDetails))
 }
 
 // withDetails fills in what floating IPs show of other rows: where they lead,

@@ -90,3 +90,36 @@ func (k kind) remove(ctx context.Context, tx *db.Tx, id string) error {
 	}
 	return nil
 }
+
+// look reads a row that the scope may see. What whole does, if there is any, fills
+// in what is kept elsewhere.
+func look[R any](ctx context.Context, s *Service, k kind, scope Scope, id string, whole filler[R]) (r R, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		r, err = one[R](ctx, tx, k, scope, id)
+		if err != nil || whole == nil {
+			return err
+		}
+		return whole(ctx, tx, scope, []*R{&r})
+	})
+	return r, err
+}
+
+// browse reads a page of the rows that the scope may see.
+func browse[R any](ctx context.Context, s *Service, k kind, q Query, whole filler[R], narrow ...func(*bun.SelectQuery) *bun.SelectQuery) (list []R, more bool, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		list, more, err = rows[R](ctx, tx, k, q, narrow...)
+		if err != nil || whole == nil {
+			return err
+		}
+		return whole(ctx, tx, q.Scope, refs(list))
+	})
+	return list, more, err
+}
+
+// filler completes rows for whoever asks.
+type filler[R any] func(ctx context.Context, tx *db.Tx, scope Scope, list []*R) error
+
+// unscoped is a filler that fills in the same whoever asks.
+func unscoped[R any](fill func(context.Context, *db.Tx, []*R) error) filler[R] {
+	return func(ctx context.Context, tx *db.Tx, _ Scope, list []*R) error { return fill(ctx, tx, list) }
+}

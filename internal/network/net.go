@@ -84,26 +84,12 @@ func networkNotFound(id string) error {
 
 // Network finds a network that the scope may see.
 func (s *Service) Network(ctx context.Context, scope Scope, id string) (n Network, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		n, err = one[Network](ctx, tx, networkKind, scope, id)
-		if err != nil {
-			return err
-		}
-		return complete(ctx, tx, scope, []*Network{&n})
-	})
-	return n, err
+	return look(ctx, s, networkKind, scope, id, complete)
 }
 
 // Networks lists networks.
 func (s *Service) Networks(ctx context.Context, q Query) (list []Network, more bool, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		list, more, err = rows[Network](ctx, tx, networkKind, q)
-		if err != nil {
-			return err
-		}
-		return complete(ctx, tx, q.Scope, refs(list))
-	})
-	return list, more, err
+	return browse(ctx, s, networkKind, q, complete)
 }
 
 // complete fills in what networks show besides their columns: their subnets, and

@@ -57,26 +57,12 @@ func wholePolicies(ctx context.Context, tx *db.Tx, scope Scope, list []*QoSPolic
 
 // QoSPolicy finds a policy that the scope may see, with its rules.
 func (s *Service) QoSPolicy(ctx context.Context, scope Scope, id string) (p QoSPolicy, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		p, err = one[QoSPolicy](ctx, tx, policyKind, scope, id)
-		if err != nil {
-			return err
-		}
-		return wholePolicies(ctx, tx, scope, []*QoSPolicy{&p})
-	})
-	return p, err
+	return look(ctx, s, policyKind, scope, id, wholePolicies)
 }
 
 // QoSPolicies lists policies with their rules.
 func (s *Service) QoSPolicies(ctx context.Context, q Query) (list []QoSPolicy, more bool, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		list, more, err = rows[QoSPolicy](ctx, tx, policyKind, q)
-		if err != nil {
-			return err
-		}
-		return wholePolicies(ctx, tx, q.Scope, refs(list))
-	})
-	return list, more, err
+	return browse(ctx, s, policyKind, q, wholePolicies)
 }
 
 func readPolicy(ctx context.Context, tx *db.Tx, id string) (QoSPolicy, error) {

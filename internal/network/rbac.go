@@ -142,20 +142,12 @@ func withShared[R any](ctx context.Context, tx *db.Tx, k kind, s Scope, list []*
 
 // RBACPolicy finds a policy that the scope may see.
 func (s *Service) RBACPolicy(ctx context.Context, scope Scope, id string) (p RBACPolicy, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		p, err = one[RBACPolicy](ctx, tx, rbacKind, scope, id)
-		return err
-	})
-	return p, err
+	return look[RBACPolicy](ctx, s, rbacKind, scope, id, nil)
 }
 
 // RBACPolicies lists policies.
 func (s *Service) RBACPolicies(ctx context.Context, q Query) (list []RBACPolicy, more bool, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		list, more, err = rows[RBACPolicy](ctx, tx, rbacKind, q)
-		return err
-	})
-	return list, more, err
+	return browse[RBACPolicy](ctx, s, rbacKind, q, nil)
 }
 
 // CreateRBACPolicy shares an object of the scope's project.

@@ -68,26 +68,12 @@ var routerKind = kind{name: "router", table: "routers", missing: routerNotFound}
 
 // Router finds a router that the scope may see.
 func (s *Service) Router(ctx context.Context, scope Scope, id string) (r Router, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		r, err = one[Router](ctx, tx, routerKind, scope, id)
-		if err != nil {
-			return err
-		}
-		return withGateways(ctx, tx, []*Router{&r})
-	})
-	return r, err
+	return look(ctx, s, routerKind, scope, id, unscoped(withGateways))
 }
 
 // Routers lists routers.
 func (s *Service) Routers(ctx context.Context, q Query) (list []Router, more bool, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		list, more, err = rows[Router](ctx, tx, routerKind, q)
-		if err != nil {
-			return err
-		}
-		return withGateways(ctx, tx, refs(list))
-	})
-	return list, more, err
+	return browse(ctx, s, routerKind, q, unscoped(withGateways))
 }
 
 // withGateways fills in the addresses of gateway ports.

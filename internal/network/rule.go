@@ -202,14 +202,7 @@ func (r *Traffic) NormalPrefix() string {
 
 // Rule finds a rule that the scope may see.
 func (s *Service) Rule(ctx context.Context, scope Scope, id string) (r Rule, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		r, err = one[Rule](ctx, tx, ruleKind, scope, id)
-		if err != nil {
-			return err
-		}
-		return ofDefault(ctx, tx, []*Rule{&r})
-	})
-	return r, err
+	return look(ctx, s, ruleKind, scope, id, unscoped(ofDefault))
 }
 
 // Rules lists rules.

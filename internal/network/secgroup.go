@@ -57,14 +57,7 @@ var groupKind = kind{name: "security_group", object: "security_group", table: "s
 
 // Group finds a security group that the scope may see, with its rules.
 func (s *Service) Group(ctx context.Context, scope Scope, id string) (g Group, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		g, err = one[Group](ctx, tx, groupKind, scope, id)
-		if err != nil {
-			return err
-		}
-		return wholeGroups(ctx, tx, scope, []*Group{&g})
-	})
-	return g, err
+	return look(ctx, s, groupKind, scope, id, wholeGroups)
 }
 
 // Groups lists security groups with their rules. A project that looks for the
@@ -76,14 +69,7 @@ func (s *Service) Groups(ctx context.Context, q Query, own string) (list []Group
 			return nil, false, err
 		}
 	}
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		list, more, err = rows[Group](ctx, tx, groupKind, q)
-		if err != nil {
-			return err
-		}
-		return wholeGroups(ctx, tx, q.Scope, refs(list))
-	})
-	return list, more, err
+	return browse(ctx, s, groupKind, q, wholeGroups)
 }
 
 // wholeGroups fills in rules, and which groups are shared with the scope.

@@ -63,26 +63,12 @@ func poolsShared(ctx context.Context, tx *db.Tx, scope Scope, list []*SubnetPool
 
 // SubnetPool finds a pool that the scope may see.
 func (s *Service) SubnetPool(ctx context.Context, scope Scope, id string) (p SubnetPool, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		p, err = one[SubnetPool](ctx, tx, poolKind, scope, id)
-		if err != nil {
-			return err
-		}
-		return poolsShared(ctx, tx, scope, []*SubnetPool{&p})
-	})
-	return p, err
+	return look(ctx, s, poolKind, scope, id, poolsShared)
 }
 
 // SubnetPools lists pools.
 func (s *Service) SubnetPools(ctx context.Context, q Query) (list []SubnetPool, more bool, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		list, more, err = rows[SubnetPool](ctx, tx, poolKind, q)
-		if err != nil {
-			return err
-		}
-		return poolsShared(ctx, tx, q.Scope, refs(list))
-	})
-	return list, more, err
+	return browse(ctx, s, poolKind, q, poolsShared)
 }
 
 // CreateSubnetPool makes a pool.

@@ -56,34 +56,12 @@ func trunkNotFound(id string) error {
 
 // Trunk finds a trunk that the scope may see, with its subports.
 func (s *Service) Trunk(ctx context.Context, scope Scope, id string) (Trunk, error) {
-	var t Trunk
-	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		err := owned(tx.NewSelect().Model(&t), "trunks", scope).Where("trunks.id = ?", id).Scan(ctx)
-		if errors.Is(err, sql.ErrNoRows) {
-			return trunkNotFound(id)
-		}
-		if err != nil {
-			return fmt.Errorf("read trunk %s: %w", id, err)
-		}
-		return withSubports(ctx, tx, []*Trunk{&t})
-	})
-	return t, err
+	return look(ctx, s, trunkKind, scope, id, unscoped(withSubports))
 }
 
 // Trunks lists trunks with their subports.
 func (s *Service) Trunks(ctx context.Context, q Query) (list []Trunk, more bool, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		more, err = page(ctx, tx, owned(tx.NewSelect().Model(&list), "trunks", q.Scope), "trunks", q, &list, trunkNotFound)
-		if err != nil {
-			return err
-		}
-		refs := make([]*Trunk, len(list))
-		for i := range list {
-			refs[i] = &list[i]
-		}
-		return withSubports(ctx, tx, refs)
-	})
-	return list, more, err
+	return browse(ctx, s, trunkKind, q, unscoped(withSubports))
 }
 
 func readTrunk(ctx context.Context, tx *db.Tx, column, value string) (t Trunk, found bool, err error) {
