@@ -124,61 +124,28 @@ var backupList = api.List{
 	Default: []db.Sort{{Column: "created_at", Desc: true}, {Column: "id", Desc: true}},
 	Filters: map[string]db.Filter{
 		"id": {Column: "id"}, "name": {Column: "name"}, "status": {Column: "status"}, "volume_id": {Column: "volume"},
-		"name~": {Column: "name", Match: db.Contains}, "user_id": {Column: "user_id"}, "snapshot_id": {Column: "snapshot"},
+		"user_id": {Column: "user_id"}, "snapshot_id": {Column: "snapshot"},
 	},
 }
 
-type backupsReply[T any] struct {
-	Backups []T        `json:"backups"`
-	Links   []api.Link `json:"backup_links,omitempty"`
-	Count   *int64     `json:"count,omitempty"`
+func (h handlers) backupRows() listing[volume.Backup] {
+	return listing[volume.Backup]{
+		List: backupList, name: "backups", links: "backup_links", read: h.service.Backups, count: h.service.CountBackups,
+		id: func(b volume.Backup) string { return b.ID },
+		extra: func(c *api.Call, q *volume.Query) {
+			if c.Version >= api.V(3, 43) {
+				q.Metadata = pairs(c.Query().Get("metadata"))
+			}
+		},
+	}
 }
 
-func listBackups[T any](h handlers, c *api.Call, view func(*api.Call, volume.Backup) T) (backupsReply[T], error) {
-	reply := backupsReply[T]{}
-	err := c.AuthorizeOwn()
-	if err != nil {
-		return reply, err
-	}
-	page, offset, err := paged(c, backupList)
-	if err != nil {
-		return reply, err
-	}
-	where, err := c.Where(backupList)
-	if err != nil {
-		return reply, err
-	}
-	q := volume.Query{Project: scope(c), Where: where}
-	if c.Version >= api.V(3, 43) {
-		q.Metadata = pairs(c.Query().Get("metadata"))
-	}
-	rows, more, err := h.service.Backups(c.Context(), q, page)
-	if err != nil {
-		return reply, err
-	}
-	rows = without(c, rows, offset)
-	for _, b := range rows {
-		reply.Backups = append(reply.Backups, view(c, b))
-	}
-	if len(rows) > 0 {
-		reply.Links = next(c, more, len(rows), rows[len(rows)-1].ID)
-	}
-	if counted(c) {
-		number, err := h.service.CountBackups(c.Context(), q)
-		if err != nil {
-			return reply, err
-		}
-		reply.Count = &number
-	}
-	return reply, nil
+func (h handlers) listBackups(c *api.Call) (listReply, error) {
+	return h.backupRows().answer(c, func(b volume.Backup) any { return summarizeBackup(c, b) })
 }
 
-func (h handlers) listBackups(c *api.Call) (backupsReply[backupSummary], error) {
-	return listBackups(h, c, summarizeBackup)
-}
-
-func (h handlers) listBackupsDetail(c *api.Call) (backupsReply[backupView], error) {
-	return listBackups(h, c, h.viewBackup)
+func (h handlers) listBackupsDetail(c *api.Call) (listReply, error) {
+	return h.backupRows().answer(c, func(b volume.Backup) any { return h.viewBackup(c, b) })
 }
 
 func (h handlers) foundBackup(c *api.Call) (volume.Backup, error) {

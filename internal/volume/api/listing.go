@@ -83,7 +83,10 @@ func (l listing[T]) query(c *api.Call) (volume.Query, error) {
 	if l.extra != nil {
 		l.extra(c, &q)
 	}
-	var err error
+	err := familiar(c, strings.TrimSuffix(l.name, "s"))
+	if err != nil {
+		return q, err
+	}
 	q.Where, err = c.Where(l.List)
 	if err != nil || c.Version < api.V(3, 34) {
 		return q, err
@@ -121,6 +124,7 @@ var filterable = []struct {
 	more     []string
 }{
 	{"volume", &volumeList, []string{"metadata", "glance_metadata"}},
+	{"backup", &backupList, []string{"metadata"}},
 	{"snapshot", &snapshotList, []string{"metadata"}},
 	{"group", &groupList, nil},
 	{"group_snapshot", &groupSnapshotList, nil},
@@ -128,6 +132,53 @@ var filterable = []struct {
 	{"message", &messageList, nil},
 	{"pool", &api.List{}, []string{"name", "volume_type"}},
 	{"volume_type", &typeList, []string{"is_public", "extra_specs"}},
+}
+
+// paging is what a query says beside filters.
+var paging = []string{"limit", "marker", "offset", "sort", "sort_key", "sort_dir", "all_tenants", "with_count", "list_volume"}
+
+// familiar refuses filters that a list does not know, as Cinder does since 3.31,
+// and since 3.52 for types. Operators may ask for what they like.
+func familiar(c *api.Call, resource string) error {
+	since := api.V(3, 31)
+	if resource == "volume_type" {
+		since = api.V(3, 52)
+	}
+	told := filtersOf(resource)
+	if told == nil || c.Version < since || c.Caller.Admin() {
+		return nil
+	}
+	var strange []string
+	for name := range c.Query() {
+		base := name
+		if c.Version >= api.V(3, 34) {
+			base = strings.TrimSuffix(name, "~")
+		}
+		if !slices.Contains(told, base) && !slices.Contains(paging, name) {
+			strange = append(strange, name)
+		}
+	}
+	if len(strange) == 0 {
+		return nil
+	}
+	slices.Sort(strange)
+	return errs.BadRequestf("Invalid filters %s are found in query options.", strings.Join(strange, ","))
+}
+
+// filtersOf are the filters that are told of a resource, nil when none are.
+func filtersOf(resource string) []string {
+	for _, f := range filterable {
+		if f.resource != resource {
+			continue
+		}
+		names := append([]string{}, f.more...)
+		for name := range f.list.Filters {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		return slices.Compact(names)
+	}
+	return nil
 }
 
 type filtersView struct {
@@ -146,12 +197,7 @@ func (h handlers) resourceFilters(c *api.Call) (filtersReply, error) {
 		if only != "" && only != f.resource {
 			continue
 		}
-		names := append([]string{}, f.more...)
-		for name := range f.list.Filters {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		reply.Filters = append(reply.Filters, filtersView{f.resource, names})
+		reply.Filters = append(reply.Filters, filtersView{f.resource, filtersOf(f.resource)})
 	}
 	return reply, c.AuthorizeOwn()
 }

@@ -122,7 +122,6 @@ func TestListing(t *testing.T) {
 		"status=error":                   "",
 		"metadata={'n':'1'}&sort=name":   "v3 v1",
 		"limit=0":                        "",
-		"unknown=1":                      "v4 v3 v2 v1 v0",
 		"all_tenants=1":                  "v4 v3 v2 v1 v0",
 	} {
 		if got := names(query); got != want {

@@ -127,10 +127,18 @@ func TestListsAreFiltered(t *testing.T) {
 			t.Errorf("?%s lists %q, want %q", query, got, want)
 		}
 	}
-	if got := listed("name~=db", "3.33"); got != "ab" {
-		t.Errorf("before 3.34 name~ lists %q, want both", got)
+	if got := listed("name~=db", "3.30"); got != "ab" {
+		t.Errorf("before 3.31 name~ lists %q, want both", got)
 	}
+	c.must(400, "demo", "GET", base+"/volumes?name~=db", "", "3.33")
 	c.refuse(400, "demo", "GET", base+"/volumes?created_at=gt:yesterday", "", "not a time")
+	for _, list := range []string{"volumes", "volumes/detail", "snapshots", "backups", "backups/detail", "groups", "group_snapshots", "attachments", "messages", "types"} {
+		c.refuse(400, "demo", "GET", base+"/"+list+"?color=red&limit=1&all_tenants=1&zone~=a", "", "Invalid filters color,zone~ are found")
+		c.must(200, "admin", "GET", "/volume/v3/"+list+"?color=red", "")
+	}
+	for list, version := range map[string]string{"volumes": "3.30", "snapshots": "3.30", "types": "3.51"} {
+		c.must(200, "demo", "GET", base+"/"+list+"?color=red", "", version)
+	}
 	if got := c.must(200, "demo", "GET", base+"/volumes?with_count=true&limit=1", "")["count"]; got != 2.0 {
 		t.Errorf("count is %v, want 2", got)
 	}
