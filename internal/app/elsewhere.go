@@ -29,6 +29,6 @@ func RunCentral(context.Context, string, string, io.Writer) error { return errLi
 
 func (c NodeConfig) runReal(context.Context) error { return errLinux }
 
-func newConverter() (rawConverter, error) { return rawConverter{}, errLinux }
+func newConverter() (converter, error) { return converter{}, errLinux }
 
 func (cloud *Cloud) realImage(context.Context) (io.ReadCloser, error) { return nil, errLinux }

@@ -76,8 +76,8 @@ func fileStore(id, dir string, blobs *files.Store) image.Store {
 	}}
 }
 
-// rawConverter makes raw disks with qemu-img.
-type rawConverter struct{ tool imageTool }
+// converter converts disks with qemu-img.
+type converter struct{ tool imageTool }
 
 // imageTool is qemu-img within limits.
 type imageTool interface {
@@ -89,11 +89,8 @@ var formatNames = map[string]string{inspect.VHD: "vpc", inspect.Ploop: "parallel
 
 // Raw writes the disk that is in an image into the target. A format that has a
 // backing file is told that it has none, whatever the image says.
-func (r rawConverter) Raw(ctx context.Context, source, format string, size int64, target string) error {
-	name := formatNames[format]
-	if name == "" {
-		name = format
-	}
+func (r converter) Raw(ctx context.Context, source, format string, size int64, target string) error {
+	name := formatName(format)
 	from := map[string]any{"driver": name, "file": map[string]any{"driver": "file", "filename": source}}
 	if format == inspect.QCOW2 {
 		from["backing"] = nil
@@ -107,6 +104,24 @@ func (r rawConverter) Raw(ctx context.Context, source, format string, size int64
 		return errs.BadRequestf("The %s image could not be converted to raw.", format).Because(err)
 	}
 	return err
+}
+
+// Convert writes the disk of a qcow2 image that we have made into a target of
+// another format.
+func (r converter) Convert(ctx context.Context, source, format string, size int64, target string) error {
+	args := []string{"convert", "-q", "-f", "qcow2", "-O", formatName(format)}
+	if format == inspect.VHD {
+		args = append(args, "-o", "force_size=on") // else its size is rounded to cylinders
+	}
+	return r.tool.Run(ctx, size, append(args, source, target)...)
+}
+
+// formatName is what qemu-img calls a format.
+func formatName(format string) string {
+	if name, other := formatNames[format]; other {
+		return name
+	}
+	return format
 }
 
 // newFetcher fetches what users name: from public addresses, from what this

@@ -127,12 +127,12 @@ func openDisks(c Config, cache *node.Images, keys *node.Keys, account file.User)
 }
 
 // newConverter converts images with qemu-img.
-func newConverter() (rawConverter, error) {
+func newConverter() (converter, error) {
 	_, err := exec.LookPath("qemu-img")
 	if err != nil {
-		return rawConverter{}, errors.New("qemu-img is missing: apt-get install qemu-utils")
+		return converter{}, errors.New("qemu-img is missing: apt-get install qemu-utils")
 	}
-	return rawConverter{qemuimg.New(2)}, nil
+	return converter{qemuimg.New(2)}, nil
 }
 
 // requirements says which programs are missing, before anything is begun.

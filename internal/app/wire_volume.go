@@ -67,6 +67,15 @@ func (a volumeImages) DeleteImage(ctx context.Context, id string) error {
 	return err
 }
 
+// diskConverter converts what is uploaded from volumes, where there is qemu-img.
+func diskConverter() volume.Converter {
+	c, err := newConverter()
+	if err != nil {
+		return nil
+	}
+	return c
+}
+
 // volumeServers are servers as volumes need them. Compute stands on volumes, and
 // comes after them.
 type volumeServers struct{ cloud *Cloud }

@@ -2,8 +2,11 @@ package volume
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"nacre/internal/db"
@@ -15,8 +18,12 @@ import (
 // Uploading is the state of a volume that becomes an image.
 const Uploading = "uploading"
 
-// UploadFormats are the disk formats that a volume can become.
-var UploadFormats = []string{"raw", "qcow2"}
+// The disk formats that a volume can become: those that are written here, and
+// those that are converted.
+var (
+	plainFormats     = []string{"raw", "qcow2"}
+	convertedFormats = []string{"vmdk", "vdi", "vhd", "vhdx", "ploop"}
+)
 
 // NewImage is an image to make of a volume.
 type NewImage struct {
@@ -48,8 +55,12 @@ type Upload struct {
 // UploadVolume begins to make an image of a volume. Force takes one that is in
 // use.
 func (s *Service) UploadVolume(ctx context.Context, who Viewer, id string, image NewImage, force bool) (Upload, error) {
-	if !slices.Contains(UploadFormats, image.DiskFormat) {
-		return Upload{}, errs.BadRequestf("Invalid input received: A volume cannot be uploaded as disk format %s: it may be one of %v.", image.DiskFormat, UploadFormats)
+	formats := plainFormats
+	if s.converter != nil {
+		formats = slices.Concat(plainFormats, convertedFormats)
+	}
+	if !slices.Contains(formats, image.DiskFormat) {
+		return Upload{}, errs.BadRequestf("Invalid input received: A volume cannot be uploaded as disk format %s: it may be one of %v.", image.DiskFormat, formats)
 	}
 	out := Upload{Image: image}
 	out.Image.ID = s.newID()
@@ -152,14 +163,18 @@ func (s *Service) uploadBytes(ctx context.Context, state *uploadState) error {
 	go func() {
 		defer close(written)
 		var err error
-		if state.Image.DiskFormat == "qcow2" {
+		if state.Image.DiskFormat != "raw" {
 			err = layout(from.Size(), extents).write(in, from)
 		} else {
 			err = writeRaw(in, from, extents)
 		}
 		in.CloseWithError(err)
 	}()
-	err = s.images.Upload(ctx, state.Image, out)
+	if slices.Contains(plainFormats, state.Image.DiskFormat) {
+		err = s.images.Upload(ctx, state.Image, out)
+	} else {
+		err = s.uploadConverted(ctx, state.Image, from.Size(), out)
+	}
 	out.CloseWithError(io.ErrClosedPipe) // nobody reads any more
 	<-written
 	if errs.Is(err, errs.Conflict) {
@@ -169,6 +184,35 @@ func (s *Service) uploadBytes(ctx context.Context, state *uploadState) error {
 		return fmt.Errorf("upload volume %s as image %s: %w", state.From.Volume, state.Image.ID, err)
 	}
 	return nil
+}
+
+// uploadConverted uploads a disk in another format than it comes in, which is
+// qcow2.
+func (s *Service) uploadConverted(ctx context.Context, image NewImage, size int64, from io.Reader) error {
+	dir, err := os.MkdirTemp(s.work, "upload")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	source, target := filepath.Join(dir, "source"), filepath.Join(dir, "target")
+	f, err := os.Create(source)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, from)
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = s.converter.Convert(ctx, source, image.DiskFormat, size, target)
+	}
+	if err != nil {
+		return fmt.Errorf("convert to %s: %w", image.DiskFormat, err)
+	}
+	f, err = os.Open(target)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return s.images.Upload(ctx, image, f)
 }
 
 // writeRaw writes a disk as it is. What holds nothing is not read.

@@ -75,6 +75,13 @@ type servers interface {
 	Extended(ctx context.Context, tx *db.Tx, server, volume string, size int64) error
 }
 
+// Converter writes disks in the formats of others.
+type Converter interface {
+	// Convert writes the disk that is in a qcow2 image of ours into a target of the
+	// format.
+	Convert(ctx context.Context, source, format string, size int64, target string) error
+}
+
 // Viewer is who asks. An admin sees every project.
 type Viewer struct {
 	Project string
@@ -95,6 +102,9 @@ type Options struct {
 	Servers servers
 	Vault   vault  // where backups are
 	Sealer  sealer // of the keys of encrypted volumes
+
+	Converter Converter // nil: volumes become raw and qcow2 images only
+	WorkDir   string    // for what is being converted; what is in it is deleted
 
 	Zone string // the one availability zone; "" is nova
 	// Overcommit is how much of its room a host promises to volumes, which take
@@ -118,6 +128,9 @@ type Service struct {
 	vault   vault
 	sealer  sealer
 
+	converter Converter
+	work      string
+
 	zone       string
 	overcommit float64
 	server     string
@@ -132,6 +145,7 @@ type Service struct {
 func New(o Options) *Service {
 	s := &Service{
 		db: o.DB, clock: o.Clock, newID: o.NewID, log: o.Log, engine: o.Engine, hosts: o.Hosts, images: o.Images, servers: o.Servers, vault: o.Vault, sealer: o.Sealer,
+		converter: o.Converter, work: o.WorkDir,
 		zone: o.Zone, overcommit: o.Overcommit, server: o.Server, level: o.Level, state: map[string]hosts.Host{},
 	}
 	if s.clock == nil {

@@ -36,7 +36,7 @@ func (c *cloud) waitHealthy() {
 
 // user is somebody's clients.
 type user struct {
-	compute, network, volume *gophercloud.ServiceClient
+	compute, network, volume, image *gophercloud.ServiceClient
 }
 
 func (c *cloud) user(name string) user {
@@ -54,7 +54,7 @@ func (c *cloud) user(name string) user {
 	for _, s := range []struct {
 		into *(*gophercloud.ServiceClient)
 		make func(*gophercloud.ProviderClient, gophercloud.EndpointOpts) (*gophercloud.ServiceClient, error)
-	}{{&u.compute, openstack.NewComputeV2}, {&u.network, openstack.NewNetworkV2}, {&u.volume, openstack.NewBlockStorageV3}} {
+	}{{&u.compute, openstack.NewComputeV2}, {&u.network, openstack.NewNetworkV2}, {&u.volume, openstack.NewBlockStorageV3}, {&u.image, openstack.NewImageV2}} {
 		*s.into, err = s.make(provider, endpoint)
 		if err != nil {
 			c.t.Fatal(err)

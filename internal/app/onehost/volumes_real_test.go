@@ -3,9 +3,11 @@ package onehost
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,6 +20,8 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/keypairs"
 	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/servers"
 	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/volumeattach"
+	"github.com/gophercloud/gophercloud/v2/openstack/image/v2/imagedata"
+	"github.com/gophercloud/gophercloud/v2/openstack/image/v2/images"
 
 	"nacre/internal/await"
 )
@@ -35,6 +39,7 @@ func TestVolumes(t *testing.T) {
 	fromVolume := bootFromVolume(t, demo, "disk-born", demo.server(t, id, "ACTIVE").Image["id"].(string))
 	l := volumeLab{c: c, demo: demo, types: volumeTypes(t, c.user("nacre"))}
 	t.Run("extend", func(t *testing.T) { l.extend(t, id, first) })
+	t.Run("upload", func(t *testing.T) { l.upload(t, id, first) })
 	t.Run("backup", func(t *testing.T) { l.backup(t, id, first) })
 
 	address := storyOf(t, c, "disk-born")
@@ -250,6 +255,54 @@ func (l volumeLab) backup(t *testing.T, server string, g shell) {
 	wantLine(t, "what the first backup has", g.read(t, again, 1000), "in the full backup, at the end")
 	wantLine(t, "random bytes", g.run(t, fmt.Sprintf(sum, again)), random)
 	l.detach(t, server, restored.VolumeID)
+}
+
+// upload makes images of what a guest has written, in the formats of others.
+func (l volumeLab) upload(t *testing.T, server string, g shell) {
+	ctx := context.Background()
+	id := l.volume(t, volumes.CreateOpts{Name: "picture"})
+	const text = "for other clouds to read"
+	g.write(t, l.attach(t, server, g, id), 3, text)
+	l.detach(t, server, id)
+	for format, driver := range map[string]string{"vmdk": "vmdk", "vhd": "vpc", "vhdx": "vhdx", "vdi": "vdi"} {
+		made, err := volumes.UploadImage(ctx, l.demo.volume, id, volumes.UploadImageOpts{ImageName: format, DiskFormat: format}).Extract()
+		if err != nil {
+			t.Fatal(err)
+		}
+		await.Until(t, "the image to be active", time.Minute, func() bool {
+			found, err := images.Get(ctx, l.demo.image, made.ImageID).Extract()
+			if err != nil || found.Status == "killed" {
+				t.Fatalf("image: %+v, %v", found, err)
+			}
+			return found.Status == images.ImageStatusActive
+		})
+		l.status(t, id, "available")
+		bytes, err := imagedata.Download(ctx, l.demo.image, made.ImageID).Extract()
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(l.c.dir, format)
+		f, err := os.Create(file)
+		if err == nil {
+			_, err = io.Copy(f, bytes)
+		}
+		err = errors.Join(err, f.Close(), bytes.Close())
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command("qemu-img", "dd", "-f", driver, "-O", "raw", "bs=1M", "skip=3", "count=4", "if="+file, "of="+file+".raw").CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v: %s", format, err, out)
+		}
+		content, err := os.ReadFile(file + ".raw")
+		if err != nil || !strings.HasPrefix(string(content), text) {
+			t.Errorf("%s: the image lacks what the guest has written: %v", format, err)
+		}
+	}
+	err := volumes.Delete(ctx, l.demo.volume, id, nil).ExtractErr()
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // reboot starts a guest anew whose root disk is a volume, and which has an
