@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -65,7 +66,7 @@ func check(t reflect.Type, v Version, body []byte) ([]byte, error) {
 	}
 	schema, err := compile(t, v)
 	if err != nil {
-		return nil, fmt.Errorf("schema of %s: %w", t, err)
+		panic(fmt.Sprintf("schema of %s: %v", t, err)) // our fault, not the client's
 	}
 	err = schema.Validate(value)
 	invalid, ok := err.(*jsonschema.ValidationError)
@@ -278,7 +279,9 @@ func withNull(s map[string]any) map[string]any {
 	case string:
 		s["type"] = []any{t, "null"}
 	case []any:
-		s["type"] = append(append([]any{}, t...), "null")
+		if !slices.Contains(t, any("null")) {
+			s["type"] = append(append([]any{}, t...), "null")
+		}
 	}
 	return s
 }
