@@ -165,20 +165,24 @@ func (h handlers) deleteEncryption(c *api.Call) error {
 	return h.service.DeleteEncryption(c.Context(), t.ID, c.PathValue("encryption_id"))
 }
 
-// volumeEncryption is what whoever attaches a volume has to know.
-type volumeEncryption struct {
+type keyView struct {
 	KeyID *string `json:"encryption_key_id"`
-	*encryptionView
 }
 
-func (h handlers) showVolumeEncryption(c *api.Call) (volumeEncryption, error) {
+// volumeEncryption is what whoever attaches a volume has to know.
+type volumeEncryption struct {
+	keyView
+	encryptionView
+}
+
+// showVolumeEncryption says of a volume that is not encrypted that it has no key.
+func (h handlers) showVolumeEncryption(c *api.Call) (any, error) {
 	v, err := h.found(c)
 	if err != nil || v.Key == "" {
-		return volumeEncryption{}, err
+		return keyView{}, err
 	}
 	e, err := h.service.EncryptionOf(c.Context(), v.Type)
-	view := viewEncryption(e)
-	return volumeEncryption{&v.Key, &view}, err
+	return volumeEncryption{keyView{&v.Key}, viewEncryption(e)}, err
 }
 
 func (h handlers) showVolumeEncryptionItem(c *api.Call) (map[string]any, error) {
