@@ -191,7 +191,7 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 		DB: database, Clock: now, Log: log, Engine: cloud.Engine, Hosts: cloud.Hosts, Nudge: cloud.Loops.Nudge,
 		Placement: placements, Images: computeImages{images}, Networks: computeNetworks{cloud.Network},
 		Proxy: networkProxy{cloud.Network}, ImageProxy: computeImages{images},
-		Volumes: computeVolumes{volumes}, Consoles: consoles, ConfigDrive: configdrive.Build,
+		Volumes: computeVolumes{volumes, cloud}, Consoles: consoles, ConfigDrive: configdrive.Build,
 	})
 	if err != nil {
 		return err

@@ -92,15 +92,24 @@ func (a volumeServers) Extended(ctx context.Context, tx *db.Tx, server, volume s
 }
 
 // computeVolumes are volumes as compute needs them.
-type computeVolumes struct{ *volume.Service }
+type computeVolumes struct {
+	*volume.Service
+	cloud *Cloud // whose policy comes after compute
+}
 
-func volumeViewer(caller auth.Caller) volume.Viewer {
-	return volume.Viewer{Project: caller.Project, User: caller.User, Admin: caller.Admin()}
+func (a computeVolumes) viewer(caller auth.Caller) volume.Viewer {
+	return volume.Viewer{Project: caller.Project, User: caller.User, Admin: caller.Admin(), May: func(rule, project string) bool {
+		return a.cloud.policy.policy.Allows(rule, caller, auth.Target{Project: project})
+	}}
 }
 
 // Volume returns a volume of the caller's project.
 func (a computeVolumes) Volume(ctx context.Context, caller auth.Caller, id string) (compute.Volume, error) {
-	v, err := a.Service.Volume(ctx, volumeViewer(caller), id)
+	who := a.viewer(caller)
+	v, err := a.Service.Volume(ctx, who, id)
+	if err == nil {
+		err = who.MayShare(v)
+	}
 	return compute.Volume{
 		ID: v.ID, Name: v.Name, Status: v.Status, SizeGB: v.SizeGB, Bootable: v.Bootable, Shared: v.Multiattach, Zone: v.Zone, ImageProperties: v.ImageMetadata.V,
 	}, err
@@ -108,7 +117,7 @@ func (a computeVolumes) Volume(ctx context.Context, caller auth.Caller, id strin
 
 // CreateVolume begins to make a volume.
 func (a computeVolumes) CreateVolume(ctx context.Context, caller auth.Caller, v compute.NewVolume) error {
-	_, err := a.Service.CreateVolume(ctx, volumeViewer(caller), volume.NewVolume{
+	_, err := a.Service.CreateVolume(ctx, a.viewer(caller), volume.NewVolume{
 		ID: v.ID, Name: v.Name, SizeGB: v.SizeGB, Type: v.Type, Zone: v.Zone, Image: v.Image, Source: v.Source,
 	})
 	return err

@@ -92,6 +92,10 @@ func (s *Service) CreateAttachment(ctx context.Context, who Viewer, volume, serv
 		if err != nil {
 			return err
 		}
+		err = who.MayShare(v)
+		if err != nil {
+			return err
+		}
 		a, err = s.reserve(ctx, tx, v, Attachment{ID: id, Server: server, Mode: mode})
 		if err != nil || connector == nil {
 			return err

@@ -19,6 +19,24 @@ func (t Type) Multiattach() bool {
 	return strings.EqualFold(strings.TrimSpace(t.ExtraSpecs.V["multiattach"]), "<is> true")
 }
 
+// MayShare refuses to attach a volume once more that a guest boots from, where
+// policy does.
+func (w Viewer) MayShare(v Volume) error {
+	if v.Status != InUse || !v.Bootable {
+		return nil
+	}
+	return w.allowed("volume:multiattach_bootable_volume", v.Project)
+}
+
+// mayMultiattach tells whether a volume that gets a type may be attached several
+// times from then on.
+func (w Viewer) mayMultiattach(v Volume, t Type) (bool, error) {
+	if !t.Multiattach() {
+		return false, nil
+	}
+	return true, w.allowed("volume:multiattach", v.Project)
+}
+
 // mayReserve refuses to promise a volume that is not free.
 func mayReserve(ctx context.Context, tx *db.Tx, v Volume, a Attachment) error {
 	if v.Status == Available {

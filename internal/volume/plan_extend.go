@@ -24,6 +24,12 @@ func (s *Service) ExtendVolume(ctx context.Context, who Viewer, id string, size 
 			}
 			return errs.BadRequestf("Invalid volume: Volume %s status must be '%s' to extend, currently %s.", id, may, v.Status)
 		}
+		if v.Status == InUse {
+			err = who.allowed("volume:extend_attached_volume", v.Project)
+			if err != nil {
+				return err
+			}
+		}
 		if size <= v.SizeGB {
 			return errs.BadRequestf("Invalid input received: New size for extend must be greater than current size. (current: %d, extended: %d).", v.SizeGB, size)
 		}

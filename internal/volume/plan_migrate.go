@@ -201,7 +201,7 @@ func (s *Service) moveOver(ctx context.Context, tx *db.Tx, state *migrateState) 
 	}
 	generation := v.Generation
 	v.Host, v.Migration = state.To, "success"
-	err = updateRow(ctx, tx, &v, v.ID, generation, "host", "migration", "type")
+	err = updateRow(ctx, tx, &v, v.ID, generation, "host", "migration", "type", "multiattach")
 	if err != nil {
 		return err
 	}
@@ -220,6 +220,10 @@ func (s *Service) swapType(ctx context.Context, tx *db.Tx, v *Volume, kind strin
 	if err != nil {
 		return err
 	}
-	v.Type = kind
+	t, err := getType(ctx, tx, Viewer{Admin: true}, kind)
+	if err != nil {
+		return err
+	}
+	v.Type, v.Multiattach = kind, t.Multiattach()
 	return reserve(ctx, tx, v.Project, volumeItems(v.Type, v.SizeGB))
 }

@@ -11,12 +11,15 @@ const (
 // Policy are the rules of block storage with their defaults.
 var Policy = []auth.Rule{
 	{Name: "volume:create", Check: member},
+	{Name: "volume:create_from_image", Check: member},
+	{Name: "volume:multiattach", Check: member},
 	{Name: "volume:get", Check: reader},
 	{Name: "volume:get_all", Check: reader},
 	{Name: "volume:update", Check: member},
 	{Name: "volume:delete", Check: member},
 	{Name: "volume:force_delete", Check: admin},
 	{Name: "volume:extend", Check: member},
+	{Name: "volume:extend_attached_volume", Check: member},
 	{Name: "volume:retype", Check: member},
 	{Name: "volume:update_readonly_flag", Check: member},
 	{Name: "volume:get_volume_metadata", Check: reader},
@@ -31,6 +34,7 @@ var Policy = []auth.Rule{
 	{Name: "volume_extension:volume_mig_status_attribute", Check: admin},
 
 	{Name: "volume:attachment_create", Check: member},
+	{Name: "volume:multiattach_bootable_volume", Check: member},
 	{Name: "volume:attachment_update", Check: member},
 	{Name: "volume:attachment_delete", Check: member},
 	{Name: "volume:attachment_complete", Check: member},

@@ -32,6 +32,13 @@ func (s *Service) Retype(ctx context.Context, who Viewer, id, kind string, move 
 		if (err == nil) != (v.Key != "") {
 			return errs.BadRequestf("Invalid input received: Volume %s cannot be retyped: one of the types is encrypted and the other not.", v.ID)
 		}
+		shared, err := who.mayMultiattach(*v, t)
+		if err != nil {
+			return err
+		}
+		if shared != v.Multiattach && v.Status != Available {
+			return errs.BadRequestf("Invalid input received: Volume %s is %s: whether it may be attached several times can be changed while it is available.", v.ID, v.Status)
+		}
 		for _, b := range able {
 			if b.Host.Name == v.Host {
 				return s.retypeHere(ctx, tx, *v, t.ID)
@@ -51,7 +58,7 @@ func (s *Service) retypeHere(ctx context.Context, tx *db.Tx, v Volume, kind stri
 	if err != nil {
 		return err
 	}
-	err = updateRow(ctx, tx, &v, v.ID, generation, "type")
+	err = updateRow(ctx, tx, &v, v.ID, generation, "type", "multiattach")
 	if err != nil {
 		return err
 	}

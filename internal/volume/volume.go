@@ -88,6 +88,18 @@ type Viewer struct {
 	User    string
 	Admin   bool
 	Request string // request id, for the plans that are started
+
+	// May tells whether policy allows something on what a project has; nil allows
+	// everything.
+	May func(rule, project string) bool
+}
+
+// allowed refuses what policy does.
+func (w Viewer) allowed(rule, project string) error {
+	if w.May == nil || w.May(rule, project) {
+		return nil
+	}
+	return errs.Forbiddenf("Policy doesn't allow %s to be performed.", rule)
 }
 
 // Options are what the service is made of.

@@ -92,6 +92,15 @@ func (s *Service) CreateVolume(ctx context.Context, who Viewer, in NewVolume) (V
 	if err != nil {
 		return Volume{}, err
 	}
+	if in.Image != "" {
+		err = who.allowed("volume:create_from_image", who.Project)
+	}
+	if err == nil && in.Multiattach {
+		err = who.allowed("volume:multiattach", who.Project)
+	}
+	if err != nil {
+		return Volume{}, err
+	}
 	v := Volume{
 		ID: in.ID, Project: who.Project, User: who.User, Name: in.Name, Description: in.Description, SizeGB: in.SizeGB,
 		Status: Creating, Zone: s.zone, Multiattach: in.Multiattach, Image: in.Image, Source: in.Source, Snapshot: in.Snapshot, Group: in.Group,
@@ -224,7 +233,11 @@ func (s *Service) insert(ctx context.Context, tx *db.Tx, who Viewer, kind string
 		return err
 	}
 	v.Type = t.ID
-	v.Multiattach = v.Multiattach || t.Multiattach()
+	shared, err := who.mayMultiattach(*v, t)
+	if err != nil {
+		return err
+	}
+	v.Multiattach = v.Multiattach || shared
 	err = s.encrypt(ctx, tx, v)
 	if err != nil {
 		return err

@@ -43,7 +43,10 @@ type handlers struct{ service *volume.Service }
 
 // viewer is how the service sees the caller.
 func viewer(c *api.Call) volume.Viewer {
-	return volume.Viewer{Project: c.Caller.Project, User: c.Caller.User, Admin: c.Caller.Admin(), Request: c.RequestID()}
+	return volume.Viewer{
+		Project: c.Caller.Project, User: c.Caller.User, Admin: c.Caller.Admin(), Request: c.RequestID(),
+		May: func(rule, project string) bool { return c.May(rule, of(project)) },
+	}
 }
 
 func of(project string) auth.Target { return auth.Target{Project: project} }
