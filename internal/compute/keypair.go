@@ -37,20 +37,16 @@ type KeyPair struct {
 // key, which is kept nowhere.
 func (s *Service) CreateKeyPair(ctx context.Context, user, name, kind, public string) (pair KeyPair, private string, err error) {
 	pair = KeyPair{UserID: user, Name: name, Type: kind, PublicKey: strings.TrimSpace(public), CreatedAt: db.At(s.clock.Now())}
-	switch {
-	case kind == "x509":
-		return pair, "", errs.BadRequestf("Keypair data is invalid: x509 key pairs are for Windows guests, which are not supported here")
-	case public == "":
-		pair.PublicKey, private, err = makeKey()
+	if public == "" {
+		pair.PublicKey, private, err = s.makePair(kind, user)
 		if err != nil {
 			return pair, "", fmt.Errorf("make key pair: %w", err)
 		}
 	}
-	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(pair.PublicKey))
+	pair.Fingerprint, err = fingerprint(kind, pair.PublicKey)
 	if err != nil {
-		return pair, "", errs.BadRequestf("Keypair data is invalid: failed to generate fingerprint")
+		return pair, "", err
 	}
-	pair.Fingerprint = fingerprint(key)
 	err = s.db.Write(ctx, func(tx *db.Tx) error {
 		err := quota.Reserve(ctx, tx, user, quota.KeyPairs(1))
 		var over *quota.Exceeded
@@ -83,6 +79,13 @@ func (s *Service) CreateKeyPair(ctx context.Context, user, name, kind, public st
 	return pair, private, err
 }
 
+func (s *Service) makePair(kind, user string) (public, private string, err error) {
+	if kind == "x509" {
+		return makeCertificate(user, s.clock.Now())
+	}
+	return makeKey()
+}
+
 // makeKey makes an ECDSA key: every guest and client of the last decade takes
 // it, and it is made in a moment.
 func makeKey() (public, private string, err error) {
@@ -102,14 +105,18 @@ func makeKey() (public, private string, err error) {
 	return line, string(pem.EncodeToMemory(block)), nil
 }
 
-// fingerprint is the MD5 form, which is what the API has always shown.
-func fingerprint(key ssh.PublicKey) string {
-	sum := md5.Sum(key.Marshal())
-	parts := make([]string, len(sum))
-	for i, b := range sum {
-		parts[i] = fmt.Sprintf("%02x", b)
+// fingerprint is of an ssh key the MD5 form, which is what the API has always
+// shown.
+func fingerprint(kind, public string) (string, error) {
+	if kind == "x509" {
+		return certificateFingerprint(public)
 	}
-	return strings.Join(parts, ":")
+	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(public))
+	if err != nil {
+		return "", errs.BadRequestf("Keypair data is invalid: failed to generate fingerprint")
+	}
+	sum := md5.Sum(key.Marshal())
+	return colons(sum[:]), nil
 }
 
 // KeyPair returns one key pair of a user.
