@@ -115,10 +115,16 @@ func (a computeVolumes) Volume(ctx context.Context, caller auth.Caller, id strin
 	}, err
 }
 
+// Snapshot returns a snapshot of the caller's project.
+func (a computeVolumes) Snapshot(ctx context.Context, caller auth.Caller, id string) (compute.VolumeSnapshot, error) {
+	found, err := a.Service.Snapshot(ctx, a.viewer(caller), id)
+	return compute.VolumeSnapshot{Volume: found.Volume, Status: found.Status, SizeGB: found.SizeGB}, err
+}
+
 // CreateVolume begins to make a volume.
 func (a computeVolumes) CreateVolume(ctx context.Context, caller auth.Caller, v compute.NewVolume) error {
 	_, err := a.Service.CreateVolume(ctx, a.viewer(caller), volume.NewVolume{
-		ID: v.ID, Name: v.Name, SizeGB: v.SizeGB, Type: v.Type, Zone: v.Zone, Image: v.Image, Source: v.Source,
+		ID: v.ID, Name: v.Name, SizeGB: v.SizeGB, Type: v.Type, Zone: v.Zone, Image: v.Image, Source: v.Source, Snapshot: v.Snapshot,
 	})
 	return err
 }

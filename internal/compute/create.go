@@ -198,8 +198,11 @@ func (s *Service) startCreate(ctx context.Context, tx *db.Tx, server Server, pla
 		if d.Source != "volume" {
 			row.Volume = s.newID()
 			v := NewVolume{ID: row.Volume, SizeGB: d.SizeGB, Type: d.VolumeType, Zone: ""}
-			if d.Source == "image" {
+			switch d.Source {
+			case "image":
 				v.Image = d.ID
+			case "snapshot":
+				v.Snapshot = d.ID
 			}
 			state.NewVolumes = append(state.NewVolumes, plannedVolume{Attachment: row.ID, NewVolume: v})
 		} else {

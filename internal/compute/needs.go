@@ -169,21 +169,31 @@ type Volume struct {
 	ImageProperties map[string]string
 }
 
+// VolumeSnapshot is what compute needs to know of a snapshot of a volume.
+type VolumeSnapshot struct {
+	Volume string // what it was taken of
+	Status string
+	SizeGB int64
+}
+
 // NewVolume is a volume to be made for a server.
 type NewVolume struct {
-	ID     string
-	Name   string
-	SizeGB int64
-	Image  string // "" for another source
-	Source string // volume
-	Type   string
-	Zone   string
+	ID       string
+	Name     string
+	SizeGB   int64
+	Image    string // what it starts from: one of these, or nothing
+	Source   string // a volume
+	Snapshot string
+	Type     string
+	Zone     string
 }
 
 // volumes is what compute needs from the volume service.
 type volumes interface {
 	// Volume returns a volume of the caller's project.
 	Volume(ctx context.Context, caller auth.Caller, id string) (Volume, error)
+	// Snapshot returns a snapshot of the caller's project.
+	Snapshot(ctx context.Context, caller auth.Caller, id string) (VolumeSnapshot, error)
 	// CreateVolume begins to make a volume. Making it again is a success.
 	CreateVolume(ctx context.Context, caller auth.Caller, v NewVolume) error
 	// Status tells how far a volume is: creating, available, error …

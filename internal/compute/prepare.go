@@ -140,15 +140,9 @@ func (s *Service) prepareDisks(ctx context.Context, in NewServer, server *Server
 	}
 	if root != nil && root.Destination == "volume" {
 		server.Image = ""
-		if root.Source == "volume" {
-			v, err := s.volumes.Volume(ctx, in.Caller, root.ID)
-			if err != nil {
-				return err
-			}
-			if !v.Bootable {
-				return errs.BadRequestf("Block Device %s is not bootable.", root.ID)
-			}
-			server.ImageProperties = db.Of(v.ImageProperties)
+		err := s.bootFrom(ctx, in.Caller, *root, server)
+		if err != nil {
+			return err
 		}
 	}
 	if server.Image == "" && root == nil {
@@ -175,6 +169,32 @@ func (s *Service) prepareDisks(ctx context.Context, in NewServer, server *Server
 	return checkImage(image, f, server.Image != "")
 }
 
+// bootFrom checks that a volume, or what a snapshot was taken of, can be booted
+// from, and gives the server the properties of its image.
+func (s *Service) bootFrom(ctx context.Context, caller auth.Caller, root BlockDevice, server *Server) error {
+	volume := root.ID
+	switch root.Source {
+	case "volume":
+	case "snapshot":
+		snapshot, err := s.volumes.Snapshot(ctx, caller, root.ID)
+		if err != nil {
+			return err
+		}
+		volume = snapshot.Volume
+	default:
+		return nil
+	}
+	v, err := s.volumes.Volume(ctx, caller, volume)
+	if err != nil {
+		return err
+	}
+	if !v.Bootable {
+		return errs.BadRequestf("Block Device %s is not bootable.", root.ID)
+	}
+	server.ImageProperties = db.Of(v.ImageProperties)
+	return nil
+}
+
 // checkDisk checks a disk that is a volume.
 func (s *Service) checkDisk(ctx context.Context, in NewServer, d *BlockDevice, f Flavor) error {
 	if s.volumes == nil {
@@ -191,6 +211,22 @@ func (s *Service) checkDisk(ctx context.Context, in NewServer, d *BlockDevice, f
 		}
 		if v.Status != "available" && !(v.Shared && v.Status == "in-use") {
 			return errs.BadRequestf("Invalid volume: volume '%s' status must be 'available'. Currently in '%s'", d.ID, v.Status)
+		}
+	case "snapshot":
+		snapshot, err := s.volumes.Snapshot(ctx, in.Caller, d.ID)
+		switch {
+		case errs.Is(err, errs.NotFound):
+			return errs.BadRequestf("Block Device Mapping is Invalid: failed to get snapshot %s.", d.ID)
+		case err != nil:
+			return err
+		case snapshot.Status != "available":
+			return errs.BadRequestf("Invalid snapshot: snapshot '%s' status must be 'available'. Currently in '%s'", d.ID, snapshot.Status)
+		case d.Destination != "volume":
+			return errs.BadRequestf("Block Device Mapping is Invalid: Mapping snapshot to local is not supported.")
+		case d.SizeGB == 0:
+			d.SizeGB = snapshot.SizeGB
+		case d.SizeGB < snapshot.SizeGB:
+			return errs.BadRequestf("Block Device Mapping is Invalid: volume_size %d is smaller than the %d GiB of snapshot %s.", d.SizeGB, snapshot.SizeGB, d.ID)
 		}
 	case "image":
 		image, err := s.images.Image(ctx, in.Caller, d.ID)
@@ -213,8 +249,6 @@ func (s *Service) checkDisk(ctx context.Context, in NewServer, d *BlockDevice, f
 		if d.SizeGB == 0 {
 			return errs.BadRequestf("Block Device Mapping is Invalid: Blank volumes (source: 'blank', dest: 'volume') need to have non-zero size")
 		}
-	default:
-		return errs.BadRequestf("Block Device Mapping is Invalid: source_type %s is not supported.", d.Source)
 	}
 	return nil
 }

@@ -200,6 +200,7 @@ func TestCreatePlan(t *testing.T) {
 		c.server("web", `,"block_device_mapping_v2":[
 			{"source_type":"image","destination_type":"local","uuid":"`+imageID+`","boot_index":0},
 			{"source_type":"volume","destination_type":"volume","uuid":"`+volumeID+`","boot_index":-1},
+			{"source_type":"snapshot","destination_type":"volume","uuid":"`+volumeID2+`","boot_index":-1},
 			{"source_type":"blank","destination_type":"volume","volume_size":2,"boot_index":-1}]`)
 	}, func(before any) any {
 		w := before.(map[string][]string)
