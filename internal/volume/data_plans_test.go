@@ -428,7 +428,7 @@ func TestBackupOfEncrypted(t *testing.T) {
 	if err == nil {
 		t.Error("the record of an encrypted backup was exported without its key")
 	}
-	err = r.service.DeleteEncryption(r.ctx, kind.ID, "x")
+	err = r.service.DeleteEncryption(r.ctx, kind.ID)
 	if err == nil {
 		t.Error("a type with volumes lost its encryption")
 	}

@@ -105,14 +105,11 @@ func (s *Service) CreateEncryption(ctx context.Context, e Encryption) (Encryptio
 
 // ChangeEncryption changes how volumes of a type are encrypted, while there are
 // none.
-func (s *Service) ChangeEncryption(ctx context.Context, kind, id string, do func(*Encryption)) (Encryption, error) {
+func (s *Service) ChangeEncryption(ctx context.Context, kind string, do func(*Encryption)) (Encryption, error) {
 	var e Encryption
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		var err error
 		e, err = findEncryption(ctx, tx, kind)
-		if err == nil && e.ID != id {
-			err = errs.NotFoundf("Volume type encryption %s does not exist.", id)
-		}
 		if err == nil {
 			err = unusedType(ctx, tx, kind)
 		}
@@ -128,12 +125,9 @@ func (s *Service) ChangeEncryption(ctx context.Context, kind, id string, do func
 }
 
 // DeleteEncryption lets volumes of a type be unencrypted, while there are none.
-func (s *Service) DeleteEncryption(ctx context.Context, kind, id string) error {
+func (s *Service) DeleteEncryption(ctx context.Context, kind string) error {
 	return unexpected("delete encryption of type "+kind, s.db.Write(ctx, func(tx *db.Tx) error {
-		e, err := findEncryption(ctx, tx, kind)
-		if err == nil && e.ID != id {
-			err = errs.NotFoundf("Volume type encryption %s does not exist.", id)
-		}
+		_, err := findEncryption(ctx, tx, kind)
 		if err == nil {
 			err = unusedType(ctx, tx, kind)
 		}

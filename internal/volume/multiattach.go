@@ -53,7 +53,8 @@ func mayReserve(ctx context.Context, tx *db.Tx, v Volume, a Attachment) error {
 	return err
 }
 
-// standing is the status that its attachments give a volume.
+// standing is the status that its attachments give a volume. While one of several
+// is ended it is detaching, so that whoever waits for that sees the end.
 func standing(ctx context.Context, tx *db.Tx, volume string) (string, error) {
 	var list []string
 	err := tx.All(ctx, &list, "SELECT DISTINCT status FROM volume_attachments WHERE volume = ?", volume)
@@ -61,7 +62,7 @@ func standing(ctx context.Context, tx *db.Tx, volume string) (string, error) {
 		return "", fmt.Errorf("read attachments of volume %s: %w", volume, err)
 	}
 	for _, state := range []struct{ attachment, volume string }{
-		{Attached, InUse}, {Detaching, Detaching}, {Attaching, Attaching}, {Reserved, Reserved},
+		{Detaching, Detaching}, {Attached, InUse}, {Attaching, Attaching}, {Reserved, Reserved},
 	} {
 		if slices.Contains(list, state.attachment) {
 			return state.volume, nil

@@ -494,8 +494,11 @@ func (s *Service) ResetStatus(ctx context.Context, who Viewer, id string, status
 		if attachStatus == nil || *attachStatus != "detached" {
 			return nil
 		}
-		_, err := tx.Exec(ctx, "DELETE FROM volume_attachments WHERE volume = ? AND compute = 0", v.ID)
-		return err
+		n, err := tx.Exec(ctx, "DELETE FROM volume_attachments WHERE volume = ? AND compute = 0", v.ID)
+		if err != nil || n == 0 || v.Host == "" {
+			return err
+		}
+		return s.want(ctx, tx, *v) // nobody reaches it any more
 	}, "status", "migration")
 	return err
 }

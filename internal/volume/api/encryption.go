@@ -140,7 +140,7 @@ func (h handlers) updateEncryption(c *api.Call, in updateEncryptionRequest) (enc
 	if err != nil {
 		return encryptionReply{}, err
 	}
-	e, err := h.service.ChangeEncryption(c.Context(), t.ID, c.PathValue("encryption_id"), func(e *volume.Encryption) {
+	e, err := h.service.ChangeEncryption(c.Context(), t.ID, func(e *volume.Encryption) {
 		if in.Encryption.Provider != nil {
 			e.Provider = *in.Encryption.Provider
 		}
@@ -157,12 +157,14 @@ func (h handlers) updateEncryption(c *api.Call, in updateEncryptionRequest) (enc
 	return encryptionReply{viewEncryption(e)}, err
 }
 
+// deleteEncryption goes by the type, whatever id the path has: clients write
+// "provider" there.
 func (h handlers) deleteEncryption(c *api.Call) error {
 	t, err := h.foundType(c)
 	if err != nil {
 		return err
 	}
-	return h.service.DeleteEncryption(c.Context(), t.ID, c.PathValue("encryption_id"))
+	return h.service.DeleteEncryption(c.Context(), t.ID)
 }
 
 type keyView struct {

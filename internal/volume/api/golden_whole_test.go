@@ -101,5 +101,6 @@ func TestGoldenEncryption(t *testing.T) {
 	}
 	demo.Must(t, 202, "DELETE", "/volume/v3/volumes/"+v.Volume.ID, nil)
 	c.Settle(t)
-	admin.Must(t, 202, "DELETE", one, nil)
+	admin.Must(t, 202, "DELETE", path+"/provider", nil)
+	admin.Must(t, 404, "DELETE", one, nil)
 }
