@@ -14,7 +14,7 @@ type networkProxy struct{ *network.Service }
 
 // Networks lists the networks that the caller sees.
 func (a networkProxy) Networks(ctx context.Context, caller auth.Caller) ([]compute.Network, error) {
-	list, _, err := a.Service.Networks(ctx, network.Query{Scope: scopeOf(caller)})
+	list, err := a.Service.Networks(ctx, network.Query{Scope: scopeOf(caller)})
 	var out []compute.Network
 	for _, n := range list {
 		out = append(out, compute.Network{ID: n.ID, Name: n.Name})
@@ -66,7 +66,7 @@ func (a networkProxy) ruleOf(ctx context.Context, caller auth.Caller, r network.
 
 // Groups lists the security groups of the caller's project, or of all.
 func (a networkProxy) Groups(ctx context.Context, caller auth.Caller, all bool) ([]compute.GroupDetails, error) {
-	list, _, err := a.Service.Groups(ctx, network.Query{Scope: network.Scope{All: all, Project: caller.Project}}, caller.Project)
+	list, err := a.Service.Groups(ctx, network.Query{Scope: network.Scope{All: all, Project: caller.Project}}, caller.Project)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +156,7 @@ func (a networkProxy) floatingOf(ctx context.Context, f network.FloatingIP) (com
 
 // FloatingIPs lists those of the caller's project.
 func (a networkProxy) FloatingIPs(ctx context.Context, caller auth.Caller) ([]compute.FloatingIP, error) {
-	list, _, err := a.Service.FloatingIPs(ctx, network.Query{Scope: network.Scope{Project: caller.Project}})
+	list, err := a.Service.FloatingIPs(ctx, network.Query{Scope: network.Scope{Project: caller.Project}})
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +202,7 @@ func (a networkProxy) LeadFloatingIP(ctx context.Context, caller auth.Caller, id
 
 // Pools are the external networks that the caller sees.
 func (a networkProxy) Pools(ctx context.Context, caller auth.Caller) ([]compute.Network, error) {
-	list, _, err := a.Service.Networks(ctx, network.Query{Scope: scopeOf(caller)})
+	list, err := a.Service.Networks(ctx, network.Query{Scope: scopeOf(caller)})
 	var out []compute.Network
 	for _, n := range list {
 		if n.External {

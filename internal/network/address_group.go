@@ -45,7 +45,7 @@ func (s *Service) AddressGroup(ctx context.Context, scope Scope, id string) (a A
 }
 
 // AddressGroups lists address groups.
-func (s *Service) AddressGroups(ctx context.Context, q Query) (list []AddressGroup, more bool, err error) {
+func (s *Service) AddressGroups(ctx context.Context, q Query) (list []AddressGroup, err error) {
 	return browse(ctx, s, addressGroupKind, q, addressesShared)
 }
 

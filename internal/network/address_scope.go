@@ -44,7 +44,7 @@ func (s *Service) AddressScope(ctx context.Context, scope Scope, id string) (a A
 }
 
 // AddressScopes lists address scopes.
-func (s *Service) AddressScopes(ctx context.Context, q Query) (list []AddressScope, more bool, err error) {
+func (s *Service) AddressScopes(ctx context.Context, q Query) (list []AddressScope, err error) {
 	return browse(ctx, s, addressScopeKind, q, scopesShared)
 }
 

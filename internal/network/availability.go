@@ -30,7 +30,7 @@ type SubnetUse struct {
 // Availability counts addresses for the networks of a query. Query.In knows
 // ip_version, which leaves the subnets of others out.
 func (s *Service) Availability(ctx context.Context, q Query) ([]Availability, error) {
-	networks, _, err := s.Networks(ctx, q)
+	networks, err := s.Networks(ctx, q)
 	if err != nil || len(networks) == 0 {
 		return nil, err
 	}

@@ -33,7 +33,7 @@ func (s *Service) DefaultRule(ctx context.Context, id string) (r DefaultRule, er
 }
 
 // DefaultRules lists default rules, to everybody.
-func (s *Service) DefaultRules(ctx context.Context, q Query) (list []DefaultRule, more bool, err error) {
+func (s *Service) DefaultRules(ctx context.Context, q Query) (list []DefaultRule, err error) {
 	q.Scope = Scope{All: true}
 	return browse[DefaultRule](ctx, s, defaultRuleKind, q, nil)
 }
@@ -147,7 +147,7 @@ func (s *Service) Statefulness(ctx context.Context, scope Scope, id string) (d S
 }
 
 // Statefulnesses lists the defaults.
-func (s *Service) Statefulnesses(ctx context.Context, q Query) (list []Statefulness, more bool, err error) {
+func (s *Service) Statefulnesses(ctx context.Context, q Query) (list []Statefulness, err error) {
 	return browse[Statefulness](ctx, s, statefulnessKind, q, nil)
 }
 

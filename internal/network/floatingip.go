@@ -83,7 +83,7 @@ func (s *Service) FloatingIP(ctx context.Context, scope Scope, id string) (f Flo
 }
 
 // FloatingIPs lists floating IPs.
-func (s *Service) FloatingIPs(ctx context.Context, q Query) (list []FloatingIP, more bool, err error) {
+func (s *Service) FloatingIPs(ctx context.Context, q Query) (list []FloatingIP, err error) {
 	return browse(ctx, s, floatingKind, q, unscoped(withDetails))
 }
 

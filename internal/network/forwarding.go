@@ -71,12 +71,12 @@ func (s *Service) Forwarding(ctx context.Context, floating, id string) (f Forwar
 }
 
 // Forwardings lists port forwardings; the query narrows them to a floating IP.
-func (s *Service) Forwardings(ctx context.Context, q Query) (list []Forwarding, more bool, err error) {
+func (s *Service) Forwardings(ctx context.Context, q Query) (list []Forwarding, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		more, err = page(ctx, tx, tx.NewSelect().Model(&list), "port_forwardings", q, &list, forwardingNotFound)
+		err = page(ctx, tx, tx.NewSelect().Model(&list), "port_forwardings", q, &list, forwardingNotFound)
 		return err
 	})
-	return list, more, err
+	return list, err
 }
 
 func readForwarding(ctx context.Context, tx *db.Tx, floating, id string) (Forwarding, error) {

@@ -61,7 +61,7 @@ func (k kind) read(err error, id string) error {
 }
 
 // rows reads a page of a list, narrowed as the functions say.
-func rows[R any](ctx context.Context, tx *db.Tx, k kind, q Query, narrow ...func(*bun.SelectQuery) *bun.SelectQuery) (list []R, more bool, err error) {
+func rows[R any](ctx context.Context, tx *db.Tx, k kind, q Query, narrow ...func(*bun.SelectQuery) *bun.SelectQuery) (list []R, err error) {
 	sel := k.see(tx.NewSelect().Model(&list), q.Scope)
 	for _, n := range narrow {
 		sel = n(sel)
@@ -69,8 +69,8 @@ func rows[R any](ctx context.Context, tx *db.Tx, k kind, q Query, narrow ...func
 	if q.Shared != nil {
 		sel = k.shared(sel, q.Scope, *q.Shared)
 	}
-	more, err = page(ctx, tx, sel, k.table, q, &list, k.missing)
-	return list, more, err
+	err = page(ctx, tx, sel, k.table, q, &list, k.missing)
+	return list, err
 }
 
 // refs are pointers to the rows.
@@ -105,15 +105,15 @@ func look[R any](ctx context.Context, s *Service, k kind, scope Scope, id string
 }
 
 // browse reads a page of the rows that the scope may see.
-func browse[R any](ctx context.Context, s *Service, k kind, q Query, whole filler[R], narrow ...func(*bun.SelectQuery) *bun.SelectQuery) (list []R, more bool, err error) {
+func browse[R any](ctx context.Context, s *Service, k kind, q Query, whole filler[R], narrow ...func(*bun.SelectQuery) *bun.SelectQuery) (list []R, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		list, more, err = rows[R](ctx, tx, k, q, narrow...)
+		list, err = rows[R](ctx, tx, k, q, narrow...)
 		if err != nil || whole == nil {
 			return err
 		}
 		return whole(ctx, tx, q.Scope, refs(list))
 	})
-	return list, more, err
+	return list, err
 }
 
 // filler completes rows for whoever asks.

@@ -88,7 +88,7 @@ func (s *Service) Network(ctx context.Context, scope Scope, id string) (n Networ
 }
 
 // Networks lists networks.
-func (s *Service) Networks(ctx context.Context, q Query) (list []Network, more bool, err error) {
+func (s *Service) Networks(ctx context.Context, q Query) (list []Network, err error) {
 	return browse(ctx, s, networkKind, q, complete)
 }
 
@@ -113,25 +113,25 @@ func complete(ctx context.Context, tx *db.Tx, scope Scope, list []*Network) erro
 }
 
 // page runs a list's query.
-func page[R any](ctx context.Context, tx *db.Tx, sel *bun.SelectQuery, table string, q Query, list *[]R, missing func(id string) error) (more bool, err error) {
+func page[R any](ctx context.Context, tx *db.Tx, sel *bun.SelectQuery, table string, q Query, list *[]R, missing func(id string) error) error {
 	if q.Page.Marker != "" {
 		var n int
 		err := tx.Get(ctx, &n, `SELECT COUNT(*) FROM ? WHERE id = ?`, bun.Ident(table), q.Page.Marker)
 		if err != nil {
-			return false, fmt.Errorf("list %s: %w", table, err)
+			return fmt.Errorf("list %s: %w", table, err)
 		}
 		if n == 0 {
-			return false, missing(q.Page.Marker)
+			return missing(q.Page.Marker)
 		}
 	}
 	sel = db.Where(sel, q.Where)
 	sel = q.Tags.where(sel, table)
-	err = q.Page.Cut(sel, table, "id").Scan(ctx)
+	err := q.Page.Cut(sel, table, "id").Scan(ctx)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return false, fmt.Errorf("list %s: %w", table, err)
+		return fmt.Errorf("list %s: %w", table, err)
 	}
-	*list, more = db.Trim(q.Page, *list)
-	return more, nil
+	*list, _ = db.Trim(q.Page, *list)
+	return nil
 }
 
 // withSubnets fills in the ids of subnets, and the address scopes that these are in.

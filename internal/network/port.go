@@ -135,7 +135,7 @@ func (s *Service) Port(ctx context.Context, scope Scope, id string) (p Port, on 
 
 // Ports lists ports. Query.In knows ip_address, ip_prefix and subnet_id, which
 // narrow by fixed_ips, and security_groups.
-func (s *Service) Ports(ctx context.Context, q Query) (list []Port, more bool, err error) {
+func (s *Service) Ports(ctx context.Context, q Query) (list []Port, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
 		sel := portKind.see(tx.NewSelect().Model(&list), q.Scope)
 		for _, column := range []string{"ip_address", "subnet_id"} {
@@ -149,7 +149,7 @@ func (s *Service) Ports(ctx context.Context, q Query) (list []Port, more bool, e
 		if len(q.In["security_groups"]) > 0 {
 			sel = sel.Where("ports.id IN (SELECT port_id FROM port_groups WHERE group_id IN (?))", db.In(q.In["security_groups"]))
 		}
-		more, err = page(ctx, tx, sel, "ports", q, &list, portNotFound)
+		err = page(ctx, tx, sel, "ports", q, &list, portNotFound)
 		if err != nil {
 			return err
 		}
@@ -159,7 +159,7 @@ func (s *Service) Ports(ctx context.Context, q Query) (list []Port, more bool, e
 		}
 		return describePorts(ctx, tx, refs)
 	})
-	return list, more, err
+	return list, err
 }
 
 // describePorts fills in what ports show of other rows.

@@ -61,7 +61,7 @@ func (s *Service) QoSPolicy(ctx context.Context, scope Scope, id string) (p QoSP
 }
 
 // QoSPolicies lists policies with their rules.
-func (s *Service) QoSPolicies(ctx context.Context, q Query) (list []QoSPolicy, more bool, err error) {
+func (s *Service) QoSPolicies(ctx context.Context, q Query) (list []QoSPolicy, err error) {
 	return browse(ctx, s, policyKind, q, wholePolicies)
 }
 

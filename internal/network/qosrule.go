@@ -63,12 +63,12 @@ func (s *Service) QoSRule(ctx context.Context, kind, policy, id string) (r QoSRu
 }
 
 // QoSRules lists rules; the query narrows them to a policy and a kind.
-func (s *Service) QoSRules(ctx context.Context, q Query) (list []QoSRule, more bool, err error) {
+func (s *Service) QoSRules(ctx context.Context, q Query) (list []QoSRule, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		more, err = page(ctx, tx, tx.NewSelect().Model(&list), "qos_rules", q, &list, func(id string) error { return qosRuleNotFound("", id) })
+		err = page(ctx, tx, tx.NewSelect().Model(&list), "qos_rules", q, &list, func(id string) error { return qosRuleNotFound("", id) })
 		return err
 	})
-	return list, more, err
+	return list, err
 }
 
 func readQoSRule(ctx context.Context, tx *db.Tx, kind, policy, id string) (QoSRule, error) {

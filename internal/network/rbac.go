@@ -146,7 +146,7 @@ func (s *Service) RBACPolicy(ctx context.Context, scope Scope, id string) (p RBA
 }
 
 // RBACPolicies lists policies.
-func (s *Service) RBACPolicies(ctx context.Context, q Query) (list []RBACPolicy, more bool, err error) {
+func (s *Service) RBACPolicies(ctx context.Context, q Query) (list []RBACPolicy, err error) {
 	return browse[RBACPolicy](ctx, s, rbacKind, q, nil)
 }
 

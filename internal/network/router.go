@@ -72,7 +72,7 @@ func (s *Service) Router(ctx context.Context, scope Scope, id string) (r Router,
 }
 
 // Routers lists routers.
-func (s *Service) Routers(ctx context.Context, q Query) (list []Router, more bool, err error) {
+func (s *Service) Routers(ctx context.Context, q Query) (list []Router, err error) {
 	return browse(ctx, s, routerKind, q, unscoped(withGateways))
 }
 

@@ -206,15 +206,15 @@ func (s *Service) Rule(ctx context.Context, scope Scope, id string) (r Rule, err
 }
 
 // Rules lists rules.
-func (s *Service) Rules(ctx context.Context, q Query, own string) (list []Rule, more bool, err error) {
+func (s *Service) Rules(ctx context.Context, q Query, own string) (list []Rule, err error) {
 	if own != "" {
 		err = s.haveDefaultGroup(ctx, own)
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
 	}
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		list, more, err = rows[Rule](ctx, tx, ruleKind, q, func(sel *bun.SelectQuery) *bun.SelectQuery {
+		list, err = rows[Rule](ctx, tx, ruleKind, q, func(sel *bun.SelectQuery) *bun.SelectQuery {
 			if q.OfDefault == nil {
 				return sel
 			}
@@ -229,7 +229,7 @@ func (s *Service) Rules(ctx context.Context, q Query, own string) (list []Rule, 
 		}
 		return ofDefault(ctx, tx, refs(list))
 	})
-	return list, more, err
+	return list, err
 }
 
 // ofDefault says which rules are of default groups.

@@ -62,11 +62,11 @@ func (s *Service) Group(ctx context.Context, scope Scope, id string) (g Group, e
 
 // Groups lists security groups with their rules. A project that looks for the
 // first time has its default group made.
-func (s *Service) Groups(ctx context.Context, q Query, own string) (list []Group, more bool, err error) {
+func (s *Service) Groups(ctx context.Context, q Query, own string) (list []Group, err error) {
 	if own != "" {
 		err = s.haveDefaultGroup(ctx, own)
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
 	}
 	return browse(ctx, s, groupKind, q, wholeGroups)

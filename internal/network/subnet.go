@@ -105,12 +105,12 @@ func (s *Service) Subnet(ctx context.Context, scope Scope, id string) (sub Subne
 }
 
 // Subnets lists subnets.
-func (s *Service) Subnets(ctx context.Context, q Query) (list []Subnet, more bool, err error) {
+func (s *Service) Subnets(ctx context.Context, q Query) (list []Subnet, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		list, more, err = rows[Subnet](ctx, tx, subnetKind, q)
+		list, err = rows[Subnet](ctx, tx, subnetKind, q)
 		return err
 	})
-	return list, more, err
+	return list, err
 }
 
 func readSubnet(ctx context.Context, tx *db.Tx, id string) (Subnet, error) {

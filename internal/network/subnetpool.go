@@ -67,7 +67,7 @@ func (s *Service) SubnetPool(ctx context.Context, scope Scope, id string) (p Sub
 }
 
 // SubnetPools lists pools.
-func (s *Service) SubnetPools(ctx context.Context, q Query) (list []SubnetPool, more bool, err error) {
+func (s *Service) SubnetPools(ctx context.Context, q Query) (list []SubnetPool, err error) {
 	return browse(ctx, s, poolKind, q, poolsShared)
 }
 

@@ -60,7 +60,7 @@ func (s *Service) Trunk(ctx context.Context, scope Scope, id string) (Trunk, err
 }
 
 // Trunks lists trunks with their subports.
-func (s *Service) Trunks(ctx context.Context, q Query) (list []Trunk, more bool, err error) {
+func (s *Service) Trunks(ctx context.Context, q Query) (list []Trunk, err error) {
 	return browse(ctx, s, trunkKind, q, unscoped(withSubports))
 }
 

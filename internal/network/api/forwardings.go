@@ -133,7 +133,7 @@ func (h handlers) listForwardings(c *api.Call) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return listOf(c, forwardingList, func(ctx context.Context, q network.Query) ([]network.Forwarding, bool, error) {
+	return listOf(c, forwardingList, func(ctx context.Context, q network.Query) ([]network.Forwarding, error) {
 		q.Where = append(q.Where, db.Cond{Filter: db.Filter{Column: "floating_ip"}, Values: []any{fip.ID}})
 		return h.net.Forwardings(ctx, q)
 	}, viewFullForwarding)

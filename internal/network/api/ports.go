@@ -196,7 +196,7 @@ func (h handlers) findPort(c *api.Call) (network.Port, network.Network, error) {
 
 func (h handlers) listPorts(c *api.Call) (map[string]any, error) {
 	ports := h.ports()
-	ports.rows = func(ctx context.Context, q network.Query) ([]network.Port, bool, error) {
+	ports.rows = func(ctx context.Context, q network.Query) ([]network.Port, error) {
 		q.In = map[string][]string{"security_groups": c.Query()["security_groups"]}
 		for _, part := range c.Query()["fixed_ips"] {
 			name, value, _ := strings.Cut(part, "=")

@@ -217,7 +217,7 @@ func (q qosRules) all(c *api.Call) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return listOf(c, q.list, func(ctx context.Context, query network.Query) ([]network.QoSRule, bool, error) {
+	return listOf(c, q.list, func(ctx context.Context, query network.Query) ([]network.QoSRule, error) {
 		for column, value := range map[string]string{"policy_id": p.ID, "kind": q.kind} {
 			query.Where = append(query.Where, db.Cond{Filter: db.Filter{Column: column}, Values: []any{value}})
 		}

@@ -15,7 +15,7 @@ type resource[R keyed] struct {
 	name   string // in bodies, such as router
 	list   listed
 	find   func(*api.Call) (R, error) // finds and authorizes
-	rows   func(context.Context, network.Query) (rows []R, more bool, err error)
+	rows   func(context.Context, network.Query) (rows []R, err error)
 	view   func(*api.Call) func(R) any
 	remove func(ctx context.Context, id string, revision int64) error
 }

@@ -192,7 +192,7 @@ func (h handlers) listGroups(c *api.Call) (map[string]any, error) {
 		own = cmp.Or(c.Query().Get("project_id"), c.Query().Get("tenant_id"), own)
 	}
 	groups := h.groups()
-	groups.rows = func(ctx context.Context, q network.Query) ([]network.Group, bool, error) {
+	groups.rows = func(ctx context.Context, q network.Query) ([]network.Group, error) {
 		return h.net.Groups(ctx, q, own)
 	}
 	return groups.all(c)
@@ -247,10 +247,10 @@ func (h handlers) findRule(c *api.Call) (network.Rule, error) {
 
 func (h handlers) listRules(c *api.Call) (map[string]any, error) {
 	rules := h.rules()
-	rules.rows = func(ctx context.Context, q network.Query) ([]network.Rule, bool, error) {
+	rules.rows = func(ctx context.Context, q network.Query) ([]network.Rule, error) {
 		of, err := flag(c, "belongs_to_default_sg")
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
 		q.OfDefault = of
 		return h.net.Rules(ctx, q, c.Caller.Project)

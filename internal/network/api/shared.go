@@ -264,7 +264,7 @@ func render[R keyed](c *api.Call, plural string, rows []R, view func(R) any) map
 }
 
 // listOf answers a list call: what the caller may see of a resource, as asked.
-func listOf[R keyed](c *api.Call, of listed, read func(context.Context, network.Query) ([]R, bool, error), view func(R) any) (map[string]any, error) {
+func listOf[R keyed](c *api.Call, of listed, read func(context.Context, network.Query) ([]R, error), view func(R) any) (map[string]any, error) {
 	err := c.AuthorizeOwn()
 	if err != nil {
 		return nil, err
@@ -273,7 +273,7 @@ func listOf[R keyed](c *api.Call, of listed, read func(context.Context, network.
 	if err != nil {
 		return nil, err
 	}
-	rows, _, err := read(c.Context(), q)
+	rows, err := read(c.Context(), q)
 	if err != nil {
 		return nil, err
 	}
