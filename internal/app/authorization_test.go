@@ -17,6 +17,14 @@ var open = map[string]string{
 	"keystone POST /v3/OS-OAUTH1/request_token":  "the signature of a consumer is the proof",
 	"keystone POST /v3/OS-OAUTH1/access_token":   "the signature of a consumer is the proof",
 	"keystone POST /v3/OS-OAUTH2/token":          "a token is got here",
+
+	"nacre POST /oidc/authorize":            "people sign in here",
+	"nacre POST /oidc/device":               "people sign in here",
+	"nacre POST /oidc/token":                "the client's secret, or a code and its verifier, are the proof",
+	"nacre POST /oidc/device_authorization": "a client says who it is, and gets what somebody who signs in must approve",
+	"nacre POST /oidc/introspect":           "the client's secret is the proof",
+	"nacre POST /oidc/revoke":               "the client's secret, and its token, are the proof",
+	"nacre POST /oidc/userinfo":             "the access token of a client is the proof",
 }
 
 // address fills a described path: with ids where it has parameters.

@@ -12,6 +12,7 @@ import (
 	"nacre/internal/auth"
 	"nacre/internal/compute"
 	"nacre/internal/identity"
+	identityapi "nacre/internal/identity/api"
 	"nacre/internal/image"
 	"nacre/internal/loop"
 	"nacre/internal/network"
@@ -31,7 +32,7 @@ var ownPolicy = []auth.Rule{
 // policyRules are the rules of all services.
 func policyRules() []auth.Rule {
 	return slices.Concat(auth.BaseRules, identity.Policy, image.Policy, placement.Policy, compute.Policy,
-		network.Policy, volume.Policy, object.Policy, ownPolicy, clusterPolicy)
+		network.Policy, volume.Policy, object.Policy, ownPolicy, clusterPolicy, identityapi.OpenIDPolicy)
 }
 
 // policyFile is the operator's file of rules over the defaults.

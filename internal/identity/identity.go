@@ -117,7 +117,11 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		return nil, err
 	}
 	s.followRevision()
-	return s, s.openKeys(ctx, o.KeyFolder)
+	err = s.openKeys(ctx, o.KeyFolder)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.rotateOpenIDKeys(ctx)
 }
 
 // unauthorized is the one answer to whoever fails to authenticate. The reason

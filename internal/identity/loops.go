@@ -13,11 +13,12 @@ import (
 // that they need it longer.
 const defaultKeyPeriod = 24 * time.Hour
 
-// Loops rotate the keys that seal tokens, forget what ended tokens that have
+// Loops rotate the keys that seal tokens and those that sign, forget what ended tokens that have
 // expired since, and seal with the present key what an older one has sealed.
 func (s *Service) Loops() []loop.Loop {
 	return []loop.Loop{
 		{Name: "identity.rotate-keys", Every: time.Minute, Once: s.rotateKeys, Everywhere: true}, // each server reads the keys
+		{Name: "identity.rotate-signing-keys", Every: time.Minute, Once: s.rotateOpenIDKeys},
 		{Name: "identity.forget-ended", Every: time.Hour, Once: s.forgetEnded},
 		{Name: "identity.reseal-credentials", Every: time.Minute, Once: s.reseal},
 	}
@@ -57,7 +58,11 @@ func (s *Service) forgetEnded(ctx context.Context) error {
 			return err
 		}
 		floors, err := s.dropFloors(ctx, tx, now)
-		gone = revocations + floors
+		if err != nil {
+			return err
+		}
+		signIns, err := forgetOpenID(ctx, tx, now)
+		gone = revocations + floors + signIns
 		return err
 	})
 	if err != nil {

@@ -115,6 +115,10 @@ func (s *Service) endTokens(ctx context.Context, tx *db.Tx, now time.Time, subje
 			return fmt.Errorf("end tokens of %s: %w", subject, err)
 		}
 	}
+	err = s.endGrantsOf(ctx, tx, subjects...)
+	if err != nil {
+		return err
+	}
 	// What lies further back than a token lives has no token to end any more.
 	_, err = s.dropFloors(ctx, tx, now)
 	return err

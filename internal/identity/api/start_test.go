@@ -76,12 +76,12 @@ func (c *cloud) open(t testing.TB) {
 	if boot.New {
 		c.boot = boot
 	}
-	policy, err := auth.NewPolicy(slices.Concat(auth.BaseRules, identity.Policy))
+	policy, err := auth.NewPolicy(slices.Concat(auth.BaseRules, identity.Policy, identityapi.OpenIDPolicy))
 	if err != nil {
 		t.Fatal(err)
 	}
 	kernel := api.New(api.Options{Tokens: c.service, Policy: policy, Clock: c.clock, Log: log})
-	for _, s := range []api.Service{identityapi.New(c.service), identityapi.Discovery()} {
+	for _, s := range []api.Service{identityapi.New(c.service), identityapi.OpenID(c.service), identityapi.Discovery()} {
 		kernel.Add(s)
 		for _, r := range s.Routes {
 			if !r.Public && !policy.Has(r.Rule) {
