@@ -184,6 +184,10 @@ func (s *Service) enough(ctx context.Context, token auth.Token) error {
 // proveTOTP checks a passcode: of this moment or of the one before, since
 // clocks differ and people type. Each is good for one sign-in.
 func (s *Service) proveTOTP(ctx context.Context, login TOTPLogin) (User, error) {
+	try, err := s.attempt(ctx, login.User)
+	if err != nil {
+		return User{}, err
+	}
 	user, found := s.account(ctx, login.User)
 	if found != nil && !errs.Is(found, errs.NotFound) && !errs.Is(found, errs.Unauthorized) {
 		return user, found
@@ -199,7 +203,11 @@ func (s *Service) proveTOTP(ctx context.Context, login TOTPLogin) (User, error) 
 			if err != nil || found != nil || subtle.ConstantTimeCompare([]byte(code), []byte(login.Passcode)) == 0 {
 				continue
 			}
-			return user, s.usePasscode(ctx, c.ID, at)
+			err = s.usePasscode(ctx, c.ID, at)
+			if err == nil {
+				try.right(now)
+			}
+			return user, err
 		}
 	}
 	if found == nil {

@@ -76,6 +76,7 @@ type Service struct {
 	compliance Compliance
 
 	passwords *passwords
+	attempts  *attempts
 	revision  revision
 	tokens    *cache
 	roles     atomic.Pointer[roleGraph]
@@ -92,6 +93,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		log:      o.Log,
 		lifetime: o.TokenLifetime,
 		tokens:   newCache(),
+		attempts: newAttempts(),
 	}
 	var err error
 	if s.newID == nil {

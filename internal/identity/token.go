@@ -110,6 +110,10 @@ func (s *Service) mint(ctx context.Context, token auth.Token) (*Issued, error) {
 // authenticate finds the user and checks the password. Whatever is wrong, the
 // answer is the same.
 func (s *Service) authenticate(ctx context.Context, login PasswordLogin) (User, error) {
+	try, err := s.attempt(ctx, login.User)
+	if err != nil {
+		return User{}, err
+	}
 	user, err := s.account(ctx, login.User)
 	if err != nil && !errs.Is(err, errs.NotFound) && !errs.Is(err, errs.Unauthorized) {
 		return User{}, err
@@ -127,6 +131,7 @@ func (s *Service) authenticate(ctx context.Context, login PasswordLogin) (User, 
 	if err != nil || wrong != nil {
 		return User{}, unauthorized(errors.Join(err, wrong))
 	}
+	try.right(s.clock.Now())
 	return user, nil
 }
 
