@@ -1,10 +1,15 @@
 package soak
 
 import (
+	"database/sql"
 	"math/rand/v2"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"nacre/internal/await"
 )
 
 // Two servers on PostgreSQL and RabbitMQ, and two processes of simulated hosts,
@@ -23,6 +28,42 @@ func TestClusterUnderFaults(t *testing.T) {
 	auditHosts(t, l.dir, Audit(t, admin, day, NoExcuse))
 	day.Tidy()
 	Empty(t, admin, l.client("demo"), l.left)
+	l.noOrphanBytes()
+}
+
+// noOrphanBytes waits until each object's file is one that the sweep knows: all
+// objects are gone.
+func (l *lab) noOrphanBytes() {
+	l.t.Helper()
+	known, err := sql.Open("pgx", "postgres://postgres@/nacre?host="+l.postgres.Folder)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer known.Close()
+	var orphans []string
+	defer func() {
+		if len(orphans) > 0 {
+			l.t.Logf("files that nobody knows: %q", orphans)
+		}
+	}()
+	await.Until(l.t, "no file of an object to be an orphan", time.Minute, func() bool {
+		orphans = nil
+		files, err := filepath.Glob(filepath.Join(l.dir, "blobs", "*", "objects+*"))
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		for _, path := range files {
+			var count int
+			err = known.QueryRow("SELECT COUNT(*) FROM object_blobs WHERE blob = $1", strings.Replace(filepath.Base(path), "+", "/", 1)).Scan(&count)
+			if err != nil {
+				l.t.Fatal(err)
+			}
+			if count == 0 {
+				orphans = append(orphans, path)
+			}
+		}
+		return len(orphans) == 0
+	})
 }
 
 // wreck breaks things until so many processes were killed, and as long as the run

@@ -29,6 +29,7 @@ type Day struct {
 	group          string // security group
 	ports          []string
 	container      string
+	bucket         bucket // the container by S3
 
 	stop    chan struct{}
 	working sync.WaitGroup
@@ -58,6 +59,7 @@ func NewDay(t *testing.T, seed uint64, client func(user string) *Client) *Day {
 	}
 	d.container = "/v1/AUTH_" + projects[0].ID + "/shared"
 	demo.Must(t, "PUT", d.container, nil, 201, nil)
+	d.bucket = newBucket(t, client("admin"), demo, "shared", projects[0].ID)
 	return d
 }
 
@@ -72,7 +74,7 @@ func (d *Day) Work(workers, sharers int, pause time.Duration) {
 	n := &networker{worker: *d.worker(9), public: d.public}
 	d.user(n.r, pause, n.turn)
 	for i := range sharers {
-		s := &sharer{worker: *d.worker(uint64(10 + i)), history: d.History, number: i + 1, ports: d.ports, objects: d.container}
+		s := &sharer{worker: *d.worker(uint64(10 + i)), history: d.History, number: i + 1, ports: d.ports, objects: d.container, bucket: d.bucket}
 		d.user(s.r, pause, s.turn)
 	}
 }
@@ -136,5 +138,6 @@ func (d *Day) Tidy() {
 	for _, o := range objects {
 		demo.Must(d.t, "DELETE", d.container+"/"+o.Name, nil, 204, nil)
 	}
-	demo.Must(d.t, "DELETE", d.container, nil, 204, nil)
+	demo.Must(d.t, "DELETE", d.container, nil, 204, nil) // and with it what was sent in parts and not completed
+	d.bucket.remove(d.t, demo)
 }

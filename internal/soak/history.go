@@ -27,7 +27,7 @@ func NewHistory() *History { return &History{start: time.Now()} }
 
 type question struct {
 	thing  string
-	kind   string // put, get or delete
+	kind   string // put, get, delete, or drop: what deletes and does not tell whether there was anything
 	text   string // of put
 	exists bool   // put changes what is there, and makes nothing
 }
@@ -83,6 +83,8 @@ var register = porcupine.Model{
 			return a.told == told && "="+a.text == state, state
 		case q.kind == "get":
 			return a.told == gone, state
+		case q.kind == "drop":
+			return a.told != gone, gone
 		case q.kind == "delete" && there:
 			return a.told != gone, gone
 		case q.kind == "delete":
@@ -141,6 +143,7 @@ type sharer struct {
 	number  int
 	ports   []string
 	objects string // URL path of the container
+	bucket  bucket // the same by S3
 }
 
 func (s *sharer) turn() {
@@ -162,33 +165,54 @@ func (s *sharer) port(q question) {
 	} else {
 		q.kind = "get"
 	}
-	s.note(q, method, path, body, []int{200}, func(body []byte) string { return fieldOf(body, "port", "name") })
+	s.note(q, func() (int, []byte, error) { return s.c.Do(method, path, body) }, "port", []int{200}, func(body []byte) string { return fieldOf(body, "port", "name") })
 }
 
-// times is how many times an object has its text, so that a torn one shows.
+// times is how many times an object has its text, so that a torn one shows. One
+// that is sent in parts has it more often.
 const times = 5000
 
-// object writes, reads and removes an object.
+// object writes, reads and removes an object, by Swift or by S3.
 func (s *sharer) object(q question) {
 	name := fmt.Sprintf("shared-%d", s.r.IntN(4))
 	q.thing = "object " + name
-	method := map[string]string{"put": "PUT", "get": "GET", "delete": "DELETE"}[q.kind]
-	good := map[string]int{"put": 201, "get": 200, "delete": 204}[q.kind]
-	s.note(q, method, s.objects+"/"+name, bytes.Repeat([]byte(q.text+" "), times), []int{good, 404}, func(body []byte) string {
-		text, _, _ := strings.Cut(string(body), " ")
-		if string(body) != strings.Repeat(text+" ", times) {
-			return fmt.Sprintf("%d torn bytes", len(body))
-		}
-		return text
-	})
+	word := []byte(q.text + " ")
+	if s.r.IntN(2) == 0 {
+		method := map[string]string{"put": "PUT", "get": "GET", "delete": "DELETE"}[q.kind]
+		good := map[string]int{"put": 201, "get": 200, "delete": 204}[q.kind]
+		ask := func() (int, []byte, error) { return s.c.Do(method, s.objects+"/"+name, bytes.Repeat(word, times)) }
+		s.note(q, ask, "object "+name+" by Swift", []int{good, 404}, whole)
+		return
+	}
+	count, kind, expected := times, q.kind, []int{200, 404}
+	switch {
+	case kind == "delete":
+		q.kind, expected = "drop", []int{204}
+	case kind == "put" && s.r.IntN(4) == 0:
+		count = (partSize + partSize/8) / len(word)
+	}
+	ask := func() (int, []byte, error) { return s.c.S3(s.bucket, kind, name, bytes.Repeat(word, count)) }
+	s.note(q, ask, "object "+name+" by S3", expected, whole)
+}
+
+// whole is the text that an object has again and again, or what shows that it is
+// torn.
+func whole(body []byte) string {
+	text, _, _ := strings.Cut(string(body), " ")
+	count := len(body) / (len(text) + 1)
+	if count != times && len(body) < partSize || string(body) != strings.Repeat(text+" ", count) {
+		return fmt.Sprintf("%d torn bytes", len(body))
+	}
+	return text
 }
 
 // note asks, and writes down what was told. What was refused since there is no
 // space must not have had an effect, so it is left out.
-func (s *sharer) note(q question, method, path string, body any, expected []int, text func(body []byte) string) {
+func (s *sharer) note(q question, ask func() (int, []byte, error), what string, expected []int, text func(body []byte) string) {
 	asked := time.Now()
 	a := answer{}
-	status := s.ask(method, path, body, expected, func(body []byte) { a = answer{told, text(body)} })
+	code, reply, err := ask()
+	status := s.heard(q.kind+" "+what, code, reply, err, expected, func(body []byte) { a = answer{told, text(body)} })
 	switch status {
 	case notAsked, http.StatusInsufficientStorage:
 		return

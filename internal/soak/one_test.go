@@ -96,4 +96,5 @@ func shape(w testcloud.World) testcloud.World {
 	return w
 }
 
-var random = regexp.MustCompile(`[0-9a-f]{32}`)
+// random are ids, and the prefix of its own that each cloud has for IPv6.
+var random = regexp.MustCompile(`[0-9a-f]{32}|fd[0-9a-f]{2}:[0-9a-f:]+::/48`)

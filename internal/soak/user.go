@@ -154,6 +154,11 @@ const notAsked = -1
 // returns the status, 0 when there was no answer.
 func (w *worker) ask(method, path string, body any, expected []int, acked func(body []byte)) int {
 	status, reply, err := w.c.Do(method, path, body)
+	return w.heard(method+" "+path, status, reply, err, expected, acked)
+}
+
+// heard is what ask does with an answer.
+func (w *worker) heard(what string, status int, reply []byte, err error, expected []int, acked func(body []byte)) int {
 	if err != nil {
 		w.lost.Add(1)
 		<-time.After(time.Duration(w.r.IntN(200)) * time.Millisecond) // users don't hammer
@@ -167,7 +172,7 @@ func (w *worker) ask(method, path string, body any, expected []int, acked func(b
 		acked(reply)
 	}
 	if !slices.Contains(expected, status) && status != http.StatusInsufficientStorage {
-		w.t.Errorf("%s %s: unexpected %d %s", method, path, status, reply)
+		w.t.Errorf("%s: unexpected %d %s", what, status, reply)
 	}
 	return status
 }
