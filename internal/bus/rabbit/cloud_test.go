@@ -278,6 +278,7 @@ func TestNothingIsLostWhileTheBrokerIsAway(t *testing.T) {
 		{"the broker is killed", broker.Kill, run},
 		{"the broker stands still", broker.Freeze, broker.Thaw},
 		{"the line is cut", line.Cut, line.Mend},
+		{"the broker has no space", func() { broker.Alarm(t) }, func() { broker.Calm(t) }},
 		{"the broker is stopped", broker.Stop, run},
 	} {
 		// It happens in the middle of work, which goes on.

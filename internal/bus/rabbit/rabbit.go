@@ -101,7 +101,7 @@ func (b *Bus) Close() error {
 	return err
 }
 
-// Up tells whether there is a connection.
+// Up tells whether there is a connection, and the broker takes messages.
 func (b *Bus) Up() bool {
 	_, err := b.connected()
 	return err == nil
@@ -112,6 +112,9 @@ func (b *Bus) connected() (*session, error) {
 	defer b.mu.Unlock()
 	if b.session == nil {
 		return nil, errs.Unavailablef("The message broker is not reachable at the moment.")
+	}
+	if b.session.blocked.Load() {
+		return nil, errs.Unavailablef("The message broker takes no messages at the moment.")
 	}
 	return b.session, nil
 }

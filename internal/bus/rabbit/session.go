@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -42,6 +43,7 @@ type session struct {
 	ready    map[destination]bool // declared; guarded by notifying.mu
 	returned chan amqp.Return     // of notifying
 	hearing  sync.WaitGroup       // goroutines that hear
+	blocked  atomic.Bool          // the broker takes nothing that we publish
 }
 
 type role struct {
@@ -73,6 +75,7 @@ func dial(ctx context.Context, b *Bus) (*session, error) {
 		return nil, fmt.Errorf("connect: %w", hide(err))
 	}
 	s.conn = conn
+	s.heed()
 	ctx, cancel := context.WithTimeout(ctx, confirming)
 	defer cancel()
 	defer s.bound(ctx, "prepare the connection")()
@@ -82,6 +85,23 @@ func dial(ctx context.Context, b *Bus) (*session, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// heed hears that the broker takes nothing, being short of disk or memory, and
+// that it does again. A broker says so only to who publishes: each connection
+// finds out by something that stays behind.
+func (s *session) heed() {
+	alarms := s.conn.NotifyBlocked(make(chan amqp.Blocking, 1))
+	s.hearing.Go(func() {
+		for alarm := range alarms {
+			s.blocked.Store(alarm.Active)
+			if alarm.Active {
+				s.b.log.Warn("message broker: takes nothing", "reason", alarm.Reason)
+			} else {
+				s.b.log.Info("message broker: takes messages again")
+			}
+		}
+	})
 }
 
 // brisk is a connection on which no write hangs: a broker that doesn't read

@@ -32,6 +32,8 @@ import (
 const (
 	program = "/usr/lib/rabbitmq/bin/rabbitmq-server" // Debian's own wrapper insists on the system's folders
 
+	control = "/usr/lib/rabbitmq/bin/rabbitmqctl"
+
 	hosts = 20 // virtual hosts for tests that share a broker
 
 	// patience is how long the broker may take: a minute on a loaded machine.
@@ -271,6 +273,24 @@ func (b *Broker) Freeze() { b.broker.signal(syscall.SIGSTOP) }
 
 // Thaw lets a frozen broker go on.
 func (b *Broker) Thaw() { b.broker.signal(syscall.SIGCONT) }
+
+// Alarm has the broker miss space on its disk, so that it takes nothing from
+// publishers; Calm ends that.
+func (b *Broker) Alarm(t testing.TB) { b.limit(t, "1000000GB") }
+
+// Calm ends the broker's alarm.
+func (b *Broker) Calm(t testing.TB) { b.limit(t, "1MB") }
+
+// limit sets how much space the broker wants on its disk.
+func (b *Broker) limit(t testing.TB, space string) {
+	t.Helper()
+	cmd := exec.Command(control, "set_disk_free_limit", space)
+	cmd.Env, cmd.Dir = b.env, b.folder
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("set the broker's limit: %v: %s", err, out)
+	}
+}
 
 type lockedBuffer struct {
 	mu  sync.Mutex // guards all
