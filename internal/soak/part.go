@@ -24,11 +24,12 @@ import (
 // Part is what a test binary is when it is not the tests: one process of a
 // cloud, which they kill.
 type Part struct {
-	Cloud  *app.Config     `json:",omitempty"` // nacre dev, or nacre server
-	Node   *app.NodeConfig `json:",omitempty"`
-	Fabric string          `json:",omitempty"` // where the simulated network is served
-	Down   string          `json:",omitempty"` // ends all that a real node of this folder has started
-	Host   *Room           `json:",omitempty"` // keeps the namespaces of a host until its input ends
+	Version string          `json:",omitempty"` // of the program, "" for this one's
+	Cloud   *app.Config     `json:",omitempty"` // nacre dev, or nacre server
+	Node    *app.NodeConfig `json:",omitempty"`
+	Fabric  string          `json:",omitempty"` // where the simulated network is served
+	Down    string          `json:",omitempty"` // ends all that a real node of this folder has started
+	Host    *Room           `json:",omitempty"` // keeps the namespaces of a host until its input ends
 }
 
 const partVariable = "NACRE_SOAK_PART"
@@ -55,6 +56,9 @@ func Main() {
 func (p Part) run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	if p.Version != "" {
+		app.Version = p.Version
+	}
 	switch {
 	case p.Cloud != nil:
 		return app.Run(ctx, *p.Cloud)

@@ -72,7 +72,22 @@ func newRigOn(t testing.TB, bus string, servers, nodes int) *rig {
 		t.Fatal(err)
 	}
 	r.addNodes("node", nodes)
+	t.Cleanup(func() {
+		if t.Failed() {
+			r.explain()
+		}
+	})
 	return r
+}
+
+// explain says how things stand when a test has failed.
+func (r *rig) explain() {
+	for _, m := range r.servers {
+		for _, path := range []string{"/nacre/v1/plans?unfinished=true", "/nacre/v1/nodes", "/compute/v2.1/servers/detail?all_tenants=1"} {
+			status, body, err := r.user(m, "admin").Do("GET", path, nil)
+			r.t.Logf("%s of %s: %d %v %s", path, m.Name, status, err, body)
+		}
+	}
 }
 
 // addServer starts a server and waits until it answers, since the next one needs
