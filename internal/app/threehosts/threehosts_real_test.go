@@ -36,7 +36,8 @@ func TestThreeHosts(t *testing.T) {
 	guests := l.addGuests()
 	t.Run("packets", func(t *testing.T) { packets(t, l, guests) })
 	t.Run("metadata", func(t *testing.T) { metadata(t, guests) })
-	t.Run("console", func(t *testing.T) { console(t, l, guests) })
+	t.Run("console", func(t *testing.T) { consoleLog(t, l, guests) })
+	t.Run("screens", func(t *testing.T) { screens(t, l, guests) })
 	t.Run("node", func(t *testing.T) { nodeIsKilled(t, l, guests[1]) })
 	l.removeGuests(guests)
 }
@@ -191,9 +192,9 @@ func metadata(t *testing.T, guests []instance) {
 	}
 }
 
-// console reads the console log through both servers, of which one has no
+// consoleLog reads the console log through both servers, of which one has no
 // connection to the host.
-func console(t *testing.T, l *lab, guests []instance) {
+func consoleLog(t *testing.T, l *lab, guests []instance) {
 	for _, s := range l.servers {
 		for _, g := range guests {
 			log, err := servers.ShowConsoleOutput(context.Background(), s.user(l.t, "nacre-demo").compute, g.id, servers.ShowConsoleOutputOpts{Length: 50}).Extract()
@@ -217,7 +218,7 @@ func nodeIsKilled(t *testing.T, l *lab, g instance) {
 	if now := g.shell.uptime(t); now < before {
 		t.Errorf("the guest was restarted: its uptime went from %.0f s to %.0f s", before, now)
 	}
-	console(t, l, []instance{g})
+	consoleLog(t, l, []instance{g})
 }
 
 // removeGuests deletes all guests, from their hosts as well.
