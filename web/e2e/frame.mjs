@@ -17,7 +17,7 @@ step('deletes it, and releases its floating IP', async () => {
 });
 
 // What a member of a project can open.
-const kinds = ['images', 'keypairs', 'server-groups', 'networks', 'subnets', 'ports', 'routers', 'floating-ips', 'security-groups', 'volumes', 'snapshots', 'backups', 'transfers', 'containers'];
+const kinds = ['images', 'keypairs', 'server-groups', 'networks', 'subnets', 'ports', 'routers', 'floating-ips', 'security-groups', 'volumes', 'snapshots', 'backups', 'transfers', 'containers', 'flavors', 'port-forwardings', 'address-groups', 'subnet-pools', 'address-scopes', 'trunks', 'qos-policies', 'rbac-policies', 'volume-groups', 'group-snapshots', 'volume-types', 'application-credentials'];
 
 step('keeps what was typed when the session ends', async () => {
   await to('/instances');

@@ -1,7 +1,7 @@
 // Signing in, and all that is done with an instance.
 import assert from 'node:assert/strict';
 import { base, open, password } from './browser.mjs';
-import { choose, look, name, row, signIn, slow, step, to, walk } from './walk.mjs';
+import { choose, command, look, name, row, signIn, slow, step, to, walk } from './walk.mjs';
 
 const page = () => walk.page;
 
@@ -92,6 +92,8 @@ step('makes a key pair and launches an instance on one page', async () => {
   await look('private-key');
   await page().getByRole('button', { name: 'I have kept it' }).click();
   await page().getByRole('dialog').waitFor({ state: 'hidden' });
+  await page().locator('.command summary').click();
+  assert.match(await page().locator('[data-command=openstack]').textContent(), new RegExp(`^openstack server create --flavor \\S+ --image \\S+ --network \\S+ --key-name ${name} .*${name}$`));
   await page().getByRole('button', { name: 'Launch instance' }).click();
   await row().waitFor();
 });
@@ -104,7 +106,8 @@ step('the list moves to active by itself', async () => {
 
 step('stops and starts', async () => {
   await choose('Stop');
-  await page().getByRole('dialog').getByText(`Stop ${name}?`).last().waitFor();
+  await page().getByRole('dialog').getByText(`Stop: ${name}`).last().waitFor();
+  assert.match(await command(), /^openstack server stop [\da-f-]{36}$/);
   await look('confirm-stop');
   await page().locator('#confirm').click();
   await settled('SHUTOFF');
@@ -119,7 +122,7 @@ step('filters by name, and has actions for many', async () => {
   await row().locator('input[type=checkbox]').check();
   await page().getByRole('toolbar').getByRole('button', { name: 'Reboot' }).click();
   await page().locator('#confirm').click();
-  await page().getByText(`${name} is rebooting.`).waitFor();
+  await page().getByText(`Reboot: ${name}`).last().waitFor();
   await settled('ACTIVE');
   await page().getByPlaceholder('Name, address or ID').fill('');
 });
@@ -242,3 +245,16 @@ step('knows what was done with it, and by which steps', async () => {
   await look('history');
 });
 
+
+step('pauses it and goes on, by the menu of its page', async () => {
+  await page().getByRole('tab', { name: 'Overview' }).click();
+  const press = async (title) => {
+    await page().locator('main button[aria-label^="Actions for"]').click();
+    await page().locator('.ant-dropdown:not(.ant-dropdown-hidden) .ant-dropdown-menu-item', { hasText: title }).first().click();
+  };
+  await press('Pause');
+  await page().locator('#confirm').click();
+  await page().locator('[data-status=PAUSED]').first().waitFor({ timeout: slow });
+  await press('Unpause');
+  await page().locator('[data-status=ACTIVE]').first().waitFor({ timeout: slow });
+});

@@ -1,6 +1,6 @@
 // Networks, and who reaches whom on them.
 import assert from 'node:assert/strict';
-import { act, choose, command, confirm, drop, fill, look, make, name, row, status, step, to, walk } from './walk.mjs';
+import { act, choose, command, confirm, dialog, drop, fill, look, make, name, row, status, step, to, walk } from './walk.mjs';
 
 const page = () => walk.page;
 const net = `${name}-net`;
@@ -112,4 +112,25 @@ step('takes the network away again', async () => {
   await to('/networks');
   await status('ACTIVE', net).waitFor();
   await drop(net);
+});
+
+step('makes what networks have beside', async () => {
+  await to('/address-groups');
+  await make('Create address group', 'address-group-create', { name: `${name}-ag`, addresses: '10.5.0.0/24' }, `${name}-ag`);
+  await act('Add addresses', 'address-group-add', { addresses: '10.6.0.0/24' }, `${name}-ag`);
+  await row('10.6.0.0/24').waitFor();
+  await look('address-groups');
+  await drop(`${name}-ag`);
+  await to('/subnet-pools');
+  await make('Create subnet pool', 'subnet-pool-create', { name: `${name}-sp`, prefixes: '10.64.0.0/16', default_prefixlen: '24' }, `${name}-sp`);
+  await drop(`${name}-sp`);
+  await to('/application-credentials');
+  await page().getByRole('button', { name: 'Create application credential' }).first().click();
+  await fill('credential-create', { name: `${name}-ac` });
+  await page().locator('#confirm').click();
+  await dialog().getByText('application_credential_secret').waitFor();
+  await look('clouds-yaml');
+  await dialog().getByRole('button', { name: 'I have kept it' }).click();
+  await row(`${name}-ac`).waitFor();
+  await drop(`${name}-ac`);
 });

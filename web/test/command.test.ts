@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { curl } from '../src/command/curl';
 import { openstack } from '../src/command/openstack';
@@ -5,7 +7,10 @@ import { all, resourceOf } from '../src/kinds';
 import { bodyOf, initial } from '../src/resource/body';
 import { del, post, put, type Action, type Scope, type Value, type Values } from '../src/resource/resource';
 
-const scope: Scope = { project: { id: 'p', name: 'p' }, operator: true, all: false };
+const source = join(import.meta.dirname, '../src');
+const read = (file: string) => readFileSync(join(source, file), 'utf8');
+
+const scope: Scope = { project: { id: 'p', name: 'p' }, user: { id: 'u', name: 'u' }, operator: true, all: false };
 
 describe('the openstack command', () => {
   it.each([
@@ -50,7 +55,7 @@ const resources = await Promise.all(all.map(resourceOf));
 
 describe.each(resources)('every dialog of $kind', (resource) => {
   it('can be shown as a command, or is known not to be', () => {
-    const row = { id: 'i', name: 'n', status: 'available', attachments: [], fixed_ips: [], routes: [], hosts: [], metadata: {}, tags: [], allocation_pools: [], host_routes: [], allowed_address_pairs: [], dns_nameservers: [], security_groups: [] };
+    const row = { id: 'i', of: { id: 'f' }, addresses: [], prefixes: [], specs: {}, name: 'n', status: 'available', attachments: [], fixed_ips: [], routes: [], hosts: [], metadata: {}, tags: [], allocation_pools: [], host_routes: [], allowed_address_pairs: [], dns_nameservers: [], security_groups: [] };
     for (const action of [...(resource.create ?? []), ...(resource.actions ?? [])]) {
       if (action.call === undefined || unsaid.includes(action.key)) {
         continue;
@@ -60,6 +65,16 @@ describe.each(resources)('every dialog of $kind', (resource) => {
       expect(openstack(call), `${action.key}: ${JSON.stringify(call)}`).toMatch(/^openstack /);
     }
   });
+});
+
+it('is on every form that asks the cloud for a change', () => {
+  // Signing in has no command, who reaches whom changes nothing, and a shared
+  // address is signed here: it is itself what curl takes.
+  const none = ['pages/sign-in.tsx', 'pages/reach.tsx', 'pages/objects/share.tsx'];
+  const sources = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.tsx') && !none.includes(file));
+  const forms = sources.filter((file) => /<Form[\s<>]|<Modal/.test(read(file)) && /perform\(|onFinish/.test(read(file)));
+  expect(forms.length).toBeGreaterThan(6);
+  expect(forms.filter((file) => !read(file).includes('<AsCommand'))).toEqual([]);
 });
 
 describe('what is sent', () => {

@@ -1,5 +1,5 @@
 import { queryOptions } from '@tanstack/react-query';
-import { all, ask } from './client';
+import { all, ask, type Call } from './client';
 
 export interface Address {
   addr: string;
@@ -103,6 +103,12 @@ export const flavorsQuery = queryOptions({
   staleTime: 60_000,
 });
 
+export const flavorChoices = async () =>
+  (await all<Flavor>('compute', '/flavors/detail', 'flavors', new AbortController().signal)).map((flavor) => ({ value: flavor.id, label: flavor.name }));
+
+export const imageChoices = async () =>
+  (await all<{ id: string; name: string | null }>('image', '/images?status=active', 'images', new AbortController().signal)).map((image) => ({ value: image.id, label: image.name ?? image.id }));
+
 export const keyPairsQuery = queryOptions({
   queryKey: ['keypairs'],
   queryFn: async ({ signal }) => {
@@ -111,11 +117,12 @@ export const keyPairsQuery = queryOptions({
   },
 });
 
-export const importKeyPair = (name: string, publicKey: string) =>
-  ask<{ keypair: KeyPair }>('compute', '/os-keypairs', {
-    method: 'POST',
-    body: { keypair: { name, type: 'ssh', public_key: publicKey } },
-  });
+export const newKeyPair = (name: string, publicKey: string): Call => ({
+  service: 'compute',
+  method: 'POST',
+  path: '/os-keypairs',
+  body: { keypair: { name, type: 'ssh', public_key: publicKey } },
+});
 
 export interface NewServer {
   name: string;
@@ -130,25 +137,9 @@ export interface NewServer {
   block_device_mapping_v2?: Record<string, unknown>[];
 }
 
-export const createServer = (server: NewServer) =>
-  ask<{ server: { id: string } }>('compute', '/servers', { method: 'POST', body: { server } });
+export const newServer = (server: NewServer): Call => ({ service: 'compute', method: 'POST', path: '/servers', body: { server } });
 
 export type Action = 'start' | 'stop' | 'reboot' | 'hardReboot' | 'delete';
-
-const bodies: Record<Exclude<Action, 'delete'>, unknown> = {
-  start: { 'os-start': null },
-  stop: { 'os-stop': null },
-  reboot: { reboot: { type: 'SOFT' } },
-  hardReboot: { reboot: { type: 'HARD' } },
-};
-
-/** Accepts the action; the server follows in its own time. */
-export function act(id: string, action: Action): Promise<void> {
-  if (action === 'delete') {
-    return ask<void>('compute', `/servers/${id}`, { method: 'DELETE' });
-  }
-  return ask<void>('compute', `/servers/${id}/action`, { method: 'POST', body: bodies[action] });
-}
 
 export type ConsoleKind = 'vnc' | 'serial';
 

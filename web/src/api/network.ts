@@ -1,5 +1,5 @@
 import { queryOptions } from '@tanstack/react-query';
-import { all, ask } from './client';
+import { all, ask, type Call } from './client';
 
 interface Standard {
   id: string;
@@ -128,19 +128,16 @@ export const securityGroupsQuery = (project: string | undefined) =>
       all<SecurityGroup>('network', `/security-groups?project_id=${project ?? ''}`, 'security_groups', signal),
   });
 
-export const allocate = (network: string, port: string | null) =>
-  ask<{ floatingip: FloatingIP }>('network', '/floatingips', {
-    method: 'POST',
-    body: { floatingip: { floating_network_id: network, port_id: port } },
-  });
+export const allocate = (network: string, port: string | null): Call => ({
+  service: 'network',
+  method: 'POST',
+  path: '/floatingips',
+  body: { floatingip: { floating_network_id: network, port_id: port } },
+});
 
-export const associate = (id: string, port: string | null) =>
-  ask<{ floatingip: FloatingIP }>('network', `/floatingips/${id}`, {
-    method: 'PUT',
-    body: { floatingip: { port_id: port } },
-  });
+export const associate = (id: string, port: string | null): Call => ({ service: 'network', method: 'PUT', path: `/floatingips/${id}`, body: { floatingip: { port_id: port } } });
 
-export const release = (id: string) => ask<void>('network', `/floatingips/${id}`, { method: 'DELETE' });
+export const release = (id: string): Call => ({ service: 'network', method: 'DELETE', path: `/floatingips/${id}` });
 
 export interface Usage {
   limit: number;

@@ -44,6 +44,7 @@ const headers = (fields: Record<string, unknown>) => ({
 const field = (item: unknown, key: string) => String((item as Record<string, unknown>)[key] ?? '');
 const pool = (item: unknown) => `start=${field(item, 'start')},end=${field(item, 'end')}`;
 const hostRoute = (item: unknown) => `destination=${field(item, 'destination')},gateway=${field(item, 'nexthop')}`;
+const subport = (item: unknown) => `port=${field(item, 'port_id')},segmentation-type=${field(item, 'segmentation_type')},segmentation-id=${field(item, 'segmentation_id')}`;
 const pair = (item: unknown) => {
   const mac = field(item, 'mac_address');
   return `ip-address=${field(item, 'ip_address')}${mac === '' ? '' : `,mac-address=${mac}`}`;
@@ -168,6 +169,45 @@ const networking: Spelling[] = [
     },
   },
   { on: 'DELETE network /security-group-rules/{id}', say: 'security group rule delete {id}' },
+  { on: 'POST network /address-groups', say: 'address group create {name}', envelope: 'address_group', options: { addresses: listOf('--address'), ...described } },
+  { on: 'PUT network /address-groups/{id}', say: 'address group set {id}', envelope: 'address_group', options: named },
+  { on: 'PUT network /address-groups/{id}/add_addresses', say: 'address group set {id}', options: { addresses: listOf('--address') }, envelope: 'address_group' },
+  { on: 'PUT network /address-groups/{id}/remove_addresses', say: 'address group unset {id}', options: { addresses: listOf('--address') }, envelope: 'address_group' },
+  { on: 'DELETE network /address-groups/{id}', say: 'address group delete {id}' },
+  { on: 'POST network /address-scopes', say: 'address scope create {name}', envelope: 'address_scope', options: { ip_version: '--ip-version', shared: { yes: '--share', no: '--no-share' } } },
+  { on: 'DELETE network /address-scopes/{id}', say: 'address scope delete {id}' },
+  {
+    on: 'POST network /subnetpools',
+    say: 'subnet pool create {name}',
+    envelope: 'subnetpool',
+    options: { prefixes: listOf('--pool-prefix'), default_prefixlen: '--default-prefix-length', address_scope_id: '--address-scope', shared: { yes: '--share', no: '--no-share' }, ...described },
+  },
+  { on: 'PUT network /subnetpools/{id}', say: 'subnet pool set {id}', envelope: 'subnetpool', options: { ...named, prefixes: listOf('--pool-prefix') } },
+  { on: 'DELETE network /subnetpools/{id}', say: 'subnet pool delete {id}' },
+  { on: 'POST network /trunks', say: 'network trunk create {name}', envelope: 'trunk', options: { port_id: '--parent-port', ...described } },
+  { on: 'PUT network /trunks/{id}', say: 'network trunk set {id}', envelope: 'trunk', options: named },
+  { on: 'PUT network /trunks/{id}/add_subports', say: 'network trunk set {id}', options: { sub_ports: listOf('--subport', subport) } },
+  { on: 'PUT network /trunks/{id}/remove_subports', say: 'network trunk unset {id}', options: { sub_ports: listOf('--subport', (item) => field(item, 'port_id')) } },
+  { on: 'DELETE network /trunks/{id}', say: 'network trunk delete {id}' },
+  { on: 'POST network /qos/policies', say: 'network qos policy create {name}', envelope: 'policy', options: { shared: { yes: '--share', no: '--no-share' }, ...described } },
+  { on: 'DELETE network /qos/policies/{id}', say: 'network qos policy delete {id}' },
+  {
+    on: 'POST network /qos/policies/{id}/bandwidth_limit_rules',
+    say: 'network qos rule create --type bandwidth-limit {id}',
+    envelope: 'bandwidth_limit_rule',
+    options: { max_kbps: '--max-kbps', max_burst_kbps: '--max-burst-kbits', direction: (value) => [`--${String(value)}`] },
+  },
+  { on: 'POST network /qos/policies/{id}/dscp_marking_rules', say: 'network qos rule create --type dscp-marking {id}', envelope: 'dscp_marking_rule', options: { dscp_mark: '--dscp-mark' } },
+  { on: 'DELETE network /qos/policies/{id}/{type}/{rule}', say: 'network qos rule delete {id} {rule}' },
+  { on: 'POST network /rbac-policies', say: 'network rbac create {object_id}', envelope: 'rbac_policy', options: { object_type: (value) => ['--type', String(value).replace('-', '_')], action: '--action', target_tenant: '--target-project' } },
+  { on: 'DELETE network /rbac-policies/{id}', say: 'network rbac delete {id}' },
+  {
+    on: 'POST network /floatingips/{id}/port_forwardings',
+    say: 'floating ip port forwarding create {id}',
+    envelope: 'port_forwarding',
+    options: { protocol: '--protocol', external_port: '--external-protocol-port', internal_port: '--internal-protocol-port', internal_ip_address: '--internal-ip-address', internal_port_id: '--port', ...described },
+  },
+  { on: 'DELETE network /floatingips/{id}/port_forwardings/{rule}', say: 'floating ip port forwarding delete {id} {rule}' },
   {
     on: 'PUT network /quotas/{project}',
     say: 'quota set {project}',
@@ -209,6 +249,32 @@ const storage: Spelling[] = [
   { on: 'POST volume /volume-transfers/{id}/accept', say: 'volume transfer request accept {id}', envelope: 'accept', options: { auth_key: '--auth-key' } },
   { on: 'DELETE volume /volume-transfers/{id}', say: 'volume transfer request delete {id}' },
   {
+    on: 'POST volume /types',
+    say: 'volume type create {name}',
+    envelope: 'volume_type',
+    options: { ...described, 'os-volume-type-access:is_public': { yes: '--public', no: '--private' }, extra_specs: properties('--property') },
+  },
+  { on: 'PUT volume /types/{id}', say: 'volume type set {id}', envelope: 'volume_type', options: named },
+  { on: 'DELETE volume /types/{id}', say: 'volume type delete {id}' },
+  { on: 'POST volume /types/{id}/extra_specs', say: 'volume type set {id}', options: { extra_specs: properties('--property') } },
+  { on: 'DELETE volume /types/{id}/extra_specs/{key}', say: 'volume type unset --property {key} {id}' },
+  { on: 'POST volume /types/{id}/action', say: 'volume type set --project {project} {id}', envelope: 'addProjectAccess' },
+  { on: 'POST volume /types/{id}/action', say: 'volume type unset --project {project} {id}', envelope: 'removeProjectAccess' },
+  {
+    on: 'POST volume /types/{id}/encryption',
+    say: 'volume type set {id}',
+    envelope: 'encryption',
+    options: { provider: '--encryption-provider', cipher: '--encryption-cipher', key_size: '--encryption-key-size', control_location: '--encryption-control-location' },
+  },
+  { on: 'POST volume /qos-specs', say: 'volume qos create {name}', envelope: 'qos_specs', shape: ({ name, consumer, ...specs }) => ({ name, consumer, specs }), options: { consumer: '--consumer', specs: properties('--property') } },
+  { on: 'PUT volume /qos-specs/{id}', say: 'volume qos set {id}', envelope: 'qos_specs', shape: (specs) => ({ specs }), options: { specs: properties('--property') } },
+  { on: 'GET volume /qos-specs/{id}/associate', say: 'volume qos associate {id} {vol_type_id}' },
+  { on: 'DELETE volume /qos-specs/{id}', say: 'volume qos delete {id}' },
+  { on: 'POST volume /groups', say: 'volume group create', envelope: 'group', options: { name: '--name', group_type: '--volume-group-type', volume_types: listOf('--volume-type'), ...described } },
+  { on: 'POST volume /groups/{id}/action', say: 'volume group delete {id}', envelope: 'delete', options: { 'delete-volumes': { yes: '--force', no: '' } } },
+  { on: 'POST volume /group_snapshots', say: 'volume group snapshot create {group_id}', envelope: 'group_snapshot', options: named },
+  { on: 'DELETE volume /group_snapshots/{id}', say: 'volume group snapshot delete {id}' },
+  {
     on: 'PUT volume /os-quota-sets/{project}',
     say: 'quota set {project}',
     envelope: 'quota_set',
@@ -217,6 +283,52 @@ const storage: Spelling[] = [
 ];
 
 const computing: Spelling[] = [
+  {
+    on: 'POST compute /servers',
+    say: 'server create {name}',
+    envelope: 'server',
+    options: {
+      flavorRef: '--flavor',
+      imageRef: '--image',
+      networks: (value) => (value === 'none' ? ['--no-network'] : value === 'auto' ? ['--network', 'auto'] : listOf('--network', (item) => field(item, 'uuid'))(value)),
+      key_name: '--key-name',
+      security_groups: listOf('--security-group', (item) => field(item, 'name')),
+      min_count: '--min',
+      max_count: '--max',
+    },
+  },
+  { on: 'PUT compute /servers/{id}', say: 'server set {id}', envelope: 'server', options: named },
+  { on: 'DELETE compute /servers/{id}', say: 'server delete {id}' },
+  ...['start', 'stop'].map((verb): Spelling => ({ on: 'POST compute /servers/{id}/action', say: `server ${verb} {id}`, envelope: `os-${verb}` })),
+  ...['pause', 'unpause', 'suspend', 'resume', 'lock', 'unlock'].map((verb): Spelling => ({ on: 'POST compute /servers/{id}/action', say: `server ${verb} {id}`, envelope: verb })),
+  { on: 'POST compute /servers/{id}/action', say: 'server reboot {id}', envelope: 'reboot', options: { type: (value) => [value === 'HARD' ? '--hard' : '--soft'] } },
+  { on: 'POST compute /servers/{id}/action', say: 'server resize {id}', envelope: 'resize', options: { flavorRef: '--flavor' } },
+  { on: 'POST compute /servers/{id}/action', say: 'server resize confirm {id}', envelope: 'confirmResize' },
+  { on: 'POST compute /servers/{id}/action', say: 'server resize revert {id}', envelope: 'revertResize' },
+  { on: 'POST compute /servers/{id}/action', say: 'server rebuild {id}', envelope: 'rebuild', options: { imageRef: '--image' } },
+  { on: 'POST compute /servers/{id}/action', say: 'server image create {id}', envelope: 'createImage', options: { name: '--name' } },
+  { on: 'POST compute /servers/{id}/os-interface', say: 'server add network {id} {net_id}', envelope: 'interfaceAttachment' },
+  { on: 'DELETE compute /servers/{id}/os-interface/{port}', say: 'server remove port {id} {port}' },
+  {
+    on: 'POST compute /os-keypairs',
+    say: 'keypair create {name}',
+    envelope: 'keypair',
+    // The command reads the public key from a file.
+    shape: ({ name, type }) => ({ name, type, file: `${String(name)}.pub` }),
+    options: { type: '--type', file: '--public-key' },
+  },
+  {
+    on: 'POST compute /flavors',
+    say: 'flavor create {name}',
+    envelope: 'flavor',
+    options: { vcpus: '--vcpus', ram: '--ram', disk: '--disk', swap: '--swap', 'OS-FLV-EXT-DATA:ephemeral': '--ephemeral', 'os-flavor-access:is_public': { yes: '--public', no: '--private' }, ...described },
+  },
+  { on: 'PUT compute /flavors/{id}', say: 'flavor set {id}', envelope: 'flavor', options: described },
+  { on: 'DELETE compute /flavors/{id}', say: 'flavor delete {id}' },
+  { on: 'POST compute /flavors/{id}/os-extra_specs', say: 'flavor set {id}', options: { extra_specs: properties('--property') } },
+  { on: 'DELETE compute /flavors/{id}/os-extra_specs/{key}', say: 'flavor unset --property {key} {id}' },
+  { on: 'POST compute /flavors/{id}/action', say: 'flavor set --project {tenant} {id}', envelope: 'addTenantAccess' },
+  { on: 'POST compute /flavors/{id}/action', say: 'flavor unset --project {tenant} {id}', envelope: 'removeTenantAccess' },
   { on: 'DELETE compute /os-keypairs/{name}', say: 'keypair delete {name}' },
   { on: 'POST compute /os-server-groups', say: 'server group create {name}', envelope: 'server_group', options: { policy: '--policy', rules: '--rule' } },
   { on: 'DELETE compute /os-server-groups/{id}', say: 'server group delete {id}' },
@@ -260,4 +372,22 @@ const objects: Spelling[] = [
   { on: 'POST object /{account}/{container}/{*object}', say: 'object set {container} {object}', shape: headers, options: { metadata: properties('--property') } },
 ];
 
-export const spellings: Spelling[] = [...networking, ...storage, ...computing, ...objects];
+const identities: Spelling[] = [
+  {
+    on: 'POST identity /users/{user}/application_credentials',
+    say: 'application credential create {name}',
+    envelope: 'application_credential',
+    options: { ...described, expires_at: '--expiration', unrestricted: { yes: '--unrestricted', no: '--restricted' } },
+  },
+  { on: 'DELETE identity /users/{user}/application_credentials/{id}', say: 'application credential delete {id}' },
+  { on: 'POST identity /projects', say: 'project create {name}', envelope: 'project', options: described },
+  { on: 'PATCH identity /projects/{id}', say: 'project set {id}', envelope: 'project', options: { ...named, enabled: upDown } },
+  { on: 'DELETE identity /projects/{id}', say: 'project delete {id}' },
+  { on: 'PUT identity /projects/{project}/users/{user}/roles/{role}', say: 'role add {role}', options: { project: '--project', user: '--user' } },
+  { on: 'DELETE identity /projects/{project}/users/{user}/roles/{role}', say: 'role remove {role}', options: { project: '--project', user: '--user' } },
+  { on: 'POST identity /users', say: 'user create {name}', envelope: 'user', options: { ...described, email: '--email', password: () => ['--password-prompt'] } },
+  { on: 'PATCH identity /users/{id}', say: 'user set {id}', envelope: 'user', options: { ...named, email: '--email', password: () => ['--password-prompt'], enabled: upDown } },
+  { on: 'DELETE identity /users/{id}', say: 'user delete {id}' },
+];
+
+export const spellings: Spelling[] = [...identities, ...networking, ...storage, ...computing, ...objects];

@@ -1,5 +1,6 @@
 // English. Keys ending in _one and _other are the forms of a count.
 import things from './en-things';
+import more from './en-more';
 
 const en = {
   brand: 'Nacre',
@@ -156,7 +157,7 @@ const en = {
     router: 'Routers',
     security_group: 'Security groups',
   },
-  flavor: { short: '{{vcpus}} vCPU · {{ram}}', disk: '{{disk}} disk', long: '{{vcpus}} vCPU · {{ram}} memory · {{disk}} disk' },
+  flavor: { create: 'Create flavor', rootDisk: 'Root disk', deleteAsk: 'Instances that have it keep their size.', short: '{{vcpus}} vCPU · {{ram}}', disk: '{{disk}} disk', long: '{{vcpus}} vCPU · {{ram}} memory · {{disk}} disk' },
   overview: {
     title: 'Project {{project}}',
     usage: 'Usage',
@@ -185,47 +186,13 @@ const en = {
     fromVolume: 'From volume',
     menu: 'Actions for {{name}}',
   },
-  action: { start: 'Start', stop: 'Stop', reboot: 'Reboot', hardReboot: 'Hard reboot', delete: 'Delete' },
+  action: { start: 'Start', stop: 'Stop', reboot: 'Reboot', hardReboot: 'Hard reboot' },
   confirm: {
-    stop: {
-      title: 'Stop {{name}}?',
-      titleMany: 'Stop {{count}} instances?',
-      text: 'Its system is asked to shut down; its power is cut if it doesn’t. Disk and addresses are kept.',
-      textMany: 'Their systems are asked to shut down; their power is cut if they don’t. Disks and addresses are kept.',
-    },
-    reboot: {
-      title: 'Reboot {{name}}?',
-      titleMany: 'Reboot {{count}} instances?',
-      text: 'Its system is asked to restart. It is away for a moment.',
-      textMany: 'Their systems are asked to restart. They are away for a moment.',
-    },
-    hardReboot: {
-      title: 'Hard reboot {{name}}?',
-      titleMany: 'Hard reboot {{count}} instances?',
-      text: 'Its power is cut and turned on again. What is not written to disk is lost.',
-      textMany: 'Their power is cut and turned on again. What is not written to disk is lost.',
-    },
-    delete: {
-      title: 'Delete {{name}}?',
-      titleMany: 'Delete {{count}} instances?',
-      text: 'The instance and its disk are gone for good. Attached volumes are kept.',
-      textMany: 'The instances and their disks are gone for good. Attached volumes are kept.',
-    },
+    stop: 'Its system is asked to shut down; its power is cut if it doesn’t. Disk and addresses are kept.',
+    reboot: 'Its system is asked to restart. It is away for a moment.',
+    hardReboot: 'Its power is cut and turned on again. What is not written to disk is lost.',
+    delete: 'The instance and its disk are gone for good. Attached volumes are kept.',
   },
-  done: {
-    start: '{{name}} is starting.',
-    startMany: '{{count}} instances are starting.',
-    stop: '{{name}} is stopping.',
-    stopMany: '{{count}} instances are stopping.',
-    reboot: '{{name}} is rebooting.',
-    rebootMany: '{{count}} instances are rebooting.',
-    hardReboot: '{{name}} is rebooting.',
-    hardRebootMany: '{{count}} instances are rebooting.',
-    delete: '{{name}} is being deleted.',
-    deleteMany: '{{count}} instances are being deleted.',
-  },
-  refused_one: 'Refused for {{count}} of {{total}}',
-  refused_other: 'Refused for {{count}} of {{total}}',
   launch: {
     title: 'Launch instance',
     count: 'Count',
@@ -412,7 +379,8 @@ const en = {
     noFree: 'No volume is available',
     server: 'Choose an instance',
   },
-  thing: things.thing,
+  ...more,
+  thing: { ...things.thing, ...more.thing },
   resource: things.resource,
   command: things.command,
   palette: things.palette,

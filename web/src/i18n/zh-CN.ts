@@ -1,5 +1,6 @@
 // 简体中文。中文没有单复数，计数的键只有 _other 一种形式。
 import things from './zh-CN-things';
+import more from './zh-CN-more';
 
 const zh = {
   brand: '珠云 Nacre',
@@ -156,7 +157,7 @@ const zh = {
     router: '路由器',
     security_group: '安全组',
   },
-  flavor: { short: '{{vcpus}} vCPU · {{ram}}', disk: '磁盘 {{disk}}', long: '{{vcpus}} vCPU · 内存 {{ram}} · 磁盘 {{disk}}' },
+  flavor: { create: '创建规格', rootDisk: '系统盘', deleteAsk: '已使用它的云主机保持原有大小。', short: '{{vcpus}} vCPU · {{ram}}', disk: '磁盘 {{disk}}', long: '{{vcpus}} vCPU · 内存 {{ram}} · 磁盘 {{disk}}' },
   overview: {
     title: '项目 {{project}}',
     usage: '用量',
@@ -184,46 +185,13 @@ const zh = {
     fromVolume: '由云硬盘启动',
     menu: '{{name}} 的操作',
   },
-  action: { start: '开机', stop: '关机', reboot: '重启', hardReboot: '硬重启', delete: '删除' },
+  action: { start: '开机', stop: '关机', reboot: '重启', hardReboot: '硬重启' },
   confirm: {
-    stop: {
-      title: '将 {{name}} 关机？',
-      titleMany: '将 {{count}} 台云主机关机？',
-      text: '系统会先请求正常关机，超时后切断电源。磁盘和地址会保留。',
-      textMany: '系统会先请求正常关机，超时后切断电源。磁盘和地址会保留。',
-    },
-    reboot: {
-      title: '重启 {{name}}？',
-      titleMany: '重启 {{count}} 台云主机？',
-      text: '系统会请求正常重启，期间云主机短暂不可用。',
-      textMany: '系统会请求正常重启，期间云主机短暂不可用。',
-    },
-    hardReboot: {
-      title: '硬重启 {{name}}？',
-      titleMany: '硬重启 {{count}} 台云主机？',
-      text: '电源会被切断并重新接通，未写入磁盘的数据会丢失。',
-      textMany: '电源会被切断并重新接通，未写入磁盘的数据会丢失。',
-    },
-    delete: {
-      title: '删除 {{name}}？',
-      titleMany: '删除 {{count}} 台云主机？',
-      text: '云主机及其系统盘将被永久删除，已挂载的云硬盘会保留。',
-      textMany: '这些云主机及其系统盘将被永久删除，已挂载的云硬盘会保留。',
-    },
+    stop: '系统会先请求正常关机，超时后切断电源。磁盘和地址会保留。',
+    reboot: '系统会请求正常重启，期间云主机短暂不可用。',
+    hardReboot: '电源会被切断并重新接通，未写入磁盘的数据会丢失。',
+    delete: '云主机及其系统盘将被永久删除，已挂载的云硬盘会保留。',
   },
-  done: {
-    start: '{{name}} 正在开机。',
-    startMany: '{{count}} 台云主机正在开机。',
-    stop: '{{name}} 正在关机。',
-    stopMany: '{{count}} 台云主机正在关机。',
-    reboot: '{{name}} 正在重启。',
-    rebootMany: '{{count}} 台云主机正在重启。',
-    hardReboot: '{{name}} 正在硬重启。',
-    hardRebootMany: '{{count}} 台云主机正在硬重启。',
-    delete: '{{name}} 正在删除。',
-    deleteMany: '{{count}} 台云主机正在删除。',
-  },
-  refused_other: '{{total}} 台中有 {{count}} 台被拒绝',
   launch: {
     title: '创建云主机',
     count: '数量',
@@ -409,7 +377,8 @@ const zh = {
     noFree: '没有可用的云硬盘',
     server: '选择云主机',
   },
-  thing: things.thing,
+  ...more,
+  thing: { ...things.thing, ...more.thing },
   resource: things.resource,
   command: things.command,
   palette: things.palette,

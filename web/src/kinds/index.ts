@@ -22,6 +22,21 @@ export const all = [
   'hosts',
   'services',
   'aggregates',
+  'flavors',
+  'volume-types',
+  'volume-qos',
+  'volume-groups',
+  'group-snapshots',
+  'address-groups',
+  'address-scopes',
+  'subnet-pools',
+  'trunks',
+  'qos-policies',
+  'rbac-policies',
+  'port-forwardings',
+  'application-credentials',
+  'projects',
+  'users',
 ] as const;
 
 export type Kind = (typeof all)[number];
@@ -48,6 +63,21 @@ const modules: Record<Kind, () => Promise<{ default: AnyResource }>> = {
   hosts: () => import('./operator/hosts'),
   services: () => import('./operator/services'),
   aggregates: () => import('./operator/aggregates'),
+  flavors: () => import('./compute/flavors'),
+  'volume-types': () => import('./storage/volume-types'),
+  'volume-qos': () => import('./storage/volume-qos'),
+  'volume-groups': () => import('./storage/volume-groups'),
+  'group-snapshots': () => import('./storage/group-snapshots'),
+  'address-groups': () => import('./network/address-groups'),
+  'address-scopes': () => import('./network/address-scopes'),
+  'subnet-pools': () => import('./network/subnet-pools'),
+  trunks: () => import('./network/trunks'),
+  'qos-policies': () => import('./network/qos-policies'),
+  'rbac-policies': () => import('./network/rbac-policies'),
+  'port-forwardings': () => import('./network/port-forwardings'),
+  'application-credentials': () => import('./identity/application-credentials'),
+  projects: () => import('./identity/projects'),
+  users: () => import('./identity/users'),
 };
 
 export const resourceOf = async (kind: Kind): Promise<AnyResource> => (await modules[kind]()).default;

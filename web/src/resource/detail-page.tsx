@@ -10,7 +10,7 @@ import { PageHead, Panel } from '../ui/page';
 import { Problem } from '../ui/problem';
 import { useActs } from './acts';
 import { projectNamesQuery, rowQuery } from './query';
-import type { AnyResource } from './resource';
+import { offered, type AnyResource } from './resource';
 import { StateOf } from './state';
 
 /** The page of one row: what it is, what can be done with it, what belongs to it. */
@@ -50,7 +50,7 @@ function Shown({ resource, row }: { resource: AnyResource; row: unknown }) {
         </Link>
       </nav>
       <PageHead title={resource.name(row)} beside={<StateOf resource={resource} row={row} pill />}>
-        {resource.actions?.map((action) => (
+        {offered(resource.actions, scope).map((action) => (
           <Button key={action.key} danger={action.danger === true} disabled={action.able?.(row, scope) === false} onClick={() => start(action, [row])}>
             {t(action.word)}
           </Button>

@@ -84,7 +84,7 @@ export function ActionDialog<R>({ resource, action, rows, preset = {}, close }: 
           <Alert type="warning" showIcon title={t('resource.once')} description={t('resource.onceHelp')} />
           {secrets.map((secret) => (
             <div key={secret.word} className="row">
-              <span className="muted">{t(secret.word)}</span> <code className="mono wrap">{secret.text}</code>
+              <span className="muted">{t(secret.word)}</span> <code className="mono wrap" style={{ whiteSpace: 'pre-wrap' }}>{secret.text}</code>
               <CopyButton text={secret.text} />
             </div>
           ))}

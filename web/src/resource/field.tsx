@@ -48,6 +48,8 @@ export function Input<R>({ field, choices, loading, id, value, checked, onChange
           onChange={(chosen: Value) => onChange?.(chosen)}
         />
       );
+    case 'secret':
+      return <Line.Password {...named} value={value as string} autoComplete="new-password" onChange={(event) => onChange?.(event.target.value)} />;
     case 'area':
     case 'lines':
     case 'pairs':

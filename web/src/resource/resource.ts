@@ -14,6 +14,8 @@ export type Word = ParseKeys;
 export interface Scope {
   project: Named;
   operator: boolean;
+  /** Whose pages these are. */
+  user: Named;
   /** Whether an operator looks at all projects. */
   all: boolean;
 }
@@ -52,7 +54,7 @@ export interface Choice {
 export interface Field<R> {
   key: string;
   label: Word;
-  kind: 'text' | 'area' | 'number' | 'switch' | 'choice' | 'choices' | 'lines' | 'pairs';
+  kind: 'text' | 'secret' | 'area' | 'number' | 'switch' | 'choice' | 'choices' | 'lines' | 'pairs';
   hint?: Word;
   required?: boolean;
   min?: number;
@@ -74,6 +76,8 @@ export interface Action<R> {
   key: string;
   word: Word;
   danger?: boolean;
+  /** Offered to operators alone. */
+  operators?: boolean;
   /** For many rows at once, with a result for each. */
   bulk?: boolean;
   able?: (row: R, scope: Scope) => boolean;
@@ -125,6 +129,14 @@ const call =
 export const post = call('POST');
 export const put = call('PUT');
 export const del = call('DELETE');
+
+/** What is offered to somebody. */
+export const offered = <R>(actions: Action<R>[] | undefined, scope: Scope) => (actions ?? []).filter((action) => action.operators !== true || scope.operator);
+
+export const patch = call('PATCH');
+
+/** The same action, for operators alone. */
+export const restricted = <R>(action: Action<R>): Action<R> => ({ ...action, operators: true });
 
 /** The action that most kinds have. */
 export const removal = <R>(ask: Word, path: (row: R) => [Service, string], able?: (row: R, scope: Scope) => boolean): Action<R> => ({

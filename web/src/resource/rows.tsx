@@ -9,7 +9,7 @@ import { EllipsisOutlined, PlusOutlined, SearchOutlined } from '../ui/icons';
 import { Problem } from '../ui/problem';
 import { Wide } from '../ui/wide';
 import { projectNamesQuery, rowsQuery } from './query';
-import type { Action, Column, Resource, Say, Scope, Values } from './resource';
+import { offered, type Action, type Column, type Resource, type Say, type Scope, type Values } from './resource';
 import { StateOf, stateWord } from './state';
 import { useActs, type Start } from './acts';
 
@@ -34,7 +34,7 @@ export function Rows<R>({ resource, where, preset }: Props<R>) {
   const shown = list.filter((row) => matches(resource, row, text) && (state === null || resource.state?.(row).raw === state));
   // What was deleted meanwhile is no longer selected.
   const chosen = list.filter((row) => selected.includes(resource.id(row)));
-  const bulk = resource.actions?.filter((action) => action.bulk === true) ?? [];
+  const bulk = offered(resource.actions, scope).filter((action) => action.bulk === true);
   const states = [...new Set(list.map((row) => resource.state?.(row).raw).filter((raw) => raw !== undefined))].sort();
   const columns = useColumns(resource, scope, start, { t, language: i18n.language });
   const many = t(`thing.${resource.kind}.many`);
@@ -127,7 +127,8 @@ export function matches<R>(resource: Resource<R>, row: R, text: string): boolean
 /** The buttons that make a new one. */
 export function Creations<R>({ resource, start }: { resource: Resource<R>; start: Start<R> }) {
   const { t } = useTranslation();
-  return resource.create?.map((action, i) => (
+  const { scope } = useHere();
+  return offered(resource.create, scope).map((action, i) => (
     <Button key={action.key} type={i === 0 ? 'primary' : 'default'} {...(i === 0 && { icon: <PlusOutlined /> })} onClick={() => start(action, [])}>
       {t(action.word)}
     </Button>
@@ -167,7 +168,7 @@ function useColumns<R>(resource: Resource<R>, scope: Scope, start: Start<R>, say
       },
     });
   }
-  if ((resource.actions?.length ?? 0) > 0) {
+  if (offered(resource.actions, scope).length > 0) {
     columns.push({
       title: <span className="unseen">{t('field.actions')}</span>,
       key: 'actions',
@@ -217,7 +218,7 @@ export function NameOf<R>({ resource, row }: { resource: Resource<R>; row: R }):
 
 function Menu<R>({ resource, row, scope, start }: { resource: Resource<R>; row: R; scope: Scope; start: Start<R> }) {
   const { t } = useTranslation();
-  const actions: Action<R>[] = resource.actions ?? [];
+  const actions: Action<R>[] = offered(resource.actions, scope);
   return (
     <Dropdown
       autoFocus

@@ -17,9 +17,9 @@ const Context = createContext<Standing | null>(null);
 
 export function Here({ value, children }: { value: Place; children: ReactNode }) {
   const [all, lookAtAll] = useState(false);
-  const { project } = value;
+  const { project, user } = value;
   const operator = value.roles.includes('admin');
-  const scope = useMemo(() => ({ project, operator, all: all && operator }), [project, operator, all]);
+  const scope = useMemo(() => ({ project, user, operator, all: all && operator }), [project, user, operator, all]);
   return <Context value={{ ...value, scope, lookAtAll }}>{children}</Context>;
 }
 

@@ -17,7 +17,7 @@ const of = (kind: Extract<Word, `thing.${string}.many`> extends `thing.${infer K
 export const groups: Group[] = [
   {
     word: 'nav.compute',
-    places: [{ to: '/', word: 'nav.overview' }, { to: '/instances', word: 'nav.instances' }, of('images'), of('keypairs'), of('server-groups')],
+    places: [{ to: '/', word: 'nav.overview' }, { to: '/instances', word: 'nav.instances' }, of('images'), of('keypairs'), of('server-groups'), of('flavors')],
   },
   {
     word: 'nav.network',
@@ -28,13 +28,20 @@ export const groups: Group[] = [
       of('ports'),
       of('routers'),
       of('floating-ips'),
+      of('port-forwardings'),
       of('security-groups'),
+      of('address-groups'),
+      of('subnet-pools'),
+      of('address-scopes'),
+      of('trunks'),
+      of('qos-policies'),
+      of('rbac-policies'),
       { to: '/reach', word: 'nav.reach' },
     ],
   },
-  { word: 'nav.storage', places: [of('volumes'), of('snapshots'), of('backups'), of('transfers'), of('containers')] },
-  { word: 'nav.project', places: [{ to: '/quotas', word: 'nav.quotas' }] },
-  { word: 'nav.operators', places: [of('hosts'), of('services'), of('aggregates')], operators: true },
+  { word: 'nav.storage', places: [of('volumes'), of('snapshots'), of('backups'), of('transfers'), of('volume-groups'), of('group-snapshots'), of('volume-types'), of('containers')] },
+  { word: 'nav.project', places: [{ to: '/quotas', word: 'nav.quotas' }, of('application-credentials')] },
+  { word: 'nav.operators', places: [of('hosts'), of('services'), of('aggregates'), of('volume-qos'), of('projects'), of('users')], operators: true },
 ];
 
 export const groupsFor = (operator: boolean) => groups.filter((group) => group.operators !== true || operator);

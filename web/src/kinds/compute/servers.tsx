@@ -2,6 +2,7 @@ import { all } from '../../api/client';
 import { transient, type Server } from '../../api/compute';
 import { define, label } from '../../resource/resource';
 import { addresses, tone } from '../../state';
+import { serverActions } from './server-actions';
 import { DesktopOutlined } from '../../ui/icons';
 
 /** Servers as others find them; their own pages are in pages/instances. */
@@ -17,4 +18,5 @@ export default define<Server>({
   state: (row) => ({ raw: row.status, tone: tone(row) }),
   moves: transient,
   columns: [],
+  actions: serverActions,
 });

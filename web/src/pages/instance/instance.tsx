@@ -4,13 +4,16 @@ import { Button, Dropdown, Spin, Tabs } from 'antd';
 import { lazy, Suspense, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { ApiError } from '../../api/client';
-import { serverQuery, type Action, type Server } from '../../api/compute';
-import { allowed } from '../../state';
+import { serverQuery, type Server } from '../../api/compute';
+import { possible, serverActions, startByKey } from '../../kinds/compute/server-actions';
+import servers from '../../kinds/compute/servers';
+import { useActs } from '../../resource/acts';
+import type { Resource } from '../../resource/resource';
+import { useHere } from '../../shell/here';
 import { Empty } from '../../ui/empty';
 import { PageHead } from '../../ui/page';
 import { Problem } from '../../ui/problem';
 import { Reason, ServerStatus } from '../../ui/status';
-import { useActions } from '../instances/actions';
 import { FloatingIPDialog } from '../instances/floating-ip';
 import { History } from './history';
 import { Log } from './log';
@@ -21,6 +24,7 @@ import { DesktopOutlined, EllipsisOutlined } from '../../ui/icons';
 // noVNC and xterm are loaded by those who open a console.
 const Console = lazy(() => import('./console'));
 const Serial = lazy(() => import('./serial'));
+const kind = servers as unknown as Resource<Server>;
 const route = getRouteApi('/signed-in/instances/$id/$tab');
 
 export default function Instance() {
@@ -83,32 +87,36 @@ export default function Instance() {
 
 function Buttons({ server }: { server: Server }) {
   const { t } = useTranslation();
-  const run = useActions();
+  const { scope } = useHere();
+  const { start, dialog } = useActs(kind);
   const [floating, setFloating] = useState(false);
-  const button = (action: Action) => (
-    <Button disabled={!allowed(server, action)} onClick={() => void run(action, [server])}>
-      {t(`action.${action}`)}
-    </Button>
-  );
+  const beside = server.status === 'SHUTOFF' ? ['server-start', 'server-reboot'] : ['server-stop', 'server-reboot'];
   return (
     <>
-      {server.status === 'SHUTOFF' ? button('start') : button('stop')}
-      {button('reboot')}
+      {serverActions
+        .filter(({ key }) => beside.includes(key))
+        .map((action) => (
+          <Button key={action.key} disabled={action.able?.(server, scope) === false} onClick={() => start(action, [server])}>
+            {t(action.word)}
+          </Button>
+        ))}
       <Button onClick={() => setFloating(true)}>{t('floating.short')}</Button>
       <Dropdown
         autoFocus
         trigger={['click']}
         menu={{
-          items: [
-            { key: 'hardReboot', label: t('action.hardReboot'), disabled: !allowed(server, 'hardReboot') },
-            { type: 'divider' },
-            { key: 'delete', danger: true, label: t('action.delete'), disabled: !allowed(server, 'delete') },
-          ],
-          onClick: ({ key }) => void run(key as Action, [server]),
+          items: possible(server, scope)
+            .filter(({ key }) => !beside.includes(key))
+            .map((action) => ({ key: action.key, label: t(action.word), danger: action.danger === true })),
+          onClick: ({ key, domEvent }) => {
+            domEvent.preventDefault(); // or Enter would press what the dialog focuses
+            startByKey(start, key, server);
+          },
         }}
       >
         <Button icon={<EllipsisOutlined />} aria-label={t('instances.menu', { name: server.name })} />
       </Dropdown>
+      {dialog}
       {floating && <FloatingIPDialog server={server} close={() => setFloating(false)} />}
     </>
   );

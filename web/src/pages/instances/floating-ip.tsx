@@ -4,6 +4,8 @@ import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { serversQuery, type Server } from '../../api/compute';
 import { allocate, associate, floatingIPsQuery, networksQuery, release, serverPortsQuery, type FloatingIP } from '../../api/network';
+import { perform } from '../../api/client';
+import { AsCommand } from '../../resource/as-command';
 import { Problem } from '../../ui/problem';
 
 /** Makes an instance reachable from outside, and takes that back. */
@@ -49,7 +51,7 @@ function Associated({ address }: { address: FloatingIP }) {
   const refresh = useRefresh();
   const take = useMutation({
     mutationFn: async (forGood: boolean): Promise<unknown> =>
-      forGood ? release(address.id) : associate(address.id, null),
+      perform(forGood ? release(address.id) : associate(address.id, null)),
     onSuccess: refresh,
   });
   return (
@@ -86,12 +88,13 @@ function Associate({ server, close }: { server: Server; close: () => void }) {
   const [target, setTarget] = useState<string>();
   const from = source ?? free[0]?.id ?? pools[0]?.id;
   const to = target ?? targets[0]?.id;
+  const call = from === undefined || to === undefined ? undefined : free.some((a) => a.id === from) ? associate(from, to) : allocate(from, to);
   const join = useMutation({
-    mutationFn: () => {
-      if (from === undefined || to === undefined) {
+    mutationFn: async () => {
+      if (call === undefined) {
         throw new Error('nothing to join');
       }
-      return free.some((a) => a.id === from) ? associate(from, to) : allocate(from, to);
+      return (await perform(call)) as { floatingip: FloatingIP };
     },
     onSuccess: async ({ floatingip }) => {
       await refresh();
@@ -138,6 +141,7 @@ function Associate({ server, close }: { server: Server; close: () => void }) {
           options={targets.map((port) => ({ value: port.id, label: port.fixed_ips.map((ip) => ip.ip_address).join(', ') }))}
         />
       )}
+      {call && <AsCommand calls={[call]} />}
       {join.error && <Problem error={join.error} />}
       <div className="row" style={{ justifyContent: 'flex-end' }}>
         <Button onClick={close}>{t('cancel')}</Button>

@@ -3,24 +3,28 @@ import { Link, useNavigate } from '@tanstack/react-router';
 import { Button, Dropdown, Input, Select, Table, type MenuProps, type TableColumnsType } from 'antd';
 import { useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { allServersQuery, serversQuery, type Action, type Server } from '../../api/compute';
+import { allServersQuery, serversQuery, type Server } from '../../api/compute';
 import { imagesQuery } from '../../api/image';
 import { memory } from '../../format';
 import { AllProjects } from '../../resource/list-page';
 import { projectNamesQuery } from '../../resource/query';
 import { useHere } from '../../shell/here';
-import { addresses, allowed, tone, type Tone } from '../../state';
+import { addresses, tone, type Tone } from '../../state';
 import { Empty } from '../../ui/empty';
 import { PageHead } from '../../ui/page';
 import { Problem } from '../../ui/problem';
 import { Reason, ServerStatus } from '../../ui/status';
 import { Ago } from '../../ui/time';
 import { Wide } from '../../ui/wide';
-import { useActions } from './actions';
+import { useActs, type Start } from '../../resource/acts';
+import { possible, serverActions, startByKey } from '../../kinds/compute/server-actions';
+import resource from '../../kinds/compute/servers';
+import type { Resource } from '../../resource/resource';
 import { FloatingIPDialog } from './floating-ip';
 import { DesktopOutlined, EllipsisOutlined, PlusOutlined, SearchOutlined } from '../../ui/icons';
 
-const bulk: Action[] = ['start', 'stop', 'reboot', 'delete'];
+const kind = resource as unknown as Resource<Server>;
+const bulk = serverActions.filter((action) => action.bulk === true);
 const none: Server[] = [];
 
 export default function Instances() {
@@ -31,10 +35,10 @@ export default function Instances() {
   const [state, setState] = useState<Tone | null>(null);
   const [selected, setSelected] = useState<string[]>([]);
   const [floating, setFloating] = useState<Server | null>(null);
-  const run = useActions();
+  const { start, dialog } = useActs(kind);
   const list = servers.data ?? none;
   const shown = useMemo(() => matching(list, text, state), [list, text, state]);
-  const columns = useColumns(run, setFloating);
+  const columns = useColumns(start, setFloating);
   // What was deleted meanwhile is no longer selected.
   const chosen = list.filter((server) => selected.includes(server.id));
 
@@ -86,10 +90,10 @@ export default function Instances() {
                 <div className={chosen.length > 0 ? 'row bulk' : 'row bulk idle'}>
                   {chosen.length > 0 && <span className="muted nums">{t('instances.selected', { count: chosen.length })}</span>}
                   {bulk.map((action) => {
-                    const able = chosen.filter((server) => allowed(server, action));
+                    const able = chosen.filter((server) => action.able?.(server, scope) !== false);
                     return (
-                      <Button key={action} danger={action === 'delete'} disabled={able.length === 0} onClick={() => void run(action, able)}>
-                        {t(`action.${action}`)}
+                      <Button key={action.key} danger={action.danger === true} disabled={able.length === 0} onClick={() => start(action, able)}>
+                        {t(action.word)}
                       </Button>
                     );
                   })}
@@ -117,6 +121,7 @@ export default function Instances() {
           )}
         </div>
       )}
+      {dialog}
       {floating && <FloatingIPDialog server={floating} close={() => setFloating(null)} />}
     </>
   );
@@ -134,7 +139,7 @@ function matching(servers: Server[], text: string, state: Tone | null): Server[]
   );
 }
 
-function useColumns(run: ReturnType<typeof useActions>, float: (server: Server) => void): TableColumnsType<Server> {
+function useColumns(start: Start<Server>, float: (server: Server) => void): TableColumnsType<Server> {
   const { t, i18n } = useTranslation();
   const { scope } = useHere();
   const { data: images } = useQuery(imagesQuery);
@@ -217,25 +222,20 @@ function useColumns(run: ReturnType<typeof useActions>, float: (server: Server) 
       title: <span className="unseen">{t('field.actions')}</span>,
       key: 'actions',
       width: 56,
-      render: (_, server) => <RowMenu server={server} run={run} float={float} />,
+      render: (_, server) => <RowMenu server={server} start={start} float={float} />,
     },
   ];
 }
 
-function RowMenu({ server, run, float }: { server: Server; run: ReturnType<typeof useActions>; float: (server: Server) => void }) {
+function RowMenu({ server, start, float }: { server: Server; start: Start<Server>; float: (server: Server) => void }) {
   const { t } = useTranslation();
   const navigate = useNavigate();
-  const item = (action: Action) => ({ key: action, label: t(`action.${action}`), disabled: !allowed(server, action) });
+  const { scope } = useHere();
   const items: MenuProps['items'] = [
-    item('start'),
-    item('stop'),
-    item('reboot'),
-    item('hardReboot'),
+    ...possible(server, scope).map((action) => ({ key: action.key, label: t(action.word), danger: action.danger === true })),
     { type: 'divider' },
     { key: 'console', label: t('tab.console'), disabled: server.status !== 'ACTIVE' },
     { key: 'floating', label: t('floating.manage') },
-    { type: 'divider' },
-    { ...item('delete'), danger: true },
   ];
   return (
     <Dropdown
@@ -250,7 +250,7 @@ function RowMenu({ server, run, float }: { server: Server; run: ReturnType<typeo
           } else if (key === 'floating') {
             float(server);
           } else {
-            void run(key as Action, [server]);
+            startByKey(start, key, server);
           }
         },
       }}

@@ -2,7 +2,9 @@ import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { Alert, Button, Form, Input, Modal } from 'antd';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { importKeyPair } from '../../api/compute';
+import { newKeyPair } from '../../api/compute';
+import { perform } from '../../api/client';
+import { AsCommand } from '../../resource/as-command';
 import { refresh } from '../../resource/query';
 import { generate } from '../../sshkey';
 import { CopyButton } from '../../ui/copy';
@@ -18,15 +20,17 @@ interface Props {
 export function KeyPairDialog({ mode, close }: Props) {
   const { t } = useTranslation();
   const queryClient = useQueryClient();
+  const [form] = Form.useForm<{ name: string; publicKey?: string }>();
+  const typed = Form.useWatch([], form) as { name?: string; publicKey?: string } | undefined;
   const [secret, setSecret] = useState<{ name: string; text: string } | null>(null);
   const add = useMutation({
     mutationFn: async ({ name, publicKey }: { name: string; publicKey?: string }) => {
       if (mode === 'import') {
-        await importKeyPair(name, (publicKey ?? '').trim());
+        await perform(newKeyPair(name, (publicKey ?? '').trim()));
         return null;
       }
       const made = await generate(name);
-      await importKeyPair(name, made.publicKey);
+      await perform(newKeyPair(name, made.publicKey));
       return made.privateKey;
     },
     onSuccess: async (text, { name }) => {
@@ -38,6 +42,8 @@ export function KeyPairDialog({ mode, close }: Props) {
       }
     },
   });
+  // The pair is made here, as the command line makes it too: the cloud gets its public half.
+  const calls = [newKeyPair(typed?.name ?? '', typed?.publicKey?.trim() ?? '')];
   const file = `${secret?.name ?? ''}.pem`;
   if (secret !== null) {
     return (
@@ -71,7 +77,7 @@ export function KeyPairDialog({ mode, close }: Props) {
   }
   return (
     <Modal open title={t(mode === 'create' ? 'key.create' : 'key.import')} onCancel={() => close()} footer={null} destroyOnHidden>
-      <Form layout="vertical" requiredMark={false} onFinish={(form: { name: string; publicKey?: string }) => add.mutate(form)}>
+      <Form form={form} layout="vertical" requiredMark={false} onFinish={(form: { name: string; publicKey?: string }) => add.mutate(form)}>
         <p className="muted" style={{ marginTop: 0 }}>
           {t(mode === 'create' ? 'key.createHelp' : 'key.importHelp')}
         </p>
@@ -103,6 +109,7 @@ export function KeyPairDialog({ mode, close }: Props) {
             <Problem error={add.error} {...(add.error.name === 'NotSupportedError' && { hint: t('key.unsupported') })} />
           </div>
         )}
+        <AsCommand calls={calls} />
         <div className="row" style={{ justifyContent: 'flex-end' }}>
           <Button onClick={() => close()}>{t('cancel')}</Button>
           <Button type="primary" htmlType="submit" loading={add.isPending}>

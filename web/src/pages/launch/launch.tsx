@@ -5,7 +5,7 @@ import { useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import {
   computeLimitsQuery,
-  createServer,
+  newServer,
   flavorsQuery,
   keyPairsQuery,
   serversQuery,
@@ -16,6 +16,8 @@ import {
 } from '../../api/compute';
 import { imagesQuery, type Image } from '../../api/image';
 import { networksQuery, securityGroupsQuery, subnetsQuery, type Network, type SecurityGroup } from '../../api/network';
+import { perform } from '../../api/client';
+import { AsCommand } from '../../resource/as-command';
 import { bytes, gibibytes, memory } from '../../format';
 import { useHere } from '../../shell/here';
 import { base64 } from '../../sshkey';
@@ -106,6 +108,7 @@ function LaunchForm({ images, flavors, networks, keys, groups, limits }: Offer) 
       return key && { key: key.name };
     })(),
   }));
+  const typed = Form.useWatch([], form) as Partial<Fields> | undefined;
   const imageId = Form.useWatch('image', form) ?? initial.image;
   const flavorId = Form.useWatch('flavor', form) ?? initial.flavor;
   const image = images.find((i) => i.id === imageId);
@@ -113,7 +116,7 @@ function LaunchForm({ images, flavors, networks, keys, groups, limits }: Offer) 
   const count = Form.useWatch('count', form) ?? 1;
 
   const launch = useMutation({
-    mutationFn: (fields: Fields) => createServer(body(fields)),
+    mutationFn: (fields: Fields) => perform(newServer(body(fields))),
     onSuccess: async (_, fields) => {
       localStorage.setItem(keyMemory, fields.key ?? '');
       await Promise.all([
@@ -279,6 +282,7 @@ function LaunchForm({ images, flavors, networks, keys, groups, limits }: Offer) 
               <Button type="primary" size="large" block htmlType="submit" loading={launch.isPending}>
                 {t(count > 1 ? 'launch.submitMany' : 'launch.submit', { count })}
               </Button>
+              <AsCommand calls={[newServer(body({ ...initial, ...typed }))]} />
               <Link to="/instances" style={{ textAlign: 'center' }}>
                 {t('cancel')}
               </Link>
