@@ -13,7 +13,7 @@ import (
 )
 
 // accessKey makes an EC2 credential in the project that the user is in.
-func accessKey(t *testing.T, u testcloud.User) (access, secret string) {
+func accessKey(t testing.TB, u testcloud.User) (access, secret string) {
 	t.Helper()
 	var token struct {
 		Token struct {
