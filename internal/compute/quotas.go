@@ -13,6 +13,7 @@ import (
 var QuotaNames = []string{
 	quota.Instances, quota.Cores, quota.RAM, quota.KeyPair, quota.ServerGroup, quota.ServerGroupMember,
 	quota.MetadataItem, quota.InjectedFile, quota.InjectedFileBytes, quota.InjectedFilePath,
+	quota.OldFixedIP, quota.OldFloatingIP, quota.OldSecurityGroup, quota.OldSecurityGroupRule,
 }
 
 // Quotas are limits and usage by name.

@@ -12,6 +12,14 @@ const (
 	InjectedFile      = "injected_files"
 	InjectedFileBytes = "injected_file_content_bytes"
 	InjectedFilePath  = "injected_file_path_bytes"
+
+	// What compute's calls showed before networks were a service of their own.
+	// Clients read and write them; nothing is measured by them.
+	OldFixedIP           = "fixed_ips"
+	OldFloatingIP        = "floating_ips"
+	OldSecurityGroup     = "security_groups"
+	OldSecurityGroupRule = "security_group_rules"
+
 	Volume            = "volumes"
 	Gigabyte          = "gigabytes"
 	Snapshot          = "snapshots"

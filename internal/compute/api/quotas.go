@@ -13,6 +13,7 @@ func (h handlers) quotaRoutes() []api.Route {
 	return []api.Route{
 		{Method: "GET", Path: "/limits", Rule: "os_compute_api:limits", Do: api.Get(h.limits)},
 		{Method: "GET", Path: "/os-quota-class-sets/{id}", Rule: "os_compute_api:os-quota-class-sets:show", Do: api.Get(h.showClass)},
+		{Method: "PUT", Path: "/os-quota-class-sets/{id}", Rule: "os_compute_api:os-quota-class-sets:update", Do: api.Body(h.updateClass)},
 		{Method: "GET", Path: "/os-quota-sets/{tenant_id}", Rule: "os_compute_api:os-quota-sets:show", Do: api.Get(h.showQuotas)},
 		{Method: "PUT", Path: "/os-quota-sets/{tenant_id}", Rule: "os_compute_api:os-quota-sets:update", Do: api.Body(h.updateQuotas)},
 		{Method: "DELETE", Path: "/os-quota-sets/{tenant_id}", Rule: "os_compute_api:os-quota-sets:delete", OK: 202, Do: api.Empty(h.deleteQuotas)},
@@ -114,12 +115,13 @@ type usageView struct {
 }
 
 // setOf fills a set by a function from name to value. Networks' quotas are
-// the network service's: here they have no limit.
+// the network service's: here they have no limit, except those that an operator
+// wrote into the defaults, which nothing is measured by.
 func setOf[T any](id string, value func(name string) T) quotaReply[T] {
-	const none = "none"
 	s := quotaSet[T]{
 		Instances: value(quota.Instances), Cores: value(quota.Cores), RAM: value(quota.RAM), KeyPairs: value(quota.KeyPair),
-		Metadata: value(quota.MetadataItem), FixedIPs: value(none), FloatingIPs: value(none), Groups: value(none), Rules: value(none),
+		Metadata: value(quota.MetadataItem), FixedIPs: value(quota.OldFixedIP), FloatingIPs: value(quota.OldFloatingIP),
+		Groups: value(quota.OldSecurityGroup), Rules: value(quota.OldSecurityGroupRule),
 		Files: value(quota.InjectedFile), FileBytes: value(quota.InjectedFileBytes), FilePathBytes: value(quota.InjectedFilePath),
 		ServerGroups: value(quota.ServerGroup), GroupMembers: value(quota.ServerGroupMember),
 	}
@@ -182,6 +184,28 @@ func (h handlers) showClass(c *api.Call) (classReply, error) {
 	return classReply{setOf(c.PathValue("id"), limitOf(q)).Set}, err
 }
 
+type updateClassRequest struct {
+	Set quotaValues `json:"quota_class_set" check:"required"`
+}
+
+// updateClass changes the limits of projects without their own. There is one
+// class, the default one, as nothing in OpenStack puts a project into another.
+func (h handlers) updateClass(c *api.Call, in updateClassRequest) (classReply, error) {
+	err := c.AuthorizeOwn()
+	if err != nil {
+		return classReply{}, err
+	}
+	if c.PathValue("id") != "default" {
+		return classReply{}, errs.NotFoundf("Quota class %s could not be found.", c.PathValue("id"))
+	}
+	err = h.compute.SetQuotas(c.Context(), "", in.Set.limits(), true)
+	if err != nil {
+		return classReply{}, err
+	}
+	q, err := h.compute.Quotas(c.Context(), "")
+	return classReply{setOf("", limitOf(q)).Set}, err
+}
+
 type updateQuotasRequest struct {
 	Set updateQuotas `json:"quota_set" check:"required"`
 }
@@ -198,6 +222,13 @@ func (limitValue) JSONSchema() map[string]any {
 func (n *limitValue) UnmarshalJSON(b []byte) error { return (*api.Int)(n).UnmarshalJSON(b) }
 
 type updateQuotas struct {
+	quotaValues
+	Force  api.Bool `json:"force"`
+	Tenant *string  `json:"tenant_id"`
+}
+
+// quotaValues are the limits that a request may set.
+type quotaValues struct {
 	Instances     *limitValue `json:"instances"`
 	Cores         *limitValue `json:"cores"`
 	RAM           *limitValue `json:"ram"`
@@ -212,8 +243,21 @@ type updateQuotas struct {
 	FilePathBytes *limitValue `json:"injected_file_path_bytes" until:"2.56"`
 	ServerGroups  *limitValue `json:"server_groups"`
 	GroupMembers  *limitValue `json:"server_group_members"`
-	Force         api.Bool    `json:"force"`
-	Tenant        *string     `json:"tenant_id"`
+}
+
+func (v quotaValues) limits() map[string]int64 {
+	limits := map[string]int64{}
+	for name, value := range map[string]*limitValue{
+		quota.Instances: v.Instances, quota.Cores: v.Cores, quota.RAM: v.RAM, quota.KeyPair: v.KeyPairs,
+		quota.MetadataItem: v.Metadata, quota.InjectedFile: v.Files, quota.InjectedFileBytes: v.FileBytes,
+		quota.InjectedFilePath: v.FilePathBytes, quota.ServerGroup: v.ServerGroups, quota.ServerGroupMember: v.GroupMembers,
+		quota.OldFixedIP: v.FixedIPs, quota.OldFloatingIP: v.FloatingIPs, quota.OldSecurityGroup: v.Groups, quota.OldSecurityGroupRule: v.Rules,
+	} {
+		if value != nil {
+			limits[name] = int64(*value)
+		}
+	}
+	return limits
 }
 
 func (h handlers) updateQuotas(c *api.Call, in updateQuotasRequest) (quotaReply[int64], error) {
@@ -225,17 +269,7 @@ func (h handlers) updateQuotas(c *api.Call, in updateQuotasRequest) (quotaReply[
 	if in.Set.FixedIPs != nil || in.Set.FloatingIPs != nil || in.Set.Groups != nil || in.Set.Rules != nil {
 		return quotaReply[int64]{}, errs.BadRequestf("The quotas of networks are set at the network service.")
 	}
-	limits := map[string]int64{}
-	for name, value := range map[string]*limitValue{
-		quota.Instances: in.Set.Instances, quota.Cores: in.Set.Cores, quota.RAM: in.Set.RAM, quota.KeyPair: in.Set.KeyPairs,
-		quota.MetadataItem: in.Set.Metadata, quota.InjectedFile: in.Set.Files, quota.InjectedFileBytes: in.Set.FileBytes,
-		quota.InjectedFilePath: in.Set.FilePathBytes, quota.ServerGroup: in.Set.ServerGroups, quota.ServerGroupMember: in.Set.GroupMembers,
-	} {
-		if value != nil {
-			limits[name] = int64(*value)
-		}
-	}
-	err = h.compute.SetQuotas(c.Context(), project, limits, bool(in.Set.Force))
+	err = h.compute.SetQuotas(c.Context(), project, in.Set.limits(), bool(in.Set.Force))
 	if err != nil {
 		return quotaReply[int64]{}, err
 	}

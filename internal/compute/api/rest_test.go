@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -134,4 +135,39 @@ func TestCreateImage(t *testing.T) {
 	c.status(id, "ACTIVE")
 	c.must(400, "demo", "POST", "/servers/"+id+"/action", `{"createBackup":{"name":"backup","backup_type":"daily","rotation":-1}}`)
 	c.must(400, "demo", "POST", "/servers/"+id+"/action", `{"createImage":{"name":""}}`)
+}
+
+// What Tempest does to the default quotas: all of them are raised, answered,
+// shown, what projects have, and put back.
+func TestDefaultQuotas(t *testing.T) {
+	c := start(t, options{hosts: 1})
+	const path = "/os-quota-class-sets/default"
+	all := c.must(200, "admin", "GET", path, "").at(t, "quota_class_set").(map[string]any)
+	var raised []string
+	for name, limit := range all {
+		if name != "id" {
+			raised = append(raised, fmt.Sprintf("%q:%v", name, limit.(float64)+100))
+		}
+	}
+	body := `{"quota_class_set":{` + strings.Join(raised, ",") + `}}`
+	answers := map[string]map[string]any{
+		"answered":  c.must(200, "admin", "PUT", path, body).at(t, "quota_class_set").(map[string]any),
+		"shown":     c.must(200, "admin", "GET", path, "").at(t, "quota_class_set").(map[string]any),
+		"a project": c.must(200, "admin", "GET", "/os-quota-sets/other", "").at(t, "quota_set").(map[string]any),
+	}
+	for by, got := range answers {
+		for name, limit := range all {
+			if name != "id" && got[name] != limit.(float64)+100 {
+				t.Errorf("%s: %s is %v, want %v", by, name, got[name], limit.(float64)+100)
+			}
+		}
+	}
+	if answers["answered"]["id"] != nil {
+		t.Errorf("the answer has the id %v, want none", answers["answered"]["id"])
+	}
+	c.must(403, "demo", "PUT", path, `{"quota_class_set":{"cores":1}}`)
+	c.must(404, "admin", "PUT", "/os-quota-class-sets/gold", `{"quota_class_set":{"cores":1}}`)
+	c.must(400, "admin", "PUT", path, `{"quota_class_set":{"cores":-2}}`)
+	c.must(400, "admin", "PUT", path, `{"quota_class_set":{"force":true}}`)
+	c.must(400, "admin@2.57", "PUT", path, `{"quota_class_set":{"fixed_ips":1}}`)
 }
