@@ -49,6 +49,7 @@ var Policy = []auth.Rule{
 	{Name: "volume_extension:volume_admin_actions:migrate_volume_completion", Check: admin},
 	{Name: "volume_extension:volume_admin_actions:force_delete", Check: admin},
 	{Name: "volume_extension:volume_admin_actions:force_detach", Check: admin},
+	{Name: "volume_extension:volume_admin_actions:extend_volume_completion", Check: admin},
 
 	{Name: "volume:create_snapshot", Check: member},
 	{Name: "volume:get_snapshot", Check: reader},

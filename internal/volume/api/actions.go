@@ -12,6 +12,7 @@ func (h handlers) actions() []api.Route {
 	const image = "volume_extension:volume_image_metadata:"
 	return []api.Route{
 		{Method: "POST", Path: path, Action: "os-extend", Rule: "volume:extend", OK: 202, Do: api.BodyEmpty(h.extend)},
+		{Method: "POST", Path: path, Action: "os-extend_volume_completion", Rule: admin + "extend_volume_completion", Since: api.V(3, 71), OK: 202, Do: api.BodyEmpty(h.completeExtension)},
 		{Method: "POST", Path: path, Action: "os-reset_status", Rule: admin + "reset_status", OK: 202, Do: api.BodyEmpty(h.resetStatus)},
 		{Method: "POST", Path: path, Action: "os-set_image_metadata", Rule: image + "set", Do: api.Body(h.setImageMetadata)},
 		{Method: "POST", Path: path, Action: "os-unset_image_metadata", Rule: image + "remove", Do: api.BodyEmpty(h.unsetImageMetadata)},
@@ -53,6 +54,22 @@ func (h handlers) extend(c *api.Call, in extendRequest) error {
 		return err
 	}
 	return h.service.ExtendVolume(c.Context(), viewer(c), v.ID, int64(in.Extend.Size), c.Version >= api.V(3, 42))
+}
+
+type completionRequest struct {
+	Completion struct {
+		Error api.Bool `json:"error"`
+	} `json:"os-extend_volume_completion" check:"required"`
+}
+
+// completeExtension is how compute reports that it has made a volume larger for
+// Cinder's drivers that cannot. Here hosts do it, and nobody waits for a report.
+func (h handlers) completeExtension(c *api.Call, _ completionRequest) error {
+	v, err := h.found(c)
+	if err != nil {
+		return err
+	}
+	return errs.BadRequestf("Invalid volume: volume %s, whose status is %s, has no extension that compute is to complete.", v.ID, v.Status)
 }
 
 type resetRequest struct {

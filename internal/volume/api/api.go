@@ -19,7 +19,7 @@ import (
 // The microversions that are spoken.
 var (
 	minVersion = api.V(3, 0)
-	maxVersion = api.V(3, 70)
+	maxVersion = api.V(3, 71)
 )
 
 // New describes the API for the kernel.

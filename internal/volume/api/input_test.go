@@ -74,6 +74,9 @@ func TestBadInput(t *testing.T) {
 		{"demo", "POST", one + "/action", `{"os-extend":{"new_size":2}}`, 400, "New size for extend must be greater than current size. (current: 2, extended: 2)."},
 		{"demo", "POST", one + "/action", `{"os-extend":{"new_size":"big"}}`, 400, ""},
 		{"demo", "POST", one + "/action", `{"os-extend":{}}`, 400, "new_size"},
+		{"demo", "POST", one + "/action", `{"os-extend_volume_completion":{}}`, 403, "volume_extension:volume_admin_actions:extend_volume_completion"},
+		{"admin", "POST", one + "/action", `{"os-extend_volume_completion":{"error":false}}`, 400, "has no extension"},
+		{"admin", "POST", one + "/action", `{"os-extend_volume_completion":{"error":"perhaps"}}`, 400, ""},
 		{"demo", "POST", one + "/action", `{"os-extend":{"new_size":5},"os-detach":{}}`, 400, ""},
 		{"demo", "POST", one + "/action", `{"os-attach":{"mountpoint":"/dev/vdb"}}`, 400, "invalid target"},
 		{"demo", "POST", one + "/action", `{"os-attach":{"mountpoint":"/dev/vdb","instance_uuid":"x","mode":"wx"}}`, 400, ""},
@@ -208,6 +211,7 @@ func TestSnapshotCalls(t *testing.T) {
 	c.must(200, "demo", "PUT", one, `{"snapshot":{"name":"new","description":"d"}}`)
 	c.must(200, "demo", "POST", one+"/metadata", `{"metadata":{"a":"1","b":"2"}}`)
 	c.must(200, "demo", "PUT", one+"/metadata/a", `{"meta":{"a":"3"}}`)
+	c.must(200, "demo", "GET", base+"/snapshot/"+ids[0]+"/metadata/a", "")
 	c.must(200, "demo", "DELETE", one+"/metadata/b", "")
 	shown := c.must(200, "demo", "GET", one, "")
 	if at(shown, "snapshot", "name") != "new" || at(shown, "snapshot", "metadata", "a") != "3" || at(shown, "snapshot", "metadata", "b") != nil {

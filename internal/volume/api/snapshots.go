@@ -24,6 +24,7 @@ func (h handlers) snapshots() []api.Route {
 		{Method: "PUT", Path: one, Rule: "volume:update_snapshot", Do: api.Body(h.updateSnapshot)},
 		{Method: "DELETE", Path: one, Rule: "volume:delete_snapshot", OK: 202, Do: api.Empty(h.deleteSnapshot)},
 		{Method: "GET", Path: meta + "/{key}", Rule: "volume:get_snapshot_metadata", Do: api.Get(h.showSnapshotItem)},
+		{Method: "GET", Path: "/snapshot/{snapshot_id}/metadata/{key}", Rule: "volume:get_snapshot_metadata", Do: api.Get(h.showSnapshotItem)}, // as the API reference spells it
 		{Method: "DELETE", Path: meta + "/{key}", Rule: "volume:delete_snapshot_metadata", Do: api.Empty(h.deleteSnapshotItem)},
 		{Method: "PUT", Path: meta + "/{key}", Rule: "volume:update_snapshot_metadata", Do: api.Body(h.setSnapshotItem)},
 	}

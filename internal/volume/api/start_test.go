@@ -210,7 +210,7 @@ func (c *cloud) do(token, method, path, body string, version ...string) reply {
 		request.Header.Set("X-Auth-Token", token)
 	}
 	if len(version) == 0 {
-		version = []string{"3.70"}
+		version = []string{"3.71"}
 	}
 	if version[0] != "" {
 		request.Header.Set("OpenStack-API-Version", "volume "+version[0])

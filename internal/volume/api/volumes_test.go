@@ -167,7 +167,7 @@ func TestMicroversions(t *testing.T) {
 		}
 	}
 	r := c.do("demo", "GET", base+"/volumes", "", "latest")
-	if r.header.Get("OpenStack-API-Version") != "volume 3.70" || r.header.Get("Vary") != "OpenStack-API-Version" {
+	if r.header.Get("OpenStack-API-Version") != "volume 3.71" || r.header.Get("Vary") != "OpenStack-API-Version" {
 		t.Errorf("headers of the reply are %v", r.header)
 	}
 	for version, status := range map[string]int{"3.99": 406, "2.1": 406, "nonsense": 400} {
@@ -179,7 +179,7 @@ func TestMicroversions(t *testing.T) {
 	c.must(404, "demo", "GET", base+"/attachments", "", "3.26")
 	c.must(200, "demo", "GET", base+"/attachments", "", "3.27")
 	root := c.do("", "GET", "/volume/", "", "")
-	if root.status != 300 || !strings.Contains(string(root.body), `"version":"3.70"`) {
+	if root.status != 300 || !strings.Contains(string(root.body), `"version":"3.71"`) {
 		t.Errorf("the list of versions is %d %s", root.status, root.body)
 	}
 	c.must(200, "", "GET", "/volume/v3/", "", "")
