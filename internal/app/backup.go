@@ -41,7 +41,7 @@ var (
 	keptFiles = []string{"credential-keys", "fernet-keys", "tls", caFile, "clouds.yaml", "openrc", "secrets.json", "first-image"}
 	leftOut   = []string{
 		"hosts", "images", "run", "nbd", "ovn", "guest", "volumes", "manageable", "lock", "owner", "nacre.log", databaseFile,
-		"image-cache", "blobs", "nacre.db", "nacre.db-wal", "nacre.db-shm",
+		"image-cache", "volume-work", "blobs", "nacre.db", "nacre.db-wal", "nacre.db-shm",
 	}
 )
 
