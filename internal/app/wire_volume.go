@@ -121,6 +121,20 @@ func (a computeVolumes) Snapshot(ctx context.Context, caller auth.Caller, id str
 	return compute.VolumeSnapshot{Volume: found.Volume, Status: found.Status, SizeGB: found.SizeGB}, err
 }
 
+// TakeSnapshot begins to copy a volume into a snapshot with the id.
+func (a computeVolumes) TakeSnapshot(ctx context.Context, tx *db.Tx, caller auth.Caller, id, volume, name string) error {
+	return a.Service.TakeSnapshot(ctx, tx, a.viewer(caller), id, volume, name)
+}
+
+// DeleteSnapshot begins to delete a snapshot.
+func (a computeVolumes) DeleteSnapshot(ctx context.Context, caller auth.Caller, id string) error {
+	err := a.Service.DeleteSnapshot(ctx, a.viewer(caller), id, true)
+	if errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	return err
+}
+
 // CreateVolume begins to make a volume.
 func (a computeVolumes) CreateVolume(ctx context.Context, caller auth.Caller, v compute.NewVolume) error {
 	_, err := a.Service.CreateVolume(ctx, a.viewer(caller), volume.NewVolume{

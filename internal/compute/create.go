@@ -176,7 +176,7 @@ func (s *Service) startCreate(ctx context.Context, tx *db.Tx, server Server, pla
 	}
 	state := createState{
 		Server: server.ID, Host: in.Host, Groups: plan.groups,
-		Caller: auth.Caller{User: in.Caller.User, Project: in.Caller.Project, Roles: in.Caller.Roles},
+		Caller: kept(in.Caller),
 	}
 	for i, card := range plan.cards {
 		row := Card{Server: server.ID, Port: card.Port, Seq: i, Ours: card.Port == "", Tag: card.Tag, State: attaching}

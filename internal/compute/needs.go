@@ -194,6 +194,11 @@ type volumes interface {
 	Volume(ctx context.Context, caller auth.Caller, id string) (Volume, error)
 	// Snapshot returns a snapshot of the caller's project.
 	Snapshot(ctx context.Context, caller auth.Caller, id string) (VolumeSnapshot, error)
+	// TakeSnapshot begins to copy a volume, also one in use, into a snapshot with
+	// the id. Taking it again is a success.
+	TakeSnapshot(ctx context.Context, tx *db.Tx, caller auth.Caller, id, volume, name string) error
+	// DeleteSnapshot begins to delete a snapshot. A missing one is a success.
+	DeleteSnapshot(ctx context.Context, caller auth.Caller, id string) error
 	// CreateVolume begins to make a volume. Making it again is a success.
 	CreateVolume(ctx context.Context, caller auth.Caller, v NewVolume) error
 	// Status tells how far a volume is: creating, available, error …

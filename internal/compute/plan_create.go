@@ -22,6 +22,11 @@ type createState struct {
 	Caller     auth.Caller // user, project and roles only
 }
 
+// kept is what a plan keeps of who asked for it.
+func kept(c auth.Caller) auth.Caller {
+	return auth.Caller{User: c.User, Project: c.Project, Roles: c.Roles}
+}
+
 type plannedPort struct {
 	ID      string
 	Network string

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strings"
 
 	"nacre/internal/auth"
 	"nacre/internal/db"
@@ -37,6 +38,8 @@ type snapshotState struct {
 	Backup  string
 	Keep    int
 	Project string
+	Volumes []plannedSnapshot // of a server whose root disk is a volume
+	Caller  auth.Caller       // user, project and roles only
 }
 
 // SnapshotServer begins to make an image of a server's root disk. The image is
@@ -55,8 +58,8 @@ func (s *Service) SnapshotServer(ctx context.Context, act Act, caller auth.Calle
 	if err != nil {
 		return "", err
 	}
-	if server.Image == "" {
-		return "", errs.BadRequestf("It is not supported to make an image of the volume-backed instance %s.", server.ID)
+	if server.Image == "" && in.Backup != "" {
+		return "", errs.BadRequestf("Backup is not supported for volume-backed instances.")
 	}
 	properties := maps.Clone(words(server.ImageProperties.V))
 	maps.Copy(properties, map[string]string{
@@ -67,10 +70,17 @@ func (s *Service) SnapshotServer(ctx context.Context, act Act, caller auth.Calle
 	}
 	maps.Copy(properties, in.Metadata) // what the user says holds
 	flavor := server.Flavor.V
-	state := snapshotState{Server: server.ID, Image: s.newID(), Backup: in.Backup, Keep: in.Keep, Project: caller.Project}
+	state := snapshotState{Server: server.ID, Image: s.newID(), Backup: in.Backup, Keep: in.Keep, Project: caller.Project, Caller: kept(caller)}
+	made := NewImage{ID: state.Image, Name: in.Name, MinDiskGB: flavor.Disk, Properties: properties}
+	if server.Image == "" {
+		state.Volumes, err = s.imageOfVolumes(ctx, caller, server, &made)
+		if err != nil {
+			return "", err
+		}
+	}
 	// The image comes first: the caller looks at it at once. If we stop before the
 	// plan is there, an image without bytes is left, which its owner can delete.
-	err = s.images.CreateImage(ctx, caller, NewImage{ID: state.Image, Name: in.Name, MinDiskGB: flavor.Disk, Properties: properties})
+	err = s.images.CreateImage(ctx, caller, made)
 	if err != nil {
 		return "", err
 	}
@@ -114,6 +124,7 @@ func (s *Service) snapshotPlan() work.Plan[snapshotState] {
 			{Name: "begin", Tx: func(ctx context.Context, tx *db.Tx, state *snapshotState) error {
 				return s.tellID(ctx, tx, "snapshot.start", state.Server)
 			}, Undo: s.undoSnapshot},
+			{Name: "take snapshots of the volumes", Do: s.takeSnapshots, Undo: s.undoSnapshots},
 			{Name: "upload the disk", Do: s.snapshotUpload},
 			{Name: "finish", Tx: func(ctx context.Context, tx *db.Tx, state *snapshotState) error {
 				err := s.idle(ctx, tx, state.Server)
@@ -141,6 +152,9 @@ func (s *Service) snapshotUpload(ctx context.Context, state *snapshotState) erro
 		return nil
 	case status != "queued":
 		return work.NotYet("waiting for image %s, which is %s", state.Image, status)
+	}
+	if len(state.Volumes) > 0 {
+		return s.images.UploadImage(ctx, state.Image, strings.NewReader(""))
 	}
 	server, err := s.Server(ctx, "", state.Server)
 	if err != nil {

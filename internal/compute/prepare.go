@@ -113,6 +113,10 @@ func checkImage(image Image, f Flavor, local bool) error {
 }
 
 func (s *Service) prepareDisks(ctx context.Context, in NewServer, server *Server, plan *createPlanned) error {
+	err := s.expand(ctx, &in)
+	if err != nil {
+		return err
+	}
 	f := server.Flavor.V
 	server.Image = in.Image
 	var root *BlockDevice

@@ -52,17 +52,31 @@ func (s *Service) CreateSnapshot(ctx context.Context, who Viewer, volume, name, 
 		ID: s.newID(), Volume: volume, User: who.User, Name: name, Description: description,
 		Status: Creating, Metadata: db.Of(metadata),
 	}
-	err := s.db.Write(ctx, func(tx *db.Tx) error {
-		v, err := findVolume(ctx, tx, who, volume)
-		if err != nil {
-			return err
-		}
-		if v.Status != Available && !(force && v.Status == InUse) {
-			return errs.BadRequestf("Invalid volume: Volume %s status must be available to snapshot, but current status is: %s.", v.ID, v.Status)
-		}
-		return s.beginSnapshot(ctx, tx, who, v, &snapshot)
-	})
+	err := s.db.Write(ctx, func(tx *db.Tx) error { return s.takeSnapshot(ctx, tx, who, &snapshot, force) })
 	return snapshot, unexpected("create snapshot of volume "+volume, err)
+}
+
+func (s *Service) takeSnapshot(ctx context.Context, tx *db.Tx, who Viewer, snapshot *Snapshot, force bool) error {
+	v, err := findVolume(ctx, tx, who, snapshot.Volume)
+	if err != nil {
+		return err
+	}
+	if v.Status != Available && !(force && v.Status == InUse) {
+		return errs.BadRequestf("Invalid volume: Volume %s status must be available to snapshot, but current status is: %s.", v.ID, v.Status)
+	}
+	return s.beginSnapshot(ctx, tx, who, v, snapshot)
+}
+
+// TakeSnapshot begins to copy a volume, also one in use, into a snapshot with
+// the id. Taking it again is a success.
+func (s *Service) TakeSnapshot(ctx context.Context, tx *db.Tx, who Viewer, id, volume, name string) error {
+	_, err := getSnapshot(ctx, tx, id)
+	if !errs.Is(err, errs.NotFound) {
+		return err
+	}
+	return s.takeSnapshot(ctx, tx, who, &Snapshot{
+		ID: id, Volume: volume, User: who.User, Name: name, Status: Creating, Metadata: db.Of(map[string]string{}),
+	}, true)
 }
 
 // beginSnapshot writes a snapshot of the volume and starts the plan that makes it.

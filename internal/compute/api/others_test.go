@@ -31,6 +31,8 @@ func newOthers(t testing.TB, d *db.DB, h *hosts.Service) others {
 		for _, statement := range []string{
 			`CREATE TABLE test_ports (id TEXT PRIMARY KEY, project TEXT, network TEXT, server TEXT, host TEXT, ip TEXT, seq INTEGER)`,
 			`CREATE TABLE test_volumes (id TEXT PRIMARY KEY, status TEXT, attachment TEXT, server TEXT, host TEXT, epoch INTEGER, size INTEGER)`,
+			`CREATE TABLE test_snapshots (id TEXT PRIMARY KEY, volume TEXT)`,
+			`INSERT INTO test_snapshots VALUES ('` + volumeID2 + `', '` + volumeID2 + `')`,
 			`INSERT INTO test_ports VALUES ('` + freePort + `', 'demo', '` + networkID + `', '', '', '10.0.0.5', 0)`,
 			`INSERT INTO test_volumes VALUES ('` + volumeID + `', 'available', '', '', '', 0, 1)`,
 			`INSERT INTO test_volumes VALUES ('` + volumeID2 + `', 'available', '', '', '', 0, 1)`,
@@ -266,10 +268,31 @@ func (v volumes) Volume(ctx context.Context, _ auth.Caller, id string) (compute.
 	return compute.Volume{ID: id, Status: row.Status, SizeGB: row.Size, Bootable: true}, err
 }
 
-// Snapshot knows one of each volume: it has the volume's id.
 func (v volumes) Snapshot(ctx context.Context, caller auth.Caller, id string) (compute.VolumeSnapshot, error) {
-	found, err := v.Volume(ctx, caller, id)
-	return compute.VolumeSnapshot{Volume: id, Status: found.Status, SizeGB: found.SizeGB}, err
+	var volume string
+	err := v.db.Read(ctx, func(tx *db.Tx) error {
+		return tx.Get(ctx, &volume, "SELECT volume FROM test_snapshots WHERE id = ?", id)
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return compute.VolumeSnapshot{}, errs.NotFoundf("Snapshot %s could not be found.", id)
+	}
+	if err != nil {
+		return compute.VolumeSnapshot{}, err
+	}
+	found, err := v.Volume(ctx, caller, volume)
+	return compute.VolumeSnapshot{Volume: volume, Status: "available", SizeGB: found.SizeGB}, err
+}
+
+func (v volumes) TakeSnapshot(ctx context.Context, tx *db.Tx, _ auth.Caller, id, volume, _ string) error {
+	_, err := tx.Exec(ctx, "INSERT INTO test_snapshots VALUES (?, ?) ON CONFLICT (id) DO NOTHING", id, volume)
+	return err
+}
+
+func (v volumes) DeleteSnapshot(ctx context.Context, _ auth.Caller, id string) error {
+	return v.db.Write(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(ctx, "DELETE FROM test_snapshots WHERE id = ?", id)
+		return err
+	})
 }
 
 func (v volumes) CreateVolume(ctx context.Context, _ auth.Caller, in compute.NewVolume) error {

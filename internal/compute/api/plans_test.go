@@ -35,6 +35,7 @@ var worldTables = map[string]string{
 	"server_volumes": "device, state, delete_on_termination",
 	"test_ports":     "network, CASE WHEN server = '' THEN 'free' ELSE 'taken' END, host",
 	"test_volumes":   "status, CASE WHEN server = '' THEN 'free' ELSE 'taken' END, host, size",
+	"test_snapshots": "volume",
 	"quota_usages":   "project, resource, used",
 	"consumers":      "project, user_id, type",
 	"allocations":    "class, used",
@@ -270,9 +271,17 @@ func TestRestPlan(t *testing.T) {
 }
 
 func TestCreateImagePlan(t *testing.T) {
-	exercise(t, "server.create_image", boot, func(c *cloud, t *testing.T, id string) {
+	create := func(c *cloud, t *testing.T, id string) {
 		c.must(202, "demo", "POST", "/servers/"+id+"/action", `{"createImage":{"name":"copy"}}`)
-	}, nil)
+	}
+	t.Run("disk", func(t *testing.T) { exercise(t, "server.create_image", boot, create, nil) })
+	t.Run("volumes", func(t *testing.T) {
+		exercise(t, "server.create_image", func(c *cloud) string {
+			return c.server("web", `,"block_device_mapping_v2":[
+				{"source_type":"volume","destination_type":"volume","uuid":"`+volumeID+`","boot_index":0},
+				{"source_type":"volume","destination_type":"volume","uuid":"`+volumeID2+`","boot_index":-1}]`)
+		}, create, nil)
+	})
 }
 
 // The disk that a rebuild has thrown away does not come back: the server is in
