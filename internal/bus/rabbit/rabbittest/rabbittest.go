@@ -96,6 +96,9 @@ func Start(t testing.TB) *Broker {
 		t.Fatalf("start RabbitMQ (is rabbitmq-server installed?): %v", err)
 	}
 	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the broker said at its end:\n%s", b.broker.output)
+		}
 		b.Kill()
 		b.epmd.kill()
 		os.RemoveAll(b.folder)
