@@ -15,10 +15,6 @@ const web = "../../web"
 // TestInBrowser walks through the dashboard in a real Chromium, against the
 // whole product on simulated hosts. The walk is web/e2e.
 func TestInBrowser(t *testing.T) {
-	_, err := os.Stat(filepath.Join(web, "node_modules", "playwright-core"))
-	if err != nil {
-		t.Fatal("the tools of web/ are not there: run make web")
-	}
 	cloud := testcloud.Start(t, testcloud.Nodes(2))
 	page, err := http.Get(cloud.URL + "/dashboard")
 	if err != nil {
@@ -31,19 +27,36 @@ func TestInBrowser(t *testing.T) {
 	if page.StatusCode != http.StatusOK {
 		t.Fatal("the dashboard is not built: run make web")
 	}
+	npm(t, cloud, "e2e")
+}
+
+// TestForms sends the request of every form of the dashboard to the whole
+// product. What is typed into them is in web/forms.
+func TestForms(t *testing.T) {
+	npm(t, testcloud.Start(t, testcloud.Nodes(2)), "forms")
+}
+
+// npm runs a script of web/ against a cloud.
+func npm(t *testing.T, cloud *testcloud.Cloud, script string) {
+	t.Helper()
+	_, err := os.Stat(filepath.Join(web, "node_modules", "playwright-core"))
+	if err != nil {
+		t.Fatal("the tools of web/ are not there: run make web")
+	}
 	own, err := filepath.Abs("../../.nacre/node/bin")
 	if err != nil {
 		t.Fatal(err)
 	}
-	walk := exec.CommandContext(t.Context(), "npm", "run", "--silent", "e2e")
-	walk.Dir = web
-	walk.Env = append(os.Environ(),
-		"PATH="+own+":"+os.Getenv("PATH"), // a newer Node.js, where the system's is too old
-		"BASE_URL="+cloud.URL, "USER=demo", "PASSWORD="+cloud.App.Secrets.Demo,
+	run := exec.CommandContext(t.Context(), "npm", "run", "--silent", script)
+	run.Dir = web
+	run.Env = append(os.Environ(),
+		"PATH="+own+":"+os.Getenv("PATH"),         // a newer Node.js, where the system's is too old
+		"BASE_URL="+cloud.URL, "NACRE="+cloud.URL, // Vitest has a BASE_URL of its own
+		"USER=demo", "PASSWORD="+cloud.App.Secrets.Demo,
 		"ADMIN_PASSWORD="+cloud.App.Secrets.Admin)
-	said, err := walk.CombinedOutput()
+	said, err := run.CombinedOutput()
 	if err != nil {
-		t.Fatalf("walk: %v\n%s", err, said)
+		t.Fatalf("%s: %v\n%s", script, err, said)
 	}
 	t.Logf("%s", said)
 }

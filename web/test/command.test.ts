@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { curl } from '../src/command/curl';
 import { openstack } from '../src/command/openstack';
 import { all, resourceOf } from '../src/kinds';
-import { bodyOf, initial } from '../src/resource/body';
+import { bodyOf, initial, veiled } from '../src/resource/body';
 import { del, post, put, type Action, type Scope, type Value, type Values } from '../src/resource/resource';
 
 const source = join(import.meta.dirname, '../src');
@@ -26,6 +26,9 @@ describe('the openstack command', () => {
     [post('volume', '/backups/b/restore', { restore: {} }), 'openstack volume backup restore b'],
     [post('volume', '/backups/b/restore', { restore: { name: 'new' } }), 'openstack volume backup restore b new'],
     [del('object', '/AUTH_p/c/a/b%20c'), "openstack object delete c 'a/b c'"],
+    [put('network', '/ports/p', { port: { qos_policy_id: null } }), 'openstack port unset --qos-policy p'],
+    [{ service: 'volume' as const, method: 'GET' as const, path: '/qos-specs/q/disassociate?vol_type_id=t' }, 'openstack volume qos disassociate --volume-type t q'],
+    [del('volume', '/types/t/encryption/provider'), 'openstack volume type unset --encryption-type t'],
     [post('network', '/networks', { network: { name: 'n', unheard: 1 } }), null],
     [post('network', '/unheard', {}), null],
   ])('%#', (call, want) => {
@@ -40,9 +43,9 @@ it('curl says the whole request', () => {
   );
 });
 
-// What curl says and the openstack command cannot: taking tags or keys away,
-// and access to what is there already.
-const unsaid = ['image-edit', 'volume-edit', 'aggregate-metadata', 'container-access'];
+// What curl says and the openstack command cannot: which volumes a group has,
+// taking tags or keys away, and access to what is there already.
+const unsaid = ['volume-group-volume', 'volume-group-add', 'volume-group-remove', 'image-edit', 'volume-edit', 'aggregate-metadata', 'container-access'];
 
 /** Something for each field, as somebody might type. */
 function filled(action: Action<unknown>): Values {
@@ -55,7 +58,7 @@ const resources = await Promise.all(all.map(resourceOf));
 
 describe.each(resources)('every dialog of $kind', (resource) => {
   it('can be shown as a command, or is known not to be', () => {
-    const row = { id: 'i', of: { id: 'f' }, addresses: [], prefixes: [], specs: {}, name: 'n', status: 'available', attachments: [], fixed_ips: [], routes: [], hosts: [], metadata: {}, tags: [], allocation_pools: [], host_routes: [], allowed_address_pairs: [], dns_nameservers: [], security_groups: [] };
+    const row = { id: 'i', volume_types: [], of: { id: 'f' }, addresses: [], prefixes: [], specs: {}, name: 'n', status: 'available', attachments: [], fixed_ips: [], routes: [], hosts: [], metadata: {}, tags: [], allocation_pools: [], host_routes: [], allowed_address_pairs: [], dns_nameservers: [], security_groups: [] };
     for (const action of [...(resource.create ?? []), ...(resource.actions ?? [])]) {
       if (action.call === undefined || unsaid.includes(action.key)) {
         continue;
@@ -65,6 +68,15 @@ describe.each(resources)('every dialog of $kind', (resource) => {
       expect(openstack(call), `${action.key}: ${JSON.stringify(call)}`).toMatch(/^openstack /);
     }
   });
+});
+
+it('curl reads a password where the form was given one', () => {
+  const action: Action<unknown> = { key: 'u', word: 'resource.edit', fields: [{ key: 'password', label: 'account.password', kind: 'secret' }] };
+  const values = veiled(action, { name: "o'n", password: 'typed' });
+  const said = curl([post('identity', '/users', { user: values })], 'http://cloud');
+  expect(said).not.toContain('typed');
+  expect(said).toMatch(/^TOKEN=.*\nread -rs PASSWORD\ncurl /);
+  expect(said).toContain(`-d '{"user":{"name":"o'\\''n","password":"'"$PASSWORD"'"}}'`);
 });
 
 it('is on every form that asks the cloud for a change', () => {

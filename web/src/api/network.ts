@@ -15,6 +15,7 @@ export interface Network extends Standard {
   shared: boolean;
   admin_state_up: boolean;
   mtu: number;
+  qos_policy_id?: string | null;
   subnets: string[];
   port_security_enabled?: boolean;
   'router:external': boolean;
@@ -45,6 +46,7 @@ export interface Port extends Standard {
   status: string;
   admin_state_up: boolean;
   mac_address: string;
+  qos_policy_id?: string | null;
   network_id: string;
   device_id: string;
   device_owner: string;

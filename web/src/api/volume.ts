@@ -12,6 +12,7 @@ export interface Volume {
   created_at: string;
   volume_type: string | null;
   metadata: Record<string, string>;
+  group_id?: string | null;
   attachments: { server_id: string; device: string | null; attachment_id: string }[];
   'os-vol-tenant-attr:tenant_id'?: string;
 }

@@ -3,6 +3,9 @@ import { headersOf, prefix, type Call } from '../api/client';
 /** A word as a shell takes it. */
 export const quoted = (text: string) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
+/** What stands for a password that was typed: commands are copied, kept and shown to others. */
+export const passwordVariable = '$PASSWORD';
+
 /** Requests as curl makes them, from whatever address the page has. */
 export function curl(calls: Call[], origin = location.origin): string {
   const lines = calls.map((call) => {
@@ -11,9 +14,10 @@ export function curl(calls: Call[], origin = location.origin): string {
       words.push('-H', quoted(`${name}: ${value}`));
     }
     if (call.body !== undefined) {
-      words.push('-d', quoted(JSON.stringify(call.body)));
+      words.push('-d', quoted(JSON.stringify(call.body)).replaceAll(`"${passwordVariable}"`, `"'"${passwordVariable}"'"`));
     }
     return words.join(' ');
   });
-  return ['TOKEN=$(openstack token issue -f value -c id)', ...lines].join('\n');
+  const asks = lines.some((line) => line.includes(passwordVariable)) ? ['read -rs PASSWORD'] : [];
+  return ['TOKEN=$(openstack token issue -f value -c id)', ...asks, ...lines].join('\n');
 }

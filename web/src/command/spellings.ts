@@ -56,6 +56,7 @@ const properties = (option: string) => (value: unknown) =>
 
 const network = {
   ...described,
+  qos_policy_id: (value: unknown) => (value === null ? ['--no-qos-policy'] : ['--qos-policy', String(value)]),
   mtu: '--mtu',
   admin_state_up: upDown,
   port_security_enabled: security,
@@ -64,7 +65,7 @@ const network = {
 };
 const dhcp = { yes: '--dhcp', no: '--no-dhcp' };
 const gateway = (value: unknown) => ['--gateway', value === null ? 'none' : String(value)];
-const port = { ...described, port_security_enabled: security, admin_state_up: upDown };
+const port = { ...described, qos_policy_id: '--qos-policy', port_security_enabled: security, admin_state_up: upDown };
 
 const networking: Spelling[] = [
   {
@@ -125,6 +126,7 @@ const networking: Spelling[] = [
     envelope: 'port',
     options: { ...port, name: '--name', security_groups: instead('--no-security-group', '--security-group'), allowed_address_pairs: instead('--no-allowed-address', '--allowed-address', pair) },
   },
+  { on: 'PUT network /ports/{id}', say: 'port unset {id}', envelope: 'port', options: { qos_policy_id: (value) => (value === null ? ['--qos-policy'] : null) } },
   { on: 'DELETE network /ports/{id}', say: 'port delete {id}' },
   {
     on: 'POST network /routers',
@@ -175,6 +177,7 @@ const networking: Spelling[] = [
   { on: 'PUT network /address-groups/{id}/remove_addresses', say: 'address group unset {id}', options: { addresses: listOf('--address') }, envelope: 'address_group' },
   { on: 'DELETE network /address-groups/{id}', say: 'address group delete {id}' },
   { on: 'POST network /address-scopes', say: 'address scope create {name}', envelope: 'address_scope', options: { ip_version: '--ip-version', shared: { yes: '--share', no: '--no-share' } } },
+  { on: 'PUT network /address-scopes/{id}', say: 'address scope set {id}', envelope: 'address_scope', options: named },
   { on: 'DELETE network /address-scopes/{id}', say: 'address scope delete {id}' },
   {
     on: 'POST network /subnetpools',
@@ -190,6 +193,7 @@ const networking: Spelling[] = [
   { on: 'PUT network /trunks/{id}/remove_subports', say: 'network trunk unset {id}', options: { sub_ports: listOf('--subport', (item) => field(item, 'port_id')) } },
   { on: 'DELETE network /trunks/{id}', say: 'network trunk delete {id}' },
   { on: 'POST network /qos/policies', say: 'network qos policy create {name}', envelope: 'policy', options: { shared: { yes: '--share', no: '--no-share' }, ...described } },
+  { on: 'PUT network /qos/policies/{id}', say: 'network qos policy set {id}', envelope: 'policy', options: { ...named, shared: { yes: '--share', no: '--no-share' } } },
   { on: 'DELETE network /qos/policies/{id}', say: 'network qos policy delete {id}' },
   {
     on: 'POST network /qos/policies/{id}/bandwidth_limit_rules',
@@ -199,13 +203,19 @@ const networking: Spelling[] = [
   },
   { on: 'POST network /qos/policies/{id}/dscp_marking_rules', say: 'network qos rule create --type dscp-marking {id}', envelope: 'dscp_marking_rule', options: { dscp_mark: '--dscp-mark' } },
   { on: 'DELETE network /qos/policies/{id}/{type}/{rule}', say: 'network qos rule delete {id} {rule}' },
-  { on: 'POST network /rbac-policies', say: 'network rbac create {object_id}', envelope: 'rbac_policy', options: { object_type: (value) => ['--type', String(value).replace('-', '_')], action: '--action', target_tenant: '--target-project' } },
+  { on: 'POST network /rbac-policies', say: 'network rbac create {object_id}', envelope: 'rbac_policy', options: { object_type: '--type', action: '--action', target_tenant: '--target-project' } },
   { on: 'DELETE network /rbac-policies/{id}', say: 'network rbac delete {id}' },
   {
     on: 'POST network /floatingips/{id}/port_forwardings',
     say: 'floating ip port forwarding create {id}',
     envelope: 'port_forwarding',
     options: { protocol: '--protocol', external_port: '--external-protocol-port', internal_port: '--internal-protocol-port', internal_ip_address: '--internal-ip-address', internal_port_id: '--port', ...described },
+  },
+  {
+    on: 'PUT network /floatingips/{id}/port_forwardings/{rule}',
+    say: 'floating ip port forwarding set {id} {rule}',
+    envelope: 'port_forwarding',
+    options: { protocol: '--protocol', external_port: '--external-protocol-port', internal_port: '--internal-protocol-port', ...described },
   },
   { on: 'DELETE network /floatingips/{id}/port_forwardings/{rule}', say: 'floating ip port forwarding delete {id} {rule}' },
   {
@@ -266,11 +276,18 @@ const storage: Spelling[] = [
     envelope: 'encryption',
     options: { provider: '--encryption-provider', cipher: '--encryption-cipher', key_size: '--encryption-key-size', control_location: '--encryption-control-location' },
   },
+  { on: 'DELETE volume /types/{id}/encryption/provider', say: 'volume type unset --encryption-type {id}' },
   { on: 'POST volume /qos-specs', say: 'volume qos create {name}', envelope: 'qos_specs', shape: ({ name, consumer, ...specs }) => ({ name, consumer, specs }), options: { consumer: '--consumer', specs: properties('--property') } },
   { on: 'PUT volume /qos-specs/{id}', say: 'volume qos set {id}', envelope: 'qos_specs', shape: (specs) => ({ specs }), options: { specs: properties('--property') } },
   { on: 'GET volume /qos-specs/{id}/associate', say: 'volume qos associate {id} {vol_type_id}' },
+  { on: 'GET volume /qos-specs/{id}/disassociate', say: 'volume qos disassociate {id}', options: { vol_type_id: '--volume-type' } },
   { on: 'DELETE volume /qos-specs/{id}', say: 'volume qos delete {id}' },
+  { on: 'POST volume /group_types', say: 'volume group type create {name}', envelope: 'group_type', options: { ...described, is_public: { yes: '--public', no: '--private' } } },
+  { on: 'PUT volume /group_types/{id}', say: 'volume group type set {id}', envelope: 'group_type', options: named },
+  { on: 'POST volume /group_types/{id}/group_specs', say: 'volume group type set {id}', options: { group_specs: properties('--property') } },
+  { on: 'DELETE volume /group_types/{id}', say: 'volume group type delete {id}' },
   { on: 'POST volume /groups', say: 'volume group create', envelope: 'group', options: { name: '--name', group_type: '--volume-group-type', volume_types: listOf('--volume-type'), ...described } },
+  { on: 'PUT volume /groups/{id}', say: 'volume group set {id}', envelope: 'group', options: named },
   { on: 'POST volume /groups/{id}/action', say: 'volume group delete {id}', envelope: 'delete', options: { 'delete-volumes': { yes: '--force', no: '' } } },
   { on: 'POST volume /group_snapshots', say: 'volume group snapshot create {group_id}', envelope: 'group_snapshot', options: named },
   { on: 'DELETE volume /group_snapshots/{id}', say: 'volume group snapshot delete {id}' },

@@ -13,6 +13,8 @@ export const choicesOf = (service: Service, path: string, collection: string) =>
 
 export const projectChoices = choicesOf('identity', '/projects', 'projects');
 
+export const qosChoices = choicesOf('network', '/qos/policies', 'policies');
+
 /** Words that are the same in every language. */
 export const literal = (...values: string[]): Choice[] => values.map((value) => ({ value, label: value }));
 

@@ -5,7 +5,7 @@ import { openstack } from '../command/openstack';
 import { CopyButton } from '../ui/copy';
 
 /** The same as commands, for those who want to repeat it without the page. */
-export function AsCommand({ calls }: { calls: Call[] }) {
+export function AsCommand({ calls, title }: { calls: Call[]; title?: string }) {
   const { t } = useTranslation();
   if (calls.length === 0) {
     return null;
@@ -14,7 +14,7 @@ export function AsCommand({ calls }: { calls: Call[] }) {
   const complete = spoken.every((line) => line !== null);
   return (
     <details className="command">
-      <summary>{t('command.show')}</summary>
+      <summary>{title === undefined ? t('command.show') : t('resource.about', { action: t('command.show'), what: title })}</summary>
       {complete ? <Block name="openstack" text={spoken.join('\n')} /> : <p className="muted small">{t('command.none')}</p>}
       <Block name="curl" text={curl(calls)} />
     </details>

@@ -1,4 +1,5 @@
 // From what was typed to what is sent.
+import { passwordVariable } from '../command/curl';
 import type { Action, Body, Field, Scope, Value, Values } from './resource';
 
 const lines = (value: Value) =>
@@ -45,6 +46,12 @@ export function initial<R>(action: Action<R>, row: R | undefined, preset: Values
   return { ...values, ...preset };
 }
 
+/** The same, without what nobody must read: a variable stands for it. */
+export const veiled = <R>(action: Action<R>, values: Values): Values => ({
+  ...values,
+  ...Object.fromEntries((action.fields ?? []).filter((field) => field.kind === 'secret').map((field) => [field.key, passwordVariable])),
+});
+
 function cooked<R>(field: Field<R>, value: Value): unknown {
   if (field.as !== undefined) {
     return field.as(value);
@@ -75,7 +82,8 @@ export function bodyOf<R>(action: Action<R>, values: Values, row: R | undefined,
     }
     const sent = cooked(field, value);
     if (action.edits === true) {
-      if (JSON.stringify(sent) !== JSON.stringify(cooked(field, before[field.key]))) {
+      // A form has undefined where a row has null.
+      if (JSON.stringify(sent ?? null) !== JSON.stringify(cooked(field, before[field.key]) ?? null)) {
         body[field.key] = sent ?? null;
       }
     } else if (!nothing(sent)) {

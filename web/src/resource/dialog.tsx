@@ -7,7 +7,7 @@ import { useHere } from '../shell/here';
 import { CopyButton } from '../ui/copy';
 import { Problem, problemText } from '../ui/problem';
 import { Mark } from '../ui/status';
-import { bodyOf, initial } from './body';
+import { bodyOf, initial, veiled } from './body';
 import { AsCommand } from './as-command';
 import { Input } from './field';
 import { refresh } from './query';
@@ -120,7 +120,7 @@ export function ActionDialog<R>({ resource, action, rows, preset = {}, close }: 
             <Problem error={single.error} />
           </div>
         )}
-        {!(finished && rows.length > 1) && <AsCommand calls={calls(values)} />}
+        {!(finished && rows.length > 1) && <AsCommand calls={calls(veiled(action, values))} />}
         <div className="row" style={{ justifyContent: 'flex-end', marginTop: 16 }}>
           <Button disabled={false} onClick={close}>
             {t(finished && rows.length > 1 ? 'close' : 'cancel')}

@@ -41,7 +41,7 @@ export const groups: Group[] = [
   },
   { word: 'nav.storage', places: [of('volumes'), of('snapshots'), of('backups'), of('transfers'), of('volume-groups'), of('group-snapshots'), of('volume-types'), of('containers')] },
   { word: 'nav.project', places: [{ to: '/quotas', word: 'nav.quotas' }, of('application-credentials')] },
-  { word: 'nav.operators', places: [of('hosts'), of('services'), of('aggregates'), of('volume-qos'), of('projects'), of('users')], operators: true },
+  { word: 'nav.operators', places: [of('hosts'), of('services'), of('aggregates'), of('volume-qos'), of('group-types'), of('projects'), of('users')], operators: true },
 ];
 
 export const groupsFor = (operator: boolean) => groups.filter((group) => group.operators !== true || operator);

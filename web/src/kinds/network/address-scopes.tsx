@@ -1,5 +1,5 @@
 import { one } from '../../resource/query';
-import { define, label, nameField, post, removal } from '../../resource/resource';
+import { define, label, nameField, post, put, removal } from '../../resource/resource';
 import { GlobalOutlined } from '../../ui/icons';
 import { literal } from '../choices';
 import { listed } from './list';
@@ -32,5 +32,8 @@ export default define<AddressScope>({
       call: (address_scope) => post('network', '/address-scopes', { address_scope }),
     },
   ],
-  actions: [removal('addressScope.deleteAsk', (row) => ['network', `/address-scopes/${row.id}`])],
+  actions: [
+    { key: 'address-scope-edit', word: 'resource.edit', edits: true, fields: [nameField()], call: (address_scope, row) => put('network', `/address-scopes/${row.id}`, { address_scope }) },
+    removal('addressScope.deleteAsk', (row) => ['network', `/address-scopes/${row.id}`]),
+  ],
 });

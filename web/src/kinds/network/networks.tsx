@@ -6,6 +6,7 @@ import { define, descriptionField, label, nameField, post, put, removal, type Ac
 import { Rows } from '../../resource/rows';
 import { stateBy } from '../../resource/state';
 import { ClusterOutlined } from '../../ui/icons';
+import { qosChoices } from '../choices';
 import ports from './ports';
 import subnets from './subnets';
 
@@ -17,6 +18,7 @@ const fields: Field<Network>[] = [
   { key: 'mtu', label: 'network.mtu', kind: 'number', min: 68, max: 65535, hint: 'network.mtuHint' },
   { key: 'admin_state_up', label: 'network.up', kind: 'switch', initial: (row) => row.admin_state_up },
   { key: 'port_security_enabled', label: 'network.portSecurity', kind: 'switch', initial: (row) => row.port_security_enabled ?? true, hint: 'network.portSecurityHint' },
+  { key: 'qos_policy_id', label: 'thing.qos-policies.one', kind: 'choice', options: qosChoices },
   { key: 'shared', label: 'network.share', kind: 'switch', when: (_, scope) => scope.operator },
   { key: 'router:external', label: 'network.externalSwitch', kind: 'switch', when: (_, scope) => scope.operator },
 ];
@@ -70,6 +72,7 @@ export default define<Network>({
   facts: [
     description(),
     { word: 'network.mtu', show: (row) => row.mtu },
+    { word: 'thing.qos-policies.one', show: (row) => row.qos_policy_id && <Ref kind="qos-policies" id={row.qos_policy_id} /> },
     {
       word: 'network.provider',
       show: (row) =>

@@ -1,7 +1,7 @@
 import { all } from '../../api/client';
 import type { FloatingIP } from '../../api/network';
 import { code, Ref } from '../../resource/ref';
-import { define, descriptionField, post, removal } from '../../resource/resource';
+import { define, descriptionField, post, put, removal, type Field } from '../../resource/resource';
 import { SwapOutlined } from '../../ui/icons';
 import { literal } from '../choices';
 import { listed } from './list';
@@ -14,10 +14,15 @@ interface Forwarding {
   internal_port: number;
   internal_ip_address: string;
   internal_port_id: string;
+  description?: string;
   of: FloatingIP;
 }
 
 const addresses = listed<FloatingIP>('/floatingips', 'floatingips');
+
+const protocol: Field<Forwarding> = { key: 'protocol', label: 'group.protocol', kind: 'choice', required: true, options: literal('tcp', 'udp') };
+const outer: Field<Forwarding> = { key: 'external_port', label: 'forwarding.outer', kind: 'number', required: true, min: 1, max: 65535 };
+const inner: Field<Forwarding> = { key: 'internal_port', label: 'forwarding.inner', kind: 'number', required: true, min: 1, max: 65535 };
 
 /** Single ports of floating IPs, each leading somewhere else. */
 export default define<Forwarding>({
@@ -47,10 +52,10 @@ export default define<Forwarding>({
           required: true,
           options: async (scope) => (await addresses(scope, new AbortController().signal)).filter((row) => row.port_id === null).map((row) => ({ value: row.id, label: row.floating_ip_address })),
         },
-        { key: 'protocol', label: 'group.protocol', kind: 'choice', required: true, initial: 'tcp', options: literal('tcp', 'udp') },
-        { key: 'external_port', label: 'forwarding.outer', kind: 'number', required: true, min: 1, max: 65535 },
+        { ...protocol, initial: 'tcp' },
+        outer,
         { key: 'target', label: 'floating.leadsTo', kind: 'choice', required: true, options: async (scope) => (await portChoices(scope)).map(({ value, label }) => ({ value: `${value} ${label.split(' · ').at(-1)?.split(', ')[0] ?? ''}`, label })) },
-        { key: 'internal_port', label: 'forwarding.inner', kind: 'number', required: true, min: 1, max: 65535 },
+        inner,
         descriptionField(),
       ],
       call: ({ address, target, ...rest }) => {
@@ -59,5 +64,14 @@ export default define<Forwarding>({
       },
     },
   ],
-  actions: [removal('forwarding.deleteAsk', (row) => ['network', `/floatingips/${row.of.id}/port_forwardings/${row.id}`])],
+  actions: [
+    {
+      key: 'forwarding-edit',
+      word: 'resource.edit',
+      edits: true,
+      fields: [protocol, outer, inner, descriptionField()],
+      call: (port_forwarding, row) => put('network', `/floatingips/${row.of.id}/port_forwardings/${row.id}`, { port_forwarding }),
+    },
+    removal('forwarding.deleteAsk', (row) => ['network', `/floatingips/${row.of.id}/port_forwardings/${row.id}`]),
+  ],
 });

@@ -5,6 +5,7 @@ import { code, created, description, Ref } from '../../resource/ref';
 import { define, descriptionField, nameField, post, put, removal, type Field, type Scope, type Value } from '../../resource/resource';
 import { stateBy } from '../../resource/state';
 import { ApiOutlined } from '../../ui/icons';
+import { qosChoices } from '../choices';
 import { listed } from './list';
 import { networkChoices } from './subnets';
 
@@ -52,8 +53,12 @@ const later: Field<Port>[] = [
     initial: (row) => row.allowed_address_pairs.map((pair) => pair.ip_address).join('\n'),
     when: (values) => values['port_security_enabled'] !== false,
   },
+  { key: 'qos_policy_id', label: 'thing.qos-policies.one', kind: 'choice', options: qosChoices },
   { key: 'admin_state_up', label: 'network.up', kind: 'switch', initial: (row) => row.admin_state_up },
 ];
+
+/** A port without port security may have neither. */
+const open = { security_groups: [], allowed_address_pairs: [] };
 
 export default define<Port>({
   kind: 'ports',
@@ -76,6 +81,7 @@ export default define<Port>({
     description(),
     { word: 'network.portSecurity', show: (row, { t }) => t(row.port_security_enabled === false ? 'no' : 'yes') },
     { word: 'field.groups', show: (row) => row.security_groups.map((id) => <div key={id}><Ref kind="security-groups" id={id} /></div>) },
+    { word: 'thing.qos-policies.one', show: (row) => row.qos_policy_id && <Ref kind="qos-policies" id={row.qos_policy_id} /> },
     { word: 'port.pairs', show: (row) => code(row.allowed_address_pairs.map((pair) => pair.ip_address).join(', ')) },
     created(),
   ],
@@ -92,7 +98,7 @@ export default define<Port>({
     },
   ],
   actions: [
-    { key: 'port-edit', word: 'resource.edit', edits: true, fields: later, call: (port, row) => put('network', `/ports/${row.id}`, { port }) },
+    { key: 'port-edit', word: 'resource.edit', edits: true, fields: later, call: (port, row) => put('network', `/ports/${row.id}`, { port: { ...port, ...(port['port_security_enabled'] === false && open) } }) },
     removal('port.deleteAsk', (row) => ['network', `/ports/${row.id}`], (row) => !row.device_owner.startsWith('network:')),
   ],
 });

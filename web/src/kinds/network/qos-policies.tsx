@@ -1,6 +1,6 @@
 import { one } from '../../resource/query';
 import { code, description } from '../../resource/ref';
-import { define, del, descriptionField, label, nameField, post, removal, restricted } from '../../resource/resource';
+import { define, del, descriptionField, label, nameField, post, put, removal, restricted } from '../../resource/resource';
 import { DashboardOutlined } from '../../ui/icons';
 import { literal } from '../choices';
 import { listed } from './list';
@@ -47,6 +47,7 @@ export default define<Policy>({
     },
   ],
   actions: [
+    restricted<Policy>({ key: 'qos-edit', word: 'resource.edit', edits: true, fields: [nameField(), { key: 'shared', label: 'network.share', kind: 'switch' }, descriptionField()], call: (policy, row) => put('network', `/qos/policies/${row.id}`, { policy }) }),
     {
       key: 'qos-bandwidth',
       word: 'qos.bandwidth',

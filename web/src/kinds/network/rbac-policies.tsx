@@ -1,9 +1,8 @@
 import { code } from '../../resource/ref';
-import { define, post, removal } from '../../resource/resource';
+import { define, post, removal, type Choice, type Field, type Scope, type Word } from '../../resource/resource';
 import { SafetyOutlined } from '../../ui/icons';
-import { literal } from '../choices';
+import { choicesOf, literal } from '../choices';
 import { listed } from './list';
-import { networkChoices } from './subnets';
 
 interface Policy {
   id: string;
@@ -14,7 +13,20 @@ interface Policy {
   project_id: string;
 }
 
-/** What a project lets others use of its networks. */
+/** One's own; operators share everybody's. */
+const own = (path: string, collection: string) => (scope: Scope) => choicesOf('network', scope.operator ? path : `${path}?project_id=${scope.project.id}`, collection)();
+
+/** What can be shared, and how it is chosen. */
+const shareable: { type: string; word: Word; options: (scope: Scope) => Promise<Choice[]> }[] = [
+  { type: 'network', word: 'thing.networks.one', options: own('/networks', 'networks') },
+  { type: 'security_group', word: 'thing.security-groups.one', options: own('/security-groups', 'security_groups') },
+  { type: 'address_group', word: 'thing.address-groups.one', options: own('/address-groups', 'address_groups') },
+  { type: 'address_scope', word: 'thing.address-scopes.one', options: own('/address-scopes', 'address_scopes') },
+  { type: 'subnetpool', word: 'thing.subnet-pools.one', options: own('/subnetpools', 'subnetpools') },
+  { type: 'qos_policy', word: 'thing.qos-policies.one', options: own('/qos/policies', 'policies') },
+];
+
+/** What a project lets others use. */
 export default define<Policy>({
   kind: 'rbac-policies',
   icon: <SafetyOutlined />,
@@ -32,11 +44,29 @@ export default define<Policy>({
       key: 'rbac-create',
       word: 'rbac.create',
       fields: [
-        { key: 'object_id', label: 'thing.networks.one', kind: 'choice', required: true, options: networkChoices },
-        { key: 'action', label: 'rbac.action', kind: 'choice', required: true, initial: 'access_as_shared', options: literal('access_as_shared', 'access_as_external') },
-        { key: 'target_tenant', label: 'rbac.target', kind: 'text', required: true, hint: 'image.memberHint' },
+        {
+          key: 'object_type',
+          label: 'rbac.what',
+          kind: 'choice',
+          required: true,
+          initial: 'network',
+          options: literal(...shareable.map(({ type }) => type)),
+          words: Object.fromEntries(shareable.map(({ type, word }) => [type, word])),
+        },
+        ...shareable.map(({ type, word, options }): Field<Policy> => ({ key: type, label: word, kind: 'choice', required: true, options, when: (values) => values['object_type'] === type })),
+        {
+          key: 'action',
+          label: 'rbac.action',
+          kind: 'choice',
+          required: true,
+          initial: 'access_as_shared',
+          options: literal('access_as_shared', 'access_as_external'),
+          when: (values) => values['object_type'] === 'network', // the others know one way
+        },
+        { key: 'target_tenant', label: 'rbac.target', kind: 'text', required: true, hint: 'rbac.targetHint' },
       ],
-      call: (rbac_policy) => post('network', '/rbac-policies', { rbac_policy: { object_type: 'network', ...rbac_policy } }),
+      call: ({ object_type, action = 'access_as_shared', target_tenant, ...chosen }) =>
+        post('network', '/rbac-policies', { rbac_policy: { object_type, object_id: chosen[String(object_type)], action, target_tenant } }),
     },
   ],
   actions: [removal('rbac.deleteAsk', (row) => ['network', `/rbac-policies/${row.id}`])],

@@ -1,6 +1,8 @@
 import { one } from '../../resource/query';
 import { created, description } from '../../resource/ref';
-import { define, descriptionField, label, nameField, post } from '../../resource/resource';
+import { all } from '../../api/client';
+import type { Volume } from '../../api/volume';
+import { define, descriptionField, label, nameField, post, put, type Scope, type Value } from '../../resource/resource';
 import { passes, stateBy } from '../../resource/state';
 import { GroupOutlined } from '../../ui/icons';
 import { choicesOf } from '../choices';
@@ -14,6 +16,13 @@ interface Group {
   created_at: string;
   volume_types: string[];
 }
+
+/** The volumes that some test picks, by their names. */
+const volumes = (picks: (volume: Volume, group: Group) => boolean) => async (_: Scope, row: Group) =>
+  (await all<Volume>('volume', '/volumes/detail', 'volumes', new AbortController().signal)).filter((volume) => picks(volume, row)).map((volume) => ({ value: volume.id, label: label(volume) }));
+const types = choicesOf('volume', '/types', 'volume_types');
+const free = (row: Group) => row.status === 'available';
+const listOf = (value: Value) => (Array.isArray(value) ? value.join(',') : value);
 
 export default define<Group>({
   kind: 'volume-groups',
@@ -32,14 +41,41 @@ export default define<Group>({
       fields: [
         nameField(false),
         { key: 'group_type', label: 'volumeGroup.type', kind: 'choice', required: true, options: choicesOf('volume', '/group_types', 'group_types') },
-        { key: 'volume_types', label: 'thing.volume-types.many', kind: 'choices', required: true, options: choicesOf('volume', '/types', 'volume_types') },
+        { key: 'volume_types', label: 'thing.volume-types.many', kind: 'choices', required: true, options: types },
         descriptionField(),
       ],
       call: (group) => post('volume', '/groups', { group }),
     },
   ],
   actions: [
-    { key: 'volume-group-snapshot', word: 'volumeGroup.snapshot', fields: [nameField(false), descriptionField()], call: (group_snapshot, row) => post('volume', '/group_snapshots', { group_snapshot: { ...group_snapshot, group_id: row.id } }) },
+    { key: 'volume-group-edit', word: 'resource.edit', edits: true, able: free, fields: [nameField(false), descriptionField()], call: (group, row) => put('volume', `/groups/${row.id}`, { group }) },
+    {
+      key: 'volume-group-volume',
+      word: 'volume.create',
+      able: free,
+      fields: [
+        nameField(),
+        { key: 'size', label: 'field.size', kind: 'number', required: true, min: 1, unit: 'GiB', initial: 10 },
+        { key: 'volume_type', label: 'field.type', kind: 'choice', required: true, options: async (_, row) => (await types()).filter(({ value }) => row.volume_types.includes(value)) },
+      ],
+      call: (volume, row) => post('volume', '/volumes', { volume: { ...volume, group_id: row.id } }),
+    },
+    {
+      key: 'volume-group-add',
+      word: 'volumeGroup.add',
+      ask: 'volumeGroup.addAsk',
+      able: free,
+      fields: [{ key: 'add_volumes', label: 'thing.volumes.many', kind: 'choices', required: true, as: listOf, options: volumes((volume) => volume.group_id == null && ['available', 'in-use'].includes(volume.status)) }],
+      call: (group, row) => put('volume', `/groups/${row.id}`, { group }),
+    },
+    {
+      key: 'volume-group-remove',
+      word: 'volumeGroup.remove',
+      able: free,
+      fields: [{ key: 'remove_volumes', label: 'thing.volumes.many', kind: 'choices', required: true, as: listOf, options: volumes((volume, group) => volume.group_id === group.id) }],
+      call: (group, row) => put('volume', `/groups/${row.id}`, { group }),
+    },
+    { key: 'volume-group-snapshot', word: 'volumeGroup.snapshot', able: free, fields: [nameField(false), descriptionField()], call: (group_snapshot, row) => post('volume', '/group_snapshots', { group_snapshot: { ...group_snapshot, group_id: row.id } }) },
     {
       key: 'delete',
       word: 'resource.delete',

@@ -43,6 +43,12 @@ export default define<Qos>({
       fields: [{ key: 'type', label: 'thing.volume-types.one', kind: 'choice', required: true, options: choicesOf('volume', '/types?is_public=None', 'volume_types') }],
       call: ({ type }, row) => ({ service: 'volume', method: 'GET', path: `/qos-specs/${row.id}/associate?vol_type_id=${String(type)}` }),
     },
+    {
+      key: 'volume-qos-dissociate',
+      word: 'volumeQos.dissociate',
+      fields: [{ key: 'type', label: 'thing.volume-types.one', kind: 'choice', required: true, options: async (_, row) => choicesOf('volume', `/qos-specs/${row.id}/associations`, 'qos_associations')() }],
+      call: ({ type }, row) => ({ service: 'volume', method: 'GET', path: `/qos-specs/${row.id}/disassociate?vol_type_id=${String(type)}` }),
+    },
     removal('volumeQos.deleteAsk', (row) => ['volume', `/qos-specs/${row.id}`]),
   ],
 });

@@ -77,6 +77,7 @@ export default define<VolumeType>({
       ],
       call: (encryption, row) => post('volume', `/types/${row.id}/encryption`, { encryption }),
     },
+    { key: 'volume-type-decrypt', word: 'volumeType.decrypt', ask: 'volumeType.decryptAsk', operators: true, call: (_, row) => del('volume', `/types/${row.id}/encryption/provider`) },
     access('volume-type-access', 'access.give', 'addProjectAccess'),
     access('volume-type-no-access', 'access.take', 'removeProjectAccess'),
     restricted(removal<VolumeType>('volumeType.deleteAsk', (row) => ['volume', `/types/${row.id}`])),

@@ -67,6 +67,8 @@ function Associated({ address }: { address: FloatingIP }) {
           {t('floating.release')}
         </Button>
       </div>
+      <AsCommand calls={[associate(address.id, null)]} title={t('floating.disassociate')} />
+      <AsCommand calls={[release(address.id)]} title={t('floating.release')} />
       {take.error && <Problem error={take.error} />}
     </>
   );
