@@ -275,11 +275,13 @@ func TestNothingIsLostWhileTheBrokerIsAway(t *testing.T) {
 		what        string
 		begin, stop func()
 	}{
+		// First, since a queue of RabbitMQ 3.10 that is seconds old can be without a
+		// leader for good when its only broker is killed.
+		{"the broker is stopped", broker.Stop, run},
 		{"the broker is killed", broker.Kill, run},
 		{"the broker stands still", broker.Freeze, broker.Thaw},
 		{"the line is cut", line.Cut, line.Mend},
 		{"the broker has no space", func() { broker.Alarm(t) }, func() { broker.Calm(t) }},
-		{"the broker is stopped", broker.Stop, run},
 	} {
 		// It happens in the middle of work, which goes on.
 		during := make(chan struct{})
