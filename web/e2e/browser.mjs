@@ -1,4 +1,11 @@
-// A real Chromium, started so that it asks nobody but the page under test.
+// A real Chromium, started so that it asks nobody but the page under test. The
+// walks are against a running cloud:
+//
+//   BASE_URL=http://127.0.0.1:5000 USER=demo PASSWORD=… ADMIN_PASSWORD=… npm run e2e
+//
+// OS_USERNAME and OS_PASSWORD of the cloud's openrc do as well. Several walks are
+// under way at a time, each with a browser and names of its own; what they make
+// they delete.
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -14,7 +21,7 @@ const program = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const shots = join(import.meta.dirname, 'out');
 
-export async function launch() {
+export async function browser() {
   if (!existsSync(program)) {
     throw new Error(`there is no ${program}: apt-get install chromium fonts-noto-cjk, or set CHROMIUM`);
   }
@@ -34,8 +41,8 @@ export async function launch() {
 }
 
 /** A page that remembers what it complained about. */
-export async function open(browser, options = {}) {
-  const context = await browser.newContext({
+export async function open(on, options = {}) {
+  const context = await on.newContext({
     viewport: { width: 1280, height: 800 },
     locale: 'en-US',
     ignoreHTTPSErrors: true,
@@ -59,7 +66,9 @@ export const shot = (page, name) => page.screenshot({ path: join(shots, `${name}
 
 /** Whatever axe finds on the page as it is. */
 export async function findings(page) {
-  await page.evaluate(axe);
+  if (!(await page.evaluate(() => 'axe' in window))) {
+    await page.evaluate(axe);
+  }
   const { violations } = await page.evaluate(() =>
     window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'], resultTypes: ['violations'] }),
   );

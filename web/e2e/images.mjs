@@ -1,6 +1,6 @@
 // Images: upload, import, whom they are shared with. Key pairs and server groups.
 import assert from 'node:assert/strict';
-import { act, command, choose, confirm, dialog, drop, look, make, name, row, slow, status, step, to, walk } from './walk.mjs';
+import { act, api, command, choose, confirm, dialog, drop, look, make, name, publicKey, row, slow, status, step, to, walk } from './walk.mjs';
 
 const page = () => walk.page;
 
@@ -52,16 +52,18 @@ step('shares an image, tags it, and deletes both together', async () => {
 });
 
 step('keeps key pairs', async () => {
+  await api('POST', '/compute/v2.1/os-keypairs', { keypair: { name, public_key: publicKey } });
   await to('/keypairs');
   await row().waitFor();
   await look('keypairs');
   await page().getByRole('button', { name: 'Import key pair' }).click();
   await dialog().locator('#name').fill(`${name}-too`);
-  await dialog().locator('#publicKey').fill('ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIHTPwq+1lXLiyMvvIhbcgLmzEFDGYs6IJ2MRIYRhGVC walk');
+  await dialog().locator('#publicKey').fill(publicKey);
   await look('key-import');
   await dialog().getByRole('button', { name: 'Import key pair' }).click();
   await row(`${name}-too`).waitFor();
   await drop(`${name}-too`);
+  await drop();
 });
 
 step('makes a server group', async () => {

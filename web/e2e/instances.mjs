@@ -130,6 +130,7 @@ step('filters by name, and has actions for many', async () => {
 step('gives it a floating IP', async () => {
   await choose('Floating IP');
   await page().getByRole('dialog').getByRole('button', { name: 'Associate' }).waitFor();
+  await page().getByRole('dialog').getByText('public').click(); // not an address that another walk has
   await look('floating-ip');
   await page().getByRole('dialog').getByRole('button', { name: 'Associate' }).click();
   await page().getByRole('dialog').waitFor({ state: 'hidden' });

@@ -53,10 +53,8 @@ step('allocates a floating IP, associates it, takes it back', async () => {
   await page().getByRole('button', { name: 'Allocate floating IP' }).first().click();
   await fill('floating-create', { floating_network_id: { choose: 'public' }, description: name });
   assert.match(await command(), new RegExp(`^openstack floating ip create --description ${name} [\\da-f-]{36}$`));
-  await confirm();
-  const free = row('Nothing');
-  await free.waitFor();
-  const address = await free.getByRole('link').first().textContent();
+  const [reply] = await Promise.all([page().waitForResponse((each) => each.request().method() === 'POST' && each.url().endsWith('/floatingips')), confirm()]);
+  const address = (await reply.json()).floatingip.floating_ip_address;
   await act('Associate', 'floating-associate', { port_id: { choose: '10.77.0.9' } }, address);
   await row(address).getByText('10.77.0.9').first().waitFor();
   await look('floating-ips');

@@ -1,6 +1,8 @@
-// What all steps of the walk share: the page, and how things on it are found.
+// What all steps of a walk share: the page, and how things on it are found.
+import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { findings, password, shot, user } from './browser.mjs';
+import { test } from 'node:test';
+import { base, browser, findings, open, password, shot, user } from './browser.mjs';
 
 export const slow = 90_000; // for what a guest does
 export const name = `e2e-${randomBytes(3).toString('hex')}`;
@@ -8,8 +10,90 @@ export const name = `e2e-${randomBytes(3).toString('hex')}`;
 /** Filled in when the walk begins. */
 export const walk = { browser: null, page: null, complaints: [], findings: [] };
 
-export const steps = [];
+const steps = [];
 export const step = (title, work) => steps.push({ title, work });
+
+/** Signs in, and launches an instance, which is a matter of another walk. */
+async function begin() {
+  await walk.page.goto(`${base}/dashboard/instances`);
+  await signIn(walk.page);
+  await walk.page.getByRole('heading', { name: 'Instances' }).first().waitFor();
+  await launch(name);
+  await status('ACTIVE').waitFor({ timeout: slow });
+}
+
+async function end() {
+  await to('/instances');
+  await drop();
+}
+
+/** Takes the steps one after the other, as a visit does: each builds on those before. */
+export function run(title, { launched = true } = {}) {
+  if (launched) {
+    steps.unshift({ title: 'signs in, with an instance', work: begin });
+    steps.push({ title: 'deletes its instance', work: end });
+  }
+  step('complained about nothing, and axe found nothing', () => {
+    assert.deepEqual(walk.findings, []);
+    assert.deepEqual(walk.complaints, []);
+  });
+  test(title, async (t) => {
+    assert.ok(user && password, 'set USER and PASSWORD, or source the openrc of the cloud');
+    walk.browser = await browser();
+    Object.assign(walk, await open(walk.browser));
+    try {
+      for (const each of steps) {
+        let failed = false;
+        await t.test(each.title, async () => {
+          try {
+            await each.work();
+          } catch (error) {
+            failed = true;
+            await shot(walk.page, `failed-${title}`);
+            throw error;
+          }
+        });
+        if (failed) {
+          t.diagnostic(`axe: ${walk.findings.join('\n')}`);
+          t.diagnostic(`the page is in e2e/out/failed-${title}.png; what follows builds on this step and was not run`);
+          break;
+        }
+      }
+    } finally {
+      await walk.browser.close();
+    }
+  });
+}
+
+/** Asks the API as the page does. */
+export const api = (method, path, body, on = walk.page) =>
+  on.evaluate(
+    async ([how, where, what]) => {
+      const reply = await fetch(where, {
+        method: how,
+        headers: { 'X-Nacre-Dashboard': '1', 'Content-Type': 'application/json', 'OpenStack-API-Version': where.startsWith('/volume') ? 'volume 3.70' : 'compute 2.96' },
+        ...(what !== null && { body: JSON.stringify(what) }),
+      });
+      const text = await reply.text();
+      if (!reply.ok) {
+        throw new Error(`${how} ${where}: ${reply.status} ${text}`);
+      }
+      return text === '' ? null : JSON.parse(text);
+    },
+    [method, path, body ?? null],
+  );
+
+/** Launches the smallest instance there can be. */
+export async function launch(called, on = walk.page) {
+  const [{ flavors }, { images }, { networks }] = await Promise.all([api('GET', '/compute/v2.1/flavors/detail', null, on), api('GET', '/image/v2/images', null, on), api('GET', '/network/v2.0/networks', null, on)]);
+  const [flavor] = flavors.sort((a, b) => a.disk - b.disk);
+  const network = networks.find((each) => !each['router:external']);
+  const image = images.find((each) => each.name.startsWith('cirros'));
+  await api('POST', '/compute/v2.1/servers', { server: { name: called, flavorRef: flavor.id, imageRef: image.id, networks: [{ uuid: network.id }] } }, on);
+}
+
+/** A public key to have something in its place. */
+export const publicKey = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIHTPwq+1lXLiyMvvIhbcgLmzEFDGYs6IJ2MRIYRhGVC walk';
 
 export async function signIn(on, secret = password, who = user) {
   await on.locator('#sign-in_user').fill(who);
@@ -17,9 +101,13 @@ export async function signIn(on, secret = password, who = user) {
   await on.getByRole('button', { name: /^(Sign in|登录)$/ }).click();
 }
 
+/** Menus and dialogs have finished appearing; what turns for ever does not count. */
+export const still = (on) =>
+  on.waitForFunction(() => document.getAnimations().every((each) => each.playState !== 'running' || each.effect?.getComputedTiming().endTime === Infinity));
+
 /** Looks at the page as it is: by axe, whose findings are judged at the end, and into a file for people. */
 export async function look(title, on = walk.page) {
-  await on.waitForTimeout(150); // menus and dialogs finish appearing
+  await still(on);
   await shot(on, title);
   walk.findings.push(...(await findings(on)).map((finding) => `${title}: ${finding}`));
 }

@@ -1,0 +1,4 @@
+import './images.mjs';
+import { run } from './walk.mjs';
+
+run('images');

@@ -1,0 +1,5 @@
+import './instances.mjs';
+import './frame.mjs';
+import { run } from './walk.mjs';
+
+run('instances', { launched: false });

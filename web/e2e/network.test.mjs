@@ -1,0 +1,5 @@
+import './network.mjs';
+import './palette.mjs';
+import { run } from './walk.mjs';
+
+run('network');

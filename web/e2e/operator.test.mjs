@@ -1,0 +1,4 @@
+import './operator.mjs';
+import { run } from './walk.mjs';
+
+run('operator');
