@@ -119,6 +119,7 @@ step('filters by name, and has actions for many', async () => {
   await page().getByPlaceholder('Name, address or ID').fill('no such name');
   await page().getByText('No instance matches').waitFor();
   await page().getByPlaceholder('Name, address or ID').fill(name);
+  await look('instances-filtered');
   await row().locator('input[type=checkbox]').check();
   await page().getByRole('toolbar').getByRole('button', { name: 'Reboot' }).click();
   await page().locator('#confirm').click();
@@ -135,6 +136,12 @@ step('gives it a floating IP', async () => {
   await page().getByRole('dialog').getByRole('button', { name: 'Associate' }).click();
   await page().getByRole('dialog').waitFor({ state: 'hidden' });
   await row().locator('.tag').waitFor();
+  await choose('Floating IP');
+  await page().getByText('Show as command: Release').click();
+  assert.match(await page().locator('[data-command=openstack]:visible').first().textContent(), /^openstack floating ip delete [\da-f-]{36}$/);
+  await look('floating-ip-associated');
+  await page().keyboard.press('Escape');
+  await page().getByRole('dialog').waitFor({ state: 'hidden' });
 });
 
 step('tells everything about it', async () => {

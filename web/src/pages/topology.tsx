@@ -89,7 +89,7 @@ function RouterLane({ lane, left }: { lane: Lane; left: number }) {
   const names = lane.meets.map((meet) => meet.address).filter((address) => address !== '').join(', ');
   return (
     <>
-      <line x1={middle} x2={middle} y1={lane.from} y2={lane.to} className="wire" />
+      {lane.meets.length > 0 && <line x1={middle} x2={middle} y1={lane.from} y2={lane.to} className="wire" />}
       {lane.meets.map((meet) => (
         <line key={meet.y} x1={middle} x2={left - size.gap / 2} y1={meet.y} y2={meet.y} className="wire" />
       ))}
