@@ -26,6 +26,8 @@ export const firstFlavor = (flavors: Flavor[], image: Image | undefined) => flav
 export const pluggable = (networks: Network[], project: string) =>
   networks.filter((n) => n.subnets.length > 0 && !n['router:external'] && (n.project_id === project || n.shared));
 
-/** The project's own network rather than a shared one. */
-export const firstNetwork = (networks: Network[], project: string) =>
-  networks.find((n) => n.project_id === project) ?? networks[0];
+/** The project's own network rather than a shared one, and the oldest of them. */
+export function firstNetwork(networks: Network[], project: string): Network | undefined {
+  const own = networks.filter((n) => n.project_id === project);
+  return (own.length > 0 ? own : networks).toSorted((a, b) => a.created_at.localeCompare(b.created_at))[0];
+}
