@@ -177,9 +177,13 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	}
 	cloud.Network = network.New(network.Options{DB: database, Clock: now, Log: log, Fabric: ground.fabric, DNS: ground.dns, Nudge: cloud.Loops.Nudge,
 		Hosts: networkHosts(cloud.Hosts), Physical: wires.names()})
+	converter, scratch, err := diskConverter(c)
+	if err != nil {
+		return err
+	}
 	volumes := volume.New(volume.Options{DB: database, Clock: now, Log: log, Engine: cloud.Engine, Hosts: cloud.Hosts, Images: volumeImages{images},
 		Servers: volumeServers{cloud}, Vault: volumeVault{objects}, Sealer: cloud.sealer, Server: owner, Level: c.level,
-		Converter: diskConverter(), WorkDir: filepath.Join(c.DataDir, "volume-work")})
+		Converter: converter, WorkDir: scratch})
 	consoles := console.NewConsoles(console.ConsolesOptions{
 		DB: database, Public: c.PublicURL, Clock: now, Log: log,
 		Dial: func(ctx context.Context, kind, server string) (io.ReadWriteCloser, error) {

@@ -50,7 +50,7 @@ func (cloud *Cloud) openImages(blobs *files.Store) (*image.Service, error) {
 	}
 	o := image.Options{
 		DB: cloud.DB, Engine: cloud.Engine, Stores: stores, Cache: cache, Fetcher: fetcher,
-		WorkDir: filepath.Join(c.DataDir, "image-work"), Clock: c.Clock, Log: c.Log,
+		Clock: c.Clock, Log: c.Log,
 		Limits: func(ctx context.Context, tx *db.Tx, project string, resources ...string) (map[string]int64, error) {
 			return identity.UnifiedLimits(ctx, tx, "image", project, resources...)
 		},
@@ -62,10 +62,28 @@ func (cloud *Cloud) openImages(blobs *files.Store) (*image.Service, error) {
 		if err != nil {
 			return nil, fmt.Errorf("setting image_conversion: %w", err)
 		}
+		o.WorkDir, err = workFolder(c, "image-work")
+		if err != nil {
+			return nil, err
+		}
 	default:
 		return nil, fmt.Errorf("setting image_conversion: %q is neither raw nor empty", c.ImageConversion)
 	}
 	return image.New(o)
+}
+
+// workFolder makes an empty folder for what is being converted: what a former
+// process was at, its plan begins anew.
+func workFolder(c Config, name string) (string, error) {
+	dir := filepath.Join(c.DataDir, name)
+	err := os.RemoveAll(dir)
+	if err == nil {
+		err = os.MkdirAll(dir, 0o700)
+	}
+	if err != nil {
+		return "", fmt.Errorf("clear the folder %s of what is being converted: %w", name, err)
+	}
+	return dir, nil
 }
 
 var storeID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`)

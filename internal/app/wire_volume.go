@@ -67,13 +67,15 @@ func (a volumeImages) DeleteImage(ctx context.Context, id string) error {
 	return err
 }
 
-// diskConverter converts what is uploaded from volumes, where there is qemu-img.
-func diskConverter() volume.Converter {
-	c, err := newConverter()
+// diskConverter converts what is uploaded from volumes, in the folder, where
+// there is qemu-img.
+func diskConverter(c Config) (volume.Converter, string, error) {
+	tool, err := newConverter()
 	if err != nil {
-		return nil
+		return nil, "", nil
 	}
-	return c
+	dir, err := workFolder(c, "volume-work")
+	return tool, dir, err
 }
 
 // volumeServers are servers as volumes need them. Compute stands on volumes, and

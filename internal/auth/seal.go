@@ -94,6 +94,19 @@ func (s *Sealer) Seal(place, secret string) string {
 	return key.id + "." + base64.RawStdEncoding.EncodeToString(key.aead.Seal(nonce, nonce, []byte(secret), []byte(place)))
 }
 
+// Renew seals with the present key what an older one has sealed, so that the older
+// one can be taken out of the key file. What the present one has sealed stays.
+func (s *Sealer) Renew(place, sealed string) (string, error) {
+	if strings.HasPrefix(sealed, s.Current()+".") {
+		return sealed, nil
+	}
+	plain, err := s.Open(place, sealed)
+	if err != nil {
+		return "", err
+	}
+	return s.Seal(place, plain), nil
+}
+
 // Open decrypts what Seal made for the place.
 func (s *Sealer) Open(place, sealed string) (string, error) {
 	id, text, _ := strings.Cut(sealed, ".")

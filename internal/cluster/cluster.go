@@ -197,12 +197,12 @@ func Secret(ctx context.Context, d *db.DB, sealer *auth.Sealer, name string, mak
 	if err != nil {
 		return "", fmt.Errorf("%w (is the key file the one that the cloud's other servers have?)", err)
 	}
-	if strings.HasPrefix(sealed, sealer.Current()+".") {
-		return plain, nil
+	again, err := sealer.Renew(name, sealed)
+	if err != nil || again == sealed {
+		return plain, err
 	}
-	// An older key has sealed it. Sealed anew, it does not hold up the removal of that key.
 	err = d.Write(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec(ctx, "UPDATE cloud_facts SET value = ? WHERE name = ? AND value = ?", sealer.Seal(name, plain), name, sealed)
+		_, err := tx.Exec(ctx, "UPDATE cloud_facts SET value = ? WHERE name = ? AND value = ?", again, name, sealed)
 		return err
 	})
 	return plain, err

@@ -110,34 +110,31 @@ func (s *Service) undoSnapshots(ctx context.Context, state *snapshotState) error
 	return nil
 }
 
-// expand puts the disks that an image consists of in the image's place.
-func (s *Service) expand(ctx context.Context, in *NewServer) error {
+// expand puts the disks that an image consists of in the image's place. It returns
+// an image that has bytes of its own, if there is one.
+func (s *Service) expand(ctx context.Context, in *NewServer, f Flavor) (Image, error) {
 	id := in.Image
 	at := slices.IndexFunc(in.Disks, func(d BlockDevice) bool { return d.Source == "image" && d.Destination == "local" })
 	if at >= 0 {
 		id = in.Disks[at].ID
 	}
 	if id == "" {
-		return nil
+		return Image{}, nil
 	}
 	image, err := s.images.Image(ctx, in.Caller, id)
 	text, isMapping := image.Properties[mapping]
-	if errs.Is(err, errs.NotFound) || err == nil && !isMapping {
-		return nil // prepareDisks says what is wrong, if anything
-	}
-	if err != nil {
-		return err
+	switch {
+	case errs.Is(err, errs.NotFound):
+		return Image{}, nil // prepareDisks says so, where nothing else is wrong before
+	case err != nil || !isMapping:
+		return image, err
+	case image.MinRAMMB > f.RAM:
+		return image, errs.BadRequestf("Flavor's memory is too small for requested image.")
 	}
 	var disks []imageDisk
 	err = json.Unmarshal([]byte(text), &disks)
 	if err != nil || len(disks) == 0 {
-		return errs.BadRequestf("Block Device Mapping is Invalid: property %s of image %s lists no disks.", mapping, id)
-	}
-	if image.MinRAMMB > 0 {
-		f, err := s.Flavor(ctx, flavorScope(in.Caller), in.Flavor)
-		if err == nil && image.MinRAMMB > f.RAM {
-			return errs.BadRequestf("Flavor's memory is too small for requested image.")
-		}
+		return image, errs.BadRequestf("Block Device Mapping is Invalid: property %s of image %s lists no disks.", mapping, id)
 	}
 	var all []BlockDevice
 	for _, d := range disks {
@@ -152,5 +149,5 @@ func (s *Service) expand(ctx context.Context, in *NewServer) error {
 		}
 	}
 	in.Image, in.Disks = "", all
-	return nil
+	return Image{}, nil
 }

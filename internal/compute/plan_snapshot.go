@@ -37,7 +37,6 @@ type snapshotState struct {
 	Image   string
 	Backup  string
 	Keep    int
-	Project string
 	Volumes []plannedSnapshot // of a server whose root disk is a volume
 	Caller  auth.Caller       // user, project and roles only
 }
@@ -70,7 +69,7 @@ func (s *Service) SnapshotServer(ctx context.Context, act Act, caller auth.Calle
 	}
 	maps.Copy(properties, in.Metadata) // what the user says holds
 	flavor := server.Flavor.V
-	state := snapshotState{Server: server.ID, Image: s.newID(), Backup: in.Backup, Keep: in.Keep, Project: caller.Project, Caller: kept(caller)}
+	state := snapshotState{Server: server.ID, Image: s.newID(), Backup: in.Backup, Keep: in.Keep, Caller: kept(caller)}
 	made := NewImage{ID: state.Image, Name: in.Name, MinDiskGB: flavor.Disk, Properties: properties}
 	if server.Image == "" {
 		state.Volumes, err = s.imageOfVolumes(ctx, caller, server, &made)
@@ -180,7 +179,7 @@ func (s *Service) rotate(ctx context.Context, state *snapshotState) error {
 	if state.Backup == "" {
 		return nil
 	}
-	list, err := s.images.Backups(ctx, state.Project, state.Server, state.Backup)
+	list, err := s.images.Backups(ctx, state.Caller.Project, state.Server, state.Backup)
 	if err != nil {
 		return err
 	}

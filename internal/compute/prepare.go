@@ -113,11 +113,11 @@ func checkImage(image Image, f Flavor, local bool) error {
 }
 
 func (s *Service) prepareDisks(ctx context.Context, in NewServer, server *Server, plan *createPlanned) error {
-	err := s.expand(ctx, &in)
+	f := server.Flavor.V
+	image, err := s.expand(ctx, &in, f)
 	if err != nil {
 		return err
 	}
-	f := server.Flavor.V
 	server.Image = in.Image
 	var root *BlockDevice
 	for i := range in.Disks {
@@ -162,7 +162,9 @@ func (s *Service) prepareDisks(ctx context.Context, in NewServer, server *Server
 	if bootImage == "" {
 		return nil
 	}
-	image, err := s.images.Image(ctx, in.Caller, bootImage)
+	if image.ID != bootImage {
+		image, err = s.images.Image(ctx, in.Caller, bootImage)
+	}
 	if errs.Is(err, errs.NotFound) {
 		return errs.BadRequestf("Can not find requested image")
 	}

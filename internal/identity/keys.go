@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -91,17 +90,12 @@ func (s *Service) insertKey(ctx context.Context, tx *db.Tx, k auth.Key, now time
 	return tx.Insert(ctx, &keyRow{Number: k.Number, Secret: s.sealer.Seal(keyPlace, k.Secret), CreatedAt: db.At(now)})
 }
 
-// resealKey seals with the present key what an older one has sealed, so that the
-// older one can be taken out of the key file.
 func (s *Service) resealKey(ctx context.Context, tx *db.Tx, row keyRow) error {
-	if strings.HasPrefix(row.Secret, s.sealer.Current()+".") {
-		return nil
-	}
-	plain, err := s.sealer.Open(keyPlace, row.Secret)
-	if err != nil {
+	again, err := s.sealer.Renew(keyPlace, row.Secret)
+	if err != nil || again == row.Secret {
 		return err
 	}
-	row.Secret = s.sealer.Seal(keyPlace, plain)
+	row.Secret = again
 	_, err = tx.Update(ctx, &row, "secret")
 	return err
 }

@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -57,14 +56,6 @@ func readOpenIDKeys(ctx context.Context, tx *db.Tx) ([]openIDKey, error) {
 // knows it by then. At first there are two, so that one can sign.
 func (s *Service) rotateOpenIDKeys(ctx context.Context) error {
 	now := s.clock.Now()
-	var next [2]openIDKey
-	for i := range next {
-		var err error
-		next[i], err = s.newOpenIDKey(now)
-		if err != nil {
-			return fmt.Errorf("make a signing key: %w", err)
-		}
-	}
 	made := 0
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		made = 0
@@ -82,8 +73,11 @@ func (s *Service) rotateOpenIDKeys(ctx context.Context) error {
 		case now.Sub(rows[0].CreatedAt.Time()) >= s.keyPeriod:
 			made = 1
 		}
-		for _, key := range next[:made] {
-			err = tx.Insert(ctx, &key)
+		for range made {
+			key, err := s.newOpenIDKey(now)
+			if err == nil {
+				err = tx.Insert(ctx, &key)
+			}
 			if err != nil {
 				return err
 			}
@@ -109,16 +103,12 @@ func (s *Service) rotateOpenIDKeys(ctx context.Context) error {
 	return nil
 }
 
-// resealOpenIDKey seals with the present key what an older one has sealed.
 func (s *Service) resealOpenIDKey(ctx context.Context, tx *db.Tx, row openIDKey) error {
-	if strings.HasPrefix(row.Secret, s.sealer.Current()+".") {
-		return nil
-	}
-	plain, err := s.sealer.Open(openIDKeyPlace, row.Secret)
-	if err != nil {
+	again, err := s.sealer.Renew(openIDKeyPlace, row.Secret)
+	if err != nil || again == row.Secret {
 		return err
 	}
-	row.Secret = s.sealer.Seal(openIDKeyPlace, plain)
+	row.Secret = again
 	_, err = tx.Update(ctx, &row, "secret")
 	return err
 }

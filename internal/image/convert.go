@@ -78,19 +78,3 @@ func (t temporary) Close() error {
 	}
 	return err
 }
-
-// clearWork removes what a former process was converting; its plan begins that
-// step anew.
-func (s *Service) clearWork() error {
-	if s.converter == nil {
-		return nil
-	}
-	err := os.RemoveAll(s.work)
-	if err == nil {
-		err = os.MkdirAll(s.work, 0o700)
-	}
-	if err != nil {
-		return fmt.Errorf("clear the folder of images that are being converted: %w", err)
-	}
-	return nil
-}

@@ -54,7 +54,7 @@ type Options struct {
 	CacheSize int64      // bytes that the cache is pruned to; 0 is 10 GiB
 	Fetcher   fetcher    // of images that are imported from the web
 	Converter converter  // makes imported images raw; nil leaves them as they are
-	WorkDir   string     // for images that are being converted; what is in it is deleted
+	WorkDir   string     // an empty folder for images that are being converted
 	Limits    limits     // that operators have registered; nil for none
 	Clock     clock.Clock
 	Log       *slog.Logger
@@ -78,10 +78,6 @@ func New(o Options) (*Service, error) {
 	}
 	if s.cacheSize == 0 {
 		s.cacheSize = 10 << 30
-	}
-	err := s.clearWork()
-	if err != nil {
-		return nil, err
 	}
 	work.Register(s.engine, s.importPlan())
 	work.Register(s.engine, s.copyPlan())

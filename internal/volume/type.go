@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 
 	"github.com/uptrace/bun"
 
@@ -37,15 +36,6 @@ type Type struct {
 
 // Bootstrap gives a fresh cloud its volume type.
 func (s *Service) Bootstrap(ctx context.Context) error {
-	if s.work != "" {
-		err := os.RemoveAll(s.work)
-		if err == nil {
-			err = os.MkdirAll(s.work, 0o700)
-		}
-		if err != nil {
-			return fmt.Errorf("empty the folder of what is being converted: %w", err)
-		}
-	}
 	return unexpected("bootstrap volume types", s.db.Write(ctx, func(tx *db.Tx) error {
 		row := Type{
 			ID: defaultTypeID, Name: DefaultType, Description: "Default Volume Type", IsPublic: true,

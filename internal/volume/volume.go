@@ -116,7 +116,7 @@ type Options struct {
 	Sealer  sealer // of the keys of encrypted volumes
 
 	Converter Converter // nil: volumes become raw and qcow2 images only
-	WorkDir   string    // for what is being converted; what is in it is deleted
+	WorkDir   string    // an empty folder for what is being converted
 
 	Zone string // the one availability zone; "" is nova
 	// Overcommit is how much of its room a host promises to volumes, which take
