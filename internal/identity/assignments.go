@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/uptrace/bun"
+
 	"nacre/internal/db"
 )
 
@@ -30,7 +32,7 @@ func (s *Service) Assignments(ctx context.Context, f AssignmentFilter) ([]Assign
 	var world *assigned
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		var err error
-		world, err = readAssigned(ctx, tx)
+		world, err = readAssigned(ctx, tx, f)
 		return err
 	})
 	if err != nil {
@@ -68,7 +70,8 @@ func (f AssignmentFilter) matches(g Grant, projects []string) bool {
 		(f.Inherited == nil || g.Inherited == *f.Inherited)
 }
 
-// assigned is all that decides who has which role.
+// assigned is all that decides who has which role, as far as a filter can ask
+// for it.
 type assigned struct {
 	grants   []Grant
 	members  map[string][]string // of groups
@@ -76,31 +79,86 @@ type assigned struct {
 	roles    *roleGraph
 }
 
-func readAssigned(ctx context.Context, tx *db.Tx) (*assigned, error) {
+// readAssigned reads what may match the filter, and little else: there may be many
+// users and projects, of whom one is asked for.
+func readAssigned(ctx context.Context, tx *db.Tx, f AssignmentFilter) (*assigned, error) {
 	w := &assigned{members: map[string][]string{}, children: map[string][]string{}}
-	err := tx.NewSelect().Model(&w.grants).
-		Order("actor_kind DESC", "actor_id", "target_kind", "target_id", "role_id", "inherited").Scan(ctx)
+	q := tx.NewSelect().Model(&w.grants).Order("actor_kind DESC", "actor_id", "target_kind", "target_id", "role_id", "inherited")
+	err := f.narrow(q).Scan(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var pairs []struct{ Parent, Child string }
-	err = tx.All(ctx, &pairs, `SELECT group_id AS parent, user_id AS child FROM group_members ORDER BY user_id`)
-	if err != nil {
-		return nil, err
+	if f.Subtree || (f.Effective && slices.ContainsFunc(w.grants, func(g Grant) bool { return g.Inherited })) {
+		err = w.readChildren(ctx, tx, f)
+		if err != nil {
+			return nil, err
+		}
 	}
+	if f.Effective {
+		err = w.readMembers(ctx, tx, f.User)
+		if err != nil {
+			return nil, err
+		}
+	}
+	w.roles, err = readRoleGraph(ctx, tx)
+	return w, err
+}
+
+// narrow leaves the grants by which somebody may have what the filter asks for.
+func (f AssignmentFilter) narrow(q *bun.SelectQuery) *bun.SelectQuery {
+	switch {
+	case f.User != "" && f.Effective:
+		q = q.Where(heldBy, f.User, f.User)
+	case f.User != "":
+		q = q.Where("actor_kind = ? AND actor_id = ?", ActorUser, f.User)
+	case f.Group != "" && !f.Effective:
+		q = q.Where("actor_kind = ? AND actor_id = ?", ActorGroup, f.Group)
+	}
+	switch {
+	case f.Project != "" && f.Effective && !f.Subtree:
+		q = q.Where("((target_kind = ? AND target_id = ?) OR inherited = ?)", TargetProject, f.Project, true)
+	case f.Project != "" && !f.Subtree:
+		q = q.Where("target_kind = ? AND target_id = ?", TargetProject, f.Project)
+	case f.Domain != "":
+		q = q.Where("target_kind = ? AND target_id = ?", TargetDomain, f.Domain)
+	case f.System:
+		q = q.Where("target_kind = ?", TargetSystem)
+	}
+	if f.Role != "" && !f.Effective {
+		q = q.Where("role_id = ?", f.Role)
+	}
+	return q
+}
+
+// readMembers reads who is in groups: one user, or all of them.
+func (w *assigned) readMembers(ctx context.Context, tx *db.Tx, user string) error {
+	var pairs []struct{ Group, User string }
+	q := tx.NewSelect().Table("group_members").ColumnExpr(`group_id AS "group", user_id AS "user"`).Order("user_id")
+	err := equal(q, "user_id", user).Scan(ctx, &pairs)
 	for _, p := range pairs {
-		w.members[p.Parent] = append(w.members[p.Parent], p.Child)
+		w.members[p.Group] = append(w.members[p.Group], p.User)
 	}
-	pairs = nil
-	err = tx.All(ctx, &pairs, `SELECT parent_id AS parent, id AS child FROM projects ORDER BY id`)
-	if err != nil {
-		return nil, err
+	return err
+}
+
+// readChildren reads which projects are below which: all, or those that one is
+// below.
+func (w *assigned) readChildren(ctx context.Context, tx *db.Tx, f AssignmentFilter) error {
+	var pairs []struct{ Parent, Child string }
+	var err error
+	if f.Project != "" && !f.Subtree {
+		err = tx.All(ctx, &pairs, `
+			WITH RECURSIVE above (parent, child) AS (
+				SELECT parent_id, id FROM projects WHERE id = ?
+				UNION SELECT p.parent_id, p.id FROM projects p JOIN above ON p.id = above.parent)
+			SELECT parent, child FROM above ORDER BY child`, f.Project)
+	} else {
+		err = tx.All(ctx, &pairs, `SELECT parent_id AS parent, id AS child FROM projects ORDER BY id`)
 	}
 	for _, p := range pairs {
 		w.children[p.Parent] = append(w.children[p.Parent], p.Child)
 	}
-	w.roles, err = readRoleGraph(ctx, tx)
-	return w, err
+	return err
 }
 
 // below lists all projects below a project or domain.

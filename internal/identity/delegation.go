@@ -41,6 +41,9 @@ func readDelegation(ctx context.Context, tx *db.Tx, token auth.Token, i *Issued,
 // delegationEnd is when what a token is delegated by expires, zero for never.
 func (s *Service) delegationEnd(ctx context.Context, token auth.Token) (time.Time, error) {
 	var end db.Time
+	if token.Trust == "" && token.AccessToken == "" && token.AppCredential == "" {
+		return end.Time(), nil
+	}
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		var err error
 		switch {

@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"crypto/subtle"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -53,11 +54,11 @@ func (i *Insufficient) Error() string {
 
 // MultiFactor are the rules of a user about methods: all of one of the lists
 // must be there. None: any method will do.
-func (u User) multiFactor() [][]string {
-	if u.Options.V["multi_factor_auth_enabled"] != true {
+func multiFactor(options map[string]any) [][]string {
+	if options["multi_factor_auth_enabled"] != true {
 		return nil
 	}
-	lists, _ := u.Options.V["multi_factor_auth_rules"].([]any)
+	lists, _ := options["multi_factor_auth_rules"].([]any)
 	var rules [][]string
 	for _, list := range lists {
 		names, _ := list.([]any)
@@ -137,21 +138,22 @@ func (s *Service) useReceipt(p *proof, text string) error {
 
 // enough returns an Insufficient when the user's rules ask for more methods.
 func (s *Service) enough(ctx context.Context, token auth.Token) error {
-	var user User
-	var domain Domain
+	var user struct {
+		Name, DomainID, DomainName string
+		Options                    db.JSON[map[string]any]
+	}
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		var err error
-		user, err = readUser(ctx, tx, token.User)
-		if err != nil {
-			return err
-		}
-		domain, err = readDomain(ctx, tx, user.DomainID)
-		return err
+		return tx.Get(ctx, &user, `
+			SELECT u.name, u.options, u.domain_id, d.name AS domain_name
+			FROM users u JOIN domains d ON d.id = u.domain_id WHERE u.id = ?`, token.User)
 	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return unauthorized(fmt.Errorf("user %s is gone", token.User))
+	}
 	if err != nil {
 		return err
 	}
-	rules := user.multiFactor()
+	rules := multiFactor(user.Options.V)
 	if len(rules) == 0 {
 		return nil
 	}
@@ -167,16 +169,16 @@ func (s *Service) enough(ctx context.Context, token auth.Token) error {
 		}
 	}
 	if len(begun) == 0 {
-		return unauthorized(fmt.Errorf("no rule of user %s has a method of %v", user.ID, token.Methods))
+		return unauthorized(fmt.Errorf("no rule of user %s has a method of %v", token.User, token.Methods))
 	}
 	now := s.clock.Now().Truncate(time.Second)
-	receipt := auth.Receipt{User: user.ID, Methods: token.Methods, IssuedAt: now, ExpiresAt: now.Add(receiptLifetime)}
+	receipt := auth.Receipt{User: token.User, Methods: token.Methods, IssuedAt: now, ExpiresAt: now.Add(receiptLifetime)}
 	text, err := s.keys.EncodeReceipt(receipt)
 	if err != nil {
 		return err
 	}
 	return &Insufficient{
-		Receipt: text, Methods: token.Methods, User: user.ID, UserName: user.Name, Domain: domain.ID, DomainName: domain.Name,
+		Receipt: text, Methods: token.Methods, User: token.User, UserName: user.Name, Domain: user.DomainID, DomainName: user.DomainName,
 		IssuedAt: receipt.IssuedAt, ExpiresAt: receipt.ExpiresAt, Required: begun,
 	}
 }

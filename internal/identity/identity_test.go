@@ -103,6 +103,10 @@ func TestNoDatabaseNoToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := signIn(t, p, "demo", boot.DemoPassword)
+	_, err = p.Caller(t.Context(), token.Token)
+	if err != nil {
+		t.Fatal(err)
+	}
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err = p.Caller(cancelled, token.Token)
@@ -130,7 +134,7 @@ func TestForeignAuditID(t *testing.T) {
 		t.Fatal(err)
 	}
 	own := signIn(t, p, "demo", boot.DemoPassword)
-	for audit, valid := range map[string]bool{own.AuditIDs[0]: true, "ZGVmZ2hpamtsbW5vcHFycw": false} {
+	for audit, valid := range map[string]bool{own.AuditIDs[0]: true, toCome: false, "ZGVmZ2hpamtsbW5vcHFycw": false} {
 		text, err := p.keys.Encode(auth.Token{User: own.User, Project: own.Project, Methods: []string{"password"},
 			AuditIDs: []string{audit}, IssuedAt: own.IssuedAt, ExpiresAt: own.ExpiresAt})
 		if err != nil {

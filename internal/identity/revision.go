@@ -62,14 +62,6 @@ func (s *Service) look(ctx context.Context, now int64) (int64, error) {
 	return found, nil
 }
 
-// lookNow asks the database for the revision, whatever we know: a token must
-// not be older than the facts it was made from.
-func (s *Service) lookNow(ctx context.Context) (int64, error) {
-	s.revision.looking.Lock()
-	defer s.revision.looking.Unlock()
-	return s.look(ctx, s.clock.Now().UnixMicro())
-}
-
 // revisionChannel announces that a transaction has raised the revision.
 const revisionChannel = "identity.revision"
 

@@ -79,10 +79,6 @@ func (s *Service) Issue(ctx context.Context, login Login, scope Scope) (*Issued,
 // mint makes a token for whoever has been authenticated. It lives no longer than
 // what it was made from: another token, a trust, an application credential.
 func (s *Service) mint(ctx context.Context, token auth.Token) (*Issued, error) {
-	revision, err := s.lookNow(ctx)
-	if err != nil {
-		return nil, err
-	}
 	token.IssuedAt = s.clock.Now().Truncate(time.Second)
 	if token.ExpiresAt.IsZero() {
 		token.ExpiresAt = token.IssuedAt.Add(s.lifetime)
@@ -94,11 +90,12 @@ func (s *Service) mint(ctx context.Context, token auth.Token) (*Issued, error) {
 	if !end.IsZero() && end.Before(token.ExpiresAt) {
 		token.ExpiresAt = end.Truncate(time.Second)
 	}
-	token.AuditIDs = append([]string{newAuditID(revision)}, token.AuditIDs...)
+	token.AuditIDs = append([]string{toCome}, token.AuditIDs...)
 	issued, err := s.describe(ctx, token)
 	if err != nil {
 		return nil, err
 	}
+	token.AuditIDs = issued.AuditIDs
 	issued.Token, err = s.keys.Encode(token)
 	if err != nil {
 		return nil, err
@@ -185,10 +182,16 @@ func findUser(ctx context.Context, tx *db.Tx, ref Ref) (User, error) {
 // scope writes the scope into the token. A default project that the user
 // cannot have is passed over.
 func (s *Service) scope(ctx context.Context, token *auth.Token, scope Scope) error {
+	switch {
+	case scope.Unscoped:
+		return nil
+	case scope.Project != nil && scope.Project.ID != "" && scope == Scope{Project: scope.Project}:
+		token.Project = scope.Project.ID
+		return nil
+	}
 	return s.db.Read(ctx, func(tx *db.Tx) error {
 		var err error
 		switch {
-		case scope.Unscoped:
 		case scope.Trust != "":
 			token.Trust = scope.Trust
 			token.Project, err = trustProject(ctx, tx, scope.Trust, s.clock.Now())
@@ -285,6 +288,10 @@ func (s *Service) Revoke(ctx context.Context, token *Issued) error {
 // An audit id is 16 bytes: 6 of the revision at which the token was made, and
 // 10 random ones.
 const revisionBytes = 6
+
+// toCome stands for the audit id of a token that is being made: it gets one with
+// the revision of the facts that it is made from.
+const toCome = ""
 
 func newAuditID(revision int64) string {
 	var b [16]byte

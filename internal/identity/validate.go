@@ -43,6 +43,9 @@ func (s *Service) open(ctx context.Context, text string) (*Issued, error) {
 	if !s.clock.Now().Before(token.ExpiresAt) {
 		return nil, unauthorized(errors.New("token has expired"))
 	}
+	if len(token.AuditIDs) == 0 || token.AuditIDs[0] == toCome {
+		return nil, unauthorized(errors.New("token has no audit id"))
+	}
 	issued, err := s.describe(ctx, token)
 	if err != nil {
 		return nil, err
@@ -55,9 +58,6 @@ func (s *Service) open(ctx context.Context, text string) (*Issued, error) {
 // scope is gone or disabled, that was revoked, that lies below a floor, or that
 // has no role in its scope; and one by a delegation that is no longer good.
 func (s *Service) describe(ctx context.Context, token auth.Token) (*Issued, error) {
-	if len(token.AuditIDs) == 0 {
-		return nil, unauthorized(errors.New("token has no audit id"))
-	}
 	i := &Issued{
 		Caller:   auth.Caller{Methods: token.Methods, ExpiresAt: token.ExpiresAt},
 		AuditIDs: token.AuditIDs,
@@ -69,6 +69,9 @@ func (s *Service) describe(ctx context.Context, token auth.Token) (*Issued, erro
 		err := tx.Get(ctx, &i.revision, `SELECT revision FROM auth_revision`)
 		if err != nil {
 			return fmt.Errorf("read authorization revision: %w", err)
+		}
+		if token.AuditIDs[0] == toCome {
+			i.AuditIDs = append([]string{newAuditID(i.revision)}, token.AuditIDs[1:]...)
 		}
 		user, err := readPerson(ctx, tx, token.User)
 		if err != nil {
@@ -132,7 +135,7 @@ func readPerson(ctx context.Context, tx *db.Tx, id string) (person, error) {
 
 // checkAlive looks for a revocation and for floors above the token.
 func checkAlive(ctx context.Context, tx *db.Tx, token auth.Token, i *Issued, subjects ...string) error {
-	made, err := auditRevision(token.AuditIDs[0])
+	made, err := auditRevision(i.AuditIDs[0])
 	if err != nil {
 		return unauthorized(err)
 	}
@@ -154,7 +157,7 @@ func checkAlive(ctx context.Context, tx *db.Tx, token auth.Token, i *Issued, sub
 	err = tx.Get(ctx, &state, `
 		SELECT EXISTS (SELECT 1 FROM revoked_tokens WHERE audit_id = ?) AS revoked,
 			(SELECT COALESCE(MAX(revision), 0) FROM token_floors WHERE subject IN (?)) AS floor`,
-		token.AuditIDs[0], db.In(subjects))
+		i.AuditIDs[0], db.In(subjects))
 	if err != nil {
 		return fmt.Errorf("read revocations: %w", err)
 	}
