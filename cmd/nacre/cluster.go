@@ -139,15 +139,17 @@ func admin() *cobra.Command {
 	var dataDir string
 	c := &cobra.Command{
 		Use:   "admin",
-		Short: "What operators do: let hosts join and revoke them; back up, restore and move the cloud",
-		Long: `The commands about hosts and servers ask the running cloud whose clouds.yaml is in
+		Short: "What operators do: let hosts join and revoke them; rotate keys; back up, restore and move the cloud",
+		Long: `The commands about hosts, servers and keys ask the running cloud whose clouds.yaml is in
 the data folder, as its administrator. Those about backups work on its database and
 its files themselves.`,
 	}
 	c.PersistentFlags().StringVar(&dataDir, "data-dir", "/var/lib/nacre", "data folder of a server of the cloud")
 	node := &cobra.Command{Use: "node", Short: "List the hosts of the cloud, and cut them off"}
 	node.AddCommand(adminNodes(&dataDir), adminRevoke(&dataDir))
-	c.AddCommand(adminToken(&dataDir), adminServers(&dataDir), node, adminBackup(&dataDir), adminRestore(&dataDir), adminMove(&dataDir))
+	keys := &cobra.Command{Use: "keys", Short: "List the keys of tokens, and rotate them ahead of time"}
+	keys.AddCommand(adminKeys(&dataDir), adminRotateKeys(&dataDir))
+	c.AddCommand(adminToken(&dataDir), adminServers(&dataDir), node, keys, adminBackup(&dataDir), adminRestore(&dataDir), adminMove(&dataDir))
 	return c
 }
 
@@ -222,6 +224,36 @@ join again.`,
 				return err
 			}
 			_, err = fmt.Fprintf(c.OutOrStdout(), "the certificates of %s are revoked\n", args[0])
+			return err
+		},
+	}
+}
+
+func adminKeys(dataDir *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List the keys of tokens: which make them, which still open them, which come next",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return printTable(c, *dataDir, "/nacre/v1/token-keys", "token_keys", "kind", "number", "state", "created_at", "retired_at")
+		},
+	}
+}
+
+func adminRotateKeys(dataDir *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "rotate",
+		Short: "Make new tokens with the next keys, on all servers",
+		Long: `Make new tokens with the next keys, of both kinds, on all servers at once. The cloud
+does that once a day by itself. Nobody is logged out: the former keys open what they
+have made until it has expired.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			err := app.AskOwn(c.Context(), *dataDir, "POST", "/nacre/v1/token-keys/rotate", nil, nil)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(c.OutOrStdout(), "tokens are made with new keys")
 			return err
 		},
 	}

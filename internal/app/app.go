@@ -152,7 +152,7 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	// The services, each on those above it.
 	identities, err := identity.New(ctx, identity.Options{
 		DB: database, Sealer: cloud.sealer, KeyFolder: filepath.Join(c.DataDir, "fernet-keys"), Clock: now, Log: log,
-		LimitModel: identity.LimitModel(c.LimitModel), Compliance: c.Passwords.compliance(),
+		TokenProvider: auth.Provider(c.TokenProvider), LimitModel: identity.LimitModel(c.LimitModel), Compliance: c.Passwords.compliance(),
 	})
 	if err != nil {
 		return err

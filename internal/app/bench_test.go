@@ -140,15 +140,19 @@ func resident(b testing.TB, pid int) float64 {
 
 func BenchmarkTokenValidation(b *testing.B) {
 	wide()
-	cloud := testcloud.Start(b)
-	token := cloud.Admin().Token()
-	defer measure(b, "validations")()
-	b.SetParallelism(8)
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			ask(b, "GET", cloud.URL+"/identity/v3/auth/tokens", token, nil, 200)
-		}
-	})
+	for _, kind := range []string{"fernet", "jws"} {
+		b.Run(kind, func(b *testing.B) {
+			cloud := testcloud.Start(b, testcloud.TokenProvider(kind))
+			token := cloud.Admin().Token()
+			defer measure(b, "validations")()
+			b.SetParallelism(8)
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					ask(b, "GET", cloud.URL+"/identity/v3/auth/tokens", token, nil, 200)
+				}
+			})
+		})
+	}
 }
 
 // Each port is on disk before it is answered.

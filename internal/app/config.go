@@ -103,6 +103,9 @@ type Config struct {
 	// data folder.
 	GuestDir string `koanf:"guest_dir"`
 
+	// TokenProvider is the kind of new tokens, as Keystone's setting of that name:
+	// fernet or jws; "" is fernet.
+	TokenProvider string `koanf:"token_provider"`
 	// LimitModel is how the unified limits of projects and of those above them go
 	// together: flat or strict_two_level; "" is flat.
 	LimitModel string `koanf:"limit_model"`
@@ -174,6 +177,7 @@ func Settings() []Setting {
 		{"fetch_networks", "NACRE_FETCH_NETWORKS", "", "networks that images may be fetched from besides public addresses"},
 		{"external", "NACRE_EXTERNAL", "172.24.4.0/24", "range of the external network"},
 		{"physical_networks", "NACRE_PHYSICAL_NETWORKS", "", "further networks for provider networks: NAME:CARD, with commas; servers without a host need the names alone"},
+		{"token_provider", "NACRE_TOKEN_PROVIDER", "fernet", "kind of new tokens: fernet or jws (signed by ES256); both are understood"},
 		{"limit_model", "NACRE_LIMIT_MODEL", "flat", "how unified limits of projects go together: flat or strict_two_level"},
 		{"lockout_failure_attempts", "NACRE_LOCKOUT_FAILURE_ATTEMPTS", "0 (never)", "how many wrong passwords lock an account"},
 		{"lockout_duration", "NACRE_LOCKOUT_DURATION", "1800", "seconds for which a locked account stays locked"},

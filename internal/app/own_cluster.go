@@ -16,6 +16,8 @@ var clusterPolicy = []auth.Rule{
 	{Name: "nacre:nodes:list", Check: "rule:admin_required"},
 	{Name: "nacre:nodes:revoke", Check: "rule:admin_required"},
 	{Name: "nacre:join-tokens:create", Check: "rule:admin_required"},
+	{Name: "nacre:token-keys:list", Check: "rule:admin_required"},
+	{Name: "nacre:token-keys:rotate", Check: "rule:admin_required"},
 }
 
 func (cloud *Cloud) clusterRoutes() []api.Route {
@@ -24,6 +26,8 @@ func (cloud *Cloud) clusterRoutes() []api.Route {
 		{Method: "GET", Path: "/nodes", Rule: "nacre:nodes:list", Do: api.Get(cloud.listNodes)},
 		{Method: "POST", Path: "/nodes/{name}/revoke", Rule: "nacre:nodes:revoke", OK: 204, Do: api.Empty(cloud.revokeNode)},
 		{Method: "POST", Path: "/join-tokens", Rule: "nacre:join-tokens:create", OK: 201, Do: api.Body(cloud.createJoinToken)},
+		{Method: "GET", Path: "/token-keys", Rule: "nacre:token-keys:list", Do: api.Get(cloud.listTokenKeys)},
+		{Method: "POST", Path: "/token-keys/rotate", Rule: "nacre:token-keys:rotate", OK: 204, Do: api.Empty(cloud.rotateTokenKeys)},
 	}
 }
 
@@ -141,4 +145,48 @@ func (cloud *Cloud) createJoinToken(c *api.Call, in joinTokenRequest) (joinToken
 		return joinTokenView{}, fmt.Errorf("make a join token: %w", err)
 	}
 	return joinTokenView{Token: token, ExpiresAt: api.Micros(expires)}, nil
+}
+
+type tokenKeyView struct {
+	Kind      string      `json:"kind"` // fernet or jws
+	Number    int         `json:"number"`
+	State     string      `json:"state"` // primary, retired or staged
+	CreatedAt api.Micros  `json:"created_at"`
+	RetiredAt *api.Micros `json:"retired_at"`
+}
+
+type tokenKeysView struct {
+	TokenKeys []tokenKeyView `json:"token_keys"`
+}
+
+// listTokenKeys tells which keys tokens are made with and opened by, not what
+// they are.
+func (cloud *Cloud) listTokenKeys(c *api.Call) (tokenKeysView, error) {
+	err := c.AuthorizeOwn()
+	if err != nil {
+		return tokenKeysView{}, err
+	}
+	keys, err := cloud.identity.TokenKeys(c.Context())
+	if err != nil {
+		return tokenKeysView{}, err
+	}
+	v := tokenKeysView{TokenKeys: []tokenKeyView{}}
+	for _, k := range keys {
+		view := tokenKeyView{Kind: string(k.Kind), Number: k.Number, State: k.State, CreatedAt: api.Micros(k.CreatedAt)}
+		if !k.RetiredAt.IsZero() {
+			at := api.Micros(k.RetiredAt)
+			view.RetiredAt = &at
+		}
+		v.TokenKeys = append(v.TokenKeys, view)
+	}
+	return v, nil
+}
+
+// rotateTokenKeys has new tokens made with the next keys.
+func (cloud *Cloud) rotateTokenKeys(c *api.Call) error {
+	err := c.AuthorizeOwn()
+	if err != nil {
+		return err
+	}
+	return cloud.identity.RotateKeys(c.Context())
 }

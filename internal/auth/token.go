@@ -14,9 +14,9 @@ import (
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 )
 
-// Token is what is sealed into a Fernet token. At most one scope is set. It
-// says who and for what; whether that still holds is for the identity service
-// to find out.
+// Token is what is sealed into a token's text. At most one scope is set. It says
+// who and for what; whether that still holds is for the identity service to find
+// out.
 type Token struct {
 	User          string
 	Methods       []string // of the methods below; decoded in Keystone's order
@@ -52,30 +52,6 @@ const (
 // auditSize is the size of a decoded audit id.
 const auditSize = 16
 
-// Encode seals a token with the primary key, in Keystone's format. The times
-// keep their seconds only.
-func (k *Keys) Encode(t Token) (string, error) {
-	payload, err := t.pack()
-	if err != nil {
-		return "", fmt.Errorf("encode token: %w", err)
-	}
-	return k.seal(payload, t.IssuedAt), nil
-}
-
-// Decode opens a token. It doesn't look at the clock.
-func (k *Keys) Decode(text string) (Token, error) {
-	payload, issued, err := k.open(text)
-	if err != nil {
-		return Token{}, err
-	}
-	t, err := unpack(payload)
-	if err != nil {
-		return Token{}, fmt.Errorf("%w: %w", errToken, err)
-	}
-	t.IssuedAt = issued
-	return t, nil
-}
-
 func (t Token) version() int {
 	switch {
 	case t.AppCredential != "":
@@ -94,7 +70,7 @@ func (t Token) version() int {
 	return unscopedPayload
 }
 
-// pack writes [version, user, methods, scope?, expiry, audit ids, delegation?].
+// pack writes what a Fernet token encrypts: [version, user, methods, scope?, expiry, audit ids, delegation?].
 func (t Token) pack() ([]byte, error) {
 	version := t.version()
 	fields := 6
@@ -121,7 +97,7 @@ func (t Token) pack() ([]byte, error) {
 		w.id(t.Project)
 		w.id(t.AccessToken)
 	case systemPayload:
-		w.do(w.e.EncodeString("all"))
+		w.do(w.e.EncodeString(wholeSystem))
 	}
 	w.do(w.e.EncodeFloat64(float64(t.ExpiresAt.Unix())))
 	w.do(w.e.EncodeArrayLen(len(t.AuditIDs)))
@@ -154,7 +130,7 @@ func unpack(payload []byte) (Token, error) {
 	case projectPayload:
 		t.Project = r.id()
 	case systemPayload:
-		t.System = r.text() == "all"
+		t.System = r.text() == wholeSystem
 		r.check(t.System, "an unknown system")
 	case appCredentialPayload, trustPayload:
 		want = 7

@@ -29,7 +29,7 @@ func fixedKeys(t testing.TB) *Keys {
 		secret[i] = byte(i)
 	}
 	k := &Keys{}
-	err := k.Set([]Key{NewKey(0), {1, base64.URLEncoding.EncodeToString(secret[:])}})
+	err := k.Set([]Key{NewKey(Fernet, 0), {Fernet, 1, base64.URLEncoding.EncodeToString(secret[:])}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,11 @@ func TestKeystoneTokens(t *testing.T) {
 
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
-	keys := fixedKeys(t)
+	t.Run("fernet", func(t *testing.T) { roundTrip(t, fixedKeys(t)) })
+	t.Run("jws", func(t *testing.T) { roundTrip(t, pairs(t)) })
+}
+
+func roundTrip(t *testing.T, keys *Keys) {
 	id := rapid.OneOf(rapid.StringMatching(`[0-9a-f]{32}`), rapid.StringMatching(`[0-9A-F]{32}`), rapid.StringMatching(`[^\x00]{1,64}`))
 	audit := rapid.Custom(func(t *rapid.T) string {
 		return base64.RawURLEncoding.EncodeToString(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "audit"))
@@ -148,7 +152,7 @@ func TestTamperedTokens(t *testing.T) {
 		}
 	}
 	other := &Keys{}
-	err = other.Set([]Key{NewKey(1)})
+	err = other.Set([]Key{NewKey(Fernet, 1)})
 	if err != nil {
 		t.Fatal(err)
 	}

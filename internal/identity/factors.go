@@ -119,7 +119,11 @@ func isRules(value any) bool {
 }
 
 // useReceipt counts the methods of an earlier try.
-func (s *Service) useReceipt(p *proof, text string) error {
+func (s *Service) useReceipt(ctx context.Context, p *proof, text string) error {
+	_, err := s.currentRevision(ctx) // and with it the keys
+	if err != nil {
+		return err
+	}
 	receipt, err := s.keys.DecodeReceipt(text)
 	if err != nil {
 		return unauthorized(err)

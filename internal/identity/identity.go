@@ -1,7 +1,8 @@
 // Package identity knows domains, projects, users, groups, roles and who has
 // which of them where; it issues tokens and says what a token stands for.
 //
-// A token is a Fernet message in Keystone's format: nothing about it is stored.
+// A token is a Fernet message or a signed one, both in Keystone's format: nothing
+// about it is stored.
 // What it stands for is worked out from the database when it is first seen and
 // kept in memory for the requests that follow. Each change that a token in use
 // must notice (a user disabled, a password changed, a role given or taken, a
@@ -25,6 +26,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -40,7 +42,6 @@ const DefaultDomain = "default"
 // Options are what the service needs. Zero values of the settings work.
 type Options struct {
 	DB     *db.DB
-	Keys   *auth.Keys
 	Sealer *auth.Sealer // of credentials and of the keys of tokens
 	Clock  clock.Clock
 	NewID  func() string // nil: clock.Hex
@@ -50,8 +51,10 @@ type Options struct {
 	// any begins with; "" or a missing folder: new ones.
 	KeyFolder     string
 	TokenLifetime time.Duration // 0: one hour
+	// TokenProvider is the kind of new tokens; "" is Fernet.
+	TokenProvider auth.Provider
 	// KeyPeriod is how long a key seals tokens before the next takes its place;
-	// 0 is a day, or longer if tokens live long.
+	// 0 is a day.
 	KeyPeriod    time.Duration
 	PasswordCost int // bcrypt cost of passwords that people choose; 0: 10
 	// LimitModel is how limits of projects and of those above them go together;
@@ -110,9 +113,13 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if s.lifetime == 0 {
 		s.lifetime = time.Hour
 	}
-	s.keyPeriod, err = keyPeriod(o.KeyPeriod, s.lifetime, maxKeys)
-	if err != nil {
-		return nil, fmt.Errorf("set up key rotation: %w", err)
+	s.keyPeriod = max(o.KeyPeriod, leastKeyAge)
+	if o.KeyPeriod == 0 {
+		s.keyPeriod = defaultKeyPeriod
+	}
+	s.keys.Makes = o.TokenProvider
+	if !slices.Contains([]auth.Provider{"", auth.Fernet, auth.JWS}, o.TokenProvider) {
+		return nil, fmt.Errorf("setting token_provider: %q is none of %s, %s", o.TokenProvider, auth.Fernet, auth.JWS)
 	}
 	s.passwords, err = newPasswords(o.PasswordCost)
 	if err != nil {

@@ -47,7 +47,7 @@ func (p *proof) by(method, user string) error {
 func (s *Service) prove(ctx context.Context, login Login, scope Scope) (auth.Token, error) {
 	var p proof
 	if login.Receipt != "" {
-		err := s.useReceipt(&p, login.Receipt)
+		err := s.useReceipt(ctx, &p, login.Receipt)
 		if err != nil {
 			return p.Token, err
 		}

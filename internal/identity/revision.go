@@ -20,6 +20,7 @@ const lookEvery = 100 * time.Millisecond
 type revision struct {
 	known    atomic.Int64
 	lookedAt atomic.Int64 // microseconds
+	keys     int64        // of the keys of tokens that we have read; guarded by looking
 	hints    atomic.Int64 // how often somebody said that it has grown
 	heeded   atomic.Int64 // how many of the hints the last look came after
 	looking  sync.Mutex   // one look at a time
@@ -44,18 +45,24 @@ func (s *Service) currentRevision(ctx context.Context) (int64, error) {
 	return s.look(ctx, now)
 }
 
-// look reads the revision. The caller has the lock of looking.
+// look reads the revision, and the keys of tokens when they have changed. The
+// caller has the lock of looking.
 func (s *Service) look(ctx context.Context, now int64) (int64, error) {
 	r := &s.revision
 	hints := r.hints.Load()
-	var found int64
+	var row struct{ Revision, KeysRevision int64 }
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		return tx.Get(ctx, &found, `SELECT revision FROM auth_revision`)
+		err := tx.Get(ctx, &row, `SELECT revision, keys_revision FROM auth_revision`)
+		if err != nil || row.KeysRevision == r.keys {
+			return err
+		}
+		return s.readKeys(ctx, tx)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("read authorization revision: %w", err)
 	}
-	found = max(found, r.known.Load())
+	r.keys = row.KeysRevision
+	found := max(row.Revision, r.known.Load())
 	r.known.Store(found)
 	r.heeded.Store(hints)
 	r.lookedAt.Store(now)

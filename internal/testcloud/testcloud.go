@@ -82,6 +82,9 @@ func Dir(path string) Option { return func(o *options) { o.DataDir = path } }
 // whatever tests run on.
 func OwnDB() Option { return func(o *options) { o.own = true } }
 
+// TokenProvider sets the kind of new tokens, as the setting token_provider does.
+func TokenProvider(kind string) Option { return func(o *options) { o.Config.TokenProvider = kind } }
+
 // PolicyFile lays an operator's file over the policy rules.
 func PolicyFile(path string) Option { return func(o *options) { o.Config.PolicyFile = path } }
 
