@@ -40,7 +40,9 @@ func TestOperatorsRotateKeys(t *testing.T) {
 		} `json:"token_keys"`
 	}
 	var keys list
-	ask := func(method, path string, reply any) error { return app.AskOwn(t.Context(), dir, method, path, nil, reply) }
+	ask := func(method, path string, reply any) error {
+		return app.AskOwn(t.Context(), dir, method, path, nil, reply)
+	}
 	err := ask("GET", "/nacre/v1/token-keys", &keys)
 	if err != nil {
 		t.Fatal(err)

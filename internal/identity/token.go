@@ -91,6 +91,10 @@ func (s *Service) mint(ctx context.Context, token auth.Token) (*Issued, error) {
 		token.ExpiresAt = end.Truncate(time.Second)
 	}
 	token.AuditIDs = append([]string{toCome}, token.AuditIDs...)
+	_, err = s.currentRevision(ctx) // and with it the keys
+	if err != nil {
+		return nil, err
+	}
 	issued, err := s.describe(ctx, token)
 	if err != nil {
 		return nil, err
