@@ -4,11 +4,14 @@
 
 Stops at the first line that fails, and says how long each took. Lines that
 are empty or begin with # are left out; "until STATUS COMMAND" asks the command
-for the status of what it shows until it is that one.
+for the status of what it shows until it is that one, and "let NAME COLUMN COMMAND"
+keeps what the command shows in that column for $NAME in the lines below; several of
+each with commas between.
 """
 import contextlib
 import io
 import shlex
+import string
 import sys
 import time
 
@@ -36,13 +39,27 @@ def until(status, line):
     return 1, printed
 
 
+def let(names, columns, line):
+    """The exit status of a command, and what it printed: a value for each name."""
+    status, printed = run(f"{line} -f value " + " ".join(f"-c {column}" for column in columns.split(",")))
+    if status:
+        return status, printed
+    names, values = names.split(","), printed.split()
+    kept.update(zip(names, values))
+    return len(values) < len(names), printed
+
+
+kept = {}  # values by their names
 for line in open(sys.argv[1], encoding="utf-8"):
     line = line.strip()
     if not line or line.startswith("#"):
         continue
     began = time.monotonic()
+    line = string.Template(line).safe_substitute(kept)
     if line.startswith("until "):
         status, printed = until(*line.split(" ", 2)[1:])
+    elif line.startswith("let "):
+        status, printed = let(*line.split(" ", 3)[1:])
     else:
         status, printed = run(line)
     print(f"{time.monotonic() - began:6.2f} s  {line}", flush=True)

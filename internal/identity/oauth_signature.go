@@ -18,7 +18,7 @@ const oauthAge = 10 * time.Minute
 // OAuthRequest is a request that was signed as RFC 5849 says.
 type OAuthRequest struct {
 	Method string
-	URL    string            // without the query
+	URLs   []string          // without the query: all names of what is asked for, of which the client has signed one
 	Query  url.Values        // also what a form has
 	Params map[string]string // of the header Authorization
 }
@@ -48,8 +48,8 @@ func ParseOAuth(header string) (map[string]string, error) {
 func oauthEscape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 
 // base is the text that is signed.
-func (r OAuthRequest) base() (string, error) {
-	u, err := url.Parse(r.URL)
+func (r OAuthRequest) base(address string) (string, error) {
+	u, err := url.Parse(address)
 	if err != nil {
 		return "", err
 	}
@@ -83,10 +83,6 @@ func (r OAuthRequest) verify(consumerSecret, tokenSecret string, now time.Time) 
 	if r.Params["oauth_nonce"] == "" || (version != "" && version != "1.0") {
 		return errors.New("the request has no nonce, or is of another version")
 	}
-	text, err := r.base()
-	if err != nil {
-		return err
-	}
 	h := sha1.New
 	switch method := r.Params["oauth_signature_method"]; method {
 	case "HMAC-SHA1":
@@ -95,9 +91,15 @@ func (r OAuthRequest) verify(consumerSecret, tokenSecret string, now time.Time) 
 	default:
 		return fmt.Errorf("signature method %q is not supported", method)
 	}
-	right := base64Of(sum(h, oauthEscape(consumerSecret)+"&"+oauthEscape(tokenSecret), text))
-	if !sameText(right, r.Params["oauth_signature"]) {
-		return errSignature
+	for _, address := range r.URLs {
+		text, err := r.base(address)
+		if err != nil {
+			return err
+		}
+		right := base64Of(sum(h, oauthEscape(consumerSecret)+"&"+oauthEscape(tokenSecret), text))
+		if sameText(right, r.Params["oauth_signature"]) {
+			return nil
+		}
 	}
-	return nil
+	return errSignature
 }

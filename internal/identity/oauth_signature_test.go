@@ -14,10 +14,10 @@ func TestOAuthSignaturesAreThoseOfOtherClients(t *testing.T) {
 	for header, r := range map[string]OAuthRequest{
 		`OAuth oauth_nonce="n1", oauth_timestamp="1796112000", oauth_version="1.0", oauth_signature_method="HMAC-SHA1", oauth_consumer_key="ck", ` +
 			`oauth_token="tk", oauth_verifier="v%201", oauth_signature="0gu%2F2goI%2B5KzFRckhaolCWHomYs%3D"`: {
-			Method: "POST", URL: "http://Host:80/identity/v3/OS-OAUTH1/access_token", Query: url.Values{"a": {"b c", "~"}}},
+			Method: "POST", URLs: []string{"http://other/v3", "http://Host:80/identity/v3/OS-OAUTH1/access_token"}, Query: url.Values{"a": {"b c", "~"}}},
 		`oauth realm="x",oauth_nonce="n2",oauth_timestamp="1796112000",oauth_version="1.0",oauth_signature_method="HMAC-SHA256",oauth_consumer_key="ck",` +
 			`oauth_callback="oob",oauth_signature="0yx%2Br%2BWk7taP0X13OTwRhwzvAUOZKPx4N7oV85HqGaE%3D"`: {
-			Method: "POST", URL: "https://h:5000/v3/OS-OAUTH1/request_token"},
+			Method: "POST", URLs: []string{"http://other/v3", "https://h:5000/v3/OS-OAUTH1/request_token"}},
 	} {
 		consumer, token := "cs+/secret", "ts=1"
 		if r.Query == nil {
@@ -34,7 +34,7 @@ func TestOAuthSignaturesAreThoseOfOtherClients(t *testing.T) {
 		}
 		for name, change := range map[string]func(r *OAuthRequest){
 			"method":    func(r *OAuthRequest) { r.Method = "PUT" },
-			"path":      func(r *OAuthRequest) { r.URL += "x" },
+			"path":      func(r *OAuthRequest) { r.URLs = []string{r.URLs[1] + "x"} },
 			"query":     func(r *OAuthRequest) { r.Query = url.Values{"a": {"c"}} },
 			"parameter": func(r *OAuthRequest) { r.Params["oauth_token"] = "other" },
 			"no nonce":  func(r *OAuthRequest) { delete(r.Params, "oauth_nonce") },

@@ -155,21 +155,21 @@ func (r SignedRequest) sign4(secret string) (string, time.Time, error) {
 	if err != nil || len(scope) != 5 || scope[0] != r.Access || !strings.HasPrefix(date, scope[1]) || scope[4] != "aws4_request" {
 		return "", time.Time{}, errors.New("date, access key and scope of the request do not fit together")
 	}
-	var headers strings.Builder
+	var headers []string
 	for _, name := range strings.Split(part("SignedHeaders"), ";") {
 		value, sent := r.Headers[name]
 		if name == "host" && !sent {
 			value, sent = r.Host, true
 		}
 		if sent {
-			headers.WriteString(name + ":" + strings.TrimSpace(value) + "\n")
+			headers = append(headers, name+":"+strings.TrimSpace(value))
 		}
 	}
 	query := ""
 	if !strings.EqualFold(r.Verb, "POST") {
 		query = canonicalQuery(r.Params)
 	}
-	request := strings.Join([]string{strings.ToUpper(r.Verb), r.Path, query, headers.String(), part("SignedHeaders"), r.BodyHash}, "\n")
+	request := strings.Join([]string{strings.ToUpper(r.Verb), r.Path, query, strings.Join(headers, "\n") + "\n", part("SignedHeaders"), r.BodyHash}, "\n")
 	hashed := sha256.Sum256([]byte(request))
 	text := strings.Join([]string{algorithm, date, strings.Join(scope[1:], "/"), hex.EncodeToString(hashed[:])}, "\n")
 	return hex.EncodeToString(sum(sha256.New, key4(secret, scope[1:]), text)), at, nil

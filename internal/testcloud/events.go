@@ -17,10 +17,13 @@ import (
 var notifications string
 
 // beside are events that the table leaves out: what Cinder's manager says when it
-// lets go of a volume instead of "delete".
+// lets go of a volume instead of "delete", and that Keystone names trusts with
+// their extension.
 const beside = `
 cinder	volume.unmanage.start
 cinder	volume.unmanage.end
+keystone	identity.OS-TRUST:trust.created
+keystone	identity.OS-TRUST:trust.deleted
 `
 
 // known are the events, by service and type.

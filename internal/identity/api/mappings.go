@@ -100,6 +100,7 @@ func (r mappingRemote) check() error {
 }
 
 type mappingFields struct {
+	_             struct{}      `check:"open"` // openstacksdk sends the id too
 	Rules         []mappingRule `json:"rules" check:"required,min=1"`
 	SchemaVersion *string       `json:"schema_version" check:"enum=1.0|2.0"`
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 	"net/url"
+	"strings"
 
 	"nacre/internal/api"
 	"nacre/internal/auth"
@@ -100,7 +101,9 @@ func signedOAuth(c *api.Call, needs ...string) (identity.OAuthRequest, error) {
 		}
 	}
 	r := c.Request()
-	return identity.OAuthRequest{Method: r.Method, URL: c.Base() + r.URL.EscapedPath(), Query: c.Query(), Params: params}, nil
+	// The openstack command signs the address that it signs in at, and asks the one of the catalog.
+	path := strings.TrimPrefix(r.URL.EscapedPath(), "/identity")
+	return identity.OAuthRequest{Method: r.Method, URLs: []string{c.Base() + path, c.Base() + "/identity" + path}, Query: c.Query(), Params: params}, nil
 }
 
 // formReply tells a token as OAuth has it: as a form.
