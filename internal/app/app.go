@@ -196,6 +196,7 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 		Placement: placements, Images: computeImages{images}, Networks: computeNetworks{cloud.Network},
 		Proxy: networkProxy{cloud.Network}, ImageProxy: computeImages{images},
 		Volumes: computeVolumes{volumes, cloud}, Consoles: consoles, ConfigDrive: configdrive.Build,
+		ConfirmAfter: time.Duration(c.ResizeConfirmWindow) * time.Second,
 	})
 	if err != nil {
 		return err

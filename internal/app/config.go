@@ -99,6 +99,10 @@ type Config struct {
 	// from besides public addresses and the cloud itself.
 	FetchNetworks string `koanf:"fetch_networks"`
 
+	// ResizeConfirmWindow is how many seconds a resized or migrated server waits for
+	// its confirmation before it counts as confirmed; 0 is for ever.
+	ResizeConfirmWindow int `koanf:"resize_confirm_window"`
+
 	// GuestDir is where the first image is built and kept; "" is a folder of the
 	// data folder.
 	GuestDir string `koanf:"guest_dir"`

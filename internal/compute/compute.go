@@ -59,6 +59,9 @@ type Options struct {
 	// CPURatio is the allocation ratio of VCPUs on a host that reports for the
 	// first time; 0 is 4.
 	CPURatio float64
+	// ConfirmAfter is how long a resize waits for its confirmation before it
+	// counts as confirmed; 0 is for ever.
+	ConfirmAfter time.Duration
 	// ReservedMB is the memory of each host that servers don't get; 0 is 512,
 	// -1 is none.
 	ReservedMB int64
@@ -82,9 +85,10 @@ type Service struct {
 	consoles    consoles
 	configDrive func(files map[string][]byte) ([]byte, error)
 
-	zone       string
-	cpuRatio   float64
-	reservedMB int64
+	zone         string
+	cpuRatio     float64
+	reservedMB   int64
+	confirmAfter time.Duration
 
 	mu       sync.RWMutex // guards snapshot and state
 	snapshot scheduler.Snapshot
@@ -100,7 +104,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		db: o.DB, clock: o.Clock, newID: o.NewID, log: o.Log, engine: o.Engine, hosts: o.Hosts,
 		placement: o.Placement, images: o.Images, networks: o.Networks, proxy: o.Proxy, imageProxy: o.ImageProxy, volumes: o.Volumes,
 		consoles: o.Consoles, configDrive: o.ConfigDrive,
-		zone: o.Zone, cpuRatio: o.CPURatio, reservedMB: o.ReservedMB,
+		zone: o.Zone, cpuRatio: o.CPURatio, reservedMB: o.ReservedMB, confirmAfter: o.ConfirmAfter,
 		state: map[string]hostState{},
 	}
 	if s.clock == nil {
@@ -145,6 +149,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	s.hosts.OnHost(s.hostChanged)
 	s.hosts.OnObserved(nodeapi.KindMachine, s.machineObserved)
 	s.hosts.OnQuery(nodeapi.QueryMetadata, s.AnswerMetadata)
+	s.hosts.OnStream(nodeapi.StreamRoot, s.serveRoot)
 	err := s.load(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("load hosts: %w", err)

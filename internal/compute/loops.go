@@ -17,6 +17,7 @@ func (s *Service) Loops() []loop.Loop {
 	return []loop.Loop{
 		{Name: "compute.power", Every: 30 * time.Second, Once: s.followPower},
 		{Name: "compute.orphans", Every: time.Minute, Once: s.forgetOrphans},
+		{Name: confirmLoop, Every: confirmEvery, Once: s.confirmAll},
 		{Name: "compute.quota", Every: 10 * time.Minute, Once: s.recount},
 		{Name: followLoop, Every: 10 * time.Second, Once: s.load, Everywhere: true}, // what operators decided on other servers
 	}
@@ -46,6 +47,7 @@ func (s *Service) followPower(ctx context.Context) error {
 func (s *Service) forgetOrphans(ctx context.Context) error {
 	var documents []hosts.Document
 	homes := map[string]string{}
+	moving := map[string]bool{}
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		var err error
 		documents, err = s.hosts.OfKind(ctx, tx, nodeapi.KindMachine)
@@ -53,10 +55,19 @@ func (s *Service) forgetOrphans(ctx context.Context) error {
 			return err
 		}
 		var rows []struct{ ID, Host string }
-		// Read after the documents: a server's row is there before its document.
+		// Read after the documents: a server's row, and that of its migration, is
+		// there before its document.
 		err = tx.All(ctx, &rows, "SELECT id, host FROM servers WHERE deleted_at = 0")
 		for _, row := range rows {
 			homes[row.ID] = row.Host
+		}
+		if err != nil {
+			return err
+		}
+		var open []Migration
+		err = tx.All(ctx, &open, "SELECT * FROM migrations WHERE status NOT IN (?)", db.In(over))
+		for _, m := range open {
+			moving[m.Server+" "+m.Source], moving[m.Server+" "+m.Dest] = true, true
 		}
 		return err
 	})
@@ -65,7 +76,7 @@ func (s *Service) forgetOrphans(ctx context.Context) error {
 	}
 	for _, d := range documents {
 		home, exists := homes[d.ID]
-		if d.Forgotten || (exists && (home == d.Host || home == "")) {
+		if d.Forgotten || (exists && (home == d.Host || home == "" || moving[d.ID+" "+d.Host])) {
 			continue
 		}
 		err = s.db.Write(ctx, func(tx *db.Tx) error { return s.hosts.Forget(ctx, tx, d.Host, nodeapi.KindMachine, d.ID) })

@@ -91,6 +91,15 @@ func (s *Service) machine(ctx context.Context, tx *db.Tx, server Server) (nodeap
 	}
 	if server.Image != "" {
 		m.Root = &nodeapi.Root{Image: server.Image, SizeGB: int(flavor.Disk), Rebuilds: server.Rebuilds}
+		open, err := openMigrations(ctx, tx, server.ID)
+		if err != nil {
+			return m, err
+		}
+		for _, move := range open {
+			if move.Dest == server.Host && move.Source != server.Host {
+				m.Root.From = move.Source
+			}
+		}
 	}
 	volumes, err := attachmentsOf(ctx, tx, server.ID)
 	if err != nil {

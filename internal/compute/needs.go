@@ -22,6 +22,9 @@ type placements interface {
 	Claim(ctx context.Context, tx *db.Tx, server, project, user, provider string, want map[string]int64) error
 	// Release frees all that the server has. Freeing nothing is a success.
 	Release(ctx context.Context, tx *db.Tx, server string) error
+	// Move gives all that one consumer has to another, of the type MIGRATION or
+	// INSTANCE. Moving nothing is a success.
+	Move(ctx context.Context, tx *db.Tx, from, to, kind string) error
 	// ReportHost says what a host has. The provider is made if it is missing.
 	ReportHost(ctx context.Context, id, name string, total, reserved map[string]int64, ratio map[string]float64, traits []string) error
 	// WatchHosts tells what each provider offers and has given away, now and

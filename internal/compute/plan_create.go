@@ -246,42 +246,55 @@ func (s *Service) drop(ctx context.Context, tx *db.Tx, server string, cards []Ca
 	return nil
 }
 
-// forget makes the host forget the machine and waits until it is gone. A host
+// forget makes every host forget the machine and waits until it is gone. A host
 // that is down is not waited for: it forgets as soon as it is back, and its
 // volumes are fenced.
 func (s *Service) forget(ctx context.Context, id string) error {
-	var server Server
+	var on []string
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
-		var err error
-		server, err = anyServer(ctx, tx, "", id)
-		if err != nil || server.Host == "" {
+		on = nil
+		documents, err := s.hosts.Documents(ctx, tx, id)
+		if err != nil {
 			return err
 		}
-		return s.hosts.Forget(ctx, tx, server.Host, nodeapi.KindMachine, id)
+		for _, d := range documents {
+			if d.Kind != nodeapi.KindMachine {
+				continue
+			}
+			err = s.hosts.Forget(ctx, tx, d.Host, d.Kind, id)
+			if err != nil {
+				return err
+			}
+			on = append(on, d.Host)
+		}
+		return nil
 	})
-	if err != nil || server.Host == "" {
-		return err
+	for _, host := range on {
+		if err != nil {
+			break
+		}
+		err = s.waitGone(ctx, id, host)
 	}
-	return s.waitGone(ctx, server)
+	return err
 }
 
-func (s *Service) waitGone(ctx context.Context, server Server) error {
+func (s *Service) waitGone(ctx context.Context, id, host string) error {
 	var seen nodeapi.MachineObserved
 	var gone bool
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		var err error
-		gone, err = s.hosts.Observed(ctx, tx, server.Host, nodeapi.KindMachine, server.ID, &seen)
+		gone, err = s.hosts.Observed(ctx, tx, host, nodeapi.KindMachine, id, &seen)
 		return err
 	})
 	switch {
 	case err != nil:
 		return err
-	case gone || !s.hostUp(server.Host):
+	case gone || !s.hostUp(host):
 		return nil
 	case seen.Problem != "":
-		return work.NotYet("host %s reports a problem and tries again: %s", server.Host, seen.Problem)
+		return work.NotYet("host %s reports a problem and tries again: %s", host, seen.Problem)
 	}
-	return work.NotYet("waiting for host %s to remove the machine", server.Host)
+	return work.NotYet("waiting for host %s to remove the machine", host)
 }
 
 func (s *Service) createWait(ctx context.Context, state *createState) error {

@@ -107,6 +107,9 @@ func (s *Service) deleteFinish(ctx context.Context, tx *db.Tx, state *deleteStat
 		return err
 	}
 	err = s.placement.Release(ctx, tx, server.ID)
+	if err == nil {
+		err = s.endMigrations(ctx, tx, server.ID)
+	}
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package compute
 
 import (
 	"context"
+	"time"
 
 	"nacre/internal/auth"
 	"nacre/internal/db"
@@ -11,17 +12,31 @@ import (
 	"nacre/internal/work"
 )
 
-// resizeState is what the plans about the size of a server keep. Flavor is the
-// one that it gets, Former the one that it has.
+// resizeState is what the plans about the size and the place of a server keep.
+// Flavor is the one that it gets, Former the one that it has; Source is the host
+// that it was on, Dest the one that it goes to: the same, when it stays.
 type resizeState struct {
 	Server         string
 	Flavor, Former Flavor
 	State          VMState // when it was asked for
 	Running        bool
+
+	Migration    string
+	Source, Dest string // Dest is "" until it is chosen
+	Forced       string // the only host to go to, "" for any
+	Away         bool   // it may not stay
 }
 
+// moves tells whether the server goes to another host.
+func (r *resizeState) moves() bool { return r.Dest != r.Source }
+
+// moveDeadline is how long a server may be on its way to another host: its disk
+// goes with it.
+const moveDeadline = time.Hour
+
 // ResizeServer gives a server another flavor. It holds room for both until that
-// is confirmed or taken back. It stays on its host, whose disk it has.
+// is confirmed or taken back. It stays on its host, whose disk it has, if there is
+// room for it.
 func (s *Service) ResizeServer(ctx context.Context, act Act, caller auth.Caller, id string) error {
 	flavor, err := s.Flavor(ctx, flavorScope(caller), id)
 	if errs.Is(err, errs.NotFound) {
@@ -30,15 +45,7 @@ func (s *Service) ResizeServer(ctx context.Context, act Act, caller auth.Caller,
 	if err != nil {
 		return err
 	}
-	return s.db.Write(ctx, func(tx *db.Tx) error {
-		server, err := getServer(ctx, tx, act.Project, act.Server)
-		if err != nil {
-			return err
-		}
-		err = act.allow(server, "resize", Active, Stopped)
-		if err != nil {
-			return err
-		}
+	return s.startMove(ctx, act, "resize", resizeState{Flavor: flavor}, func(server Server) error {
 		former := server.Flavor.V
 		switch {
 		case flavor.ID == former.ID:
@@ -48,8 +55,46 @@ func (s *Service) ResizeServer(ctx context.Context, act Act, caller auth.Caller,
 		case server.Image != "" && flavor.Disk < former.Disk:
 			return errs.BadRequestf("The size of the disk of flavor %s is too small for instance %s: disks do not shrink.", flavor.ID, server.ID)
 		}
+		return nil
+	})
+}
+
+// MigrateServer takes a server to another host, to the named one unless that is
+// "". It does not run meanwhile.
+func (s *Service) MigrateServer(ctx context.Context, act Act, host string) error {
+	if host != "" && !s.hostKnown(host) {
+		return errs.BadRequestf("Compute host %s could not be found.", host)
+	}
+	return s.startMove(ctx, act, "migrate", resizeState{Forced: host, Away: true}, func(server Server) error {
+		if host != "" && host == server.Host {
+			return errs.BadRequestf("Cannot migrate to the same host: instance %s is on host %s.", server.ID, host)
+		}
+		return nil
+	})
+}
+
+// startMove begins to give a server another flavor, another host, or both.
+func (s *Service) startMove(ctx context.Context, act Act, action string, state resizeState, check func(Server) error) error {
+	state.Migration = s.newID()
+	return s.db.Write(ctx, func(tx *db.Tx) error {
+		state := state
+		server, err := getServer(ctx, tx, act.Project, act.Server)
+		if err != nil {
+			return err
+		}
+		err = act.allow(server, action, Active, Stopped)
+		if err == nil {
+			err = check(server)
+		}
+		if err != nil {
+			return err
+		}
+		kind := ResizeMove
+		if action == "migrate" {
+			kind, state.Flavor = ColdMigration, server.Flavor.V
+		}
 		vcpus, ram := server.holds()
-		server.OtherFlavor, server.TaskState = db.Of(&flavor), ResizePrep
+		server.OtherFlavor, server.TaskState = db.Of(&state.Flavor), ResizePrep
 		more, moreRAM := server.holds()
 		err = quota.Reserve(ctx, tx, server.Project, quota.VCPUs(int(more-vcpus)), quota.Memory(int(moreRAM-ram)))
 		if err != nil {
@@ -59,24 +104,35 @@ func (s *Service) ResizeServer(ctx context.Context, act Act, caller auth.Caller,
 		if err != nil {
 			return err
 		}
-		state := resizeState{Server: server.ID, Flavor: flavor, Former: former, State: server.VMState, Running: server.Running}
-		_, err = work.Start(ctx, tx, s.resizePlan(), server.ID, state, act.options(server)...)
+		_, err = s.addMigration(ctx, tx, Migration{
+			ID: state.Migration, Server: server.ID, Kind: kind, Status: PreMigrating, Source: server.Host,
+			OldFlavor: server.FlavorID, NewFlavor: state.Flavor.ID, Project: server.Project, UserID: act.User,
+		})
+		if err != nil {
+			return err
+		}
+		state.Server, state.Former, state.State, state.Running, state.Source = server.ID, server.Flavor.V, server.VMState, server.Running, server.Host
+		_, err = work.Start(ctx, tx, s.resizePlan(), server.ID, state, append(act.options(server), work.As(action))...)
 		return err
 	})
 }
 
 func (s *Service) resizePlan() work.Plan[resizeState] {
 	return work.Plan[resizeState]{
-		Name: "server.resize", Action: "resize", Deadline: createDeadline,
+		Name: "server.resize", Action: "resize", Deadline: moveDeadline,
 		Steps: []work.Step[resizeState]{
 			{Name: "claim room", Tx: s.resizeClaim, UndoTx: s.undoResizeClaim},
 			{Name: "stop", Tx: s.resizeStop, UndoTx: s.undoResize},
 			{Name: "wait until it has stopped", Do: s.resizeStopped},
-			{Name: "change the size", Tx: s.resizeApply, UndoTx: s.undoResize},
+			{Name: "change size and host", Tx: s.resizeApply, Undo: s.undoApply},
 			{Name: "wait until it runs", Do: s.resizeStarted},
 			{Name: "finish", Tx: s.resizeFinish},
 		},
 		Undone: func(ctx context.Context, tx *db.Tx, state *resizeState, _ error) error {
+			err := s.setMigration(ctx, tx, state.Migration, ErrorMove, "")
+			if err != nil {
+				return err
+			}
 			server, err := s.endResize(ctx, tx, state.Server, func(server *Server) {
 				server.VMState = state.State
 				if server.TaskState != DeletingTask {
@@ -91,7 +147,8 @@ func (s *Service) resizePlan() work.Plan[resizeState] {
 	}
 }
 
-// claimBoth takes the room that the server needs with either of its flavors.
+// claimBoth takes the room that the server needs with either of its flavors on
+// the host that it is on.
 func (s *Service) claimBoth(ctx context.Context, tx *db.Tx, server Server) error {
 	s.mu.RLock()
 	host, known := s.snapshot.Named(server.Host)
@@ -112,13 +169,12 @@ func (s *Service) claimBoth(ctx context.Context, tx *db.Tx, server Server) error
 			}
 		}
 	}
-	err := s.placement.Claim(ctx, tx, server.ID, server.Project, server.UserID, host.ID, want)
-	if errs.Is(err, errs.Conflict) {
-		return errs.New(errs.Internal, "No valid host was found. Host %s has no room for the flavor.", server.Host).Because(err)
-	}
-	return err
+	return s.placement.Claim(ctx, tx, server.ID, server.Project, server.UserID, host.ID, want)
 }
 
+// resizeClaim takes room where the server is or, if it may not stay or there is
+// none, on the best other host. What it has on its host belongs to the migration
+// in the second case.
 func (s *Service) resizeClaim(ctx context.Context, tx *db.Tx, state *resizeState) error {
 	server, err := getServer(ctx, tx, "", state.Server)
 	if err != nil {
@@ -128,7 +184,27 @@ func (s *Service) resizeClaim(ctx context.Context, tx *db.Tx, state *resizeState
 	if err != nil {
 		return err
 	}
-	err = s.claimBoth(ctx, tx, server)
+	state.Dest = ""
+	if !state.Away {
+		err = s.claimBoth(ctx, tx, server)
+		if err == nil {
+			state.Dest = state.Source
+		} else if errs.Is(err, errs.Conflict) {
+			server.OtherFlavor.V = nil // the attempt has freed what it had
+			err = s.claimBoth(ctx, tx, server)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if state.Dest == "" {
+		server.Flavor = flavorColumn{state.Flavor}
+		state.Dest, err = s.claimElsewhere(ctx, tx, server, state.Migration, state.Forced)
+		if err != nil {
+			return err
+		}
+	}
+	err = s.setMigration(ctx, tx, state.Migration, PreMigrating, state.Dest)
 	if err != nil {
 		return err
 	}
@@ -136,15 +212,25 @@ func (s *Service) resizeClaim(ctx context.Context, tx *db.Tx, state *resizeState
 }
 
 func (s *Service) undoResizeClaim(ctx context.Context, tx *db.Tx, state *resizeState) error {
-	server, err := getServer(ctx, tx, "", state.Server)
-	if err != nil {
-		return err
+	switch state.Dest {
+	case "":
+		return nil
+	case state.Source:
+		server, err := getServer(ctx, tx, "", state.Server)
+		if err != nil {
+			return err
+		}
+		server.OtherFlavor.V = nil
+		return s.claimBoth(ctx, tx, server)
 	}
-	server.OtherFlavor.V = nil
-	return s.claimBoth(ctx, tx, server)
+	return s.reclaim(ctx, tx, state.Server, state.Migration)
 }
 
 func (s *Service) resizeStop(ctx context.Context, tx *db.Tx, state *resizeState) error {
+	err := s.setMigration(ctx, tx, state.Migration, Migrating, "")
+	if err != nil {
+		return err
+	}
 	return s.resizeWant(ctx, tx, state, "resize.start", func(server *Server) {
 		server.TaskState, server.Running = ResizeMigrating, false
 	})
@@ -170,15 +256,10 @@ func (s *Service) resizeWant(ctx context.Context, tx *db.Tx, state *resizeState,
 
 // undoResize wants the server as it was. A disk that has grown stays so.
 func (s *Service) undoResize(ctx context.Context, tx *db.Tx, state *resizeState) error {
-	server, err := s.change(ctx, tx, state.Server, func(server *Server) error {
+	return s.resizeWant(ctx, tx, state, "", func(server *Server) {
 		server.Flavor, server.FlavorID, server.OtherFlavor = flavorColumn{state.Former}, state.Former.ID, db.Of(&state.Flavor)
 		server.Running = state.Running
-		return nil
-	}, "flavor", "flavor_id", "other_flavor", "running")
-	if err != nil {
-		return err
-	}
-	return s.want(ctx, tx, server)
+	})
 }
 
 func (s *Service) resizeStopped(ctx context.Context, state *resizeState) error {
@@ -186,7 +267,15 @@ func (s *Service) resizeStopped(ctx context.Context, state *resizeState) error {
 }
 
 func (s *Service) resizeStarted(ctx context.Context, state *resizeState) error {
-	return s.waitPower(ctx, state.Server, state.Running)
+	err := s.waitPower(ctx, state.Server, state.Running)
+	if err != nil || !state.moves() || !state.Running {
+		return err
+	}
+	server, err := s.Server(ctx, "", state.Server)
+	if err != nil {
+		return err
+	}
+	return s.waitPorts(ctx, server)
 }
 
 // waitPower waits until the guest runs, or doesn't.
@@ -204,9 +293,40 @@ func (s *Service) waitPower(ctx context.Context, id string, running bool) error 
 }
 
 func (s *Service) resizeApply(ctx context.Context, tx *db.Tx, state *resizeState) error {
-	return s.resizeWant(ctx, tx, state, "resize.end", func(server *Server) {
+	err := s.setMigration(ctx, tx, state.Migration, PostMigrating, "")
+	if err != nil {
+		return err
+	}
+	return s.changePlace(ctx, tx, state, state.Dest, "resize.end", func(server *Server) {
 		server.Flavor, server.FlavorID, server.OtherFlavor = flavorColumn{state.Flavor}, state.Flavor.ID, db.Of(&state.Former)
 		server.TaskState, server.Running = ResizeFinish, state.Running
+	})
+}
+
+// undoApply brings the server back to where it was. The guest on the other host is
+// dead before the one here starts.
+func (s *Service) undoApply(ctx context.Context, state *resizeState) error {
+	if state.moves() {
+		err := s.expel(ctx, state.Server, state.Dest)
+		if err != nil {
+			return err
+		}
+	}
+	return s.db.Write(ctx, func(tx *db.Tx) error {
+		server, err := getServer(ctx, tx, "", state.Server)
+		if err != nil {
+			return err
+		}
+		if server.Host != state.Source {
+			err = s.bring(ctx, tx, &server, state.Source)
+		}
+		if err == nil {
+			err = s.save(ctx, tx, &server, "host")
+		}
+		if err != nil {
+			return err
+		}
+		return s.undoResize(ctx, tx, state)
 	})
 }
 
@@ -220,6 +340,10 @@ func (s *Service) resizeFinish(ctx context.Context, tx *db.Tx, state *resizeStat
 		server.LaunchedAt = db.At(s.clock.Now())
 		return nil
 	}, "vm_state", "task_state", "power_state", "launched_at")
+	if err != nil {
+		return err
+	}
+	err = s.setMigration(ctx, tx, state.Migration, Finished, "")
 	if err != nil {
 		return err
 	}
@@ -245,101 +369,4 @@ func (s *Service) endResize(ctx context.Context, tx *db.Tx, id string, do func(*
 	}
 	do(&server)
 	return server, s.save(ctx, tx, &server, "other_flavor", "vm_state", "task_state", "power_state")
-}
-
-// ConfirmResize lets go of what a resized server had before.
-func (s *Service) ConfirmResize(ctx context.Context, act Act) error {
-	return s.afterResize(ctx, act, "confirmResize", ResizeConfirming, s.confirmPlan())
-}
-
-// RevertResize gives a resized server its former flavor back.
-func (s *Service) RevertResize(ctx context.Context, act Act) error {
-	return s.afterResize(ctx, act, "revertResize", ResizeReverting, s.revertPlan())
-}
-
-func (s *Service) afterResize(ctx context.Context, act Act, action string, task Task, plan work.Plan[resizeState]) error {
-	return s.db.Write(ctx, func(tx *db.Tx) error {
-		server, err := getServer(ctx, tx, act.Project, act.Server)
-		if err != nil {
-			return err
-		}
-		err = act.allow(server, action, Resized)
-		if err != nil {
-			return err
-		}
-		if server.OtherFlavor.V == nil {
-			return errs.BadRequestf("Instance has not been resized.")
-		}
-		server.TaskState = task
-		err = s.save(ctx, tx, &server, "task_state")
-		if err != nil {
-			return err
-		}
-		state := resizeState{
-			Server: server.ID, Flavor: *server.OtherFlavor.V, Former: server.Flavor.V, State: Resized, Running: server.Running,
-		}
-		_, err = work.Start(ctx, tx, plan, server.ID, state, act.options(server)...)
-		return err
-	})
-}
-
-func (s *Service) resizeIdle(ctx context.Context, tx *db.Tx, state *resizeState, _ error) error {
-	return s.idle(ctx, tx, state.Server)
-}
-
-func (s *Service) confirmPlan() work.Plan[resizeState] {
-	return work.Plan[resizeState]{
-		Name: "server.confirm_resize", Action: "confirmResize", Deadline: changeDeadline, Undone: s.resizeIdle,
-		Steps: []work.Step[resizeState]{
-			{Name: "let go of the former size", Tx: func(ctx context.Context, tx *db.Tx, state *resizeState) error {
-				err := s.tellID(ctx, tx, "resize_confirm.start", state.Server)
-				if err != nil {
-					return err
-				}
-				return s.settleResize(ctx, tx, state, "resize_confirm.end")
-			}},
-		},
-	}
-}
-
-// settleResize ends a resize one way or the other: the server has one flavor.
-func (s *Service) settleResize(ctx context.Context, tx *db.Tx, state *resizeState, action string) error {
-	server, err := s.endResize(ctx, tx, state.Server, func(server *Server) {
-		server.TaskState, server.VMState = "", Stopped
-		if server.PowerState = Shutdown; server.Running {
-			server.VMState, server.PowerState = Active, Running
-		}
-	})
-	if err != nil {
-		return err
-	}
-	err = s.claimBoth(ctx, tx, server)
-	if err != nil {
-		return err
-	}
-	return s.tell(ctx, tx, action, server)
-}
-
-func (s *Service) revertPlan() work.Plan[resizeState] {
-	return work.Plan[resizeState]{
-		Name: "server.revert_resize", Action: "revertResize", Deadline: changeDeadline, Undone: s.resizeIdle,
-		Steps: []work.Step[resizeState]{
-			{Name: "stop", Tx: func(ctx context.Context, tx *db.Tx, state *resizeState) error {
-				return s.resizeWant(ctx, tx, state, "resize_revert.start", func(server *Server) {
-					server.TaskState, server.Running = ResizeReverting, false
-				})
-			}, UndoTx: s.undoResize},
-			{Name: "wait until it has stopped", Do: s.resizeStopped},
-			{Name: "change the size", Tx: func(ctx context.Context, tx *db.Tx, state *resizeState) error {
-				return s.resizeWant(ctx, tx, state, "", func(server *Server) {
-					server.Flavor, server.FlavorID, server.OtherFlavor = flavorColumn{state.Flavor}, state.Flavor.ID, db.Of(&state.Former)
-					server.Running = state.Running
-				})
-			}, UndoTx: s.undoResize},
-			{Name: "wait until it runs", Do: s.resizeStarted},
-			{Name: "let go of the other size", Tx: func(ctx context.Context, tx *db.Tx, state *resizeState) error {
-				return s.settleResize(ctx, tx, state, "resize_revert.end")
-			}},
-		},
-	}
 }

@@ -67,6 +67,8 @@ var Policy = []auth.Rule{
 	{Name: "os_compute_api:os-lock-server:lock", Check: "rule:project_member_or_admin"},
 	{Name: "os_compute_api:os-lock-server:unlock", Check: "rule:project_member_or_admin"},
 	{Name: "os_compute_api:os-lock-server:unlock:unlock_override", Check: "rule:context_is_admin"},
+	{Name: "os_compute_api:os-migrate-server:migrate", Check: "rule:project_manager_or_admin"},
+	{Name: "os_compute_api:os-migrate-server:migrate:host", Check: "rule:context_is_admin"},
 	{Name: "os_compute_api:os-migrations:index", Check: "rule:project_manager_or_admin"},
 	{Name: "os_compute_api:os-migrations:index:all_projects", Check: "rule:context_is_admin"},
 	{Name: "os_compute_api:os-migrations:index:host", Check: "rule:context_is_admin"},

@@ -29,12 +29,21 @@ type Decision struct {
 }
 
 // claimHost chooses a host and takes room on it. A host that turns out to be
-// full in the database is left out and the next best one tried.
-func (s *Service) claimHost(ctx context.Context, tx *db.Tx, server Server, forced string) (Server, error) {
+// full in the database is left out and the next best one tried; so are the hosts
+// except.
+func (s *Service) claimHost(ctx context.Context, tx *db.Tx, server Server, forced string, except ...string) (Server, error) {
 	request, err := s.request(ctx, tx, server, forced)
 	if err != nil {
 		return server, err
 	}
+	s.mu.RLock()
+	for _, name := range except {
+		host, known := s.snapshot.Named(name)
+		if known {
+			request.Exclude = append(request.Exclude, host.ID)
+		}
+	}
+	s.mu.RUnlock()
 	want := map[string]int64{}
 	for class, amount := range map[string]int64{
 		"VCPU": request.Amounts[scheduler.VCPU], "MEMORY_MB": request.Amounts[scheduler.MemoryMB], "DISK_GB": request.Amounts[scheduler.DiskGB],

@@ -76,7 +76,7 @@ func (n *Node) makeMachine(ctx context.Context, d *doc, machine nodeapi.Machine,
 		HardReboots: machine.HardReboots,
 	}
 	if machine.Root != nil {
-		want.Root = &virt.Root{Image: machine.Root.Image, SizeGB: machine.Root.SizeGB, Rebuilds: machine.Root.Rebuilds}
+		want.Root = &virt.Root{Image: machine.Root.Image, SizeGB: machine.Root.SizeGB, Rebuilds: machine.Root.Rebuilds, Arrives: machine.Root.From != ""}
 	}
 	for _, disk := range machine.Disks {
 		export, err := n.exported(ctx, d, disk)

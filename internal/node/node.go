@@ -136,6 +136,7 @@ func New(o Options) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read documents of node %s: %w", o.Name, err)
 	}
+	o.Virt.Reach(elsewhere{n})
 	if o.Images != nil {
 		o.Images.connection = n.connection
 	}

@@ -37,7 +37,8 @@ import (
 //   - 6: 2026-11-28: paused and suspended machines, root disks made anew and read
 //   - 7: 2026-11-28: encrypted volumes
 //   - 8: 2026-11-28: limits of disks
-const Version = 8
+//   - 9: 2026-11-28: root disks that come from another host
+const Version = 9
 
 // Kinds of documents.
 const (
@@ -55,7 +56,7 @@ const (
 	QueryKey      = "key"      // server: KeyQuery → KeyReply
 	StreamVNC     = "vnc"      // node: a machine's screen in RFB, by machine id
 	StreamSerial  = "serial"   // node: a machine's serial line, by machine id
-	StreamRoot    = "root"     // node: the root disk of a machine as one qcow2 file, by machine id
+	StreamRoot    = "root"     // node: the root disk of a machine as one qcow2 file, by machine id; server: the same, of the host that it comes from
 	StreamImage   = "image"    // server: the bytes of an image, by image id
 	StreamExport  = "export"   // node: NBD of an export, by volume id and epoch; server: the same on another node
 	StreamRead    = "read"     // node: NBD of a volume that is not exported, by volume id
@@ -90,6 +91,8 @@ type Root struct {
 
 	// Rebuilds counts: raising it makes the disk anew.
 	Rebuilds int64 `json:"rebuilds"`
+
+	From string `json:"from,omitempty"` // host whose disk it starts as a copy of
 }
 
 // Disk is an attached volume. The volume's own document exports it; the

@@ -114,6 +114,22 @@ func (s *Service) Release(ctx context.Context, tx *db.Tx, server string) error {
 	return s.replace(ctx, tx, Claim{Consumer: server, Generation: Any})
 }
 
+// Move gives all that a consumer has to another one, of a type such as MIGRATION,
+// which has nothing. Moving nothing is a success.
+func (s *Service) Move(ctx context.Context, tx *db.Tx, from, to, kind string) error {
+	c, known, err := consumer(ctx, tx, from)
+	if err != nil || !known {
+		return err
+	}
+	have, err := allocations(ctx, tx, from)
+	if err != nil {
+		return err
+	}
+	return s.replace(ctx, tx,
+		Claim{Consumer: from, Generation: Any},
+		Claim{Consumer: to, Project: c.Project, User: c.UserID, Type: kind, From: have, Generation: Any})
+}
+
 // SetAllocations replaces what several consumers have, all or none. What one of
 // them gives back another may take.
 func (s *Service) SetAllocations(ctx context.Context, claims ...Claim) error {

@@ -34,6 +34,7 @@ var kept = map[string]string{
 	"servers":      "deleted_at = 0",
 	"quota_usages": "used <> 0",
 	"documents":    "desired <> ''",
+	"migrations":   "status NOT IN ('confirmed', 'reverted', 'completed', 'cancelled', 'failed', 'error', 'done')",
 }
 
 // Snapshot returns the world without times and counters: the rows of the

@@ -47,6 +47,10 @@ type Root struct {
 	// Rebuilds counts: a driver that has recorded a lower number makes the disk
 	// anew, whatever is on it, and records this one.
 	Rebuilds int64
+
+	// Arrives: where the disk is missing, it is a copy of the one that the machine
+	// has on another host.
+	Arrives bool `json:",omitempty"`
 }
 
 // Disk is an attached volume, reached by NBD over a unix socket.
@@ -134,9 +138,20 @@ type Host interface {
 	// closes it.
 	Disk(ctx context.Context, id string) (io.ReadCloser, error)
 
+	// Reach tells the driver how it gets at its machines on other hosts, before
+	// the first of them comes.
+	Reach(e Elsewhere)
+
 	// Changed carries ids of machines whose power state changed by themselves
 	// (the guest shut down, crashed). It is a hint: List has the facts.
 	Changed() <-chan string
+}
+
+// Elsewhere is how a driver gets at a machine on another host.
+type Elsewhere interface {
+	// Disk reads the machine's root disk there, as its driver's Disk gives it. The
+	// caller closes it.
+	Disk(ctx context.Context, machine string) (io.ReadCloser, error)
 }
 
 // Images is what a driver needs from the node's image cache.

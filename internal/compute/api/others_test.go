@@ -324,10 +324,16 @@ func (v volumes) Connect(ctx context.Context, tx *db.Tx, attachment, host, _ str
 	if err != nil {
 		return 0, nil, err
 	}
-	if row.Host == "" {
+	if row.Host != host {
+		if row.Host != "" { // it moves to the other host with its server
+			err = v.hosts.Forget(ctx, tx, row.Host, nodeapi.KindVolume, row.ID)
+			if err != nil {
+				return 0, nil, err
+			}
+		}
 		row.Host = host
 		row.Epoch++
-		_, err = tx.Exec(ctx, "UPDATE test_volumes SET status = 'attaching', host = ?, epoch = ? WHERE id = ?", host, row.Epoch, row.ID)
+		_, err = tx.Exec(ctx, "UPDATE test_volumes SET status = CASE WHEN status = 'reserved' THEN 'attaching' ELSE status END, host = ?, epoch = ? WHERE id = ?", host, row.Epoch, row.ID)
 		if err != nil {
 			return 0, nil, err
 		}

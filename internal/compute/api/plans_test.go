@@ -40,6 +40,7 @@ var worldTables = map[string]string{
 	"consumers":      "project, user_id, type",
 	"allocations":    "class, used",
 	"inventories":    "class, total, used",
+	"migrations":     "kind, status, source, dest, old_flavor, new_flavor",
 }
 
 // world is everything that a plan may leave behind.
@@ -48,10 +49,10 @@ func (c *cloud) world(t *testing.T) any {
 	out := map[string][]string{}
 	err := c.db.Read(c.ctx, func(tx *db.Tx) error {
 		for table, columns := range worldTables {
-			where := ""
-			if table == "quota_usages" {
-				where = " WHERE used <> 0"
-			}
+			where := map[string]string{
+				"quota_usages": " WHERE used <> 0",
+				"migrations":   " WHERE status NOT IN ('error', 'cancelled', 'failed')", // what was given up stays to be read
+			}[table]
 			rows, err := tx.QueryContext(c.ctx, "SELECT "+columns+" FROM "+table+where)
 			if err != nil {
 				return err
@@ -176,9 +177,13 @@ func (c *cloud) settle(t *testing.T) {
 
 // errored is the world with its one server in ERROR instead of in it.
 func exercise(t *testing.T, plan string, prepare func(c *cloud) string, begin func(c *cloud, t *testing.T, id string), givenUp func(any) any) {
+	exerciseOn(t, 1, plan, prepare, begin, givenUp)
+}
+
+func exerciseOn(t *testing.T, hosts int, plan string, prepare func(c *cloud) string, begin func(c *cloud, t *testing.T, id string), givenUp func(any) any) {
 	t.Parallel()
 	worktest.Exercise(t, func(t *testing.T) worktest.Case {
-		c := start(t, options{hosts: 1, still: true})
+		c := start(t, options{hosts: hosts, still: true})
 		id := ""
 		if prepare != nil {
 			id = prepare(c)

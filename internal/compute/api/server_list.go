@@ -156,22 +156,9 @@ func filters(c *api.Call, q *compute.Query, admin bool) error {
 			q.Deleted = true
 		}
 	}
-	for _, t := range []struct {
-		name string
-		into *db.Time
-	}{{"changes-since", &q.ChangedSince}, {"changes-before", &q.ChangedBefore}} {
-		text := params.Get(t.name)
-		if text == "" || (t.name == "changes-before" && c.Version < api.V(2, 66)) {
-			continue
-		}
-		at, err := db.ParseTime(text)
-		if err != nil {
-			return errs.BadRequestf("Invalid input for query parameters %s. Value: %s. '%s' is not a 'date-time'", t.name, text, text)
-		}
-		*t.into = db.At(at)
-	}
-	if q.ChangedSince > 0 && q.ChangedBefore > 0 && q.ChangedBefore < q.ChangedSince {
-		return errs.BadRequestf("The value of changes-since must be less than or equal to changes-before.")
+	err = changes(c, &q.ChangedSince, &q.ChangedBefore)
+	if err != nil {
+		return err
 	}
 	if c.Version >= api.V(2, 26) {
 		for _, t := range []struct {
@@ -182,6 +169,28 @@ func filters(c *api.Call, q *compute.Query, admin bool) error {
 				*t.into = strings.Split(params.Get(t.name), ",")
 			}
 		}
+	}
+	return nil
+}
+
+// changes reads between which times something must have changed.
+func changes(c *api.Call, since, before *db.Time) error {
+	for _, t := range []struct {
+		name string
+		into *db.Time
+	}{{"changes-since", since}, {"changes-before", before}} {
+		text := c.Query().Get(t.name)
+		if text == "" || (t.name == "changes-before" && c.Version < api.V(2, 66)) {
+			continue
+		}
+		at, err := db.ParseTime(text)
+		if err != nil {
+			return errs.BadRequestf("Invalid input for query parameters %s. Value: %s. '%s' is not a 'date-time'", t.name, text, text)
+		}
+		*t.into = db.At(at)
+	}
+	if *since > 0 && *before > 0 && *before < *since {
+		return errs.BadRequestf("The value of changes-since must be less than or equal to changes-before.")
 	}
 	return nil
 }

@@ -56,7 +56,10 @@ func (h *Host) ensureRoot(ctx context.Context, m *machine, running bool) error {
 	}
 	bytes := int64(want.SizeGB) << 30
 	_, err := os.Stat(filepath.Join(m.dir, "root.qcow2"))
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && want.Arrives:
+		rec.RootBytes, err = h.fetchRoot(ctx, m)
+	case errors.Is(err, fs.ErrNotExist):
 		return h.makeRoot(ctx, m, *want)
 	}
 	if err != nil {

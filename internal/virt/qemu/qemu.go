@@ -75,6 +75,8 @@ type Host struct {
 	mu       sync.Mutex // guards the map and, in each machine, record and guest
 	machines map[string]*machine
 
+	elsewhere virt.Elsewhere // set before the first machine comes from there
+
 	opening sync.Mutex // one serial line is opened at a time
 }
 
@@ -278,6 +280,9 @@ func (h *Host) List(ctx context.Context) ([]virt.State, error) {
 	}
 	return all, nil
 }
+
+// Reach implements virt.Host.
+func (h *Host) Reach(e virt.Elsewhere) { h.elsewhere = e }
 
 // Changed implements virt.Host.
 func (h *Host) Changed() <-chan string { return h.changed }

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"io"
 
 	"nacre/internal/errs"
+	"nacre/internal/virt"
 )
 
 // Disk implements virt.Host. The disk is empty, as nothing was ever written.
@@ -29,6 +32,37 @@ func (h *Host) Disk(ctx context.Context, id string) (io.ReadCloser, error) {
 		size = 64 << 20
 	}
 	return io.NopCloser(bytes.NewReader(emptyDisk(size))), nil
+}
+
+// Reach implements virt.Host.
+func (h *Host) Reach(e virt.Elsewhere) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.elsewhere = e
+}
+
+// fetchRoot reads a disk that comes from another host. Nothing keeps its bytes.
+func (h *Host) fetchRoot(ctx context.Context, want virt.Machine) error {
+	h.mu.Lock()
+	_, known := h.machines[want.ID]
+	from := h.elsewhere
+	h.mu.Unlock()
+	if known || want.Root == nil || !want.Root.Arrives {
+		return nil
+	}
+	if from == nil {
+		return errors.New("no other host can be reached")
+	}
+	disk, err := from.Disk(ctx, want.ID)
+	if err != nil {
+		return fmt.Errorf("fetch root disk of machine %s: %w", want.ID, err)
+	}
+	defer disk.Close()
+	_, err = io.Copy(io.Discard, disk)
+	if err != nil {
+		return fmt.Errorf("fetch root disk of machine %s: %w", want.ID, err)
+	}
+	return nil
 }
 
 // emptyDisk is a qcow2 file of four clusters: header, reference table,

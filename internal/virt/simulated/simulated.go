@@ -63,6 +63,8 @@ type Host struct {
 	always   map[string]error
 	closed   bool
 
+	elsewhere virt.Elsewhere
+
 	lines   map[string]*serial.Line // of machines whose serial line somebody is at
 	screens sync.WaitGroup          // goroutines of open screens
 	ends    map[io.Closer]struct{}
@@ -191,6 +193,10 @@ func (h *Host) Ensure(ctx context.Context, want virt.Machine) error {
 	}
 	if want.ID == "" {
 		return errors.New("ensure machine: no id")
+	}
+	err = h.fetchRoot(ctx, want)
+	if err != nil {
+		return err
 	}
 	want.ConfigDrive = nil // nothing here reads it
 	want.Disks, want.NICs = slices.Clone(want.Disks), slices.Clone(want.NICs)
