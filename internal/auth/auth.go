@@ -47,6 +47,14 @@ type Caller struct {
 	AccessRules []AccessRule
 }
 
+// EC2Method is how a token says that it was got by an access key.
+const EC2Method = "ec2credential"
+
+// ByAccessKey tells whether the token was got by an access key. A service that
+// was asked by a signed request acts with it; who may do what is none of its
+// business.
+func (c Caller) ByAccessKey() bool { return slices.Contains(c.Methods, EC2Method) }
+
 // Delegated tells whether the caller acts by what somebody has delegated.
 func (c Caller) Delegated() bool {
 	return c.AppCredential != "" || c.Trust != "" || c.AccessToken != ""

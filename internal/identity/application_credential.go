@@ -311,11 +311,23 @@ type AppCredentialLogin struct {
 	Secret string
 }
 
+// key names the application credential as far as one can tell without looking.
+func (l AppCredentialLogin) key() string {
+	if l.ID != "" {
+		return "credential " + l.ID
+	}
+	return "credential " + l.User.key() + "/" + l.Name
+}
+
 // proveAppCredential finds the application credential and checks the secret.
 // Whatever is wrong, the answer is the same after the same work.
 func (s *Service) proveAppCredential(ctx context.Context, login AppCredentialLogin) (AppCredential, error) {
 	var a AppCredential
-	err := s.db.Read(ctx, func(tx *db.Tx) error {
+	try, err := s.attempt(ctx, login.key())
+	if err != nil {
+		return a, err
+	}
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
 		if login.ID != "" {
 			var err error
 			a, err = find[AppCredential](ctx, tx, appCredentialKind, login.ID)
@@ -341,5 +353,6 @@ func (s *Service) proveAppCredential(ctx context.Context, login AppCredentialLog
 	if err != nil || wrong != nil {
 		return a, unauthorized(errors.Join(err, wrong))
 	}
+	try.right(s.clock.Now())
 	return a, nil
 }

@@ -13,7 +13,7 @@ import (
 	"nacre/internal/errs"
 )
 
-// Guessing passwords is slowed down, per server: for one account from one source,
+// Guessing passwords, passcodes and secrets is slowed down, per server: for one account from one source,
 // for one source, and for one account from everywhere. Whoever has signed in to
 // an account from a source before is not touched by what others do there or
 // elsewhere, so that nobody is locked out by somebody else's guessing. Who is
@@ -131,12 +131,12 @@ func (t attempt) right(now time.Time) {
 
 // attempt counts an attempt to sign in, or refuses it. What the cloud does by
 // itself has no source, and is not counted.
-func (s *Service) attempt(ctx context.Context, user Ref) (attempt, error) {
+func (s *Service) attempt(ctx context.Context, account string) (attempt, error) {
 	source := bus.InitiatorOf(ctx).Address
 	if source == "" {
 		return attempt{}, nil
 	}
-	t, wait := s.attempts.begin(source, user.key(), s.clock.Now())
+	t, wait := s.attempts.begin(source, account, s.clock.Now())
 	if wait > 0 {
 		return t, errs.New(errs.TooMany, "Too many attempts to sign in have failed. Try again in %d seconds.", int(wait.Seconds())).
 			With("Retry-After", strconv.Itoa(int(wait.Seconds())))

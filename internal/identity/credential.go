@@ -42,16 +42,16 @@ func (c Credential) String() string { return "credential " + c.ID }
 // application credential or by an OAuth access token. What a caller leaves
 // behind must not outlive it.
 type Delegation struct {
-	Trust         string `json:"trust_id,omitempty"`
-	AppCredential string `json:"app_cred_id,omitempty"`
-	AccessToken   string `json:"access_token_id,omitempty"`
+	Trust         string
+	AppCredential string
+	AccessToken   string
 }
 
 // ec2Blob is what the blob of an EC2 credential holds, besides what only the
 // client understands.
 type ec2Blob struct {
-	Access string `json:"access"`
-	Secret string `json:"secret"`
+	Access string
+	Secret string
 	Delegation
 }
 
@@ -72,17 +72,41 @@ func badBlob() error {
 
 // readBlob reads the blob of an EC2 credential.
 func readBlob(text string) (ec2Blob, map[string]any, error) {
-	var known ec2Blob
 	var all map[string]any
 	err := json.Unmarshal([]byte(text), &all)
-	if err != nil || len(all) == 0 {
-		return known, nil, badBlob()
+	if err != nil {
+		return ec2Blob{}, nil, badBlob()
 	}
-	err = json.Unmarshal([]byte(text), &known)
-	if err != nil || known.Access == "" {
+	// Each key counts as it is spelled. A decoder into a struct would take one for
+	// another that differs by the case of its letters.
+	var known ec2Blob
+	for name, into := range map[string]*string{
+		"access": &known.Access, "secret": &known.Secret,
+		"trust_id": &known.Trust, "app_cred_id": &known.AppCredential, "access_token_id": &known.AccessToken,
+	} {
+		word, is := all[name].(string)
+		if !is && all[name] != nil {
+			return known, nil, badBlob()
+		}
+		*into = word
+	}
+	if known.Access == "" {
 		return known, nil, badBlob()
 	}
 	return known, all, nil
+}
+
+// MadeBy is the delegation that an EC2 key was made by. Other credentials are
+// made by users themselves.
+func (c Credential) MadeBy() Delegation {
+	if !IsEC2(c.Type) {
+		return Delegation{}
+	}
+	known, _, err := readBlob(c.Blob)
+	if err != nil {
+		return Delegation{} // it is of no use as a key
+	}
+	return known.Delegation
 }
 
 func (s *Service) seal(c *Credential) {

@@ -204,7 +204,11 @@ func fixed(act, kind, id string, before, after Extra) error {
 // duplicate turns a broken unique index into Keystone's conflict.
 func duplicate(err error, kind, name string) error {
 	if err != nil && db.IsDuplicate(err) {
-		return errs.Conflictf("Conflict occurred attempting to store %s - Duplicate entry found with name %s.", kind, name)
+		return nameTaken(kind, name)
 	}
 	return err
+}
+
+func nameTaken(kind, name string) error {
+	return errs.Conflictf("Conflict occurred attempting to store %s - Duplicate entry found with name %s.", kind, name)
 }

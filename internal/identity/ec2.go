@@ -124,9 +124,6 @@ func (s *Service) EC2Caller(ctx context.Context, e EC2Credential) (auth.Caller, 
 	return issued.Caller, nil
 }
 
-// ec2Method is how a token says that it was got by an access key.
-const ec2Method = "ec2credential"
-
 // EC2Token gives a token for an access key. As long as nothing changes it gives
 // the same one, until that has half its life behind it: requests that are signed
 // come by the thousand.
@@ -143,7 +140,7 @@ func (s *Service) EC2Token(ctx context.Context, e EC2Credential) (*Issued, error
 	if e.Project == "" {
 		return nil, unauthorized(errors.New("the access key has no project"))
 	}
-	token := auth.Token{User: e.User, Methods: []string{ec2Method}, Project: e.Project, Trust: e.Trust, AppCredential: e.AppCredential,
+	token := auth.Token{User: e.User, Methods: []string{auth.EC2Method}, Project: e.Project, Trust: e.Trust, AppCredential: e.AppCredential,
 		AccessToken: e.AccessToken}
 	if e.Trust != "" {
 		token.User, err = s.bearer(ctx, e)

@@ -124,6 +124,8 @@ func (s *Service) proveToken(ctx context.Context, p *proof, text string, scope S
 		return errs.Forbiddenf(refused + "Using OAuth-scoped token to create another token. Create a new OAuth-scoped token instead.")
 	case parent.Trust != "":
 		return errs.Forbiddenf(refused + "Using trust-scoped token to create another token. Create a new trust-scoped token instead.")
+	case parent.ByAccessKey():
+		return errs.Forbiddenf(refused + "Using a token that was got by an EC2 credential to create another token. Sign another request instead.")
 	case parent.System && (scope.Project != nil || scope.Domain != nil):
 		return errs.Forbiddenf(refused + "Using a system-scoped token to create a project-scoped or domain-scoped token is not allowed.")
 	case parent.AppCredential != "" && !scope.empty():

@@ -64,7 +64,11 @@ func (s *Service) CreateRole(ctx context.Context, r Role) (Role, error) {
 				return err
 			}
 		}
-		err := tx.Insert(ctx, &r)
+		err := unlikeOthers(ctx, tx, r)
+		if err != nil {
+			return err
+		}
+		err = tx.Insert(ctx, &r)
 		if err != nil {
 			return duplicate(err, "role", r.Name)
 		}
@@ -74,6 +78,25 @@ func (s *Service) CreateRole(ctx context.Context, r Role) (Role, error) {
 		return Role{}, fmt.Errorf("create role %q: %w", r.Name, err)
 	}
 	return r, nil
+}
+
+// unlikeOthers refuses a role of the whole cloud whose name is that of another in
+// other letters: rules don't look at the case, and would take Admin for admin.
+func unlikeOthers(ctx context.Context, tx *db.Tx, r Role) error {
+	if r.DomainID != "" {
+		return nil // no rule ever sees it
+	}
+	var names []string
+	err := tx.All(ctx, &names, `SELECT name FROM roles WHERE domain_id = '' AND id <> ?`, r.ID)
+	if err != nil {
+		return fmt.Errorf("read names of roles: %w", err)
+	}
+	for _, name := range names {
+		if strings.EqualFold(name, r.Name) {
+			return nameTaken("role", r.Name)
+		}
+	}
+	return nil
 }
 
 // UpdateRole changes a role by the function.
@@ -93,6 +116,12 @@ func (s *Service) UpdateRole(ctx context.Context, id string, change func(r *Role
 		err = fixed("update", "role", id, before.Options, r.Options)
 		if err != nil {
 			return err
+		}
+		if r.Name != before.Name {
+			err = unlikeOthers(ctx, tx, r)
+			if err != nil {
+				return err
+			}
 		}
 		_, err = tx.Update(ctx, &r, "name", "description", "options", "extra")
 		if err != nil {

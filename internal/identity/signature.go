@@ -89,6 +89,11 @@ func (r SignedRequest) sign(secret string) (string, time.Time, error) {
 		return "", time.Time{}, fmt.Errorf("unknown signature version %q", version)
 	}
 	at, err := signedTime(r.Params["Timestamp"])
+	if err == nil && at.IsZero() && r.Params["SignatureVersion"] != "2" {
+		// These versions run names and values together: a request that was signed
+		// with its time could be read as one without, and would be good for ever.
+		err = errors.New("a signature of this version needs a time")
+	}
 	return base64Of(sum(h, secret, text)), at, err
 }
 

@@ -111,7 +111,7 @@ func (s *Service) mint(ctx context.Context, token auth.Token) (*Issued, error) {
 // authenticate finds the user and checks the password. Whatever is wrong, the
 // answer is the same.
 func (s *Service) authenticate(ctx context.Context, login PasswordLogin) (User, error) {
-	try, err := s.attempt(ctx, login.User)
+	try, err := s.attempt(ctx, login.User.key())
 	if err != nil {
 		return User{}, err
 	}

@@ -44,7 +44,16 @@ func (h handlers) findCredential(c *api.Call) (identity.Credential, error) {
 	if err != nil {
 		return r, err
 	}
-	return r, withinDelegation(c, r.ProjectID)
+	return r, withinDelegation(c, r.ProjectID, r.MadeBy())
+}
+
+// ownedCredential is findCredential for what delegates may not do.
+func (h handlers) ownedCredential(c *api.Call) (identity.Credential, error) {
+	r, err := h.findCredential(c)
+	if err != nil {
+		return r, err
+	}
+	return r, undelegated(c, "credentials")
 }
 
 func (h handlers) listCredentials(c *api.Call) (map[string]any, error) {
@@ -58,7 +67,7 @@ func (h handlers) listCredentials(c *api.Call) (map[string]any, error) {
 	}
 	rows, err := h.identity.Credentials(c.Context(), c.Query().Get("user_id"), c.Query().Get("type"))
 	rows = keep(rows, func(r identity.Credential) bool {
-		return c.May("identity:get_credential", credentialTarget(r)) && withinDelegation(c, r.ProjectID) == nil
+		return c.May("identity:get_credential", credentialTarget(r)) && withinDelegation(c, r.ProjectID, r.MadeBy()) == nil
 	})
 	return many(c, "credentials", viewCredential, rows, err)
 }
@@ -87,25 +96,19 @@ func (h handlers) createCredential(c *api.Call, in createCredentialRequest) (map
 	if err != nil {
 		return nil, err
 	}
-	if identity.IsEC2(r.Type) {
-		err = unrestricted(c)
-		if err != nil {
-			return nil, err
-		}
-		if r.ProjectID == "" {
-			return nil, errs.BadRequestf("Invalid input for field 'project_id': a credential of type ec2 has a project.")
-		}
-	}
-	err = withinDelegation(c, r.ProjectID)
+	err = undelegated(c, "credentials")
 	if err != nil {
 		return nil, err
+	}
+	if identity.IsEC2(r.Type) && r.ProjectID == "" {
+		return nil, errs.BadRequestf("Invalid input for field 'project_id': a credential of type ec2 has a project.")
 	}
 	extra, err := extraOf(c, "credential", in.Credential)
 	if err != nil {
 		return nil, err
 	}
 	r.Extra = db.Of(extra)
-	r, err = h.identity.CreateCredential(c.Context(), r, delegation(c))
+	r, err = h.identity.CreateCredential(c.Context(), r, identity.Delegation{})
 	return one(c, "credential", viewCredential, r, err)
 }
 
@@ -123,7 +126,7 @@ type updateCredentialRequest struct {
 }
 
 func (h handlers) updateCredential(c *api.Call, in updateCredentialRequest) (map[string]any, error) {
-	r, err := h.findCredential(c)
+	r, err := h.ownedCredential(c)
 	if err != nil {
 		return nil, err
 	}
@@ -140,17 +143,13 @@ func (h handlers) updateCredential(c *api.Call, in updateCredentialRequest) (map
 		}
 		r.Extra.V = merged(r.Extra.V, extra)
 		// Nobody gives a credential to whom they could not make one for.
-		err := c.Authorize(credentialTarget(*r))
-		if err != nil {
-			return err
-		}
-		return withinDelegation(c, r.ProjectID)
+		return c.Authorize(credentialTarget(*r))
 	})
 	return one(c, "credential", viewCredential, r, err)
 }
 
 func (h handlers) deleteCredential(c *api.Call) error {
-	r, err := h.findCredential(c)
+	r, err := h.ownedCredential(c)
 	if err != nil {
 		return err
 	}

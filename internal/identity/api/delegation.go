@@ -15,12 +15,21 @@ func delegation(c *api.Call) identity.Delegation {
 	return identity.Delegation{Trust: c.Caller.Trust, AppCredential: c.Caller.AppCredential, AccessToken: c.Caller.AccessToken}
 }
 
-// withinDelegation refuses a delegate what belongs to another project than its
-// own, or to none, such as the user's second factor.
-func withinDelegation(c *api.Call, project string) error {
-	if c.Caller.Delegated() && project != c.Caller.Project {
+// undelegated refuses a delegate what only users themselves may manage.
+func undelegated(c *api.Call, what string) error {
+	if c.Caller.Delegated() {
+		return errs.Forbiddenf("Cannot manage %s with a token issued via delegation.", what)
+	}
+	return nil
+}
+
+// withinDelegation refuses a delegate all secrets but those that this very
+// delegation has left in its project: the user's others, a second factor among
+// them, are good for more than what was delegated.
+func withinDelegation(c *api.Call, project string, by identity.Delegation) error {
+	if c.Caller.Delegated() && (project != c.Caller.Project || by != delegation(c)) {
 		return errs.Forbiddenf("You are not authorized to perform the requested action: " +
-			"the project of the credential is not the one that the token was delegated for.")
+			"the credential is not of the delegation that the token was issued by.")
 	}
 	return nil
 }

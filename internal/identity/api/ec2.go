@@ -46,7 +46,7 @@ func (h handlers) listEC2(c *api.Call) (map[string]any, error) {
 		return nil, err
 	}
 	rows, err := h.identity.EC2Credentials(c.Context(), user)
-	rows = keep(rows, func(e identity.EC2Credential) bool { return withinDelegation(c, e.Project) == nil })
+	rows = keep(rows, func(e identity.EC2Credential) bool { return withinDelegation(c, e.Project, e.Delegation) == nil })
 	return many(c, "credentials", viewEC2, rows, err)
 }
 
@@ -64,7 +64,7 @@ func (h handlers) createEC2(c *api.Call, in createEC2Request) (map[string]any, e
 	if err != nil {
 		return nil, err
 	}
-	err = withinDelegation(c, in.TenantID)
+	err = withinDelegation(c, in.TenantID, delegation(c))
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func (h handlers) findEC2(c *api.Call) (identity.EC2Credential, error) {
 	if e.User != c.PathValue("user_id") {
 		return e, errs.NotFoundf("EC2 access key not found.")
 	}
-	return e, withinDelegation(c, e.Project)
+	return e, withinDelegation(c, e.Project, e.Delegation)
 }
 
 func (h handlers) showEC2(c *api.Call) (map[string]any, error) {

@@ -29,11 +29,28 @@ func New(service *identity.Service) api.Service {
 	h := handlers{identity: service}
 	return api.Service{
 		Name: "keystone", Type: "identity", Mount: "/identity/v3", Aliases: []string{"/v3"}, Spec: "/v3", Envelope: api.Keystone, TrailingSlash: true,
-		Routes: slices.Concat(version(), h.tokens(), h.domains(), h.groups(), h.projects(), h.regions(), h.roles(),
+		Routes: guarded(slices.Concat(version(), h.tokens(), h.domains(), h.groups(), h.projects(), h.regions(), h.roles(),
 			h.grants(), h.implications(), h.services(), h.endpoints(), h.systemGrants(), h.users(),
 			h.credentials(), h.ec2(), h.applicationCredentials(), h.trusts(), h.policies(), h.inheritedGrants(),
-			h.endpointFilters(), h.endpointPolicies(), h.limits(), h.domainConfigs(), h.oauth(), h.federation(), h.revocations(), h.oauth2()),
+			h.endpointFilters(), h.endpointPolicies(), h.limits(), h.domainConfigs(), h.oauth(), h.federation(), h.revocations(), h.oauth2())),
 	}
+}
+
+// guarded keeps replies out of caches, since tokens and secrets are in them, and
+// refuses tokens that were got by an access key in all calls but those about the
+// token itself: what they are for are the services that were asked by signed
+// requests, not who the user is and what it owns.
+func guarded(routes []api.Route) []api.Route {
+	for i, r := range routes {
+		routes[i].Do = func(c *api.Call) (any, error) {
+			c.SetHeader("Cache-Control", "no-store")
+			if c.Caller.ByAccessKey() && !r.Public && r.Path != "/auth/tokens" {
+				return nil, errs.Forbiddenf("You are not authorized to perform the requested action: EC2 credential tokens cannot be used here.")
+			}
+			return r.Do(c)
+		}
+	}
+	return routes
 }
 
 // Discovery lists the versions above the API, and at the root of the cloud.

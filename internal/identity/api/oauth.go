@@ -146,21 +146,13 @@ type verifierReply struct {
 	} `json:"token"`
 }
 
-// ownRoles refuses delegates what only users themselves may: to delegate.
-func ownRoles(c *api.Call) error {
-	if c.Caller.Delegated() {
-		return errs.Forbiddenf("Cannot manage access tokens with a token issued via delegation.")
-	}
-	return nil
-}
-
 func (h handlers) authorizeOAuth(c *api.Call, in authorizeOAuthRequest) (verifierReply, error) {
 	var reply verifierReply
 	err := c.Authorize(auth.Target{})
 	if err != nil {
 		return reply, err
 	}
-	err = ownRoles(c)
+	err = undelegated(c, "access tokens")
 	if err != nil {
 		return reply, err
 	}
@@ -193,7 +185,7 @@ func authorizeAccess(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	return ownRoles(c)
+	return undelegated(c, "access tokens")
 }
 
 func (h handlers) listAccessTokens(c *api.Call) (map[string]any, error) {

@@ -39,7 +39,6 @@ func refused(c *api.Call, status int, name, description string) (any, error) {
 // oauth2Token gives a token for an application credential: its id and secret are
 // those of an OAuth 2.0 client.
 func (h handlers) oauth2Token(c *api.Call) (any, error) {
-	c.SetHeader("Cache-Control", "no-store")
 	body, err := c.Raw()
 	if err != nil {
 		return nil, err

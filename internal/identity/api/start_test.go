@@ -25,10 +25,12 @@ import (
 
 // cloud is an identity service behind the real kernel.
 type cloud struct {
+	log     io.Writer
 	set     []func(o *identity.Options)
 	dir     string
 	clock   *clock.Manual
 	service *identity.Service
+	kernel  *api.Kernel
 	server  *httptest.Server
 	boot    identity.Bootstrapped
 	stop    func()
@@ -43,7 +45,13 @@ var bootServices = []identity.NewService{
 // start makes a cloud; options may be set.
 func start(t testing.TB, set ...func(o *identity.Options)) *cloud {
 	t.Helper()
-	c := &cloud{set: set, dir: t.TempDir(), clock: clock.NewManual(time.Date(2026, 12, 1, 8, 0, 0, 250000000, time.UTC))}
+	return startLogged(t, io.Discard, set...)
+}
+
+// startLogged is start with a place for all that is logged.
+func startLogged(t testing.TB, log io.Writer, set ...func(o *identity.Options)) *cloud {
+	t.Helper()
+	c := &cloud{log: log, set: set, dir: t.TempDir(), clock: clock.NewManual(time.Date(2026, 12, 1, 8, 0, 0, 250000000, time.UTC))}
 	c.open(t)
 	t.Cleanup(func() { c.stop() })
 	return c
@@ -56,7 +64,7 @@ func (c *cloud) open(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.NewTextHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	sealer, err := auth.OpenSealer(filepath.Join(c.dir, "credential-keys"))
 	if err != nil {
 		t.Fatal(err)
@@ -80,16 +88,16 @@ func (c *cloud) open(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kernel := api.New(api.Options{Tokens: c.service, Policy: policy, Clock: c.clock, Log: log})
+	c.kernel = api.New(api.Options{Tokens: c.service, Policy: policy, Clock: c.clock, Log: log})
 	for _, s := range []api.Service{identityapi.New(c.service), identityapi.OpenID(c.service), identityapi.Discovery()} {
-		kernel.Add(s)
+		c.kernel.Add(s)
 		for _, r := range s.Routes {
 			if !r.Public && !policy.Has(r.Rule) {
 				t.Fatalf("route %s %s names unknown rule %q", r.Method, r.Path, r.Rule)
 			}
 		}
 	}
-	c.server = httptest.NewServer(kernel)
+	c.server = httptest.NewServer(c.kernel)
 	c.stop = func() {
 		c.server.Close()
 		err := database.Close()

@@ -132,7 +132,6 @@ func viewReceipt(c *api.Call, i *identity.Insufficient) receiptReply {
 
 // issueToken answers with a token or, when more methods are wanted, a receipt.
 func (h handlers) issueToken(c *api.Call, in tokenRequest) (any, error) {
-	c.SetHeader("Vary", "X-Auth-Token")
 	issued, err := h.issue(c, in)
 	var more *identity.Insufficient
 	if errors.As(err, &more) {
@@ -325,7 +324,6 @@ func (h handlers) subject(c *api.Call) (*identity.Issued, error) {
 }
 
 func (h handlers) showToken(c *api.Call) (tokenReply, error) {
-	c.SetHeader("Vary", "X-Auth-Token")
 	issued, err := h.subject(c)
 	if err != nil {
 		return tokenReply{}, err
