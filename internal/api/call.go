@@ -299,6 +299,9 @@ func (c *Call) replyHeaders() http.Header {
 		h[name] = values
 	}
 	h.Set("X-Openstack-Request-Id", c.id)
+	if c.service.Identify == nil {
+		h.Add("Vary", "X-Auth-Token") // a cache must not give one caller's reply to another
+	}
 	switch c.service.Type {
 	case "compute":
 		h.Set("X-Compute-Request-Id", c.id)
