@@ -1,6 +1,7 @@
 package testcloud
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"os"
@@ -14,8 +15,9 @@ func (c *Cloud) Errors() []string { return c.errors.list() }
 // recorder is a log that keeps errors, and writes everything to standard error
 // when NACRE_TEST_LOG is set.
 type recorder struct {
-	mu    sync.Mutex // guards lines
-	lines []string
+	mu      sync.Mutex // guards what follows
+	lines   []string
+	secrets []string
 }
 
 func (r *recorder) list() []string {
@@ -32,16 +34,47 @@ func (r *recorder) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// logTo makes the log of a cloud.
-func logTo(r *recorder) *slog.Logger {
-	errors := slog.NewTextHandler(r, &slog.HandlerOptions{Level: slog.LevelError})
-	if os.Getenv("NACRE_TEST_LOG") == "" {
-		return slog.New(errors)
+// hide has the log watched for a secret.
+func (r *recorder) hide(secret string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if secret != "" && !slices.Contains(r.secrets, secret) {
+		r.secrets = append(r.secrets, secret)
 	}
-	return slog.New(both{errors, slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})})
 }
 
-// both is two logs in one.
+// tokenBegin is what every token of this cloud begins with.
+const tokenBegin = "gAAAAA"
+
+// watch is the whole log, down to the least of it: whatever a test does, no token
+// and no password it is done with may be there.
+type watch struct{ *recorder }
+
+// Write looks at a line that the text handler has made.
+func (w watch) Write(line []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	leaks := bytes.Contains(line, []byte(tokenBegin)) ||
+		slices.ContainsFunc(w.secrets, func(secret string) bool { return bytes.Contains(line, []byte(secret)) })
+	if leaks {
+		w.lines = append(w.lines, "a secret: "+string(line))
+	}
+	return len(line), nil
+}
+
+// logTo makes the log of a cloud.
+func logTo(r *recorder) *slog.Logger {
+	all := both{
+		slog.NewTextHandler(r, &slog.HandlerOptions{Level: slog.LevelError}),
+		slog.NewTextHandler(watch{r}, &slog.HandlerOptions{Level: slog.LevelDebug}),
+	}
+	if os.Getenv("NACRE_TEST_LOG") != "" {
+		all = append(all, slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	return slog.New(all)
+}
+
+// both is several logs in one.
 type both []slog.Handler
 
 func (b both) Enabled(context.Context, slog.Level) bool { return true }

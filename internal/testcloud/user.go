@@ -31,6 +31,9 @@ func (c *Cloud) Demo() User {
 // next is the server that is asked next.
 func (c *Cloud) next() string { return c.URLs[int(c.asked.Add(1))%len(c.URLs)] }
 
+// leastSecret is how long a password is that means nothing else in a log.
+const leastSecret = 16
+
 // Token signs the user in, once.
 func (u User) Token() string {
 	u.cloud.mu.Lock()
@@ -43,6 +46,9 @@ func (u User) Token() string {
 	scope := fmt.Sprintf(`{"project":{"name":%q,"domain":{"id":"default"}}}`, u.scope)
 	if u.scope == "" {
 		scope = `{"system":{"all":true}}`
+	}
+	if len(u.pass) >= leastSecret {
+		u.cloud.errors.hide(u.pass)
 	}
 	body := fmt.Sprintf(`{"auth":{"identity":{"methods":["password"],"password":{"user":{"name":%q,"password":%q,"domain":{"id":"default"}}}},
 		"scope":%s}}`, u.name, u.pass, scope)
