@@ -1,8 +1,12 @@
 package app_test
 
 import (
+	"bytes"
 	"fmt"
+	"io/fs"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -145,5 +149,48 @@ func TestAttackCachedRepliesEverywhere(t *testing.T) {
 				t.Errorf("GET %s: got %d with Vary %s and Cache-Control %q", path, r.Status, vary, r.Header.Get("Cache-Control"))
 			}
 		}
+	}
+}
+
+// What holds passwords and keys is read by its owner alone.
+func TestAttackFilesOfOthers(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cloud := testcloud.Start(t, testcloud.Dir(dir), testcloud.OwnDB(), testcloud.Nodes(1))
+	cloud.Settle(t)
+	secrets := []string{cloud.App.Secrets.Admin, cloud.App.Secrets.Demo}
+	files := 0
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, secret := range append(secrets, "PRIVATE KEY-----") {
+			if bytes.Contains(content, []byte(secret)) {
+				files++
+				if info.Mode().Perm()&0o077 != 0 {
+					t.Errorf("%s has a secret and the mode %v", strings.TrimPrefix(path, dir), info.Mode())
+				}
+				break
+			}
+		}
+		name := entry.Name()
+		if (strings.Contains(path, "key") || strings.HasSuffix(name, ".db")) && info.Mode().Perm()&0o077 != 0 && !strings.HasSuffix(name, ".pub") {
+			t.Errorf("%s has the mode %v", strings.TrimPrefix(path, dir), info.Mode())
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files < 2 { // clouds.yaml and openrc
+		t.Errorf("only %d files hold secrets: the test looks at the wrong ones", files)
 	}
 }

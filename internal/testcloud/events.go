@@ -1,6 +1,7 @@
 package testcloud
 
 import (
+	"bytes"
 	"context"
 	_ "embed" // the table
 	"strings"
@@ -36,7 +37,7 @@ var known = sync.OnceValue(func() map[string]bool {
 })
 
 // checkEvents fails the test for each event that leaves the cloud and that the
-// service in OpenStack does not have. Events of a cloud with a broker leave
+// service in OpenStack does not have, or that has a token in it. Events of a cloud with a broker leave
 // through that.
 func checkEvents(t testing.TB, cloud *app.Cloud) {
 	within, is := cloud.Bus.(*bus.InProcess)
@@ -46,6 +47,9 @@ func checkEvents(t testing.TB, cloud *app.Cloud) {
 	var seen sync.Map
 	within.Subscribe("", func(_ context.Context, m bus.Message) {
 		service, tells := strings.CutPrefix(m.Topic, "notifications.")
+		if bytes.Contains(m.Payload, []byte(tokenBegin)) {
+			t.Errorf("%s tells a token in %s", m.Topic, m.Type)
+		}
 		if !tells || known()[service+" "+m.Type] {
 			return
 		}
