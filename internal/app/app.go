@@ -31,6 +31,7 @@ import (
 	"nacre/internal/hosts"
 	"nacre/internal/identity"
 	identityapi "nacre/internal/identity/api"
+	"nacre/internal/identity/oidc"
 	imageapi "nacre/internal/image/api"
 	"nacre/internal/lock"
 	"nacre/internal/loop"
@@ -209,6 +210,11 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	}
 
 	// What the outside sees.
+	parties, err := oidc.Open(c.Federation.OpenID, now.Now)
+	if err != nil {
+		return err
+	}
+	federation := identityapi.Federation{OpenID: parties, Dashboards: c.Federation.TrustedDashboards}
 	cloud.policy, err = loadPolicy(c.PolicyFile, log)
 	if err != nil {
 		return err
@@ -223,9 +229,9 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	cloud.S3 = api.New(api.Options{Tokens: identities, Policy: policy, Clock: now, Log: log})
 	cloud.S3.Add(s3.New(objects, s3Keys(identities)))
 	for _, s := range []api.Service{
-		identityapi.Discovery(), identityapi.New(identities), identityapi.OpenID(identities), imageapi.New(images, protection), placementapi.New(placements),
+		identityapi.Discovery(), identityapi.New(identities, federation), identityapi.OpenID(identities), imageapi.New(images, protection), placementapi.New(placements),
 		computeapi.Discovery(), computeapi.New(cloud.Compute),
-		networkapi.New(cloud.Network), volumeapi.Discovery(), volumeapi.New(volumes), objectapi.New(objects, objectSignIn(identities)), cloud.own(),
+		networkapi.New(cloud.Network), volumeapi.Discovery(), volumeapi.New(volumes), objectapi.New(objects, objectSignIn(identities)), cloud.own(identityapi.WebSSO(identities, federation)),
 	} {
 		cloud.Kernel.Add(s)
 	}

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +24,7 @@ import (
 	"nacre/internal/clock"
 	"nacre/internal/fabric"
 	"nacre/internal/identity"
+	"nacre/internal/identity/oidc"
 )
 
 // errNoNetwork says what a server needs before nodes can join it.
@@ -117,6 +120,9 @@ type Config struct {
 	// values demand nothing.
 	Passwords PasswordRules `koanf:",squash"`
 
+	// Federation says by which identity providers users sign in.
+	Federation Federation `koanf:"-"`
+
 	// Fabric is the network of a server's nodes, when a test has made it.
 	Fabric fabric.Cluster `koanf:"-"`
 	// Clock is where time comes from; nil is the machine's.
@@ -124,6 +130,34 @@ type Config struct {
 	// Log gets all events; nil writes text to standard error.
 	Log   *slog.Logger   `koanf:"-"`
 	level *slog.LevelVar // of Log, when it is ours
+}
+
+// Federation are the identity providers by which users sign in, from the section of
+// that name of the settings file.
+type Federation struct {
+	// TrustedDashboards are addresses that tokens of sign-ins in a browser may be
+	// sent to, besides the cloud's own dashboard.
+	TrustedDashboards []string        `json:"trusted_dashboards"`
+	OpenID            []oidc.Settings `json:"openid"`
+}
+
+// federationOf reads the section; it knows all words that may stand there.
+func federationOf(k *koanf.Koanf) (Federation, error) {
+	var f Federation
+	if !k.Exists("federation") {
+		return f, nil
+	}
+	text, err := json.Marshal(k.Get("federation"))
+	if err != nil {
+		return f, fmt.Errorf("read setting federation: %w", err)
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	err = d.Decode(&f)
+	if err != nil {
+		return f, fmt.Errorf("read setting federation: %w", err)
+	}
+	return f, nil
 }
 
 // PasswordRules are rules about passwords and accounts.
@@ -182,6 +216,7 @@ func Settings() []Setting {
 		{"external", "NACRE_EXTERNAL", "172.24.4.0/24", "range of the external network"},
 		{"physical_networks", "NACRE_PHYSICAL_NETWORKS", "", "further networks for provider networks: NAME:CARD, with commas; servers without a host need the names alone"},
 		{"token_provider", "NACRE_TOKEN_PROVIDER", "fernet", "kind of new tokens: fernet or jws (signed by ES256); both are understood"},
+		{"federation", "", "", "section of the file: identity providers by which users sign in (openid) and trusted_dashboards; see docs/operations.md"},
 		{"limit_model", "NACRE_LIMIT_MODEL", "flat", "how unified limits of projects go together: flat or strict_two_level"},
 		{"lockout_failure_attempts", "NACRE_LOCKOUT_FAILURE_ATTEMPTS", "0 (never)", "how many wrong passwords lock an account"},
 		{"lockout_duration", "NACRE_LOCKOUT_DURATION", "1800", "seconds for which a locked account stays locked"},
@@ -224,7 +259,7 @@ func Load(base Config, path string) (Config, error) {
 		known[s.Name] = true
 	}
 	for _, key := range k.Keys() {
-		if !known[key] {
+		if !known[key] && !strings.HasPrefix(key, "federation.") {
 			return Config{}, fmt.Errorf("there is no setting %s: nacre describe config lists them", key)
 		}
 	}
@@ -232,7 +267,8 @@ func Load(base Config, path string) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("read settings: %w", err)
 	}
-	return base, nil
+	base.Federation, err = federationOf(k)
+	return base, err
 }
 
 // DownOptions say how far Down goes.

@@ -11,7 +11,7 @@ import (
 )
 
 // own is /nacre/v1: what OpenStack has no call for.
-func (cloud *Cloud) own() api.Service {
+func (cloud *Cloud) own(websso api.Handler) api.Service {
 	return api.Service{
 		Name: "nacre", Type: "nacre", Mount: "/nacre/v1", Spec: "/nacre/v1", Envelope: api.Keystone,
 		Routes: append([]api.Route{
@@ -19,6 +19,7 @@ func (cloud *Cloud) own() api.Service {
 			{Method: "GET", Path: "/loops", Rule: "nacre:loops:list", Do: api.Get(cloud.listLoops)},
 			{Method: "GET", Path: "/schedule", Rule: "nacre:schedule:show", Do: api.Get(cloud.showSchedule)},
 			{Method: "GET", Path: "/permission", Rule: "nacre:permission:show", Do: api.Get(cloud.showPermission)},
+			{Method: "GET", Path: "/websso", Public: true, Do: websso},
 		}, cloud.clusterRoutes()...),
 	}
 }

@@ -34,6 +34,9 @@ type Caller struct {
 	Roles   []string // names, implied ones included
 	Methods []string
 
+	IDP      string // identity provider that the caller has signed in by, "" for none
+	Protocol string
+
 	// How the caller came to act for the user, if not by the user's own proof of
 	// identity. Such a caller stays within the project it was given.
 	AppCredential string // id

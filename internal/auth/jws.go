@@ -65,6 +65,8 @@ type claims struct {
 	Trust         string   `json:"openstack_trust_id,omitempty"`
 	AccessToken   string   `json:"openstack_access_token_id,omitempty"`
 	AppCredential string   `json:"openstack_app_cred_id,omitempty"`
+	IDP           string   `json:"openstack_idp_id,omitempty"`
+	Protocol      string   `json:"openstack_protocol_id,omitempty"`
 }
 
 // wholeSystem is the only system that a token can be for.
@@ -75,6 +77,7 @@ func (p keyPair) sign(t Token) (string, error) {
 	c := claims{
 		User: t.User, IssuedAt: t.IssuedAt.Unix(), ExpiresAt: t.ExpiresAt.Unix(), Methods: t.Methods, AuditIDs: t.AuditIDs,
 		Domain: t.Domain, Project: t.Project, Trust: t.Trust, AccessToken: t.AccessToken, AppCredential: t.AppCredential,
+		IDP: t.IDP, Protocol: t.Protocol,
 	}
 	if t.System {
 		c.System = wholeSystem
@@ -123,6 +126,7 @@ func verify(pairs []keyPair, text string) (Token, error) {
 	return Token{
 		User: c.User, IssuedAt: time.Unix(c.IssuedAt, 0).UTC(), ExpiresAt: time.Unix(c.ExpiresAt, 0).UTC(), Methods: c.Methods, AuditIDs: c.AuditIDs,
 		System: c.System != "", Domain: c.Domain, Project: c.Project, Trust: c.Trust, AccessToken: c.AccessToken, AppCredential: c.AppCredential,
+		IDP: c.IDP, Protocol: c.Protocol,
 	}, nil
 }
 
@@ -147,6 +151,8 @@ func (c claims) check() error {
 		return errors.New("payload has several scopes")
 	case delegated > 1 || delegated == 1 && c.Project == "":
 		return errors.New("payload has a delegation of no project, or several")
+	case (c.IDP == "") != (c.Protocol == "") || c.IDP != "" && (delegated > 0 || c.System != ""):
+		return errors.New("payload has a part of an identity provider, or a delegation besides")
 	case len(c.AuditIDs) > 2:
 		return errors.New("payload has too many audit ids")
 	}

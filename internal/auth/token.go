@@ -26,6 +26,8 @@ type Token struct {
 	AppCredential string   // only together with Project
 	Trust         string   // only together with Project
 	AccessToken   string   // of OAuth 1, only together with Project
+	IDP           string   // identity provider that the user came from; not with System or a delegation
+	Protocol      string   // by which
 	AuditIDs      []string // own, then the one of the token it was made from
 	IssuedAt      time.Time
 	ExpiresAt     time.Time
@@ -44,10 +46,16 @@ const (
 	domainPayload        = 1
 	projectPayload       = 2
 	trustPayload         = 3
+	federatedPayload     = 4
+	federatedProject     = 5
+	federatedDomain      = 6
 	accessTokenPayload   = 7
 	systemPayload        = 8
 	appCredentialPayload = 9
 )
+
+// maxGroups is how many groups a token of Keystone's may name.
+const maxGroups = 256
 
 // auditSize is the size of a decoded audit id.
 const auditSize = 16
@@ -60,17 +68,25 @@ func (t Token) version() int {
 		return trustPayload
 	case t.AccessToken != "":
 		return accessTokenPayload
+	case t.System:
+		return systemPayload
+	case t.IDP != "" && t.Project != "":
+		return federatedProject
+	case t.IDP != "" && t.Domain != "":
+		return federatedDomain
+	case t.IDP != "":
+		return federatedPayload
 	case t.Project != "":
 		return projectPayload
 	case t.Domain != "":
 		return domainPayload
-	case t.System:
-		return systemPayload
 	}
 	return unscopedPayload
 }
 
-// pack writes what a Fernet token encrypts: [version, user, methods, scope?, expiry, audit ids, delegation?].
+// pack writes what a Fernet token encrypts: [version, user, methods, scope?, provider?,
+// expiry, audit ids, delegation?]. A provider is the groups that it named, its id and the protocol. Which
+// groups count stands in the database, so that none are written.
 func (t Token) pack() ([]byte, error) {
 	version := t.version()
 	fields := 6
@@ -79,6 +95,10 @@ func (t Token) pack() ([]byte, error) {
 		fields = 5
 	case appCredentialPayload, trustPayload, accessTokenPayload:
 		fields = 7
+	case federatedPayload:
+		fields = 8
+	case federatedProject, federatedDomain:
+		fields = 9
 	}
 	var b bytes.Buffer
 	w := writer{e: msgpack.NewEncoder(&b)}
@@ -98,6 +118,15 @@ func (t Token) pack() ([]byte, error) {
 		w.id(t.AccessToken)
 	case systemPayload:
 		w.do(w.e.EncodeString(wholeSystem))
+	case federatedProject:
+		w.id(t.Project)
+	case federatedDomain:
+		w.id(t.Domain)
+	}
+	if version == federatedPayload || version == federatedProject || version == federatedDomain {
+		w.do(w.e.EncodeArrayLen(0))
+		w.id(t.IDP)
+		w.do(w.e.EncodeString(t.Protocol))
 	}
 	w.do(w.e.EncodeFloat64(float64(t.ExpiresAt.Unix())))
 	w.do(w.e.EncodeArrayLen(len(t.AuditIDs)))
@@ -118,7 +147,7 @@ func (t Token) pack() ([]byte, error) {
 func unpack(payload []byte) (Token, error) {
 	source := bytes.NewReader(payload)
 	r := reader{d: msgpack.NewDecoder(source)}
-	fields := r.length(5, 7)
+	fields := r.length(5, 9)
 	version := r.integer()
 	t := Token{User: r.id(), Methods: methodNames(r.integer())}
 	want := 6
@@ -138,10 +167,25 @@ func unpack(payload []byte) (Token, error) {
 	case accessTokenPayload:
 		want = 7
 		t.Project, t.AccessToken = r.id(), r.id()
+	case federatedPayload:
+		want = 8
+	case federatedProject:
+		want = 9
+		t.Project = r.id()
+	case federatedDomain:
+		want = 9
+		t.Domain = r.id()
 	default:
 		r.check(false, "an unknown payload version")
 	}
 	r.check(fields == want, "a wrong number of fields")
+	if version == federatedPayload || version == federatedProject || version == federatedDomain {
+		for range r.length(0, maxGroups) {
+			r.id()
+		}
+		t.IDP, t.Protocol = r.id(), r.text()
+		r.check(t.Protocol != "", "no protocol")
+	}
 	t.ExpiresAt = r.time()
 	for range r.length(0, 2) {
 		t.AuditIDs = append(t.AuditIDs, base64.RawURLEncoding.EncodeToString(r.bytes(auditSize)))

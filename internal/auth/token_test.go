@@ -95,7 +95,11 @@ func roundTrip(t *testing.T, keys *Keys) {
 			IssuedAt:  time.Unix(rapid.Int64Range(0, 1<<34).Draw(t, "issued"), 0).UTC(),
 			ExpiresAt: time.Unix(rapid.Int64Range(0, 1<<34).Draw(t, "expires"), 0).UTC(),
 		}
-		switch rapid.IntRange(0, 6).Draw(t, "scope") {
+		scope := rapid.IntRange(0, 6).Draw(t, "scope")
+		if scope <= 2 && rapid.Bool().Draw(t, "federated") {
+			want.IDP, want.Protocol = id.Draw(t, "provider"), rapid.StringMatching(`[a-z0-9]{1,64}`).Draw(t, "protocol")
+		}
+		switch scope {
 		case 1:
 			want.Project = id.Draw(t, "project")
 		case 2:
@@ -167,7 +171,8 @@ func FuzzUnpack(f *testing.F) {
 	for _, t := range []Token{
 		{User: userHex}, {User: "x", Domain: "default"}, {User: userHex, Project: projectHex, AuditIDs: []string{"ZGVmZ2hpamtsbW5vcHFycw"}},
 		{User: userHex, System: true, Methods: []string{"password"}}, {User: userHex, Project: "p", AppCredential: "c"}, {User: userHex, Project: "p", Trust: projectHex},
-		{User: userHex, Project: "p", AccessToken: "a"},
+		{User: userHex, Project: "p", AccessToken: "a"}, {User: userHex, IDP: "acme", Protocol: "openid"},
+		{User: userHex, IDP: "acme", Protocol: "openid", Project: "p"}, {User: userHex, IDP: projectHex, Protocol: "saml2", Domain: "default"},
 	} {
 		b, err := t.pack()
 		if err != nil {

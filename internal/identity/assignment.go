@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/uptrace/bun"
 
@@ -34,13 +35,9 @@ type Grant struct {
 	Inherited  bool   `bun:",pk"` // holds on the projects below the target, not on it
 }
 
-// heldBy is the condition that a grant is the user's, by itself or by a group.
-const heldBy = `((actor_kind = 'user' AND actor_id = ?) OR
-	(actor_kind = 'group' AND actor_id IN (SELECT group_id FROM group_members WHERE user_id = ?)))`
-
-// projectRoles finds the roles that a user was given on a project, including
+// projectRoles finds the roles that somebody was given on a project, including
 // what is inherited from the projects above it and from its domain.
-func projectRoles(ctx context.Context, tx *db.Tx, user, project string) ([]string, error) {
+func projectRoles(ctx context.Context, tx *db.Tx, h Holder, project string) ([]string, error) {
 	var ids []string
 	err := tx.All(ctx, &ids, `
 		WITH RECURSIVE above (id) AS (
@@ -49,28 +46,28 @@ func projectRoles(ctx context.Context, tx *db.Tx, user, project string) ([]strin
 		SELECT DISTINCT role_id FROM grants
 		WHERE ((target_kind = 'project' AND target_id = ? AND inherited = 0) OR
 			(inherited = 1 AND target_id IN (SELECT id FROM above))) AND `+heldBy,
-		project, project, user, user)
+		append([]any{project, project}, h.holds(tx)...)...)
 	if err != nil {
-		return nil, fmt.Errorf("read roles of user %s on project %s: %w", user, project, err)
+		return nil, fmt.Errorf("read roles of user %s on project %s: %w", h.User, project, err)
 	}
 	return ids, nil
 }
 
-// targetRoles finds the roles that a user was given on a domain or the system.
-func targetRoles(ctx context.Context, tx *db.Tx, user, kind, id string) ([]string, error) {
+// targetRoles finds the roles that somebody was given on a domain or the system.
+func targetRoles(ctx context.Context, tx *db.Tx, h Holder, kind, id string) ([]string, error) {
 	var ids []string
 	err := tx.All(ctx, &ids, `
 		SELECT DISTINCT role_id FROM grants
 		WHERE target_kind = ? AND target_id = ? AND inherited = 0 AND `+heldBy,
-		kind, id, user, user)
+		append([]any{kind, id}, h.holds(tx)...)...)
 	if err != nil {
-		return nil, fmt.Errorf("read roles of user %s on %s %s: %w", user, kind, id, err)
+		return nil, fmt.Errorf("read roles of user %s on %s %s: %w", h.User, kind, id, err)
 	}
 	return ids, nil
 }
 
-// ProjectsOf lists the enabled projects in which a user has a role.
-func (s *Service) ProjectsOf(ctx context.Context, user string) ([]Project, error) {
+// ProjectsOf lists the enabled projects in which somebody has a role.
+func (s *Service) ProjectsOf(ctx context.Context, h Holder) ([]Project, error) {
 	var out []Project
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		return tx.All(ctx, &out, `
@@ -80,35 +77,35 @@ func (s *Service) ProjectsOf(ctx context.Context, user string) ([]Project, error
 			SELECT p.* FROM projects p JOIN domains d ON d.id = p.domain_id
 			WHERE p.enabled = 1 AND d.enabled = 1 AND (p.id IN (SELECT id FROM below) OR p.id IN (
 				SELECT target_id FROM grants WHERE target_kind = 'project' AND inherited = 0 AND `+heldBy+`))
-			ORDER BY p.name, p.id`, user, user, user, user)
+			ORDER BY p.name, p.id`, slices.Concat(h.holds(tx), h.holds(tx))...)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list projects of user %s: %w", user, err)
+		return nil, fmt.Errorf("list projects of user %s: %w", h.User, err)
 	}
 	return out, nil
 }
 
-// DomainsOf lists the enabled domains on which a user has a role.
-func (s *Service) DomainsOf(ctx context.Context, user string) ([]Domain, error) {
+// DomainsOf lists the enabled domains on which somebody has a role.
+func (s *Service) DomainsOf(ctx context.Context, h Holder) ([]Domain, error) {
 	var out []Domain
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		return tx.All(ctx, &out, `
 			SELECT * FROM domains WHERE enabled = 1 AND id IN (
 				SELECT target_id FROM grants WHERE target_kind = 'domain' AND inherited = 0 AND `+heldBy+`)
-			ORDER BY name, id`, user, user)
+			ORDER BY name, id`, h.holds(tx)...)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list domains of user %s: %w", user, err)
+		return nil, fmt.Errorf("list domains of user %s: %w", h.User, err)
 	}
 	return out, nil
 }
 
-// OnSystem tells whether a user has a role on the system.
-func (s *Service) OnSystem(ctx context.Context, user string) (bool, error) {
+// OnSystem tells whether somebody has a role on the system.
+func (s *Service) OnSystem(ctx context.Context, h Holder) (bool, error) {
 	var ids []string
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		var err error
-		ids, err = targetRoles(ctx, tx, user, TargetSystem, SystemID)
+		ids, err = targetRoles(ctx, tx, h, TargetSystem, SystemID)
 		return err
 	})
 	return len(ids) > 0, err
@@ -200,16 +197,8 @@ func (s *Service) CreateGrant(ctx context.Context, g Grant) error {
 		if err != nil {
 			return err
 		}
-		result, err := tx.NewInsert().Model(&g).On("CONFLICT DO NOTHING").Exec(ctx)
-		if err != nil {
-			return err
-		}
-		n, err := result.RowsAffected()
-		if err != nil || n == 0 {
-			return err
-		}
-		err = tellGrant(ctx, tx, created, g)
-		if err != nil {
+		added, err := addGrant(ctx, tx, g)
+		if err != nil || !added {
 			return err
 		}
 		_, err = s.bump(ctx, tx)
@@ -219,6 +208,19 @@ func (s *Service) CreateGrant(ctx context.Context, g Grant) error {
 		return fmt.Errorf("grant role %s: %w", g.RoleID, err)
 	}
 	return nil
+}
+
+// addGrant adds a grant, and tells whether there was none yet.
+func addGrant(ctx context.Context, tx *db.Tx, g Grant) (bool, error) {
+	result, err := tx.NewInsert().Model(&g).On("CONFLICT DO NOTHING").Exec(ctx)
+	if err != nil {
+		return false, err
+	}
+	n, err := result.RowsAffected()
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, tellGrant(ctx, tx, created, g)
 }
 
 // RevokeGrant takes a role back and ends the tokens that rested on it.
@@ -268,12 +270,7 @@ func grantedUsers(ctx context.Context, tx *db.Tx, g Grant) ([]string, error) {
 	if g.ActorKind == ActorUser {
 		return []string{g.ActorID}, nil
 	}
-	var users []string
-	err := tx.All(ctx, &users, `SELECT user_id FROM group_members WHERE group_id = ?`, g.ActorID)
-	if err != nil {
-		return nil, fmt.Errorf("read members of group %s: %w", g.ActorID, err)
-	}
-	return users, nil
+	return membersEver(ctx, tx, g.ActorID)
 }
 
 // grantSubjects names the subjects whose tokens rest on a grant. An inherited

@@ -84,7 +84,7 @@ type assigned struct {
 func readAssigned(ctx context.Context, tx *db.Tx, f AssignmentFilter) (*assigned, error) {
 	w := &assigned{members: map[string][]string{}, children: map[string][]string{}}
 	q := tx.NewSelect().Model(&w.grants).Order("actor_kind DESC", "actor_id", "target_kind", "target_id", "role_id", "inherited")
-	err := f.narrow(q).Scan(ctx)
+	err := f.narrow(tx, q).Scan(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -105,10 +105,10 @@ func readAssigned(ctx context.Context, tx *db.Tx, f AssignmentFilter) (*assigned
 }
 
 // narrow leaves the grants by which somebody may have what the filter asks for.
-func (f AssignmentFilter) narrow(q *bun.SelectQuery) *bun.SelectQuery {
+func (f AssignmentFilter) narrow(tx *db.Tx, q *bun.SelectQuery) *bun.SelectQuery {
 	switch {
 	case f.User != "" && f.Effective:
-		q = q.Where(heldBy, f.User, f.User)
+		q = q.Where(heldBy, Holder{User: f.User}.holds(tx)...)
 	case f.User != "":
 		q = q.Where("actor_kind = ? AND actor_id = ?", ActorUser, f.User)
 	case f.Group != "" && !f.Effective:
@@ -133,7 +133,7 @@ func (f AssignmentFilter) narrow(q *bun.SelectQuery) *bun.SelectQuery {
 // readMembers reads who is in groups: one user, or all of them.
 func (w *assigned) readMembers(ctx context.Context, tx *db.Tx, user string) error {
 	var pairs []struct{ Group, User string }
-	q := tx.NewSelect().Table("group_members").ColumnExpr(`group_id AS "group", user_id AS "user"`).Order("user_id")
+	q := tx.NewSelect().TableExpr("("+membersNow+") AS m", db.At(tx.Now())).ColumnExpr(`group_id AS "group", user_id AS "user"`).Order("user_id")
 	err := equal(q, "user_id", user).Scan(ctx, &pairs)
 	for _, p := range pairs {
 		w.members[p.Group] = append(w.members[p.Group], p.User)

@@ -72,8 +72,7 @@ func readTrusted(ctx context.Context, tx *db.Tx, token auth.Token, i *Issued, no
 	if err != nil {
 		return d, err
 	}
-	d.subjects = []string{userSubject(t.TrustorUserID), domainSubject(d.grantor.DomainID), userSubject(holder),
-		grantSubject(holder, TargetProject, token.Project)}
+	d.subjects = append(d.grantor.subjects(), userSubject(holder), grantSubject(holder, TargetProject, token.Project))
 	d.limit = func(graph *roleGraph, held []string) ([]string, error) {
 		given := graph.closure(t.RoleIDs.V)
 		if slices.ContainsFunc(given, func(id string) bool { return !slices.Contains(held, id) }) {

@@ -15,8 +15,8 @@ import (
 
 // What federation is made of: providers that know users, how what they say of a
 // user becomes a user and groups of ours (mappings), by which protocol they say
-// it, and clouds that take our users (service providers). Keeping them is all
-// that happens here: nobody signs in by a provider yet.
+// it, and clouds that take our users (service providers). Signing in by them is in
+// federated.go.
 
 const (
 	idpKind             = "identity provider"
@@ -137,8 +137,10 @@ func (s *Service) CreateIdentityProvider(ctx context.Context, p IdentityProvider
 	return s.IdentityProvider(ctx, p.ID)
 }
 
-// UpdateIdentityProvider changes an identity provider by the function.
+// UpdateIdentityProvider changes an identity provider by the function. Disabling
+// it ends the tokens of whoever has come by it.
 func (s *Service) UpdateIdentityProvider(ctx context.Context, id string, change func(p *IdentityProvider) error) (IdentityProvider, error) {
+	now := s.clock.Now()
 	_, err := update(ctx, s, idpKind, id, func(tx *db.Tx, p *IdentityProvider) error {
 		rows := []IdentityProvider{*p}
 		err := readRemoteIDs(ctx, tx, rows)
@@ -146,7 +148,16 @@ func (s *Service) UpdateIdentityProvider(ctx context.Context, id string, change 
 			return err
 		}
 		*p = rows[0]
+		wasEnabled := p.Enabled
 		err = change(p)
+		if err != nil {
+			return err
+		}
+		if wasEnabled && !p.Enabled {
+			err = s.endTokens(ctx, tx, now, idpSubject(id))
+		} else {
+			_, err = s.bump(ctx, tx)
+		}
 		if err != nil {
 			return err
 		}
@@ -160,7 +171,44 @@ func (s *Service) UpdateIdentityProvider(ctx context.Context, id string, change 
 
 // DeleteIdentityProvider removes an identity provider with its protocols.
 func (s *Service) DeleteIdentityProvider(ctx context.Context, id string) error {
-	return remove[IdentityProvider](ctx, s, idpKind, id, nothing)
+	now := s.clock.Now()
+	return remove[IdentityProvider](ctx, s, idpKind, id, func(tx *db.Tx) error {
+		err := orphan(ctx, tx, id, "")
+		if err != nil {
+			return err
+		}
+		return s.endTokens(ctx, tx, now, idpSubject(id))
+	})
+}
+
+// orphan disables the users whom nobody knows any more when a provider, or a
+// protocol of it, goes: whoever comes by another one of that name is somebody
+// else.
+func orphan(ctx context.Context, tx *db.Tx, idp, protocol string) error {
+	var users []string
+	err := tx.All(ctx, &users, `
+		SELECT DISTINCT u.id FROM users u JOIN federated_users f ON f.user_id = u.id
+		WHERE u.enabled = 1 AND u.password_hash = '' AND f.idp_id = ? AND (? = '' OR f.protocol_id = ?) AND NOT EXISTS (
+			SELECT 1 FROM federated_users o WHERE o.user_id = u.id AND (o.idp_id <> ? OR (? <> '' AND o.protocol_id <> ?)))
+		ORDER BY u.id`, idp, protocol, protocol, idp, protocol, protocol)
+	if err != nil {
+		return fmt.Errorf("read users of %s: %w", idp, err)
+	}
+	err = dropAppCredentials(ctx, tx, "", users...)
+	if err != nil {
+		return err
+	}
+	for _, user := range users {
+		_, err = tx.Exec(ctx, `UPDATE users SET enabled = 0 WHERE id = ?`, user)
+		if err != nil {
+			return err
+		}
+		err = tellUpdated(ctx, tx, "user", user, true, false)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Mapping says how what a provider says of a user becomes a user and groups.
@@ -290,13 +338,21 @@ func (s *Service) UpdateProtocol(ctx context.Context, idp, id string, change fun
 
 // DeleteProtocol removes a protocol from an identity provider.
 func (s *Service) DeleteProtocol(ctx context.Context, idp, id string) error {
+	now := s.clock.Now()
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		p, err := readProtocol(ctx, tx, idp, id)
 		if err != nil {
 			return err
 		}
+		err = orphan(ctx, tx, idp, id)
+		if err != nil {
+			return err
+		}
 		_, err = tx.NewDelete().Model(&p).WherePK().Exec(ctx)
-		return err
+		if err != nil {
+			return err
+		}
+		return s.endTokens(ctx, tx, now, protocolSubject(idp, id))
 	})
 	if err != nil {
 		return fmt.Errorf("delete protocol %s of %s: %w", id, idp, err)

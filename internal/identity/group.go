@@ -28,7 +28,7 @@ func (s *Service) Groups(ctx context.Context, domain, name, user string) ([]Grou
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		q := equal(equal(tx.NewSelect().Model(&out).Order("name", "id"), "domain_id", domain), "name", name)
 		if user != "" {
-			q = q.Where("id IN (SELECT group_id FROM group_members WHERE user_id = ?)", user)
+			q = q.Where("id IN ("+groupsOf+")", Holder{User: user}.args(tx)...)
 		}
 		return q.Scan(ctx)
 	})
@@ -166,7 +166,7 @@ func (s *Service) CheckMember(ctx context.Context, group, user string) error {
 			return err
 		}
 		var n int
-		err = tx.Get(ctx, &n, `SELECT COUNT(*) FROM group_members WHERE group_id = ? AND user_id = ?`, group, user)
+		err = tx.Get(ctx, &n, `SELECT COUNT(*) FROM (`+membersNow+`) AS m WHERE group_id = ? AND user_id = ?`, db.At(tx.Now()), group, user)
 		if err != nil {
 			return fmt.Errorf("read membership: %w", err)
 		}

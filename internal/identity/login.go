@@ -20,6 +20,7 @@ type PasswordLogin struct {
 type Login struct {
 	Password      *PasswordLogin
 	Token         string // "" for none
+	Federated     bool   // the token is of a sign-in by an identity provider
 	AppCredential *AppCredentialLogin
 	OAuth         *OAuthRequest
 	TOTP          *TOTPLogin
@@ -56,6 +57,9 @@ func (s *Service) prove(ctx context.Context, login Login, scope Scope) (auth.Tok
 		err := s.proveToken(ctx, &p, login.Token, scope)
 		if err != nil {
 			return p.Token, err
+		}
+		if login.Federated && p.IDP == "" {
+			return p.Token, unauthorized(errors.New("the token is of no sign-in by an identity provider"))
 		}
 	}
 	if login.Password != nil {
@@ -133,7 +137,7 @@ func (s *Service) proveToken(ctx context.Context, p *proof, text string, scope S
 	}
 	p.Token = auth.Token{
 		User: parent.User, Methods: slices.Clone(parent.Methods), ExpiresAt: parent.ExpiresAt,
-		AuditIDs: []string{parent.AuditIDs[len(parent.AuditIDs)-1]},
+		AuditIDs: []string{parent.AuditIDs[len(parent.AuditIDs)-1]}, IDP: parent.IDP, Protocol: parent.Protocol,
 	}
 	if parent.AppCredential != "" {
 		p.AppCredential, p.Project = parent.AppCredential, parent.Project

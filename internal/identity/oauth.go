@@ -208,7 +208,7 @@ func (s *Service) AuthorizeOAuth(ctx context.Context, id, user string, roles []R
 		if err != nil {
 			return err
 		}
-		held, err := projectRoles(ctx, tx, user, t.ProjectID)
+		held, err := projectRoles(ctx, tx, Holder{User: user}, t.ProjectID)
 		if err != nil {
 			return err
 		}

@@ -84,7 +84,7 @@ func (s *Service) consent(ctx context.Context, login Login, client, scope, nonce
 		return k, err
 	}
 	if token.Project == "" {
-		projects, err := s.ProjectsOf(ctx, token.User)
+		projects, err := s.ProjectsOf(ctx, Holder{User: token.User, IDP: token.IDP})
 		if err != nil {
 			return k, err
 		}
@@ -108,7 +108,7 @@ func (k *consent) write(ctx context.Context, tx *db.Tx) error {
 		if err != nil {
 			return err
 		}
-		held, err := projectRoles(ctx, tx, k.access.UserID, k.access.ProjectID)
+		held, err := projectRoles(ctx, tx, Holder{User: k.access.UserID}, k.access.ProjectID)
 		if err != nil {
 			return err
 		}
@@ -355,7 +355,7 @@ func (s *Service) claims(ctx context.Context, tx *db.Tx, grant openIDGrant) (map
 	if hasScope(grant.Scope, scopeGroups) {
 		var groups []string
 		err = tx.All(ctx, &groups, `
-			SELECT g.name FROM user_groups g JOIN group_members m ON m.group_id = g.id WHERE m.user_id = ? ORDER BY g.name`, user.ID)
+			SELECT g.name FROM user_groups g WHERE g.id IN (`+groupsOf+`) ORDER BY g.name`, Holder{User: user.ID}.args(tx)...)
 		claims["groups"] = append([]string{}, groups...)
 	}
 	return claims, err

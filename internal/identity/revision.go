@@ -94,6 +94,10 @@ func (s *Service) bump(ctx context.Context, tx *db.Tx) (int64, error) {
 func userSubject(id string) string    { return "user/" + id }
 func projectSubject(id string) string { return "project/" + id }
 func domainSubject(id string) string  { return "domain/" + id }
+func idpSubject(id string) string     { return "idp/" + id }
+func protocolSubject(idp, id string) string {
+	return "protocol/" + idp + "/" + id
+}
 func grantSubject(user, targetKind, target string) string {
 	return "grant/" + user + "/" + targetKind + "/" + target
 }

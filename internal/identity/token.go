@@ -49,8 +49,14 @@ type Issued struct {
 	CredentialOf *AppCredential
 	Consumer     string // of OAuth
 
-	revision int64 // at which this was read
+	Groups []string // that the identity provider named
+
+	revision int64     // at which this was read
+	until    time.Time // from then on it must be read again; zero for never
 }
+
+// stale tells whether time alone has changed what the token stands for.
+func (i *Issued) stale(now time.Time) bool { return !i.until.IsZero() && !now.Before(i.until) }
 
 // Scoped tells whether the token has any scope.
 func (i *Issued) Scoped() bool { return i.Project != "" || i.Domain != "" || i.System }
@@ -205,11 +211,15 @@ func (s *Service) scope(ctx context.Context, token *auth.Token, scope Scope) err
 			token.Domain, err = domainID(ctx, tx, *scope.Domain)
 		case scope.Project != nil:
 			token.Project, err = projectID(ctx, tx, *scope.Project)
+		case token.IDP != "": // Keystone scopes such tokens only when asked to
 		default:
 			token.Project, err = usableDefault(ctx, tx, token.User)
 		}
 		if errs.Is(err, errs.NotFound) {
 			return unauthorized(err)
+		}
+		if token.System || token.Trust != "" { // such tokens say nothing of a provider: its groups don't count for them
+			token.IDP, token.Protocol = "", ""
 		}
 		return err
 	})
@@ -260,7 +270,7 @@ func usableDefault(ctx context.Context, tx *db.Tx, user string) (string, error) 
 	if err != nil {
 		return "", fmt.Errorf("read default project of user %s: %w", user, err)
 	}
-	roles, err := projectRoles(ctx, tx, user, project)
+	roles, err := projectRoles(ctx, tx, Holder{User: user}, project)
 	if err != nil || len(roles) == 0 {
 		return "", err
 	}

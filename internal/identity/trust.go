@@ -138,7 +138,7 @@ func (s *Service) CreateTrust(ctx context.Context, in NewTrust) (Trust, error) {
 		if err != nil {
 			return err
 		}
-		held, err := projectRoles(ctx, tx, holder, *row.ProjectID)
+		held, err := projectRoles(ctx, tx, Holder{User: holder}, *row.ProjectID)
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -33,6 +34,8 @@ type User struct {
 	Options           Extra
 	Extra             Extra
 	CreatedAt         db.Time
+
+	Federated []FederatedID `bun:"-"` // as whom providers know the user
 }
 
 // String keeps the hash out of whatever prints a user.
@@ -45,6 +48,7 @@ type UserFilter struct {
 	Name      string
 	NameParts NameParts
 	Enabled   *bool
+	Federated FederatedID
 }
 
 // Users lists users by name.
@@ -58,7 +62,12 @@ func (s *Service) Users(ctx context.Context, f UserFilter) ([]User, error) {
 			q = q.Where("enabled = ?", *f.Enabled)
 		}
 		if f.GroupID != "" {
-			q = q.Where("id IN (SELECT user_id FROM group_members WHERE group_id = ?)", f.GroupID)
+			q = q.Where("id IN (SELECT user_id FROM ("+membersNow+") AS m WHERE group_id = ?)", db.At(tx.Now()), f.GroupID)
+		}
+		if f.Federated != (FederatedID{}) {
+			known := tx.NewSelect().Table("federated_users").Column("user_id")
+			known = equal(equal(equal(known, "idp_id", f.Federated.IDP), "protocol_id", f.Federated.Protocol), "unique_id", f.Federated.Unique)
+			q = q.Where("id IN (?)", known)
 		}
 		return f.NameParts.where(q).Scan(ctx)
 	})
@@ -70,7 +79,17 @@ func (s *Service) Users(ctx context.Context, f UserFilter) ([]User, error) {
 
 // User finds a user by id.
 func (s *Service) User(ctx context.Context, id string) (User, error) {
-	return get[User](ctx, s, "user", id)
+	var u User
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		var err error
+		u, err = readUser(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		u.Federated, err = readFederatedIDs(ctx, tx, id)
+		return err
+	})
+	return u, err
 }
 
 func readUser(ctx context.Context, tx *db.Tx, id string) (User, error) {
@@ -99,6 +118,10 @@ func (s *Service) CreateUser(ctx context.Context, u User, password *string) (Use
 		err = tx.Insert(ctx, &u)
 		if err != nil {
 			return duplicate(err, "user", u.Name)
+		}
+		err = writeFederatedIDs(ctx, tx, u)
+		if err != nil {
+			return err
 		}
 		return tell(ctx, tx, "user", created, u.ID)
 	})
@@ -151,6 +174,10 @@ func (s *Service) updateUser(ctx context.Context, id string, password *string, b
 		if err != nil {
 			return err
 		}
+		u.Federated, err = readFederatedIDs(ctx, tx, id)
+		if err != nil {
+			return err
+		}
 		before := u
 		err = change(&u)
 		if err != nil {
@@ -176,6 +203,12 @@ func (s *Service) updateUser(ctx context.Context, id string, password *string, b
 		if err != nil {
 			return duplicate(err, "user", u.Name)
 		}
+		if !slices.Equal(u.Federated, before.Federated) {
+			err = writeFederatedIDs(ctx, tx, u)
+			if err != nil {
+				return err
+			}
+		}
 		err = tellUpdated(ctx, tx, "user", id, before.Enabled, u.Enabled)
 		if err != nil {
 			return err
@@ -195,7 +228,7 @@ func (s *Service) userChanged(ctx context.Context, tx *db.Tx, now time.Time, bef
 			return err
 		}
 	}
-	if (before.Enabled && !after.Enabled) || before.PasswordHash != after.PasswordHash {
+	if (before.Enabled && !after.Enabled) || before.PasswordHash != after.PasswordHash || !slices.Equal(before.Federated, after.Federated) {
 		return s.endTokens(ctx, tx, now, userSubject(after.ID))
 	}
 	if before.Enabled != after.Enabled || before.Name != after.Name {

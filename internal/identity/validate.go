@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"nacre/internal/auth"
 	"nacre/internal/db"
@@ -19,7 +20,7 @@ func (s *Service) Validate(ctx context.Context, text string) (*Issued, error) {
 		return nil, err
 	}
 	known := s.tokens.get(text)
-	if known == nil || known.revision < revision {
+	if known == nil || known.revision < revision || known.stale(s.clock.Now()) {
 		known, err = s.open(ctx, text)
 		if errs.Is(err, errs.Forbidden) {
 			err = unauthorized(err)
@@ -81,7 +82,7 @@ func (s *Service) describe(ctx context.Context, token auth.Token) (*Issued, erro
 		if err != nil {
 			return err
 		}
-		err = checkAlive(ctx, tx, token, i, append(d.subjects, userSubject(user.ID), domainSubject(user.DomainID))...)
+		err = checkAlive(ctx, tx, token, i, slices.Concat(d.subjects, user.subjects(), providerSubjects(token))...)
 		if err != nil {
 			return err
 		}
@@ -90,9 +91,13 @@ func (s *Service) describe(ctx context.Context, token auth.Token) (*Issued, erro
 		}
 		i.User, i.UserName, i.UserDomain, i.UserDomainName = user.ID, user.Name, user.DomainID, user.DomainName
 		i.PasswordExpiresAt = user.PasswordExpiresAt.Time()
-		holder := token.User
+		holder := Holder{User: token.User, IDP: token.IDP}
 		if d.holder != "" {
-			holder = d.holder
+			holder.User = d.holder
+		}
+		err = i.readFederation(ctx, tx, token, holder, user.Provider != "" || d.holder != "")
+		if err != nil {
+			return err
 		}
 		held, err := describeScope(ctx, tx, token, holder, i)
 		if err != nil {
@@ -106,7 +111,8 @@ func (s *Service) describe(ctx context.Context, token auth.Token) (*Issued, erro
 	return i, nil
 }
 
-// person is a user who may sign in.
+// person is a user who may sign in. Whom nobody but identity providers knows,
+// only may while one of them is enabled.
 type person struct {
 	ID                string
 	Name              string
@@ -114,12 +120,26 @@ type person struct {
 	PasswordExpiresAt db.Time
 	DomainID          string
 	DomainName        string
+	Provider          string // one that is enabled, of those that alone know the user
+	Federated         bool
+}
+
+// subjects are whose end is that of the person's tokens.
+func (p person) subjects() []string {
+	subjects := []string{userSubject(p.ID), domainSubject(p.DomainID)}
+	if p.Provider != "" {
+		subjects = append(subjects, idpSubject(p.Provider))
+	}
+	return subjects
 }
 
 func readPerson(ctx context.Context, tx *db.Tx, id string) (person, error) {
 	var p person
 	err := tx.Get(ctx, &p, `
-		SELECT u.id, u.name, (u.enabled = 1 AND d.enabled = 1) AS enabled, u.password_expires_at, u.domain_id, d.name AS domain_name
+		SELECT u.id, u.name, (u.enabled = 1 AND d.enabled = 1) AS enabled, u.password_expires_at, u.domain_id, d.name AS domain_name,
+			(u.password_hash = '' AND EXISTS (SELECT 1 FROM federated_users f WHERE f.user_id = u.id)) AS federated,
+			CASE WHEN u.password_hash = '' THEN COALESCE((SELECT MIN(f.idp_id) FROM federated_users f
+				JOIN identity_providers i ON i.id = f.idp_id WHERE f.user_id = u.id AND i.enabled = 1), '') ELSE '' END AS provider
 		FROM users u JOIN domains d ON d.id = u.domain_id WHERE u.id = ?`, id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return p, unauthorized(fmt.Errorf("user %s is gone", id))
@@ -129,6 +149,9 @@ func readPerson(ctx context.Context, tx *db.Tx, id string) (person, error) {
 	}
 	if !p.Enabled {
 		return p, unauthorized(fmt.Errorf("user %s or its domain is disabled", id))
+	}
+	if p.Federated && p.Provider == "" {
+		return p, unauthorized(fmt.Errorf("the identity provider of user %s is disabled", id))
 	}
 	return p, nil
 }
@@ -172,7 +195,7 @@ func checkAlive(ctx context.Context, tx *db.Tx, token auth.Token, i *Issued, sub
 
 // describeScope fills in the scope and finds the roles that somebody was given
 // in it.
-func describeScope(ctx context.Context, tx *db.Tx, token auth.Token, holder string, i *Issued) ([]string, error) {
+func describeScope(ctx context.Context, tx *db.Tx, token auth.Token, holder Holder, i *Issued) ([]string, error) {
 	switch {
 	case token.Project != "":
 		err := describeProject(ctx, tx, token.Project, i)

@@ -5,7 +5,7 @@ import (
 	"nacre/internal/identity"
 )
 
-func (h handlers) federation() []api.Route {
+func (h handlers) federationRoutes() []api.Route {
 	const base = "/OS-FEDERATION"
 	const protocol = base + "/identity_providers/{idp_id}/protocols/{protocol_id}"
 	idp, sp, mapping, protocols := h.idpKind(), h.serviceProviderKind(), h.mappingKind(), h.protocolKind()

@@ -25,14 +25,14 @@ import (
 
 // New describes the service for the kernel. Clients find it under /v3 too,
 // since that is where most of them look.
-func New(service *identity.Service) api.Service {
-	h := handlers{identity: service}
+func New(service *identity.Service, federation Federation) api.Service {
+	h := handlers{identity: service, federation: federation}
 	return api.Service{
 		Name: "keystone", Type: "identity", Mount: "/identity/v3", Aliases: []string{"/v3"}, Spec: "/v3", Envelope: api.Keystone, TrailingSlash: true,
 		Routes: guarded(slices.Concat(version(), h.tokens(), h.domains(), h.groups(), h.projects(), h.regions(), h.roles(),
 			h.grants(), h.implications(), h.services(), h.endpoints(), h.systemGrants(), h.users(),
 			h.credentials(), h.ec2(), h.applicationCredentials(), h.trusts(), h.policies(), h.inheritedGrants(),
-			h.endpointFilters(), h.endpointPolicies(), h.limits(), h.domainConfigs(), h.oauth(), h.federation(), h.revocations(), h.oauth2())),
+			h.endpointFilters(), h.endpointPolicies(), h.limits(), h.domainConfigs(), h.oauth(), h.federationRoutes(), h.signIns(), h.revocations(), h.oauth2())),
 	}
 }
 
@@ -59,7 +59,8 @@ func Discovery() api.Service {
 }
 
 type handlers struct {
-	identity *identity.Service
+	identity   *identity.Service
+	federation Federation
 }
 
 // stamp is a time as Keystone writes it: 2026-12-01T08:00:00.000000Z, null for

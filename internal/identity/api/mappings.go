@@ -8,6 +8,7 @@ import (
 	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/identity"
+	"nacre/internal/identity/mapping"
 )
 
 type mappingView struct {
@@ -113,6 +114,13 @@ type mappingRequest struct {
 // put puts the rules into a mapping as they were written.
 func (f mappingFields) put(c *api.Call, m *identity.Mapping) error {
 	for _, rule := range f.Rules {
+		for _, local := range rule.Local {
+			for _, project := range local.Projects {
+				if project.Domain != nil && text(f.SchemaVersion) != mapping.V2 {
+					return errs.BadRequestf("Invalid input for field 'rules': projects have a domain of their own from schema version 2.0 on.")
+				}
+			}
+		}
 		for _, remote := range rule.Remote {
 			err := remote.check()
 			if err != nil {
@@ -133,7 +141,7 @@ func (f mappingFields) put(c *api.Call, m *identity.Mapping) error {
 	if err != nil {
 		return errs.BadRequestf("Malformed request body.").Because(err)
 	}
-	m.Rules, m.SchemaVersion = db.Of(body.Mapping.Rules), "1.0"
+	m.Rules, m.SchemaVersion = db.Of(body.Mapping.Rules), mapping.V1
 	set(&m.SchemaVersion, f.SchemaVersion)
 	return nil
 }

@@ -210,7 +210,7 @@ func (h handlers) subtree(c *api.Call, id string, ids bool) (any, error) {
 }
 
 func (h handlers) visible(c *api.Call, projects []identity.Project) ([]projectReply, error) {
-	own, err := h.identity.ProjectsOf(c.Context(), c.Caller.User)
+	own, err := h.identity.ProjectsOf(c.Context(), holder(c))
 	if err != nil {
 		return nil, err
 	}

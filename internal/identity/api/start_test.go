@@ -21,12 +21,17 @@ import (
 	"nacre/internal/db/dbtest"
 	"nacre/internal/identity"
 	identityapi "nacre/internal/identity/api"
+	"nacre/internal/identity/oidc"
 )
+
+// horizon is a dashboard that tokens may be sent to.
+const horizon = "https://horizon.example.org/auth/websso/"
 
 // cloud is an identity service behind the real kernel.
 type cloud struct {
 	log     io.Writer
 	set     []func(o *identity.Options)
+	openID  []oidc.Settings
 	dir     string
 	clock   *clock.Manual
 	service *identity.Service
@@ -45,13 +50,22 @@ var bootServices = []identity.NewService{
 // start makes a cloud; options may be set.
 func start(t testing.TB, set ...func(o *identity.Options)) *cloud {
 	t.Helper()
-	return startLogged(t, io.Discard, set...)
+	return open(t, &cloud{set: set})
 }
 
 // startLogged is start with a place for all that is logged.
 func startLogged(t testing.TB, log io.Writer, set ...func(o *identity.Options)) *cloud {
 	t.Helper()
-	c := &cloud{log: log, set: set, dir: t.TempDir(), clock: clock.NewManual(time.Date(2026, 12, 1, 8, 0, 0, 250000000, time.UTC))}
+	return open(t, &cloud{log: log, set: set})
+}
+
+// open makes a cloud of what was chosen for it.
+func open(t testing.TB, c *cloud) *cloud {
+	t.Helper()
+	if c.log == nil {
+		c.log = io.Discard
+	}
+	c.dir, c.clock = t.TempDir(), clock.NewManual(time.Date(2026, 12, 1, 8, 0, 0, 250000000, time.UTC))
 	c.open(t)
 	t.Cleanup(func() { c.stop() })
 	return c
@@ -64,6 +78,7 @@ func (c *cloud) open(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	database.UseClock(c.clock)
 	log := slog.New(slog.NewTextHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	sealer, err := auth.OpenSealer(filepath.Join(c.dir, "credential-keys"))
 	if err != nil {
@@ -88,8 +103,13 @@ func (c *cloud) open(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	parties, err := oidc.Open(c.openID, c.clock.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	federation := identityapi.Federation{OpenID: parties, Dashboards: []string{horizon}}
 	c.kernel = api.New(api.Options{Tokens: c.service, Policy: policy, Clock: c.clock, Log: log})
-	for _, s := range []api.Service{identityapi.New(c.service), identityapi.OpenID(c.service), identityapi.Discovery()} {
+	for _, s := range []api.Service{identityapi.New(c.service, federation), identityapi.OpenID(c.service), identityapi.Discovery()} {
 		c.kernel.Add(s)
 		for _, r := range s.Routes {
 			if !r.Public && !policy.Has(r.Rule) {

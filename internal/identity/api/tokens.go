@@ -49,6 +49,13 @@ func (u userRequest) ref(where string) (identity.Ref, error) {
 	return ref, nil
 }
 
+// mappedRequest gives an unscoped token of a sign-in by a provider for one with a
+// scope, as method token does too.
+type mappedRequest struct {
+	_  struct{} `check:"open"`
+	ID string   `json:"id" check:"required"`
+}
+
 type tokenRequest struct {
 	_    struct{} `check:"open"`
 	Auth struct {
@@ -68,7 +75,10 @@ type tokenRequest struct {
 				_  struct{} `check:"open"`
 				ID string   `json:"id" check:"required"`
 			} `json:"token"`
-			TOTP *struct {
+			Mapped *mappedRequest `json:"mapped"`
+			SAML2  *mappedRequest `json:"saml2"`
+			OpenID *mappedRequest `json:"openid"`
+			TOTP   *struct {
 				_    struct{} `check:"open"`
 				User *struct {
 					_ struct{} `check:"open"`
@@ -220,6 +230,13 @@ func loginOf(c *api.Call, in tokenRequest) (identity.Login, error) {
 			if login.Token == "" {
 				return login, errs.Unauthorizedf("The request you have made requires authentication.")
 			}
+		case "mapped", "saml2", "openid":
+			i := in.Auth.Identity
+			m := map[string]*mappedRequest{"mapped": i.Mapped, "saml2": i.SAML2, "openid": i.OpenID}[method]
+			if m == nil {
+				return login, missing(method, "identity")
+			}
+			login.Token, login.Federated = m.ID, true
 		case "oauth1":
 			r, err := signedOAuth(c, "oauth_token")
 			if err != nil {
@@ -344,13 +361,6 @@ type idName struct {
 	Name string `json:"name"`
 }
 
-type tokenUser struct {
-	Domain            idName `json:"domain"`
-	ID                string `json:"id"`
-	Name              string `json:"name"`
-	PasswordExpiresAt stamp  `json:"password_expires_at"`
-}
-
 // tokenProject is a project, or a user, with its domain.
 type tokenProject struct {
 	Domain idName `json:"domain"`
@@ -423,7 +433,7 @@ func (h handlers) viewToken(c *api.Call, i *identity.Issued) (tokenReply, error)
 func (h handlers) describeToken(c *api.Call, i *identity.Issued) (tokenReply, error) {
 	v := tokenView{
 		Methods:   i.Methods,
-		User:      tokenUser{idName{i.UserDomain, i.UserDomainName}, i.User, i.UserName, stamp(i.PasswordExpiresAt)},
+		User:      viewTokenUser(i),
 		AuditIDs:  i.AuditIDs,
 		ExpiresAt: stamp(i.ExpiresAt),
 		IssuedAt:  stamp(i.IssuedAt),
@@ -530,7 +540,7 @@ func (h handlers) authProjects(c *api.Call) (projectsReply, error) {
 	if err != nil {
 		return projectsReply{}, err
 	}
-	projects, err := h.identity.ProjectsOf(c.Context(), c.Caller.User)
+	projects, err := h.identity.ProjectsOf(c.Context(), holder(c))
 	return viewProjects(c, projects), err
 }
 
@@ -539,7 +549,7 @@ func (h handlers) authDomains(c *api.Call) (domainsReply, error) {
 	if err != nil {
 		return domainsReply{}, err
 	}
-	domains, err := h.identity.DomainsOf(c.Context(), c.Caller.User)
+	domains, err := h.identity.DomainsOf(c.Context(), holder(c))
 	return viewDomains(c, domains), err
 }
 
@@ -553,7 +563,7 @@ func (h handlers) authSystem(c *api.Call) (systemReply, error) {
 	if err != nil {
 		return systemReply{}, err
 	}
-	has, err := h.identity.OnSystem(c.Context(), c.Caller.User)
+	has, err := h.identity.OnSystem(c.Context(), holder(c))
 	reply := systemReply{Links: selfLink{c.URL("/auth/system")}}
 	if has {
 		reply.System = []map[string]bool{{"all": true}}

@@ -30,7 +30,42 @@ type userView struct {
 	Email             *string        `json:"email,omitempty"`
 	PasswordExpiresAt stamp          `json:"password_expires_at"`
 	Options           map[string]any `json:"options"`
+	Federated         []federatedIDP `json:"federated,omitempty"`
 	Links             selfLink       `json:"links"`
+}
+
+// federatedIDP is as whom a provider knows a user.
+type federatedIDP struct {
+	IDP       string              `json:"idp_id" check:"required"`
+	Protocols []federatedProtocol `json:"protocols" check:"required,min=1"`
+}
+
+type federatedProtocol struct {
+	Protocol string `json:"protocol_id" check:"required"`
+	Unique   string `json:"unique_id" check:"required"`
+}
+
+// viewFederated groups by provider what is in the order of providers.
+func viewFederated(ids []identity.FederatedID) []federatedIDP {
+	var out []federatedIDP
+	for _, id := range ids {
+		if len(out) == 0 || out[len(out)-1].IDP != id.IDP {
+			out = append(out, federatedIDP{IDP: id.IDP})
+		}
+		last := &out[len(out)-1]
+		last.Protocols = append(last.Protocols, federatedProtocol{id.Protocol, id.Unique})
+	}
+	return out
+}
+
+func federatedIDs(list []federatedIDP) []identity.FederatedID {
+	var out []identity.FederatedID
+	for _, provider := range list {
+		for _, p := range provider.Protocols {
+			out = append(out, identity.FederatedID{IDP: provider.IDP, Protocol: p.Protocol, Unique: p.Unique})
+		}
+	}
+	return out
 }
 
 type userReply struct {
@@ -46,7 +81,7 @@ func viewUser(c *api.Call, u identity.User) open {
 	return open{userView{
 		ID: u.ID, Name: u.Name, DomainID: u.DomainID, Enabled: u.Enabled, DefaultProjectID: u.DefaultProjectID,
 		Description: u.Description, Email: u.Email, PasswordExpiresAt: stamp(u.PasswordExpiresAt.Time()),
-		Options: u.Options.V, Links: selfLink{c.URL("/users/" + u.ID)},
+		Options: u.Options.V, Federated: viewFederated(u.Federated), Links: selfLink{c.URL("/users/" + u.ID)},
 	}, u.Extra.V}
 }
 
@@ -74,8 +109,10 @@ func (h handlers) listUsers(c *api.Call) (usersReply, error) {
 	if err != nil {
 		return usersReply{}, err
 	}
+	q := c.Query()
 	users, err := h.identity.Users(c.Context(), identity.UserFilter{
-		DomainID: domain, Name: c.Query().Get("name"), NameParts: nameParts(c), Enabled: enabledFilter(c),
+		Federated: identity.FederatedID{IDP: q.Get("idp_id"), Protocol: q.Get("protocol_id"), Unique: q.Get("unique_id")},
+		DomainID:  domain, Name: c.Query().Get("name"), NameParts: nameParts(c), Enabled: enabledFilter(c),
 	})
 	if err != nil {
 		return usersReply{}, err
@@ -101,6 +138,7 @@ type userCreate struct {
 	Email            *string        `json:"email"`
 	Password         *string        `json:"password"`
 	Options          map[string]any `json:"options"`
+	Federated        []federatedIDP `json:"federated"`
 }
 
 type createUserRequest struct {
@@ -112,7 +150,7 @@ func (h handlers) createUser(c *api.Call, in createUserRequest) (userReply, erro
 	u := identity.User{
 		Name: in.User.Name, DomainID: callerDomain(c, in.User.DomainID), Enabled: orTrue(in.User.Enabled),
 		DefaultProjectID: text(in.User.DefaultProjectID), Description: in.User.Description, Email: in.User.Email,
-		Options: db.Of(in.User.Options),
+		Options: db.Of(in.User.Options), Federated: federatedIDs(in.User.Federated),
 	}
 	err := c.Authorize(userTarget(u))
 	if err != nil {
@@ -144,6 +182,7 @@ type userUpdate struct {
 	Email            api.Opt[string] `json:"email"`
 	Password         *string         `json:"password"`
 	Options          *map[string]any `json:"options"`
+	Federated        []federatedIDP  `json:"federated"`
 }
 
 type updateUserRequest struct {
@@ -180,6 +219,9 @@ func (h handlers) updateUser(c *api.Call, in updateUserRequest) (userReply, erro
 		setOptional(&u.Email, in.User.Email)
 		u.Options.V = changedOptions(u.Options.V, in.User.Options)
 		u.Extra.V = merged(u.Extra.V, extra)
+		if in.User.Federated != nil {
+			u.Federated = federatedIDs(in.User.Federated)
+		}
 		return nil
 	})
 	if err != nil {
@@ -223,7 +265,7 @@ func (h handlers) listUserProjects(c *api.Call) (projectsReply, error) {
 	if err != nil {
 		return projectsReply{}, err
 	}
-	projects, err := h.identity.ProjectsOf(c.Context(), u.ID)
+	projects, err := h.identity.ProjectsOf(c.Context(), identity.Holder{User: u.ID})
 	if err != nil {
 		return projectsReply{}, err
 	}
