@@ -79,16 +79,16 @@ func noValidHost(e scheduler.Explanation) error {
 
 // decide ranks the hosts and holds the best one's room until the claim is in
 // the database (or letGo), so that decisions made meanwhile look elsewhere.
-func (s *Service) decide(r scheduler.Request) (*scheduler.Candidate, scheduler.Explanation) {
+func (s *Service) decide(r scheduler.Request) (*scheduler.Verdict, scheduler.Explanation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	explanation := s.snapshot.Explain(r, keepPassed, keepRefused)
-	best := s.snapshot.Rank(r, 1)
-	if len(best) == 0 {
+	if explanation.Passed == 0 {
 		return nil, explanation
 	}
-	s.snapshot.Hold(r.Server, best[0].ID, r.Amounts)
-	return &best[0], explanation
+	best := &explanation.Hosts[0]
+	s.snapshot.Hold(r.Server, best.ID, r.Amounts)
+	return best, explanation
 }
 
 func (s *Service) letGo(server string) {

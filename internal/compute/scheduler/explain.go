@@ -17,41 +17,59 @@ type Verdict struct {
 }
 
 // Explanation is a decision with its reasons. In a large cloud it names the
-// best hosts and some refused ones; the counts are always about all.
+// best hosts and some refused ones, and may leave out hosts with lower scores;
+// the counts are about all that were considered.
 type Explanation struct {
 	Considered int            `json:"considered"`
+	Left       int            `json:"not_considered,omitempty"` // enough of the hosts before them had passed
 	Passed     int            `json:"passed"`
 	Refused    map[Filter]int `json:"refused"`
 	Hosts      []Verdict      `json:"hosts"` // passed ones first, best first
 }
 
-// Explain decides again, at leisure, and gives the reasons: the best hosts, at
-// most passed of them, and at most refused others.
+// explainedWhole is how many hosts a cloud may have for each to be considered,
+// though the best have passed.
+const explainedWhole = 256
+
+// Explain decides and gives the reasons: the best hosts, at most passed of them,
+// and at most refused others.
 func (s *Snapshot) Explain(r Request, passed, refused int) Explanation {
 	q := s.compile(r)
-	e := Explanation{Considered: len(s.ids), Refused: map[Filter]int{}}
+	e := Explanation{Refused: map[Filter]int{}}
+	whole := len(s.ids) <= explainedWhole
 	var others []int
-	for i := range s.ids {
+	s.each(&q, func(i int) bool {
+		e.Considered++
 		f := s.refuse(&q, i)
-		if f == "" {
+		switch {
+		case f == "":
 			e.Passed++
-			continue
+			if e.Passed <= passed {
+				e.Hosts = append(e.Hosts, s.passed(i))
+			}
+		default:
+			e.Refused[f]++
+			if whole || len(others) < refused {
+				others = append(others, i)
+			}
 		}
-		e.Refused[f]++
-		others = append(others, i)
-	}
-	for _, c := range s.Rank(r, min(passed, e.Passed)) {
-		e.Hosts = append(e.Hosts, Verdict{
-			ID: c.ID, Host: c.Host, Score: &c.Score,
-			Factors: map[string]float64{"VCPU": c.Factors[VCPU], "MEMORY_MB": c.Factors[MemoryMB], "DISK_GB": c.Factors[DiskGB]},
-		})
-	}
+		return whole || e.Passed < passed
+	})
+	e.Left = len(s.ids) - e.Considered
 	slices.SortFunc(others, func(i, j int) int { return strings.Compare(s.host[i].Name, s.host[j].Name) })
 	for _, i := range others[:min(refused, len(others))] {
 		f := s.refuse(&q, i)
 		e.Hosts = append(e.Hosts, Verdict{ID: s.ids[i], Host: s.host[i].Name, Refused: f, Reason: s.why(&q, i, f)})
 	}
 	return e
+}
+
+func (s *Snapshot) passed(i int) Verdict {
+	c := s.candidate(i)
+	return Verdict{
+		ID: c.ID, Host: c.Host, Score: &c.Score,
+		Factors: map[string]float64{"VCPU": c.Factors[VCPU], "MEMORY_MB": c.Factors[MemoryMB], "DISK_GB": c.Factors[DiskGB]},
+	}
 }
 
 // Summary says in one sentence why no host passed.

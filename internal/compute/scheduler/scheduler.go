@@ -12,14 +12,12 @@
 // settled on a ring of host ids: the first tied host at or after hash(server)
 // wins, so that a run can be repeated and equal hosts share the load.
 //
-// A snapshot keeps hosts in columns and each host's score ready, so that a
-// decision over ten thousand hosts is one pass of comparisons.
+// A snapshot keeps the hosts in the order of their scores, so that a decision looks
+// at the best ones until enough have passed: over a hundred thousand hosts it
+// costs what it costs over ten, unless most of the best are refused.
 package scheduler
 
-import (
-	"hash/fnv"
-	"slices"
-)
+import "hash/fnv"
 
 // Resource is one of the three resources that every server takes.
 type Resource int
@@ -126,29 +124,13 @@ type Candidate struct {
 // Rank returns the best hosts, at most n of them, best first.
 func (s *Snapshot) Rank(r Request, n int) []Candidate {
 	q := s.compile(r)
-	best := make([]int, 0, n+1)
-	for i := range s.ids {
-		if s.refuse(&q, i) != "" {
-			continue
+	var list []Candidate
+	s.each(&q, func(i int) bool {
+		if s.refuse(&q, i) == "" {
+			list = append(list, s.candidate(i))
 		}
-		if len(best) == n && !q.before(s, i, best[n-1]) {
-			continue
-		}
-		at, _ := slices.BinarySearchFunc(best, i, func(have, i int) int {
-			if q.before(s, have, i) {
-				return -1
-			}
-			return 1
-		})
-		best = slices.Insert(best, at, i)
-		if len(best) > n {
-			best = best[:n]
-		}
-	}
-	list := make([]Candidate, len(best))
-	for k, i := range best {
-		list[k] = s.candidate(i)
-	}
+		return len(list) < n
+	})
 	return list
 }
 

@@ -32,6 +32,7 @@ type Snapshot struct {
 	traits     []bits
 	room       []Amounts // capacity − used − held, whole units
 	score      []float64
+	order      order
 	held       []Amounts
 	holds      map[string]hold // by server
 
@@ -67,6 +68,7 @@ func (s *Snapshot) Put(h Host) {
 		s.traits = append(s.traits, nil)
 		s.room = append(s.room, Amounts{})
 		s.score = append(s.score, 0)
+		s.order.add(s.place(i))
 		s.held = append(s.held, Amounts{})
 	}
 	old := s.host[i]
@@ -129,7 +131,9 @@ func (s *Snapshot) Remove(id string) {
 	last := len(s.ids) - 1
 	delete(s.index, id)
 	delete(s.names, s.host[i].Name)
+	s.order.remove(s.place(i))
 	if i != last {
+		s.order.remove(s.place(last))
 		s.index[s.ids[last]] = i
 		s.names[s.host[last].Name] = i
 	}
@@ -143,7 +147,12 @@ func (s *Snapshot) Remove(id string) {
 	s.room = swapOut(s.room, i)
 	s.score = swapOut(s.score, i)
 	s.held = swapOut(s.held, i)
+	if i != last {
+		s.order.add(s.place(i))
+	}
 }
+
+func (s *Snapshot) place(i int) place { return place{s.score[i], s.ring[i], i} }
 
 func swapOut[T any](list []T, i int) []T {
 	last := len(list) - 1
@@ -185,7 +194,11 @@ func (s *Snapshot) rescore(i int) {
 		s.room[i][r] = int64(inv.capacity()) - taken[r]
 		score *= factor(inv, taken[r])
 	}
-	s.score[i] = score
+	if score != s.score[i] {
+		s.order.remove(s.place(i))
+		s.score[i] = score
+		s.order.add(s.place(i))
+	}
 }
 
 func factor(inv Inventory, taken int64) float64 {
