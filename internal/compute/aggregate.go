@@ -10,6 +10,7 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"nacre/internal/compute/scheduler"
 	"nacre/internal/db"
 	"nacre/internal/errs"
 )
@@ -36,6 +37,7 @@ const zoneKey = "availability_zone"
 type hostZone struct {
 	zone       string
 	aggregates []string // UUIDs
+	metadata   map[string][]string
 }
 
 // readZones reads which aggregates, and by them which availability zone, each
@@ -50,6 +52,7 @@ func readZones(ctx context.Context, tx *db.Tx) (map[string]hostZone, error) {
 		for _, host := range a.Hosts {
 			z := zones[host]
 			z.aggregates = append(z.aggregates, a.UUID)
+			z.metadata = scheduler.MergeMetadata(z.metadata, a.Metadata.V)
 			if a.Metadata.V[zoneKey] != "" {
 				z.zone = a.Metadata.V[zoneKey]
 			}

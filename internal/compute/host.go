@@ -48,7 +48,8 @@ type hostState struct {
 	service    HostService
 	zone       string
 	aggregates []string // UUIDs
-	reported   string   // what placement was told last
+	metadata   map[string][]string
+	reported   string // what placement was told last
 	offer      scheduler.Host
 }
 
@@ -256,8 +257,8 @@ func (s *Service) put(name string) {
 	if o.Zone == "" {
 		o.Zone = s.zone
 	}
-	o.Aggregates = state.aggregates
-	o.Hypervisor = state.host.Info.Type
+	o.Aggregates, o.Metadata = state.aggregates, state.metadata
+	o.Hypervisor, o.Version = state.host.Info.Type, int64(state.host.Info.Version)
 	o.Arch = "x86_64"
 	s.snapshot.Put(o)
 }
@@ -266,11 +267,7 @@ func (s *Service) put(name string) {
 func (s *Service) setZones(zones map[string]hostZone) {
 	for name, state := range s.state {
 		z := zones[name]
-		if state.zone == z.zone && slices.Equal(state.aggregates, z.aggregates) {
-			s.put(name)
-			continue
-		}
-		state.zone, state.aggregates = z.zone, z.aggregates
+		state.zone, state.aggregates, state.metadata = z.zone, z.aggregates, z.metadata
 		s.state[name] = state
 		s.put(name)
 	}

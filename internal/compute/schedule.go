@@ -100,7 +100,9 @@ func (s *Service) letGo(server string) {
 // request translates a server into what the scheduler asks of a host.
 func (s *Service) request(ctx context.Context, tx *db.Tx, server Server, forced string) (scheduler.Request, error) {
 	flavor := server.Flavor.V
-	r := scheduler.Request{Server: server.ID, Zone: server.Zone, Host: forced}
+	r := scheduler.Request{
+		Server: server.ID, Zone: server.Zone, Host: forced, Project: server.Project, Flavor: flavor.Name, Image: server.ImageProperties.V,
+	}
 	r.Amounts[scheduler.VCPU], r.Amounts[scheduler.MemoryMB], r.Amounts[scheduler.DiskGB] = flavor.amounts(server.Image == "")
 	properties := server.ImageProperties.V
 	r.Arch, r.Hypervisor = properties["hw_architecture"], properties["img_hv_type"]
@@ -118,8 +120,10 @@ func (s *Service) request(ctx context.Context, tx *db.Tx, server Server, forced 
 			}
 		}
 	}
-	if server.ServerGroup == "" {
-		return r, nil
+	r.Capabilities, r.AggregateSpecs = specsOf(flavor.ExtraSpecs.V, "capabilities:"), specsOf(flavor.ExtraSpecs.V, "aggregate_instance_extra_specs:")
+	err := s.hear(ctx, tx, server.SchedulerHints.V, &r)
+	if err != nil || server.ServerGroup == "" {
+		return r, err
 	}
 	group, err := serverGroup(ctx, tx, "", server.ServerGroup)
 	if errs.Is(err, errs.NotFound) {
@@ -148,6 +152,99 @@ func (s *Service) request(ctx context.Context, tx *db.Tx, server Server, forced 
 		}
 	}
 	return r, nil
+}
+
+// specsOf picks the extra specs of a scope, without it.
+func specsOf(specs map[string]string, scope string) map[string]string {
+	var out map[string]string
+	for key, value := range specs {
+		name, of := strings.CutPrefix(key, scope)
+		if of {
+			if out == nil {
+				out = map[string]string{}
+			}
+			out[name] = value
+		}
+	}
+	return out
+}
+
+// hear puts hints into the request: to be on a host of certain servers or on none
+// of theirs, and a condition on hosts.
+func (s *Service) hear(ctx context.Context, tx *db.Tx, hints map[string]any, r *scheduler.Request) error {
+	var err error
+	r.Different, err = hostsOf(ctx, tx, hints["different_host"])
+	if err != nil {
+		return err
+	}
+	if hints["same_host"] != nil {
+		r.Same, err = hostsOf(ctx, tx, hints["same_host"])
+		if err != nil {
+			return err
+		}
+		r.Same = append([]string{}, r.Same...) // none is not any
+	}
+	switch query := hints["query"].(type) {
+	case string:
+		r.Query = query
+	case map[string]any, []any:
+		text, err := json.Marshal(query)
+		if err != nil {
+			return fmt.Errorf("write hint query: %w", err)
+		}
+		r.Query = string(text)
+	}
+	s.mu.RLock()
+	needed := s.snapshot.NeedsLoads(*r)
+	s.mu.RUnlock()
+	if !needed {
+		return nil
+	}
+	r.Loads, err = loads(ctx, tx)
+	return err
+}
+
+// hostsOf finds the hosts of servers: one id or a list of them.
+func hostsOf(ctx context.Context, tx *db.Tx, hint any) ([]string, error) {
+	var ids []string
+	switch hint := hint.(type) {
+	case string:
+		ids = []string{hint}
+	case []any:
+		for _, one := range hint {
+			id, _ := one.(string)
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	var names []string
+	err := tx.All(ctx, &names, "SELECT DISTINCT host FROM servers WHERE id IN (?) AND host <> '' AND deleted_at = 0", db.In(ids))
+	if err != nil {
+		return nil, fmt.Errorf("read hosts of servers in hints: %w", err)
+	}
+	return names, nil
+}
+
+// loads counts the servers of each host, and those that are in the middle of
+// something.
+func loads(ctx context.Context, tx *db.Tx) (map[string]scheduler.Load, error) {
+	var rows []struct {
+		Host          string
+		Servers, Busy int
+	}
+	err := tx.All(ctx, &rows, `
+		SELECT host, COUNT(*) AS servers, SUM(CASE WHEN task_state <> '' OR vm_state = 'building' THEN 1 ELSE 0 END) AS busy
+		FROM servers WHERE host <> '' AND deleted_at = 0 GROUP BY host`)
+	if err != nil {
+		return nil, fmt.Errorf("count servers of hosts: %w", err)
+	}
+	out := make(map[string]scheduler.Load, len(rows))
+	for _, row := range rows {
+		out[row.Host] = scheduler.Load{Servers: row.Servers, Busy: row.Busy}
+	}
+	return out, nil
 }
 
 func (s *Service) keepDecision(ctx context.Context, tx *db.Tx, server, chosen string, e scheduler.Explanation) error {

@@ -16,13 +16,17 @@ type createRequest struct {
 	Hints2 *hintsRequest `json:"OS-SCH-HNT:scheduler_hints"`
 }
 
-// hintsRequest are wishes about the host. Only the group is heard.
+// hintsRequest are wishes about the host. The group, different_host, same_host and
+// query are heard.
 type hintsRequest map[string]any
 
 // JSONSchema implements api.Schemer.
 func (hintsRequest) JSONSchema() map[string]any {
+	server := map[string]any{"type": "string", "pattern": uuidForm}
+	servers := map[string]any{"oneOf": []any{server, map[string]any{"type": "array", "items": server}}}
 	return map[string]any{"type": "object", "properties": map[string]any{
-		"group": map[string]any{"type": "string", "pattern": uuidForm},
+		"group": server, "different_host": servers, "same_host": servers,
+		"query": map[string]any{"type": []any{"string", "object", "array"}},
 	}}
 }
 

@@ -48,7 +48,8 @@ func (s *Snapshot) refuse(q *query, i int) Filter {
 			return FilterCapacity
 		}
 	}
-	return ""
+	f, _ := q.wish(s, i, false)
+	return f
 }
 
 func (q *query) groupAllows(host string) bool {
@@ -92,11 +93,18 @@ func (s *Snapshot) why(q *query, i int, f Filter) string {
 				return "the host has the forbidden trait " + t
 			}
 		}
+	case FilterHint, FilterCapabilities, FilterAggregateSpecs, FilterTenants, FilterLoad:
+		_, reason := q.wish(s, i, true)
+		return reason
 	case FilterImage:
 		if q.Arch != "" && h.Arch != "" && h.Arch != q.Arch {
 			return fmt.Sprintf("the image is for %s, the host is %s", q.Arch, h.Arch)
 		}
-		return fmt.Sprintf("the image is for hypervisor %s, the host has %s", q.Hypervisor, h.Hypervisor)
+		if q.Hypervisor != "" && !strings.EqualFold(h.Hypervisor, q.Hypervisor) {
+			return fmt.Sprintf("the image is for hypervisor %s, the host has %s", q.Hypervisor, h.Hypervisor)
+		}
+		_, reason := q.wish(s, i, true)
+		return reason
 	case FilterGroup:
 		if q.Group.Policy == Affinity {
 			return "the server group's members are on another host"

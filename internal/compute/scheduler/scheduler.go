@@ -3,7 +3,8 @@
 //
 // Filters come first: host up and enabled, availability zone, a host that was
 // asked for by name, aggregates, traits and image properties, server group
-// rules, capacity with allocation ratios. What is left is ordered by
+// rules, capacity with allocation ratios, and what Nova's operators and users say
+// besides (wishes.go): capabilities, metadata of aggregates, hints. What is left is ordered by
 //
 //	score = available_cores/total_cores × available_memory/total_memory × available_disk/total_disk
 //
@@ -95,22 +96,41 @@ type Request struct {
 	Arch       string   // image property hw_architecture, "" for any
 	Hypervisor string   // image property img_hv_type, "" for any
 	Group      *Group
+
+	Project        string            // who asks
+	Flavor         string            // name
+	Image          map[string]string // properties
+	Capabilities   map[string]string // what attributes of the host must be
+	AggregateSpecs map[string]string // what metadata of the host's aggregates must be
+	Same           []string          // names of hosts, one of which it must be; nil for any
+	Different      []string          // names of hosts that it must not be
+	Query          string            // a condition in JSON, "" for none
+	Loads          map[string]Load   // by host name; nil where nobody asks for them (NeedsLoads)
 }
+
+// Load is how many servers a host has, and how many of them are being built,
+// moved or saved.
+type Load struct{ Servers, Busy int }
 
 // Filter names a reason for refusal.
 type Filter string
 
 // The filters, in the order in which they are asked.
 const (
-	FilterTried      Filter = "tried"
-	FilterHost       Filter = "host"
-	FilterState      Filter = "state"
-	FilterZone       Filter = "availability zone"
-	FilterAggregates Filter = "aggregates"
-	FilterTraits     Filter = "traits"
-	FilterImage      Filter = "image properties"
-	FilterGroup      Filter = "server group"
-	FilterCapacity   Filter = "capacity"
+	FilterState          Filter = "state"
+	FilterTried          Filter = "tried"
+	FilterHost           Filter = "host"
+	FilterZone           Filter = "availability zone"
+	FilterAggregates     Filter = "aggregates"
+	FilterTraits         Filter = "traits"
+	FilterImage          Filter = "image properties"
+	FilterGroup          Filter = "server group"
+	FilterCapacity       Filter = "capacity"
+	FilterHint           Filter = "scheduler hint"
+	FilterCapabilities   Filter = "capabilities"
+	FilterAggregateSpecs Filter = "aggregate properties"
+	FilterTenants        Filter = "aggregate projects"
+	FilterLoad           Filter = "load"
 )
 
 // Candidate is a host that passed.
@@ -161,6 +181,9 @@ type query struct {
 	unknown    string // a required trait that no host has
 	soft       int    // +1 soft-affinity, −1 soft-anti-affinity, 0 neither
 	max        int    // anti-affinity
+
+	ask                                    *ask
+	capabilityNames, specNames, imageNames []string // of the maps, in order
 }
 
 func (s *Snapshot) compile(r Request) query {
@@ -195,6 +218,8 @@ func (s *Snapshot) compile(r Request) query {
 			q.forbidden = q.forbidden.with(at)
 		}
 	}
+	q.ask = parseAsk(r.Query)
+	q.capabilityNames, q.specNames, q.imageNames = sorted(r.Capabilities), sorted(r.AggregateSpecs), sorted(r.Image)
 	if r.Group != nil {
 		switch r.Group.Policy {
 		case SoftAffinity:

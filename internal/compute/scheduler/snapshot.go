@@ -13,6 +13,8 @@ type Host struct {
 	Traits     []string
 	Arch       string
 	Hypervisor string
+	Version    int64               // of the hypervisor
+	Metadata   map[string][]string // of its aggregates (MergeMetadata)
 	Inventory  [resources]Inventory
 	Used       Amounts
 }
@@ -35,6 +37,7 @@ type Snapshot struct {
 	order      order
 	held       []Amounts
 	holds      map[string]hold // by server
+	limited    int             // hosts whose aggregates limit their servers
 
 	zones          names
 	aggregateNames names
@@ -79,6 +82,7 @@ func (s *Snapshot) Put(h Host) {
 		delete(s.names, old.Name)
 	}
 	s.names[h.Name] = i
+	s.limited += count(h.limits()) - count(old.limits())
 	s.host[i] = h
 	s.ready[i] = h.Up && h.Enabled
 	s.zone[i] = s.zones.add(h.Zone)
@@ -132,6 +136,7 @@ func (s *Snapshot) Remove(id string) {
 	delete(s.index, id)
 	delete(s.names, s.host[i].Name)
 	s.order.remove(s.place(i))
+	s.limited -= count(s.host[i].limits())
 	if i != last {
 		s.order.remove(s.place(last))
 		s.index[s.ids[last]] = i
@@ -150,6 +155,13 @@ func (s *Snapshot) Remove(id string) {
 	if i != last {
 		s.order.add(s.place(i))
 	}
+}
+
+func count(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
 }
 
 func (s *Snapshot) place(i int) place { return place{s.score[i], s.ring[i], i} }

@@ -1,0 +1,68 @@
+package scheduler
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// matches tells whether a value meets a requirement as flavors and images write
+// them: "s== text", ">= 4", "<in> part", "<all-in> a b", "<or> a <or> b", or
+// without an operator the text itself. "= 4" means at least 4, as in Nova.
+func matches(value, requirement string) bool {
+	words := strings.Fields(requirement)
+	if len(words) == 0 {
+		return value == requirement
+	}
+	rest := words[1:]
+	switch words[0] {
+	case "<or>":
+		return slices.Contains(strings.Fields(strings.ReplaceAll(requirement, "<or>", " ")), value)
+	case "<in>":
+		return len(rest) > 0 && strings.Contains(value, rest[0])
+	case "<all-in>":
+		return !slices.ContainsFunc(rest, func(part string) bool { return !strings.Contains(value, part) })
+	}
+	text, isText := strings.CutPrefix(words[0], "s")
+	switch {
+	case len(rest) == 0 || text == "" || !strings.Contains("=!<>", text[:1]):
+		return value == requirement
+	case isText:
+		return compares(text, strings.Compare(value, rest[0]))
+	}
+	have, haveErr := strconv.ParseFloat(value, 64)
+	want, wantErr := strconv.ParseFloat(rest[0], 64)
+	if haveErr != nil || wantErr != nil {
+		return false
+	}
+	sign := 0
+	switch {
+	case have < want:
+		sign = -1
+	case have > want:
+		sign = 1
+	}
+	if words[0] == "=" {
+		return sign >= 0
+	}
+	return compares(words[0], sign)
+}
+
+// compares tells whether an operator holds of a comparison.
+func compares(operator string, sign int) bool {
+	switch operator {
+	case "==":
+		return sign == 0
+	case "!=":
+		return sign != 0
+	case "<":
+		return sign < 0
+	case "<=":
+		return sign <= 0
+	case ">":
+		return sign > 0
+	case ">=":
+		return sign >= 0
+	}
+	return false
+}

@@ -1,0 +1,104 @@
+package scheduler
+
+import "testing"
+
+func TestWishes(t *testing.T) {
+	in := func(metadata ...map[string]string) func(*Host) {
+		return func(h *Host) {
+			for _, m := range metadata {
+				h.Metadata = MergeMetadata(h.Metadata, m)
+			}
+		}
+	}
+	words := func(pairs ...string) map[string]string { return map[string]string{pairs[0]: pairs[1]} }
+	load := map[string]Load{"name-a": {Servers: 5, Busy: 2}}
+	tests := []struct {
+		name    string
+		host    func(*Host)
+		request Request
+		filter  Filter
+		reason  string
+	}{
+		{"on the host of a server", nil, Request{Same: []string{"name-a"}}, "", ""},
+		{"on another server's host", nil, Request{Same: []string{"b"}}, FilterHint, "only hosts of the servers named in same_host were asked for"},
+		{"on the host of a server that is nowhere", nil, Request{Same: []string{}}, FilterHint, "only hosts of the servers named in same_host were asked for"},
+		{"not on a server's host", nil, Request{Different: []string{"name-a"}}, FilterHint, "a server named in different_host is on the host"},
+		{"not on another's", nil, Request{Different: []string{"b"}}, "", ""},
+
+		{"another project's aggregate", in(words("filter_tenant_id", "p1"), words("filter_tenant_id2", "p2")), Request{Project: "p3"}, FilterTenants, "the host's aggregate is for other projects"},
+		{"the project's aggregate", in(words("filter_tenant_id", "p1"), words("filter_tenant_id2", "p2")), Request{Project: "p2"}, "", ""},
+		{"an aggregate for some flavors", in(words("instance_type", "m1.tiny, m1.small")), Request{Flavor: "m1.large"}, FilterAggregateSpecs, "the host's aggregate is for flavors m1.tiny, m1.small"},
+		{"an aggregate for this flavor", in(words("instance_type", "m1.tiny,m1.small")), Request{Flavor: "m1.small"}, "", ""},
+		{"a flavor for some aggregates", nil, Request{AggregateSpecs: words("ssd", "true")}, FilterAggregateSpecs, "the flavor wants an aggregate with ssd true, the host's have none"},
+		{"a flavor for this aggregate", in(words("ssd", "true")), Request{AggregateSpecs: words("ssd", "<or> yes <or> true")}, "", ""},
+		{"an aggregate for some images", in(words("os_distro", "windows")), Request{Image: words("os_distro", "debian")}, FilterImage, "the image has os_distro debian, the host's aggregate is for windows"},
+		{"an image that says nothing", in(words("os_distro", "windows")), Request{}, "", ""},
+		{"enough servers", in(words("max_instances_per_host", "5")), Request{Loads: load}, FilterLoad, "the host has 5 servers, its aggregate allows 5"},
+		{"room for a server", in(words("max_instances_per_host", "6")), Request{Loads: load}, "", ""},
+		{"busy enough", in(words("max_io_ops_per_host", "2")), Request{Loads: load}, FilterLoad, "the host has 2 busy servers, its aggregate allows 2"},
+
+		{"a capability", nil, Request{Capabilities: words("hypervisor_type", "QEMU")}, "", ""},
+		{"not the capability", nil, Request{Capabilities: words("hypervisor_type", "s== KVM")}, FilterCapabilities, "the flavor wants hypervisor_type s== KVM, the host has QEMU"},
+		{"a number", nil, Request{Capabilities: words("free_ram_mb", ">= 1512")}, "", ""},
+		{"too small a number", func(h *Host) { h.Used[MemoryMB] = 1 }, Request{Capabilities: words("free_ram_mb", ">= 1512")}, FilterCapabilities, "the flavor wants free_ram_mb >= 1512, the host has 1511"},
+		{"a capability of no host", nil, Request{Capabilities: words("wings", "2")}, FilterCapabilities, "the flavor wants wings 2, the host has none"},
+
+		{"a query", nil, Request{Query: `["and", [">=", "$free_ram_mb", 1024], ["in", "$host", "name-a", "name-b"]]`}, "", ""},
+		{"a query that fails", nil, Request{Query: `["or", ["<", "$vcpus_total", 10], ["not", ["=", "$hypervisor_type", "QEMU"]]]`}, FilterHint, "the hint query does not hold"},
+		{"a query about what hosts have not", nil, Request{Query: `["not", ["=", "$wings", 2]]`}, "", ""},
+		{"a query about servers", nil, Request{Query: `["<", "$num_instances", 5]`, Loads: load}, FilterHint, "the hint query does not hold"},
+		{"a query that is no JSON", nil, Request{Query: `[">=",`}, FilterHint, "the hint query is not understood: it is not JSON"},
+		{"a query without operator", nil, Request{Query: `["exec", "rm"]`}, FilterHint, `the hint query is not understood: "exec" is no operator`},
+		{"a query that lacks a value", nil, Request{Query: `["=", "$host"]`}, FilterHint, "the hint query is not understood: operator = needs two values"},
+		{"a query without end", nil, Request{Query: `["not",["not",["not",["not",["not",["not",["not",["not",["not",["not",["not",["not",["not",["not",["not",["not",["not",["=",1,1]]]]]]]]]]]]]]]]]]`},
+			FilterHint, "the hint query is not understood: a condition is a list with an operator"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			h := host("a")
+			if test.host != nil {
+				test.host(&h)
+			}
+			got := snapshot(h).Explain(test.request, 1, 1).Hosts[0]
+			if got.Refused != test.filter || got.Reason != test.reason {
+				t.Errorf("got %q, %q, want %q, %q", got.Refused, got.Reason, test.filter, test.reason)
+			}
+		})
+	}
+}
+
+// The cases are those of Nova's documentation of flavors.
+func TestMatches(t *testing.T) {
+	for _, test := range []struct {
+		value, requirement string
+		want               bool
+	}{
+		{"1", "1", true}, {"", "1", false}, {"3", "1", false}, {"222", "2", false},
+		{"4", "> 2", true}, {"2", "> 4", false}, {"2", ">= 2", true}, {"2", "<= 1", false}, {"2", "== 3", false}, {"2", "!= 3", true},
+		{"123", "= 123", true}, {"124", "= 123", true}, {"34", "= 234", false}, {"x", "= 3", false},
+		{"a", "s== a", true}, {"b", "s!= a", true}, {"10", "s< 9", true}, {"9", "s>= 10", true},
+		{"12311321", "<in> 11", true}, {"12310321", "<in> 11", false}, {"x86 aes mmx", "<all-in> aes mmx", true}, {"x86 aes", "<all-in> aes mmx", false},
+		{"12", "<or> 11 <or> 12", true}, {"13", "<or> 11 <or> 12", false}, {"some thing", "some thing", true}, {"s", "s", true}, {"", "", true},
+	} {
+		if got := matches(test.value, test.requirement); got != test.want {
+			t.Errorf("%q meets %q: got %v", test.value, test.requirement, got)
+		}
+	}
+}
+
+func TestWhoNeedsLoads(t *testing.T) {
+	limited := host("a", func(h *Host) { h.Metadata = MergeMetadata(nil, map[string]string{"max_io_ops_per_host": "8"}) })
+	s := snapshot(limited, host("b"))
+	if !s.NeedsLoads(Request{}) {
+		t.Error("an aggregate limits servers, and nobody counts them")
+	}
+	s.Remove("a")
+	if s.NeedsLoads(Request{}) {
+		t.Error("servers are counted for a host that is gone")
+	}
+	s.Put(limited)
+	s.Put(host("a"))
+	if s.NeedsLoads(Request{}) || !s.NeedsLoads(Request{Query: `["<", "$num_io_ops", 8]`}) {
+		t.Error("only a query asks for servers now")
+	}
+}
