@@ -10,20 +10,42 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"text/tabwriter"
 
 	"go.yaml.in/yaml/v4"
 
+	"nacre/internal/compute"
 	"nacre/internal/compute/scheduler"
 )
 
+// ScheduleQuestion is about a server that exists, or about servers of a flavor
+// that might.
+type ScheduleQuestion struct {
+	Server string
+	Flavor string // id or name
+	Image  string
+	Zone   string
+	Count  int
+}
+
 // DescribeSchedule asks the running cloud of a data folder why a server is
-// where it is, as the operator of that cloud.
-func DescribeSchedule(ctx context.Context, out io.Writer, dataDir, server, format string) error {
-	if server == "" {
-		return fmt.Errorf("which server? nacre describe schedule --server ID")
+// where it is, or whether servers would fit, as the operator of that cloud.
+func DescribeSchedule(ctx context.Context, out io.Writer, dataDir string, about ScheduleQuestion, format string) error {
+	var path string
+	show := printSchedule
+	switch {
+	case (about.Server == "") == (about.Flavor == ""):
+		return fmt.Errorf("which server, or which flavor? nacre describe schedule --server ID, or --flavor NAME --count N")
+	case about.Server != "":
+		path = "/nacre/v1/schedule?server=" + url.QueryEscape(about.Server)
+	default:
+		path = "/nacre/v1/schedule/dry-run?" + url.Values{
+			"flavor": {about.Flavor}, "image": {about.Image}, "availability_zone": {about.Zone}, "count": {strconv.Itoa(about.Count)},
+		}.Encode()
+		show = func(out io.Writer, body []byte) error { return printDryRun(out, body, about) }
 	}
-	body, err := askOwn(ctx, dataDir, "GET", "/nacre/v1/schedule?server="+url.QueryEscape(server), nil)
+	body, err := askOwn(ctx, dataDir, "GET", path, nil)
 	if err != nil {
 		return err
 	}
@@ -36,7 +58,7 @@ func DescribeSchedule(ctx context.Context, out io.Writer, dataDir, server, forma
 		_, err = fmt.Fprintln(out, pretty.String())
 		return err
 	}
-	return printSchedule(out, body)
+	return show(out, body)
 }
 
 // AskOwn asks the cloud whose clouds.yaml is in the data folder, as its
@@ -144,9 +166,37 @@ func printSchedule(out io.Writer, body []byte) error {
 	if d.Summary != "" {
 		fmt.Fprintln(out, d.Summary)
 	}
+	return printVerdicts(out, d.Hosts)
+}
+
+// printDryRun shows how many servers would fit, on which hosts, and why no more.
+func printDryRun(out io.Writer, body []byte, about ScheduleQuestion) error {
+	var d compute.DryResult
+	err := json.Unmarshal(body, &d)
+	if err != nil {
+		return fmt.Errorf("read the dry run: %w", err)
+	}
+	fmt.Fprintf(out, "%d of %d servers of flavor %s would fit\n", d.Fits, about.Count, about.Flavor)
+	if d.Summary != "" {
+		fmt.Fprintln(out, d.Summary)
+	}
+	w := tabwriter.NewWriter(out, 2, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "HOST\tSERVERS")
+	for _, h := range d.Hosts {
+		fmt.Fprintf(w, "%s\t%d\n", h.Host, h.Servers)
+	}
+	err = w.Flush()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(out, "\nthe last decision")
+	return printVerdicts(out, d.Explanation.Hosts)
+}
+
+func printVerdicts(out io.Writer, hosts []scheduler.Verdict) error {
 	w := tabwriter.NewWriter(out, 2, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "HOST\tSCORE\tFACTORS\tREFUSED BECAUSE")
-	for _, h := range d.Hosts {
+	for _, h := range hosts {
 		score, factors := "-", ""
 		if h.Score != nil {
 			score = fmt.Sprintf("%.4f", *h.Score)

@@ -3,10 +3,13 @@ package app
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"nacre/internal/api"
+	"nacre/internal/compute"
 	"nacre/internal/db"
+	"nacre/internal/errs"
 	"nacre/internal/work"
 )
 
@@ -18,6 +21,7 @@ func (cloud *Cloud) own(websso api.Handler) api.Service {
 			{Method: "GET", Path: "/plans", Rule: "nacre:plans:list", Do: api.Get(cloud.listPlans)},
 			{Method: "GET", Path: "/loops", Rule: "nacre:loops:list", Do: api.Get(cloud.listLoops)},
 			{Method: "GET", Path: "/schedule", Rule: "nacre:schedule:show", Do: api.Get(cloud.showSchedule)},
+			{Method: "GET", Path: "/schedule/dry-run", Rule: "nacre:schedule:dry_run", Do: api.Get(cloud.dryRun)},
 			{Method: "GET", Path: "/permission", Rule: "nacre:permission:show", Do: api.Get(cloud.showPermission)},
 			{Method: "GET", Path: "/websso", Public: true, Do: websso},
 		}, cloud.clusterRoutes()...),
@@ -107,4 +111,40 @@ func (cloud *Cloud) showSchedule(c *api.Call) (json.RawMessage, error) {
 		return nil, err
 	}
 	return cloud.Compute.Explain(c.Context(), c.Query().Get("server"))
+}
+
+// dryRun tells whether servers of a flavor would find room, and where. Whoever is
+// no admin is told how many, and why no more, but not of single hosts.
+func (cloud *Cloud) dryRun(c *api.Call) (compute.DryResult, error) {
+	err := c.AuthorizeOwn()
+	if err != nil {
+		return compute.DryResult{}, err
+	}
+	q := c.Query()
+	d := compute.DryRun{
+		Caller: c.Caller, Flavor: q.Get("flavor"), Image: q.Get("image"), Zone: q.Get("availability_zone"), ServerGroup: q.Get("server_group"), Count: 1,
+	}
+	if d.Flavor == "" {
+		return compute.DryResult{}, errs.BadRequestf("Which flavor? Give its id or name as flavor.")
+	}
+	if text := q.Get("count"); text != "" {
+		d.Count, err = strconv.Atoi(text)
+		if err != nil {
+			return compute.DryResult{}, errs.BadRequestf("count must be a number, not %.32q.", text)
+		}
+	}
+	if text := q.Get("hints"); text != "" {
+		err = json.Unmarshal([]byte(text), &d.Hints)
+		if err != nil {
+			return compute.DryResult{}, errs.BadRequestf("hints must be an object in JSON.").Because(err)
+		}
+	}
+	result, err := cloud.Compute.DryRun(c.Context(), d)
+	if err == nil && !c.Caller.Admin() {
+		result.Hosts, result.Explanation.Hosts = []compute.Share{}, nil
+		if result.Summary != "" {
+			result.Summary = result.Explanation.Summary()
+		}
+	}
+	return result, err
 }

@@ -91,6 +91,7 @@ var unlike = map[string]string{
 	"cinder GET /v3/{}/group_types/{}":           "anybody may; the table has the rule of a field of the reply",
 	"nacre GET /nacre/v1/permission":             "everybody may ask about themselves",
 	"nacre GET /nacre/v1/plans":                  "a project sees its own plans",
+	"nacre GET /nacre/v1/schedule/dry-run":       "a project asks whether its servers would fit",
 
 	"neutron PUT /v2.0/ports/{}/add_allowed_address_pairs":    "services too, as the rule in Neutron says",
 	"neutron PUT /v2.0/ports/{}/remove_allowed_address_pairs": "services too, as the rule in Neutron says",
