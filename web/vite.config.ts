@@ -17,7 +17,7 @@ export default defineConfig({
   // `npm run dev` serves the pages and leaves the cloud to a running server.
   server: {
     proxy: Object.fromEntries(
-      ['/dashboard/session', '/identity', '/image', '/compute', '/network', '/volume', '/v1', '/placement', '/nacre', '/console'].map(
+      ['/dashboard/session', '/identity', '/oidc', '/image', '/compute', '/network', '/volume', '/v1', '/placement', '/nacre', '/console'].map(
         (path) => [path, { target: process.env['NACRE'] ?? 'http://127.0.0.1:5000', ws: path === '/console' }],
       ),
     ),

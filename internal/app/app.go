@@ -235,7 +235,7 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	} {
 		cloud.Kernel.Add(s)
 	}
-	dashboard := console.New(console.Options{API: cloud.Kernel, DB: database, Secure: c.tls(), Clock: now, Log: log})
+	dashboard := console.New(console.Options{API: cloud.Kernel, DB: database, ClientSecret: identities.OwnSecret(), Secure: c.tls(), Clock: now, Log: log})
 	cloud.Loops.Add(dashboard.Loops()...)
 	cloud.Handler = cloud.handler(dashboard, consoles)
 	cloud.serveImages(images)

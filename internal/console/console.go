@@ -6,7 +6,8 @@
 // cannot carry it away. A request that has the cookie and the guard header
 // X-Nacre-Dashboard, and comes from our own origin, is given its token on the
 // way in (WithSession); to the API it then looks like everybody else's.
-// Sessions end with their token. They are rows, so that any server of a cluster
+// Users sign in at the cloud's
+// own OpenID Connect provider (sign_in.go). Sessions end with their token. They are rows, so that any server of a cluster
 // can be asked; what a row holds is opened by the cookie alone, so that a copy
 // of the database lets nobody in.
 //
@@ -33,6 +34,9 @@ type Options struct {
 	// /identity/v3. It must not be wrapped in WithSession.
 	API http.Handler
 	DB  *db.DB
+	// ClientSecret is what the dashboard says to the cloud's OpenID Connect
+	// provider, in process.
+	ClientSecret string
 	// Secure marks the cookie for TLS only. It is implied when a request comes by TLS.
 	Secure bool
 	// MaxRemembered bounds the sessions that are remembered between requests;
@@ -50,7 +54,9 @@ type Dashboard struct {
 	sessions *sessions
 	identity identity
 	secure   bool
-	log      *slog.Logger
+
+	clientSecret string
+	log          *slog.Logger
 }
 
 // New makes the dashboard from the build that is embedded in the binary.
@@ -69,7 +75,9 @@ func New(o Options) *Dashboard {
 		sessions: newSessions(o.DB, o.Clock, o.MaxRemembered),
 		identity: identity{api: o.API},
 		secure:   o.Secure,
-		log:      o.Log,
+
+		clientSecret: o.ClientSecret,
+		log:          o.Log,
 	}
 }
 
@@ -81,8 +89,12 @@ func (d *Dashboard) Loops() []loop.Loop {
 // ServeHTTP implements http.Handler for /dashboard and all below it.
 func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimPrefix(r.URL.Path, "/dashboard")
-	if path == "/session" {
+	switch path {
+	case "/session":
 		d.serveSession(w, r)
+		return
+	case "/session/start", "/session/callback":
+		d.serveSignIn(w, r, path)
 		return
 	}
 	d.site.serve(w, r, strings.TrimPrefix(path, "/"))

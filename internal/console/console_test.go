@@ -1,6 +1,11 @@
 package console
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,6 +20,10 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+	"golang.org/x/oauth2"
+
 	"nacre/internal/clock"
 	"nacre/internal/db"
 	"nacre/internal/db/dbtest"
@@ -25,10 +34,16 @@ import (
 type cloud struct {
 	clock *clock.Manual
 
-	mu     sync.Mutex // guards tokens and count
+	mu     sync.Mutex // guards what follows
 	tokens map[string]token
+	codes  map[string]code
 	count  int
 }
+
+// code is that somebody has signed in at the provider.
+type code struct{ user, nonce, challenge string }
+
+const clientSecret = "known in this process"
 
 type token struct {
 	user, project string
@@ -56,6 +71,21 @@ func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		reply(w, 200, map[string]any{"projects": projectsOf[caller.user]})
+	case "GET /identity/v3/auth/tokens":
+		if !known {
+			w.WriteHeader(401)
+			return
+		}
+		w.Header().Set("X-Subject-Token", r.Header.Get("X-Subject-Token"))
+		reply(w, 200, map[string]any{"token": map[string]any{"user": userOf(caller.user), "expires_at": caller.expires}})
+	case "GET /oidc/.well-known/openid-configuration":
+		reply(w, 200, map[string]string{"issuer": issuerOf(r), "token_endpoint": issuerOf(r) + "/token", "jwks_uri": issuerOf(r) + "/jwks"})
+	case "GET /oidc/jwks":
+		reply(w, 200, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: signingKey.Public(), KeyID: "k", Algorithm: "ES256", Use: "sig"}}})
+	case "GET /oidc/authorize":
+		c.authorize(w, r)
+	case "POST /oidc/token":
+		c.trade(w, r)
 	case "GET /whose":
 		fmt.Fprintf(w, "%s in %s", caller.user, caller.project)
 	default:
@@ -63,18 +93,68 @@ func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+func issuerOf(r *http.Request) string { return "http://" + r.Host + "/oidc" }
+
+func userOf(user string) name {
+	return name{ID: "u-" + user, Name: user, Domain: &name{ID: "default", Name: "Default"}}
+}
+
+// signingKey is the provider's.
+var signingKey = func() *ecdsa.PrivateKey {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	return key
+}()
+
+// authorize signs in whom the request names, without a question.
+func (c *cloud) authorize(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	if q.Get("client_id") != "dashboard" || q.Get("redirect_uri") != "/dashboard/session/callback" || q.Get("response_type") != "code" || q.Get("code_challenge_method") != "S256" {
+		w.WriteHeader(400)
+		return
+	}
+	c.count++
+	made := fmt.Sprintf("code-%d", c.count)
+	c.codes[made] = code{q.Get("login_hint"), q.Get("nonce"), q.Get("code_challenge")}
+	back := url.Values{"code": {made}, "state": {q.Get("state")}, "iss": {issuerOf(r)}}
+	http.Redirect(w, r, q.Get("redirect_uri")+"?"+back.Encode(), http.StatusSeeOther)
+}
+
+// trade gives tokens for a code.
+func (c *cloud) trade(w http.ResponseWriter, r *http.Request) {
+	client, secret, _ := r.BasicAuth()
+	got, known := c.codes[r.FormValue("code")]
+	delete(c.codes, r.FormValue("code"))
+	if client != "dashboard" || secret != url.QueryEscape(clientSecret) || !known || oauth2.S256ChallengeFromVerifier(r.FormValue("code_verifier")) != got.challenge {
+		reply(w, 400, map[string]string{"error": "invalid_grant"})
+		return
+	}
+	c.count++
+	access := fmt.Sprintf("token-%d", c.count)
+	c.tokens[access] = token{user: got.user, expires: c.clock.Now().Add(time.Hour)}
+	sum := sha256.Sum256([]byte(access))
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: signingKey, KeyID: "k"}}, nil)
+	if err != nil {
+		panic(err)
+	}
+	id, err := jwt.Signed(signer).Claims(map[string]any{
+		"iss": issuerOf(r), "aud": "dashboard", "sub": "u-" + got.user, "nonce": got.nonce, "at_hash": base64.RawURLEncoding.EncodeToString(sum[:16]),
+		"iat": c.clock.Now().Unix(), "exp": c.clock.Now().Add(time.Minute).Unix(),
+	}).Serialize()
+	if err != nil {
+		panic(err)
+	}
+	reply(w, 200, map[string]any{"access_token": access, "token_type": "Bearer", "expires_in": 3600, "id_token": id})
+}
+
 func (c *cloud) issue(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		Auth struct {
 			Identity struct {
-				Methods  []string
-				Password struct {
-					User struct {
-						Name, Password string
-						Domain         struct{ Name string }
-					}
-				}
-				Token struct{ ID string }
+				Methods []string
+				Token   struct{ ID string }
 			}
 			Scope struct{ Project struct{ ID string } }
 		}
@@ -86,24 +166,14 @@ func (c *cloud) issue(w http.ResponseWriter, r *http.Request) {
 	}
 	made := token{expires: c.clock.Now().Add(time.Hour)}
 	id := in.Auth.Identity
-	switch id.Methods[0] {
-	case "password":
-		_, known := projectsOf[id.Password.User.Name]
-		if !known || id.Password.User.Password != "secret" || id.Password.User.Domain.Name != "Default" {
-			refuse(w, 401, "The request you have made requires authentication.")
-			return
-		}
-		made.user = id.Password.User.Name
-	case "token":
-		former, known := c.tokens[id.Token.ID]
-		if !known {
-			refuse(w, 401, "The request you have made requires authentication.")
-			return
-		}
-		made.user, made.expires = former.user, former.expires
+	former, known := c.tokens[id.Token.ID]
+	if !known {
+		refuse(w, 401, "The request you have made requires authentication.")
+		return
 	}
+	made.user, made.expires = former.user, former.expires
 	body := map[string]any{
-		"user":       name{ID: "u-" + made.user, Name: made.user, Domain: &name{ID: "default", Name: "Default"}},
+		"user":       userOf(made.user),
 		"expires_at": made.expires,
 	}
 	wanted := in.Auth.Scope.Project.ID
@@ -143,14 +213,14 @@ type browser struct {
 
 func start(t *testing.T) (*cloud, *browser) {
 	t.Helper()
-	c := &cloud{clock: clock.NewManual(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)), tokens: map[string]token{}}
+	c := &cloud{clock: clock.NewManual(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)), tokens: map[string]token{}, codes: map[string]code{}}
 	return c, newBrowser(t, c.serve(t, dbtest.Open(t), 0))
 }
 
 // serve starts a server with the dashboard and returns its address.
 func (c *cloud) serve(t *testing.T, d *db.DB, max int) string {
 	t.Helper()
-	dashboard := New(Options{API: c, DB: d, Clock: c.clock, MaxRemembered: max, Log: slog.New(slog.DiscardHandler)})
+	dashboard := New(Options{API: c, DB: d, ClientSecret: clientSecret, Clock: c.clock, MaxRemembered: max, Log: slog.New(slog.DiscardHandler)})
 	mux := http.NewServeMux()
 	mux.Handle("/dashboard/", dashboard)
 	mux.Handle("/", dashboard.WithSession(c))
@@ -210,48 +280,29 @@ func (b *browser) want(method, path, body string, status int, text string) *http
 	return reply
 }
 
-const signIn = `{"user":"demo","password":"secret","domain":"Default"}`
-
-func TestSignInChoosesFirstProjectByName(t *testing.T) {
-	_, b := start(t)
-	b.want("GET", "/dashboard/session", "", 401, "Nobody is signed in")
-	got := b.want("POST", "/dashboard/session", signIn, 201, `"name":"demo"`)
-	cookie := got.Header.Get("Set-Cookie")
-	for _, part := range []string{"HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=3600"} {
-		if !strings.Contains(cookie, part) {
-			t.Errorf("cookie %q lacks %s", cookie, part)
-		}
-	}
-	b.want("GET", "/dashboard/session", "", 200, `"roles":["member"]`)
-	b.want("GET", "/whose", "", 200, "demo in demo")
+// signIn goes to where a sign-in begins, and on to where it ends.
+func (b *browser) signIn(user, query string) *http.Response {
+	b.t.Helper()
+	reply, _ := b.do("GET", "/dashboard/session/start?login_hint="+user+query, "")
+	return reply
 }
 
-func TestSignInKeepsWishedProject(t *testing.T) {
-	_, b := start(t)
-	b.want("POST", "/dashboard/session", `{"user":"demo","password":"secret","domain":"","project":"p-web"}`, 201, `"id":"p-web"`)
-	b.want("GET", "/whose", "", 200, "demo in web")
-	b.want("POST", "/dashboard/session", `{"user":"demo","password":"secret","domain":"","project":"p-gone"}`, 201, `"id":"p-demo"`)
+// in signs in, and checks that a session has begun.
+func (b *browser) in(user, query string) {
+	b.t.Helper()
+	b.signIn(user, query)
+	b.want("GET", "/dashboard/session", "", 200, `"name":"`+user+`"`)
 }
 
 func TestUserWithoutProject(t *testing.T) {
 	_, b := start(t)
-	b.want("POST", "/dashboard/session", `{"user":"nobody","password":"secret","domain":""}`, 201, `"project":null`)
-}
-
-func TestSignInRefusals(t *testing.T) {
-	c, b := start(t)
-	b.want("POST", "/dashboard/session", `{"user":"demo","password":"wrong","domain":""}`, 401, "requires authentication")
-	b.want("POST", "/dashboard/session", `{"user":"demo","password":""}`, 400, "needed")
-	b.want("POST", "/dashboard/session", `{"user":`, 400, "JSON")
-	b.want("PUT", "/dashboard/session", ``, 405, "")
-	if c.held() != 0 {
-		t.Errorf("got %d tokens, want none", c.held())
-	}
+	b.in("nobody", "")
+	b.want("GET", "/dashboard/session", "", 200, `"project":null`)
 }
 
 func TestForeignPagesAreStrangers(t *testing.T) {
 	_, b := start(t)
-	b.want("POST", "/dashboard/session", signIn, 201, "")
+	b.in("demo", "")
 	for _, foreign := range []map[string]string{
 		{"X-Nacre-Dashboard": ""},
 		{"Sec-Fetch-Site": "cross-site"},
@@ -268,14 +319,14 @@ func TestForeignPagesAreStrangers(t *testing.T) {
 		if got != " in " {
 			t.Errorf("with %v: got %q, want nobody", foreign, got)
 		}
-		page.want("POST", "/dashboard/session", signIn, 403, "own page")
+		page.want("DELETE", "/dashboard/session", "", 403, "own page")
 	}
 }
 
 func TestOwnTokenWins(t *testing.T) {
 	_, b := start(t)
-	b.want("POST", "/dashboard/session", signIn, 201, "")
-	b.header["X-Auth-Token"] = "token-1" // the unscoped one
+	b.in("demo", "")
+	b.header["X-Auth-Token"] = "token-2" // the unscoped one
 	b.want("GET", "/whose", "", 200, "demo in ")
 	_, got := b.do("GET", "/whose", "")
 	if got != "demo in " {
@@ -286,7 +337,7 @@ func TestOwnTokenWins(t *testing.T) {
 func TestChangeProject(t *testing.T) {
 	_, b := start(t)
 	b.want("PATCH", "/dashboard/session", `{"project":"p-web"}`, 401, "Nobody")
-	b.want("POST", "/dashboard/session", signIn, 201, "")
+	b.in("demo", "")
 	b.want("PATCH", "/dashboard/session", `{"project":"p-web"}`, 200, `"id":"p-web"`)
 	b.want("GET", "/whose", "", 200, "demo in web")
 	b.want("PATCH", "/dashboard/session", `{"project":"p-other"}`, 401, "requires authentication")
@@ -295,7 +346,7 @@ func TestChangeProject(t *testing.T) {
 
 func TestSignOutRevokesEveryToken(t *testing.T) {
 	c, b := start(t)
-	b.want("POST", "/dashboard/session", signIn, 201, "")
+	b.in("demo", "")
 	for i := range 30 {
 		project := []string{"p-web", "p-demo"}[i%2]
 		b.want("PATCH", "/dashboard/session", `{"project":"`+project+`"}`, 200, project)
@@ -313,7 +364,7 @@ func TestSignOutRevokesEveryToken(t *testing.T) {
 
 func TestSessionEndsWithItsToken(t *testing.T) {
 	c, b := start(t)
-	b.want("POST", "/dashboard/session", signIn, 201, "")
+	b.in("demo", "")
 	c.clock.Advance(59 * time.Minute)
 	b.want("GET", "/whose", "", 200, "demo in demo")
 	c.clock.Advance(time.Minute)

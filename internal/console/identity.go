@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"time"
@@ -47,31 +48,6 @@ type identity struct {
 	api http.Handler
 }
 
-type credentials struct {
-	User     string `json:"user"`
-	Password string `json:"password"`
-	Domain   string `json:"domain"`
-	Project  string `json:"project"` // id
-}
-
-// password signs in without asking for a scope; a user with a default project gets that one.
-func (i identity) password(r *http.Request, c credentials) (grant, error) {
-	domain := c.Domain
-	if domain == "" {
-		domain = "Default"
-	}
-	return i.token(r, map[string]any{
-		"identity": map[string]any{
-			"methods": []string{"password"},
-			"password": map[string]any{"user": map[string]any{
-				"name":     c.User,
-				"password": c.Password,
-				"domain":   map[string]any{"name": domain},
-			}},
-		},
-	})
-}
-
 // scoped trades a token for one of a project.
 func (i identity) scoped(r *http.Request, token, project string) (grant, error) {
 	return i.token(r, map[string]any{
@@ -92,6 +68,20 @@ func (i identity) token(r *http.Request, auth any) (grant, error) {
 	if err != nil {
 		return grant{}, err
 	}
+	return readGrant(reply)
+}
+
+// whose tells what a token stands for.
+func (i identity) whose(r *http.Request, token string) (grant, error) {
+	reply, err := i.call(r, http.MethodGet, "/identity/v3/auth/tokens?nocatalog",
+		http.Header{"X-Auth-Token": {token}, "X-Subject-Token": {token}}, nil)
+	if err != nil {
+		return grant{}, err
+	}
+	return readGrant(reply)
+}
+
+func readGrant(reply *answer) (grant, error) {
 	var in struct {
 		Token struct {
 			User      name      `json:"user"`
@@ -100,7 +90,7 @@ func (i identity) token(r *http.Request, auth any) (grant, error) {
 			ExpiresAt time.Time `json:"expires_at"`
 		} `json:"token"`
 	}
-	err = json.Unmarshal(reply.body, &in)
+	err := json.Unmarshal(reply.body, &in)
 	if err != nil {
 		return grant{}, fmt.Errorf("read token: %w", err)
 	}
@@ -166,15 +156,21 @@ func (i identity) call(r *http.Request, method, target string, header http.Heade
 	if len(body) > 0 {
 		inner.Header.Set("Content-Type", "application/json")
 	}
-	got := &answer{header: http.Header{}}
-	i.api.ServeHTTP(got, inner)
-	if got.status == 0 {
-		got.status = http.StatusOK
-	}
+	got := i.serve(inner)
 	if got.status >= 300 {
 		return nil, &refusal{status: got.status, header: got.header, body: got.body}
 	}
 	return got, nil
+}
+
+// serve has the API answer a request.
+func (i identity) serve(r *http.Request) *answer {
+	got := &answer{header: http.Header{}}
+	i.api.ServeHTTP(got, r)
+	if got.status == 0 {
+		got.status = http.StatusOK
+	}
+	return got
 }
 
 // answer collects what a handler writes.
@@ -205,4 +201,13 @@ func (a *answer) Write(p []byte) (int, error) {
 	}
 	a.body = append(a.body, p...)
 	return len(p), nil
+}
+
+// response is the answer as a client of HTTP gets it.
+func (a *answer) response(to *http.Request) *http.Response {
+	return &http.Response{
+		StatusCode: a.status, Status: http.StatusText(a.status), Header: a.header, Request: to,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Body: io.NopCloser(bytes.NewReader(a.body)), ContentLength: int64(len(a.body)),
+	}
 }

@@ -62,7 +62,7 @@ func ours(r *http.Request) bool {
 	return err == nil && strings.EqualFold(u.Host, r.Host)
 }
 
-// serveSession is sign-in, who am I, another project, and sign-out.
+// serveSession is who am I, another project, and sign-out.
 func (d *Dashboard) serveSession(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -71,8 +71,6 @@ func (d *Dashboard) serveSession(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch r.Method {
-	case http.MethodPost:
-		d.signIn(w, r)
 	case http.MethodGet:
 		d.whoAmI(w, r)
 	case http.MethodPatch:
@@ -80,37 +78,9 @@ func (d *Dashboard) serveSession(w http.ResponseWriter, r *http.Request) {
 	case http.MethodDelete:
 		d.signOut(w, r)
 	default:
-		w.Header().Set("Allow", "GET, POST, PATCH, DELETE")
-		refuse(w, http.StatusMethodNotAllowed, "A session can be read, made, changed and ended.")
+		w.Header().Set("Allow", "GET, PATCH, DELETE")
+		refuse(w, http.StatusMethodNotAllowed, "A session can be read, changed and ended. It is begun at /dashboard/session/start.")
 	}
-}
-
-func (d *Dashboard) signIn(w http.ResponseWriter, r *http.Request) {
-	var in credentials
-	if !read(w, r, &in) {
-		return
-	}
-	if in.User == "" || in.Password == "" {
-		refuse(w, http.StatusBadRequest, "User name and password are needed.")
-		return
-	}
-	first, err := d.identity.password(r, in)
-	if err != nil {
-		d.fail(w, "sign in", err)
-		return
-	}
-	now, err := d.choose(r, first, in.Project)
-	if err != nil {
-		d.fail(w, "choose project", err)
-		return
-	}
-	s, err := d.sessions.add(r.Context(), first, now)
-	if err != nil {
-		d.fail(w, "sign in", err)
-		return
-	}
-	http.SetCookie(w, d.cookie(r, s.cookie(), d.sessions.left(s)))
-	reply(w, http.StatusCreated, now.Who)
 }
 
 // choose finds the project that a fresh session works in: the wished one if

@@ -14,7 +14,7 @@ import (
 // cluster is two servers with one database.
 func cluster(t *testing.T) (c *cloud, d *db.DB, first, second string) {
 	t.Helper()
-	c = &cloud{clock: clock.NewManual(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)), tokens: map[string]token{}}
+	c = &cloud{clock: clock.NewManual(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)), tokens: map[string]token{}, codes: map[string]code{}}
 	d = dbtest.Open(t)
 	return c, d, c.serve(t, d, 0), c.serve(t, d, 0)
 }
@@ -46,7 +46,7 @@ func (b *browser) cookies() []*http.Cookie {
 func TestAnyServerKnowsTheSession(t *testing.T) {
 	c, _, first, second := cluster(t)
 	b := newBrowser(t, first)
-	b.want("POST", "/dashboard/session", signIn, 201, "")
+	b.in("demo", "")
 	b.want("GET", "/whose", "", 200, "demo in demo")
 	b.at(second)
 	b.want("GET", "/whose", "", 200, "demo in demo")
@@ -76,7 +76,7 @@ func TestAnyServerKnowsTheSession(t *testing.T) {
 func TestRequestsAreNotLookedUpEach(t *testing.T) {
 	c, d, first, _ := cluster(t)
 	b := newBrowser(t, first)
-	b.want("POST", "/dashboard/session", signIn, 201, "")
+	b.in("demo", "")
 	b.want("GET", "/whose", "", 200, "demo in demo")
 	err := d.Close()
 	if err != nil {
@@ -95,7 +95,7 @@ func TestRequestsAreNotLookedUpEach(t *testing.T) {
 func TestCopyOfTheDatabaseLetsNobodyIn(t *testing.T) {
 	_, d, first, _ := cluster(t)
 	b := newBrowser(t, first)
-	b.want("POST", "/dashboard/session", signIn, 201, "")
+	b.in("demo", "")
 	var row sessionRow
 	err := d.Read(t.Context(), func(tx *db.Tx) error { return tx.Get(t.Context(), &row, "SELECT * FROM dashboard_sessions") })
 	if err != nil {
@@ -169,7 +169,7 @@ func TestOneUserCannotPushOutOthers(t *testing.T) {
 func TestEndedSessionsAreForgotten(t *testing.T) {
 	c, d, first, _ := cluster(t)
 	b := newBrowser(t, first)
-	b.want("POST", "/dashboard/session", signIn, 201, "")
+	b.in("demo", "")
 	c.clock.Advance(time.Hour)
 	dashboard := New(Options{API: c, DB: d, Clock: c.clock})
 	err := dashboard.Loops()[0].Once(t.Context())
@@ -188,7 +188,7 @@ func TestEndedSessionsAreForgotten(t *testing.T) {
 func TestChangesOfOneSessionAtOnce(t *testing.T) {
 	c, _, first, second := cluster(t)
 	b := newBrowser(t, first)
-	b.want("POST", "/dashboard/session", signIn, 201, "")
+	b.in("demo", "")
 	other := newBrowser(t, first)
 	other.client.Jar.SetCookies(address(t, first), b.cookies())
 	other.at(second)

@@ -122,6 +122,18 @@ func isRules(value any) bool {
 	return is
 }
 
+// Why a second step is refused, which whoever has taken the first may know.
+var (
+	errReceiptOver  = errors.New("the receipt has expired")
+	errPasscodeUsed = errors.New("the passcode was used before")
+)
+
+// IsReceiptOver tells whether there is no more time for the next method.
+func IsReceiptOver(err error) bool { return errors.Is(err, errReceiptOver) }
+
+// IsPasscodeUsed tells whether a passcode was right, but not for the first time.
+func IsPasscodeUsed(err error) bool { return errors.Is(err, errPasscodeUsed) }
+
 // useReceipt counts the methods of an earlier try.
 func (s *Service) useReceipt(ctx context.Context, p *proof, text string) error {
 	_, err := s.currentRevision(ctx) // and with it the keys
@@ -133,7 +145,7 @@ func (s *Service) useReceipt(ctx context.Context, p *proof, text string) error {
 		return unauthorized(err)
 	}
 	if !s.clock.Now().Before(receipt.ExpiresAt) {
-		return unauthorized(errors.New("the receipt has expired"))
+		return unauthorized(errReceiptOver)
 	}
 	for _, method := range receipt.Methods {
 		err = p.by(method, receipt.User)
@@ -253,7 +265,7 @@ func (s *Service) usePasscode(ctx context.Context, credential string, at time.Ti
 		return fmt.Errorf("take passcode: %w", err)
 	}
 	if taken == 0 {
-		return unauthorized(fmt.Errorf("a passcode of credential %s was used again", credential))
+		return unauthorized(fmt.Errorf("credential %s: %w", credential, errPasscodeUsed))
 	}
 	return nil
 }

@@ -77,6 +77,7 @@ type Service struct {
 	keyPeriod  time.Duration
 	limitModel LimitModel
 	compliance Compliance
+	ownSecret  string // of the dashboard
 
 	passwords *passwords
 	attempts  *attempts
@@ -97,6 +98,8 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		lifetime: o.TokenLifetime,
 		tokens:   newCache(),
 		attempts: newAttempts(),
+
+		ownSecret: NewPassword(),
 	}
 	var err error
 	if s.newID == nil {

@@ -177,7 +177,7 @@ func checkRedirectURI(uri string) error {
 // AuthenticateOpenID checks that a client is who it says. Whatever is wrong, the
 // answer is the same.
 func (s *Service) AuthenticateOpenID(ctx context.Context, id, secret string) (OpenIDClient, error) {
-	client, err := s.OpenIDClient(ctx, id)
+	client, err := s.clientOf(ctx, id)
 	if err != nil && !errs.Is(err, errs.NotFound) {
 		return client, err
 	}
@@ -206,7 +206,7 @@ type OpenIDRequest struct {
 // RedirectOf finds the client of a request and checks that it is known at the
 // redirect URI, letter by letter. Without that, nobody is sent there.
 func (s *Service) RedirectOf(ctx context.Context, r OpenIDRequest) (OpenIDClient, error) {
-	client, err := s.OpenIDClient(ctx, r.ClientID)
+	client, err := s.clientOf(ctx, r.ClientID)
 	if err == nil && !slices.Contains(client.RedirectURIs.V, r.RedirectURI) {
 		err = errs.BadRequestf("The redirect URI is not one of the client's.")
 	}

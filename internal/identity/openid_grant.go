@@ -128,6 +128,9 @@ func (k *consent) write(ctx context.Context, tx *db.Tx) error {
 // AuthorizeOpenID signs a user in for a client and returns the code that the
 // client gets.
 func (s *Service) AuthorizeOpenID(ctx context.Context, r OpenIDRequest, login Login) (string, error) {
+	if r.ClientID == OwnClient {
+		return s.authorizeOwn(ctx, r, login)
+	}
 	k, err := s.consent(ctx, login, r.ClientID, r.Scope, r.Nonce)
 	if err != nil {
 		return "", err
@@ -151,6 +154,9 @@ func (s *Service) AuthorizeOpenID(ctx context.Context, r OpenIDRequest, login Lo
 // ExchangeCode gives a client the tokens for a code. A code that comes a second
 // time was stolen, before or now: what came of it ends.
 func (s *Service) ExchangeCode(ctx context.Context, issuer string, client OpenIDClient, code, redirectURI, verifier string) (OpenIDTokens, error) {
+	if client.ID == OwnClient {
+		return s.exchangeOwn(ctx, issuer, code, redirectURI, verifier)
+	}
 	grant, err := s.spend(ctx, codeSecret, code, client.ID, func(secret openIDSecret) error {
 		sum := sha256.Sum256([]byte(verifier))
 		switch {
@@ -248,8 +254,12 @@ func (s *Service) endGrantsOf(ctx context.Context, tx *db.Tx, subjects ...string
 		if where == "" {
 			continue
 		}
+		_, err := tx.Exec(ctx, `DELETE FROM openid_own_codes WHERE `+where, id)
+		if err != nil {
+			return fmt.Errorf("forget codes of %s: %w", subject, err)
+		}
 		var grants []openIDGrant
-		err := tx.All(ctx, &grants, `SELECT * FROM openid_grants WHERE `+where, id)
+		err = tx.All(ctx, &grants, `SELECT * FROM openid_grants WHERE `+where, id)
 		if err != nil {
 			return fmt.Errorf("find what clients have of %s: %w", subject, err)
 		}
@@ -266,7 +276,7 @@ func (s *Service) endGrantsOf(ctx context.Context, tx *db.Tx, subjects ...string
 // forgetOpenID removes what has expired.
 func forgetOpenID(ctx context.Context, tx *db.Tx, now time.Time) (int64, error) {
 	gone := int64(0)
-	for _, table := range []string{"openid_secrets", "openid_devices", "openid_grants"} {
+	for _, table := range []string{"openid_secrets", "openid_devices", "openid_grants", "openid_own_codes"} {
 		n, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE expires_at < ?`, db.At(now))
 		if err != nil {
 			return gone, err
@@ -323,6 +333,13 @@ func (s *Service) openIDTokens(ctx context.Context, issuer string, grant openIDG
 	if err != nil {
 		return out, err
 	}
+	out.ID, err = s.signID(ctx, issuer, grant, out, claims)
+	return out, err
+}
+
+// signID makes the ID token that goes with an access token.
+func (s *Service) signID(ctx context.Context, issuer string, grant openIDGrant, out OpenIDTokens, claims map[string]any) (string, error) {
+	now := s.clock.Now()
 	sum := sha256.Sum256([]byte(out.Access))
 	claims["iss"], claims["aud"], claims["azp"] = issuer, grant.ClientID, grant.ClientID
 	claims["iat"], claims["exp"], claims["auth_time"] = now.Unix(), now.Add(out.Lifetime).Unix(), grant.SignedInAt.Time().Unix()
@@ -330,8 +347,7 @@ func (s *Service) openIDTokens(ctx context.Context, issuer string, grant openIDG
 	if grant.Nonce != "" {
 		claims["nonce"] = grant.Nonce
 	}
-	out.ID, err = s.signJWT(ctx, claims)
-	return out, err
+	return s.signJWT(ctx, claims)
 }
 
 // claims is what a client may know of a user, who may still sign in.

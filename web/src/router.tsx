@@ -21,6 +21,19 @@ const terminal = createRoute({
   component: lazyRouteComponent(() => import('./pages/terminal')),
 });
 
+// Where sign-ins end that don't end at a page.
+const notSignedIn = createRoute({
+  getParentRoute: () => root,
+  path: '/sign-in',
+  component: lazyRouteComponent(() => import('./pages/sign-in'), 'NotSignedIn'),
+});
+
+const signedInElsewhere = createRoute({
+  getParentRoute: () => root,
+  path: '/sign-in-done',
+  component: lazyRouteComponent(() => import('./pages/sign-in'), 'SignedInElsewhere'),
+});
+
 const signedIn = createRoute({ getParentRoute: () => root, id: 'signed-in', component: SignedIn });
 
 const overview = createRoute({
@@ -99,6 +112,8 @@ export const router = createRouter({
   routeTree: root.addChildren([
     screen,
     terminal,
+    notSignedIn,
+    signedInElsewhere,
     signedIn.addChildren([overview, instances, launch, instance, instanceTab, topology, reach, quotas, objects, kind, one]),
   ]),
   basepath: '/dashboard',

@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 	"unicode/utf8"
 
@@ -34,13 +35,26 @@ type page struct {
 	Code     string // of a device
 	User     string // as typed before
 	Domain   string
+	Receipt  string // of the password, once it was right and not enough
 	Problem  string // one of the words in openid.html
+	Own      bool   // for this cloud's own dashboard
+	Other    string // the same page in the other language
 	Finished bool
 }
 
 // show answers with a page that nothing may frame or load anything into.
 func show(c *api.Call, status int, p page) (any, error) {
-	p.Chinese = strings.HasPrefix(strings.ToLower(c.Header("Accept-Language")), "zh")
+	q := c.Query()
+	language := q.Get("ui_locales")
+	if language == "" {
+		language = c.Header("Accept-Language")
+	}
+	p.Chinese = strings.HasPrefix(strings.ToLower(language), "zh")
+	q.Set("ui_locales", "zh-CN")
+	if p.Chinese {
+		q.Set("ui_locales", "en")
+	}
+	p.Other = path.Base(c.Request().URL.Path) + "?" + q.Encode()
 	p.Domain = orDefault(p.Domain)
 	var b bytes.Buffer
 	err := openIDPage.Execute(&b, p)
@@ -56,7 +70,16 @@ func show(c *api.Call, status int, p page) (any, error) {
 	} {
 		c.SetHeader(name, value)
 	}
+	sameGroup(c, p.Own)
 	return api.Reply{Status: status, ContentType: "text/html; charset=utf-8", Body: b.Bytes()}, nil
+}
+
+// sameGroup keeps a window that the dashboard has opened within its reach, so that
+// it can be closed.
+func sameGroup(c *api.Call, own bool) {
+	if own {
+		c.SetHeader("Cross-Origin-Opener-Policy", "same-origin")
+	}
 }
 
 func orDefault(domain string) string {
@@ -89,6 +112,7 @@ func sendBack(c *api.Call, r identity.OpenIDRequest, state string, answer url.Va
 	if err != nil {
 		return nil, err
 	}
+	sameGroup(c, r.ClientID == identity.OwnClient)
 	q := u.Query()
 	for name, values := range answer {
 		q[name] = values
@@ -135,7 +159,8 @@ func (h handlers) withRequest(c *api.Call, do func(r identity.OpenIDRequest, sta
 	if err != nil {
 		return nil, err
 	}
-	return do(r, state, page{Action: "authorize?" + c.Query().Encode(), Client: client.Name, At: back.Host, Scopes: strings.Fields(r.Scope)})
+	return do(r, state, page{Action: "authorize?" + c.Query().Encode(), Client: client.Name, At: back.Host, Scopes: strings.Fields(r.Scope),
+		Own: client.ID == identity.OwnClient, User: c.Query().Get("login_hint"), Domain: c.Query().Get("domain_hint")})
 }
 
 // fromHere tells whether a form was sent by a page of ours.
@@ -152,11 +177,14 @@ func fromHere(c *api.Call) bool {
 	return err == nil && strings.EqualFold(u.Host, c.Request().Host)
 }
 
-// signInOf reads who signs in.
+// signInOf reads who signs in: by the password, or after that by a passcode.
 func signInOf(form url.Values) identity.Login {
 	user := identity.Ref{Name: form.Get("user"), Domain: &identity.Ref{Name: orDefault(form.Get("domain"))}}
-	login := identity.Login{Password: &identity.PasswordLogin{User: user, Password: form.Get("password")}}
-	if form.Get("passcode") != "" {
+	login := identity.Login{Receipt: form.Get("receipt")}
+	if login.Receipt == "" {
+		login.Password = &identity.PasswordLogin{User: user, Password: form.Get("password")}
+	}
+	if form.Get("passcode") != "" || login.Receipt != "" {
 		login.TOTP = &identity.TOTPLogin{User: user, Passcode: form.Get("passcode")}
 	}
 	return login
@@ -171,7 +199,7 @@ func signInForm(c *api.Call, p *page) (form url.Values, answer any, err error) {
 		answer, err = show(c, http.StatusForbidden, *p)
 		return nil, answer, err
 	}
-	p.User, p.Domain = form.Get("user"), form.Get("domain")
+	p.User, p.Domain, p.Receipt = form.Get("user"), form.Get("domain"), form.Get("receipt")
 	return form, nil, nil
 }
 
@@ -179,9 +207,20 @@ func signInForm(c *api.Call, p *page) (form url.Values, answer any, err error) {
 // is not for the page.
 func again(c *api.Call, p page, err error) (any, error) {
 	var more *identity.Insufficient
+	slow, _ := errs.As(err)
 	switch {
 	case errors.As(err, &more):
-		p.Problem = "factor"
+		p.Receipt = more.Receipt
+	case identity.IsReceiptOver(err):
+		p.Problem, p.Receipt = "late", ""
+	case identity.IsPasscodeUsed(err) && p.Receipt != "":
+		p.Problem = "used"
+	case errs.Is(err, errs.Unauthorized) && p.Receipt != "":
+		p.Problem = "passcode"
+	case errs.Is(err, errs.TooMany):
+		p.Problem = "slow"
+		c.SetHeader("Retry-After", slow.Headers["Retry-After"])
+		return show(c, http.StatusTooManyRequests, p)
 	case errs.Is(err, errs.Unauthorized), errs.Is(err, errs.NotFound), errs.Is(err, errs.BadRequest):
 		p.Problem = "password"
 	default:

@@ -281,17 +281,49 @@ func soon(d *oauth2.DeviceAuthResponse) *oauth2.DeviceAuthResponse {
 	return d
 }
 
+// The password leads to the second step, in which a wrong passcode, one that was
+// used, and one that comes too late are told apart.
 func TestOpenIDSecondFactor(t *testing.T) {
 	t.Parallel()
 	c := start(t)
-	admin := c.admin(t)
-	me := c.find(t, admin, "users", "demo")
-	c.call(t, "PATCH", "/v3/users/"+me, admin, `{"user":{"options":{"multi_factor_auth_enabled":true,"multi_factor_auth_rules":[["password","totp"]]}}}`).want(200)
+	twoFactors(t, c)
 	p := c.program(t, false)
-	got := submit(t, p.address(), c.typed(), "Accept-Language", "zh-CN").want(401)
-	if !strings.Contains(string(got.body), "还需要第二因素") {
-		t.Errorf("got %s, want that a second factor is needed", got.body)
+	says := func(r reply, text string) reply {
+		t.Helper()
+		if !strings.Contains(string(r.want(401).body), text) {
+			t.Errorf("got %s, want %q", r.body, text)
+		}
+		return r
 	}
+	second := func(r reply, code string) url.Values {
+		t.Helper()
+		receipt := regexp.MustCompile(`name="receipt" value="([^"]+)"`).FindSubmatch(r.body)
+		if receipt == nil {
+			t.Fatalf("got %s, want the second step", r.body)
+		}
+		return url.Values{"user": {"demo"}, "domain": {"Default"}, "receipt": {string(receipt[1])}, "passcode": {code}}
+	}
+	says(submit(t, p.address(), c.typed(), "Accept-Language", "zh-CN"), "还需要第二因素")
+	first := says(submit(t, p.address(), c.typed()), "A second factor is needed")
+	if strings.Contains(string(first.body), `name="password"`) {
+		t.Error("the second step asks for the password again")
+	}
+	code := passcode(t, c.clock.Now())
+	says(submit(t, p.address(), second(first, "000000")), "This code is wrong")
+	again := says(submit(t, p.address()+"&ui_locales=zh-CN", second(first, "")), "验证码不正确")
+	if submit(t, p.address(), second(again, code)).sentTo().Get("code") == "" {
+		t.Error("the right passcode gives no code")
+	}
+	says(submit(t, p.address(), second(first, code)), "This code was used before")
+	c.clock.Advance(6 * time.Minute)
+	late := says(submit(t, p.address(), second(first, passcode(t, c.clock.Now()))), "That took too long")
+	if !strings.Contains(string(late.body), `name="password"`) {
+		t.Error("whoever took too long is not asked for the password")
+	}
+	wrong := c.typed()
+	wrong.Set("passcode", code)
+	wrong.Set("password", "wrong")
+	says(submit(t, p.address(), wrong), "password or domain is wrong") // nothing about the passcode
 }
 
 // Keys are published a period before they sign, and as long as what they have

@@ -14,31 +14,25 @@ export interface Session {
   expires_at: string;
 }
 
-export interface Credentials {
-  user: string;
-  password: string;
-  domain: string;
-  project?: string;
+/** Who is signed in; null when nobody is. */
+export async function readSession(signal?: AbortSignal): Promise<Session | null> {
+  try {
+    return await ask<Session>('dashboard', '/session', { ...(signal && { signal }) });
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 401) {
+      return null;
+    }
+    throw error;
+  }
 }
 
-/** Who is signed in; null when nobody is. */
 export const sessionQuery = queryOptions({
   queryKey: ['session'],
-  queryFn: async ({ signal }): Promise<Session | null> => {
-    try {
-      return await ask<Session>('dashboard', '/session', { signal });
-    } catch (error) {
-      if (error instanceof ApiError && error.status === 401) {
-        return null;
-      }
-      throw error;
-    }
-  },
+  queryFn: ({ signal }) => readSession(signal),
   staleTime: 60_000,
   refetchOnWindowFocus: 'always',
 });
 
-export const signIn = (body: Credentials) => ask<Session>('dashboard', '/session', { method: 'POST', body });
 export const signOut = () => ask<void>('dashboard', '/session', { method: 'DELETE' });
 export const changeProject = (project: string) =>
   ask<Session>('dashboard', '/session', { method: 'PATCH', body: { project } });

@@ -1,16 +1,32 @@
-import { useMutation, useQueryClient } from '@tanstack/react-query';
-import { Alert, Button, Form, Input, Modal, type InputRef } from 'antd';
-import { useEffect, useRef, useState } from 'react';
+import { Alert, Button, Modal } from 'antd';
+import { useEffect, type ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
-import { ApiError } from '../api/client';
-import { signIn, type Credentials } from '../api/session';
-import { become } from '../shell/become';
+import { channel } from '../shell/become';
 import { LanguageSwitch } from '../shell/language';
-import { last, remember } from '../shell/memory';
+import { last } from '../shell/memory';
+import { Waiting } from '../ui/empty';
 import { useTitle } from '../ui/page';
-import { Problem } from '../ui/problem';
 
-export default function SignIn() {
+/** Where a sign-in begins that ends at a place of these pages. */
+function start(language: string, to: string): string {
+  const known = last();
+  const query = new URLSearchParams({ to, ui_locales: language });
+  for (const [key, value] of Object.entries({ login_hint: known.user, domain_hint: known.domain, project: known.project })) {
+    if (value !== '') {
+      query.set(key, value);
+    }
+  }
+  return `/dashboard/session/start?${query.toString()}`;
+}
+
+/** Leads to the sign-in and back to where the browser is now. */
+export default function ToSignIn() {
+  const { i18n } = useTranslation();
+  useEffect(() => location.replace(start(i18n.language, location.pathname + location.search)), [i18n.language]);
+  return <Waiting />;
+}
+
+function Card({ children }: { children: ReactNode }) {
   const { t } = useTranslation();
   useTitle(t('signIn.title'));
   return (
@@ -23,7 +39,7 @@ export default function SignIn() {
             <div className="muted">{t('signIn.subtitle')}</div>
           </div>
         </div>
-        <SignInForm />
+        {children}
         <div style={{ marginTop: 14, textAlign: 'center' }}>
           <LanguageSwitch />
         </div>
@@ -32,68 +48,45 @@ export default function SignIn() {
   );
 }
 
-/** Over the page that somebody was working on when the session ended. */
-export function SignInAgain() {
-  const { t } = useTranslation();
+/** Why a sign-in has not worked, where its own page could not say it. */
+export function NotSignedIn() {
+  const { t, i18n } = useTranslation();
+  const problem = new URLSearchParams(location.search).get('problem');
+  const known = problem === 'late' || problem === 'refused' ? problem : 'failed';
   return (
-    <Modal open title={t('signIn.title')} closable={false} keyboard={false} mask={{ closable: false }} footer={null} width={420}>
-      <Alert type="info" showIcon title={t('signIn.ended')} description={t('signIn.endedHint')} style={{ marginBottom: 16 }} />
-      <SignInForm />
-    </Modal>
+    <Card>
+      <Alert type="error" showIcon title={t(`signIn.problem.${known}`)} style={{ marginBottom: 16 }} />
+      <Button type="primary" block size="large" href={start(i18n.language, '/dashboard/')}>
+        {t('signIn.submit')}
+      </Button>
+    </Card>
   );
 }
 
-function SignInForm() {
+/** The end of a sign-in in a window of its own: the page that waits for it is told. */
+export function SignedInElsewhere() {
   const { t } = useTranslation();
-  const queryClient = useQueryClient();
-  const first = useRef<InputRef>(null);
-  const password = useRef<InputRef>(null);
-  const [known] = useState(last);
-  const enter = useMutation({
-    mutationFn: (form: Credentials) =>
-      signIn({ ...form, ...(known.user === form.user && known.project !== '' && { project: known.project }) }),
-    meta: { answers401: true },
-    onSuccess: (session) => {
-      remember(session);
-      return become(queryClient, session);
-    },
-    onError: () => password.current?.focus({ cursor: 'all' }),
-  });
-  useEffect(() => (known.user === '' ? first : password).current?.focus(), [known.user]);
+  useEffect(() => {
+    channel.postMessage('changed');
+    window.close();
+  }, []);
   return (
-    <Form<Credentials>
-      layout="vertical"
-      name="sign-in"
-      requiredMark={false}
-      initialValues={{ user: known.user, domain: known.domain, password: '' }}
-      onFinish={(form) => enter.mutate(form)}
-    >
-      <Form.Item name="user" label={t('signIn.user')} rules={[{ required: true, message: t('signIn.needUser') }]}>
-        <Input ref={first} autoComplete="username" autoCapitalize="none" spellCheck={false} />
-      </Form.Item>
-      <Form.Item name="password" label={t('signIn.password')} rules={[{ required: true, message: t('signIn.needPassword') }]}>
-        <Input.Password ref={password} autoComplete="current-password" />
-      </Form.Item>
-      <Form.Item
-        name="domain"
-        label={t('signIn.domain')}
-        extra={t('signIn.domainHelp')}
-        rules={[{ required: true, message: t('signIn.needDomain') }]}
-      >
-        <Input autoComplete="organization" spellCheck={false} />
-      </Form.Item>
-      {enter.error && (
-        <div style={{ marginBottom: 16 }}>
-          {enter.error instanceof ApiError && enter.error.status === 401 ? (
-            <Problem error={new ApiError(401, t('signIn.refused'))} hint={t('signIn.refusedHint')} />
-          ) : (
-            <Problem error={enter.error} />
-          )}
-        </div>
-      )}
-      <Button type="primary" htmlType="submit" block size="large" loading={enter.isPending}>
+    <Card>
+      <p>{t('signIn.done')}</p>
+    </Card>
+  );
+}
+
+/** Over the page that somebody was working on when the session ended. What is on it stays: the sign-in has a window of its own. */
+export function SignInAgain() {
+  const { t, i18n } = useTranslation();
+  const open = () => window.open(start(i18n.language, '/dashboard/sign-in-done'), '_blank', 'popup,width=520,height=720');
+  return (
+    <Modal open title={t('signIn.title')} closable={false} keyboard={false} mask={{ closable: false }} footer={null} width={420}>
+      <Alert type="info" showIcon title={t('signIn.ended')} description={t('signIn.endedHint')} style={{ marginBottom: 16 }} />
+      <Button type="primary" block size="large" autoFocus onClick={open}>
         {t('signIn.submit')}
       </Button>
-    </Form>
+    </Modal>
   );
 }

@@ -1,5 +1,8 @@
 import type { QueryClient } from '@tanstack/react-query';
-import { sessionQuery, type Session } from '../api/session';
+import { readSession, sessionQuery, type Session } from '../api/session';
+
+/** Tabs of one browser share the session: when one changes the project, signs out or in, the others are told. */
+export const channel = new BroadcastChannel('nacre.session');
 
 const endedKey = ['session-ended'];
 
@@ -15,6 +18,18 @@ export function ended(queryClient: QueryClient): void {
 
 /** The session that has ended without the user's doing; null when none has. */
 export const endedSession = (queryClient: QueryClient) => queryClient.getQueryData<Session | null>(endedKey) ?? null;
+
+/** Another tab or window has changed the session. */
+export async function heard(queryClient: QueryClient): Promise<void> {
+  if (endedSession(queryClient) === null) {
+    await queryClient.invalidateQueries({ queryKey: sessionQuery.queryKey });
+    return;
+  }
+  const session = await readSession();
+  if (session !== null) {
+    await become(queryClient, session);
+  }
+}
 
 /** Takes on another session, or none. */
 export async function become(queryClient: QueryClient, session: Session | null): Promise<void> {

@@ -3,25 +3,20 @@ import { Link, useNavigate } from '@tanstack/react-router';
 import { App, Button, Dropdown } from 'antd';
 import { useEffect, type ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
-import { changeProject, projectsQuery, sessionQuery, signOut, type Session } from '../api/session';
+import { changeProject, projectsQuery, signOut, type Session } from '../api/session';
 import { problemText } from '../ui/problem';
-import { become } from './become';
+import { become, channel, heard } from './become';
 import { LanguageSwitch } from './language';
-import { remember } from './memory';
 import { Navigation } from './navigation';
 import { PaletteButton } from './palette-button';
 import { DownOutlined, FolderOutlined, LogoutOutlined, UserOutlined } from '../ui/icons';
-
-// Tabs of one browser share the session: when one changes the project or signs
-// out, the others must not go on showing what is no longer so.
-const channel = new BroadcastChannel('nacre.session');
 
 /** The frame around all pages: where one can go, who one is, which project it is about. */
 export function Frame({ session, children }: { session: Session; children: ReactNode }) {
   const { t } = useTranslation();
   const queryClient = useQueryClient();
   useEffect(() => {
-    channel.onmessage = () => void queryClient.invalidateQueries({ queryKey: sessionQuery.queryKey });
+    channel.onmessage = () => void heard(queryClient);
     return () => {
       channel.onmessage = null;
     };
@@ -60,7 +55,6 @@ function ProjectSwitch({ session }: { session: Session }) {
     mutationFn: changeProject,
     meta: { answers401: true },
     onSuccess: async (changed) => {
-      remember(changed);
       await become(queryClient, changed);
       channel.postMessage('changed');
       await navigate({ to: '/' });

@@ -1,24 +1,29 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { Outlet } from '@tanstack/react-router';
-import { Spin } from 'antd';
-import { lazy, Suspense } from 'react';
+import { lazy, Suspense, useEffect } from 'react';
 import { useTranslation } from 'react-i18next';
 import { sessionQuery } from '../api/session';
-import { Empty } from '../ui/empty';
+import { Empty, Waiting } from '../ui/empty';
 import { Problem } from '../ui/problem';
 import { endedSession } from './become';
 import { Frame } from './frame';
 import { Here } from './here';
+import { remember } from './memory';
 import { CloudOutlined } from '../ui/icons';
 
-const SignIn = lazy(() => import('../pages/sign-in'));
+const ToSignIn = lazy(() => import('../pages/sign-in'));
 const SignInAgain = lazy(() => import('../pages/sign-in').then((module) => ({ default: module.SignInAgain })));
 
-/** Everything that needs a session. Without one the address stays, and the sign-in stands in its place. */
+/** Everything that needs a session. Without one the browser is led to the sign-in, and back. */
 export function SignedIn() {
   const { t } = useTranslation();
   const queryClient = useQueryClient();
   const session = useQuery(sessionQuery);
+  useEffect(() => {
+    if (session.data != null) {
+      remember(session.data);
+    }
+  }, [session.data]);
   if (session.data === undefined) {
     return session.error ? (
       <div className="main">
@@ -33,7 +38,7 @@ export function SignedIn() {
   if (shown === null) {
     return (
       <Suspense fallback={<Waiting />}>
-        <SignIn />
+        <ToSignIn />
       </Suspense>
     );
   }
@@ -56,14 +61,5 @@ export function SignedIn() {
         </Here>
       )}
     </Frame>
-  );
-}
-
-function Waiting() {
-  const { t } = useTranslation();
-  return (
-    <div style={{ display: 'grid', placeItems: 'center', minHeight: '60vh' }}>
-      <Spin aria-label={t('loading')} />
-    </div>
   );
 }
