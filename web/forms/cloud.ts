@@ -32,8 +32,8 @@ export async function signIn(name: string, password: string, operator: boolean):
     headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify({ auth: { identity: { methods: ['password'], password: { user: { name, password, domain } } }, scope: { project: { name, domain } } } }),
   });
-  const { token } = (await reply.json()) as { token: { project: Scope['project']; user: Scope['user'] } };
-  return { token: reply.headers.get('X-Subject-Token') ?? '', scope: { project: token.project, user: token.user, operator, all: false } };
+  const { token } = (await reply.json()) as { token: { project: Scope['project']; user: Scope['user']; roles: { name: string }[] } };
+  return { token: reply.headers.get('X-Subject-Token') ?? '', scope: { project: token.project, user: token.user, roles: token.roles.map((role) => role.name), operator, all: false } };
 }
 
 /** From here on, this is who asks. */
@@ -122,7 +122,7 @@ export async function does(kind: Kind, key: string, values: Typed = {}, name = '
   try {
     const reply = await perform(call);
     if (row !== undefined && action.danger !== true) {
-      await resource.read?.(resource.id(row), new AbortController().signal);
+      await resource.read?.(resource.id(row), new AbortController().signal, who.scope);
     }
     sent.add(`${kind} ${key}`);
     return reply;

@@ -6,7 +6,8 @@
 // parts build on each other, and the last asks whether a form was forgotten.
 import { beforeAll, expect, it } from 'vitest';
 import { ask, perform } from '../src/api/client';
-import { post } from '../src/resource/resource';
+import { changePassword } from '../src/kinds/identity/password';
+import { del, post } from '../src/resource/resource';
 import { be, does, gone, idOf, is, signIn, unsent, until } from './cloud';
 
 let demo: Awaited<ReturnType<typeof signIn>>;
@@ -28,14 +29,62 @@ const operator = (title: string, work: () => Promise<void>) => part(title, () =>
 
 const state = (status: string) => (row: { status: string }) => row.status === status;
 
-operator('projects and users', async () => {
-  await does('projects', 'project-create', { name: 'forms', description: 'sent' });
-  await does('projects', 'project-edit', { description: 'changed', enabled: true }, 'forms');
-  await does('users', 'user-create', { name: 'former', email: 'f@example.org', password: 'secret enough' });
+operator('domains, projects and users', async () => {
+  await does('domains', 'domain-create', { name: 'forms', description: 'sent' });
+  await does('domains', 'domain-edit', { name: 'formed', enabled: false }, 'forms');
+  await does('projects', 'project-create', { name: 'forms', description: 'sent', tags: 'one\ntwo', domain_id: { pick: 'Default' } });
+  await does('projects', 'project-create', { name: 'below', parent_id: { pick: 'forms' } });
+  await does('projects', 'project-edit', { description: 'changed', tags: 'one', enabled: true }, 'forms');
+  await does('users', 'user-create', { name: 'former', email: 'f@example.org', password: 'secret enough', default_project_id: { pick: 'forms' } });
   await does('users', 'user-edit', { email: 'g@example.org', enabled: false }, 'former');
+  await does('users', 'user-edit', { enabled: true }, 'former');
+  await does('users', 'user-factor', {}, 'former');
+  await does('users', 'user-no-factor', {}, 'former');
   await does('users', 'user-password', { password: 'another secret' }, 'former');
   await does('projects', 'project-add-role', { user: { pick: 'former' }, role: { pick: 'member' } }, 'forms');
   await does('projects', 'project-remove-role', { user: { pick: 'former' }, role: { pick: 'member' } }, 'forms');
+});
+
+operator('groups, roles and what they are given', async () => {
+  await does('groups', 'user-group-create', { name: 'team', description: 'sent' });
+  await does('groups', 'user-group-edit', { description: 'changed' }, 'team');
+  await does('groups', 'user-group-add', { user: { pick: 'former' } }, 'team');
+  await does('roles', 'role-create', { name: 'auditor', description: 'sent' });
+  await does('roles', 'role-edit', { description: 'changed' }, 'auditor');
+  await does('roles', 'role-imply', { role: { pick: 'reader' } }, 'auditor');
+  await does('assignments', 'assignment-grant', { user: { pick: 'former' }, role: { pick: 'auditor' }, project: { pick: 'forms' } });
+  await does('assignments', 'assignment-grant', { user: { pick: 'former' }, role: { pick: 'auditor' }, target: 'domain', domain: { pick: 'Default' } });
+  await does('assignments', 'assignment-grant', { user: { pick: 'former' }, role: { pick: 'auditor' }, target: 'system' });
+  await does('assignments', 'assignment-grant', { actor: 'group', group: { pick: 'team' }, role: { pick: 'auditor' }, target: 'domain', domain: { pick: 'Default' }, inherited: true });
+  for (let left = 3; left > 0; left--) {
+    await does('assignments', 'delete', {}, 'former: auditor');
+  }
+  await does('assignments', 'delete', {}, 'team: auditor');
+  await does('roles', 'role-unimply', { role: { pick: 'reader' } }, 'auditor');
+  await does('groups', 'user-group-remove', { user: { pick: 'former' } }, 'team');
+  await does('roles', 'delete', {}, 'auditor');
+  await does('groups', 'delete', {}, 'team');
+});
+
+operator('limits and clients', async () => {
+  await does('registered-limits', 'registered-limit-create', { service_id: { pick: 'nova' }, resource_name: 'class:FORMS', default_limit: 3, description: 'sent' });
+  await does('registered-limits', 'registered-limit-edit', { default_limit: 4 }, 'class:FORMS');
+  await does('limits', 'limit-create', { resource: { pick: 'class:FORMS' }, project_id: { pick: 'forms' }, resource_limit: 5 });
+  await does('limits', 'limit-edit', { resource_limit: 6 }, 'class:FORMS');
+  await does('limits', 'delete', {}, 'class:FORMS');
+  await does('registered-limits', 'delete', {}, 'class:FORMS');
+  await does('openid-clients', 'openid-create', { name: 'forms', redirect_uris: 'https://forms.example/back\nhttp://127.0.0.1:9/', public: true });
+  await does('openid-clients', 'openid-delete', {}, 'forms');
+});
+
+member('what users lend and sign in with', async () => {
+  await does('trusts', 'trust-create', { trustee_user_id: admin.scope.user.id, roles: ['member'], impersonation: true, expires_at: '2099-01-31', remaining_uses: 3 });
+  await does('trusts', 'delete', {}, admin.scope.user.id);
+  await does('ec2-credentials', 'ec2-create');
+  const [key] = (await ask<{ credentials: { access: string }[] }>('identity', `/users/${demo.scope.user.id}/credentials/OS-EC2`)).credentials;
+  await does('ec2-credentials', 'delete', {}, key?.access);
+  const { credential } = (await perform(post('identity', '/credentials', { credential: { type: 'totp', user_id: demo.scope.user.id, blob: 'JBSWY3DPEHPK3PXP' } }))) as { credential: { id: string } };
+  await does('factors', 'delete', {}, credential.id);
 });
 
 operator('flavors', async () => {
@@ -280,7 +329,7 @@ member('containers and application credentials', async () => {
   await does('containers', 'container-create', { name: 'forms', public: true });
   await does('containers', 'container-access', { public: false }, 'forms');
   await does('containers', 'delete', {}, 'forms');
-  await does('application-credentials', 'credential-create', { name: 'robot', expires_at: '2099-01-31', description: 'sent' });
+  await does('application-credentials', 'credential-create', { name: 'robot', expires_at: '2099-01-31', description: 'sent', roles: ['member'], access_rules: 'get compute /v2.1/servers', unrestricted: false });
   await does('application-credentials', 'delete', {}, 'robot');
 });
 
@@ -307,7 +356,24 @@ operator('what operators made goes too', async () => {
   await does('volume-types', 'delete', {}, 'other');
   await does('group-types', 'delete', {}, 'consistent');
   await does('users', 'delete', {}, 'former');
+  await does('projects', 'delete', {}, 'below');
   await does('projects', 'delete', {}, 'forms');
+  await does('domains', 'delete', {}, 'formed');
+});
+
+it('changes a password, after which the former one is none', async () => {
+  be(admin);
+  await perform(post('identity', '/users', { user: { name: 'changing', password: 'first secret', default_project_id: admin.scope.project.id } }));
+  const { users } = await ask<{ users: { id: string }[] }>('identity', '/users?name=changing');
+  const id = users[0]?.id ?? '';
+  const scope = { ...admin.scope, user: { id, name: 'changing' } };
+  const call = changePassword.call?.({ original_password: 'first secret', password: 'second secret' }, null, scope);
+  if (call === undefined) {
+    throw new Error('the form sends nothing');
+  }
+  await perform(call);
+  await expect(perform(call)).rejects.toThrow();
+  await perform(del('identity', `/users/${id}`));
 });
 
 it('is every form that there is', async () => {

@@ -40,11 +40,11 @@ export function App() {
   const locale = localeOf(i18n.language);
   return (
     <ConfigProvider theme={theme} button={{ autoInsertSpace: false }} {...(locale && { locale })}>
-      <Ant>
-        <QueryClientProvider client={queryClient}>
+      <QueryClientProvider client={queryClient}>
+        <Ant>
           <RouterProvider router={router} />
-        </QueryClientProvider>
-      </Ant>
+        </Ant>
+      </QueryClientProvider>
     </ConfigProvider>
   );
 }

@@ -76,7 +76,15 @@ const page = <Path extends string>(path: Path, load: () => Promise<{ default: ()
 
 const topology = page('/topology', () => import('./pages/topology'));
 const reach = page('/reach', () => import('./pages/reach'));
-const quotas = page('/quotas', () => import('./pages/quotas'));
+const account = page('/account', () => import('./pages/account'));
+const why = page('/why', () => import('./pages/why'));
+
+const quotas = createRoute({
+  getParentRoute: () => signedIn,
+  path: '/quotas',
+  validateSearch: ({ project }: Record<string, unknown>): { project?: string } => (typeof project === 'string' && project !== '' ? { project } : {}),
+  component: lazyRouteComponent(() => import('./pages/quotas')),
+});
 
 const objects = createRoute({
   getParentRoute: () => signedIn,
@@ -114,7 +122,7 @@ export const router = createRouter({
     terminal,
     notSignedIn,
     signedInElsewhere,
-    signedIn.addChildren([overview, instances, launch, instance, instanceTab, topology, reach, quotas, objects, kind, one]),
+    signedIn.addChildren([overview, instances, launch, instance, instanceTab, topology, reach, quotas, account, why, objects, kind, one]),
   ]),
   basepath: '/dashboard',
   defaultErrorComponent: Broken,

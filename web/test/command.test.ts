@@ -10,7 +10,7 @@ import { del, post, put, type Action, type Scope, type Value, type Values } from
 const source = join(import.meta.dirname, '../src');
 const read = (file: string) => readFileSync(join(source, file), 'utf8');
 
-const scope: Scope = { project: { id: 'p', name: 'p' }, user: { id: 'u', name: 'u' }, operator: true, all: false };
+const scope: Scope = { project: { id: 'p', name: 'p' }, user: { id: 'u', name: 'u' }, roles: ['member'], operator: true, all: false };
 
 describe('the openstack command', () => {
   it.each([
@@ -29,6 +29,11 @@ describe('the openstack command', () => {
     [put('network', '/ports/p', { port: { qos_policy_id: null } }), 'openstack port unset --qos-policy p'],
     [{ service: 'volume' as const, method: 'GET' as const, path: '/qos-specs/q/disassociate?vol_type_id=t' }, 'openstack volume qos disassociate --volume-type t q'],
     [del('volume', '/types/t/encryption/provider'), 'openstack volume type unset --encryption-type t'],
+    [post('identity', '/OS-TRUST/trusts', { trust: { trustor_user_id: 'a', trustee_user_id: 'b', project_id: 'p', roles: [{ name: 'member' }], impersonation: false } }), 'openstack trust create --project p --role member --no-impersonate a b'],
+    [put('identity', '/OS-INHERIT/domains/d/groups/g/roles/r/inherited_to_projects'), 'openstack role add --inherited --domain d --group g r'],
+    [del('identity', '/system/users/u/roles/r'), 'openstack role remove --system all --user u r'],
+    [post('identity', '/credentials', { credential: { type: 'totp', user_id: 'u', blob: '$PASSWORD' } }), 'openstack credential create --type totp u "$PASSWORD"'],
+    [post('identity', '/limits', { limits: [{ service_id: 's', resource_name: 'n', project_id: 'p', resource_limit: 3 }] }), 'openstack limit create --service s --project p --resource-limit 3 n'],
     [post('network', '/networks', { network: { name: 'n', unheard: 1 } }), null],
     [post('network', '/unheard', {}), null],
   ])('%#', (call, want) => {
@@ -44,8 +49,9 @@ it('curl says the whole request', () => {
 });
 
 // What curl says and the openstack command cannot: which volumes a group has,
-// taking tags or keys away, and access to what is there already.
-const unsaid = ['volume-group-volume', 'volume-group-add', 'volume-group-remove', 'image-edit', 'volume-edit', 'aggregate-metadata', 'container-access'];
+// taking tags or keys away, access to what is there already, how often a trust
+// can be used, and what OpenStack does not have.
+const unsaid = ['volume-group-volume', 'volume-group-add', 'volume-group-remove', 'image-edit', 'volume-edit', 'aggregate-metadata', 'container-access', 'trust-create', 'openid-create', 'openid-delete'];
 
 /** Something for each field, as somebody might type. */
 function filled(action: Action<unknown>): Values {
@@ -58,7 +64,7 @@ const resources = await Promise.all(all.map(resourceOf));
 
 describe.each(resources)('every dialog of $kind', (resource) => {
   it('can be shown as a command, or is known not to be', () => {
-    const row = { id: 'i', volume_types: [], of: { id: 'f' }, addresses: [], prefixes: [], specs: {}, name: 'n', status: 'available', attachments: [], fixed_ips: [], routes: [], hosts: [], metadata: {}, tags: [], allocation_pools: [], host_routes: [], allowed_address_pairs: [], dns_nameservers: [], security_groups: [] };
+    const row = { id: 'i', role: { id: 'r' }, user: { id: 'u' }, scope: { project: { id: 'p' } }, enabled: true, access: 'a', volume_types: [], of: { id: 'f' }, addresses: [], prefixes: [], specs: {}, name: 'n', status: 'available', attachments: [], fixed_ips: [], routes: [], hosts: [], metadata: {}, tags: [], allocation_pools: [], host_routes: [], allowed_address_pairs: [], dns_nameservers: [], security_groups: [] };
     for (const action of [...(resource.create ?? []), ...(resource.actions ?? [])]) {
       if (action.call === undefined || unsaid.includes(action.key)) {
         continue;
@@ -80,9 +86,9 @@ it('curl reads a password where the form was given one', () => {
 });
 
 it('is on every form that asks the cloud for a change', () => {
-  // Signing in has no command, who reaches whom changes nothing, and a shared
+  // Signing in has no command, who reaches whom and who may do what changes nothing, and a shared
   // address is signed here: it is itself what curl takes.
-  const none = ['pages/sign-in.tsx', 'pages/reach.tsx', 'pages/objects/share.tsx'];
+  const none = ['pages/sign-in.tsx', 'pages/reach.tsx', 'pages/why.tsx', 'pages/objects/share.tsx'];
   const sources = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.tsx') && !none.includes(file));
   const forms = sources.filter((file) => /<Form[\s<>]|<Modal/.test(read(file)) && /perform\(|onFinish/.test(read(file)));
   expect(forms.length).toBeGreaterThan(6);

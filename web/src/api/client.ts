@@ -1,7 +1,9 @@
 // One way to ask the cloud. The pages are a client of the public API like any
 // other; a cookie and the guard header stand in for the token.
 
-export type Service = 'identity' | 'image' | 'compute' | 'network' | 'volume' | 'object' | 'nacre' | 'dashboard';
+import type { Asked } from '../why';
+
+export type Service = 'identity' | 'image' | 'compute' | 'network' | 'volume' | 'object' | 'nacre' | 'oidc' | 'dashboard';
 
 export const prefix: Record<Service, string> = {
   identity: '/identity/v3',
@@ -11,6 +13,7 @@ export const prefix: Record<Service, string> = {
   volume: '/volume/v3',
   object: '/v1',
   nacre: '/nacre/v1',
+  oidc: '/oidc',
   dashboard: '/dashboard',
 };
 
@@ -27,6 +30,8 @@ export class ApiError extends Error {
     message: string,
     readonly requestId: string | null = null,
     readonly retryAfter: string | null = null,
+    /** What was asked for, by which the rule that refused it can be found. */
+    readonly asked?: Asked,
   ) {
     super(message);
     this.name = 'ApiError';
@@ -106,9 +111,17 @@ export async function exchange(service: Service, path: string, { method = 'GET',
       sentence(await reply.text()) ?? reply.statusText,
       reply.headers.get('X-Openstack-Request-Id'),
       reply.headers.get('Retry-After'),
+      askedOf(method, prefix[service] + path, body),
     );
   }
   return reply;
+}
+
+/** A call as the cloud's rules know it: of an action, its name is a part of it. */
+function askedOf(method: Method, path: string, body: unknown): Asked {
+  const [plain = ''] = path.split('?');
+  const [action] = plain.endsWith('/action') && typeof body === 'object' && body !== null ? Object.keys(body) : [];
+  return { method, path: plain, ...(action !== undefined && { action }) };
 }
 
 /** Sends a file as it is, and tells how much of it has gone. */

@@ -1,10 +1,10 @@
 import { headersOf, prefix, type Call } from '../api/client';
 
-/** A word as a shell takes it. */
-export const quoted = (text: string) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
-
 /** What stands for a password that was typed: commands are copied, kept and shown to others. */
 export const passwordVariable = '$PASSWORD';
+
+/** A word as a shell takes it. */
+export const quoted = (text: string) => (text === passwordVariable ? `"${text}"` : /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
 /** Requests as curl makes them, from whatever address the page has. */
 export function curl(calls: Call[], origin = location.origin): string {

@@ -389,22 +389,104 @@ const objects: Spelling[] = [
   { on: 'POST object /{account}/{container}/{*object}', say: 'object set {container} {object}', shape: headers, options: { metadata: properties('--property') } },
 ];
 
+const domain = { domain_id: '--domain' };
+const prompt = () => ['--password-prompt'];
+const list = (key: string) => (value: unknown) => (Array.isArray(value) ? value.flatMap((item) => [key, field(item, 'name')]) : null);
+/** The first of a list, of which the pages send one. */
+const first = (fields: Record<string, unknown>) => (fields[0] ?? {}) as Record<string, unknown>;
+
+/** Options of users that have flags of their own. */
+const options = (value: unknown) => {
+  const given = value as { multi_factor_auth_enabled?: boolean; multi_factor_auth_rules?: string[][] };
+  return [
+    given.multi_factor_auth_enabled === true ? '--enable-multi-factor-auth' : '--disable-multi-factor-auth',
+    ...(given.multi_factor_auth_rules ?? []).flatMap((rule) => ['--multi-factor-auth-rule', rule.join(',')]),
+  ];
+};
+
+/** Giving roles and taking them away, to whom and on what there are addresses for. */
+const grants = (['PUT', 'DELETE'] as const).flatMap((method) =>
+  ['user', 'group'].flatMap((actor): Spelling[] => {
+    const verb = method === 'PUT' ? 'add' : 'remove';
+    return [
+      { on: `${method} identity /system/${actor}s/{${actor}}/roles/{role}`, say: `role ${verb} --system all {role}`, options: { [actor]: `--${actor}` } },
+      ...['project', 'domain'].flatMap((target): Spelling[] => {
+        const said = { [target]: `--${target}`, [actor]: `--${actor}` };
+        const path = `/${target}s/{${target}}/${actor}s/{${actor}}/roles/{role}`;
+        return [
+          { on: `${method} identity ${path}`, say: `role ${verb} {role}`, options: said },
+          { on: `${method} identity /OS-INHERIT${path}/inherited_to_projects`, say: `role ${verb} --inherited {role}`, options: said },
+        ];
+      }),
+    ];
+  }),
+);
+
 const identities: Spelling[] = [
   {
     on: 'POST identity /users/{user}/application_credentials',
     say: 'application credential create {name}',
     envelope: 'application_credential',
-    options: { ...described, expires_at: '--expiration', unrestricted: { yes: '--unrestricted', no: '--restricted' } },
+    options: {
+      ...described,
+      roles: list('--role'),
+      access_rules: (value) => ['--access-rules', JSON.stringify(value)],
+      expires_at: '--expiration',
+      unrestricted: { yes: '--unrestricted', no: '--restricted' },
+    },
   },
   { on: 'DELETE identity /users/{user}/application_credentials/{id}', say: 'application credential delete {id}' },
-  { on: 'POST identity /projects', say: 'project create {name}', envelope: 'project', options: described },
-  { on: 'PATCH identity /projects/{id}', say: 'project set {id}', envelope: 'project', options: { ...named, enabled: upDown } },
+  { on: 'POST identity /domains', say: 'domain create {name}', envelope: 'domain', options: described },
+  { on: 'PATCH identity /domains/{id}', say: 'domain set {id}', envelope: 'domain', options: { ...named, enabled: upDown } },
+  { on: 'DELETE identity /domains/{id}', say: 'domain delete {id}' },
+  { on: 'POST identity /projects', say: 'project create {name}', envelope: 'project', options: { ...described, ...domain, parent_id: '--parent', tags: listOf('--tag') } },
+  { on: 'PATCH identity /projects/{id}', say: 'project set {id}', envelope: 'project', options: { ...named, enabled: upDown, tags: instead('--clear-tags', '--tag') } },
   { on: 'DELETE identity /projects/{id}', say: 'project delete {id}' },
-  { on: 'PUT identity /projects/{project}/users/{user}/roles/{role}', say: 'role add {role}', options: { project: '--project', user: '--user' } },
-  { on: 'DELETE identity /projects/{project}/users/{user}/roles/{role}', say: 'role remove {role}', options: { project: '--project', user: '--user' } },
-  { on: 'POST identity /users', say: 'user create {name}', envelope: 'user', options: { ...described, email: '--email', password: () => ['--password-prompt'] } },
-  { on: 'PATCH identity /users/{id}', say: 'user set {id}', envelope: 'user', options: { ...named, email: '--email', password: () => ['--password-prompt'], enabled: upDown } },
+  ...grants,
+  { on: 'POST identity /users', say: 'user create {name}', envelope: 'user', options: { ...described, ...domain, default_project_id: '--project', email: '--email', password: prompt } },
+  { on: 'PATCH identity /users/{id}', say: 'user set {id}', envelope: 'user', options: { ...named, default_project_id: '--project', email: '--email', password: prompt, enabled: upDown, options } },
   { on: 'DELETE identity /users/{id}', say: 'user delete {id}' },
+  // The command asks for both passwords.
+  { on: 'POST identity /users/{id}/password', say: 'user password set', envelope: 'user', options: { original_password: () => [], password: () => [] } },
+  { on: 'POST identity /groups', say: 'group create {name}', envelope: 'group', options: { ...described, ...domain } },
+  { on: 'PATCH identity /groups/{id}', say: 'group set {id}', envelope: 'group', options: named },
+  { on: 'DELETE identity /groups/{id}', say: 'group delete {id}' },
+  { on: 'PUT identity /groups/{group}/users/{user}', say: 'group add user {group} {user}' },
+  { on: 'DELETE identity /groups/{group}/users/{user}', say: 'group remove user {group} {user}' },
+  { on: 'POST identity /roles', say: 'role create {name}', envelope: 'role', options: { ...described, ...domain } },
+  { on: 'PATCH identity /roles/{id}', say: 'role set {id}', envelope: 'role', options: named },
+  { on: 'DELETE identity /roles/{id}', say: 'role delete {id}' },
+  { on: 'PUT identity /roles/{role}/implies/{implied}', say: 'implied role create {role}', options: { implied: '--implied-role' } },
+  { on: 'DELETE identity /roles/{role}/implies/{implied}', say: 'implied role delete {role}', options: { implied: '--implied-role' } },
+  {
+    on: 'POST identity /OS-TRUST/trusts',
+    say: 'trust create {trustor_user_id} {trustee_user_id}',
+    envelope: 'trust',
+    options: { project_id: '--project', roles: list('--role'), impersonation: { yes: '--impersonate', no: '--no-impersonate' }, expires_at: '--expiration' },
+  },
+  { on: 'DELETE identity /OS-TRUST/trusts/{id}', say: 'trust delete {id}' },
+  { on: 'POST identity /users/{user}/credentials/OS-EC2', say: 'ec2 credentials create', options: { tenant_id: '--project' } },
+  { on: 'DELETE identity /users/{user}/credentials/OS-EC2/{access}', say: 'ec2 credentials delete {access}' },
+  { on: 'POST identity /credentials', say: 'credential create {user_id} {blob}', envelope: 'credential', options: { type: '--type' } },
+  { on: 'DELETE identity /credentials/{id}', say: 'credential delete {id}' },
+  {
+    on: 'POST identity /registered_limits',
+    say: 'registered limit create {resource_name}',
+    envelope: 'registered_limits',
+    shape: first,
+    options: { service_id: '--service', region_id: '--region', default_limit: '--default-limit', ...described },
+  },
+  { on: 'PATCH identity /registered_limits/{id}', say: 'registered limit set {id}', envelope: 'registered_limit', options: { default_limit: '--default-limit', ...described } },
+  { on: 'DELETE identity /registered_limits/{id}', say: 'registered limit delete {id}' },
+  {
+    on: 'POST identity /limits',
+    say: 'limit create {resource_name}',
+    envelope: 'limits',
+    shape: first,
+    options: { service_id: '--service', region_id: '--region', project_id: '--project', domain_id: '--domain', resource_limit: '--resource-limit', ...described },
+  },
+  { on: 'PATCH identity /limits/{id}', say: 'limit set {id}', envelope: 'limit', options: { resource_limit: '--resource-limit', ...described } },
+  { on: 'DELETE identity /limits/{id}', say: 'limit delete {id}' },
 ];
 
 export const spellings: Spelling[] = [...identities, ...networking, ...storage, ...computing, ...objects];

@@ -71,7 +71,7 @@ const things = {
     pending: 'Not accepted yet', accepted: 'Accepted', rejected: 'Refused',
   },
   nav: {
-    menu: 'Menu', compute: 'Compute', network: 'Network', storage: 'Storage', project: 'Project', operators: 'Operators', topology: 'Topology', reach: 'Can A reach B?', quotas: 'Quotas',
+    menu: 'Menu', compute: 'Compute', network: 'Network', storage: 'Storage', project: 'Project', operators: 'Operators', topology: 'Topology', reach: 'Can A reach B?', quotas: 'Quotas', identity: 'Identity', account: 'Your account', why: 'Why can’t I?',
   },
   network: {
     create: 'Create network',

@@ -1,6 +1,7 @@
 // English. Keys ending in _one and _other are the forms of a count.
 import things from './en-things';
 import more from './en-more';
+import identity from './en-identity';
 
 const en = {
   brand: 'Nacre',
@@ -377,7 +378,8 @@ const en = {
     server: 'Choose an instance',
   },
   ...more,
-  thing: { ...things.thing, ...more.thing },
+  ...identity,
+  thing: { ...things.thing, ...more.thing, ...identity.thing },
   resource: things.resource,
   command: things.command,
   palette: things.palette,

@@ -67,7 +67,7 @@ const things = {
     pending: '尚未接受', accepted: '已接受', rejected: '已拒绝',
   },
   nav: {
-    menu: '菜单', compute: '计算', network: '网络', storage: '存储', project: '项目', operators: '运维', topology: '拓扑', reach: 'A 能到达 B 吗？', quotas: '配额',
+    menu: '菜单', compute: '计算', network: '网络', storage: '存储', project: '项目', operators: '运维', topology: '拓扑', reach: 'A 能到达 B 吗？', quotas: '配额', identity: '身份', account: '我的账户', why: '为什么我不能？',
   },
   network: {
     create: '创建网络',

@@ -1,6 +1,7 @@
 // 简体中文。中文没有单复数，计数的键只有 _other 一种形式。
 import things from './zh-CN-things';
 import more from './zh-CN-more';
+import identity from './zh-CN-identity';
 
 const zh = {
   brand: '珠云 Nacre',
@@ -375,7 +376,8 @@ const zh = {
     server: '选择云主机',
   },
   ...more,
-  thing: { ...things.thing, ...more.thing },
+  ...identity,
+  thing: { ...things.thing, ...more.thing, ...identity.thing },
   resource: things.resource,
   command: things.command,
   palette: things.palette,

@@ -38,6 +38,16 @@ export const all = [
   'application-credentials',
   'projects',
   'users',
+  'domains',
+  'groups',
+  'roles',
+  'assignments',
+  'trusts',
+  'ec2-credentials',
+  'registered-limits',
+  'limits',
+  'factors',
+  'openid-clients',
 ] as const;
 
 export type Kind = (typeof all)[number];
@@ -80,6 +90,16 @@ const modules: Record<Kind, () => Promise<{ default: AnyResource }>> = {
   'application-credentials': () => import('./identity/application-credentials'),
   projects: () => import('./identity/projects'),
   users: () => import('./identity/users'),
+  domains: () => import('./identity/domains'),
+  groups: () => import('./identity/groups'),
+  roles: () => import('./identity/roles'),
+  assignments: () => import('./identity/assignments'),
+  trusts: () => import('./identity/trusts'),
+  'ec2-credentials': () => import('./identity/ec2-credentials'),
+  'registered-limits': () => import('./identity/registered-limits'),
+  limits: () => import('./identity/limits'),
+  factors: () => import('./identity/factors'),
+  'openid-clients': () => import('./identity/openid-clients'),
 };
 
 export const resourceOf = async (kind: Kind): Promise<AnyResource> => (await modules[kind]()).default;

@@ -1,4 +1,5 @@
 import { useQuery } from '@tanstack/react-query';
+import { useSearch } from '@tanstack/react-router';
 import { Button, Select, Skeleton } from 'antd';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
@@ -80,7 +81,8 @@ function change(part: Part, project: string, body: Record<string, unknown>): Cal
 export default function Quotas() {
   const { t } = useTranslation();
   const { scope } = useHere();
-  const [project, setProject] = useState(scope.project.id);
+  const asked = useSearch({ from: '/signed-in/quotas' }).project;
+  const [project, setProject] = useState(scope.operator && asked !== undefined ? asked : scope.project.id);
   const { data: names } = useQuery({ ...projectNamesQuery, enabled: scope.operator });
   return (
     <>

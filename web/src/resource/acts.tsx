@@ -4,7 +4,7 @@ import { useState, type ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import { perform } from '../api/client';
 import { useHere } from '../shell/here';
-import { problemText } from '../ui/problem';
+import { Told } from '../ui/problem';
 import { ActionDialog } from './dialog';
 import { refresh } from './query';
 import type { Action, Resource, Values } from './resource';
@@ -29,7 +29,7 @@ export function useActs<R>(resource: Resource<R>, preset?: Values): { start: Sta
       await perform(call);
       message.success(title);
     } catch (error) {
-      notification.error({ title, description: problemText(t, error as Error), duration: 0 });
+      notification.error({ title, description: <Told error={error as Error} />, duration: 0 });
     }
     await refresh(queryClient);
   };

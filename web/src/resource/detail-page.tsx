@@ -18,7 +18,8 @@ export default function DetailPage() {
   const { t } = useTranslation();
   const resource = useLoaderData({ from: '/signed-in/$kind/$id' });
   const { id } = useParams({ from: '/signed-in/$kind/$id' });
-  const row = useQuery(rowQuery(resource, id));
+  const { scope } = useHere();
+  const row = useQuery(rowQuery(resource, id, scope));
   if (row.data !== undefined && !(row.error instanceof ApiError && row.error.status === 404)) {
     return <Shown key={id} resource={resource} row={row.data} />;
   }

@@ -5,7 +5,9 @@ import { useTranslation } from 'react-i18next';
 import { perform } from '../api/client';
 import { useHere } from '../shell/here';
 import { CopyButton } from '../ui/copy';
-import { Problem, problemText } from '../ui/problem';
+import { DownloadOutlined } from '../ui/icons';
+import { Problem, Told } from '../ui/problem';
+import { save } from '../ui/save';
 import { Mark } from '../ui/status';
 import { bodyOf, initial, veiled } from './body';
 import { AsCommand } from './as-command';
@@ -81,11 +83,16 @@ export function ActionDialog<R>({ resource, action, rows, preset = {}, close }: 
     return (
       <Modal open title={title} closable={false} keyboard={false} mask={{ closable: false }} footer={<Button type="primary" onClick={close}>{t('resource.kept')}</Button>}>
         <div className="stack">
-          <Alert type="warning" showIcon title={t('resource.once')} description={t('resource.onceHelp')} />
-          {secrets.map((secret) => (
-            <div key={secret.word} className="row">
-              <span className="muted">{t(secret.word)}</span> <code className="mono wrap" style={{ whiteSpace: 'pre-wrap' }}>{secret.text}</code>
-              <CopyButton text={secret.text} />
+          <Alert type="warning" showIcon title={t('resource.once')} description={t(action.secretHelp ?? 'resource.onceHelp')} />
+          {secrets.map(({ word, text, file }) => (
+            <div key={word} className="row" style={{ flexWrap: 'wrap' }}>
+              <span className="muted">{t(word)}</span> <code className="mono wrap" style={{ whiteSpace: 'pre-wrap' }}>{text}</code>
+              <CopyButton text={text} />
+              {file !== undefined && (
+                <Button icon={<DownloadOutlined />} onClick={() => save(file, text)}>
+                  {t('key.download')}
+                </Button>
+              )}
             </div>
           ))}
         </div>
@@ -147,7 +154,11 @@ function RowResult({ name, result }: { name: string; result?: Result }) {
           {name} <span className="unseen">{t(`resource.result.${result.is}`)}</span>
         </Mark>
       )}
-      {result?.is === 'bad' && <div className="reason tone-bad">{problemText(t, result.error)}</div>}
+      {result?.is === 'bad' && (
+        <div className="reason tone-bad">
+          <Told error={result.error} />
+        </div>
+      )}
     </li>
   );
 }

@@ -18,14 +18,14 @@ export const rowsQuery = <R>(resource: Resource<R>, scope: Scope) =>
       error !== null && data === undefined ? false : pace(data?.some((row) => resource.moves?.(row) === true) === true, data?.length ?? 0),
   });
 
-export const rowQuery = <R>(resource: Resource<R>, id: string) =>
+export const rowQuery = <R>(resource: Resource<R>, id: string, scope: Scope) =>
   queryOptions({
     queryKey: ['row', resource.kind, id],
     queryFn: async ({ signal }): Promise<R> => {
       if (resource.read === undefined) {
         throw new Error(`${resource.kind} has no page`);
       }
-      return resource.read(id, signal);
+      return resource.read(id, signal, scope);
     },
     refetchInterval: ({ state: { data, error } }) =>
       error === null && data !== undefined ? pace(resource.moves?.(data) === true, 1) : false,

@@ -16,6 +16,8 @@ export interface Scope {
   operator: boolean;
   /** Whose pages these are. */
   user: Named;
+  /** The user's roles in the project. */
+  roles: string[];
   /** Whether an operator looks at all projects. */
   all: boolean;
 }
@@ -88,16 +90,25 @@ export interface Action<R> {
   edits?: boolean;
   call?: (body: Body, row: R, scope: Scope) => Call;
   /** What the answer tells once and never again. */
-  secret?: (reply: unknown) => { word: Word; text: string }[];
+  secret?: (reply: unknown) => Secret[];
+  /** What to know about it, where it is not that it is never shown again. */
+  secretHelp?: Word;
   /** Where a table of fields is not enough. */
   Dialog?: ComponentType<{ rows: R[]; close: () => void }>;
+}
+
+/** What is shown once; under a file's name it can be saved. */
+export interface Secret {
+  word: Word;
+  text: string;
+  file?: string;
 }
 
 export interface Resource<R> {
   kind: Kind;
   icon: ReactNode;
   list: (scope: Scope, signal: AbortSignal) => Promise<R[]>;
-  read?: (id: string, signal: AbortSignal) => Promise<R>;
+  read?: (id: string, signal: AbortSignal, scope: Scope) => Promise<R>;
   id: (row: R) => string;
   name: (row: R) => string;
   /** What it is found by, besides name and id. */

@@ -86,6 +86,7 @@ function ProjectSwitch({ session }: { session: Session }) {
 
 function UserMenu({ session }: { session: Session }) {
   const { t } = useTranslation();
+  const navigate = useNavigate();
   const queryClient = useQueryClient();
   const leave = useMutation({
     mutationFn: signOut,
@@ -106,11 +107,14 @@ function UserMenu({ session }: { session: Session }) {
             label: t('user.roles', { domain: session.user.domain?.name ?? '', roles: session.roles.join(', ') }),
           },
           { type: 'divider' },
+          { key: 'account', label: t('nav.account') },
           { key: 'out', icon: <LogoutOutlined />, label: t('user.signOut') },
         ],
         onClick: ({ key }) => {
           if (key === 'out') {
             leave.mutate();
+          } else if (key === 'account') {
+            void navigate({ to: '/account' });
           }
         },
       }}

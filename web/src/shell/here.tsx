@@ -17,9 +17,9 @@ const Context = createContext<Standing | null>(null);
 
 export function Here({ value, children }: { value: Place; children: ReactNode }) {
   const [all, lookAtAll] = useState(false);
-  const { project, user } = value;
-  const operator = value.roles.includes('admin');
-  const scope = useMemo(() => ({ project, user, operator, all: all && operator }), [project, user, operator, all]);
+  const { project, user, roles } = value;
+  const operator = roles.includes('admin');
+  const scope = useMemo(() => ({ project, user, roles, operator, all: all && operator }), [project, user, roles, operator, all]);
   return <Context value={{ ...value, scope, lookAtAll }}>{children}</Context>;
 }
 

@@ -18,8 +18,8 @@ interface Entry {
 }
 
 // What only operators may list, and what has no page to go to.
-const operators: readonly Kind[] = ['hosts', 'services', 'aggregates', 'volume-qos', 'projects', 'users'];
-const without: readonly Kind[] = ['rules', 'services', 'rbac-policies', 'port-forwardings', 'application-credentials'];
+const operators: readonly Kind[] = ['hosts', 'services', 'aggregates', 'volume-qos', 'domains', 'projects', 'users', 'groups', 'roles', 'openid-clients'];
+const without: readonly Kind[] = ['rules', 'services', 'rbac-policies', 'port-forwardings', 'application-credentials', 'ec2-credentials', 'trusts', 'factors', 'assignments', 'registered-limits', 'limits'];
 const most = 40;
 
 /** Finds a page or any object by name, id or address, and goes there. */
@@ -38,7 +38,7 @@ export default function Palette({ operator, close }: { operator: boolean; close:
       queryKey: ['palette', kind, project?.id, operator],
       queryFn: async ({ signal }: { signal: AbortSignal }): Promise<{ resource: AnyResource; rows: unknown[] }> => {
         const resource = await resourceOf(kind);
-        const scope: Scope = { project: project ?? { id: '', name: '' }, user: session?.user ?? { id: '', name: '' }, operator, all: operator };
+        const scope: Scope = { project: project ?? { id: '', name: '' }, user: session?.user ?? { id: '', name: '' }, roles: session?.roles ?? [], operator, all: operator };
         return { resource, rows: await resource.list(scope, signal) };
       },
       enabled: project != null,

@@ -40,8 +40,13 @@ export const groups: Group[] = [
     ],
   },
   { word: 'nav.storage', places: [of('volumes'), of('snapshots'), of('backups'), of('transfers'), of('volume-groups'), of('group-snapshots'), of('volume-types'), of('containers')] },
-  { word: 'nav.project', places: [{ to: '/quotas', word: 'nav.quotas' }, of('application-credentials')] },
-  { word: 'nav.operators', places: [of('hosts'), of('services'), of('aggregates'), of('volume-qos'), of('group-types'), of('projects'), of('users')], operators: true },
+  { word: 'nav.project', places: [{ to: '/quotas', word: 'nav.quotas' }, of('application-credentials'), of('ec2-credentials'), of('trusts'), { to: '/account', word: 'nav.account' }, { to: '/why', word: 'nav.why' }] },
+  { word: 'nav.operators', places: [of('hosts'), of('services'), of('aggregates'), of('volume-qos'), of('group-types')], operators: true },
+  {
+    word: 'nav.identity',
+    places: [of('domains'), of('projects'), of('users'), of('groups'), of('roles'), of('assignments'), of('registered-limits'), of('limits'), of('openid-clients')],
+    operators: true,
+  },
 ];
 
 export const groupsFor = (operator: boolean) => groups.filter((group) => group.operators !== true || operator);

@@ -2,6 +2,8 @@ import { Alert, Button } from 'antd';
 import type { TFunction } from 'i18next';
 import { useTranslation } from 'react-i18next';
 import { ApiError } from '../api/client';
+import { questionOf } from '../why';
+import { WhyButton } from './why';
 
 /** What the user can do about an error. */
 function advice(t: TFunction, error: Error): string {
@@ -53,6 +55,7 @@ export const problemText = (t: TFunction, error: Error) => `${headline(t, error)
 export function Problem({ error, hint, retry }: { error: Error; hint?: string; retry?: () => void }) {
   const { t } = useTranslation();
   const request = error instanceof ApiError ? error.requestId : null;
+  const asked = questionOf(error);
   return (
     <Alert
       type="error"
@@ -65,12 +68,27 @@ export function Problem({ error, hint, retry }: { error: Error; hint?: string; r
         </>
       }
       action={
-        retry && (
-          <Button size="small" onClick={retry}>
-            {t('retry')}
-          </Button>
+        asked !== null ? (
+          <WhyButton asked={asked} />
+        ) : (
+          retry && (
+            <Button size="small" onClick={retry}>
+              {t('retry')}
+            </Button>
+          )
         )
       }
     />
+  );
+}
+
+/** The same for notices. */
+export function Told({ error }: { error: Error }) {
+  const { t } = useTranslation();
+  const asked = questionOf(error);
+  return (
+    <>
+      {problemText(t, error)} {asked !== null && <WhyButton asked={asked} />}
+    </>
   );
 }

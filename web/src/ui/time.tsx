@@ -44,3 +44,9 @@ export function Lasting({ since }: { since: string }) {
   const current = useNow(1_000);
   return <span className="nums">{duration(Math.round((current - instant(since).getTime()) / 1000) * 1000, i18n.language)}</span>;
 }
+
+/** A moment, which may be still to come. */
+export function Moment({ time }: { time: string }) {
+  const { i18n } = useTranslation();
+  return <time dateTime={instant(time).toISOString()}>{moment(time, i18n.language)}</time>;
+}

@@ -1,0 +1,4 @@
+import './identity.mjs';
+import { run } from './walk.mjs';
+
+run('identity', { launched: false });
