@@ -24,7 +24,7 @@ export function Assignments({ on }: { on: Record<string, string> }) {
         columns={[
           { title: t('assignment.who'), render: (_, row) => <Who row={row} /> },
           { title: t('thing.roles.one'), render: (_, row) => roleOf(row) },
-          { title: t('assignment.on'), render: (_, row) => <On row={row} /> },
+          { title: t('assignment.on'), render: (_, row) => <On row={row} effective={effective} /> },
           ...(effective ? [{ title: t('assignment.from'), render: (_: unknown, row: Assignment) => <From row={row} /> }] : []),
         ]}
       />
@@ -37,11 +37,12 @@ export function Who({ row }: { row: Assignment }) {
   return <>{row.group === undefined ? actorOf(row) : t('assignment.group', { name: actorOf(row) })}</>;
 }
 
-export function On({ row }: { row: Assignment }) {
+/** What an assignment is about; one in effect is about the thing itself, wherever it comes from. */
+export function On({ row, effective = false }: { row: Assignment; effective?: boolean }) {
   const { t } = useTranslation();
   const name = targetOf(row);
   const text = row.scope.system ? t('assignment.system') : row.scope.domain ? t('assignment.domain', { name }) : t('assignment.project', { name });
-  return <>{inherited(row) ? t('assignment.inherited', { what: text }) : text}</>;
+  return <>{inherited(row) && !effective ? t('assignment.inherited', { what: text }) : text}</>;
 }
 
 /** The assignment that somebody has made, of which this one comes. */
