@@ -93,7 +93,7 @@ func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/session":
 		d.serveSession(w, r)
 		return
-	case "/session/start", "/session/callback":
+	case "/session/start", "/session/callback", "/websso":
 		d.serveSignIn(w, r, path)
 		return
 	}

@@ -47,9 +47,11 @@ func (d *Dashboard) WithSession(next http.Handler) http.Handler {
 // header alone would do in today's browsers, since sending it across origins
 // needs our consent; the other two don't depend on that.
 func ours(r *http.Request) bool {
-	if r.Header.Get(guard) != "1" {
-		return false
-	}
+	return r.Header.Get(guard) == "1" && sameOrigin(r)
+}
+
+// sameOrigin tells whether the browser says nothing against it.
+func sameOrigin(r *http.Request) bool {
 	site := r.Header.Get("Sec-Fetch-Site")
 	if site != "" && site != "same-origin" {
 		return false

@@ -63,14 +63,18 @@ func (d *Dashboard) tripCookie(r *http.Request, state, value string, left time.D
 	return c
 }
 
-// serveSignIn answers the two addresses that the browser itself is led to.
+// serveSignIn answers the addresses that the browser itself is led to.
 func (d *Dashboard) serveSignIn(w http.ResponseWriter, r *http.Request, path string) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	if r.Method != http.MethodGet {
-		h.Set("Allow", "GET")
+	if path == "/websso" && r.Method == http.MethodPost {
+		d.takeToken(w, r)
+		return
+	}
+	if path == "/websso" || r.Method != http.MethodGet {
+		h.Set("Allow", map[bool]string{true: "POST", false: "GET"}[path == "/websso"])
 		refuse(w, http.StatusMethodNotAllowed, "A sign-in is begun by going to this address.")
 		return
 	}
@@ -153,6 +157,23 @@ func (d *Dashboard) finishSignIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.begin(w, r, first, t)
+}
+
+// takeToken begins the session of somebody who has signed in at a provider
+// elsewhere. The token comes by a form of our own page, as Keystone's web single
+// sign-on has it; from any other page it could make the user somebody else.
+func (d *Dashboard) takeToken(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "" || !sameOrigin(r) {
+		refuse(w, http.StatusForbidden, "This form was not sent by a page of this cloud.")
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, 16<<10)
+	first, err := d.identity.whose(r, r.PostFormValue("token"))
+	if err != nil {
+		d.notSignedIn(w, r, "failed", err)
+		return
+	}
+	d.begin(w, r, first, trip{})
 }
 
 // begin makes the session of somebody who has signed in.

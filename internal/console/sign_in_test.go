@@ -158,3 +158,51 @@ func TestSignInTakesTooLong(t *testing.T) {
 		t.Errorf("sent to %q, want what went wrong", to)
 	}
 }
+
+// Whoever has signed in elsewhere comes with a token, by a form of our own page
+// and no other.
+func TestSignInElsewhere(t *testing.T) {
+	c, b := start(t)
+	b.once()
+	c.tokens["from elsewhere"] = token{user: "demo", expires: c.clock.Now().Add(time.Hour)}
+	send := func(from map[string]string, body string) *http.Response {
+		t.Helper()
+		r, err := http.NewRequest("POST", b.base+"/dashboard/websso", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		for key, value := range from {
+			r.Header.Set(key, value)
+		}
+		reply, err := b.client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = reply.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return reply
+	}
+	const right = "token=from+elsewhere"
+	for _, from := range []map[string]string{
+		{}, {"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Sec-Fetch-Site": "none"},
+		{"Sec-Fetch-Site": "same-origin", "Origin": "http://evil.example"},
+	} {
+		if reply := send(from, right); reply.StatusCode != 403 || reply.Header.Get("Set-Cookie") != "" {
+			t.Errorf("from %v: got %d, want 403", from, reply.StatusCode)
+		}
+	}
+	own := map[string]string{"Origin": b.base, "Sec-Fetch-Site": "same-origin"}
+	for _, body := range []string{"", "token=", "token=x", "other=" + right} {
+		if reply := send(own, body); reply.Header.Get("Location") != "/dashboard/sign-in?problem=failed" {
+			t.Errorf("%q: got %d to %q, want what went wrong", body, reply.StatusCode, reply.Header.Get("Location"))
+		}
+	}
+	if reply := send(own, right); reply.Header.Get("Location") != "/dashboard/" {
+		t.Errorf("got %d to %q, want the dashboard", reply.StatusCode, reply.Header.Get("Location"))
+	}
+	b.want("GET", "/whose", "", 200, "demo in demo")
+	b.want("GET", "/dashboard/websso", "", 405, "")
+}

@@ -54,7 +54,7 @@ step('shows operators the hosts, and all projects', async () => {
   await row().getByText('demo').waitFor();
   await look('all-projects');
   await to('/quotas');
-  await page.getByRole('button', { name: 'Change quotas' }).first().click();
+  await page.locator('.panel[aria-label="Compute"]').getByRole('button', { name: 'Change quotas' }).click();
   await page.locator('#quota-compute_instances').fill('11');
   await page.locator('#confirm').click();
   await page.getByText('of 11').waitFor();
