@@ -27,6 +27,19 @@ type Login struct {
 	Receipt       string // of an earlier try, "" for none
 }
 
+// expired says that a password was right, and must be changed first.
+type expired struct{ user string }
+
+func (expired) Error() string { return "the password has expired" }
+
+// ExpiredPassword is the id of the user whose password was right and must be
+// changed first, "" if the error says something else.
+func ExpiredPassword(err error) string {
+	var e expired
+	errors.As(err, &e)
+	return e.user
+}
+
 // proof is what has been proven of a token to be, method by method.
 type proof struct {
 	auth.Token
@@ -69,7 +82,7 @@ func (s *Service) prove(ctx context.Context, login Login, scope Scope) (auth.Tok
 		}
 		expires := user.PasswordExpiresAt.Time()
 		if !expires.IsZero() && !s.clock.Now().Before(expires) {
-			return p.Token, errs.Unauthorizedf("The password is expired and needs to be changed for user: %s.", user.ID)
+			return p.Token, errs.Unauthorizedf("The password is expired and needs to be changed for user: %s.", user.ID).Because(expired{user.ID})
 		}
 		err = p.by("password", user.ID)
 		if err != nil {

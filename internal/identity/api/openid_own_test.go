@@ -28,7 +28,12 @@ func (c *cloud) own(t *testing.T) *program {
 // ownCode signs the demo user in at the dashboard.
 func (p *program) ownCode(t *testing.T) string {
 	t.Helper()
-	to := submit(t, p.address(), p.c.typed()).want(303).header.Get("Location")
+	return p.codeBy(t, p.c.typed())
+}
+
+func (p *program) codeBy(t *testing.T, typed url.Values) string {
+	t.Helper()
+	to := submit(t, p.address(), typed).want(303).header.Get("Location")
 	u, err := url.Parse(to)
 	if err != nil || u.Host != "" || u.Path != identity.OwnRedirect || u.Query().Get("code") == "" {
 		t.Fatalf("sent to %q, want the dashboard with a code", to)
@@ -100,4 +105,36 @@ func TestAttackOpenIDOwnClient(t *testing.T) {
 		}
 	}
 	c.call(t, "DELETE", "/oidc/clients/"+identity.OwnClient, admin, "").want(404)
+}
+
+// Whoever must change the password does so on the way; what the rules about
+// passwords refuse is said.
+func TestOpenIDExpiredPassword(t *testing.T) {
+	t.Parallel()
+	c := start(t, func(o *identity.Options) { o.Compliance.ChangeAtFirstUse, o.Compliance.Unique = true, 2 })
+	admin := c.admin(t)
+	c.call(t, "PATCH", "/v3/users/"+c.find(t, admin, "users", "demo"), admin, `{"user":{"password":"set by somebody"}}`).want(200)
+	p := c.own(t)
+	typed := c.typed()
+	typed.Set("password", "set by somebody")
+	says := func(text string) {
+		t.Helper()
+		r := submit(t, p.address(), typed).want(401)
+		if !strings.Contains(string(r.body), text) || !strings.Contains(string(r.body), `name="new_password"`) {
+			t.Errorf("got %s, want %q and a field for a new password", r.body, text)
+		}
+	}
+	says("has expired")
+	typed.Set("new_password", "set by somebody")
+	says("cannot be identical")
+	wrong := url.Values{"user": {"demo"}, "domain": {"Default"}, "password": {"wrong"}, "new_password": {"my own secret"}}
+	if r := submit(t, p.address(), wrong).want(401); strings.Contains(string(r.body), "expired") {
+		t.Errorf("a stranger hears that the password has expired: %s", r.body)
+	}
+	typed.Set("new_password", "my own secret")
+	submit(t, p.address(), typed).want(303)
+	typed.Del("new_password")
+	submit(t, p.address(), typed).want(401)
+	typed.Set("password", "my own secret")
+	p.exchange(t, p.codeBy(t, typed))
 }

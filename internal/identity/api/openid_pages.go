@@ -36,6 +36,8 @@ type page struct {
 	User     string // as typed before
 	Domain   string
 	Receipt  string // of the password, once it was right and not enough
+	Renew    bool   // the password has expired
+	Detail   string // why a new password is not taken
 	Problem  string // one of the words in openid.html
 	Own      bool   // for this cloud's own dashboard
 	Other    string // the same page in the other language
@@ -190,6 +192,27 @@ func signInOf(form url.Values) identity.Login {
 	return login
 }
 
+// signIn signs somebody in. A form with a new password in it changes one that
+// has expired first.
+func (h handlers) signIn(c *api.Call, p *page, form url.Values, do func(login identity.Login) error) error {
+	err := do(signInOf(form))
+	user := identity.ExpiredPassword(err)
+	if user == "" || form.Get("new_password") == "" {
+		return err
+	}
+	changed := h.identity.ChangePassword(c.Context(), user, form.Get("password"), form.Get("new_password"))
+	refused, is := errs.As(changed)
+	if is && refused.Kind < errs.Internal {
+		p.Detail = refused.Message
+		return err // it is still expired
+	}
+	if changed != nil {
+		return changed
+	}
+	form.Set("password", form.Get("new_password"))
+	return do(signInOf(form))
+}
+
 // signInForm reads the form that signs somebody in. Without one, what answers
 // instead is returned.
 func signInForm(c *api.Call, p *page) (form url.Values, answer any, err error) {
@@ -211,6 +234,8 @@ func again(c *api.Call, p page, err error) (any, error) {
 	switch {
 	case errors.As(err, &more):
 		p.Receipt = more.Receipt
+	case identity.ExpiredPassword(err) != "":
+		p.Renew = true
 	case identity.IsReceiptOver(err):
 		p.Problem, p.Receipt = "late", ""
 	case identity.IsPasscodeUsed(err) && p.Receipt != "":
@@ -236,7 +261,12 @@ func (h handlers) authorize(c *api.Call) (any, error) {
 		if form == nil {
 			return answer, err
 		}
-		code, err := h.identity.AuthorizeOpenID(c.Context(), r, signInOf(form))
+		var code string
+		err = h.signIn(c, &p, form, func(login identity.Login) error {
+			var err error
+			code, err = h.identity.AuthorizeOpenID(c.Context(), r, login)
+			return err
+		})
 		var refusal *identity.OpenIDError
 		if errors.As(err, &refusal) {
 			return sendBack(c, r, state, url.Values{"error": {refusal.Code}, "error_description": {refusal.Description}})
@@ -286,7 +316,7 @@ func (h handlers) approveDevice(c *api.Call) (any, error) {
 	if form == nil {
 		return answer, err
 	}
-	err = h.identity.ApproveDevice(c.Context(), p.Code, signInOf(form))
+	err = h.signIn(c, &p, form, func(login identity.Login) error { return h.identity.ApproveDevice(c.Context(), p.Code, login) })
 	var refusal *identity.OpenIDError
 	if errors.As(err, &refusal) {
 		p.Problem = "project"
