@@ -136,7 +136,7 @@ export function send(service: Service, path: string, file: Blob, sent: (part: nu
     request.onload = () =>
       request.status < 300
         ? resolve()
-        : reject(new ApiError(request.status, sentence(request.responseText) ?? request.statusText, request.getResponseHeader('X-Openstack-Request-Id')));
+        : reject(new ApiError(request.status, sentence(request.responseText) ?? request.statusText, request.getResponseHeader('X-Openstack-Request-Id'), null, askedOf('PUT', prefix[service] + path, null)));
     request.onerror = () => reject(new ApiError(0, ''));
     request.onabort = () => reject(new DOMException('', 'AbortError'));
     signal.addEventListener('abort', () => request.abort());

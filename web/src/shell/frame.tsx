@@ -4,7 +4,7 @@ import { App, Button, Dropdown } from 'antd';
 import { useEffect, type ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import { changeProject, projectsQuery, signOut, type Session } from '../api/session';
-import { problemText } from '../ui/problem';
+import { Told } from '../ui/problem';
 import { become, channel, heard } from './become';
 import { LanguageSwitch } from './language';
 import { Navigation } from './navigation';
@@ -59,7 +59,7 @@ function ProjectSwitch({ session }: { session: Session }) {
       channel.postMessage('changed');
       await navigate({ to: '/' });
     },
-    onError: (error) => notification.error({ title: t('project.failed'), description: problemText(t, error) }),
+    onError: (error) => notification.error({ title: t('project.failed'), description: <Told error={error} /> }),
   });
   const current = session.project;
   return (

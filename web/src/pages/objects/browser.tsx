@@ -12,7 +12,7 @@ import type { Resource } from '../../resource/resource';
 import { useHere } from '../../shell/here';
 import { EllipsisOutlined, FileOutlined, FolderOutlined, InboxOutlined, UploadOutlined } from '../../ui/icons';
 import { PageHead } from '../../ui/page';
-import { Problem, problemText } from '../../ui/problem';
+import { Problem, Told } from '../../ui/problem';
 import { Ago } from '../../ui/time';
 import { Wide } from '../../ui/wide';
 import { Details } from './details';
@@ -230,7 +230,7 @@ function MakeFolder({ container, folder }: { container: string; folder: string }
       await perform({ service: 'object', method: 'PUT', path: objectPath(scope.project.id, container, `${folder}${wanted}/`), headers: { 'Content-Type': 'application/directory' } });
       await navigate({ to: '/objects/$container', params: { container }, search: { folder: `${folder}${wanted}/` } });
     } catch (error) {
-      notification.error({ title: t('object.folder'), description: problemText(t, error as Error) });
+      notification.error({ title: t('object.folder'), description: <Told error={error as Error} /> });
     }
   };
   return <Button onClick={() => void make()}>{t('object.folder')}</Button>;

@@ -4,7 +4,7 @@ import { useTranslation } from 'react-i18next';
 import { send } from '../../api/client';
 import { download, objectPath } from '../../api/object';
 import { useHere } from '../../shell/here';
-import { problemText } from '../../ui/problem';
+import { Told } from '../../ui/problem';
 import { saveBlob } from '../../ui/save';
 
 interface Transfer {
@@ -56,7 +56,11 @@ export function Transfers({ transfers }: { transfers: Transfer[] }) {
             status={each.is === 'bad' ? 'exception' : each.is === 'ok' ? 'success' : 'active'}
             aria-label={t(each.up ? 'object.uploading' : 'object.downloading', { name: each.name })}
           />
-          {each.error && <div className="reason tone-bad">{problemText(t, each.error)}</div>}
+          {each.error && (
+            <div className="reason tone-bad">
+              <Told error={each.error} />
+            </div>
+          )}
         </li>
       ))}
     </ul>
