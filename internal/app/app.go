@@ -229,7 +229,7 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	cloud.S3 = api.New(api.Options{Tokens: identities, Policy: policy, Clock: now, Log: log})
 	cloud.S3.Add(s3.New(objects, s3Keys(identities)))
 	for _, s := range []api.Service{
-		identityapi.Discovery(), identityapi.New(identities, federation), identityapi.OpenID(identities), imageapi.New(images, protection), placementapi.New(placements),
+		identityapi.Discovery(), identityapi.New(identities, federation), identityapi.OpenID(identities, federation), imageapi.New(images, protection), placementapi.New(placements),
 		computeapi.Discovery(), computeapi.New(cloud.Compute),
 		networkapi.New(cloud.Network), volumeapi.Discovery(), volumeapi.New(volumes), objectapi.New(objects, objectSignIn(identities)), cloud.own(identityapi.WebSSO(identities, federation)),
 	} {

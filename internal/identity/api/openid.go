@@ -18,8 +18,8 @@ import (
 const openIDMount = "/oidc"
 
 // OpenID describes OpenID Connect for the kernel. The issuer is the mount's URL.
-func OpenID(service *identity.Service) api.Service {
-	h := handlers{identity: service}
+func OpenID(service *identity.Service, federation Federation) api.Service {
+	h := handlers{identity: service, federation: federation}
 	return api.Service{
 		Name: "nacre", Type: "nacre", Mount: openIDMount, Spec: openIDMount, Envelope: api.Keystone,
 		Routes: []api.Route{

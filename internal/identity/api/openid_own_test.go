@@ -138,3 +138,19 @@ func TestOpenIDExpiredPassword(t *testing.T) {
 	typed.Set("password", "my own secret")
 	p.exchange(t, p.codeBy(t, typed))
 }
+
+// The dashboard's sign-in offers those providers elsewhere that a browser can
+// sign in by; those of other programs do not.
+func TestOpenIDOwnOffersProviders(t *testing.T) {
+	t.Parallel()
+	c, _ := federated(t)
+	back := "origin=" + url.QueryEscape(c.server.URL+"/dashboard/websso")
+	own := string(browse(t, "GET", c.own(t).address(), "").want(200).body)
+	if !strings.Contains(own, "Sign in with ") || !strings.Contains(own, back) {
+		t.Errorf("got %s, want a link to the provider that leads back by %s", own, back)
+	}
+	other := browse(t, "GET", c.program(t, false).address(), "").want(200)
+	if strings.Contains(string(other.body), back) {
+		t.Error("another program's sign-in offers providers")
+	}
+}

@@ -40,6 +40,7 @@ type page struct {
 	Detail   string // why a new password is not taken
 	Problem  string // one of the words in openid.html
 	Own      bool   // for this cloud's own dashboard
+	Offers   []Offer
 	Other    string // the same page in the other language
 	Finished bool
 }
@@ -161,8 +162,15 @@ func (h handlers) withRequest(c *api.Call, do func(r identity.OpenIDRequest, sta
 	if err != nil {
 		return nil, err
 	}
-	return do(r, state, page{Action: "authorize?" + c.Query().Encode(), Client: client.Name, At: back.Host, Scopes: strings.Fields(r.Scope),
-		Own: client.ID == identity.OwnClient, User: c.Query().Get("login_hint"), Domain: c.Query().Get("domain_hint")})
+	p := page{Action: "authorize?" + c.Query().Encode(), Client: client.Name, At: back.Host, Scopes: strings.Fields(r.Scope),
+		Own: client.ID == identity.OwnClient, User: c.Query().Get("login_hint"), Domain: c.Query().Get("domain_hint")}
+	if p.Own {
+		p.Offers, err = h.offers(c, c.Base()+ownDashboard)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return do(r, state, p)
 }
 
 // fromHere tells whether a form was sent by a page of ours.
@@ -192,9 +200,9 @@ func signInOf(form url.Values) identity.Login {
 	return login
 }
 
-// signIn signs somebody in. A form with a new password in it changes one that
-// has expired first.
-func (h handlers) signIn(c *api.Call, p *page, form url.Values, do func(login identity.Login) error) error {
+// signInBy signs somebody in by a form. With a new password in it, one that has
+// expired is changed first.
+func (h handlers) signInBy(c *api.Call, p *page, form url.Values, do func(login identity.Login) error) error {
 	err := do(signInOf(form))
 	user := identity.ExpiredPassword(err)
 	if user == "" || form.Get("new_password") == "" {
@@ -262,7 +270,7 @@ func (h handlers) authorize(c *api.Call) (any, error) {
 			return answer, err
 		}
 		var code string
-		err = h.signIn(c, &p, form, func(login identity.Login) error {
+		err = h.signInBy(c, &p, form, func(login identity.Login) error {
 			var err error
 			code, err = h.identity.AuthorizeOpenID(c.Context(), r, login)
 			return err
@@ -316,7 +324,7 @@ func (h handlers) approveDevice(c *api.Call) (any, error) {
 	if form == nil {
 		return answer, err
 	}
-	err = h.signIn(c, &p, form, func(login identity.Login) error { return h.identity.ApproveDevice(c.Context(), p.Code, login) })
+	err = h.signInBy(c, &p, form, func(login identity.Login) error { return h.identity.ApproveDevice(c.Context(), p.Code, login) })
 	var refusal *identity.OpenIDError
 	if errors.As(err, &refusal) {
 		p.Problem = "project"

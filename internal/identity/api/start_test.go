@@ -109,7 +109,7 @@ func (c *cloud) open(t testing.TB) {
 	}
 	federation := identityapi.Federation{OpenID: parties, Dashboards: []string{horizon}}
 	c.kernel = api.New(api.Options{Tokens: c.service, Policy: policy, Clock: c.clock, Log: log})
-	for _, s := range []api.Service{identityapi.New(c.service, federation), identityapi.OpenID(c.service), identityapi.Discovery()} {
+	for _, s := range []api.Service{identityapi.New(c.service, federation), identityapi.OpenID(c.service, federation), identityapi.Discovery()} {
 		c.kernel.Add(s)
 		for _, r := range s.Routes {
 			if !r.Public && !policy.Has(r.Rule) {
