@@ -132,8 +132,8 @@ func (s *Service) EC2Token(ctx context.Context, e EC2Credential) (*Issued, error
 	if err != nil {
 		return nil, err
 	}
-	key := strings.Join([]string{"ec2", e.Access, e.User, e.Project, e.Trust, e.AppCredential, e.AccessToken}, " ")
-	known := s.tokens.get(key)
+	key := strings.Join([]string{e.Access, e.User, e.Project, e.Trust, e.AppCredential, e.AccessToken}, "\x00")
+	known := s.signed.get(key)
 	if known != nil && known.revision >= revision && s.clock.Now().Before(known.ExpiresAt.Add(-s.lifetime/2)) {
 		return known, nil
 	}
@@ -152,7 +152,7 @@ func (s *Service) EC2Token(ctx context.Context, e EC2Credential) (*Issued, error
 	if err != nil {
 		return nil, err
 	}
-	s.tokens.put(key, issued)
+	s.signed.put(key, issued)
 	return issued, nil
 }
 

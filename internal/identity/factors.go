@@ -134,7 +134,8 @@ func IsReceiptOver(err error) bool { return errors.Is(err, errReceiptOver) }
 // IsPasscodeUsed tells whether a passcode was right, but not for the first time.
 func IsPasscodeUsed(err error) bool { return errors.Is(err, errPasscodeUsed) }
 
-// useReceipt counts the methods of an earlier try.
+// useReceipt counts the methods of an earlier try. A password that was changed
+// since proves nothing.
 func (s *Service) useReceipt(ctx context.Context, p *proof, text string) error {
 	_, err := s.currentRevision(ctx) // and with it the keys
 	if err != nil {
@@ -146,6 +147,16 @@ func (s *Service) useReceipt(ctx context.Context, p *proof, text string) error {
 	}
 	if !s.clock.Now().Before(receipt.ExpiresAt) {
 		return unauthorized(errReceiptOver)
+	}
+	user, err := s.User(ctx, receipt.User)
+	if errs.Is(err, errs.NotFound) {
+		err = unauthorized(err)
+	}
+	if err != nil {
+		return err
+	}
+	if user.PasswordChangedAt.Time().Truncate(time.Second).After(receipt.IssuedAt) {
+		return unauthorized(fmt.Errorf("the password was changed since: %w", errReceiptOver))
 	}
 	for _, method := range receipt.Methods {
 		err = p.by(method, receipt.User)

@@ -82,7 +82,8 @@ type Service struct {
 	passwords *passwords
 	attempts  *attempts
 	revision  revision
-	tokens    *cache
+	tokens    *cache // by the token itself
+	signed    *cache // by access key: whoever knows a key must not have its token
 	roles     atomic.Pointer[roleGraph]
 	catalog   atomic.Pointer[catalogAt]
 }
@@ -97,6 +98,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		log:      o.Log,
 		lifetime: o.TokenLifetime,
 		tokens:   newCache(),
+		signed:   newCache(),
 		attempts: newAttempts(),
 
 		ownSecret: NewPassword(),

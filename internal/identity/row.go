@@ -95,6 +95,9 @@ func update[T any](ctx context.Context, s *Service, kind, id string, change func
 			return err
 		}
 		_, err = tx.Update(ctx, &row, columns...)
+		if err != nil && db.IsDuplicate(err) {
+			return errs.Conflictf("Conflict occurred attempting to store %s - another one has what %s was to get.", kind, id)
+		}
 		if err != nil {
 			return err
 		}

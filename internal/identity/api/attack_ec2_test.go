@@ -209,3 +209,60 @@ func TestAttackCredentialsOfOthers(t *testing.T) {
 		{demo, "POST", "/users/" + them + "/credentials/OS-EC2", `{"tenant_id":"x","user_id":"` + me + `"}`, 403},
 	})
 }
+
+// Whoever knows an access key, its user and its project, none of them secret,
+// has no token: not by what a server remembers of the key, however it is put.
+func TestAttackAccessKeyWithoutSecret(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	admin, demo := c.admin(t), c.demo(t)
+	me, project := c.find(t, admin, "users", "demo"), c.find(t, admin, "projects", "demo")
+	access, secret := c.ec2Key(t, demo, me, project)
+	c.call(t, "POST", "/v3/ec2tokens", admin, signed(access, secret, c.clock.Now())).want(200)
+	for _, between := range []string{" ", "/", "\x00", "|", ":"} {
+		for _, prefix := range []string{"", "ec2" + between} {
+			for empty := range 5 {
+				text := prefix + strings.Join([]string{access, me, project}, between) + strings.Repeat(between, empty)
+				r := c.call(t, "POST", "/v3/auth/tokens", "", byToken(text, onDemo))
+				if r.status < 400 || r.status == 403 {
+					t.Fatalf("the key is taken for its token: %d %s", r.status, r.body)
+				}
+				if !strings.Contains(text, "\x00") {
+					c.call(t, "GET", "/v3/auth/tokens", text, "", "X-Subject-Token", text).want(401)
+					c.call(t, "GET", "/v3/auth/tokens", admin, "", "X-Subject-Token", text).want(404)
+				}
+			}
+		}
+	}
+	// Nor does somebody else's key take its place.
+	them := c.create(t, admin, "users", "user", map[string]any{"name": "thief", "password": "pw"})
+	theirs := c.create(t, admin, "projects", "project", map[string]any{"name": "p"})
+	c.call(t, "PUT", "/v3/projects/"+theirs+"/users/"+them+"/roles/"+c.find(t, admin, "roles", "member"), admin, "").want(204)
+	thief := c.token(t, password("thief", "Default", "pw", `{"project":{"id":"`+theirs+`"}}`))
+	body := func(access string) string {
+		return `{"credential":{"user_id":"` + them + `","type":"ec2","project_id":"` + theirs + `","blob":` + quoted(`{"access":"`+access+`","secret":"s"}`) + `}}`
+	}
+	c.call(t, "POST", "/v3/credentials", thief, body(access)).want(409)
+	own := c.call(t, "POST", "/v3/credentials", thief, body("mine")).want(201).text("credential", "id")
+	c.call(t, "PATCH", "/v3/credentials/"+own, thief, body(access)).want(409)
+	r := c.call(t, "POST", "/v3/ec2tokens", admin, signed(access, secret, c.clock.Now())).want(200)
+	if r.text("token", "user", "id") != me {
+		t.Errorf("the key gives %s", r.body)
+	}
+}
+
+// A receipt for a password that was changed since is worth nothing.
+func TestAttackReceiptOfFormerPassword(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	admin, user := twoFactors(t, c)
+	receipt := c.call(t, "POST", "/v3/auth/tokens", "", password("demo", "Default", c.boot.DemoPassword, onDemo)).want(401).header.Get("Openstack-Auth-Receipt")
+	c.clock.Advance(2 * time.Second)
+	c.call(t, "PATCH", "/v3/users/"+user, admin, `{"user":{"password":"another"}}`).want(200)
+	body := byPasscode(user, passcode(t, c.clock.Now()), onDemo)
+	c.call(t, "POST", "/v3/auth/tokens", "", body, "Openstack-Auth-Receipt", receipt).want(401)
+	receipt = c.call(t, "POST", "/v3/auth/tokens", "", password("demo", "Default", "another", onDemo)).want(401).header.Get("Openstack-Auth-Receipt")
+	c.call(t, "POST", "/v3/auth/tokens", "", body, "Openstack-Auth-Receipt", receipt).want(201)
+	c.call(t, "PATCH", "/v3/users/"+user, admin, `{"user":{"enabled":false}}`).want(200)
+	c.call(t, "POST", "/v3/auth/tokens", "", body, "Openstack-Auth-Receipt", receipt).want(401)
+}
