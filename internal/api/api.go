@@ -383,8 +383,10 @@ func (c *Call) choose(found []*endpoint) (*endpoint, error) {
 		}
 	}
 	var best *endpoint
+	known := false // at whichever version
 	query := c.variantQuery(candidates)
 	for _, e := range candidates {
+		known = known || e.route.Action == name
 		if e.route.Action != name || !c.Version.within(e.route.Since, e.route.Until) || !e.route.needs.met(c, query) {
 			continue
 		}
@@ -395,7 +397,7 @@ func (c *Call) choose(found []*endpoint) (*endpoint, error) {
 	if best != nil {
 		return best, nil
 	}
-	if action {
+	if action && !known {
 		return nil, errs.BadRequestf("There is no such action: %s", name)
 	}
 	return nil, errs.NotFoundf("The resource could not be found.")

@@ -198,6 +198,7 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 		Proxy: networkProxy{cloud.Network}, ImageProxy: computeImages{images},
 		Volumes: computeVolumes{volumes, cloud}, Consoles: consoles, ConfigDrive: configdrive.Build,
 		ConfirmAfter: time.Duration(c.ResizeConfirmWindow) * time.Second,
+		ShelvedFor:   time.Duration(c.ShelvedOffloadTime) * time.Second,
 	})
 	if err != nil {
 		return err

@@ -113,6 +113,10 @@ type Config struct {
 	// TokenProvider is the kind of new tokens, as Keystone's setting of that name:
 	// fernet or jws; "" is fernet.
 	TokenProvider string `koanf:"token_provider"`
+	// ShelvedOffloadTime is for how many seconds a shelved server keeps its host; 0
+	// is not at all, -1 for ever.
+	ShelvedOffloadTime int `koanf:"shelved_offload_time"`
+
 	// LimitModel is how the unified limits of projects and of those above them go
 	// together: flat or strict_two_level; "" is flat.
 	LimitModel string `koanf:"limit_model"`
@@ -217,6 +221,7 @@ func Settings() []Setting {
 		{"physical_networks", "NACRE_PHYSICAL_NETWORKS", "", "further networks for provider networks: NAME:CARD, with commas; servers without a host need the names alone"},
 		{"token_provider", "NACRE_TOKEN_PROVIDER", "fernet", "kind of new tokens: fernet or jws (signed by ES256); both are understood"},
 		{"federation", "", "", "section of the file: identity providers by which users sign in (openid) and trusted_dashboards; see docs/operations.md"},
+		{"shelved_offload_time", "NACRE_SHELVED_OFFLOAD_TIME", "0 (at once)", "seconds for which shelved servers keep their hosts; -1 is for ever"},
 		{"limit_model", "NACRE_LIMIT_MODEL", "flat", "how unified limits of projects go together: flat or strict_two_level"},
 		{"lockout_failure_attempts", "NACRE_LOCKOUT_FAILURE_ATTEMPTS", "0 (never)", "how many wrong passwords lock an account"},
 		{"lockout_duration", "NACRE_LOCKOUT_DURATION", "1800", "seconds for which a locked account stays locked"},

@@ -81,6 +81,34 @@ func act(t *testing.T, s *stage, action map[string]any) {
 	}
 }
 
+// actAs does something at the newest microversion.
+func actAs(t *testing.T, who testcloud.User, s *stage, action map[string]any) {
+	reply := who.Do(t, "POST", s.path("/compute/v2.1/servers/%s/action", s.server), action, "OpenStack-API-Version", "compute latest")
+	if reply.Status/100 != 2 {
+		t.Fatalf("%v: %d %s", action, reply.Status, reply.Body)
+	}
+}
+
+func shelve(t *testing.T, s *stage) { act(t, s, map[string]any{"shelve": nil}) }
+
+// lose declares a host down, or up again.
+func lose(t *testing.T, s *stage, host string, down bool) {
+	s.cloud.Admin().Must(t, 200, "PUT", "/compute/v2.1/os-services/force-down",
+		map[string]any{"host": host, "binary": "nova-compute", "forced_down": down}, "OpenStack-API-Version", "compute 2.11")
+}
+
+// withBootVolume is a server whose root disk is a volume, which goes with it.
+func withBootVolume(t *testing.T, s *stage) {
+	var reply struct{ Server struct{ ID string } }
+	s.demo.Must(t, 202, "POST", "/compute/v2.1/servers", map[string]any{"server": map[string]any{
+		"name": "web", "flavorRef": "1", "networks": []any{map[string]any{"uuid": s.net}},
+		"block_device_mapping_v2": []any{map[string]any{"boot_index": 0, "uuid": s.demo.Image(t, "cirros"), "source_type": "image",
+			"destination_type": "volume", "volume_size": 1, "delete_on_termination": true}},
+	}}).JSON(t, &reply)
+	s.server = reply.Server.ID
+	s.cloud.Settle(t)
+}
+
 func resize(t *testing.T, s *stage) {
 	act(t, s, map[string]any{"resize": map[string]any{"flavorRef": "2"}})
 }
@@ -242,6 +270,29 @@ var planCases = map[string]planCase{
 			"volumes": {" size=1 ", " size=2 "}, "server_volumes": {" grown=0 ", " grown=2 "},
 			"documents": {`"epoch":*}],"nics"`, `"epoch":*,"size_gb":2}],"nics"`, `{"id":"ID","size_gb":1,`, `{"id":"ID","size_gb":2,`},
 		}},
+	},
+	"server.crash_dump": {
+		prepare: withServer,
+		begin:   func(t *testing.T, s *stage) { actAs(t, s.demo, s, map[string]any{"trigger_crash_dump": nil}) },
+	},
+	"server.shelve":         {prepare: withAttached, begin: shelve},
+	"server.shelve_offload": {prepare: withBootVolume, begin: shelve},
+	"server.unshelve": {
+		prepare: func(t *testing.T, s *stage) { withAttached(t, s); shelve(t, s); s.cloud.Settle(t) },
+		begin:   func(t *testing.T, s *stage) { act(t, s, map[string]any{"unshelve": nil}) },
+	},
+	"server.evacuate": {
+		prepare: func(t *testing.T, s *stage) {
+			lose(t, s, "node-2", true)
+			withAttached(t, s)
+			lose(t, s, "node-2", false)
+			lose(t, s, "node-1", true)
+			t.Cleanup(func() { lose(t, s, "node-1", false) })
+		},
+		begin: func(t *testing.T, s *stage) {
+			actAs(t, s.cloud.Admin(), s, map[string]any{"evacuate": map[string]any{}})
+		},
+		hosts: 2,
 	},
 	"server.attach_interface": {prepare: withServer, begin: plug},
 	"server.detach_interface": {

@@ -56,6 +56,9 @@ type Options struct {
 	Zone string
 	// Nudge asks a loop of Loops to look at once: loop.Runner.Nudge.
 	Nudge func(loop string)
+	// ShelvedFor is how long a shelved server keeps its host: 0 not at all, less
+	// than 0 for ever.
+	ShelvedFor time.Duration
 	// CPURatio is the allocation ratio of VCPUs on a host that reports for the
 	// first time; 0 is 4.
 	CPURatio float64
@@ -89,6 +92,7 @@ type Service struct {
 	cpuRatio     float64
 	reservedMB   int64
 	confirmAfter time.Duration
+	shelvedFor   time.Duration
 
 	mu       sync.RWMutex // guards snapshot and state
 	snapshot scheduler.Snapshot
@@ -104,7 +108,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		db: o.DB, clock: o.Clock, newID: o.NewID, log: o.Log, engine: o.Engine, hosts: o.Hosts,
 		placement: o.Placement, images: o.Images, networks: o.Networks, proxy: o.Proxy, imageProxy: o.ImageProxy, volumes: o.Volumes,
 		consoles: o.Consoles, configDrive: o.ConfigDrive,
-		zone: o.Zone, cpuRatio: o.CPURatio, reservedMB: o.ReservedMB, confirmAfter: o.ConfirmAfter,
+		zone: o.Zone, cpuRatio: o.CPURatio, reservedMB: o.ReservedMB, confirmAfter: o.ConfirmAfter, shelvedFor: o.ShelvedFor,
 		state: map[string]hostState{},
 	}
 	if s.clock == nil {
@@ -141,6 +145,11 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	work.Register(s.engine, s.detachVolumePlan())
 	work.Register(s.engine, s.attachPortPlan())
 	work.Register(s.engine, s.detachPortPlan())
+	work.Register(s.engine, s.crashPlan())
+	work.Register(s.engine, s.shelvePlan())
+	work.Register(s.engine, s.offloadPlan())
+	work.Register(s.engine, s.unshelvePlan())
+	work.Register(s.engine, s.evacuatePlan())
 	nudge := o.Nudge
 	if nudge == nil {
 		nudge = func(string) {}
@@ -183,6 +192,17 @@ func (s *Service) wait(ctx context.Context, server Server, into *nodeapi.Machine
 		return work.NotYet("waiting for host %s to do it", server.Host)
 	}
 	return nil
+}
+
+// seen is what the host has answered about the server's newest document, as soon
+// as all is as desired.
+func (s *Service) seen(ctx context.Context, id string) (Server, nodeapi.MachineObserved, error) {
+	var seen nodeapi.MachineObserved
+	server, err := s.Server(ctx, "", id)
+	if err == nil {
+		err = s.wait(ctx, server, &seen)
+	}
+	return server, seen, err
 }
 
 // failure is the sentence and code that users see for the reason of an undo.

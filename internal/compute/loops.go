@@ -18,6 +18,7 @@ func (s *Service) Loops() []loop.Loop {
 		{Name: "compute.power", Every: 30 * time.Second, Once: s.followPower},
 		{Name: "compute.orphans", Every: time.Minute, Once: s.forgetOrphans},
 		{Name: confirmLoop, Every: confirmEvery, Once: s.confirmAll},
+		{Name: "compute.shelf", Every: shelfEvery, Once: s.clearShelf},
 		{Name: "compute.quota", Every: 10 * time.Minute, Once: s.recount},
 		{Name: followLoop, Every: 10 * time.Second, Once: s.load, Everywhere: true}, // what operators decided on other servers
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/uptrace/bun"
 
@@ -87,19 +88,26 @@ func (s *Service) machine(ctx context.Context, tx *db.Tx, server Server) (nodeap
 		ID: server.ID, Name: server.Name, Project: server.Project,
 		VCPUs: int(flavor.VCPUs), MemoryMB: int(flavor.RAM), Running: server.Running && server.Rest != Suspends,
 		Paused: server.Running && server.Rest == Stands, Suspended: server.Running && server.Rest == Suspends,
-		SoftReboots: server.SoftReboots, HardReboots: server.HardReboots,
+		SoftReboots: server.SoftReboots, HardReboots: server.HardReboots, CrashDumps: server.CrashDumps,
+		Agent: isTrue(server.ImageProperties.V["hw_qemu_guest_agent"]),
 	}
 	if server.Image != "" {
 		m.Root = &nodeapi.Root{Image: server.Image, SizeGB: int(flavor.Disk), Rebuilds: server.Rebuilds}
+		if server.DiskImage != "" {
+			m.Root.Image = server.DiskImage
+		}
 		open, err := openMigrations(ctx, tx, server.ID)
 		if err != nil {
 			return m, err
 		}
 		for _, move := range open {
-			if move.Dest == server.Host && move.Source != server.Host {
+			if move.Kind != Evacuation && move.Dest == server.Host && move.Source != server.Host {
 				m.Root.From = move.Source
 			}
 		}
+	}
+	if r := server.Rescue.V; r != nil {
+		m.Rescue = &nodeapi.Rescue{Image: r.Image, Device: r.Device, Bus: r.Bus}
 	}
 	volumes, err := attachmentsOf(ctx, tx, server.ID)
 	if err != nil {
@@ -153,6 +161,15 @@ func (s *Service) machine(ctx context.Context, tx *db.Tx, server Server) (nodeap
 		}
 	}
 	return m, nil
+}
+
+// isTrue reads a property of an image that is a truth value.
+func isTrue(text string) bool {
+	switch strings.ToLower(text) {
+	case "yes", "true", "on", "1", "y", "t":
+		return true
+	}
+	return false
 }
 
 // secrets is what a server keeps apart from its row.

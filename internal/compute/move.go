@@ -45,26 +45,9 @@ func (s *Service) reclaim(ctx context.Context, tx *db.Tx, server, migration stri
 // bring has the ports and volumes of a server that does not run go to a host, and
 // the server with them.
 func (s *Service) bring(ctx context.Context, tx *db.Tx, server *Server, to string) error {
-	cards, err := cardsOf(ctx, tx, server.ID)
+	err := s.eachPort(ctx, tx, server.ID, func(port string) error { return s.networks.BindPort(ctx, tx, port, to) })
 	if err != nil {
 		return err
-	}
-	ports, err := s.networks.PortsOf(ctx, tx, server.ID)
-	if err != nil {
-		return err
-	}
-	there := map[string]bool{}
-	for _, p := range ports[server.ID] {
-		there[p.ID] = true
-	}
-	for _, card := range cards {
-		if !there[card.Port] {
-			continue // deleted behind our back
-		}
-		err = s.networks.BindPort(ctx, tx, card.Port, to)
-		if err != nil {
-			return err
-		}
 	}
 	volumes, err := attachmentsOf(ctx, tx, server.ID)
 	if err != nil {

@@ -144,8 +144,12 @@ type networks interface {
 	CreatePort(ctx context.Context, tx *db.Tx, p NewPort) error
 	// TakePort gives an existing free port to a server.
 	TakePort(ctx context.Context, tx *db.Tx, port, server, zone string) error
-	// BindPort makes the port ready on the host. Binding again is a success.
+	// BindPort makes the port ready on the host, and on none that it was bound to
+	// before. Binding again is a success.
 	BindPort(ctx context.Context, tx *db.Tx, port, host string) error
+	// UnbindPort takes a port from its host and leaves it the server's. A missing
+	// port is a success.
+	UnbindPort(ctx context.Context, tx *db.Tx, port string) error
 	// ReturnPort takes a port from its server and leaves it free and unbound.
 	// A missing port is a success.
 	ReturnPort(ctx context.Context, tx *db.Tx, port string) error
@@ -209,10 +213,13 @@ type volumes interface {
 	// Reserve promises an available volume to the server. The attachment's id
 	// names the promise from then on. Reserving again is a success.
 	Reserve(ctx context.Context, tx *db.Tx, attachment, volume, server string) error
-	// Connect wants the volume exported for the attachment to the host and
-	// returns the export's epoch and what its type limits the guest to, by the
+	// Connect wants the volume exported for the attachment to the host, and to none
+	// that it was exported to before, and returns the export's epoch and what its type limits the guest to, by the
 	// names of QoS specs. Connecting again gives the same.
 	Connect(ctx context.Context, tx *db.Tx, attachment, host, device string) (epoch int64, limits map[string]int64, err error)
+	// Disconnect ends the export of an attachment, which stays as a promise: the
+	// volume is reserved. Disconnecting again is a success.
+	Disconnect(ctx context.Context, tx *db.Tx, attachment string) error
 	// Complete says that the server has the volume: it is in use.
 	Complete(ctx context.Context, tx *db.Tx, attachment string) error
 	// Detaching says that the server is about to lose the volume.

@@ -35,7 +35,7 @@ var legacyNames = map[string]string{
 	"volume_detach.start": "", "volume_detach.end": "volume.detach",
 	"interface_attach.start": "", "interface_attach.end": "", "interface_attach.error": "",
 	"interface_detach.start": "", "interface_detach.end": "",
-	"lock": "", "unlock": "",
+	"lock": "", "unlock": "", "evacuate": "",
 }
 
 func wordEvent(host string, e bus.Record) ([]oslo.Notification, error) {
@@ -50,7 +50,7 @@ func wordEvent(host string, e bus.Record) ([]oslo.Notification, error) {
 			break
 		}
 		program, where := "compute", facts.Server.Host
-		if where == "" || action == "lock" || action == "unlock" {
+		if where == "" || action == "lock" || action == "unlock" || action == "evacuate" {
 			program, where = "api", host
 		}
 		versioned.Publisher = "nova-" + program + ":" + where
@@ -109,6 +109,12 @@ func (t told) versioned(action string, e bus.Record) data {
 		}
 		fields["tags"], fields["keypairs"], fields["trusted_image_certificates"], fields["instance_name"] = t.Tags, pairs, nil, t.Server.InstanceName()
 		return novaObject("InstanceCreatePayload", "1.11", fields)
+	case strings.HasPrefix(action, "rescue."):
+		fields["rescue_image_ref"] = nil
+		if r := t.Server.Rescue.V; r != nil {
+			fields["rescue_image_ref"] = r.Image
+		}
+		return novaObject("InstanceActionRescuePayload", "1.3", fields)
 	case t.Volume != "":
 		fields["volume_id"] = t.Volume
 		return novaObject("InstanceActionVolumePayload", "1.5", fields)

@@ -51,6 +51,7 @@ func (s *Service) deletePlan() work.Plan[deleteState] {
 			{Name: "begin", Tx: s.deleteBegin, NoReturn: true},
 			{Name: "remove machine", Do: func(ctx context.Context, state *deleteState) error { return s.forget(ctx, state.Server) }},
 			{Name: "free volumes and ports", Tx: s.deleteParts},
+			{Name: "remove the image of its shelved disk", Do: s.deleteShelf},
 			{Name: "finish", Tx: s.deleteFinish},
 		},
 		// It was too late before it could begin, say behind an undo that took too
@@ -96,6 +97,17 @@ func (s *Service) deleteParts(ctx context.Context, tx *db.Tx, state *deleteState
 		}
 	}
 	return s.dropPorts(ctx, tx, state.Server)
+}
+
+func (s *Service) deleteShelf(ctx context.Context, state *deleteState) error {
+	server, err := s.Server(ctx, "", state.Server)
+	if errs.Is(err, errs.NotFound) || err == nil && (server.Shelf.V == nil || server.Shelf.V.Image == "") {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.dropImage(ctx, server.Shelf.V.Image)
 }
 
 func (s *Service) deleteFinish(ctx context.Context, tx *db.Tx, state *deleteState) error {

@@ -20,6 +20,9 @@ type powerState struct {
 	State   VMState // afterwards
 	Rest    Rest    // wanted
 	Rested  Rest    // until now
+
+	Rescue  *Rescue // wanted
+	Rescued *Rescue // until now
 }
 
 // StartServer powers a stopped server on.
@@ -91,7 +94,7 @@ func (s *Service) power(ctx context.Context, act Act, action string, state power
 		if err != nil {
 			return err
 		}
-		state.Server, state.Before, state.Rested = server.ID, server.Running, server.Rest
+		state.Server, state.Before, state.Rested, state.Rescued = server.ID, server.Running, server.Rest, server.Rescue.V
 		_, err = work.Start(ctx, tx, s.powerPlan(), server.ID, state, append(act.options(server), work.As(action))...)
 		return err
 	})
@@ -125,7 +128,7 @@ func (s *Service) idle(ctx context.Context, tx *db.Tx, id string) error {
 
 func (s *Service) powerWant(ctx context.Context, tx *db.Tx, state *powerState) error {
 	server, err := s.change(ctx, tx, state.Server, func(server *Server) error {
-		server.Running, server.Rest = state.Running, state.Rest
+		server.Running, server.Rest, server.Rescue = state.Running, state.Rest, db.Of(state.Rescue)
 		// Said again, since a plan that was cancelled may have ended its own task
 		// after the request.
 		server.TaskState = state.Task
@@ -138,7 +141,7 @@ func (s *Service) powerWant(ctx context.Context, tx *db.Tx, state *powerState) e
 			server.HardReboots++
 		}
 		return nil
-	}, "running", "rest", "task_state", "soft_reboots", "hard_reboots")
+	}, "running", "rest", "rescue", "task_state", "soft_reboots", "hard_reboots")
 	if err != nil {
 		return err
 	}
@@ -153,9 +156,9 @@ func (s *Service) powerWant(ctx context.Context, tx *db.Tx, state *powerState) e
 // cannot be taken back.
 func (s *Service) undoPower(ctx context.Context, tx *db.Tx, state *powerState) error {
 	server, err := s.change(ctx, tx, state.Server, func(server *Server) error {
-		server.Running, server.Rest = state.Before, state.Rested
+		server.Running, server.Rest, server.Rescue = state.Before, state.Rested, db.Of(state.Rescued)
 		return nil
-	}, "running", "rest")
+	}, "running", "rest", "rescue")
 	if err != nil || server.Host == "" {
 		return err
 	}
@@ -189,7 +192,7 @@ func (s *Service) powerWait(ctx context.Context, state *powerState) error {
 
 // powerOf is how the host sees a server in a state that a plan about its power
 // ends in.
-var powerOf = map[VMState]Power{Active: Running, Stopped: Shutdown, PausedState: Paused, Suspended: Shutdown}
+var powerOf = map[VMState]Power{Active: Running, Stopped: Shutdown, PausedState: Paused, Suspended: Shutdown, Rescued: Running}
 
 func (s *Service) powerFinish(ctx context.Context, tx *db.Tx, state *powerState) error {
 	server, err := s.change(ctx, tx, state.Server, func(server *Server) error {

@@ -136,8 +136,8 @@ func (s *Service) rebuildWant(ctx context.Context, tx *db.Tx, state *rebuildStat
 	}
 	server.TaskState = RebuildSpawning
 	server.Rebuilds++
-	server.Running, server.Rest = server.VMState != Stopped, Awake
-	err = s.save(ctx, tx, &server, "task_state", "rebuilds", "running", "rest")
+	server.Running, server.Rest, server.Rescue, server.DiskImage = server.VMState != Stopped, Awake, db.Of[*Rescue](nil), ""
+	err = s.save(ctx, tx, &server, "task_state", "rebuilds", "running", "rest", "rescue", "disk_image")
 	if err != nil {
 		return err
 	}

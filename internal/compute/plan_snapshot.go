@@ -60,10 +60,7 @@ func (s *Service) SnapshotServer(ctx context.Context, act Act, caller auth.Calle
 	if server.Image == "" && in.Backup != "" {
 		return "", errs.BadRequestf("Backup is not supported for volume-backed instances.")
 	}
-	properties := maps.Clone(words(server.ImageProperties.V))
-	maps.Copy(properties, map[string]string{
-		"image_type": "snapshot", "instance_uuid": server.ID, "user_id": caller.User, "base_image_ref": server.Image,
-	})
+	properties := snapshotProperties(server, caller.User)
 	if in.Backup != "" {
 		properties["image_type"], properties["backup_type"] = "backup", in.Backup
 	}
@@ -105,6 +102,16 @@ func (s *Service) SnapshotServer(ctx context.Context, act Act, caller auth.Calle
 		return "", err
 	}
 	return state.Image, nil
+}
+
+// snapshotProperties are the properties of an image of a server's disk that a
+// user makes.
+func snapshotProperties(server Server, user string) map[string]string {
+	properties := maps.Clone(words(server.ImageProperties.V))
+	maps.Copy(properties, map[string]string{
+		"image_type": "snapshot", "instance_uuid": server.ID, "user_id": user, "base_image_ref": server.Image,
+	})
+	return properties
 }
 
 // dropImage removes an image that got no bytes. One that is gone is a success.

@@ -39,7 +39,7 @@ func (s *Service) AttachVolume(ctx context.Context, act Act, caller auth.Caller,
 		if err != nil {
 			return err
 		}
-		err = act.allow(server, "attach_volume", Active, Stopped)
+		err = act.allow(server, "attach_volume", Active, Stopped, Shelved, Offloaded)
 		if err != nil {
 			return err
 		}
@@ -98,11 +98,11 @@ func (s *Service) attachConnect(ctx context.Context, tx *db.Tx, state *volumeSta
 	if err != nil {
 		return err
 	}
-	err = s.connectVolume(ctx, tx, a, server.Host)
-	if err != nil {
-		return err
-	}
 	err = s.tellOfVolume(ctx, tx, "volume_attach.start", server, a.Volume)
+	if err != nil || server.Host == "" {
+		return err // it is connected when the server gets a host
+	}
+	err = s.connectVolume(ctx, tx, a, server.Host)
 	if err != nil {
 		return err
 	}
@@ -192,7 +192,7 @@ func (s *Service) DetachVolume(ctx context.Context, act Act, volume string) erro
 		if err != nil {
 			return err
 		}
-		err = act.allow(server, "detach_volume", Active, Stopped)
+		err = act.allow(server, "detach_volume", Active, Stopped, Shelved, Offloaded)
 		if err != nil {
 			return err
 		}

@@ -26,6 +26,9 @@ const (
 	Suspended   VMState = "suspended"
 	Stopped     VMState = "stopped"
 	Resized     VMState = "resized"
+	Rescued     VMState = "rescued"
+	Shelved     VMState = "shelved"           // stopped, with an image of its disk
+	Offloaded   VMState = "shelved_offloaded" // on no host
 	Errored     VMState = "error"
 	Deleted     VMState = "deleted"
 )
@@ -58,6 +61,13 @@ const (
 	ResizeFinish      Task = "resize_finish"
 	ResizeConfirming  Task = "resize_confirming"
 	ResizeReverting   Task = "resize_reverting"
+	Rescuing          Task = "rescuing"
+	Unrescuing        Task = "unrescuing"
+	Shelving          Task = "shelving"
+	ShelvingUploading Task = "shelving_image_uploading"
+	Offloading        Task = "shelving_offloading"
+	Unshelving        Task = "unshelving"
+	RebuildVolumes    Task = "rebuild_block_device_mapping"
 )
 
 // Power is the power state as the host saw it last.
@@ -117,6 +127,10 @@ type Server struct {
 	Rest            Rest
 	Rebuilds        int64
 	OtherFlavor     db.JSON[*Flavor] // whose room a resize holds besides, until it is confirmed
+	Rescue          db.JSON[*Rescue] // what it boots from instead, while it is rescued
+	Shelf           db.JSON[*Shelf]  // while it is shelved
+	DiskImage       string           // what its root disk was made of, if not of Image
+	CrashDumps      int64
 	SoftReboots     int64
 	HardReboots     int64
 	CreatedAt       db.Time
@@ -136,6 +150,19 @@ const (
 	Suspends Rest = "suspended" // its memory is kept, and it does not run
 )
 
+// Rescue is the disk that a rescued server boots from.
+type Rescue struct {
+	Image  string `json:"image"`
+	Device string `json:"device,omitempty"` // disk or cdrom; "": it takes the place of the first disk
+	Bus    string `json:"bus,omitempty"`    // virtio, scsi, ide or usb
+}
+
+// Shelf is what is kept of a shelved server.
+type Shelf struct {
+	Image string  `json:"image,omitempty"` // of its root disk; "" when that is a volume
+	Since db.Time `json:"since"`
+}
+
 // statusOf is the word that users see for a state, unless the task has one of its
 // own.
 var statusOf = map[VMState]struct {
@@ -144,18 +171,21 @@ var statusOf = map[VMState]struct {
 }{
 	Building: {"BUILD", nil},
 	Active: {"ACTIVE", map[Task]string{
-		Rebooting: "REBOOT", HardReboot: "HARD_REBOOT", Rebuilding: "REBUILD", RebuildSpawning: "REBUILD",
+		Rebooting: "REBOOT", HardReboot: "HARD_REBOOT", Rebuilding: "REBUILD", RebuildSpawning: "REBUILD", RebuildVolumes: "REBUILD",
 		ResizePrep: "RESIZE", ResizeMigrating: "RESIZE", ResizeFinish: "RESIZE",
 	}},
 	PausedState: {"PAUSED", map[Task]string{HardReboot: "HARD_REBOOT"}},
 	Suspended:   {"SUSPENDED", map[Task]string{HardReboot: "HARD_REBOOT"}},
 	Stopped: {"SHUTOFF", map[Task]string{
-		HardReboot: "HARD_REBOOT", Rebuilding: "REBUILD", RebuildSpawning: "REBUILD",
+		HardReboot: "HARD_REBOOT", Rebuilding: "REBUILD", RebuildSpawning: "REBUILD", RebuildVolumes: "REBUILD",
 		ResizePrep: "RESIZE", ResizeMigrating: "RESIZE", ResizeFinish: "RESIZE",
 	}},
-	Resized: {"VERIFY_RESIZE", map[Task]string{ResizeReverting: "REVERT_RESIZE"}},
-	Errored: {"ERROR", nil},
-	Deleted: {"DELETED", nil},
+	Resized:   {"VERIFY_RESIZE", map[Task]string{ResizeReverting: "REVERT_RESIZE"}},
+	Rescued:   {"RESCUE", nil},
+	Shelved:   {"SHELVED", nil},
+	Offloaded: {"SHELVED_OFFLOADED", nil},
+	Errored:   {"ERROR", map[Task]string{Rebuilding: "REBUILD", RebuildSpawning: "REBUILD", RebuildVolumes: "REBUILD"}},
+	Deleted:   {"DELETED", nil},
 }
 
 // Status is the word that users see for state and task.

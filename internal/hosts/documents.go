@@ -184,14 +184,15 @@ func (s *Service) NamesImage(ctx context.Context, host, image string) (bool, err
 	}
 	for _, row := range rows {
 		var d struct { // a nodeapi.Volume, or a nodeapi.Machine
-			Image string        `json:"image"`
-			Root  *nodeapi.Root `json:"root"`
+			Image  string          `json:"image"`
+			Root   *nodeapi.Root   `json:"root"`
+			Rescue *nodeapi.Rescue `json:"rescue"`
 		}
 		err = json.Unmarshal([]byte(row.Desired), &d)
 		if err != nil {
 			return false, fmt.Errorf("read a document of host %s: %w", host, err)
 		}
-		if image != "" && (d.Image == image || d.Root != nil && d.Root.Image == image) {
+		if image != "" && (d.Image == image || d.Root != nil && d.Root.Image == image || d.Rescue != nil && d.Rescue.Image == image) {
 			return true, nil
 		}
 	}

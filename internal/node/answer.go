@@ -18,6 +18,10 @@ func (n *Node) answer(ctx context.Context, name string, payload json.RawMessage)
 		return n.answerLog(ctx, payload)
 	case nodeapi.QueryStrays:
 		return n.answerStrays(ctx)
+	case nodeapi.QueryDiagnose:
+		return n.answerDiagnose(ctx, payload)
+	case nodeapi.QueryPassword:
+		return n.answerPassword(ctx, payload)
 	}
 	return nil, &nodeapi.RemoteError{Status: http.StatusNotFound, Message: "this node does not answer " + name}
 }
@@ -34,11 +38,40 @@ func (n *Node) answerStrays(ctx context.Context) (any, error) {
 	return reply, nil
 }
 
+// unreadable is what a question gets that is none.
+var unreadable = &nodeapi.RemoteError{Status: http.StatusBadRequest, Message: "unreadable question"}
+
+func (n *Node) answerDiagnose(ctx context.Context, payload json.RawMessage) (any, error) {
+	var query nodeapi.MachineQuery
+	err := json.Unmarshal(payload, &query)
+	if err != nil {
+		return nil, unreadable
+	}
+	found, err := n.o.Virt.Diagnose(ctx, query.Machine)
+	if err != nil {
+		return nil, remote(fmt.Errorf("diagnose machine %s: %w", query.Machine, err))
+	}
+	return found, nil
+}
+
+func (n *Node) answerPassword(ctx context.Context, payload json.RawMessage) (any, error) {
+	var query nodeapi.PasswordQuery
+	err := json.Unmarshal(payload, &query)
+	if err != nil {
+		return nil, unreadable
+	}
+	err = n.o.Virt.SetPassword(ctx, query.Machine, query.User, query.Password)
+	if err != nil {
+		return nil, remote(fmt.Errorf("set a password in machine %s: %w", query.Machine, err))
+	}
+	return struct{}{}, nil
+}
+
 func (n *Node) answerLog(ctx context.Context, payload json.RawMessage) (any, error) {
 	var query nodeapi.LogQuery
 	err := json.Unmarshal(payload, &query)
 	if err != nil {
-		return nil, &nodeapi.RemoteError{Status: http.StatusBadRequest, Message: "unreadable question"}
+		return nil, unreadable
 	}
 	log, err := n.o.Virt.Log(ctx, query.Machine, query.Lines)
 	if err != nil {

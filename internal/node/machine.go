@@ -74,6 +74,11 @@ func (n *Node) makeMachine(ctx context.Context, d *doc, machine nodeapi.Machine,
 		ConfigDrive: machine.ConfigDrive,
 		SoftReboots: machine.SoftReboots,
 		HardReboots: machine.HardReboots,
+		CrashDumps:  machine.CrashDumps,
+		Agent:       machine.Agent,
+	}
+	if r := machine.Rescue; r != nil {
+		want.Rescue = &virt.Rescue{Image: r.Image, Device: r.Device, Bus: r.Bus}
 	}
 	if machine.Root != nil {
 		want.Root = &virt.Root{Image: machine.Root.Image, SizeGB: machine.Root.SizeGB, Rebuilds: machine.Root.Rebuilds, Arrives: machine.Root.From != ""}
@@ -211,6 +216,7 @@ func (n *Node) observeMachine(ctx context.Context, d *doc, generation int64, pro
 			NICs:        state.NICs,
 			SoftReboots: state.SoftReboots,
 			HardReboots: state.HardReboots,
+			CrashDumps:  state.CrashDumps,
 		}
 		d.stopped = 0
 		if problem == nil && d.machine.Running && !state.Running {

@@ -174,6 +174,9 @@ func (n *Node) imagesInUse() map[string]bool {
 		if d.machine.Root != nil {
 			used[d.machine.Root.Image] = true
 		}
+		if d.machine.Rescue != nil {
+			used[d.machine.Rescue.Image] = true
+		}
 		if d.key.kind == nodeapi.KindVolume && !d.volumeSeen.Present {
 			used[d.volume.Image] = true
 		}

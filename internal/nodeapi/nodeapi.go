@@ -38,7 +38,8 @@ import (
 //   - 7: 2026-11-28: encrypted volumes
 //   - 8: 2026-11-28: limits of disks
 //   - 9: 2026-11-28: root disks that come from another host
-const Version = 9
+//   - 10: 2026-11-28: rescued machines, crash dumps, guest agents, diagnostics
+const Version = 10
 
 // Kinds of documents.
 const (
@@ -49,6 +50,8 @@ const (
 // Queries and streams. The comment names who answers.
 const (
 	QueryLog      = "log"      // node: LogQuery → LogReply
+	QueryDiagnose = "diagnose" // node: MachineQuery → Diagnostics
+	QueryPassword = "password" // node: PasswordQuery → nothing
 	QueryStrays   = "strays"   // node: nothing → StraysReply
 	QueryMetadata = "metadata" // server: MetadataQuery → MetadataReply
 	QueryImage    = "image"    // server: ImageQuery → ImageReply
@@ -82,6 +85,17 @@ type Machine struct {
 	// Counters of one-off acts: raising one performs the act once.
 	SoftReboots int64 `json:"soft_reboots,omitempty"`
 	HardReboots int64 `json:"hard_reboots,omitempty"`
+	CrashDumps  int64 `json:"crash_dumps"`
+
+	Rescue *Rescue `json:"rescue,omitempty"` // what it boots from, beside its own disks
+	Agent  bool    `json:"agent,omitempty"`  // it has a line to a guest agent
+}
+
+// Rescue is a disk made of an image that a machine boots from for a while.
+type Rescue struct {
+	Image  string `json:"image"`
+	Device string `json:"device,omitempty"` // disk or cdrom, behind its own disks; "": a disk before them
+	Bus    string `json:"bus,omitempty"`    // virtio, scsi, ide or usb
 }
 
 // Root is the disk that lives and dies with the machine.
@@ -136,6 +150,7 @@ type MachineObserved struct {
 	NICs        []string `json:"nics,omitempty"`  // ids of the ports that the guest has
 	SoftReboots int64    `json:"soft_reboots,omitempty"`
 	HardReboots int64    `json:"hard_reboots,omitempty"`
+	CrashDumps  int64    `json:"crash_dumps,omitempty"`
 
 	Problem string `json:"problem,omitempty"` // empty when all is as desired
 	Refused bool   `json:"refused,omitempty"` // the problem will not go away by itself
@@ -259,6 +274,59 @@ type Agent struct {
 type LogQuery struct {
 	Machine string `json:"machine"`
 	Lines   int    `json:"lines"` // the last ones; negative for all
+}
+
+// MachineQuery asks about a machine.
+type MachineQuery struct {
+	Machine string `json:"machine"`
+}
+
+// PasswordQuery asks for the password of an account of the guest to be changed.
+type PasswordQuery struct {
+	Machine  string `json:"machine"`
+	User     string `json:"user"`
+	Password string `json:"password"`
+}
+
+// Diagnostics is what a hypervisor counts about a machine that runs.
+type Diagnostics struct {
+	Paused   bool          `json:"paused,omitempty"`
+	Uptime   int64         `json:"uptime"` // seconds
+	CPUs     []CPUUse      `json:"cpus,omitempty"`
+	Disks    []DiskTraffic `json:"disks,omitempty"`
+	NICs     []NICTraffic  `json:"nics,omitempty"`
+	MemoryMB int64         `json:"memory_mb"`
+	UsedMB   *int64        `json:"used_mb,omitempty"` // nil: the guest does not tell
+	RSSKB    *int64        `json:"rss_kb,omitempty"`  // of the host's memory
+}
+
+// CPUUse is how long a processor has worked, in nanoseconds.
+type CPUUse struct {
+	ID   int   `json:"id"`
+	Time int64 `json:"time"`
+}
+
+// DiskTraffic is what went through a disk.
+type DiskTraffic struct {
+	Name          string `json:"name"` // vda
+	ReadBytes     int64  `json:"read_bytes"`
+	ReadRequests  int64  `json:"read_requests"`
+	WriteBytes    int64  `json:"write_bytes"`
+	WriteRequests int64  `json:"write_requests"`
+	Errors        int64  `json:"errors"`
+}
+
+// NICTraffic is what went through a card, as the guest sees it.
+type NICTraffic struct {
+	MAC       string `json:"mac"`
+	RxBytes   int64  `json:"rx_bytes"`
+	RxErrors  int64  `json:"rx_errors"`
+	RxDrops   int64  `json:"rx_drops"`
+	RxPackets int64  `json:"rx_packets"`
+	TxBytes   int64  `json:"tx_bytes"`
+	TxErrors  int64  `json:"tx_errors"`
+	TxDrops   int64  `json:"tx_drops"`
+	TxPackets int64  `json:"tx_packets"`
 }
 
 // LogReply is the log, cut at its beginning when it is longer than MaxLog.

@@ -27,7 +27,7 @@ var unseen = []string{
 }
 
 // moving are columns that change with every touch.
-var moving = regexp.MustCompile(`(_at|_seen|^seq|^generation|^revision|^answered|^epoch|^observed|^seen|^used_by|^(soft|hard)_reboots|^rebuilds|^position|^place|^sequence)$`)
+var moving = regexp.MustCompile(`(_at|_seen|^seq|^generation|^revision|^answered|^epoch|^observed|^seen|^used_by|^(soft|hard)_reboots|^crash_dumps|^rebuilds|^position|^place|^sequence)$`)
 
 // kept says which rows of a table count; the others are history.
 var kept = map[string]string{
@@ -116,7 +116,7 @@ func (w World) addTable(ctx context.Context, tx *db.Tx, table string) error {
 }
 
 // counters are what moves inside of JSON columns.
-var counters = regexp.MustCompile(`("(?:generation|epoch|Epoch|soft_reboots|hard_reboots|SoftReboots|HardReboots|rebuilds|Rebuilds|created|updated)": ?)("[^"]*"|\d+)`)
+var counters = regexp.MustCompile(`("(?:generation|epoch|Epoch|soft_reboots|hard_reboots|SoftReboots|HardReboots|crash_dumps|CrashDumps|since|rebuilds|Rebuilds|created|updated)": ?)("[^"]*"|\d+)`)
 
 func (w World) addHosts(ctx context.Context, c *Cloud) error {
 	sim := c.App.Simulated

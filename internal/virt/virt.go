@@ -11,6 +11,8 @@ package virt
 import (
 	"context"
 	"io"
+
+	"nacre/internal/nodeapi"
 )
 
 // Machine is one virtual machine as it should be.
@@ -37,6 +39,19 @@ type Machine struct {
 	// only records.
 	SoftReboots int64
 	HardReboots int64
+	CrashDumps  int64 `json:",omitempty"` // each tells the guest to crash and leave a dump
+
+	// Rescue is a disk that the machine boots from instead. It comes and goes
+	// with a restart of a guest that runs.
+	Rescue *Rescue `json:",omitempty"`
+	Agent  bool    `json:",omitempty"` // it has a line to an agent in the guest
+}
+
+// Rescue is a disk made of an image for as long as it is wanted.
+type Rescue struct {
+	Image  string
+	Device string // disk or cdrom, behind the machine's own disks; "": a disk before them
+	Bus    string // virtio, scsi, ide or usb; "" is virtio, and scsi for a cdrom
 }
 
 // Root is the disk that lives with the machine and dies with it.
@@ -87,6 +102,7 @@ type State struct {
 	NICs        []string // ids of the ports that the guest has
 	SoftReboots int64
 	HardReboots int64
+	CrashDumps  int64
 }
 
 // Capacity is what a host offers before allocation ratios.
@@ -141,6 +157,14 @@ type Host interface {
 	// Reach tells the driver how it gets at its machines on other hosts, before
 	// the first of them comes.
 	Reach(e Elsewhere)
+
+	// Diagnose tells what was counted about a machine that runs.
+	Diagnose(ctx context.Context, id string) (nodeapi.Diagnostics, error)
+
+	// SetPassword asks the agent in the guest to change the password of an
+	// account there. A guest without one, or whose agent does not do it, is a
+	// conflict.
+	SetPassword(ctx context.Context, id, user, password string) error
 
 	// Changed carries ids of machines whose power state changed by themselves
 	// (the guest shut down, crashed). It is a hint: List has the facts.

@@ -52,6 +52,28 @@ func (s *Service) Connect(ctx context.Context, tx *db.Tx, attachment, host, devi
 	return a.Epoch, limits, err
 }
 
+// Disconnect ends the export of an attachment: the volume stays reserved for the
+// server. Disconnecting again is a success.
+func (s *Service) Disconnect(ctx context.Context, tx *db.Tx, attachment string) error {
+	a, err := getAttachment(ctx, tx, attachment)
+	if err != nil || a.Epoch == 0 {
+		return err
+	}
+	a.Epoch, a.Host, a.Status, a.AttachedAt, a.Connection = 0, "", Reserved, 0, db.Of(Connection{})
+	_, err = tx.Update(ctx, &a, "epoch", "host", "status", "attached_at", "connection")
+	if err != nil {
+		return fmt.Errorf("disconnect attachment %s: %w", attachment, err)
+	}
+	v, err := getVolume(ctx, tx, a.Volume)
+	if err == nil {
+		err = stand(ctx, tx, v)
+	}
+	if err != nil || v.Host == "" {
+		return err
+	}
+	return s.want(ctx, tx, v)
+}
+
 // Complete says that the server has the volume: it is in use.
 func (s *Service) Complete(ctx context.Context, tx *db.Tx, attachment string) error {
 	a, err := getAttachment(ctx, tx, attachment)

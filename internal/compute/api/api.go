@@ -27,7 +27,7 @@ func New(service *compute.Service) api.Service {
 		Name: "nova", Type: "compute", Mount: "/compute/v2.1", Spec: "/v2.1", ProjectInPath: true,
 		Versions: &api.Microversions{Word: "compute", Legacy: "X-OpenStack-Nova-API-Version", Min: minVersion, Max: maxVersion},
 		Envelope: api.Nova,
-		Routes: slices.Concat(versionRoutes(), h.serverRoutes(), h.metadataRoutes(), h.tagRoutes(), h.actionRoutes(), h.lifeRoutes(), h.migrationRoutes(), h.consoleRoutes(), h.addressRoutes(),
+		Routes: slices.Concat(versionRoutes(), h.serverRoutes(), h.metadataRoutes(), h.tagRoutes(), h.actionRoutes(), h.lifeRoutes(), h.migrationRoutes(), h.shelveRoutes(), h.guestRoutes(), h.consoleRoutes(), h.addressRoutes(),
 			h.historyRoutes(), h.volumeRoutes(), h.interfaceRoutes(), h.imageProxyRoutes(), h.groupProxyRoutes(), h.floatingProxyRoutes(), h.networkProxyRoutes(), h.flavorRoutes(), h.keypairRoutes(),
 			h.quotaRoutes(), h.usageRoutes(), h.hostRoutes(), h.groupRoutes(), h.aggregateRoutes(), h.extensionRoutes()),
 	}

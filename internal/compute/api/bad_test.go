@@ -125,7 +125,7 @@ func TestBadInput(t *testing.T) {
 		{"console by a reader", "reader@2.6", "POST", "/servers/" + id + "/remote-consoles", `{"remote_console":{"protocol":"serial","type":"serial"}}`, 403, "os-remote-consoles"},
 		{"old serial console of a wrong type", "demo", "POST", "/servers/" + id + "/action", `{"os-getSerialConsole":{"type":"novnc"}}`, 400, "'novnc' is not one of"},
 		{"old serial console without a type", "demo", "POST", "/servers/" + id + "/action", `{"os-getSerialConsole":{}}`, 400, "'type' is a required property"},
-		{"old serial console since 2.6", "demo@2.6", "POST", "/servers/" + id + "/action", `{"os-getSerialConsole":{"type":"serial"}}`, 400, "no such action"},
+		{"old serial console since 2.6", "demo@2.6", "POST", "/servers/" + id + "/action", `{"os-getSerialConsole":{"type":"serial"}}`, 404, "could not be found"},
 		{"old SPICE console", "demo", "POST", "/servers/" + id + "/action", `{"os-getSPICEConsole":{"type":"spice-html5"}}`, 400, "Unavailable console type spice-html5."},
 		{"console token before 2.31", "admin", "GET", "/os-console-auth-tokens/T", "", 401, "The requested console type details are not accessible"},
 		{"unknown console token", "admin@2.31", "GET", "/os-console-auth-tokens/none", "", 404, "Token not found"},

@@ -53,6 +53,8 @@ type options struct {
 	capacity virt.Capacity
 	still    bool // the engine is turned by the test
 	log      io.Writer
+
+	configure func(*compute.Options)
 }
 
 func start(t testing.TB, o options) *cloud {
@@ -77,11 +79,15 @@ func start(t testing.TB, o options) *cloud {
 		t.Fatal(err)
 	}
 	others := newOthers(t, d, c.hosts)
-	c.compute, err = compute.New(ctx, compute.Options{
+	settings := compute.Options{
 		DB: d, Log: log, Engine: c.engine, Hosts: c.hosts, Placement: c.placement,
 		Images: images{&sync.Map{}}, Networks: networks{others}, Volumes: volumes{others}, Consoles: consoles{},
 		ConfigDrive: func(files map[string][]byte) ([]byte, error) { return json.Marshal(files) },
-	})
+	}
+	if o.configure != nil {
+		o.configure(&settings)
+	}
+	c.compute, err = compute.New(ctx, settings)
 	if err != nil {
 		t.Fatal(err)
 	}

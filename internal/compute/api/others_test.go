@@ -58,6 +58,8 @@ const (
 	fullNet    = "55555555-5555-4555-8555-555555555555"
 	badImageID = "66666666-6666-4666-8666-666666666666"
 	bigImageID = "77777777-7777-4777-8777-777777777777"
+
+	rescueImageID = "88888888-8888-4888-8888-888888888888"
 )
 
 type images struct{ made *sync.Map }
@@ -94,6 +96,8 @@ func (images) Image(_ context.Context, _ auth.Caller, id string) (compute.Image,
 	i := compute.Image{ID: id, Name: "cirros", Status: "active", SizeBytes: 1 << 20, Properties: map[string]string{"os_distro": "cirros"}}
 	switch id {
 	case imageID:
+	case rescueImageID:
+		i.Properties = map[string]string{"hw_rescue_device": "disk", "hw_rescue_bus": "virtio"}
 	case badImageID:
 		i.Bootable = errors.New("it has a backing file")
 	case bigImageID:
@@ -209,6 +213,10 @@ func (n networks) TakePort(ctx context.Context, tx *db.Tx, port, server, _ strin
 func (n networks) BindPort(ctx context.Context, tx *db.Tx, port, host string) error {
 	_, err := tx.Exec(ctx, "UPDATE test_ports SET host = ? WHERE id = ?", host, port)
 	return err
+}
+
+func (n networks) UnbindPort(ctx context.Context, tx *db.Tx, port string) error {
+	return n.BindPort(ctx, tx, port, "")
 }
 
 func (n networks) ReturnPort(ctx context.Context, tx *db.Tx, port string) error {
@@ -341,6 +349,19 @@ func (v volumes) Connect(ctx context.Context, tx *db.Tx, attachment, host, _ str
 	_, err = v.hosts.Want(ctx, tx, row.Host, nodeapi.KindVolume, row.ID,
 		nodeapi.Volume{ID: row.ID, SizeGB: int(row.Size), Export: &nodeapi.Export{Epoch: row.Epoch}})
 	return row.Epoch, nil, err
+}
+
+func (v volumes) Disconnect(ctx context.Context, tx *db.Tx, attachment string) error {
+	row, err := v.row(ctx, tx, "attachment", attachment)
+	if err != nil || row.Host == "" {
+		return err
+	}
+	err = v.hosts.Forget(ctx, tx, row.Host, nodeapi.KindVolume, row.ID)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, "UPDATE test_volumes SET status = 'reserved', host = '' WHERE id = ?", row.ID)
+	return err
 }
 
 func (v volumes) Complete(ctx context.Context, tx *db.Tx, attachment string) error {

@@ -30,7 +30,7 @@ func plain(text string) string {
 
 // worldTables are what compute's plans change, with the columns that matter.
 var worldTables = map[string]string{
-	"servers":        "name, vm_state, task_state, power_state, host, running, fault, CASE WHEN deleted_at > 0 THEN 'deleted' ELSE '' END, CASE WHEN launched_at > 0 THEN 'launched' ELSE '' END",
+	"servers":        "name, vm_state, task_state, power_state, host, zone, running, rest, rescue, shelf, CASE WHEN disk_image = '' THEN '' ELSE 'own' END, fault, CASE WHEN deleted_at > 0 THEN 'deleted' ELSE '' END, CASE WHEN launched_at > 0 THEN 'launched' ELSE '' END",
 	"server_ports":   "seq, ours, state",
 	"server_volumes": "device, state, delete_on_termination",
 	"test_ports":     "network, CASE WHEN server = '' THEN 'free' ELSE 'taken' END, host",
@@ -98,6 +98,7 @@ func (c *cloud) world(t *testing.T) any {
 				}
 				delete(desired, "soft_reboots") // a reboot that happened cannot be undone
 				delete(desired, "hard_reboots")
+				delete(desired, "crash_dumps")
 				root, has := desired["root"].(map[string]any)
 				if has {
 					delete(root, "rebuilds") // nor can a rebuild
@@ -210,7 +211,7 @@ func TestCreatePlan(t *testing.T) {
 			{"source_type":"blank","destination_type":"volume","volume_size":2,"boot_index":-1}]`)
 	}, func(before any) any {
 		w := before.(map[string][]string)
-		w["servers"] = []string{`web|error||0||1|{"code":409,"message":"Given up by the test.",*}|||`}
+		w["servers"] = []string{`web|error||0|||1||null|null||{"code":409,"message":"Given up by the test.",*}|||`}
 		w["quota_usages"] = []string{"demo|cores|1|", "demo|instances|1|", "demo|ram|512|"}
 		return w
 	})
@@ -297,7 +298,7 @@ func TestRebuildPlan(t *testing.T) {
 	}, func(before any) any {
 		w := before.(map[string][]string)
 		for i, row := range w["servers"] {
-			w["servers"][i] = strings.Replace(strings.Replace(row, "|active|", "|error|", 1), "|null|", `|{"code":409,"message":"Given up by the test.",*}|`, 1)
+			w["servers"][i] = strings.Replace(strings.Replace(row, "|active|", "|error|", 1), "null||null|", `null||{"code":409,"message":"Given up by the test.",*}|`, 1)
 		}
 		return w
 	})
@@ -307,4 +308,77 @@ func TestResizePlan(t *testing.T) {
 	exercise(t, "server.resize", boot, func(c *cloud, t *testing.T, id string) {
 		c.must(202, "demo", "POST", "/servers/"+id+"/action", `{"resize":{"flavorRef":"2"}}`)
 	}, nil)
+}
+
+// withVolumes is a server with a volume beside its root disk.
+func withVolumes(c *cloud) string {
+	return c.server("web", `,"block_device_mapping_v2":[
+		{"source_type":"image","destination_type":"local","uuid":"`+imageID+`","boot_index":0},
+		{"source_type":"volume","destination_type":"volume","uuid":"`+volumeID+`","boot_index":-1}]`)
+}
+
+// ofVolume is a server whose root disk is a volume.
+func ofVolume(c *cloud) string {
+	return c.server("web", `,"block_device_mapping_v2":[
+		{"source_type":"volume","destination_type":"volume","uuid":"`+volumeID+`","boot_index":0}]`)
+}
+
+// after prepares a server and lets something be done to it.
+func after(prepare func(c *cloud) string, body string) func(c *cloud) string {
+	return func(c *cloud) string {
+		id := prepare(c)
+		c.settle(c.t.(*testing.T))
+		c.act(id, body)
+		return id
+	}
+}
+
+// must2 does something to a server, as an admin.
+func (c *cloud) act(id, body string) {
+	c.t.Helper()
+	r := c.as("admin@2.96", "POST", "/servers/"+id+"/action", body)
+	if r.status/100 != 2 {
+		c.t.Fatalf("%s: %d %s", body, r.status, r.body)
+	}
+}
+
+func TestLifePlans(t *testing.T) {
+	act := func(body string) func(c *cloud, t *testing.T, id string) {
+		return func(c *cloud, t *testing.T, id string) { c.act(id, body) }
+	}
+	for _, test := range []struct {
+		name, plan string
+		prepare    func(c *cloud) string
+		body       string
+	}{
+		{"rescue", "server.power", withVolumes, `{"rescue":null}`},
+		{"unrescue", "server.power", after(withVolumes, `{"rescue":null}`), `{"unrescue":null}`},
+		{"crash", "server.crash_dump", boot, `{"trigger_crash_dump":null}`},
+		{"shelve", "server.shelve", withVolumes, `{"shelve":null}`},
+		{"shelve of a volume", "server.shelve_offload", ofVolume, `{"shelve":null}`},
+		{"unshelve", "server.unshelve", after(withVolumes, `{"shelve":null}`), `{"unshelve":{"availability_zone":"nova"}}`},
+		{"unshelve of a volume", "server.unshelve", after(ofVolume, `{"shelve":null}`), `{"unshelve":null}`},
+	} {
+		t.Run(test.name, func(t *testing.T) { exercise(t, test.plan, test.prepare, act(test.body), nil) })
+	}
+	t.Run("evacuate", func(t *testing.T) {
+		onFirst := func(c *cloud) string {
+			c.lose("node-2", true)
+			id := after(withVolumes, `{"os-stop":null}`)(c)
+			c.settle(t)
+			c.lose("node-2", false)
+			return id
+		}
+		exerciseOn(t, 2, "server.evacuate", onFirst, func(c *cloud, t *testing.T, id string) {
+			c.lose("node-1", true)
+			c.act(id, `{"evacuate":{}}`)
+		}, nil)
+	})
+}
+
+// lose declares a host down, or up again.
+func (c *cloud) lose(host string, down bool) {
+	c.t.Helper()
+	service := c.must(200, "admin@2.53", "GET", "/os-services?host="+host, "").at(c.t, "services", 0, "id").(string)
+	c.must(200, "admin@2.53", "PUT", "/os-services/"+service, fmt.Sprintf(`{"forced_down":%v}`, down))
 }

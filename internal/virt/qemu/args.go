@@ -24,7 +24,8 @@ type settings struct {
 	accel          accelerator
 	hasConfigDrive bool
 	consoleFD      int
-	tapFDs         []int // one per card
+	tapFDs         []int          // one per card
+	kept           map[int]string // which device has to sit in which port; nil: as they come
 }
 
 // options is a part of the command line or a QMP argument.
@@ -69,7 +70,18 @@ func arguments(m virt.Machine, s settings) []string {
 		args = append(args, "-uuid", m.ID)
 	}
 	args = append(args, s.accel.args()...)
-	ports := portsFor(len(m.Disks) + len(m.NICs) + 1)
+	if m.Agent {
+		args = append(args,
+			"-chardev", "socket,id=agent,path=run/agent.sock,server=on,wait=off",
+			"-device", "virtio-serial-pci,id=agents",
+			"-device", "virtserialport,bus=agents.0,chardev=agent,name=org.qemu.guest_agent.0",
+		)
+	}
+	ports := portsFor(len(m.Disks) + len(m.NICs) + 2)
+	if s.kept != nil {
+		ports = len(s.kept)
+		args = append(args, "-incoming", "defer")
+	}
 	for i := range ports {
 		args = append(args, "-device", rootPort(i).String())
 	}
@@ -77,7 +89,19 @@ func arguments(m virt.Machine, s settings) []string {
 	device := func(o options) {
 		o["bus"] = portName(port)
 		port++
+		for at, name := range s.kept {
+			if name == o["id"] {
+				o["bus"] = portName(at)
+			}
+		}
 		args = append(args, "-device", o.String())
+	}
+	if m.Rescue != nil {
+		args = append(args, "-blockdev", rescueNode(*m.Rescue).String())
+		boot++ // it is the first in any case
+		if m.Rescue.Device == "" {
+			device(rescueDevice(*m.Rescue))
+		}
 	}
 	if m.Root != nil {
 		args = append(args, "-blockdev", rootNode().String())
@@ -95,13 +119,28 @@ func arguments(m virt.Machine, s settings) []string {
 		args = append(args, "-netdev", fmt.Sprintf("tap,id=%s%s,fd=%d", nicPrefix, n.ID, s.tapFDs[i]))
 		device(nicDevice(n))
 	}
+	bus := ""
+	if m.Rescue != nil && m.Rescue.Device != "" {
+		bus = rescueBus(*m.Rescue)
+	}
+	if s.hasConfigDrive || bus == "scsi" {
+		args = append(args, "-device", "virtio-scsi-pci,id=scsi")
+	}
 	if s.hasConfigDrive {
 		args = append(args,
 			"-blockdev", options{"driver": "raw", "node-name": "config", "read-only": true,
 				"file": options{"driver": "file", "filename": "config.iso"}}.String(),
-			"-device", "virtio-scsi-pci,id=scsi",
 			"-device", "scsi-cd,bus=scsi.0,drive=config",
 		)
+	}
+	switch bus {
+	case "":
+	case "virtio":
+		device(rescueDevice(*m.Rescue))
+	case "usb":
+		args = append(args, "-device", "qemu-xhci,id=usb", "-device", rescueDevice(*m.Rescue).String())
+	default:
+		args = append(args, "-device", rescueDevice(*m.Rescue).String())
 	}
 	return args
 }

@@ -147,7 +147,7 @@ func (h *Host) dial(ctx context.Context, id, socket string) (net.Conn, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", path)
 	if err != nil {
-		return nil, fmt.Errorf("console of %s: %w", id, err)
+		return nil, fmt.Errorf("open %s of %s: %w", socket, id, err)
 	}
 	return conn, nil
 }

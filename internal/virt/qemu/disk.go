@@ -75,9 +75,15 @@ func (h *Host) ensureRoot(ctx context.Context, m *machine, running bool) error {
 	return h.note(m, func(r *record) { r.RootBytes = bytes })
 }
 
-// makeRoot writes the disk under another name first, as the guest's user in
-// the user's folder, and puts it in place when it is whole.
 func (h *Host) makeRoot(ctx context.Context, m *machine, want virt.Root) error {
+	return h.makeDisk(ctx, m, "root", want, func(size int64) error {
+		return h.note(m, func(r *record) { r.RootBytes = size })
+	})
+}
+
+// makeDisk writes the disk under another name first, as the guest's user in the
+// user's folder, has its size noted, and puts it in place when it is whole.
+func (h *Host) makeDisk(ctx context.Context, m *machine, name string, want virt.Root, note func(size int64) error) error {
 	args := []string{"create", "-q", "-f", "qcow2"}
 	size := int64(want.SizeGB) << 30
 	if want.Image != "" {
@@ -96,30 +102,30 @@ func (h *Host) makeRoot(ctx context.Context, m *machine, want virt.Root) error {
 		args = append(args, "-b", base, "-F", format)
 	}
 	if size == 0 {
-		return errs.BadRequestf("The root disk of instance %s has neither an image nor a size.", m.id)
+		return errs.BadRequestf("The %s disk of instance %s has neither an image nor a size.", name, m.id)
 	}
-	fresh := filepath.Join(m.dir, "run", "root.new")
+	fresh := filepath.Join(m.dir, "run", name+".new")
 	err := os.Remove(fresh)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("root disk: %w", err)
+		return fmt.Errorf("%s disk: %w", name, err)
 	}
-	err = h.imageTool(ctx, m, append(args, "run/root.new", fmt.Sprint(size))...)
+	err = h.imageTool(ctx, m, append(args, "run/"+name+".new", fmt.Sprint(size))...)
 	if err != nil {
-		return fmt.Errorf("make root disk: %w", err)
+		return fmt.Errorf("make %s disk: %w", name, err)
 	}
-	err = h.note(m, func(r *record) { r.RootBytes = size })
+	err = note(size)
 	if err != nil {
 		return err
 	}
 	err = atomicfile.Sync(fresh)
 	if err == nil {
-		err = os.Rename(fresh, filepath.Join(m.dir, "root.qcow2"))
+		err = os.Rename(fresh, filepath.Join(m.dir, name+".qcow2"))
 	}
 	if err == nil {
 		err = atomicfile.Sync(m.dir)
 	}
 	if err != nil {
-		return fmt.Errorf("root disk: %w", err)
+		return fmt.Errorf("%s disk: %w", name, err)
 	}
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"nacre/internal/atomicfile"
-	"nacre/internal/errs"
 	"nacre/internal/virt"
 )
 
@@ -19,9 +18,6 @@ import (
 func (h *Host) Ensure(ctx context.Context, want virt.Machine) error {
 	if !machineID.MatchString(want.ID) {
 		return fmt.Errorf("ensure machine: id %q is unusable", want.ID)
-	}
-	if want.Suspended {
-		return errs.New(errs.NotImplemented, "Instance %s cannot be suspended: this hypervisor does not keep the memory of guests.", want.ID)
 	}
 	if want.MemoryMB < 1 {
 		return fmt.Errorf("ensure machine %s: no memory", want.ID)
@@ -73,7 +69,18 @@ func (h *Host) ensure(ctx context.Context, m *machine, want virt.Machine) error 
 	if err != nil {
 		return err
 	}
+	g, err = h.rescue(ctx, m, g)
+	if err != nil {
+		return err
+	}
 	err = h.ensureRoot(ctx, m, g != nil)
+	if err != nil {
+		return err
+	}
+	if want.Suspended {
+		return h.suspend(ctx, m, g)
+	}
+	g, err = h.forgetMemory(ctx, m, g)
 	if err != nil {
 		return err
 	}
@@ -112,6 +119,9 @@ func (h *Host) ensure(ctx context.Context, m *machine, want virt.Machine) error 
 		err = h.hardReboot(ctx, m, g)
 	} else if want.SoftReboots > done.SoftReboots {
 		err = h.softReboot(ctx, m, g)
+	}
+	if err == nil && want.CrashDumps > done.CrashDumps {
+		err = h.crash(ctx, m, g)
 	}
 	if err != nil {
 		return err
@@ -164,7 +174,7 @@ func (h *Host) isOff(g *guest) bool {
 func (h *Host) start(ctx context.Context, m *machine) error {
 	err := h.spawn(ctx, m)
 	if err == nil {
-		return nil
+		return h.restore(ctx, m)
 	}
 	h.mu.Lock()
 	alive := m.guest != nil
@@ -180,7 +190,7 @@ func (h *Host) start(ctx context.Context, m *machine) error {
 func (h *Host) ensureStopped(ctx context.Context, m *machine, g *guest) error {
 	err := h.note(m, func(r *record) {
 		r.Started = false
-		r.SoftReboots, r.HardReboots = r.Machine.SoftReboots, r.Machine.HardReboots
+		r.acted()
 	})
 	if err != nil || g == nil {
 		return err

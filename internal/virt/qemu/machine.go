@@ -34,6 +34,7 @@ type record struct {
 
 	SoftReboots int64 // acts that were performed
 	HardReboots int64
+	CrashDumps  int64 `json:",omitempty"`
 
 	// Started is set from before the process exists until somebody asks for a
 	// stop. Started without a process is a crash.
@@ -41,6 +42,14 @@ type record struct {
 
 	RootBytes int64 // size of root.qcow2; 0: not made yet
 	Rebuilds  int64 // Root.Rebuilds that root.qcow2 was made for
+
+	Rescue *virt.Rescue   `json:",omitempty"` // that rescue.qcow2 is for, and a guest that runs boots from
+	Kept   map[int]string `json:",omitempty"` // which device sits in which port of the guest whose memory is in memory.state
+}
+
+// acted says that a start or a stop has made up for every act that was asked for.
+func (r *record) acted() {
+	r.SoftReboots, r.HardReboots, r.CrashDumps = r.Machine.SoftReboots, r.Machine.HardReboots, r.Machine.CrashDumps
 }
 
 func (h *Host) newMachine(id string) *machine {

@@ -305,7 +305,7 @@ func (h *Host) spawn(ctx context.Context, m *machine) error {
 	defer console.Close()
 
 	h.mu.Lock()
-	want := m.record.Machine
+	want, kept := m.record.Machine, m.record.Kept
 	h.mu.Unlock()
 	files := []*os.File{held, console}
 	const firstExtra = 3 // behind stdin, stdout, stderr
@@ -321,10 +321,10 @@ func (h *Host) spawn(ctx context.Context, m *machine) error {
 	}
 	_, err = os.Stat(filepath.Join(m.dir, "config.iso"))
 	args := arguments(want, settings{
-		accel: h.accel, hasConfigDrive: err == nil, consoleFD: firstExtra + 1, tapFDs: taps,
+		accel: h.accel, hasConfigDrive: err == nil, consoleFD: firstExtra + 1, tapFDs: taps, kept: kept,
 	})
 	// No process holds the machine's lock, so these sockets are nobody's.
-	for _, name := range []string{"qmp.sock", "vnc.sock", "serial.sock"} {
+	for _, name := range []string{"qmp.sock", "vnc.sock", "serial.sock", "agent.sock"} {
 		err = os.Remove(filepath.Join(m.dir, "run", name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -333,7 +333,7 @@ func (h *Host) spawn(ctx context.Context, m *machine) error {
 	err = h.note(m, func(r *record) {
 		// A start makes up for every reboot that was asked for.
 		r.Started = true
-		r.SoftReboots, r.HardReboots = want.SoftReboots, want.HardReboots
+		r.acted()
 	})
 	if err != nil {
 		return err

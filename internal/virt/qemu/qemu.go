@@ -6,11 +6,13 @@
 //
 //	DIR/<id>/machine.json   what we were told and what we have done
 //	DIR/<id>/root.qcow2     the root disk, an overlay on the image
+//	DIR/<id>/rescue.qcow2   the disk of a rescue, for as long as it takes
+//	DIR/<id>/memory.state   the memory of a guest that is suspended
 //	DIR/<id>/config.iso     the config drive
 //	DIR/<id>/console.log    what the guest said on its serial line
 //	DIR/<id>/qemu.log       what QEMU itself has complained about
 //	DIR/<id>/lock           locked (flock) from before the process exists until it is gone
-//	DIR/<id>/run/           the process's own: pid, qmp.sock, vnc.sock, serial.sock
+//	DIR/<id>/run/           the process's own: pid, qmp.sock, vnc.sock, serial.sock, agent.sock
 //
 // Whether a process lives is asked of the kernel, not of a number in a file:
 // QEMU holds a lock on its pid file for as long as it lives, and the kernel
@@ -257,7 +259,7 @@ func (h *Host) List(ctx context.Context) ([]virt.State, error) {
 		if m.removed || !m.exists {
 			continue
 		}
-		st := virt.State{ID: id, SoftReboots: m.record.SoftReboots, HardReboots: m.record.HardReboots}
+		st := virt.State{ID: id, SoftReboots: m.record.SoftReboots, HardReboots: m.record.HardReboots, CrashDumps: m.record.CrashDumps}
 		g := m.guest
 		switch {
 		case g == nil:

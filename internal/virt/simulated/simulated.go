@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -47,6 +48,8 @@ const (
 	OpVNC      = "vnc"
 	OpSerial   = "serial"
 	OpDisk     = "disk"
+	OpDiagnose = "diagnose"
+	OpPassword = "password"
 )
 
 // maxBoots is how many boots a console log goes back.
@@ -212,7 +215,7 @@ func (h *Host) Ensure(ctx context.Context, want virt.Machine) error {
 	case !want.Running:
 	case known && before.Machine.Suspended && !rebuilt(before.Machine, want):
 		next.typing = before.typing // it goes on where it was
-	case !known || !before.Running || rebuilt(before.Machine, want):
+	case !known || !before.Running || rebuilt(before.Machine, want) || !reflect.DeepEqual(before.Machine.Rescue, want.Rescue):
 		next.start(h.options.Clock.Now(), true)
 	case want.HardReboots > before.Machine.HardReboots || want.SoftReboots > before.Machine.SoftReboots:
 		next.start(h.options.Clock.Now(), false)
@@ -287,7 +290,7 @@ func (h *Host) List(ctx context.Context) ([]virt.State, error) {
 	for id, m := range h.machines {
 		st := virt.State{
 			ID: id, Running: m.Running, Paused: m.Running && m.Machine.Paused, Crashed: m.Crashed,
-			SoftReboots: m.Machine.SoftReboots, HardReboots: m.Machine.HardReboots,
+			SoftReboots: m.Machine.SoftReboots, HardReboots: m.Machine.HardReboots, CrashDumps: m.Machine.CrashDumps,
 		}
 		if m.Running {
 			for _, d := range m.Machine.Disks {

@@ -1,0 +1,65 @@
+package simulated
+
+import (
+	"context"
+	"fmt"
+
+	"nacre/internal/errs"
+	"nacre/internal/nodeapi"
+)
+
+// running returns a machine that runs.
+func (h *Host) running(id string) (machine, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	m, known := h.machines[id]
+	switch {
+	case !known:
+		return machine{}, errs.NotFoundf("Instance %s could not be found.", id)
+	case !m.Running:
+		return machine{}, errs.Conflictf("Instance %s is not running.", id)
+	}
+	return *m, nil
+}
+
+// Diagnose implements virt.Host. The guest has idled since it was booted.
+func (h *Host) Diagnose(ctx context.Context, id string) (nodeapi.Diagnostics, error) {
+	err := h.enter(ctx, OpDiagnose, 0)
+	if err != nil {
+		return nodeapi.Diagnostics{}, err
+	}
+	m, err := h.running(id)
+	if err != nil {
+		return nodeapi.Diagnostics{}, err
+	}
+	since := h.options.Clock.Now().Sub(m.Boots[len(m.Boots)-1].At)
+	used := int64(m.Machine.MemoryMB / 4)
+	d := nodeapi.Diagnostics{Paused: m.Machine.Paused, Uptime: int64(since.Seconds()), MemoryMB: int64(m.Machine.MemoryMB), UsedMB: &used}
+	for i := range max(m.Machine.VCPUs, 1) {
+		d.CPUs = append(d.CPUs, nodeapi.CPUUse{ID: i, Time: since.Nanoseconds() / 100})
+	}
+	disks := len(m.Machine.Disks)
+	for _, more := range []bool{m.Machine.Root != nil, m.Machine.Rescue != nil} {
+		if more {
+			disks++
+		}
+	}
+	for i := range disks {
+		d.Disks = append(d.Disks, nodeapi.DiskTraffic{Name: fmt.Sprintf("vd%c", 'a'+i)})
+	}
+	for _, nic := range m.Machine.NICs {
+		d.NICs = append(d.NICs, nodeapi.NICTraffic{MAC: nic.MAC})
+	}
+	return d, nil
+}
+
+// SetPassword implements virt.Host. Each guest here has an agent, and nobody can
+// log in.
+func (h *Host) SetPassword(ctx context.Context, id, _, _ string) error {
+	err := h.enter(ctx, OpPassword, 0)
+	if err != nil {
+		return err
+	}
+	_, err = h.running(id)
+	return err
+}
