@@ -58,6 +58,8 @@ func Run(t *testing.T, open func(t *testing.T) Rig) {
 		{"Stopped", stopped},
 		{"Power", power},
 		{"Rest", rest},
+		{"Rescue", rescue},
+		{"Suspend", suspend},
 		{"Strangers", strangers},
 		{"Unknown", unknown},
 		{"Concurrent", concurrent},
