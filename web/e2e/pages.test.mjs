@@ -60,10 +60,12 @@ test('every page', { concurrency: 2 }, async (t) => {
       await t.test(title, async () => {
         const { context, page, complaints } = await open(chromium, options);
         await page.goto(`${base}/dashboard/`);
+        await page.locator('#sign-in_user').waitFor();
+        const wrong = (await look(page, `sign-in-${who}`)).map((what) => `sign-in ${what}`);
         await signIn(page, secret, who);
         await page.locator('.usage').first().waitFor();
         const led = await page.locator('.nav a').evaluateAll((links) => links.map((link) => link.getAttribute('href').replace(/^\/dashboard\/?/, '')));
-        const wrong = led.filter((place) => !members.includes(place) && !operators.includes(place)).map((place) => `${place} is not visited here`);
+        wrong.push(...led.filter((place) => !members.includes(place) && !operators.includes(place)).map((place) => `${place} is not visited here`));
         for (const place of places) {
           await go(page, place);
           wrong.push(...(await look(page, place)).map((what) => `${place || 'overview'} ${what}`));
