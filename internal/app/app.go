@@ -159,6 +159,7 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 		return err
 	}
 	cloud.identity = identities
+	cloud.closers = append(cloud.closers, func() error { identities.Close(); return nil })
 	images, err := cloud.openImages(blobs)
 	if err != nil {
 		return err

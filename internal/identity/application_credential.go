@@ -327,13 +327,17 @@ func (s *Service) proveAppCredential(ctx context.Context, login AppCredentialLog
 	if err != nil {
 		return a, err
 	}
+	who, err := s.atHome(ctx, login.User)
+	if err != nil && !errs.Is(err, errs.NotFound) {
+		return a, err
+	}
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
 		if login.ID != "" {
 			var err error
 			a, err = find[AppCredential](ctx, tx, appCredentialKind, login.ID)
 			return err
 		}
-		user, err := findUser(ctx, tx, login.User)
+		user, err := findUser(ctx, tx, who)
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"nacre/internal/db"
+	"nacre/internal/errs"
 )
 
 // AssignmentFilter narrows the list of assignments; empty fields match all.
@@ -29,6 +30,12 @@ type Assignment struct {
 
 // Assignments lists who has which role where.
 func (s *Service) Assignments(ctx context.Context, f AssignmentFilter) ([]Assignment, error) {
+	if f.Effective && f.User != "" {
+		err := s.freshenUser(ctx, f.User)
+		if err != nil && !errs.Is(err, errs.Unauthorized) { // whoever may not sign in can still have roles
+			return nil, err
+		}
+	}
 	var world *assigned
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		var err error

@@ -63,12 +63,12 @@ func (s *Service) delegationEnd(ctx context.Context, token auth.Token) (time.Tim
 }
 
 func readTrusted(ctx context.Context, tx *db.Tx, token auth.Token, i *Issued, now time.Time) (delegated, error) {
-	t, holder, err := trusted(ctx, tx, token.Trust, token.User, token.Project, now)
+	t, holder, err := i.trusted(ctx, tx, token.Trust, token.User, token.Project, now)
 	if err != nil {
 		return delegated{}, err
 	}
 	d := delegated{holder: holder, impersonate: t.Impersonation}
-	d.grantor, err = readPerson(ctx, tx, t.TrustorUserID)
+	d.grantor, err = i.readPerson(ctx, tx, t.TrustorUserID)
 	if err != nil {
 		return d, err
 	}

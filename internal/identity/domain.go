@@ -169,6 +169,7 @@ func (s *Service) DeleteDomain(ctx context.Context, id string) error {
 			`DELETE FROM credentials WHERE user_id IN (SELECT id FROM users WHERE domain_id = ?)`,
 			`DELETE FROM credentials WHERE project_id IN (SELECT id FROM projects WHERE domain_id = ?)`,
 			`DELETE FROM user_groups WHERE domain_id = ?`,
+			`DELETE FROM id_mapping WHERE domain_id = ?`,
 			`DELETE FROM users WHERE domain_id = ?`,
 			`DELETE FROM projects WHERE domain_id = ?`,
 			`DELETE FROM roles WHERE domain_id = ?`,

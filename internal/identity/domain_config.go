@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"nacre/internal/db"
 	"nacre/internal/errs"
@@ -20,7 +21,7 @@ var DomainConfigDefaults = DomainConfig{
 	"identity": {"driver": "sql", "list_limit": nil},
 	"ldap": {
 		"url": "ldap://localhost", "user": nil, "suffix": "cn=example,cn=com", "query_scope": "one", "page_size": 0,
-		"alias_dereferencing": "default", "debug_level": nil, "chase_referrals": nil,
+		"alias_dereferencing": "default", "debug_level": nil, "chase_referrals": nil, "connection_timeout": -1, "randomize_urls": false,
 		"user_tree_dn": nil, "user_filter": nil, "user_objectclass": "inetOrgPerson", "user_id_attribute": "cn",
 		"user_name_attribute": "sn", "user_mail_attribute": "mail", "user_description_attribute": "description",
 		"user_pass_attribute": "userPassword", "user_enabled_attribute": "enabled", "user_enabled_invert": false,
@@ -30,7 +31,8 @@ var DomainConfigDefaults = DomainConfig{
 		"group_tree_dn": nil, "group_filter": nil, "group_objectclass": "groupOfNames", "group_id_attribute": "cn",
 		"group_name_attribute": "ou", "group_members_are_ids": false, "group_member_attribute": "member",
 		"group_desc_attribute": "description", "group_attribute_ignore": []any{}, "group_additional_attribute_mapping": []any{},
-		"tls_cacertfile": nil, "tls_cacertdir": nil, "use_tls": false, "tls_req_cert": "demand",
+		"group_ad_nesting": false,
+		"tls_cacertfile":   nil, "tls_cacertdir": nil, "use_tls": false, "tls_req_cert": "demand",
 		"use_pool": true, "pool_size": 10, "pool_retry_max": 3, "pool_retry_delay": 0.1, "pool_connection_timeout": -1,
 		"pool_connection_lifetime": 600, "use_auth_pool": true, "auth_pool_size": 100, "auth_pool_connection_lifetime": 60,
 	},
@@ -113,8 +115,21 @@ func readDomainConfig(ctx context.Context, tx *db.Tx, domain string) (DomainConf
 	if err != nil {
 		return nil, err
 	}
+	return readOptions(ctx, tx, domain, func(string, string) (string, error) { return "null", nil })
+}
+
+// openDomainConfig reads what a domain has set, with its secrets.
+func (s *Service) openDomainConfig(ctx context.Context, tx *db.Tx, domain string) (DomainConfig, error) {
+	return readOptions(ctx, tx, domain, s.sealer.Open)
+}
+
+func optionPlace(domain, group, option string) string {
+	return "domain " + domain + " " + group + "." + option
+}
+
+func readOptions(ctx context.Context, tx *db.Tx, domain string, open func(place, sealed string) (string, error)) (DomainConfig, error) {
 	var rows []struct{ OptionGroup, OptionName, Value string }
-	err = tx.All(ctx, &rows, `SELECT option_group, option_name, value FROM domain_config WHERE domain_id = ?`, domain)
+	err := tx.All(ctx, &rows, `SELECT option_group, option_name, value FROM domain_config WHERE domain_id = ?`, domain)
 	if err != nil {
 		return nil, fmt.Errorf("read configuration of domain %s: %w", domain, err)
 	}
@@ -123,12 +138,15 @@ func readDomainConfig(ctx context.Context, tx *db.Tx, domain string) (DomainConf
 		if c[r.OptionGroup] == nil {
 			c[r.OptionGroup] = map[string]any{}
 		}
+		if secretOption(r.OptionGroup, r.OptionName) {
+			r.Value, err = open(optionPlace(domain, r.OptionGroup, r.OptionName), r.Value)
+		}
 		var value any
-		if !secretOption(r.OptionGroup, r.OptionName) {
+		if err == nil {
 			err = json.Unmarshal([]byte(r.Value), &value)
-			if err != nil {
-				return nil, fmt.Errorf("read configuration of domain %s: %w", domain, err)
-			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read configuration of domain %s: %w", domain, err)
 		}
 		c[r.OptionGroup][r.OptionName] = value
 	}
@@ -199,6 +217,23 @@ func (s *Service) SetDomainConfig(ctx context.Context, domain string, c DomainCo
 	return fresh, nil
 }
 
+// configChanged refuses a directory that cannot be, and lets every server notice
+// the change.
+func (s *Service) configChanged(ctx context.Context, tx *db.Tx, domain string) error {
+	c, err := s.openDomainConfig(ctx, tx, domain)
+	if err != nil {
+		return err
+	}
+	if c["identity"]["driver"] == driverLDAP {
+		_, err = c.directory()
+		if err != nil {
+			return badConfig("%s", strings.ReplaceAll(err.Error(), "\n", "; "))
+		}
+	}
+	_, err = s.bump(ctx, tx)
+	return err
+}
+
 func (s *Service) writeDomainConfig(ctx context.Context, tx *db.Tx, domain string, c DomainConfig) error {
 	for group, options := range c {
 		for option, value := range options {
@@ -207,7 +242,7 @@ func (s *Service) writeDomainConfig(ctx context.Context, tx *db.Tx, domain strin
 				return err
 			}
 			if secretOption(group, option) {
-				text = []byte(s.sealer.Seal("domain "+domain+" "+group+"."+option, string(text)))
+				text = []byte(s.sealer.Seal(optionPlace(domain, group, option), string(text)))
 			}
 			_, err = tx.Exec(ctx, `
 				INSERT INTO domain_config (domain_id, option_group, option_name, value) VALUES (?, ?, ?, ?)
@@ -217,7 +252,7 @@ func (s *Service) writeDomainConfig(ctx context.Context, tx *db.Tx, domain strin
 			}
 		}
 	}
-	return nil
+	return s.configChanged(ctx, tx, domain)
 }
 
 // UpdateDomainConfig lays options over those that a domain has set. With a group
@@ -272,7 +307,10 @@ func (s *Service) DeleteDomainConfig(ctx context.Context, domain, group, option 
 		}
 		_, err = tx.Exec(ctx, `DELETE FROM domain_config WHERE domain_id = ? AND (? = '' OR option_group = ?) AND (? = '' OR option_name = ?)`,
 			domain, group, group, option, option)
-		return err
+		if err != nil {
+			return err
+		}
+		return s.configChanged(ctx, tx, domain)
 	})
 	if err != nil {
 		return fmt.Errorf("delete configuration of domain %s: %w", domain, err)

@@ -223,13 +223,13 @@ func (s *Service) proveTOTP(ctx context.Context, login TOTPLogin) (User, error) 
 	}
 	user, found := s.account(ctx, login.User)
 	if found != nil && !errs.Is(found, errs.NotFound) && !errs.Is(found, errs.Unauthorized) {
-		return user, found
+		return User{}, found
 	}
 	// Nobody has the secrets of a user who is not there; they are looked for all
 	// the same, so that it takes the same time.
 	credentials, err := s.Credentials(ctx, cmp.Or(user.ID, "nobody"), totpType)
 	if err != nil {
-		return user, err
+		return User{}, err
 	}
 	able := found == nil && len(credentials) > 0
 	if len(credentials) == 0 {
@@ -247,17 +247,17 @@ func (s *Service) proveTOTP(ctx context.Context, login TOTPLogin) (User, error) 
 			if err == nil {
 				try.right(now)
 			}
-			return user, err
+			return user.User, err
 		}
 	}
 	if found == nil {
 		err = s.noteAttempt(ctx, user, false)
 		if err != nil {
-			return user, err
+			return User{}, err
 		}
 		found = fmt.Errorf("wrong passcode of user %s", user.ID)
 	}
-	return user, unauthorized(found)
+	return User{}, unauthorized(found)
 }
 
 // usePasscode takes the passcode of a moment, unless it or a later one was

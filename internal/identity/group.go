@@ -22,25 +22,46 @@ type Group struct {
 	CreatedAt   db.Time
 }
 
-// Groups lists groups by name; a user narrows it to those the user is in.
-func (s *Service) Groups(ctx context.Context, domain, name, user string) ([]Group, error) {
-	var out []Group
-	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		q := equal(equal(tx.NewSelect().Model(&out).Order("name", "id"), "domain_id", domain), "name", name)
-		if user != "" {
-			q = q.Where("id IN ("+groupsOf+")", Holder{User: user}.args(tx)...)
-		}
-		return q.Scan(ctx)
+// Groups lists groups by name. More tells that the directory of the domain has
+// more than a list may have.
+func (s *Service) Groups(ctx context.Context, domain, name string) (groups []Group, more bool, err error) {
+	all, err := s.currentRealms(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	r := all[domain]
+	of := ""
+	if r != nil {
+		of = domain
+	}
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		q := ownRows(tx.NewSelect().Model(&groups).Order("name", "id"), of, all)
+		return equal(equal(q, "domain_id", domain), "name", name).Scan(ctx)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list groups: %w", err)
+		return nil, false, fmt.Errorf("list groups: %w", err)
 	}
-	return out, nil
+	if r != nil {
+		return s.groupsFrom(ctx, r, name, groups)
+	}
+	return groups, false, nil
 }
 
-// Group finds a group by id.
-func (s *Service) Group(ctx context.Context, id string) (Group, error) {
-	return get[Group](ctx, s, "group", id)
+// GroupsOf lists the groups that a user is in, by name.
+func (s *Service) GroupsOf(ctx context.Context, user, name string) ([]Group, error) {
+	_, err := s.User(ctx, user) // asks the directory of the domain, if it has one
+	if err != nil {
+		return nil, err
+	}
+	var groups []Group
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		q := tx.NewSelect().Model(&groups).Order("name", "id").Where("id IN ("+groupsOf+")", Holder{User: user}.args(tx)...)
+		return equal(q, "name", name).Scan(ctx)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list groups of user %s: %w", user, err)
+	}
+	return groups, nil
 }
 
 func readGroup(ctx context.Context, tx *db.Tx, id string) (Group, error) {
@@ -50,7 +71,11 @@ func readGroup(ctx context.Context, tx *db.Tx, id string) (Group, error) {
 // CreateGroup adds a group.
 func (s *Service) CreateGroup(ctx context.Context, g Group) (Group, error) {
 	g.ID, g.CreatedAt = s.newID(), db.At(s.clock.Now())
-	err := s.db.Write(ctx, func(tx *db.Tx) error {
+	err := s.refuseRealmDomain(ctx, g.DomainID)
+	if err != nil {
+		return Group{}, err
+	}
+	err = s.db.Write(ctx, func(tx *db.Tx) error {
 		_, err := readDomain(ctx, tx, g.DomainID)
 		if err != nil {
 			return err
@@ -76,6 +101,10 @@ func (s *Service) UpdateGroup(ctx context.Context, id string, change func(g *Gro
 		if err != nil {
 			return err
 		}
+		err = refuseRealm(ctx, tx, id)
+		if err != nil {
+			return err
+		}
 		err = change(&g)
 		if err != nil {
 			return err
@@ -97,6 +126,10 @@ func (s *Service) DeleteGroup(ctx context.Context, id string) error {
 	now := s.clock.Now()
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		_, err := readGroup(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		err = refuseRealm(ctx, tx, id)
 		if err != nil {
 			return err
 		}
@@ -129,6 +162,9 @@ func (s *Service) DeleteGroup(ctx context.Context, id string) error {
 func (s *Service) AddMember(ctx context.Context, group, user string) error {
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		err := checkMember(ctx, tx, group, user)
+		if err == nil {
+			err = refuseMember(ctx, tx, group, user)
+		}
 		if err != nil {
 			return err
 		}
@@ -154,12 +190,26 @@ func checkMember(ctx context.Context, tx *db.Tx, group, user string) error {
 	return err
 }
 
+// refuseMember refuses members of groups that a directory has, and of ours whom a
+// directory knows.
+func refuseMember(ctx context.Context, tx *db.Tx, group, user string) error {
+	groups, err := refuseRealm(ctx, tx, group), refuseRealm(ctx, tx, user)
+	if (groups == nil) != (err == nil) {
+		return errs.Forbiddenf("Group membership across backend boundaries is not allowed. Group in question is %s, user is %s.", group, user)
+	}
+	return err
+}
+
 func notMember(group, user string) error {
 	return errs.NotFoundf("User '%s' not found in group '%s'.", user, group)
 }
 
 // CheckMember finds out whether the user is in the group.
 func (s *Service) CheckMember(ctx context.Context, group, user string) error {
+	_, err := s.User(ctx, user)
+	if err != nil {
+		return err
+	}
 	return s.db.Read(ctx, func(tx *db.Tx) error {
 		err := checkMember(ctx, tx, group, user)
 		if err != nil {
@@ -182,6 +232,9 @@ func (s *Service) RemoveMember(ctx context.Context, group, user string) error {
 	now := s.clock.Now()
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		err := checkMember(ctx, tx, group, user)
+		if err == nil {
+			err = refuseMember(ctx, tx, group, user)
+		}
 		if err != nil {
 			return err
 		}

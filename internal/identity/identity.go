@@ -86,6 +86,7 @@ type Service struct {
 	signed    *cache // by access key: whoever knows a key must not have its token
 	roles     atomic.Pointer[roleGraph]
 	catalog   atomic.Pointer[catalogAt]
+	realms    realms
 }
 
 // New makes the service.

@@ -288,6 +288,13 @@ func forgetOpenID(ctx context.Context, tx *db.Tx, now time.Time) (int64, error) 
 
 // openIDTokens makes the tokens of a grant.
 func (s *Service) openIDTokens(ctx context.Context, issuer string, grant openIDGrant) (OpenIDTokens, error) {
+	err := s.freshenUser(ctx, grant.UserID)
+	if errs.Is(err, errs.Unauthorized) {
+		err = invalidGrant(err)
+	}
+	if err != nil {
+		return OpenIDTokens{}, err
+	}
 	now := s.clock.Now()
 	out := OpenIDTokens{Scope: grant.Scope, Lifetime: min(s.lifetime, grant.ExpiresAt.Time().Sub(now))}
 	var secrets []openIDSecret
@@ -319,7 +326,7 @@ func (s *Service) openIDTokens(ctx context.Context, issuer string, grant openIDG
 		out.Refresh = add(refreshSecret, grant.ExpiresAt.Time())
 	}
 	var claims map[string]any
-	err := s.db.Write(ctx, func(tx *db.Tx) error {
+	err = s.db.Write(ctx, func(tx *db.Tx) error {
 		var err error
 		claims, err = s.claims(ctx, tx, grant)
 		if err != nil || len(secrets) == 0 {

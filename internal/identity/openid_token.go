@@ -57,6 +57,13 @@ func (s *Service) OpenIDToken(ctx context.Context, client, text string) (OpenIDT
 		return t, errNotOurs
 	}
 	t.User, t.Scope = t.grant.UserID, t.grant.Scope
+	err = s.freshenUser(ctx, t.User)
+	if errs.Is(err, errs.Unauthorized) {
+		return t, errNotOurs
+	}
+	if err != nil {
+		return t, err
+	}
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
 		person, err := readPerson(ctx, tx, t.grant.UserID)
 		if err != nil {

@@ -110,9 +110,10 @@ func mappedDomain(ctx context.Context, tx *db.Tx, ref *mapping.Ref, home string)
 	return id, err
 }
 
-// publicID is the id that Keystone derives for a user that another system knows.
-func publicID(domain, local string) string {
-	sum := sha256.Sum256([]byte(domain + "user" + local))
+// publicID is the id that Keystone derives for a user or group that another system
+// knows.
+func publicID(domain, entity, local string) string {
+	sum := sha256.Sum256([]byte(domain + entity + local))
 	return hex.EncodeToString(sum[:])
 }
 
@@ -148,7 +149,7 @@ func (w *shadowing) writeUser(ctx context.Context) error {
 	}
 	err := w.tx.NewSelect().Model(&row).WherePK().Scan(ctx)
 	if errors.Is(err, sql.ErrNoRows) {
-		row.UserID = publicID(w.domain, row.UniqueID)
+		row.UserID = publicID(w.domain, userEntity, row.UniqueID)
 		w.user = row.UserID
 		return w.addUser(ctx, row, name)
 	}
@@ -160,7 +161,7 @@ func (w *shadowing) writeUser(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	name, err = freeName(ctx, w.tx, u.DomainID, name, u.ID)
+	name, err = freeName(ctx, w.tx, "users", u.DomainID, name, u.ID)
 	if err != nil {
 		return err
 	}
@@ -193,7 +194,7 @@ func (w *shadowing) addUser(ctx context.Context, row federatedUser, name string)
 	if email := w.who.User.Email; email != "" {
 		u.Email = &email
 	}
-	u.Name, err = freeName(ctx, w.tx, w.domain, name, u.ID)
+	u.Name, err = freeName(ctx, w.tx, "users", w.domain, name, u.ID)
 	if err != nil {
 		return err
 	}
@@ -208,11 +209,14 @@ func (w *shadowing) addUser(ctx context.Context, row federatedUser, name string)
 	return tell(ctx, w.tx, "user", created, u.ID)
 }
 
-// freeName is what a user is called. Names are unique in a domain, those of a
-// provider's users need not be: the later one gets a part of its id too.
-func freeName(ctx context.Context, tx *db.Tx, domain, name, id string) (string, error) {
-	for _, name := range []string{name, name + " (" + id[:8] + ")"} {
-		taken, err := tx.NewSelect().Model((*User)(nil)).Where("domain_id = ? AND name = ? AND id <> ?", domain, name, id).Exists(ctx)
+// nameBeside is a name with a part of the id of who has it.
+func nameBeside(name, id string) string { return name + " (" + id[:8] + ")" }
+
+// freeName is what a user or group is called. Names are unique in a domain, those
+// that other systems give need not be: the later one gets a part of its id too.
+func freeName(ctx context.Context, tx *db.Tx, table, domain, name, id string) (string, error) {
+	for _, name := range []string{name, nameBeside(name, id)} {
+		taken, err := tx.NewSelect().Table(table).Where("domain_id = ? AND name = ? AND id <> ?", domain, name, id).Exists(ctx)
 		if err != nil || !taken {
 			return name, err
 		}

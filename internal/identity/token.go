@@ -53,6 +53,8 @@ type Issued struct {
 
 	revision int64     // at which this was read
 	until    time.Time // from then on it must be read again; zero for never
+
+	foreigners []foreigner // whom directories know of those it rests on
 }
 
 // stale tells whether time alone has changed what the token stands for.
@@ -125,7 +127,12 @@ func (s *Service) authenticate(ctx context.Context, login PasswordLogin) (User, 
 	if err != nil && !errs.Is(err, errs.NotFound) && !errs.Is(err, errs.Unauthorized) {
 		return User{}, err
 	}
-	wrong := s.passwords.check(ctx, user.PasswordHash, login.Password)
+	var wrong error
+	if user.realm != nil {
+		wrong = user.bind(ctx, login.Password)
+	} else {
+		wrong = s.passwords.check(ctx, user.PasswordHash, login.Password)
+	}
 	if wrong != nil && !errors.Is(wrong, errPassword) {
 		return User{}, wrong
 	}
@@ -139,14 +146,24 @@ func (s *Service) authenticate(ctx context.Context, login PasswordLogin) (User, 
 		return User{}, unauthorized(errors.Join(err, wrong))
 	}
 	try.right(s.clock.Now())
-	return user, nil
+	if user.realm != nil {
+		return s.welcome(ctx, user.realm, user.entry)
+	}
+	return user.User, nil
 }
 
 // account finds the user who signs in. One that may not is Unauthorized.
-func (s *Service) account(ctx context.Context, ref Ref) (User, error) {
+func (s *Service) account(ctx context.Context, ref Ref) (account, error) {
+	r, entry, err := s.meet(ctx, ref)
+	if r != nil || err != nil {
+		if err != nil {
+			return account{realm: r}, err
+		}
+		return s.realmAccount(ctx, r, entry)
+	}
 	var user User
 	enabled := false
-	err := s.db.Read(ctx, func(tx *db.Tx) error {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
 		var err error
 		user, err = findUser(ctx, tx, ref)
 		if err != nil {
@@ -164,7 +181,7 @@ func (s *Service) account(ctx context.Context, ref Ref) (User, error) {
 	case !enabled || s.compliance.inactive(user, now):
 		err = unauthorized(fmt.Errorf("user %s or its domain is disabled", user.ID))
 	}
-	return user, err
+	return account{User: user}, err
 }
 
 func findUser(ctx context.Context, tx *db.Tx, ref Ref) (User, error) {

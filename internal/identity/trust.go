@@ -252,7 +252,7 @@ func (s *Service) useTrust(ctx context.Context, id string) error {
 
 // trusted checks that a trust is good for a token, and returns whose roles it is
 // about.
-func trusted(ctx context.Context, tx *db.Tx, id, bearer, project string, now time.Time) (Trust, string, error) {
+func (i *Issued) trusted(ctx context.Context, tx *db.Tx, id, bearer, project string, now time.Time) (Trust, string, error) {
 	chain, err := readChain(ctx, tx, id, now)
 	if errs.Is(err, errs.NotFound) {
 		err = unauthorized(err)
@@ -269,7 +269,7 @@ func trusted(ctx context.Context, tx *db.Tx, id, bearer, project string, now tim
 	}
 	for _, above := range chain {
 		for _, user := range []string{above.TrustorUserID, above.TrusteeUserID} {
-			_, err = readPerson(ctx, tx, user)
+			_, err = i.readPerson(ctx, tx, user)
 			if err != nil {
 				return t, "", err
 			}

@@ -51,11 +51,35 @@ type UserFilter struct {
 	Federated FederatedID
 }
 
-// Users lists users by name.
-func (s *Service) Users(ctx context.Context, f UserFilter) ([]User, error) {
+// Users lists users by name. More tells that the directory of the domain has more
+// than a list may have.
+func (s *Service) Users(ctx context.Context, f UserFilter) (users []User, more bool, err error) {
+	all, err := s.currentRealms(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	if f.GroupID != "" && len(all) > 0 {
+		g, err := get[Group](ctx, s, "group", f.GroupID)
+		if err != nil {
+			return nil, false, err
+		}
+		r, m, err := s.home(ctx, "group", g.DomainID, g.ID)
+		if err != nil {
+			return nil, false, err
+		}
+		if r != nil {
+			users, more, err = s.membersOf(ctx, r, m)
+			return f.narrow(users), more, err
+		}
+	}
+	r := all[f.DomainID]
+	of := ""
+	if r != nil {
+		of = f.DomainID
+	}
 	var out []User
-	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		q := tx.NewSelect().Model(&out).Order("name", "id")
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		q := ownRows(tx.NewSelect().Model(&out).Order("name", "id"), of, all)
 		q = equal(q, "domain_id", f.DomainID)
 		q = equal(q, "name", f.Name)
 		if f.Enabled != nil {
@@ -72,9 +96,12 @@ func (s *Service) Users(ctx context.Context, f UserFilter) ([]User, error) {
 		return f.NameParts.where(q).Scan(ctx)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list users: %w", err)
+		return nil, false, fmt.Errorf("list users: %w", err)
 	}
-	return out, nil
+	if r != nil {
+		return s.usersOf(ctx, r, f, out)
+	}
+	return out, false, nil
 }
 
 // User finds a user by id.
@@ -89,7 +116,14 @@ func (s *Service) User(ctx context.Context, id string) (User, error) {
 		u.Federated, err = readFederatedIDs(ctx, tx, id)
 		return err
 	})
-	return u, err
+	if err != nil {
+		return u, err
+	}
+	r, m, err := s.home(ctx, "user", u.DomainID, id)
+	if err != nil || r == nil {
+		return u, err
+	}
+	return s.renew(ctx, r, m)
 }
 
 func readUser(ctx context.Context, tx *db.Tx, id string) (User, error) {
@@ -99,6 +133,10 @@ func readUser(ctx context.Context, tx *db.Tx, id string) (User, error) {
 // CreateUser adds a user. Without a password nobody can sign in as it.
 func (s *Service) CreateUser(ctx context.Context, u User, password *string) (User, error) {
 	u.ID, u.CreatedAt = s.newID(), db.At(s.clock.Now())
+	err := s.refuseRealmDomain(ctx, u.DomainID)
+	if err != nil {
+		return User{}, err
+	}
 	if password != nil {
 		err := s.compliance.checkPassword(*password)
 		if err != nil {
@@ -110,7 +148,7 @@ func (s *Service) CreateUser(ctx context.Context, u User, password *string) (Use
 		}
 		s.compliance.dress(&u, hash, false, s.clock.Now())
 	}
-	err := s.db.Write(ctx, func(tx *db.Tx) error {
+	err = s.db.Write(ctx, func(tx *db.Tx) error {
 		err := checkUser(ctx, tx, u)
 		if err != nil {
 			return err
@@ -171,6 +209,10 @@ func (s *Service) updateUser(ctx context.Context, id string, password *string, b
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		var err error
 		u, err = readUser(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		err = refuseRealm(ctx, tx, id)
 		if err != nil {
 			return err
 		}
@@ -276,6 +318,10 @@ func (s *Service) DeleteUser(ctx context.Context, id string) error {
 	now := s.clock.Now()
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		_, err := readUser(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		err = refuseRealm(ctx, tx, id)
 		if err != nil {
 			return err
 		}

@@ -15,11 +15,17 @@ import (
 // Validate says what a token stands for now. For a token that was seen before,
 // with nothing changed since, it asks nobody.
 func (s *Service) Validate(ctx context.Context, text string) (*Issued, error) {
+	known := s.tokens.get(text)
+	if known != nil {
+		_, err := s.freshen(ctx, known.foreigners)
+		if err != nil {
+			return nil, err
+		}
+	}
 	revision, err := s.currentRevision(ctx)
 	if err != nil {
 		return nil, err
 	}
-	known := s.tokens.get(text)
 	if known == nil || known.revision < revision || known.stale(s.clock.Now()) {
 		known, err = s.open(ctx, text)
 		if errs.Is(err, errs.Forbidden) {
@@ -59,6 +65,24 @@ func (s *Service) open(ctx context.Context, text string) (*Issued, error) {
 // scope is gone or disabled, that was revoked, that lies below a floor, or that
 // has no role in its scope; and one by a delegation that is no longer good.
 func (s *Service) describe(ctx context.Context, token auth.Token) (*Issued, error) {
+	for {
+		i, err := s.read(ctx, token)
+		asked, away := s.freshen(ctx, i.foreigners)
+		switch {
+		case away != nil:
+			return nil, away
+		case asked: // what was read may be old
+			continue
+		case err != nil:
+			return nil, err
+		}
+		return i, nil
+	}
+}
+
+// read is describe by what our tables say. Whom directories know of those it rests
+// on is noted whatever else is wrong.
+func (s *Service) read(ctx context.Context, token auth.Token) (*Issued, error) {
 	i := &Issued{
 		Caller:   auth.Caller{Methods: token.Methods, ExpiresAt: token.ExpiresAt},
 		AuditIDs: token.AuditIDs,
@@ -74,7 +98,7 @@ func (s *Service) describe(ctx context.Context, token auth.Token) (*Issued, erro
 		if token.AuditIDs[0] == toCome {
 			i.AuditIDs = append([]string{newAuditID(i.revision)}, token.AuditIDs[1:]...)
 		}
-		user, err := readPerson(ctx, tx, token.User)
+		user, err := i.readPerson(ctx, tx, token.User)
 		if err != nil {
 			return err
 		}
@@ -105,10 +129,7 @@ func (s *Service) describe(ctx context.Context, token auth.Token) (*Issued, erro
 		}
 		return s.describeRoles(ctx, tx, i, held, d)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return i, nil
+	return i, err
 }
 
 // person is a user who may sign in. Whom nobody but identity providers knows,
@@ -122,6 +143,7 @@ type person struct {
 	DomainName        string
 	Provider          string // one that is enabled, of those that alone know the user
 	Federated         bool
+	Mapped            bool // a directory knows the user
 }
 
 // subjects are whose end is that of the person's tokens.
@@ -133,13 +155,23 @@ func (p person) subjects() []string {
 	return subjects
 }
 
+// readPerson finds somebody whom a token rests on, and notes whom directories know.
+func (i *Issued) readPerson(ctx context.Context, tx *db.Tx, id string) (person, error) {
+	p, err := readPerson(ctx, tx, id)
+	if p.Mapped {
+		i.foreigners = append(i.foreigners, foreigner{p.DomainID, p.ID})
+	}
+	return p, err
+}
+
 func readPerson(ctx context.Context, tx *db.Tx, id string) (person, error) {
 	var p person
 	err := tx.Get(ctx, &p, `
 		SELECT u.id, u.name, (u.enabled = 1 AND d.enabled = 1) AS enabled, u.password_expires_at, u.domain_id, d.name AS domain_name,
 			(u.password_hash = '' AND EXISTS (SELECT 1 FROM federated_users f WHERE f.user_id = u.id)) AS federated,
 			CASE WHEN u.password_hash = '' THEN COALESCE((SELECT MIN(f.idp_id) FROM federated_users f
-				JOIN identity_providers i ON i.id = f.idp_id WHERE f.user_id = u.id AND i.enabled = 1), '') ELSE '' END AS provider
+				JOIN identity_providers i ON i.id = f.idp_id WHERE f.user_id = u.id AND i.enabled = 1), '') ELSE '' END AS provider,
+			EXISTS (SELECT 1 FROM id_mapping WHERE public_id = u.id) AS mapped
 		FROM users u JOIN domains d ON d.id = u.domain_id WHERE u.id = ?`, id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return p, unauthorized(fmt.Errorf("user %s is gone", id))

@@ -36,16 +36,17 @@ type groupReply struct {
 }
 
 type groupsReply struct {
-	Groups []open    `json:"groups"`
-	Links  listLinks `json:"links"`
+	Groups    []open    `json:"groups"`
+	Links     listLinks `json:"links"`
+	Truncated bool      `json:"truncated,omitempty"` // a directory has more
 }
 
 func viewGroup(c *api.Call, g identity.Group) open {
 	return open{groupView{g.ID, g.Name, g.DomainID, g.Description, selfLink{c.URL("/groups/" + g.ID)}}, g.Extra.V}
 }
 
-func viewGroups(c *api.Call, groups []identity.Group) groupsReply {
-	reply := groupsReply{Links: links(c)}
+func viewGroups(c *api.Call, groups []identity.Group, more bool) groupsReply {
+	reply := groupsReply{Links: links(c), Truncated: more}
 	for _, g := range groups {
 		reply.Groups = append(reply.Groups, viewGroup(c, g))
 	}
@@ -68,11 +69,11 @@ func (h handlers) listGroups(c *api.Call) (groupsReply, error) {
 	if err != nil {
 		return groupsReply{}, err
 	}
-	groups, err := h.identity.Groups(c.Context(), domain, c.Query().Get("name"), "")
+	groups, more, err := h.identity.Groups(c.Context(), domain, c.Query().Get("name"))
 	if err != nil {
 		return groupsReply{}, err
 	}
-	return viewGroups(c, groups), nil
+	return viewGroups(c, groups, more), nil
 }
 
 func (h handlers) showGroup(c *api.Call) (groupReply, error) {
@@ -165,11 +166,11 @@ func (h handlers) listMembers(c *api.Call) (usersReply, error) {
 	if err != nil {
 		return usersReply{}, err
 	}
-	users, err := h.identity.Users(c.Context(), identity.UserFilter{GroupID: g.ID, Name: c.Query().Get("name"), Enabled: enabledFilter(c)})
+	users, more, err := h.identity.Users(c.Context(), identity.UserFilter{GroupID: g.ID, Name: c.Query().Get("name"), Enabled: enabledFilter(c)})
 	if err != nil {
 		return usersReply{}, err
 	}
-	return viewUsers(c, users), nil
+	return viewUsers(c, users, more), nil
 }
 
 // authorizeMember finds the group and the user of the path and authorizes for

@@ -120,6 +120,7 @@ func (c *cloud) open(t testing.TB) {
 	c.server = httptest.NewServer(c.kernel)
 	c.stop = func() {
 		c.server.Close()
+		c.service.Close()
 		err := database.Close()
 		if err != nil {
 			t.Error(err)

@@ -73,8 +73,9 @@ type userReply struct {
 }
 
 type usersReply struct {
-	Users []open    `json:"users"`
-	Links listLinks `json:"links"`
+	Users     []open    `json:"users"`
+	Links     listLinks `json:"links"`
+	Truncated bool      `json:"truncated,omitempty"` // a directory has more
 }
 
 func viewUser(c *api.Call, u identity.User) open {
@@ -85,8 +86,8 @@ func viewUser(c *api.Call, u identity.User) open {
 	}, u.Extra.V}
 }
 
-func viewUsers(c *api.Call, users []identity.User) usersReply {
-	reply := usersReply{Links: links(c)}
+func viewUsers(c *api.Call, users []identity.User, more bool) usersReply {
+	reply := usersReply{Links: links(c), Truncated: more}
 	for _, u := range users {
 		reply.Users = append(reply.Users, viewUser(c, u))
 	}
@@ -110,14 +111,14 @@ func (h handlers) listUsers(c *api.Call) (usersReply, error) {
 		return usersReply{}, err
 	}
 	q := c.Query()
-	users, err := h.identity.Users(c.Context(), identity.UserFilter{
+	users, more, err := h.identity.Users(c.Context(), identity.UserFilter{
 		Federated: identity.FederatedID{IDP: q.Get("idp_id"), Protocol: q.Get("protocol_id"), Unique: q.Get("unique_id")},
 		DomainID:  domain, Name: c.Query().Get("name"), NameParts: nameParts(c), Enabled: enabledFilter(c),
 	})
 	if err != nil {
 		return usersReply{}, err
 	}
-	return viewUsers(c, users), nil
+	return viewUsers(c, users, more), nil
 }
 
 func (h handlers) showUser(c *api.Call) (userReply, error) {
@@ -253,11 +254,11 @@ func (h handlers) listUserGroups(c *api.Call) (groupsReply, error) {
 	if err != nil {
 		return groupsReply{}, err
 	}
-	groups, err := h.identity.Groups(c.Context(), "", c.Query().Get("name"), u.ID)
+	groups, err := h.identity.GroupsOf(c.Context(), u.ID, c.Query().Get("name"))
 	if err != nil {
 		return groupsReply{}, err
 	}
-	return viewGroups(c, groups), nil
+	return viewGroups(c, groups, false), nil
 }
 
 func (h handlers) listUserProjects(c *api.Call) (projectsReply, error) {
