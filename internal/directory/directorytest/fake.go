@@ -13,13 +13,20 @@ import (
 type Fake struct {
 	URL string
 
-	mu    sync.Mutex // guards what follows
-	heard []int
+	mu      sync.Mutex // guards what follows
+	heard   []int
+	filters []string
 }
 
-// Answer is what a fake says to a request: of the operation, with an id. It
-// returns false to end the connection.
-type Answer func(say func(p *ber.Packet) bool, id int64, operation *ber.Packet) bool
+// Operation is what a client asks for.
+type Operation = ber.Packet
+
+// Say sends a message to the client, and tells whether it could.
+type Say func(p *ber.Packet) bool
+
+// Answer is what a fake does about an operation with an id. It returns false to
+// end the connection.
+type Answer func(say Say, id int64, operation *Operation) bool
 
 // StartFake starts a fake.
 func StartFake(t testing.TB, answer Answer) *Fake {
@@ -71,13 +78,31 @@ func (f *Fake) serve(c net.Conn, answer Answer) {
 			return
 		}
 		id, _ := packet.Children[0].Value.(int64)
-		f.mu.Lock()
-		f.heard = append(f.heard, int(packet.Children[1].Tag))
-		f.mu.Unlock()
+		f.note(packet.Children[1])
 		if !answer(say, id, packet.Children[1]) {
 			return
 		}
 	}
+}
+
+func (f *Fake) note(operation *Operation) {
+	const filter = 6 // of the parts of a search
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.heard = append(f.heard, int(operation.Tag))
+	if operation.Tag == ldap.ApplicationSearchRequest && len(operation.Children) > filter {
+		text, err := ldap.DecompileFilter(operation.Children[filter])
+		if err == nil {
+			f.filters = append(f.filters, text)
+		}
+	}
+}
+
+// Filters lists what was searched for.
+func (f *Fake) Filters() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]string(nil), f.filters...)
 }
 
 // Heard lists the operations that were asked for, as the tags of LDAP.

@@ -128,7 +128,7 @@ func start(t testing.TB, ldif string, secure bool) *Server {
 		t.Fatal(err)
 	}
 	s.run(t, "slapadd", "-q", "-f", s.file("slapd.conf"), "-l", s.file("tree.ldif"))
-	s.Start(t)
+	s.Run(t)
 	t.Cleanup(func() { s.Stop(t) })
 	return s
 }
@@ -164,8 +164,8 @@ func freeAddress(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// Start starts a server that was stopped, where it was.
-func (s *Server) Start(t testing.TB) {
+// Run starts a server that was stopped, where it was.
+func (s *Server) Run(t testing.TB) {
 	t.Helper()
 	urls := strings.TrimSpace(s.Local + " " + s.URL + " " + s.Secure)
 	var log bytes.Buffer
