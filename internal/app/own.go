@@ -24,6 +24,7 @@ func (cloud *Cloud) own(websso api.Handler) api.Service {
 			{Method: "GET", Path: "/schedule/dry-run", Rule: "nacre:schedule:dry_run", Do: api.Get(cloud.dryRun)},
 			{Method: "GET", Path: "/permission", Rule: "nacre:permission:show", Do: api.Get(cloud.showPermission)},
 			{Method: "GET", Path: "/websso", Public: true, Do: websso},
+			{Method: "GET", Path: "/domains/{domain_id}/directory", Rule: "nacre:directory:show", Do: api.Get(cloud.showDirectory)},
 		}, cloud.clusterRoutes()...),
 	}
 }

@@ -27,6 +27,7 @@ var ownPolicy = []auth.Rule{
 	{Name: "nacre:loops:list", Check: "rule:admin_required"},
 	{Name: "nacre:schedule:show", Check: "rule:admin_required"},
 	{Name: "nacre:schedule:dry_run", Check: "rule:project_reader_or_admin"},
+	{Name: "nacre:directory:show", Check: "rule:admin_required"},
 	{Name: "nacre:permission:show", Check: "rule:admin_required or rule:user_owner"},
 }
 

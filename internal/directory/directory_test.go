@@ -133,14 +133,13 @@ func TestOptions(t *testing.T) {
 			"user_enabled_emulation_use_group_config", true, "group_member_attribute", "memberUid", "group_members_are_ids", true}, "-bob -carol alice"},
 		"emulation by no group": {slapd.Local, []any{"user_enabled_emulation", true, "user_enabled_emulation_dn", "cn=none," + directorytest.Groups},
 			"-alice -bob -carol"},
-		"TCP":                      {slapd.URL, nil, "-carol alice bob"},
-		"the second server":        {"ldap://127.0.0.1:1," + slapd.URL, nil, "-carol alice bob"},
-		"any order":                {"ldap://127.0.0.1:1," + slapd.URL, []any{"randomize_urls", true}, "-carol alice bob"},
-		"TLS":                      {secure, []any{"tls_cacertfile", slapd.CA}, "-carol alice bob"},
-		"TLS, any certificate":     {secure, []any{"tls_req_cert", "never"}, "-carol alice bob"},
-		"TLS begun by a command":   {slapd.URL, []any{"use_tls", true, "tls_cacertfile", slapd.CA}, "-carol alice bob"},
-		"no pool":                  {slapd.Local, []any{"use_pool", false, "use_auth_pool", false}, "-carol alice bob"},
-		"the password in the name": {slapd.Local, []any{"user", "cn=admin,dc=example,dc=org", "password", directorytest.AdminPassword}, "-carol alice bob"},
+		"TCP":                    {slapd.URL, nil, "-carol alice bob"},
+		"the second server":      {"ldap://127.0.0.1:1," + slapd.URL, nil, "-carol alice bob"},
+		"any order":              {"ldap://127.0.0.1:1," + slapd.URL, []any{"randomize_urls", true}, "-carol alice bob"},
+		"TLS":                    {secure, []any{"tls_cacertfile", slapd.CA}, "-carol alice bob"},
+		"TLS, any certificate":   {secure, []any{"tls_req_cert", "never"}, "-carol alice bob"},
+		"TLS begun by a command": {slapd.URL, []any{"use_tls", true, "tls_cacertfile", slapd.CA}, "-carol alice bob"},
+		"no pool":                {slapd.Local, []any{"use_pool", false, "use_auth_pool", false}, "-carol alice bob"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

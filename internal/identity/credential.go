@@ -230,6 +230,62 @@ func (s *Service) DeleteCredential(ctx context.Context, id string) error {
 // resealBatch is how many credentials are sealed anew in one transaction.
 const resealBatch = 100
 
+// resealed are secrets that stand in one column of a table, beside what names their
+// place.
+var resealed = []struct{ table, column, id, where, place string }{
+	{"oauth_consumers", "sealed", "id", "", sealPlace(consumerKind, "")},
+	{"oauth_request_tokens", "sealed", "id", "", sealPlace(requestTokenKind, "")},
+	{"oauth_access_tokens", "sealed", "id", "", sealPlace(accessTokenKind, "")},
+	{"domain_config", "value", "domain_id || ' ' || option_group || '.' || option_name", "option_group = 'ldap' AND option_name = 'password' AND ", "domain "},
+}
+
+// resealAll seals with the present key what an older one has sealed.
+func (s *Service) resealAll(ctx context.Context) error {
+	err := s.reseal(ctx)
+	sealed := 0
+	for _, r := range resealed {
+		if err != nil {
+			break
+		}
+		var n int
+		n, err = s.resealColumn(ctx, r.table, r.column, r.id, r.where, r.place)
+		sealed += n
+	}
+	if sealed > 0 {
+		loop.Did(ctx, "secrets", sealed)
+	}
+	return err
+}
+
+func (s *Service) resealColumn(ctx context.Context, table, column, id, where, place string) (int, error) {
+	var rows []struct{ ID, Sealed, Again string }
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		return tx.All(ctx, &rows, `SELECT `+id+` AS id, `+column+` AS sealed FROM `+table+` WHERE `+where+column+` NOT LIKE ? LIMIT ?`,
+			s.sealer.Current()+".%", resealBatch)
+	})
+	for i := range rows {
+		if err == nil {
+			rows[i].Again, err = s.sealer.Renew(place+rows[i].ID, rows[i].Sealed)
+		}
+	}
+	if err == nil && len(rows) > 0 {
+		err = s.db.Write(ctx, func(tx *db.Tx) error {
+			for _, r := range rows {
+				// Whoever has changed it since has sealed it with the present key.
+				_, err := tx.Exec(ctx, `UPDATE `+table+` SET `+column+` = ? WHERE `+id+` = ? AND `+column+` = ?`, r.Again, r.ID, r.Sealed)
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		return 0, fmt.Errorf("seal secrets of %s anew: %w", table, err)
+	}
+	return len(rows), nil
+}
+
 // reseal seals credentials with the present key that an older one has sealed,
 // so that the older key can be dropped from the file.
 func (s *Service) reseal(ctx context.Context) error {

@@ -77,6 +77,9 @@ func (s *Service) CreateGroup(ctx context.Context, g Group) (Group, error) {
 	}
 	err = s.db.Write(ctx, func(tx *db.Tx) error {
 		_, err := readDomain(ctx, tx, g.DomainID)
+		if err == nil {
+			err = makeRoom(ctx, tx, "user_groups", g.DomainID, g.Name)
+		}
 		if err != nil {
 			return err
 		}
@@ -105,7 +108,11 @@ func (s *Service) UpdateGroup(ctx context.Context, id string, change func(g *Gro
 		if err != nil {
 			return err
 		}
+		before := g
 		err = change(&g)
+		if err == nil && g.Name != before.Name {
+			err = makeRoom(ctx, tx, "user_groups", g.DomainID, g.Name)
+		}
 		if err != nil {
 			return err
 		}

@@ -17,7 +17,7 @@ func (s *Service) Loops() []loop.Loop {
 		{Name: "identity.rotate-keys", Every: time.Minute, Once: s.rotateKeys, Everywhere: true}, // each server reads the keys
 		{Name: "identity.rotate-signing-keys", Every: time.Minute, Once: s.rotateOpenIDKeys},
 		{Name: "identity.forget-ended", Every: time.Hour, Once: s.forgetEnded},
-		{Name: "identity.reseal-credentials", Every: time.Minute, Once: s.reseal},
+		{Name: "identity.reseal-credentials", Every: time.Minute, Once: s.resealAll},
 	}
 }
 

@@ -112,15 +112,21 @@ func keep[T any](ctx context.Context, s *Service, r *realm, entity string, all [
 		ids := make([]string, len(batch))
 		for i, k := range batch {
 			ids[i] = k.id
-			rows = append(rows, k.row)
 		}
 		var have map[string]*T
-		var changed []kept[T]
+		var good, changed []kept[T]
 		look := func(tx *db.Tx) error {
-			var err error
+			taken, err := readTaken(ctx, tx, ids)
+			if err != nil {
+				return err
+			}
 			have, err = readKept[T](ctx, tx, ids)
-			changed = nil
+			good, changed = nil, nil
 			for _, k := range batch {
+				if taken[k.id] {
+					continue
+				}
+				good = append(good, k)
 				if have[k.id] == nil || !same(*have[k.id], k.row) {
 					changed = append(changed, k)
 				}
@@ -145,8 +151,24 @@ func keep[T any](ctx context.Context, s *Service, r *realm, entity string, all [
 		if err != nil {
 			return nil, fmt.Errorf("keep what the directory of domain %s says: %w", r.domain, err)
 		}
+		for _, k := range good {
+			rows = append(rows, k.row)
+		}
 	}
 	return rows, nil
+}
+
+// readTaken tells which of the ids are those of users whom identity providers know:
+// an id follows from what the other system says, and two systems may say the same
+// of two people. Who was here first keeps it; the other is nobody.
+func readTaken(ctx context.Context, tx *db.Tx, ids []string) (map[string]bool, error) {
+	var rows []string
+	err := tx.All(ctx, &rows, `SELECT id FROM users WHERE id IN (?) AND id NOT IN (SELECT public_id FROM id_mapping WHERE public_id IN (?))`, db.In(ids), db.In(ids))
+	taken := map[string]bool{}
+	for _, id := range rows {
+		taken[id] = true
+	}
+	return taken, err
 }
 
 // readKept reads the rows of entries that are known and not gone.
@@ -189,6 +211,14 @@ func sameExtra(have, said Extra) bool {
 // it can: another row may have it.
 func sameName(have, said, id string) bool {
 	return have == said || have == nameBeside(said, id) || have == id
+}
+
+// makeRoom gives a name that the row of an entry has to one of our own users or
+// groups.
+func makeRoom(ctx context.Context, tx *db.Tx, table, domain, name string) error {
+	_, err := tx.Exec(ctx, `UPDATE `+table+` SET name = id WHERE domain_id = ? AND name = ? AND id IN (SELECT public_id FROM id_mapping)`,
+		domain, name)
+	return err
 }
 
 func (s *Service) keepUser(ctx context.Context, tx *db.Tx, have *User, said User) error {
@@ -332,6 +362,9 @@ func (s *Service) welcome(ctx context.Context, r *realm, entry directory.User) (
 	rows, err := s.keepUsers(ctx, r, []directory.User{entry})
 	if err != nil {
 		return User{}, err
+	}
+	if len(rows) == 0 {
+		return User{}, unauthorized(fmt.Errorf("an identity provider has a user with the id of %s", entry.DN))
 	}
 	err = s.keepMembership(ctx, rows[0].ID, groups)
 	if err != nil {

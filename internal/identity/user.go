@@ -150,6 +150,9 @@ func (s *Service) CreateUser(ctx context.Context, u User, password *string) (Use
 	}
 	err = s.db.Write(ctx, func(tx *db.Tx) error {
 		err := checkUser(ctx, tx, u)
+		if err == nil {
+			err = makeRoom(ctx, tx, "users", u.DomainID, u.Name)
+		}
 		if err != nil {
 			return err
 		}
@@ -224,6 +227,12 @@ func (s *Service) updateUser(ctx context.Context, id string, password *string, b
 		err = change(&u)
 		if err != nil {
 			return err
+		}
+		if u.Name != before.Name {
+			err = makeRoom(ctx, tx, "users", u.DomainID, u.Name)
+			if err != nil {
+				return err
+			}
 		}
 		if u.DefaultProjectID != before.DefaultProjectID {
 			err = checkUser(ctx, tx, u)

@@ -128,6 +128,15 @@ func (c *cloud) open(t testing.TB) {
 	}
 }
 
+// beside starts another server on the same database.
+func (c *cloud) beside(t testing.TB) *cloud {
+	t.Helper()
+	other := &cloud{set: c.set, dir: c.dir, clock: c.clock, boot: c.boot, log: c.log}
+	other.open(t)
+	t.Cleanup(func() { other.stop() })
+	return other
+}
+
 // reply is an answer, its body read.
 type reply struct {
 	t      testing.TB
