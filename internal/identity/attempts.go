@@ -149,9 +149,9 @@ func (r Ref) key() string {
 	if r.ID != "" {
 		return "id " + r.ID
 	}
-	domain := Ref{}
+	domain := ""
 	if r.Domain != nil {
-		domain = *r.Domain
+		domain = r.Domain.key() // what beside an id is not looked at does not count
 	}
-	return strings.ToLower(domain.ID + "/" + domain.Name + "/" + r.Name)
+	return "name " + strings.ToLower(r.Name) + " in " + domain
 }

@@ -146,7 +146,15 @@ func TestAttackGuessingOverHTTP(t *testing.T) {
 	for name, guess := range map[string]func(i int) string{
 		"password":               func(i int) string { return password("demo", "Default", fmt.Sprint(i), "") },
 		"application credential": func(i int) string { return byAppCredential(id, fmt.Sprint(i), "") },
-		"passcode":               func(i int) string { return byPasscode("nobody", fmt.Sprintf("%06d", i), "") },
+		"password, and names that are not looked at": func(i int) string {
+			return authBody(map[string]any{"identity": map[string]any{"methods": []string{"password"}, "password": map[string]any{"user": map[string]any{
+				"name": "admin", "password": fmt.Sprint(i), "domain": map[string]any{"id": "default", "name": fmt.Sprint(i)}}}}}, "")
+		},
+		"password by id, and names that are not looked at": func(i int) string {
+			return authBody(map[string]any{"identity": map[string]any{"methods": []string{"password"}, "password": map[string]any{"user": map[string]any{
+				"id": me, "name": fmt.Sprint(i), "password": fmt.Sprint(i), "domain": map[string]any{"id": fmt.Sprint(i)}}}}}, "")
+		},
+		"passcode": func(i int) string { return byPasscode("nobody", fmt.Sprintf("%06d", i), "") },
 	} {
 		slowed := 0
 		for i := range 100 {
