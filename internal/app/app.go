@@ -32,6 +32,7 @@ import (
 	"nacre/internal/identity"
 	identityapi "nacre/internal/identity/api"
 	"nacre/internal/identity/oidc"
+	"nacre/internal/identity/saml"
 	imageapi "nacre/internal/image/api"
 	"nacre/internal/lock"
 	"nacre/internal/loop"
@@ -216,7 +217,11 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	federation := identityapi.Federation{OpenID: parties, Dashboards: c.Federation.TrustedDashboards}
+	assertors, err := saml.Open(c.Federation.SAML)
+	if err != nil {
+		return err
+	}
+	federation := identityapi.Federation{OpenID: parties, SAML: assertors, Dashboards: c.Federation.TrustedDashboards}
 	cloud.policy, err = loadPolicy(c.PolicyFile, log)
 	if err != nil {
 		return err
@@ -233,7 +238,7 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	for _, s := range []api.Service{
 		identityapi.Discovery(), identityapi.New(identities, federation), identityapi.OpenID(identities, federation), imageapi.New(images, protection), placementapi.New(placements),
 		computeapi.Discovery(), computeapi.New(cloud.Compute),
-		networkapi.New(cloud.Network), volumeapi.Discovery(), volumeapi.New(volumes), objectapi.New(objects, objectSignIn(identities)), cloud.own(identityapi.WebSSO(identities, federation)),
+		networkapi.New(cloud.Network), volumeapi.Discovery(), volumeapi.New(volumes), objectapi.New(objects, objectSignIn(identities)), cloud.own(identityapi.SignInRoutes(identities, federation)),
 	} {
 		cloud.Kernel.Add(s)
 	}

@@ -18,6 +18,9 @@ var open = map[string]string{
 	"keystone POST /v3/OS-OAUTH1/access_token":   "the signature of a consumer is the proof",
 	"keystone POST /v3/OS-OAUTH2/token":          "a token is got here",
 
+	"keystone POST /v3/auth/OS-FEDERATION/saml2":     "the token in the body is the proof",
+	"keystone POST /v3/auth/OS-FEDERATION/saml2/ecp": "the token in the body is the proof",
+
 	"nacre POST /oidc/authorize":            "people sign in here",
 	"nacre POST /oidc/device":               "people sign in here",
 	"nacre POST /oidc/token":                "the client's secret, or a code and its verifier, are the proof",

@@ -25,6 +25,7 @@ import (
 	"nacre/internal/fabric"
 	"nacre/internal/identity"
 	"nacre/internal/identity/oidc"
+	"nacre/internal/identity/saml"
 )
 
 // errNoNetwork says what a server needs before nodes can join it.
@@ -143,6 +144,7 @@ type Federation struct {
 	// sent to, besides the cloud's own dashboard.
 	TrustedDashboards []string        `json:"trusted_dashboards"`
 	OpenID            []oidc.Settings `json:"openid"`
+	SAML              []saml.Settings `json:"saml"`
 }
 
 // federationOf reads the section; it knows all words that may stand there.

@@ -3,6 +3,7 @@ package app
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -14,18 +15,17 @@ import (
 )
 
 // own is /nacre/v1: what OpenStack has no call for.
-func (cloud *Cloud) own(websso api.Handler) api.Service {
+func (cloud *Cloud) own(signIn []api.Route) api.Service {
 	return api.Service{
 		Name: "nacre", Type: "nacre", Mount: "/nacre/v1", Spec: "/nacre/v1", Envelope: api.Keystone,
-		Routes: append([]api.Route{
+		Routes: slices.Concat([]api.Route{
 			{Method: "GET", Path: "/plans", Rule: "nacre:plans:list", Do: api.Get(cloud.listPlans)},
 			{Method: "GET", Path: "/loops", Rule: "nacre:loops:list", Do: api.Get(cloud.listLoops)},
 			{Method: "GET", Path: "/schedule", Rule: "nacre:schedule:show", Do: api.Get(cloud.showSchedule)},
 			{Method: "GET", Path: "/schedule/dry-run", Rule: "nacre:schedule:dry_run", Do: api.Get(cloud.dryRun)},
 			{Method: "GET", Path: "/permission", Rule: "nacre:permission:show", Do: api.Get(cloud.showPermission)},
-			{Method: "GET", Path: "/websso", Public: true, Do: websso},
 			{Method: "GET", Path: "/domains/{domain_id}/directory", Rule: "nacre:directory:show", Do: api.Get(cloud.showDirectory)},
-		}, cloud.clusterRoutes()...),
+		}, signIn, cloud.clusterRoutes()),
 	}
 }
 

@@ -27,6 +27,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -87,6 +88,8 @@ type Service struct {
 	roles     atomic.Pointer[roleGraph]
 	catalog   atomic.Pointer[catalogAt]
 	realms    realms
+
+	firstSAMLKeys sync.Mutex // held while the first keys of SAML are made
 }
 
 // New makes the service.
@@ -136,7 +139,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s, s.rotateOpenIDKeys(ctx)
+	return s, s.rotateSigners(ctx, s.openIDSigners())
 }
 
 // unauthorized is the one answer to whoever fails to authenticate. The reason

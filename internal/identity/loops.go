@@ -15,7 +15,7 @@ import (
 func (s *Service) Loops() []loop.Loop {
 	return []loop.Loop{
 		{Name: "identity.rotate-keys", Every: time.Minute, Once: s.rotateKeys, Everywhere: true}, // each server reads the keys
-		{Name: "identity.rotate-signing-keys", Every: time.Minute, Once: s.rotateOpenIDKeys},
+		{Name: "identity.rotate-signing-keys", Every: time.Minute, Once: s.rotateSigningKeys},
 		{Name: "identity.forget-ended", Every: time.Hour, Once: s.forgetEnded},
 		{Name: "identity.reseal-credentials", Every: time.Minute, Once: s.resealAll},
 	}

@@ -88,6 +88,10 @@ func TokenProvider(kind string) Option { return func(o *options) { o.Config.Toke
 // PolicyFile lays an operator's file over the policy rules.
 func PolicyFile(path string) Option { return func(o *options) { o.Config.PolicyFile = path } }
 
+// Federation sets by which identity providers users sign in, as the settings'
+// section of that name does.
+func Federation(f app.Federation) Option { return func(o *options) { o.Config.Federation = f } }
+
 // Broker connects the cloud with a RabbitMQ broker.
 func Broker(url string) Option { return func(o *options) { o.Bus = url } }
 

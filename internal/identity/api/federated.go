@@ -14,11 +14,13 @@ import (
 	"nacre/internal/errs"
 	"nacre/internal/identity"
 	"nacre/internal/identity/oidc"
+	"nacre/internal/identity/saml"
 )
 
 // Federation is how users of other providers sign in.
 type Federation struct {
 	OpenID oidc.Parties
+	SAML   saml.Parties
 	// Dashboards are addresses that a token may be sent to, besides the one of our
 	// own dashboard.
 	Dashboards []string
@@ -71,6 +73,9 @@ func notProven(err error) error {
 // latter counts: no header says who somebody is.
 func (h handlers) federatedAuth(c *api.Call) (any, error) {
 	c.SetHeader("Vary", "X-Auth-Token")
+	if p := h.samlParty(c); p != nil {
+		return h.samlAuth(c, p)
+	}
 	p, err := h.party(c)
 	if err != nil {
 		return nil, err
@@ -89,7 +94,7 @@ func (h handlers) federatedAuth(c *api.Call) (any, error) {
 		c.SetHeader("WWW-Authenticate", `Bearer error="invalid_token"`)
 		return nil, notProven(err)
 	}
-	issued, err := h.signIn(c, p, claims)
+	issued, err := h.signIn(c, claimed(p, claims))
 	if err != nil {
 		return nil, err
 	}
@@ -97,10 +102,13 @@ func (h handlers) federatedAuth(c *api.Call) (any, error) {
 	return h.viewToken(c, issued)
 }
 
-func (h handlers) signIn(c *api.Call, p *oidc.Party, claims oidc.Claims) (*identity.Issued, error) {
-	issued, err := h.identity.SignInFederated(c.Context(), identity.Assertion{
-		IDP: p.IDP, Protocol: p.Protocol, RemoteID: claims.Issuer, Attributes: claims.Attributes(),
-	})
+// claimed is what a provider's claims assert.
+func claimed(p *oidc.Party, claims oidc.Claims) identity.Assertion {
+	return identity.Assertion{IDP: p.IDP, Protocol: p.Protocol, RemoteID: claims.Issuer, Attributes: claims.Attributes()}
+}
+
+func (h handlers) signIn(c *api.Call, a identity.Assertion) (*identity.Issued, error) {
+	issued, err := h.identity.SignInFederated(c.Context(), a)
 	var more *identity.Insufficient
 	if errors.As(err, &more) {
 		return nil, errs.Unauthorizedf("The request you have made requires authentication.").Because(errors.New("the user must sign in with more than a provider"))
@@ -109,7 +117,7 @@ func (h handlers) signIn(c *api.Call, p *oidc.Party, claims oidc.Claims) (*ident
 		return nil, err
 	}
 	c.Log("subject_user_id", issued.User)
-	c.Log("idp_id", p.IDP)
+	c.Log("idp_id", a.IDP)
 	return issued, nil
 }
 
@@ -130,6 +138,7 @@ func (h handlers) trustedOrigin(c *api.Call) (string, error) {
 type try struct {
 	oidc.Try
 
+	Request string // ID of a SAML request
 	Origin  string
 	Expires time.Time
 }
@@ -137,15 +146,22 @@ type try struct {
 // tryTime is how long somebody may take to sign in at a provider.
 const tryTime = 10 * time.Minute
 
-// redirectOf is where a provider sends browsers back to: an address for each, so
-// that no provider's answer passes for another's.
-func redirectOf(c *api.Call, p *oidc.Party) string {
-	return c.Base() + "/v3" + webssoPath(url.PathEscape(p.IDP), url.PathEscape(p.Protocol))
+// redirectOf is where the provider that a call is about sends browsers back to: an
+// address for each, so that no provider's answer passes for another's.
+func redirectOf(c *api.Call) string {
+	return webssoURL(c, c.PathValue("idp_id"), c.PathValue("protocol_id"))
+}
+
+func webssoURL(c *api.Call, idp, protocol string) string {
+	return c.Base() + "/v3" + webssoPath(url.PathEscape(idp), url.PathEscape(protocol))
 }
 
 // websso sends a browser to a provider and, when it comes back, on to the
 // dashboard that it has come from.
 func (h handlers) websso(c *api.Call) (any, error) {
+	if p := h.samlParty(c); p != nil {
+		return h.samlWebsso(c, p)
+	}
 	p, err := h.party(c)
 	if err != nil {
 		return nil, err
@@ -157,11 +173,11 @@ func (h handlers) websso(c *api.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	where, begun, err := p.Begin(c.Context(), redirectOf(c, p))
+	where, begun, err := p.Begin(c.Context(), redirectOf(c))
 	if err != nil {
 		return nil, notProven(err)
 	}
-	err = h.setTry(c, p, try{begun, origin, c.Now().Add(tryTime)})
+	err = h.setTry(c, try{Try: begun, Origin: origin, Expires: c.Now().Add(tryTime)}, http.SameSiteLaxMode)
 	if err != nil {
 		return nil, err
 	}
@@ -172,33 +188,35 @@ func (h handlers) websso(c *api.Call) (any, error) {
 // cookieOf names a try's cookie by its state, so that two can be under way.
 func cookieOf(state string) string { return "nacre_websso_" + state[:min(8, len(state))] }
 
-func sealedFor(p *oidc.Party) string { return "websso " + p.IDP + " " + p.Protocol }
+func sealedFor(c *api.Call) string {
+	return "websso " + c.PathValue("idp_id") + " " + c.PathValue("protocol_id")
+}
 
-func (h handlers) setTry(c *api.Call, p *oidc.Party, t try) error {
+func (h handlers) setTry(c *api.Call, t try, site http.SameSite) error {
 	text, err := json.Marshal(t)
 	if err != nil {
 		return err
 	}
-	c.SetHeader("Set-Cookie", webssoCookie(c, p, t.State, h.identity.SealText(sealedFor(p), string(text)), int(tryTime.Seconds())).String())
+	c.SetHeader("Set-Cookie", webssoCookie(c, t.State, h.identity.SealText(sealedFor(c), string(text)), int(tryTime.Seconds()), site).String())
 	return nil
 }
 
 // webssoCookie is sent along when the provider leads the browser back, which
 // is not our own page.
-func webssoCookie(c *api.Call, p *oidc.Party, state, value string, age int) *http.Cookie {
-	path := strings.TrimPrefix(redirectOf(c, p), c.Base())
+func webssoCookie(c *api.Call, state, value string, age int, site http.SameSite) *http.Cookie {
+	path := strings.TrimPrefix(redirectOf(c), c.Base())
 	return &http.Cookie{Name: cookieOf(state), Value: value, Path: path, MaxAge: age, HttpOnly: true,
-		Secure: strings.HasPrefix(c.Base(), "https://"), SameSite: http.SameSiteLaxMode}
+		Secure: strings.HasPrefix(c.Base(), "https://"), SameSite: site}
 }
 
 // tryOf reads what the browser has carried. An attempt is good once.
-func (h handlers) tryOf(c *api.Call, p *oidc.Party, state string) (try, error) {
+func (h handlers) tryOf(c *api.Call, state string) (try, error) {
 	var t try
 	cookie, err := c.Request().Cookie(cookieOf(state))
 	if err != nil {
 		return t, fmt.Errorf("the browser has not begun here: %w", err)
 	}
-	text, err := h.identity.OpenText(sealedFor(p), cookie.Value)
+	text, err := h.identity.OpenText(sealedFor(c), cookie.Value)
 	if err == nil {
 		err = json.Unmarshal([]byte(text), &t)
 	}
@@ -219,16 +237,16 @@ func (h handlers) comeBack(c *api.Call, p *oidc.Party) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := h.tryOf(c, p, c.Query().Get("state"))
+	t, err := h.tryOf(c, c.Query().Get("state"))
 	if err != nil {
 		return nil, notProven(err)
 	}
-	c.SetHeader("Set-Cookie", webssoCookie(c, p, t.State, "", -1).String())
-	claims, err := p.Finish(c.Context(), redirectOf(c, p), c.Query(), t.Try)
+	c.SetHeader("Set-Cookie", webssoCookie(c, t.State, "", -1, http.SameSiteLaxMode).String())
+	claims, err := p.Finish(c.Context(), redirectOf(c), c.Query(), t.Try)
 	if err != nil {
 		return nil, notProven(err)
 	}
-	issued, err := h.signIn(c, p, claims)
+	issued, err := h.signIn(c, claimed(p, claims))
 	if err != nil {
 		return nil, err
 	}
@@ -269,15 +287,29 @@ type Offer struct {
 // offers lists the providers by which a browser can sign in now.
 func (h handlers) offers(c *api.Call, origin string) ([]Offer, error) {
 	offers := []Offer{}
-	for _, p := range h.federation.OpenID {
-		err := h.identity.OpenProtocol(c.Context(), p.IDP, p.Protocol)
+	add := func(idp, protocol, name string) error {
+		err := h.identity.OpenProtocol(c.Context(), idp, protocol)
 		if errs.Is(err, errs.NotFound) || errs.Is(err, errs.Forbidden) {
-			continue
+			return nil
 		}
+		offers = append(offers, Offer{idp, protocol, name, webssoURL(c, idp, protocol) + "?origin=" + url.QueryEscape(origin)})
+		return err
+	}
+	for _, p := range h.federation.OpenID {
+		err := add(p.IDP, p.Protocol, p.Name)
 		if err != nil {
 			return nil, err
 		}
-		offers = append(offers, Offer{p.IDP, p.Protocol, p.Name, redirectOf(c, p) + "?origin=" + url.QueryEscape(origin)})
+	}
+	for _, p := range h.federation.SAML {
+		provider, err := p.Provider()
+		if err != nil || provider.SignOn == "" {
+			continue // whoever tries it hears why; the others can be chosen
+		}
+		err = add(p.IDP, p.Protocol, p.Name)
+		if err != nil {
+			return nil, err
+		}
 	}
 	return offers, nil
 }
@@ -286,11 +318,15 @@ type offersReply struct {
 	Providers []Offer `json:"providers"`
 }
 
-// WebSSO is a call that lists the providers which our own dashboard can offer.
-func WebSSO(service *identity.Service, federation Federation) api.Handler {
+// SignInRoutes are the calls about signing in by providers that OpenStack has not:
+// which of them our own dashboard can offer, and who we are for those of SAML.
+func SignInRoutes(service *identity.Service, federation Federation) []api.Route {
 	h := handlers{identity: service, federation: federation}
-	return api.Get(func(c *api.Call) (offersReply, error) {
-		offers, err := h.offers(c, c.Base()+ownDashboard)
-		return offersReply{offers}, err
-	})
+	return []api.Route{
+		{Method: "GET", Path: "/websso", Public: true, Do: api.Get(func(c *api.Call) (offersReply, error) {
+			offers, err := h.offers(c, c.Base()+ownDashboard)
+			return offersReply{offers}, err
+		})},
+		{Method: "GET", Path: "/saml/{idp_id}/{protocol_id}/metadata", Public: true, Do: h.samlServiceMetadata},
+	}
 }

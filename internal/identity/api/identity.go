@@ -32,7 +32,7 @@ func New(service *identity.Service, federation Federation) api.Service {
 		Routes: guarded(slices.Concat(version(), h.tokens(), h.domains(), h.groups(), h.projects(), h.regions(), h.roles(),
 			h.grants(), h.implications(), h.services(), h.endpoints(), h.systemGrants(), h.users(),
 			h.credentials(), h.ec2(), h.applicationCredentials(), h.trusts(), h.policies(), h.inheritedGrants(),
-			h.endpointFilters(), h.endpointPolicies(), h.limits(), h.domainConfigs(), h.oauth(), h.federationRoutes(), h.signIns(), h.revocations(), h.oauth2())),
+			h.endpointFilters(), h.endpointPolicies(), h.limits(), h.domainConfigs(), h.oauth(), h.federationRoutes(), h.signIns(), h.samlProvider(), h.revocations(), h.oauth2())),
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"nacre/internal/identity"
 	identityapi "nacre/internal/identity/api"
 	"nacre/internal/identity/oidc"
+	"nacre/internal/identity/saml"
 )
 
 // horizon is a dashboard that tokens may be sent to.
@@ -32,6 +33,7 @@ type cloud struct {
 	log     io.Writer
 	set     []func(o *identity.Options)
 	openID  []oidc.Settings
+	saml    []saml.Settings
 	dir     string
 	clock   *clock.Manual
 	service *identity.Service
@@ -107,9 +109,14 @@ func (c *cloud) open(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	federation := identityapi.Federation{OpenID: parties, Dashboards: []string{horizon}}
+	assertors, err := saml.Open(c.saml)
+	if err != nil {
+		t.Fatal(err)
+	}
+	federation := identityapi.Federation{OpenID: parties, SAML: assertors, Dashboards: []string{horizon}}
 	c.kernel = api.New(api.Options{Tokens: c.service, Policy: policy, Clock: c.clock, Log: log})
-	for _, s := range []api.Service{identityapi.New(c.service, federation), identityapi.OpenID(c.service, federation), identityapi.Discovery()} {
+	for _, s := range []api.Service{identityapi.New(c.service, federation), identityapi.OpenID(c.service, federation), identityapi.Discovery(),
+		{Name: "nacre", Type: "nacre", Mount: "/nacre/v1", Spec: "/nacre/v1", Envelope: api.Keystone, Routes: identityapi.SignInRoutes(c.service, federation)}} {
 		c.kernel.Add(s)
 		for _, r := range s.Routes {
 			if !r.Public && !policy.Has(r.Rule) {
