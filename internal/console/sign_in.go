@@ -69,20 +69,21 @@ func (d *Dashboard) serveSignIn(w http.ResponseWriter, r *http.Request, path str
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	if path == "/websso" && r.Method == http.MethodPost {
+	allowed := http.MethodGet
+	if path == "/websso" {
+		allowed = http.MethodPost
+	}
+	switch {
+	case r.Method != allowed:
+		h.Set("Allow", allowed)
+		refuse(w, http.StatusMethodNotAllowed, "A sign-in is begun by going to /dashboard/session/start.")
+	case path == "/websso":
 		d.takeToken(w, r)
-		return
-	}
-	if path == "/websso" || r.Method != http.MethodGet {
-		h.Set("Allow", map[bool]string{true: "POST", false: "GET"}[path == "/websso"])
-		refuse(w, http.StatusMethodNotAllowed, "A sign-in is begun by going to this address.")
-		return
-	}
-	if path == "/session/start" {
+	case path == "/session/start":
 		d.startSignIn(w, r)
-		return
+	default:
+		d.finishSignIn(w, r)
 	}
-	d.finishSignIn(w, r)
 }
 
 // startSignIn sends the browser to the provider's page. Of what the address
