@@ -15,6 +15,7 @@ import (
 func (n *Node) turnMachine(ctx context.Context, d *doc) error {
 	n.mu.Lock()
 	generation, gone, machine := d.desired.Generation, d.desired.Gone, d.machine
+	fenced := n.fenced && machine.Running
 	done := generation != 0 && (d.ensured == generation || d.stopped == generation)
 	plugged := maps.Clone(d.plugged)
 	n.mu.Unlock()
@@ -25,6 +26,9 @@ func (n *Node) turnMachine(ctx context.Context, d *doc) error {
 		return n.observeMachine(ctx, d, generation, nil)
 	}
 	ended, err := n.endedByItself(ctx, d, machine)
+	if fenced {
+		err = waitFor("waiting for a server to say that it still belongs here, since the host has started anew")
+	}
 	if err == nil && !ended {
 		err = n.makeMachine(ctx, d, machine, plugged)
 	}

@@ -13,7 +13,9 @@
 // The agent lives on without the servers: after its own restart it restores
 // all documents from its disk, and machines go on running whoever is away.
 // A guest that shut itself down stays off until the servers want something new
-// of it; after a reboot of the host, what should run is started again.
+// of it; after a reboot of the host, what should run is started again. It may run
+// on another host by then, so that waits until a server has sent everything it
+// wants of this one.
 //
 // Machines, cards and exports that nobody asked for are removed, but only
 // after a server has sent everything it wants of this host.
@@ -90,6 +92,7 @@ type Node struct {
 	docs     map[key]*doc
 	whole    map[key]bool // named so far in the whole set that is arriving; nil: none is
 	complete bool         // a whole set has arrived in this life
+	fenced   bool         // the host has rebooted, and no whole set has arrived since
 	conn     *nodeapi.Conn
 	unsent   map[key]bool  // observed documents that the server has to hear
 	gone     map[key]int64 // documents that are no more, with the generation to confirm
@@ -261,6 +264,7 @@ func (n *Node) take(desired nodeapi.Desired) {
 			n.takeOne(k, nodeapi.Document{Kind: k.kind, ID: k.id, Generation: unknown, Gone: true})
 		}
 	}
+	n.unfence()
 	n.start(func(ctx context.Context) { n.removeStrangers(ctx) })
 }
 

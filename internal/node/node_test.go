@@ -148,13 +148,27 @@ func TestServerAway(t *testing.T) {
 	r.end()
 	r.away.Store(true)
 
-	// A host that rebooted starts everything again, from its own disk.
+	// A host that rebooted starts everything again, from its own disk, once a server
+	// says that it still should: the guest may run on another host by now.
 	r.boot = "boot-2"
 	disks := r.block
 	r.newDrivers()
 	r.block = disks
+	for range 2 {
+		asked := r.dials.Load()
+		r.run()
+		r.until("the node looks for a server", func() bool { return r.dials.Load() > asked+2 })
+		if r.virt.Run("m") != 0 {
+			t.Error("the machine was started without a server's word")
+		}
+		r.end()
+	}
 	r.run()
-	r.until("the machine runs without a server", func() bool { return r.virt.Run("m") == 1 })
+	r.away.Store(false)
+	r.until("the machine runs again", func() bool { return r.virt.Run("m") == 1 })
+	r.end()
+	r.away.Store(true)
+	r.run()
 
 	// A guest that shuts itself down stays off, also over a restart of the node.
 	err := r.virt.PowerOff("m")

@@ -47,6 +47,7 @@ type rig struct {
 	net    *fabricsim.Cluster
 	images *node.Images
 	away   atomic.Bool // the server does not answer
+	dials  atomic.Int64
 	hook   func(call string)
 	serves sync.WaitGroup
 	end    func() // ends the running node
@@ -124,6 +125,7 @@ func (r *rig) runIn(ctx context.Context, cancel func()) {
 }
 
 func (r *rig) dial(ctx context.Context) (io.ReadWriteCloser, error) {
+	r.dials.Add(1)
 	if r.away.Load() {
 		return nil, errors.New("connection refused")
 	}

@@ -39,12 +39,11 @@ func (n *Node) load() error {
 	if err != nil {
 		return err
 	}
-	bootFile := filepath.Join(n.o.Dir, "boot_id")
-	boot, err := os.ReadFile(bootFile)
+	boot, err := os.ReadFile(n.bootFile())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	rebooted := string(boot) != n.o.BootID
+	n.fenced = string(boot) != n.o.BootID
 	entries, err := os.ReadDir(n.folder())
 	if err != nil {
 		return err
@@ -59,7 +58,7 @@ func (n *Node) load() error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		if rebooted {
+		if n.fenced {
 			d.answered, d.stopped = 0, 0
 			d.machineSeen = nodeapi.MachineObserved{}
 			d.volumeSeen = nodeapi.VolumeObserved{Present: d.volumeSeen.Present, SizeGB: d.volumeSeen.SizeGB}
@@ -70,10 +69,24 @@ func (n *Node) load() error {
 		}
 		n.docs[d.key] = d
 	}
-	if !rebooted {
-		return nil
+	return nil
+}
+
+// bootFile tells of which life of the host the documents are.
+func (n *Node) bootFile() string { return filepath.Join(n.o.Dir, "boot_id") }
+
+// unfence lets machines start again on a host that has rebooted: a server has said
+// which of them are still the host's. The lock is held.
+func (n *Node) unfence() {
+	if !n.fenced {
+		return
 	}
-	return atomicfile.Write(bootFile, []byte(n.o.BootID), 0o600)
+	err := atomicfile.Write(n.bootFile(), []byte(n.o.BootID), 0o600)
+	if err != nil {
+		n.log.Error("keep document", "kind", "boot_id", "error", err) // the next start asks a server again
+	}
+	n.fenced = false
+	n.wakeWaiting()
 }
 
 func readDoc(file string) (*doc, error) {

@@ -3,10 +3,13 @@ package soak
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 
@@ -98,6 +101,31 @@ func (h *Host) Inside(do func(n *netlink.Handle) error) error {
 
 // Path is where a file of the host is for those outside.
 func (h *Host) Path(path string) string { return fmt.Sprintf("/proc/%d/root%s", h.PID, path) }
+
+// KillAll kills everything that runs on the host, at once. What keeps its
+// namespaces stays.
+func (h *Host) KillAll() error {
+	own, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", h.PID))
+	if err != nil {
+		return err
+	}
+	links, err := filepath.Glob("/proc/[0-9]*/ns/net")
+	if err != nil {
+		return err
+	}
+	for _, link := range links {
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(link))))
+		space, gone := os.Readlink(link)
+		if err != nil || gone != nil || space != own || pid == h.PID {
+			continue
+		}
+		err = unix.Kill(pid, unix.SIGKILL)
+		if err != nil && !errors.Is(err, unix.ESRCH) {
+			return err
+		}
+	}
+	return nil
+}
 
 // OursIn is Ours in a host. What the process starts there outlives it.
 func OursIn(t testing.TB, name string, h *Host, p func() Part) *Process {

@@ -39,6 +39,7 @@ func TestThreeHosts(t *testing.T) {
 	t.Run("console", func(t *testing.T) { consoleLog(t, l, guests) })
 	t.Run("screens", func(t *testing.T) { screens(t, l, guests) })
 	t.Run("node", func(t *testing.T) { nodeIsKilled(t, l, guests[1]) })
+	t.Run("evacuation", func(t *testing.T) { evacuation(t, l, guests) })
 	l.removeGuests(guests)
 }
 
