@@ -2,8 +2,11 @@ package compute
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -63,6 +66,7 @@ const (
 // load reads what is known of the hosts. It comes before the first host
 // connects, and again when another server may have changed it.
 func (s *Service) load(ctx context.Context) error {
+	began := db.At(s.clock.Now())
 	all, err := s.hosts.List(ctx)
 	if err != nil {
 		return err
@@ -84,12 +88,19 @@ func (s *Service) load(ctx context.Context) error {
 			state.host = h
 			s.state[h.Name] = state
 		}
+		known := map[string]bool{}
 		for _, service := range services {
+			known[service.Host] = true
 			state := s.state[service.Host]
 			if service.UpdatedAt >= state.service.UpdatedAt { // else it was changed here meanwhile
 				state.service = service
 			}
 			s.state[service.Host] = state
+		}
+		for name, state := range s.state {
+			if state.service.ID != "" && !known[name] && state.service.UpdatedAt < began { // else it was inserted here meanwhile
+				s.dropService(name)
+			}
 		}
 		s.setZones(zones)
 		return nil
@@ -375,6 +386,69 @@ func (s *Service) SetService(ctx context.Context, id, host string, change func(*
 		}
 	}
 	return Hypervisor{}, errs.NotFoundf("Service %s could not be found.", row.ID)
+}
+
+// dropService forgets what operators decided about a host that is no compute host
+// any more. The mutex is held.
+func (s *Service) dropService(host string) {
+	state := s.state[host]
+	state.service, state.zone, state.aggregates, state.reported = HostService{}, "", nil, ""
+	s.state[host] = state
+	s.put(host)
+}
+
+// DeleteService makes a host, found by its service's id or number, be no compute
+// host any more. One that has servers stays. A node that runs on it makes it one
+// again when it next tells of itself.
+func (s *Service) DeleteService(ctx context.Context, id string) error {
+	var row HostService
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		number, err := strconv.ParseInt(id, 10, 64)
+		if err != nil {
+			number = -1
+		}
+		err = tx.Get(ctx, &row, "SELECT * FROM compute_services WHERE id = ? OR seq = ?"+tx.Hold(), id, number)
+		if errors.Is(err, sql.ErrNoRows) {
+			return errs.NotFoundf("Service %s not found.", id)
+		}
+		if err != nil {
+			return fmt.Errorf("read compute service %s: %w", id, err)
+		}
+		var used int
+		err = tx.Get(ctx, &used, `
+			SELECT (SELECT COUNT(*) FROM servers WHERE host = ? AND deleted_at = 0) +
+				(SELECT COUNT(*) FROM migrations WHERE (source = ? OR dest = ?) AND status NOT IN (?))`, row.Host, row.Host, row.Host, db.In(over))
+		switch {
+		case err != nil:
+			return fmt.Errorf("count servers on host %s: %w", row.Host, err)
+		case used > 0:
+			return errs.Conflictf("Unable to delete compute service that is hosting instances. Migrate or delete the instances first.")
+		}
+		for _, table := range []string{"aggregate_hosts", "compute_services"} {
+			_, err = tx.Exec(ctx, "DELETE FROM "+table+" WHERE host = ?", row.Host)
+			if err != nil {
+				return fmt.Errorf("delete compute service of host %s: %w", row.Host, err)
+			}
+		}
+		s.mu.RLock()
+		provider := s.state[row.Host].offer.ID
+		s.mu.RUnlock()
+		if provider != "" {
+			err = s.placement.RemoveHost(ctx, tx, provider)
+			if err != nil {
+				return err
+			}
+		}
+		tx.Notify(hostsChannel, row.Host)
+		return tellService(ctx, tx, "delete", row)
+	})
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dropService(row.Host)
+	return nil
 }
 
 // machineObserved hears that a host reported on a machine: a guest that stopped

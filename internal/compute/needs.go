@@ -30,6 +30,9 @@ type placements interface {
 	// WatchHosts tells what each provider offers and has given away, now and
 	// after each change; traits are nil when they did not change.
 	WatchHosts(ctx context.Context, changed func(id, name string, generation int64, stock Stock, traits []string), removed func(id, name string)) error
+	// RemoveHost removes the provider of a host, which has given nothing away. A
+	// missing one is a success.
+	RemoveHost(ctx context.Context, tx *db.Tx, id string) error
 	// SetHostAggregates says which aggregates the provider is in, by UUID.
 	SetHostAggregates(ctx context.Context, id string, aggregates []string) error
 }
@@ -210,6 +213,8 @@ type volumes interface {
 	CreateVolume(ctx context.Context, caller auth.Caller, v NewVolume) error
 	// Status tells how far a volume is: creating, available, error …
 	Status(ctx context.Context, tx *db.Tx, volume string) (string, error)
+	// Size is how large a volume is, in GiB.
+	Size(ctx context.Context, tx *db.Tx, volume string) (int64, error)
 	// Reserve promises an available volume to the server. The attachment's id
 	// names the promise from then on. Reserving again is a success.
 	Reserve(ctx context.Context, tx *db.Tx, attachment, volume, server string) error

@@ -197,33 +197,45 @@ func subtree(ctx context.Context, tx *db.Tx, id string) (map[string]bool, error)
 
 // DeleteProvider removes a provider that nobody uses.
 func (s *Service) DeleteProvider(ctx context.Context, id string) error {
-	return s.db.Write(ctx, func(tx *db.Tx) error {
-		p, err := provider(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		var n int
-		err = tx.Get(ctx, &n, "SELECT COUNT(*) FROM allocations WHERE provider = ?", id)
-		if err != nil {
-			return fmt.Errorf("count allocations of provider %s: %w", id, err)
-		}
-		if n > 0 {
-			return errs.Conflictf("Unable to delete resource provider %s: Resource provider has allocations.", id).
-				Typed("placement.resource_provider.inuse")
-		}
-		err = tx.Get(ctx, &n, "SELECT COUNT(*) FROM resource_providers WHERE parent = ?", id)
-		if err != nil {
-			return fmt.Errorf("count children of provider %s: %w", id, err)
-		}
-		if n > 0 {
-			return errs.Conflictf("Unable to delete parent resource provider %s: It has child resource providers.", id).
-				Typed("placement.resource_provider.cannot_delete_parent")
-		}
-		_, err = tx.Exec(ctx, "DELETE FROM resource_providers WHERE id = ?", id)
-		if err != nil {
-			return fmt.Errorf("delete provider %s: %w", id, err)
-		}
-		s.announce(tx, Change{Provider: p, Removed: true})
+	return s.db.Write(ctx, func(tx *db.Tx) error { return s.deleteProvider(ctx, tx, id) })
+}
+
+// RemoveHost removes the provider of a host that is no compute host any more. A
+// missing one is a success.
+func (s *Service) RemoveHost(ctx context.Context, tx *db.Tx, id string) error {
+	err := s.deleteProvider(ctx, tx, id)
+	if errs.Is(err, errs.NotFound) {
 		return nil
-	})
+	}
+	return err
+}
+
+func (s *Service) deleteProvider(ctx context.Context, tx *db.Tx, id string) error {
+	p, err := provider(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	var n int
+	err = tx.Get(ctx, &n, "SELECT COUNT(*) FROM allocations WHERE provider = ?", id)
+	if err != nil {
+		return fmt.Errorf("count allocations of provider %s: %w", id, err)
+	}
+	if n > 0 {
+		return errs.Conflictf("Unable to delete resource provider %s: Resource provider has allocations.", id).
+			Typed("placement.resource_provider.inuse")
+	}
+	err = tx.Get(ctx, &n, "SELECT COUNT(*) FROM resource_providers WHERE parent = ?", id)
+	if err != nil {
+		return fmt.Errorf("count children of provider %s: %w", id, err)
+	}
+	if n > 0 {
+		return errs.Conflictf("Unable to delete parent resource provider %s: It has child resource providers.", id).
+			Typed("placement.resource_provider.cannot_delete_parent")
+	}
+	_, err = tx.Exec(ctx, "DELETE FROM resource_providers WHERE id = ?", id)
+	if err != nil {
+		return fmt.Errorf("delete provider %s: %w", id, err)
+	}
+	s.announce(tx, Change{Provider: p, Removed: true})
+	return nil
 }

@@ -18,6 +18,12 @@ func (s *Service) Status(ctx context.Context, tx *db.Tx, volume string) (string,
 	return v.Status, err
 }
 
+// Size is how large a volume is, in GiB.
+func (s *Service) Size(ctx context.Context, tx *db.Tx, volume string) (int64, error) {
+	v, err := getVolume(ctx, tx, volume)
+	return v.SizeGB, err
+}
+
 // Reserve promises an available volume to the server. Reserving again is a
 // success.
 func (s *Service) Reserve(ctx context.Context, tx *db.Tx, attachment, volume, server string) error {

@@ -2,6 +2,7 @@ package threehosts
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -35,9 +36,7 @@ func evacuation(t *testing.T, l *lab, guests []instance) {
 			l.must(lost.KillAll())
 			want = 0
 		}
-		if n := running(t, g.id); n != want {
-			t.Errorf("guest %s is %d processes on the host that is lost, want %d", g.id, n, want)
-		}
+		await.Until(t, fmt.Sprintf("guest %s to be %d processes", g.id, want), time.Minute, func() bool { return running(t, g.id) == want })
 		await.Until(t, g.host+" to be missed", time.Minute, func() bool { return !l.nodes(l.servers[0])[g.host].Up })
 
 		admin := l.servers[0].user(t, "nacre")

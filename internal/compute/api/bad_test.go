@@ -66,7 +66,7 @@ func TestBadInput(t *testing.T) {
 		{"tags before 2.52", "demo@2.51", "POST", "/servers", create(`,"tags":["x"],"networks":"auto"`), 400, "'tags' was unexpected"},
 		{"reader creates", "reader", "POST", "/servers", create(""), 403, "Policy doesn't allow os_compute_api:servers:create to be performed."},
 
-		{"microversion too high", "demo@2.500", "GET", "/servers", "", 406, "Version 2.500 is not supported by the API. Minimum is 2.1 and maximum is 2.96."},
+		{"microversion too high", "demo@2.500", "GET", "/servers", "", 406, "Version 2.500 is not supported by the API. Minimum is 2.1 and maximum is 2.97."},
 		{"microversion malformed", "demo@x", "GET", "/servers", "", 400, "API Version String x is of invalid format"},
 		{"unknown path", "demo", "GET", "/nothing", "", 404, "The resource could not be found."},
 		{"unknown method", "demo", "PATCH", "/servers", "", 405, "not allowed"},

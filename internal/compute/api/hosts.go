@@ -28,6 +28,7 @@ func (h handlers) hostRoutes() []api.Route {
 		{Method: "PUT", Path: "/os-services/enable", Until: api.V(2, 52), Rule: "os_compute_api:os-services:update", Do: api.Body(h.enableOld)},
 		{Method: "PUT", Path: "/os-services/force-down", Since: api.V(2, 11), Until: api.V(2, 52), Rule: "os_compute_api:os-services:update", Do: api.Body(h.forceDownOld)},
 		{Method: "PUT", Path: "/os-services/{service_id}", Since: v53, Rule: "os_compute_api:os-services:update", Do: api.Body(h.updateService)},
+		{Method: "DELETE", Path: "/os-services/{service_id}", Rule: "os_compute_api:os-services:delete", OK: 204, Do: api.Empty(h.deleteService)},
 	}
 }
 

@@ -315,6 +315,11 @@ func (v volumes) Status(ctx context.Context, tx *db.Tx, volume string) (string, 
 	return row.Status, err
 }
 
+func (v volumes) Size(ctx context.Context, tx *db.Tx, volume string) (int64, error) {
+	row, err := v.row(ctx, tx, "id", volume)
+	return row.Size, err
+}
+
 func (v volumes) Reserve(ctx context.Context, tx *db.Tx, attachment, volume, server string) error {
 	row, err := v.row(ctx, tx, "id", volume)
 	if err != nil || row.Attachment == attachment {

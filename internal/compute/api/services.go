@@ -1,6 +1,8 @@
 package api
 
 import (
+	"strconv"
+
 	"nacre/internal/api"
 	"nacre/internal/compute"
 	"nacre/internal/errs"
@@ -143,4 +145,18 @@ func (h handlers) setOld(c *api.Call, in oldServiceRequest, status string, chang
 	_, err = h.compute.SetService(c.Context(), "", in.Host, change)
 	reply.Service.Host, reply.Service.Binary, reply.Service.Status, reply.Service.Reason = in.Host, in.Binary, orNull(status), in.Reason
 	return reply, err
+}
+
+// deleteService takes ids of the form that the microversion has.
+func (h handlers) deleteService(c *api.Call) error {
+	err := c.AuthorizeOwn()
+	if err != nil {
+		return err
+	}
+	id := c.PathValue("service_id")
+	_, err = strconv.ParseInt(id, 10, 64)
+	if isNumber := err == nil; isNumber == (c.Version >= api.V(2, 53)) {
+		return errs.BadRequestf("Invalid service id %s: it is a UUID since microversion 2.53, and a number before", id)
+	}
+	return h.compute.DeleteService(c.Context(), id)
 }

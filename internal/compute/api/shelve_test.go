@@ -281,3 +281,103 @@ func TestGuestsAreAsked(t *testing.T) {
 	c.must(409, "demo@2.17", "POST", path+"/action", `{"trigger_crash_dump":null}`)
 	c.must(409, "admin", "GET", path+"/diagnostics", "")
 }
+
+func TestServicesAreDeleted(t *testing.T) {
+	c := start(t, options{hosts: 2})
+	id := c.active("web", "")
+	host := c.hostOf(id)
+	c.must(200, "admin", "POST", "/os-aggregates", `{"aggregate":{"name":"a"}}`)
+	c.must(200, "admin", "POST", "/os-aggregates/1/action", `{"add_host":{"host":"`+host+`"}}`)
+	find := func(version, host string) string {
+		return fmt.Sprint(c.must(200, "admin"+version, "GET", "/os-services?host="+host, "").at(t, "services", 0, "id"))
+	}
+	service, number := find("@2.53", host), find("", host)
+	c.must(403, "demo@2.53", "DELETE", "/os-services/"+service, "")
+	c.must(409, "admin@2.53", "DELETE", "/os-services/"+service, "")
+	c.must(400, "admin", "DELETE", "/os-services/"+service, "")
+	c.must(400, "admin@2.53", "DELETE", "/os-services/"+number, "")
+	c.must(404, "admin", "DELETE", "/os-services/77", "")
+	c.must(204, "demo", "DELETE", "/servers/"+id, "")
+	c.gone(id)
+	c.must(204, "admin", "DELETE", "/os-services/"+number, "")
+	list := c.must(200, "admin@2.53", "GET", "/os-services", "").at(t, "services").([]any)
+	left := c.must(200, "admin", "GET", "/os-hypervisors", "").at(t, "hypervisors").([]any)
+	if len(list) != 1 || len(left) != 1 {
+		t.Errorf("%d services and %d hypervisors are left, want one of each", len(list), len(left))
+	}
+	if hosts := c.must(200, "admin", "GET", "/os-aggregates/1", "").at(t, "aggregate", "hosts").([]any); len(hosts) != 0 {
+		t.Errorf("the aggregate has %v, want none", hosts)
+	}
+	for i := range 3 {
+		if got := c.hostOf(c.active(fmt.Sprint("s", i), "")); got == host {
+			t.Errorf("a server is on %s, which is no compute host any more", got)
+		}
+	}
+}
+
+func TestOthersTellOfEvents(t *testing.T) {
+	c := start(t, options{hosts: 1})
+	id := c.active("web", "")
+	const path = "/os-server-external-events"
+	event := func(name, server, more string) string {
+		return fmt.Sprintf(`{"name":%q,"server_uuid":%q%s}`, name, server, more)
+	}
+	c.must(403, "demo", "POST", path, `{"events":[`+event("network-changed", id, "")+`]}`)
+	r := c.must(200, "admin", "POST", path, `{"events":[`+event("network-changed", id, "")+`]}`)
+	if string(r.body) != `{"events":[{"server_uuid":"`+id+`","name":"network-changed","status":"completed","code":200}]}` {
+		t.Errorf("got %s", r.body)
+	}
+	port := c.must(200, "demo", "GET", "/servers/"+id+"/os-interface", "").at(t, "interfaceAttachments", 0, "port_id").(string)
+	r = c.must(207, "admin@2.93", "POST", path, `{"events":[`+
+		event("network-vif-deleted", id, `,"tag":"`+port+`"`)+`,`+event("volume-extended", id, "")+`,`+event("power-update", imageID, `,"tag":"POWER_ON"`)+`,`+
+		event("volume-reimaged", id, `,"status":"failed","tag":"x"`)+`]}`)
+	for i, want := range []float64{200, 400, 404, 200} {
+		if got := r.at(t, "events", i, "code"); got != want {
+			t.Errorf("event %d: got %v in %s, want %v", i, got, r.body, want)
+		}
+	}
+	c.until("the card is gone", func() bool { return c.as("demo", "GET", "/servers/"+id+"/os-interface/"+port, "").status == 404 })
+	for version, name := range map[string]string{"": "volume-extended", "@2.75": "power-update", "@2.81": "accelerator-request-bound", "@2.92": "volume-reimaged"} {
+		c.must(400, "admin"+version, "POST", path, `{"events":[`+event(name, id, `,"tag":"x"`)+`]}`)
+	}
+	c.must(400, "admin", "POST", path, `{"events":[]}`)
+	c.must(400, "admin", "POST", path, `{"events":[`+event("network-changed", id, `,"status":"happy"`)+`]}`)
+	c.must(404, "admin", "POST", path, `{"events":[`+event("network-changed", imageID, "")+`]}`)
+	c.must(202, "demo", "POST", "/servers/"+id+"/action", `{"shelve":null}`)
+	c.status(id, "SHELVED_OFFLOADED")
+	c.must(404, "admin", "POST", path, `{"events":[`+event("network-changed", id, "")+`]}`)
+}
+
+func TestAuditsSnapshotsAndShares(t *testing.T) {
+	c := start(t, options{hosts: 1})
+	id := withVolumes(c)
+	c.status(id, "ACTIVE")
+	same(t, "usage-audit-2.1", c.must(200, "admin", "GET", "/os-instance_usage_audit_log/2026-03-05%2010:11:12.345", ""), nil)
+	c.must(200, "admin", "GET", "/os-instance_usage_audit_log", "")
+	c.must(400, "admin", "GET", "/os-instance_usage_audit_log/yesterday", "")
+	c.must(403, "demo", "GET", "/os-instance_usage_audit_log", "")
+
+	assisted := func(volume string) string {
+		return `{"snapshot":{"volume_id":"` + volume + `","create_info":{"snapshot_id":"s","type":"qcow2","new_file":"f"}}}`
+	}
+	c.must(403, "demo", "POST", "/os-assisted-volume-snapshots", assisted(volumeID))
+	c.must(400, "admin", "POST", "/os-assisted-volume-snapshots", assisted(volumeID))
+	c.must(400, "admin", "POST", "/os-assisted-volume-snapshots", assisted(volumeID2))
+	c.must(400, "admin", "DELETE", "/os-assisted-volume-snapshots/s", "")
+	c.must(400, "admin", "DELETE", `/os-assisted-volume-snapshots/s?delete_info={"volume_id":"`+volumeID+`"}`, "")
+
+	shares := "/servers/" + id + "/shares"
+	if r := c.must(200, "demo@2.97", "GET", shares, ""); string(r.body) != `{"shares":[]}` {
+		t.Errorf("got %s, want no shares", r.body)
+	}
+	c.must(404, "demo@2.96", "GET", shares, "")
+	c.must(404, "demo@2.97", "GET", shares+"/"+imageID, "")
+	share := `{"share":{"share_id":"` + imageID + `"}}`
+	c.must(409, "demo@2.97", "POST", shares, share)
+	c.must(409, "demo@2.97", "DELETE", shares+"/"+imageID, "")
+	c.must(202, "demo", "POST", "/servers/"+id+"/action", `{"os-stop":null}`)
+	c.status(id, "SHUTOFF")
+	c.must(403, "demo@2.97", "POST", shares, share)
+	c.must(404, "demo@2.97", "DELETE", shares+"/"+imageID, "")
+	c.must(400, "demo@2.97", "POST", shares, `{"share":{"share_id":"x"}}`)
+}
