@@ -93,7 +93,8 @@ func page(ctx context.Context, c *ldap.Conn, request *ldap.SearchRequest, each f
 		if answer.Entry() != nil {
 			err := each(answer.Entry())
 			if err != nil {
-				c.Close() // on which the rest would come
+				cancel() // before the rest comes; the library waits for a reader of it otherwise
+				c.Close()
 				return nil, err
 			}
 		}

@@ -155,3 +155,30 @@ func TestAttackLDAPDisabled(t *testing.T) {
 		t.Errorf("got %v of all domains", got)
 	}
 }
+
+// TestAttackLDAPProviderTakesID: ids follow from what other systems say. An identity
+// provider and the directory of one domain that say the same mean two people; who
+// is known first has the id, with all that was given to it, and the other has not.
+func TestAttackLDAPProviderTakesID(t *testing.T) {
+	t.Parallel()
+	slapd := directorytest.Start(t, directorytest.Person("ann", "Archer")+directorytest.Person("bea", "Baker"))
+	c, p := federated(t)
+	admin := c.admin(t)
+	domain := c.call(t, "GET", "/v3/OS-FEDERATION/identity_providers/acme", admin, "").want(200).text("identity_provider", "domain_id")
+	ann := c.present(t, p.bearer()).want(201).text("token", "user", "id")
+	c.configure(t, admin, domain, directorytest.Options(slapd.Local))
+	list := c.call(t, "GET", "/v3/users?domain_id="+domain, admin, "").want(200)
+	if got := list.names("users", "name"); !slices.Equal(got, []string{"ann", "bea"}) || list.text("users", 0, "id") != ann {
+		t.Errorf("got %s", list.body)
+	}
+	if email := c.call(t, "GET", "/v3/users/"+ann, admin, "").want(200).get("user", "email"); email == "ann@example.org" {
+		t.Error("the provider's user has become the directory's")
+	}
+	name := c.call(t, "GET", "/v3/domains/"+domain, admin, "").want(200).text("domain", "name")
+	c.call(t, "POST", "/v3/auth/tokens", "", password("ann", name, directorytest.Password, "")).want(401)
+	c.call(t, "POST", "/v3/auth/tokens", "", password("bea", name, directorytest.Password, "")).want(201)
+	p.set("preferred_username", "bea")
+	if status := c.present(t, p.bearer()).status; status < 400 || status > 409 {
+		t.Errorf("the provider signs in as a user of the directory: %d", status)
+	}
+}
