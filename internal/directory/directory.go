@@ -263,8 +263,11 @@ func (d *Directory) Members(ctx context.Context, id string, most int) (users []U
 	if err != nil {
 		return nil, false, err
 	}
-	if d.members.nested {
+	switch {
+	case d.members.nested:
 		return d.usersBy(ctx, equals("memberOf"+inChain, g.DN), most)
+	case g.ranged:
+		return d.usersBy(ctx, equals("memberOf", g.DN), most)
 	}
 	if len(g.members) > most {
 		g.members, more = g.members[:most], true

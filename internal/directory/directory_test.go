@@ -223,6 +223,28 @@ func TestNestedGroups(t *testing.T) {
 	}
 }
 
+// Of a large group Active Directory gives the first members; the others are found
+// by what it writes at each user.
+func TestLargeGroup(t *testing.T) {
+	t.Parallel()
+	fake := directorytest.StartFake(t, func(say directorytest.Say, id int64, operation *directorytest.Operation) bool {
+		if operation.Tag == ldap.ApplicationSearchRequest {
+			filter, _ := ldap.DecompileFilter(operation.Children[6])
+			if strings.Contains(filter, "groupOfNames") {
+				say(directorytest.Entry(id, "cn=all,"+directorytest.Groups, "cn", "all", "member;range=0-1499", "uid=alice,"+directorytest.Users))
+			}
+		}
+		return answerAll(say, id, operation)
+	})
+	d := open(t, fake.URL)
+	_, _, err := d.Members(t.Context(), "all", 10)
+	asked := fake.Filters()
+	want := "(&(objectClass=inetOrgPerson)(memberOf=cn=all," + directorytest.Groups + "))"
+	if err != nil || asked[len(asked)-1] != want {
+		t.Errorf("asked for %q, %v; want %q last", asked, err, want)
+	}
+}
+
 func TestManyMembers(t *testing.T) {
 	t.Parallel()
 	var people strings.Builder

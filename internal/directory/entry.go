@@ -29,6 +29,7 @@ type Group struct {
 	Extra       map[string]any
 
 	members []string
+	ranged  bool // the directory gives members a part at a time, as Active Directory does with many
 }
 
 // attributes are those that are asked for; what nobody shows is not read, least
@@ -171,6 +172,9 @@ func (c Config) readGroup(e *ldap.Entry) (Group, bool) {
 		return Group{}, false
 	}
 	g := Group{ID: id, DN: e.DN, Name: *name, Extra: c.groups.extra(e), members: e.GetEqualFoldAttributeValues(c.members.attribute)}
+	for _, a := range e.Attributes {
+		g.ranged = g.ranged || strings.HasPrefix(strings.ToLower(a.Name), strings.ToLower(c.members.attribute)+";range=")
+	}
 	about := text(e, c.groups.about)
 	if about != nil && !c.groups.ignores("description") {
 		g.Description = *about

@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -123,6 +124,9 @@ func (s *Service) openDomainConfig(ctx context.Context, tx *db.Tx, domain string
 	return readOptions(ctx, tx, domain, s.sealer.Open)
 }
 
+// errUnreadable says that what a domain has set is there and cannot be understood.
+var errUnreadable = errors.New("cannot read the configuration")
+
 func optionPlace(domain, group, option string) string {
 	return "domain " + domain + " " + group + "." + option
 }
@@ -146,7 +150,7 @@ func readOptions(ctx context.Context, tx *db.Tx, domain string, open func(place,
 			err = json.Unmarshal([]byte(r.Value), &value)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read configuration of domain %s: %w", domain, err)
+			return nil, fmt.Errorf("%w of domain %s: %w", errUnreadable, domain, err)
 		}
 		c[r.OptionGroup][r.OptionName] = value
 	}

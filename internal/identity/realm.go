@@ -68,7 +68,7 @@ func (s *Service) currentRealms(ctx context.Context) (map[string]*realm, error) 
 	if r.byDomain != nil && r.revision >= revision {
 		return r.byDomain, nil
 	}
-	configs := map[string]DomainConfig{}
+	configs, wrong := map[string]DomainConfig{}, map[string]error{}
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
 		clear(configs)
 		err := tx.Get(ctx, &revision, `SELECT revision FROM auth_revision`)
@@ -83,6 +83,9 @@ func (s *Service) currentRealms(ctx context.Context) (map[string]*realm, error) 
 		}
 		for _, domain := range domains {
 			configs[domain], err = s.openDomainConfig(ctx, tx, domain)
+			if errors.Is(err, errUnreadable) { // which is that domain's misfortune alone
+				wrong[domain], err = err, nil
+			}
 			if err != nil {
 				return err
 			}
@@ -100,7 +103,7 @@ func (s *Service) currentRealms(ctx context.Context) (map[string]*realm, error) 
 		}
 		now[domain] = r.byDomain[domain]
 		if now[domain] == nil || now[domain].settings != string(settings) {
-			now[domain] = newRealm(domain, c, string(settings))
+			now[domain] = newRealm(domain, c, string(settings), wrong[domain])
 		}
 	}
 	for domain, old := range r.byDomain {
@@ -112,8 +115,11 @@ func (s *Service) currentRealms(ctx context.Context) (map[string]*realm, error) 
 	return now, nil
 }
 
-func newRealm(domain string, c DomainConfig, settings string) *realm {
-	r := &realm{domain: domain, settings: settings, most: directory.DefaultMost}
+func newRealm(domain string, c DomainConfig, settings string, wrong error) *realm {
+	r := &realm{domain: domain, settings: settings, most: directory.DefaultMost, wrong: wrong}
+	if wrong != nil {
+		return r
+	}
 	limit, limited := c["identity"]["list_limit"].(float64)
 	if limited && limit >= 1 {
 		r.most = min(int(limit), directory.Most)

@@ -176,6 +176,9 @@ func TestWrongDirectory(t *testing.T) {
 	c.call(t, "GET", "/v3/domains/"+domain+"/config", admin, "").want(404)
 }
 
+// newestKey is one that secrets are sealed with.
+const newestKey = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+
 // TestSecretsAreSealedAnew: no secret in the database needs a key that was replaced.
 func TestSecretsAreSealedAnew(t *testing.T) {
 	t.Parallel()
@@ -200,8 +203,7 @@ func TestSecretsAreSealedAnew(t *testing.T) {
 		}
 		c.open(t)
 	}
-	const newest = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
-	again(newest + "\n" + string(old))
+	again(newestKey + "\n" + string(old))
 	for _, l := range c.service.Loops() {
 		if l.Name == "identity.reseal-credentials" {
 			err = l.Once(t.Context())
@@ -210,7 +212,7 @@ func TestSecretsAreSealedAnew(t *testing.T) {
 			}
 		}
 	}
-	again(newest + "\n")
+	again(newestKey + "\n")
 	admin = c.admin(t)
 	if got := c.call(t, "GET", "/v3/users?domain_id="+domain, admin, "").want(200).names("users", "name"); len(got) != 3 {
 		t.Errorf("got users %v", got)
@@ -220,4 +222,30 @@ func TestSecretsAreSealedAnew(t *testing.T) {
 	if got := c.call(t, "GET", "/v3/credentials", admin, "").want(200).text("credentials", 0, "blob"); got != "kept" {
 		t.Errorf("got blob %q", got)
 	}
+}
+
+// TestDirectoryWithoutItsKey: a password that cannot be opened any more is one
+// domain's misfortune.
+func TestDirectoryWithoutItsKey(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	admin := c.admin(t)
+	domain := c.company(t, admin, directorytest.Options("ldap://127.0.0.1:1"))
+	file := filepath.Join(c.dir, "credential-keys")
+	old, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, keys := range []string{newestKey + "\n" + string(old), newestKey} { // the keys of tokens are sealed anew at the first
+		c.stop()
+		err = os.WriteFile(file, []byte(keys), 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.open(t)
+	}
+	admin = c.admin(t)
+	c.call(t, "GET", "/v3/users?domain_id="+domain, admin, "").want(503)
+	c.call(t, "POST", "/v3/auth/tokens", "", password("alice", "Company", directorytest.Password, "")).want(503)
+	c.configure(t, admin, domain, directorytest.Options("ldap://127.0.0.1:1")) // the way out
 }
