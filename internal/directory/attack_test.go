@@ -240,7 +240,7 @@ func TestAttackLDAPHugeResult(t *testing.T) {
 	if !errors.Is(err, directory.ErrNone) {
 		t.Errorf("got %v of endless users with a name", err)
 	}
-	d = open(t, directorytest.StartFake(t, endless(1<<20)).URL)
+	d = open(t, directorytest.StartFake(t, endless(1<<20)).URL, "connection_timeout", 60.0)
 	_, _, err = d.Users(t.Context(), directory.Filter{}, directory.Most)
 	if err == nil || !strings.Contains(err.Error(), "longer than") {
 		t.Errorf("got %v of entries of 1 MB", err)

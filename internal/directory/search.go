@@ -46,6 +46,7 @@ func (d *Directory) read(ctx context.Context, c *ldap.Conn, q question, most int
 	if d.pageSize > 0 && q.scope != ldap.ScopeBaseObject {
 		request.Controls = append(request.Controls, paging)
 	}
+	c.SetTimeout(wait + time.Second) // the library's own deadline comes after the question's
 	var entries []*ldap.Entry
 	size := 0
 	for {
