@@ -18,8 +18,11 @@ var open = map[string]string{
 	"keystone POST /v3/OS-OAUTH1/access_token":   "the signature of a consumer is the proof",
 	"keystone POST /v3/OS-OAUTH2/token":          "a token is got here",
 
-	"keystone POST /v3/auth/OS-FEDERATION/saml2":     "the token in the body is the proof",
-	"keystone POST /v3/auth/OS-FEDERATION/saml2/ecp": "the token in the body is the proof",
+	"keystone POST /v3/auth/OS-FEDERATION/saml2":                                                     "the token in the body is the proof",
+	"keystone POST /v3/auth/OS-FEDERATION/saml2/ecp":                                                 "the token in the body is the proof",
+	"keystone POST /v3/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/auth":       "a token of an identity provider is the proof",
+	"keystone POST /v3/auth/OS-FEDERATION/websso/{protocol_id}":                                      "people sign in here, at a provider",
+	"keystone POST /v3/auth/OS-FEDERATION/identity_providers/{idp_id}/protocol/{protocol_id}/websso": "people sign in here, at a provider",
 
 	"nacre POST /oidc/authorize":            "people sign in here",
 	"nacre POST /oidc/device":               "people sign in here",

@@ -67,8 +67,10 @@ func rowOf(s *api.Service, r api.Route) string {
 
 // beyond are routes that the table does not have, each with its reason.
 var beyond = map[string]string{
-	"keystone GET":                                  "discovery at the service's root",
-	"keystone GET /v3":                              "the version document with and without a slash",
+	"keystone GET":     "discovery at the service's root",
+	"keystone GET /v3": "the version document with and without a slash",
+	"keystone POST /v3/auth/OS-FEDERATION/websso/{}":                                "a form of a provider's, as Keystone takes it; the table has GET alone",
+	"keystone POST /v3/auth/OS-FEDERATION/identity_providers/{}/protocol/{}/websso": "a form of a provider's, as Keystone takes it; the table has GET alone",
 	"nova GET /v2.1":                                "the version document with and without a slash",
 	"nova GET /v2":                                  "the document of version 2.0, whose link clients follow",
 	"neutron GET /v2.0":                             "the resources of the version, with and without a slash",

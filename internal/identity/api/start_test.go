@@ -34,6 +34,7 @@ type cloud struct {
 	set     []func(o *identity.Options)
 	openID  []oidc.Settings
 	saml    []saml.Settings
+	public  string // URL that it believes to have; "" is where it is asked
 	dir     string
 	clock   *clock.Manual
 	service *identity.Service
@@ -114,7 +115,7 @@ func (c *cloud) open(t testing.TB) {
 		t.Fatal(err)
 	}
 	federation := identityapi.Federation{OpenID: parties, SAML: assertors, Dashboards: []string{horizon}}
-	c.kernel = api.New(api.Options{Tokens: c.service, Policy: policy, Clock: c.clock, Log: log})
+	c.kernel = api.New(api.Options{Tokens: c.service, Policy: policy, Clock: c.clock, Log: log, PublicURL: c.public})
 	for _, s := range []api.Service{identityapi.New(c.service, federation), identityapi.OpenID(c.service, federation), identityapi.Discovery(),
 		{Name: "nacre", Type: "nacre", Mount: "/nacre/v1", Spec: "/nacre/v1", Envelope: api.Keystone, Routes: identityapi.SignInRoutes(c.service, federation)}} {
 		c.kernel.Add(s)
