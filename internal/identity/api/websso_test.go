@@ -118,14 +118,14 @@ func TestAttackWebSSOOpenRedirect(t *testing.T) {
 func TestAttackWebSSOReplay(t *testing.T) {
 	t.Parallel()
 	c, p := federated(t)
-	back, cookie := c.attempt(t)
+	back, _ := c.attempt(t)
 	other, otherCookie := c.attempt(t)
 	browse(t, "GET", back, "").want(401)                        // another browser: somebody would be signed in as somebody else
 	browse(t, "GET", back, "", "Cookie", otherCookie).want(401) // another attempt of the same browser
 	state := regexp.MustCompile(`state=[^&]*`).FindString(other)
 	mixed := regexp.MustCompile(`state=[^&]*`).ReplaceAllString(back, state)
 	browse(t, "GET", mixed, "", "Cookie", otherCookie).want(401) // the code of another attempt: PKCE and nonce
-	back, cookie = c.attempt(t)
+	back, cookie := c.attempt(t)
 	browse(t, "GET", back, "", "Cookie", cookie+"x").want(401)
 	page := browse(t, "GET", back, "", "Cookie", cookie).want(200)
 	browse(t, "GET", back, "", "Cookie", cookie).want(401)
