@@ -244,11 +244,18 @@ func (c *Call) initiator() bus.Initiator {
 		address = "" // a test that calls the handler itself
 	}
 	return bus.Initiator{
-		RequestID: c.id, GlobalRequestID: c.globalID, Address: address, Agent: c.Header("User-Agent"),
+		RequestID: c.id, GlobalRequestID: c.globalID, Address: address, Agent: c.agent(),
 		User: c.Caller.User, UserName: c.Caller.UserName, UserDomain: c.Caller.UserDomain,
 		Project: c.Caller.Project, ProjectName: c.Caller.ProjectName, ProjectDomain: c.Caller.ProjectDomain,
 		Domain: c.Caller.Domain, Roles: c.Caller.Roles,
 	}
+}
+
+// agent is the program that has sent the request, as it calls itself; events keep
+// the beginning of that.
+func (c *Call) agent() string {
+	name := c.Header("User-Agent")
+	return strings.ToValidUTF8(name[:min(len(name), 256)], "")
 }
 
 // specPath is a path as the public reference has it.

@@ -154,7 +154,7 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	// The services, each on those above it.
 	identities, err := identity.New(ctx, identity.Options{
 		DB: database, Sealer: cloud.sealer, KeyFolder: filepath.Join(c.DataDir, "fernet-keys"), Clock: now, Log: log,
-		TokenProvider: auth.Provider(c.TokenProvider), LimitModel: identity.LimitModel(c.LimitModel), Compliance: c.Passwords.compliance(),
+		TokenProvider: auth.Provider(c.TokenProvider), LimitModel: identity.LimitModel(c.LimitModel), Compliance: c.Passwords.compliance(), OptOut: c.optOut(),
 	})
 	if err != nil {
 		return err

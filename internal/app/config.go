@@ -52,6 +52,10 @@ type Config struct {
 	// Notifications is which of Nova's notifications go to the broker: both,
 	// unversioned, versioned, or none at all; "" is both.
 	Notifications string `koanf:"notifications"`
+	// NotificationOptOut are types of Keystone's notifications that are told to
+	// nobody, as its setting of that name has them, with commas; none: all leave;
+	// "" is what Keystone leaves out, successful sign-ins.
+	NotificationOptOut string `koanf:"notification_opt_out"`
 	// PublicURL is what clients reach the cloud by; "" is made from Listen.
 	PublicURL string `koanf:"public_url"`
 	// Advertise is what nodes and other servers reach this server by, always with
@@ -201,6 +205,7 @@ func Settings() []Setting {
 		{"db", "NACRE_DB", "in data_dir: SQLite, or where the cloud was moved", "database: postgres://USER@HOST/NAME, or an SQLite file"},
 		{"bus", "NACRE_BUS", "none", "RabbitMQ broker: amqp://USER:PASSWORD@HOST/VHOST; without one, servers talk through PostgreSQL"},
 		{"notifications", "NACRE_NOTIFICATIONS", "both", "which notifications of Nova go to the broker: both, unversioned, versioned; or none of any service"},
+		{"notification_opt_out", "NACRE_NOTIFICATION_OPT_OUT", "identity.authenticate.success,identity.authenticate.pending", "types of identity's notifications that are told to nobody, with commas; none: all are told"},
 		{"public_url", "NACRE_PUBLIC_URL", "from listen", "what clients reach the cloud by"},
 		{"advertise", "NACRE_ADVERTISE", "from listen", "what nodes and other servers reach this server by (https://HOST:PORT)"},
 		{"key_file", "NACRE_KEY_FILE", "in data_dir", "keys that seal the cloud's secrets in the database; the same on all servers"},
@@ -370,6 +375,22 @@ func (c Config) complete() (Config, error) {
 		c.Log, c.level, err = logger(c.LogLevel)
 	}
 	return c, err
+}
+
+// optOut lists the types of identity's notifications that are told to nobody.
+func (c Config) optOut() []string {
+	switch c.NotificationOptOut {
+	case "":
+		return identity.KeystoneOptOut
+	case "none":
+		return nil
+	}
+	return list(c.NotificationOptOut)
+}
+
+// list takes the parts of a setting with commas.
+func list(setting string) []string {
+	return strings.FieldsFunc(setting, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 // s3Listen is the address of S3: the port behind the main one, since S3's clients

@@ -44,7 +44,7 @@ func (cloud *Cloud) connect(ctx context.Context) error {
 		if c.Notifications == "none" {
 			break
 		}
-		events = &oslo.Publisher{Services: notifiers(name), Format: oslo.Format(c.Notifications), Send: broker.Notify, Log: log}
+		events = &oslo.Publisher{Services: notifiers(name, c.optOut()), Format: oslo.Format(c.Notifications), Send: broker.Notify, Log: log}
 	case db.IsPostgres(c.DB):
 		database, err := postgres.Open(postgres.Options{URL: c.DB, Log: log})
 		if err != nil {
@@ -64,9 +64,9 @@ func (cloud *Cloud) connect(ctx context.Context) error {
 
 // notifiers are the services that tell what happens, by the topic of their
 // events. Host is the name of this server.
-func notifiers(host string) map[string]oslo.Service {
+func notifiers(host string, optOut []string) map[string]oslo.Service {
 	return map[string]oslo.Service{
-		identity.Topic: identity.Notifications(host),
+		identity.Topic: identity.Notifications(host, optOut),
 		image.Topic:    image.Notifications(host),
 		compute.Topic:  compute.Notifications(host),
 		network.Topic:  network.Notifications(host),

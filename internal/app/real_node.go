@@ -20,7 +20,7 @@ import (
 func (cloud *Cloud) northGround(ctx context.Context) (ground, error) {
 	c := cloud.Config
 	network, err := ovn.OpenCluster(ctx, ovn.ClusterOptions{
-		Socket: c.OVNNorth, Gateways: strings.FieldsFunc(c.OVNGateways, func(r rune) bool { return r == ',' || r == ' ' }), Log: c.Log,
+		Socket: c.OVNNorth, Gateways: list(c.OVNGateways), Log: c.Log,
 	})
 	if err != nil {
 		return ground{}, fmt.Errorf("connect to the network: %w", err)

@@ -61,13 +61,17 @@ func newAttempts() *attempts { return &attempts{seed: maphash.MakeSeed(), good: 
 func (a *attempts) cells(key string, b budget, now int64) [attemptRows]*cell {
 	var out [attemptRows]*cell
 	for i := range out {
-		c := &a.rows[i][maphash.String(a.seed, strconv.Itoa(i)+key)%attemptCells]
-		passed := max(0, now-c.at)
-		c.level = float32(max(0, float64(c.level)-float64(passed)/1e6*b.perSecond))
-		c.at = max(now, c.at)
-		out[i] = c
+		out[i] = &a.rows[i][maphash.String(a.seed, strconv.Itoa(i)+key)%attemptCells]
+		out[i].leak(b, now)
 	}
 	return out
+}
+
+// leak lowers the level to what it is now.
+func (c *cell) leak(b budget, now int64) {
+	passed := max(0, now-c.at)
+	c.level = float32(max(0, float64(c.level)-float64(passed)/1e6*b.perSecond))
+	c.at = max(now, c.at)
 }
 
 func lowest(cells [attemptRows]*cell) float64 {

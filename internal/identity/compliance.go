@@ -68,7 +68,8 @@ func (c Compliance) inactive(u User, now time.Time) bool {
 }
 
 // noteAttempt keeps what the rules need to know of a sign-in to an account that
-// is open.
+// is open. That of nobody is written down too: else the time of the answer would
+// tell who is somebody.
 func (s *Service) noteAttempt(ctx context.Context, u account, right bool) error {
 	if u.realm != nil {
 		return nil // the directory has its own rules
@@ -77,6 +78,8 @@ func (s *Service) noteAttempt(ctx context.Context, u account, right bool) error 
 	var statement string
 	args := []any{db.At(now), u.ID}
 	switch {
+	case u.ID == nobody.ID && c.LockoutAttempts > 0:
+		statement = `UPDATE nobody SET failed_attempts = failed_attempts + 1, failed_at = ? WHERE id = ?`
 	case !right && c.LockoutAttempts > 0:
 		statement = `UPDATE users SET failed_attempts = failed_attempts + 1, failed_at = ? WHERE id = ?`
 		if u.FailedAttempts >= int64(c.LockoutAttempts) { // a lock has ended: counting begins anew

@@ -179,8 +179,10 @@ const signatureAge = 15 * time.Minute
 
 // EC2Authenticate gives a token for a request that somebody has signed with an
 // access key, as a service has received it.
-func (s *Service) EC2Authenticate(ctx context.Context, r SignedRequest) (*Issued, error) {
-	e, err := s.EC2Credential(ctx, r.Access)
+func (s *Service) EC2Authenticate(ctx context.Context, r SignedRequest) (issued *Issued, err error) {
+	var e EC2Credential
+	defer func() { err = s.recordEC2(ctx, e, err) }()
+	e, err = s.EC2Credential(ctx, r.Access)
 	if err != nil {
 		return nil, err
 	}
@@ -196,8 +198,10 @@ func (s *Service) EC2Authenticate(ctx context.Context, r SignedRequest) (*Issued
 
 // S3Authenticate gives a token for a request to an object store: text is what
 // was signed.
-func (s *Service) S3Authenticate(ctx context.Context, access string, text []byte, signature string) (*Issued, error) {
-	e, err := s.EC2Credential(ctx, access)
+func (s *Service) S3Authenticate(ctx context.Context, access string, text []byte, signature string) (issued *Issued, err error) {
+	var e EC2Credential
+	defer func() { err = s.recordEC2(ctx, e, err) }()
+	e, err = s.EC2Credential(ctx, access)
 	if err != nil {
 		return nil, err
 	}
@@ -209,6 +213,10 @@ func (s *Service) S3Authenticate(ctx context.Context, access string, text []byte
 		return nil, unauthorized(err)
 	}
 	return s.EC2Token(ctx, e)
+}
+
+func (s *Service) recordEC2(ctx context.Context, e EC2Credential, err error) error {
+	return s.record(ctx, auditRecord{Methods: []string{auth.EC2Method}, User: e.User}, Login{}, err)
 }
 
 // dropCredentials deletes the credentials of a user or in a project.

@@ -4,9 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
-
-	"github.com/google/uuid"
 
 	"nacre/internal/bus"
 	"nacre/internal/bus/oslo"
@@ -17,9 +16,13 @@ import (
 const Topic = "notifications.keystone"
 
 // Notifications words events as Keystone does by default: in the form of the
-// Cloud Auditing Data Federation, in the name of the host.
-func Notifications(host string) oslo.Service {
+// Cloud Auditing Data Federation, in the name of the host. Types of events that
+// are opted out of are told to nobody.
+func Notifications(host string, optOut []string) oslo.Service {
 	return oslo.Service{Exchange: "keystone", Render: func(e bus.Record) ([]oslo.Notification, error) {
+		if slices.Contains(optOut, e.Type) {
+			return nil, nil
+		}
 		payload, err := audit(e)
 		if err != nil {
 			return nil, err
@@ -39,7 +42,8 @@ const (
 // told is what is stored of what happened; the resource and the operation are
 // in the event's type.
 type told struct {
-	Grant *Grant `json:",omitempty"` // a role that was given or taken back
+	Grant  *Grant       `json:",omitempty"` // a role that was given or taken back
+	SignIn *auditRecord `json:",omitempty"` // an attempt to sign in
 }
 
 // tell tells what happened to a resource, in the transaction in which it
@@ -101,6 +105,13 @@ func audit(e bus.Record) (data, error) {
 	if err != nil {
 		return nil, err
 	}
+	id, err := idsOf(e)
+	if err != nil {
+		return nil, err
+	}
+	if facts.SignIn != nil {
+		return facts.SignIn.event(e, id), nil
+	}
 	parts := strings.SplitN(e.Type, ".", 3)
 	if len(parts) != 3 {
 		return nil, fmt.Errorf("%s is no type of an event", e.Type)
@@ -110,19 +121,9 @@ func audit(e bus.Record) (data, error) {
 	if !known {
 		kind = "unknown"
 	}
-	whole, err := uuid.Parse(e.ID)
-	if err != nil {
-		return nil, err
-	}
-	id := func(of string) string { return uuid.NewSHA1(whole, []byte(of)).String() }
-	event := data{
-		"typeURI": "http://schemas.dmtf.org/cloud/audit/1.0/event", "eventType": "activity", "id": id("event"),
-		"eventTime": e.At.UTC().Format("2006-01-02T15:04:05.000000+0000"),
-		"action":    operation + "." + resource, "outcome": "success",
-		"initiator": auditInitiator(e.By, id("initiator")),
-		"target":    data{"typeURI": kind, "id": e.Resource},
-		"observer":  data{"typeURI": "service/security", "id": id("observer")},
-	}
+	event := auditEvent(e, id)
+	event["action"], event["outcome"] = operation+"."+resource, succeeded
+	event["target"] = data{"typeURI": kind, "id": e.Resource}
 	if facts.Grant == nil {
 		event["resource_info"] = e.Resource
 		return event, nil
@@ -132,6 +133,16 @@ func audit(e bus.Record) (data, error) {
 	event[facts.Grant.ActorKind] = facts.Grant.ActorID
 	event[facts.Grant.TargetKind] = facts.Grant.TargetID
 	return event, nil
+}
+
+// auditEvent is what all events have: when it was, who did it and who says so.
+func auditEvent(e bus.Record, id func(of string) string) data {
+	return data{
+		"typeURI": "http://schemas.dmtf.org/cloud/audit/1.0/event", "eventType": "activity", "id": id("event"),
+		"eventTime": e.At.UTC().Format("2006-01-02T15:04:05.000000+0000"),
+		"initiator": auditInitiator(e.By, id("initiator")),
+		"observer":  data{"typeURI": "service/security", "id": id("observer")},
+	}
 }
 
 // auditInitiator is who did it.
@@ -145,6 +156,7 @@ func auditInitiator(by bus.Initiator, unknown string) data {
 	set("id", by.User)
 	set("user_id", by.User)
 	set("username", by.UserName)
+	set("name", by.UserName)
 	set("project_id", by.Project)
 	set("domain_id", by.Domain)
 	set("request_id", by.RequestID)

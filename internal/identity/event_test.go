@@ -16,7 +16,7 @@ import (
 // since the last time.
 func (p process) listen(t *testing.T) (heard func() []bustest.Told) {
 	t.Helper()
-	return bustest.Listen(t, p.db, Topic, Notifications("api-1"))
+	return bustest.Listen(t, p.db, Topic, Notifications("api-1", nil))
 }
 
 // wantTold checks which notifications there are, each "type resource", and that

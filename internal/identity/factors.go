@@ -225,9 +225,7 @@ func (s *Service) proveTOTP(ctx context.Context, login TOTPLogin) (User, error) 
 	if found != nil && !errs.Is(found, errs.NotFound) && !errs.Is(found, errs.Unauthorized) {
 		return User{}, found
 	}
-	// Nobody has the secrets of a user who is not there; they are looked for all
-	// the same, so that it takes the same time.
-	credentials, err := s.Credentials(ctx, cmp.Or(user.ID, "nobody"), totpType)
+	credentials, err := s.Credentials(ctx, cmp.Or(user.ID, nobody.ID), totpType)
 	if err != nil {
 		return User{}, err
 	}
@@ -250,11 +248,11 @@ func (s *Service) proveTOTP(ctx context.Context, login TOTPLogin) (User, error) 
 			return user.User, err
 		}
 	}
+	err = s.noteAttempt(ctx, user, false)
+	if err != nil {
+		return User{}, err
+	}
 	if found == nil {
-		err = s.noteAttempt(ctx, user, false)
-		if err != nil {
-			return User{}, err
-		}
 		found = fmt.Errorf("wrong passcode of user %s", user.ID)
 	}
 	return User{}, unauthorized(found)

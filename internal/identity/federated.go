@@ -32,7 +32,14 @@ type Assertion struct {
 }
 
 // SignInFederated makes an unscoped token for whoever the assertion is about.
-func (s *Service) SignInFederated(ctx context.Context, a Assertion) (*Issued, error) {
+func (s *Service) SignInFederated(ctx context.Context, a Assertion) (issued *Issued, err error) {
+	in := auditRecord{Methods: []string{"mapped"}, IDP: a.IDP}
+	defer func() {
+		if issued != nil {
+			in.Groups = issued.Groups
+		}
+		err = s.record(ctx, in, Login{}, err)
+	}()
 	who, home, err := s.mapped(ctx, a)
 	if err != nil {
 		return nil, fmt.Errorf("map what %s says: %w", a.IDP, err)
@@ -47,6 +54,7 @@ func (s *Service) SignInFederated(ctx context.Context, a Assertion) (*Issued, er
 		token.IDP, token.Protocol = a.IDP, a.Protocol
 		token.User, err = s.shadow(ctx, a, who, home)
 	}
+	in.User = token.User
 	if err == nil {
 		err = s.enough(ctx, token)
 	}

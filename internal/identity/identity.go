@@ -63,6 +63,8 @@ type Options struct {
 	LimitModel LimitModel
 	// Compliance are rules about passwords and accounts.
 	Compliance Compliance
+	// OptOut are types of events that nobody is told of.
+	OptOut []string
 }
 
 // Service is the identity service.
@@ -82,6 +84,7 @@ type Service struct {
 
 	passwords *passwords
 	attempts  *attempts
+	recorder  recorder
 	revision  revision
 	tokens    *cache // by the token itself
 	signed    *cache // by access key: whoever knows a key must not have its token
@@ -104,6 +107,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		tokens:   newCache(),
 		signed:   newCache(),
 		attempts: newAttempts(),
+		recorder: recorder{optOut: o.OptOut},
 
 		ownSecret: NewPassword(),
 	}

@@ -67,6 +67,7 @@ type consent struct {
 
 func (s *Service) consent(ctx context.Context, login Login, client, scope, nonce string) (consent, error) {
 	token, err := s.prove(ctx, login, Scope{Unscoped: true})
+	err = s.record(ctx, auditRecord{Methods: login.methods(), User: token.User}, login, err)
 	if err != nil {
 		return consent{}, err
 	}

@@ -58,6 +58,7 @@ func (s *Service) clientOf(ctx context.Context, id string) (OpenIDClient, error)
 // authorizeOwn signs a user in for the dashboard and returns the code.
 func (s *Service) authorizeOwn(ctx context.Context, r OpenIDRequest, login Login) (string, error) {
 	token, err := s.prove(ctx, login, Scope{})
+	err = s.record(ctx, auditRecord{Methods: login.methods(), User: token.User}, login, err)
 	if err != nil {
 		return "", err
 	}

@@ -64,8 +64,11 @@ func (i *Issued) stale(now time.Time) bool { return !i.until.IsZero() && !now.Be
 func (i *Issued) Scoped() bool { return i.Project != "" || i.Domain != "" || i.System }
 
 // Issue authenticates and makes a token.
-func (s *Service) Issue(ctx context.Context, login Login, scope Scope) (*Issued, error) {
+func (s *Service) Issue(ctx context.Context, login Login, scope Scope) (issued *Issued, err error) {
+	in := auditRecord{Methods: login.methods()}
+	defer func() { err = s.record(ctx, in, login, err) }()
 	token, err := s.prove(ctx, login, scope)
+	in.User = token.User
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +78,7 @@ func (s *Service) Issue(ctx context.Context, login Login, scope Scope) (*Issued,
 			return nil, err
 		}
 	}
-	issued, err := s.mint(ctx, token)
+	issued, err = s.mint(ctx, token)
 	if err != nil || token.Trust == "" {
 		return issued, err
 	}
@@ -136,11 +139,9 @@ func (s *Service) authenticate(ctx context.Context, login PasswordLogin) (User, 
 	if wrong != nil && !errors.Is(wrong, errPassword) {
 		return User{}, wrong
 	}
-	if err == nil {
-		noted := s.noteAttempt(ctx, user, wrong == nil)
-		if noted != nil {
-			return User{}, noted
-		}
+	noted := s.noteAttempt(ctx, user, wrong == nil)
+	if noted != nil {
+		return User{}, noted
 	}
 	if err != nil || wrong != nil {
 		return User{}, unauthorized(errors.Join(err, wrong))
@@ -152,7 +153,12 @@ func (s *Service) authenticate(ctx context.Context, login PasswordLogin) (User, 
 	return user.User, nil
 }
 
-// account finds the user who signs in. One that may not is Unauthorized.
+// nobody stands for a user who isn't there or may not sign in: no password is its
+// own, and refusing it takes the same work as refusing somebody.
+var nobody = User{ID: "-"}
+
+// account finds the user who signs in. One that may not is Unauthorized, and
+// nobody.
 func (s *Service) account(ctx context.Context, ref Ref) (account, error) {
 	r, entry, err := s.meet(ctx, ref)
 	if r != nil || err != nil {
@@ -177,11 +183,14 @@ func (s *Service) account(ctx context.Context, ref Ref) (account, error) {
 	switch {
 	case err != nil:
 	case s.compliance.locked(user, now):
-		err = unauthorized(fmt.Errorf("user %s is locked after wrong passwords", user.ID))
+		err = unauthorized(fmt.Errorf("user %s: %w", user.ID, errLocked))
 	case !enabled || s.compliance.inactive(user, now):
 		err = unauthorized(fmt.Errorf("user %s or its domain is disabled", user.ID))
 	}
-	return account{User: user}, err
+	if err != nil {
+		return account{User: nobody}, err
+	}
+	return account{User: user}, nil
 }
 
 func findUser(ctx context.Context, tx *db.Tx, ref Ref) (User, error) {

@@ -292,7 +292,9 @@ func (s *Service) userChanged(ctx context.Context, tx *db.Tx, now time.Time, bef
 // ChangePassword is what users do for themselves: they need no token, but
 // their present password.
 func (s *Service) ChangePassword(ctx context.Context, id, original, password string) error {
-	u, err := s.authenticate(ctx, PasswordLogin{User: Ref{ID: id}, Password: original})
+	login := PasswordLogin{User: Ref{ID: id}, Password: original}
+	u, err := s.authenticate(ctx, login)
+	err = s.record(ctx, auditRecord{Methods: []string{"password"}}, Login{Password: &login}, err)
 	if err != nil {
 		return err
 	}

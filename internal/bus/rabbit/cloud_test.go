@@ -135,6 +135,8 @@ func TestOsloMessagingReadsWhatACloudTells(t *testing.T) {
 	image := demo.Must(t, 201, "POST", "/image/v2/images", `{"name":"i"}`).Map(t)["id"].(string)
 	user := cloud.Admin().Must(t, 201, "POST", "/identity/v3/users", `{"user":{"name":"u"}}`).Map(t)["user"].(map[string]any)["id"].(string)
 	demo.Must(t, 204, "DELETE", "/compute/v2.1/servers/"+server, nil)
+	demo.Must(t, 401, "POST", "/identity/v3/auth/tokens", fmt.Sprintf(
+		`{"auth":{"identity":{"methods":["password"],"password":{"user":{"id":%q,"password":"wrong"}}}}}`, user))
 	cloud.Settle(t)
 
 	object := l.wait(t, "versioned_notifications", "instance.create.end", server)
@@ -158,6 +160,12 @@ func TestOsloMessagingReadsWhatACloudTells(t *testing.T) {
 	initiator, _ := audit.Payload["initiator"].(map[string]any)
 	if audit.Payload["resource_info"] != user || initiator["user_id"] == nil || initiator["request_id"] == nil {
 		t.Errorf("identity.user.created is %+v", audit)
+	}
+	failure := l.wait(t, "notifications", "identity.authenticate", user)
+	initiator, _ = failure.Payload["initiator"].(map[string]any)
+	host, _ := initiator["host"].(map[string]any)
+	if failure.Payload["outcome"] != "failure" || initiator["user_id"] != user || host["address"] == nil {
+		t.Errorf("identity.authenticate is %+v", failure)
 	}
 	l.wait(t, "versioned_notifications", "instance.delete.end", server)
 }

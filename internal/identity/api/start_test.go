@@ -39,6 +39,7 @@ type cloud struct {
 	clock   *clock.Manual
 	service *identity.Service
 	kernel  *api.Kernel
+	db      *db.DB
 	server  *httptest.Server
 	boot    identity.Bootstrapped
 	stop    func()
@@ -88,6 +89,7 @@ func (c *cloud) open(t testing.TB) {
 		t.Fatal(err)
 	}
 	o := identity.Options{DB: database, Sealer: sealer, Clock: c.clock, Log: log, PasswordCost: 5}
+	c.db = database
 	for _, set := range c.set {
 		set(&o)
 	}
