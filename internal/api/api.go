@@ -313,6 +313,9 @@ func (c *Call) identify(found []*endpoint) error {
 		return c.unauthorized(nil)
 	}
 	caller, err := c.kernel.tokens.Caller(c.Context(), token)
+	if err == nil && !c.shows(caller.Thumbprint) {
+		err = errs.Unauthorizedf("The token is bound to a certificate that this connection has not shown.")
+	}
 	if err == nil {
 		c.Caller = caller
 		return nil
@@ -324,6 +327,14 @@ func (c *Call) identify(found []*endpoint) error {
 		return nil
 	}
 	return c.unauthorized(err)
+}
+
+// shows tells whether the other end of the connection has shown, and so has the key
+// of, the certificate that a token is bound to. What headers say of certificates
+// counts for nothing.
+func (c *Call) shows(thumbprint string) bool {
+	state := c.request.TLS
+	return thumbprint == "" || state != nil && len(state.PeerCertificates) > 0 && auth.Thumbprint(state.PeerCertificates[0]) == thumbprint
 }
 
 // bearer is the token of OAuth 2.0 clients, "" for other headers.

@@ -152,9 +152,13 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	cloud.Hosts = hosts.New(hosts.Options{DB: database, Clock: now, Log: log, Server: owner, Bus: cloud.Bus, Peers: cloud.Cluster})
 
 	// The services, each on those above it.
+	clients, err := c.OAuth2.settings()
+	if err != nil {
+		return err
+	}
 	identities, err := identity.New(ctx, identity.Options{
 		DB: database, Sealer: cloud.sealer, KeyFolder: filepath.Join(c.DataDir, "fernet-keys"), Clock: now, Log: log,
-		TokenProvider: auth.Provider(c.TokenProvider), LimitModel: identity.LimitModel(c.LimitModel), Compliance: c.Passwords.compliance(), OptOut: c.optOut(),
+		TokenProvider: auth.Provider(c.TokenProvider), LimitModel: identity.LimitModel(c.LimitModel), Compliance: c.Passwords.compliance(), OptOut: c.optOut(), OAuth2: clients,
 	})
 	if err != nil {
 		return err

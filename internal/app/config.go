@@ -122,6 +122,8 @@ type Config struct {
 	// is not at all, -1 for ever.
 	ShelvedOffloadTime int `koanf:"shelved_offload_time"`
 
+	// OAuth2 is how clients of OAuth 2.0 prove who they are.
+	OAuth2 OAuth2 `koanf:",squash"`
 	// LimitModel is how the unified limits of projects and of those above them go
 	// together: flat or strict_two_level; "" is flat.
 	LimitModel string `koanf:"limit_model"`
@@ -168,6 +170,18 @@ func federationOf(k *koanf.Koanf) (Federation, error) {
 		return f, fmt.Errorf("read setting federation: %w", err)
 	}
 	return f, nil
+}
+
+// OAuth2 are settings of Keystone's section of that name, and whose certificates
+// are taken.
+type OAuth2 struct {
+	// Methods are tls_client_auth and client_secret_basic; "" is both.
+	Methods string `koanf:"oauth2_authn_methods"`
+	// Mapping is the id of the mapping that says for whom a certificate is; "" is
+	// oauth2_mapping.
+	Mapping string `koanf:"oauth2_cert_dn_mapping_id"`
+	// ClientCAFile has the authorities of clients' certificates in PEM; "" is none.
+	ClientCAFile string `koanf:"oauth2_client_ca_file"`
 }
 
 // PasswordRules are rules about passwords and accounts.
@@ -229,6 +243,9 @@ func Settings() []Setting {
 		{"token_provider", "NACRE_TOKEN_PROVIDER", "fernet", "kind of new tokens: fernet or jws (signed by ES256); both are understood"},
 		{"federation", "", "", "section of the file: identity providers by which users sign in (openid) and trusted_dashboards; see docs/operations.md"},
 		{"shelved_offload_time", "NACRE_SHELVED_OFFLOAD_TIME", "0 (at once)", "seconds for which shelved servers keep their hosts; -1 is for ever"},
+		{"oauth2_authn_methods", "NACRE_OAUTH2_AUTHN_METHODS", "tls_client_auth,client_secret_basic", "how clients of OAuth 2.0 may prove who they are, with commas"},
+		{"oauth2_cert_dn_mapping_id", "NACRE_OAUTH2_CERT_DN_MAPPING_ID", "oauth2_mapping", "mapping that says for whom a client's certificate is"},
+		{"oauth2_client_ca_file", "NACRE_OAUTH2_CLIENT_CA_FILE", "", "authorities of clients' certificates, in PEM; without it none is taken"},
 		{"limit_model", "NACRE_LIMIT_MODEL", "flat", "how unified limits of projects go together: flat or strict_two_level"},
 		{"lockout_failure_attempts", "NACRE_LOCKOUT_FAILURE_ATTEMPTS", "0 (never)", "how many wrong passwords lock an account"},
 		{"lockout_duration", "NACRE_LOCKOUT_DURATION", "1800", "seconds for which a locked account stays locked"},

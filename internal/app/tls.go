@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +16,7 @@ import (
 	"nacre/internal/atomicfile"
 	"nacre/internal/auth"
 	"nacre/internal/cluster"
+	"nacre/internal/identity"
 )
 
 // caFile is the certificate that clients trust; clouds.yaml names it.
@@ -22,8 +25,13 @@ const caFile = "ca.pem"
 // joinCluster makes this process a server of the cloud that the database is of.
 func (cloud *Cloud) joinCluster(ctx context.Context, id string) (*cluster.Cluster, error) {
 	c := cloud.Config
+	clients, err := c.OAuth2.authorities()
+	if err != nil {
+		return nil, err
+	}
 	joined, err := cluster.New(ctx, cluster.Options{
-		DB: cloud.DB, Sealer: cloud.sealer, Clock: c.Clock, Log: c.Log, ID: id, URL: c.Advertise, Names: names(c),
+		Clients: clients,
+		DB:      cloud.DB, Sealer: cloud.sealer, Clock: c.Clock, Log: c.Log, ID: id, URL: c.Advertise, Names: names(c),
 		AuthorityFile: filepath.Join(c.DataDir, "tls", "ca-key.pem"), Southbound: c.OVNSouth,
 		Serve: func(ctx context.Context, host string, stream io.ReadWriteCloser) error {
 			return cloud.Hosts.Serve(ctx, host, stream)
@@ -36,6 +44,50 @@ func (cloud *Cloud) joinCluster(ctx context.Context, id string) (*cluster.Cluste
 		return nil, err
 	}
 	return joined, atomicfile.Write(filepath.Join(c.DataDir, caFile), joined.Authority(), 0o644)
+}
+
+// authorities are those of clients' certificates.
+func (o OAuth2) authorities() ([]*x509.Certificate, error) {
+	if o.ClientCAFile == "" {
+		return nil, nil
+	}
+	rest, err := os.ReadFile(o.ClientCAFile)
+	if err != nil {
+		return nil, fmt.Errorf("setting oauth2_client_ca_file: %w", err)
+	}
+	var found []*x509.Certificate
+	for {
+		var block *pem.Block
+		block, rest = pem.Decode(rest)
+		if block == nil {
+			break
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("setting oauth2_client_ca_file: %s: %w", o.ClientCAFile, err)
+		}
+		found = append(found, certificate)
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("setting oauth2_client_ca_file: %s holds no certificate in PEM", o.ClientCAFile)
+	}
+	return found, nil
+}
+
+// settings are what identity needs to know.
+func (o OAuth2) settings() (identity.OAuth2, error) {
+	found, err := o.authorities()
+	s := identity.OAuth2{Mapping: o.Mapping}
+	if o.Methods != "" {
+		s.Methods = list(o.Methods)
+	}
+	if len(found) > 0 {
+		s.Authorities = x509.NewCertPool()
+		for _, certificate := range found {
+			s.Authorities.AddCert(certificate)
+		}
+	}
+	return s, err
 }
 
 // openSealer reads the keys that seal the cloud's secrets. Only a cloud that has

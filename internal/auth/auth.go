@@ -45,6 +45,7 @@ type Caller struct {
 	Trustor       string // ids of users; which of them User is depends on the trust
 	Trustee       string
 	AccessToken   string // id, of OAuth 1
+	Thumbprint    string // of the certificate that the token is bound to, "" for none
 	// AccessRules are all that an application credential is good for; none: for
 	// whatever its roles allow.
 	AccessRules []AccessRule

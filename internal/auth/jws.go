@@ -65,6 +65,7 @@ type claims struct {
 	Trust         string   `json:"openstack_trust_id,omitempty"`
 	AccessToken   string   `json:"openstack_access_token_id,omitempty"`
 	AppCredential string   `json:"openstack_app_cred_id,omitempty"`
+	Thumbprint    string   `json:"openstack_thumbprint,omitempty"`
 	IDP           string   `json:"openstack_idp_id,omitempty"`
 	Protocol      string   `json:"openstack_protocol_id,omitempty"`
 }
@@ -77,7 +78,8 @@ func (p keyPair) sign(t Token) (string, error) {
 	c := claims{
 		User: t.User, IssuedAt: t.IssuedAt.Unix(), ExpiresAt: t.ExpiresAt.Unix(), Methods: t.Methods, AuditIDs: t.AuditIDs,
 		Domain: t.Domain, Project: t.Project, Trust: t.Trust, AccessToken: t.AccessToken, AppCredential: t.AppCredential,
-		IDP: t.IDP, Protocol: t.Protocol,
+		Thumbprint: t.Thumbprint,
+		IDP:        t.IDP, Protocol: t.Protocol,
 	}
 	if t.System {
 		c.System = wholeSystem
@@ -126,7 +128,8 @@ func verify(pairs []keyPair, text string) (Token, error) {
 	return Token{
 		User: c.User, IssuedAt: time.Unix(c.IssuedAt, 0).UTC(), ExpiresAt: time.Unix(c.ExpiresAt, 0).UTC(), Methods: c.Methods, AuditIDs: c.AuditIDs,
 		System: c.System != "", Domain: c.Domain, Project: c.Project, Trust: c.Trust, AccessToken: c.AccessToken, AppCredential: c.AppCredential,
-		IDP: c.IDP, Protocol: c.Protocol,
+		Thumbprint: c.Thumbprint,
+		IDP:        c.IDP, Protocol: c.Protocol,
 	}, nil
 }
 
@@ -141,7 +144,7 @@ func (c claims) check() error {
 		}
 		return n
 	}
-	delegated := given(c.Trust, c.AccessToken, c.AppCredential)
+	delegated := given(c.Trust, c.AccessToken, c.AppCredential, c.Thumbprint)
 	switch {
 	case c.User == "":
 		return errors.New("payload has no user")
@@ -150,7 +153,7 @@ func (c claims) check() error {
 	case given(c.System, c.Domain, c.Project) > 1:
 		return errors.New("payload has several scopes")
 	case delegated > 1 || delegated == 1 && c.Project == "":
-		return errors.New("payload has a delegation of no project, or several")
+		return errors.New("payload is bound to something without a project, or to several")
 	case (c.IDP == "") != (c.Protocol == "") || c.IDP != "" && (delegated > 0 || c.System != ""):
 		return errors.New("payload has a part of an identity provider, or a delegation besides")
 	case len(c.AuditIDs) > 2:

@@ -28,6 +28,7 @@ type Token struct {
 	AccessToken   string   // of OAuth 1, only together with Project
 	IDP           string   // identity provider that the user came from; not with System or a delegation
 	Protocol      string   // by which
+	Thumbprint    string   // of a certificate that the token is bound to, only together with Project
 	AuditIDs      []string // own, then the one of the token it was made from
 	IssuedAt      time.Time
 	ExpiresAt     time.Time
@@ -35,7 +36,7 @@ type Token struct {
 
 // methods are bits 1, 2, 4 and so on of the payload. The first six are numbered
 // as Keystone's default settings do.
-var methods = []string{"external", "password", "token", "oauth1", "mapped", "application_credential", "totp", "ec2credential"}
+var methods = []string{"external", "password", "token", "oauth1", "mapped", "application_credential", "totp", "ec2credential", "oauth2_credential"}
 
 // IsMethod tells whether there is a method of that name.
 func IsMethod(name string) bool { return slices.Contains(methods, name) }
@@ -52,6 +53,7 @@ const (
 	accessTokenPayload   = 7
 	systemPayload        = 8
 	appCredentialPayload = 9
+	certificatePayload   = 10
 )
 
 // maxGroups is how many groups a token of Keystone's may name.
@@ -68,6 +70,8 @@ func (t Token) version() int {
 		return trustPayload
 	case t.AccessToken != "":
 		return accessTokenPayload
+	case t.Thumbprint != "":
+		return certificatePayload
 	case t.System:
 		return systemPayload
 	case t.IDP != "" && t.Project != "":
@@ -95,7 +99,7 @@ func (t Token) pack() ([]byte, error) {
 		fields = 5
 	case appCredentialPayload, trustPayload, accessTokenPayload:
 		fields = 7
-	case federatedPayload:
+	case federatedPayload, certificatePayload:
 		fields = 8
 	case federatedProject, federatedDomain:
 		fields = 9
@@ -116,6 +120,11 @@ func (t Token) pack() ([]byte, error) {
 	case accessTokenPayload:
 		w.id(t.Project)
 		w.id(t.AccessToken)
+	case certificatePayload:
+		w.id(t.Project)
+		w.do(w.e.EncodeArrayLen(2)) // the domain: none
+		w.do(w.e.EncodeBool(false))
+		w.do(w.e.EncodeNil())
 	case systemPayload:
 		w.do(w.e.EncodeString(wholeSystem))
 	case federatedProject:
@@ -140,6 +149,8 @@ func (t Token) pack() ([]byte, error) {
 		w.id(t.AppCredential)
 	case trustPayload:
 		w.bareID(t.Trust)
+	case certificatePayload:
+		w.id(t.Thumbprint)
 	}
 	return b.Bytes(), w.err
 }
@@ -167,6 +178,10 @@ func unpack(payload []byte) (Token, error) {
 	case accessTokenPayload:
 		want = 7
 		t.Project, t.AccessToken = r.id(), r.id()
+	case certificatePayload:
+		want = 8
+		t.Project = r.id()
+		r.nothing()
 	case federatedPayload:
 		want = 8
 	case federatedProject:
@@ -195,6 +210,8 @@ func unpack(payload []byte) (Token, error) {
 		t.AppCredential = r.id()
 	case trustPayload:
 		t.Trust = r.bareID()
+	case certificatePayload:
+		t.Thumbprint = r.id()
 	}
 	r.check(r.err != nil || source.Len() == 0, "bytes behind the end")
 	if r.err != nil {
@@ -355,6 +372,17 @@ func (r *reader) id() string {
 	id := r.text()
 	r.check(id != "", "an empty id")
 	return id
+}
+
+// nothing reads an id that isn't there.
+func (r *reader) nothing() {
+	r.length(2, 2)
+	if r.err != nil {
+		return
+	}
+	packed, err := r.d.DecodeBool()
+	r.err = err
+	r.check(!packed && r.text() == "", "an id too many")
 }
 
 func (r *reader) bareID() string {

@@ -90,12 +90,12 @@ func roundTrip(t *testing.T, keys *Keys) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := Token{
 			User:      id.Draw(t, "user"),
-			Methods:   methodNames(rapid.Int64Range(0, 255).Draw(t, "methods")),
+			Methods:   methodNames(rapid.Int64Range(0, 1<<len(methods)-1).Draw(t, "methods")),
 			AuditIDs:  rapid.SliceOfN(audit, 1, 2).Draw(t, "audits"),
 			IssuedAt:  time.Unix(rapid.Int64Range(0, 1<<34).Draw(t, "issued"), 0).UTC(),
 			ExpiresAt: time.Unix(rapid.Int64Range(0, 1<<34).Draw(t, "expires"), 0).UTC(),
 		}
-		scope := rapid.IntRange(0, 6).Draw(t, "scope")
+		scope := rapid.IntRange(0, 7).Draw(t, "scope")
 		if scope <= 2 && rapid.Bool().Draw(t, "federated") {
 			want.IDP, want.Protocol = id.Draw(t, "provider"), rapid.StringMatching(`[a-z0-9]{1,64}`).Draw(t, "protocol")
 		}
@@ -112,6 +112,8 @@ func roundTrip(t *testing.T, keys *Keys) {
 			want.Project, want.Trust = id.Draw(t, "project"), id.Draw(t, "trust")
 		case 6:
 			want.Project, want.AccessToken = id.Draw(t, "project"), id.Draw(t, "access token")
+		case 7:
+			want.Project, want.Thumbprint = id.Draw(t, "project"), id.Draw(t, "thumbprint")
 		}
 		text, err := keys.Encode(want)
 		if err != nil {
@@ -171,7 +173,7 @@ func FuzzUnpack(f *testing.F) {
 	for _, t := range []Token{
 		{User: userHex}, {User: "x", Domain: "default"}, {User: userHex, Project: projectHex, AuditIDs: []string{"ZGVmZ2hpamtsbW5vcHFycw"}},
 		{User: userHex, System: true, Methods: []string{"password"}}, {User: userHex, Project: "p", AppCredential: "c"}, {User: userHex, Project: "p", Trust: projectHex},
-		{User: userHex, Project: "p", AccessToken: "a"}, {User: userHex, IDP: "acme", Protocol: "openid"},
+		{User: userHex, Project: "p", AccessToken: "a"}, {User: userHex, Project: "p", Thumbprint: "t"}, {User: userHex, IDP: "acme", Protocol: "openid"},
 		{User: userHex, IDP: "acme", Protocol: "openid", Project: "p"}, {User: userHex, IDP: projectHex, Protocol: "saml2", Domain: "default"},
 	} {
 		b, err := t.pack()

@@ -163,13 +163,18 @@ func (c *Cluster) certificate() (*tls.Certificate, error) {
 	return c.listener.current, nil
 }
 
-// ListenerTLS are the settings of the main listener. Whoever has a certificate
-// of the authority may show it; the paths that want one look at it.
+// ListenerTLS are the settings of the main listener. Whoever has a certificate of
+// our authority or of one of users may show it; the paths that want one look whose
+// it is.
 func (c *Cluster) ListenerTLS() *tls.Config {
+	authorities := c.authority.pool.Clone()
+	for _, certificate := range c.Clients {
+		authorities.AddCert(certificate)
+	}
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.certificate() },
-		ClientCAs:      c.authority.pool,
+		ClientCAs:      authorities,
 		ClientAuth:     tls.VerifyClientCertIfGiven,
 		Time:           c.Clock.Now,
 	}

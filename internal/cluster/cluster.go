@@ -23,6 +23,7 @@ package cluster
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -55,6 +56,10 @@ type Options struct {
 	ID    string   // of this server, the same after a restart
 	URL   string   // where nodes and other servers reach it; "" for a cloud that takes none in
 	Names []string // what clients call it, for its certificate
+
+	// Clients are authorities of users' certificates, which the listener takes
+	// besides those of nodes and servers.
+	Clients []*x509.Certificate
 
 	// AuthorityFile is the authority of a data folder from before there was one
 	// in the database: it is taken over.

@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"io"
@@ -104,10 +106,18 @@ func read(w http.ResponseWriter, r *http.Request, into any) error {
 
 // nodeOf says which host's node sent the request.
 func (c *Cluster) nodeOf(r *http.Request) (string, error) {
-	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+	if !c.ours(r.TLS) {
 		return "", errs.New(errs.Forbidden, "This needs the certificate of a node of this cloud.")
 	}
 	return c.admit(r.Context(), r.TLS.PeerCertificates[0])
+}
+
+// ours tells whether the other end has shown a certificate of our own authority:
+// the listener takes those of users too.
+func (c *Cluster) ours(state *tls.ConnectionState) bool {
+	return state != nil && slices.ContainsFunc(state.VerifiedChains, func(chain []*x509.Certificate) bool {
+		return chain[len(chain)-1].Equal(c.authority.certificate)
+	})
 }
 
 // serveStream talks to a node until its connection, its certificate or this
@@ -196,7 +206,7 @@ func (c *Cluster) cutRevoked(ctx context.Context) error {
 // serveTunnel carries bytes between another server and something on a host that
 // this one holds.
 func (c *Cluster) serveTunnel(w http.ResponseWriter, r *http.Request) error {
-	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 || nodeapi.VerifyServer(*r.TLS, c.authority.pool, c.Clock.Now()) != nil {
+	if !c.ours(r.TLS) || nodeapi.VerifyServer(*r.TLS, c.authority.pool, c.Clock.Now()) != nil {
 		return errs.New(errs.Forbidden, "This needs the certificate of a server of this cloud.")
 	}
 	q := r.URL.Query()

@@ -166,6 +166,8 @@ func (in *auditRecord) name(ctx context.Context, tx *db.Tx, login Login) {
 		ref.ID = a.UserID
 	case app != nil:
 		ref = app.User
+	case login.Certificate != nil:
+		ref.ID = login.Certificate.User
 	case login.OAuth != nil:
 		var t AccessToken
 		t, err = find[AccessToken](ctx, tx, accessTokenKind, login.OAuth.Params["oauth_token"])
@@ -184,6 +186,7 @@ func (l Login) methods() []string {
 	var names []string
 	for name, has := range map[string]bool{
 		"password": l.Password != nil, "token": l.Token != "", "application_credential": l.AppCredential != nil, "oauth1": l.OAuth != nil, "totp": l.TOTP != nil,
+		certificateMethod: l.Certificate != nil,
 	} {
 		if has {
 			names = append(names, name)

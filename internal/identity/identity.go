@@ -63,6 +63,8 @@ type Options struct {
 	LimitModel LimitModel
 	// Compliance are rules about passwords and accounts.
 	Compliance Compliance
+	// OAuth2 says how clients of OAuth 2.0 prove who they are.
+	OAuth2 OAuth2
 	// OptOut are types of events that nobody is told of.
 	OptOut []string
 }
@@ -81,6 +83,7 @@ type Service struct {
 	limitModel LimitModel
 	compliance Compliance
 	ownSecret  string // of the dashboard
+	oauth2     OAuth2
 
 	passwords *passwords
 	attempts  *attempts
@@ -116,6 +119,10 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		s.newID = clock.Hex
 	}
 	s.limitModel, err = o.LimitModel.checked()
+	if err != nil {
+		return nil, err
+	}
+	s.oauth2, err = o.OAuth2.checked()
 	if err != nil {
 		return nil, err
 	}

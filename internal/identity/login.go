@@ -24,6 +24,7 @@ type Login struct {
 	AppCredential *AppCredentialLogin
 	OAuth         *OAuthRequest
 	TOTP          *TOTPLogin
+	Certificate   *CertificateLogin
 	Receipt       string // of an earlier try, "" for none
 }
 
@@ -113,6 +114,12 @@ func (s *Service) prove(ctx context.Context, login Login, scope Scope) (auth.Tok
 		}
 		p.AppCredential, p.Project = a.ID, a.ProjectID
 	}
+	if login.Certificate != nil {
+		err := s.proveCertificate(ctx, &p, *login.Certificate)
+		if err != nil {
+			return p.Token, err
+		}
+	}
 	if login.OAuth != nil {
 		err := s.proveOAuth(ctx, &p, *login.OAuth)
 		if err != nil {
@@ -139,6 +146,8 @@ func (s *Service) proveToken(ctx context.Context, p *proof, text string, scope S
 	switch {
 	case parent.AccessToken != "":
 		return errs.Forbiddenf(refused + "Using OAuth-scoped token to create another token. Create a new OAuth-scoped token instead.")
+	case parent.Thumbprint != "":
+		return errs.Forbiddenf(refused + "Using a token that is bound to a certificate to create another token. Use the certificate instead.")
 	case parent.Trust != "":
 		return errs.Forbiddenf(refused + "Using trust-scoped token to create another token. Create a new trust-scoped token instead.")
 	case parent.ByAccessKey():

@@ -72,7 +72,7 @@ func (s *Service) Issue(ctx context.Context, login Login, scope Scope) (issued *
 	if err != nil {
 		return nil, err
 	}
-	if token.AppCredential == "" && token.AccessToken == "" { // else the scope is given
+	if token.Project == "" { // else the scope is given
 		err = s.scope(ctx, &token, scope)
 		if err != nil {
 			return nil, err

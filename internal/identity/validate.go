@@ -84,7 +84,7 @@ func (s *Service) describe(ctx context.Context, token auth.Token) (*Issued, erro
 // on is noted whatever else is wrong.
 func (s *Service) read(ctx context.Context, token auth.Token) (*Issued, error) {
 	i := &Issued{
-		Caller:   auth.Caller{Methods: token.Methods, ExpiresAt: token.ExpiresAt},
+		Caller:   auth.Caller{Methods: token.Methods, ExpiresAt: token.ExpiresAt, Thumbprint: token.Thumbprint},
 		AuditIDs: token.AuditIDs,
 		IssuedAt: token.IssuedAt,
 	}

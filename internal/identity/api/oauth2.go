@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 
@@ -36,8 +37,9 @@ func refused(c *api.Call, status int, name, description string) (any, error) {
 	return api.Reply{Status: status, ContentType: "application/json", Body: body}, err
 }
 
-// oauth2Token gives a token for an application credential: its id and secret are
-// those of an OAuth 2.0 client.
+// oauth2Token gives a token for an application credential, whose id and secret are
+// those of an OAuth 2.0 client; or for a user with a certificate, who is a client
+// too. A certificate that was shown comes first.
 func (h handlers) oauth2Token(c *api.Call) (any, error) {
 	body, err := c.Raw()
 	if err != nil {
@@ -50,15 +52,13 @@ func (h handlers) oauth2Token(c *api.Call) (any, error) {
 	case form.Get("grant_type") != "client_credentials":
 		return refused(c, http.StatusBadRequest, "unsupported_grant_type", "The parameter grant_type "+form.Get("grant_type")+" is not supported.")
 	}
-	id, secret, basic := c.Request().BasicAuth()
-	if !basic {
-		id, secret = form.Get("client_id"), form.Get("client_secret")
-	}
-	if id == "" || secret == "" {
+	login, known := h.oauth2Client(c, form)
+	if !known {
 		return refused(c, http.StatusUnauthorized, "invalid_client", "Client authentication failed.")
 	}
-	issued, err := h.identity.Issue(c.Context(), identity.Login{AppCredential: &identity.AppCredentialLogin{ID: id, Secret: secret}}, identity.Scope{})
-	if errs.Is(err, errs.Unauthorized) {
+	issued, err := h.identity.Issue(c.Context(), login, identity.Scope{})
+	var more *identity.Insufficient
+	if errs.Is(err, errs.Unauthorized) || errors.As(err, &more) {
 		return refused(c, http.StatusUnauthorized, "invalid_client", "Client authentication failed.")
 	}
 	if err != nil {
@@ -66,4 +66,21 @@ func (h handlers) oauth2Token(c *api.Call) (any, error) {
 	}
 	c.Log("subject_user_id", issued.User)
 	return oauth2Reply{issued.Token, "Bearer", int64(issued.ExpiresAt.Sub(issued.IssuedAt).Seconds())}, nil
+}
+
+// oauth2Client is what a client proves itself by, if there is such a thing and the
+// settings allow it.
+func (h handlers) oauth2Client(c *api.Call, form url.Values) (identity.Login, bool) {
+	state := c.Request().TLS
+	if state != nil && len(state.PeerCertificates) > 0 {
+		client := form.Get("client_id")
+		login := identity.Login{Certificate: &identity.CertificateLogin{User: client, Chain: state.PeerCertificates}}
+		return login, client != "" && h.identity.TakesClient(identity.ClientCertificate)
+	}
+	id, secret, basic := c.Request().BasicAuth()
+	if !basic {
+		id, secret = form.Get("client_id"), form.Get("client_secret")
+	}
+	login := identity.Login{AppCredential: &identity.AppCredentialLogin{ID: id, Secret: secret}}
+	return login, id != "" && secret != "" && h.identity.TakesClient(identity.ClientSecret)
 }

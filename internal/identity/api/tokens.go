@@ -384,6 +384,7 @@ type tokenView struct {
 	Trust         *tokenTrust         `json:"OS-TRUST:trust,omitempty"`
 	AppCredential *tokenAppCredential `json:"application_credential,omitempty"`
 	OAuth         *tokenOAuth         `json:"OS-OAUTH1,omitempty"`
+	Certificate   *tokenCertificate   `json:"oauth2_credential,omitempty"`
 	Providers     []tokenProvider     `json:"service_providers,omitempty"`
 }
 
@@ -398,6 +399,11 @@ type tokenProvider struct {
 type tokenOAuth struct {
 	AccessTokenID string `json:"access_token_id"`
 	ConsumerID    string `json:"consumer_id"`
+}
+
+// tokenCertificate is the certificate that a token is bound to.
+type tokenCertificate struct {
+	Thumbprint string `json:"x5t#S256"`
 }
 
 // tokenTrust is the trust that a token came from.
@@ -447,6 +453,9 @@ func (h handlers) describeToken(c *api.Call, i *identity.Issued) (tokenReply, er
 	}
 	if i.AccessToken != "" {
 		v.OAuth = &tokenOAuth{i.AccessToken, i.Consumer}
+	}
+	if i.Thumbprint != "" {
+		v.Certificate = &tokenCertificate{i.Thumbprint}
 	}
 	switch {
 	case i.Project != "":
