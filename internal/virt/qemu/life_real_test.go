@@ -13,8 +13,9 @@ import (
 )
 
 // agentScript answers as a guest agent does, and writes down what it was asked.
-const agentScript = `exec 3<>/dev/vport*p1
-while read -r line <&3; do
+const agentScript = `for port in /dev/vport*p1; do exec 3<>$port; done
+while :; do
+	read -r line <&3 || { sleep 1; continue; } # nobody is at the other end
 	echo "$line" >> /tmp/asked
 	case "$line" in
 	*guest-sync*) echo "{\"return\": $(echo "$line" | sed 's/.*"id":\([0-9]*\).*/\1/')}" >&3 ;;
