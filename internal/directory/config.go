@@ -294,7 +294,8 @@ func (r *reader) list(option string) []string {
 }
 
 // servers reads the URLs. TLS is either from the first byte on or begun by a
-// command, not both.
+// command, not both. A URL of another kind may stand in a configuration, as in
+// Keystone's; nobody connects to it (errScheme).
 func (r *reader) servers(startTLS bool) []string {
 	list := r.list("url")
 	if len(list) == 0 {
@@ -303,16 +304,12 @@ func (r *reader) servers(startTLS bool) []string {
 	for _, server := range list {
 		scheme, _, _ := strings.Cut(server, "://")
 		switch scheme {
-		case "ldapi":
-			continue
 		case "ldap", "ldaps":
 			u, err := url.Parse(server)
 			if err == nil && u.Hostname() != "" {
 				break
 			}
 			r.bad("url", "%q names no host", server)
-		default:
-			r.bad("url", "%q is none of ldap://, ldaps:// and ldapi://", server)
 		}
 		if scheme == "ldaps" && startTLS {
 			r.bad("use_tls", "ldaps:// is TLS already")

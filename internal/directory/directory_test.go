@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -322,10 +323,30 @@ func TestServerComesBack(t *testing.T) {
 	})
 }
 
+// A URL of another kind may be configured, as Keystone lets it; nobody connects.
+func TestForeignURL(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	for _, scheme := range []string{"https", "http", "LDAP ", ""} {
+		c, err := parse(scheme + "://" + listener.Addr().String())
+		if err != nil {
+			t.Errorf("%q: %v", scheme, err)
+			continue
+		}
+		_, err = directory.Open(c).UserNamed(t.Context(), "alice")
+		if err == nil || !strings.Contains(err.Error(), "none of ldap://") {
+			t.Errorf("%q: got %v", scheme, err)
+		}
+	}
+}
+
 func TestWrongOptions(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string][]any{
-		"url":            {"url", "http://example.org"},
 		"no url":         {"url", ""},
 		"no host":        {"url", "ldap://"},
 		"scope":          {"query_scope", "all"},

@@ -183,9 +183,14 @@ func (d *Directory) connect(ctx context.Context) (*ldap.Conn, error) {
 	}
 }
 
+var errScheme = errors.New("the URL is none of ldap://, ldaps:// and ldapi://")
+
 // connectTo connects to one server. Where TLS is asked for, nothing is said
 // before it stands: a server that refuses it is not spoken to.
 func (d *Directory) connectTo(ctx context.Context, server string) (*ldap.Conn, error) {
+	if !strings.HasPrefix(server, "ldap://") && !strings.HasPrefix(server, "ldaps://") && !strings.HasPrefix(server, "ldapi://") {
+		return nil, errScheme
+	}
 	network, address, host := where(server)
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()

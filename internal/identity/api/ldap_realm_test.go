@@ -167,7 +167,7 @@ func TestWrongDirectory(t *testing.T) {
 	c := start(t)
 	admin := c.admin(t)
 	domain := c.create(t, admin, "domains", "domain", map[string]any{"name": "Company"})
-	reply := c.call(t, "PUT", "/v3/domains/"+domain+"/config", admin, `{"config":{"identity":{"driver":"ldap"},"ldap":{"url":"http://x","user_filter":"(("}}}`).want(403)
+	reply := c.call(t, "PUT", "/v3/domains/"+domain+"/config", admin, `{"config":{"identity":{"driver":"ldap"},"ldap":{"url":"ldap://","user_filter":"(("}}}`).want(403)
 	for _, part := range []string{"Invalid domain specific configuration", "option url", "option user_filter"} {
 		if !strings.Contains(string(reply.body), part) {
 			t.Errorf("got %s, want %q in it", reply.body, part)
