@@ -84,10 +84,6 @@ func (s *Service) want(ctx context.Context, tx *db.Tx, server Server) error {
 // machine derives the document from the rows.
 func (s *Service) machine(ctx context.Context, tx *db.Tx, server Server) (nodeapi.Machine, error) {
 	flavor := server.Flavor.V
-	open, err := openMigrations(ctx, tx, server.ID)
-	if err != nil {
-		return nodeapi.Machine{}, err
-	}
 	m := nodeapi.Machine{
 		ID: server.ID, Name: server.Name, Project: server.Project,
 		VCPUs: int(flavor.VCPUs), MemoryMB: int(flavor.RAM), Running: server.Running && server.Rest != Suspends,
@@ -100,13 +96,14 @@ func (s *Service) machine(ctx context.Context, tx *db.Tx, server Server) (nodeap
 		if server.DiskImage != "" {
 			m.Root.Image = server.DiskImage
 		}
-	}
-	for _, move := range open {
-		switch {
-		case move.Kind == LiveMigration && move.Source == server.Host && move.Status == RunningMove:
-			m.Outgoing = &nodeapi.Outgoing{Move: move.ID, Hasty: move.Urge == urgeHasty, Back: move.Urge == urgeBack || move.Urge == urgeGiven}
-		case move.Kind != LiveMigration && move.Kind != Evacuation && m.Root != nil && move.Dest == server.Host && move.Source != server.Host:
-			m.Root.From = move.Source
+		open, err := openMigrations(ctx, tx, server.ID)
+		if err != nil {
+			return m, err
+		}
+		for _, move := range open {
+			if move.Kind != Evacuation && move.Dest == server.Host && move.Source != server.Host {
+				m.Root.From = move.Source
+			}
 		}
 	}
 	if r := server.Rescue.V; r != nil {

@@ -33,10 +33,7 @@ func (s *Service) DeleteServer(ctx context.Context, act Act) error {
 		if err != nil {
 			return err
 		}
-		err = s.callBackTx(ctx, tx, server, urgeBack)
-		if err == nil {
-			err = work.Cancel(ctx, tx, server.ID)
-		}
+		err = work.Cancel(ctx, tx, server.ID)
 		if err != nil {
 			return err
 		}

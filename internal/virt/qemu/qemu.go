@@ -259,16 +259,8 @@ func (h *Host) List(ctx context.Context) ([]virt.State, error) {
 		if m.removed || !m.exists {
 			continue
 		}
-		st := virt.State{ID: id, SoftReboots: m.record.SoftReboots, HardReboots: m.record.HardReboots, CrashDumps: m.record.CrashDumps, Layout: h.layoutOf(m)}
+		st := virt.State{ID: id, SoftReboots: m.record.SoftReboots, HardReboots: m.record.HardReboots, CrashDumps: m.record.CrashDumps}
 		g := m.guest
-		st.Move = m.arriving()
-		if st.Move == nil {
-			st.Move = m.leaving()
-		}
-		if st.Move != nil && st.Move.Phase != virt.MoveArrived && st.Move.Phase != virt.MoveMoving && st.Move.Phase != virt.MoveStays {
-			all = append(all, st) // its process is there, and no guest runs
-			continue
-		}
 		switch {
 		case g == nil:
 			st.Crashed = m.record.Started && !m.wentOff

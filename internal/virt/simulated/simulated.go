@@ -10,7 +10,7 @@
 // A host costs a map and, with a folder, one small JSON file that is replaced
 // as a whole after each change. The file survives the death of the process; it
 // isn't synced to the disk, since what it tells about never existed. There is
-// no goroutine but those of open screens and of machines on their way.
+// no goroutine but those of open screens.
 package simulated
 
 import (
@@ -50,7 +50,6 @@ const (
 	OpDisk     = "disk"
 	OpDiagnose = "diagnose"
 	OpPassword = "password"
-	OpMove     = "move"
 )
 
 // maxBoots is how many boots a console log goes back.
@@ -68,11 +67,9 @@ type Host struct {
 	closed   bool
 
 	elsewhere virt.Elsewhere
-	busy      bool
-	moves     chan struct{} // closed when machines on their way are to look again
 
 	lines   map[string]*serial.Line // of machines whose serial line somebody is at
-	screens sync.WaitGroup          // goroutines of open screens, and of machines on their way
+	screens sync.WaitGroup          // goroutines of open screens
 	ends    map[io.Closer]struct{}
 }
 
@@ -81,11 +78,9 @@ type machine struct {
 	Machine virt.Machine
 	Running bool
 	Crashed bool
-	Boots   []boot     // what the console log is made from
-	Move    *virt.Move `json:",omitempty"`
+	Boots   []boot // what the console log is made from
 
-	typing string        // on the serial line, not ended yet
-	moved  chan struct{} // closed when nobody takes it elsewhere any more; nil: nobody did
+	typing string // on the serial line, not ended yet
 }
 
 // boot is one start or reset of a guest.
@@ -128,7 +123,6 @@ func New(o Options) (*Host, error) {
 		always:   map[string]error{},
 		ends:     map[io.Closer]struct{}{},
 		lines:    map[string]*serial.Line{},
-		moves:    make(chan struct{}),
 	}
 	err := h.load()
 	if err != nil {
@@ -211,18 +205,7 @@ func (h *Host) Ensure(ctx context.Context, want virt.Machine) error {
 	want.Disks, want.NICs = slices.Clone(want.Disks), slices.Clone(want.NICs)
 
 	h.mu.Lock()
-	if want.Outgoing != nil {
-		wait, err := h.ensureOutgoing(want)
-		h.mu.Unlock()
-		if wait != nil {
-			<-wait // it was called back, which ends it
-		}
-		return err
-	}
 	defer h.mu.Unlock()
-	if want.Incoming != nil {
-		return h.ensureIncoming(want)
-	}
 	before, known := h.machines[want.ID]
 	next := machine{Machine: want, Running: want.Running}
 	if known {
@@ -230,8 +213,6 @@ func (h *Host) Ensure(ctx context.Context, want virt.Machine) error {
 	}
 	switch {
 	case !want.Running:
-	case known && before.paused():
-		next.typing = before.typing // it goes on where it was
 	case known && before.Machine.Suspended && !rebuilt(before.Machine, want):
 		next.typing = before.typing // it goes on where it was
 	case !known || !before.Running || rebuilt(before.Machine, want) || !reflect.DeepEqual(before.Machine.Rescue, want.Rescue):
@@ -241,13 +222,18 @@ func (h *Host) Ensure(ctx context.Context, want virt.Machine) error {
 	default:
 		next.typing = before.typing
 	}
-	return h.put(&next)
-}
-
-// paused tells whether the machine does not run because it was on its way, and can
-// go on.
-func (m *machine) paused() bool {
-	return m.Move != nil && (m.Move.Phase == virt.MoveLoaded || m.Move.Phase == virt.MoveGone)
+	h.machines[want.ID] = &next
+	err = h.save()
+	if err != nil && known {
+		h.machines[want.ID] = before
+	} else if err != nil {
+		delete(h.machines, want.ID)
+	}
+	if err != nil {
+		return err
+	}
+	h.tellLine(want.ID, before, &next)
+	return nil
 }
 
 // rebuilt tells whether the root disk is to be made anew.
@@ -304,7 +290,7 @@ func (h *Host) List(ctx context.Context) ([]virt.State, error) {
 	for id, m := range h.machines {
 		st := virt.State{
 			ID: id, Running: m.Running, Paused: m.Running && m.Machine.Paused, Crashed: m.Crashed,
-			SoftReboots: m.Machine.SoftReboots, HardReboots: m.Machine.HardReboots, CrashDumps: m.Machine.CrashDumps, Move: m.Move,
+			SoftReboots: m.Machine.SoftReboots, HardReboots: m.Machine.HardReboots, CrashDumps: m.Machine.CrashDumps,
 		}
 		if m.Running {
 			for _, d := range m.Machine.Disks {
