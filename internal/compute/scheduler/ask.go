@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -128,13 +129,7 @@ func (a *ask) compare(x, y string) bool {
 	left, leftErr := strconv.ParseFloat(x, 64)
 	right, rightErr := strconv.ParseFloat(y, 64)
 	if leftErr == nil && rightErr == nil {
-		sign = 0
-		switch {
-		case left < right:
-			sign = -1
-		case left > right:
-			sign = 1
-		}
+		sign = cmp.Compare(left, right)
 	}
 	return compares(operator, sign)
 }

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,13 +36,7 @@ func matches(value, requirement string) bool {
 	if haveErr != nil || wantErr != nil {
 		return false
 	}
-	sign := 0
-	switch {
-	case have < want:
-		sign = -1
-	case have > want:
-		sign = 1
-	}
+	sign := cmp.Compare(have, want)
 	if words[0] == "=" {
 		return sign >= 0
 	}

@@ -32,13 +32,7 @@ func snapshot(hosts ...Host) *Snapshot {
 }
 
 func TestFilters(t *testing.T) {
-	tests := []struct {
-		name    string
-		host    func(*Host)
-		request Request
-		filter  Filter
-		reason  string
-	}{
+	testFilters(t, []filterTest{
 		{"passes", nil, Request{Amounts: Amounts{20, 1000, 100}}, "", ""},
 		{"down", func(h *Host) { h.Up = false }, Request{}, FilterState, "the host is down"},
 		{"disabled", func(h *Host) { h.Enabled = false }, Request{}, FilterState, "the host is disabled"},
@@ -67,7 +61,20 @@ func TestFilters(t *testing.T) {
 		{"over-committed, asks for none of it", func(h *Host) { h.Used = Amounts{0, 0, 900} }, Request{Amounts: Amounts{1, 1, 0}}, "", ""},
 		{"over-committed", func(h *Host) { h.Used = Amounts{0, 0, 900} }, Request{Amounts: Amounts{1, 1, 1}}, FilterCapacity, "DISK_GB: 1 asked for, 0 of 100 free"},
 		{"max unit", func(h *Host) { h.Inventory[VCPU].MaxUnit = 10 }, Request{Amounts: Amounts{11, 0, 0}}, FilterCapacity, "VCPU: 11 asked for, one server may take 10"},
-	}
+	})
+}
+
+// filterTest is what one host is refused for, or "" where it is not.
+type filterTest struct {
+	name    string
+	host    func(*Host)
+	request Request
+	filter  Filter
+	reason  string
+}
+
+func testFilters(t *testing.T, tests []filterTest) {
+	t.Helper()
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			h := host("a")

@@ -12,13 +12,7 @@ func TestWishes(t *testing.T) {
 	}
 	words := func(pairs ...string) map[string]string { return map[string]string{pairs[0]: pairs[1]} }
 	load := map[string]Load{"name-a": {Servers: 5, Busy: 2}}
-	tests := []struct {
-		name    string
-		host    func(*Host)
-		request Request
-		filter  Filter
-		reason  string
-	}{
+	testFilters(t, []filterTest{
 		{"on the host of a server", nil, Request{Same: []string{"name-a"}}, "", ""},
 		{"on another server's host", nil, Request{Same: []string{"b"}}, FilterHint, "only hosts of the servers named in same_host were asked for"},
 		{"on the host of a server that is nowhere", nil, Request{Same: []string{}}, FilterHint, "only hosts of the servers named in same_host were asked for"},
@@ -52,19 +46,7 @@ func TestWishes(t *testing.T) {
 		{"a query that lacks a value", nil, Request{Query: `["=", "$host"]`}, FilterHint, "the hint query is not understood: operator = needs two values"},
 		{"a query without end", nil, Request{Query: `["not",["not",["not",["not",["not",["not",["not",["not",["not",["not",["not",["not",["not",["not",["not",["not",["not",["=",1,1]]]]]]]]]]]]]]]]]]`},
 			FilterHint, "the hint query is not understood: a condition is a list with an operator"},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			h := host("a")
-			if test.host != nil {
-				test.host(&h)
-			}
-			got := snapshot(h).Explain(test.request, 1, 1).Hosts[0]
-			if got.Refused != test.filter || got.Reason != test.reason {
-				t.Errorf("got %q, %q, want %q, %q", got.Refused, got.Reason, test.filter, test.reason)
-			}
-		})
-	}
+	})
 }
 
 // The cases are those of Nova's documentation of flavors.
