@@ -3,6 +3,8 @@ package compute
 import (
 	"cmp"
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -128,8 +130,11 @@ func (s *Service) flavorNamed(ctx context.Context, project, text string) (Flavor
 	found := s.db.Read(ctx, func(tx *db.Tx) error {
 		return tx.Get(ctx, &id, "SELECT id FROM flavors WHERE name = ?", text)
 	})
-	if found != nil {
+	if errors.Is(found, sql.ErrNoRows) {
 		return f, err
+	}
+	if found != nil {
+		return f, fmt.Errorf("find flavor %q: %w", text, found)
 	}
 	return s.Flavor(ctx, project, id)
 }
