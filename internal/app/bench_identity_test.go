@@ -84,9 +84,13 @@ func signed(b *testing.B, url, methods, project string) string {
 	if err != nil {
 		b.Fatal(err)
 	}
-	reply.Body.Close()
+	defer reply.Body.Close()
+	text, err := io.ReadAll(reply.Body) // else the connection could not be used again
+	if err != nil {
+		b.Fatal(err)
+	}
 	if reply.StatusCode != http.StatusCreated {
-		b.Fatalf("token by %s: status %d", methods, reply.StatusCode)
+		b.Fatalf("token by %s: got %d %s", methods, reply.StatusCode, text)
 	}
 	return reply.Header.Get("X-Subject-Token")
 }
