@@ -91,6 +91,7 @@ type Service struct {
 	revision  revision
 	tokens    *cache // by the token itself
 	signed    *cache // by access key: whoever knows a key must not have its token
+	made      *cache // by user and scope
 	roles     atomic.Pointer[roleGraph]
 	catalog   atomic.Pointer[catalogAt]
 	realms    realms
@@ -109,6 +110,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		lifetime: o.TokenLifetime,
 		tokens:   newCache(),
 		signed:   newCache(),
+		made:     newCache(),
 		attempts: newAttempts(),
 		recorder: recorder{optOut: o.OptOut},
 

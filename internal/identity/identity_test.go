@@ -92,6 +92,63 @@ func TestOtherServersFollow(t *testing.T) {
 	}
 }
 
+// TestTokensAgree makes tokens for the same again and again while another server
+// changes what they stand for: each says what the one made from nothing would.
+func TestTokensAgree(t *testing.T) {
+	t.Parallel()
+	dir, c := t.TempDir(), clock.NewManual(time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC))
+	here := startProcess(t, dir, c, bcrypt.MinCost)
+	boot, err := here.Bootstrap(t.Context(), Bootstrap{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := startProcess(t, dir, c, bcrypt.MinCost)
+	first := signIn(t, here, "demo", boot.DemoPassword)
+	again := func(p process) (*Issued, error) {
+		return p.Issue(t.Context(), Login{Token: first.Token}, Scope{Project: &Ref{ID: first.Project}})
+	}
+	for i := range 3 {
+		c.Advance(time.Second)
+		second, err := again(here)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if second.AuditIDs[0] == first.AuditIDs[0] || second.AuditIDs[1] != first.AuditIDs[0] || !slices.Equal(second.Methods, []string{"token", "password"}) ||
+			!second.ExpiresAt.Equal(first.ExpiresAt) || !second.IssuedAt.Equal(c.Now()) {
+			t.Errorf("token %d made from the first: %+v", i, second)
+		}
+		fresh, err := there.open(t.Context(), second.Token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(fresh.Roles, second.Roles) || fresh.ProjectName != second.ProjectName || fresh.UserName != second.UserName {
+			t.Errorf("token %d is made as %+v and read as %+v", i, second, fresh)
+		}
+	}
+	role, err := there.CreateRole(t.Context(), Role{Name: "short"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = there.CreateGrant(t.Context(), Grant{ActorKind: ActorUser, ActorID: first.User, TargetKind: TargetProject, TargetID: first.Project, RoleID: role.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Advance(lookEvery)
+	second, err := again(here)
+	if err != nil || !slices.Contains(second.Roles, "short") {
+		t.Errorf("with one more role: %+v, %v", second, err)
+	}
+	_, err = there.UpdateProject(t.Context(), first.Project, func(p *Project) error { p.Enabled = false; return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Advance(lookEvery)
+	_, err = again(here)
+	if err == nil {
+		t.Error("a token for a project that is disabled")
+	}
+}
+
 // TestNoDatabaseNoToken: what is in memory counts only as long as we know that
 // nothing has changed.
 func TestNoDatabaseNoToken(t *testing.T) {

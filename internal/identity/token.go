@@ -8,6 +8,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"nacre/internal/auth"
@@ -102,11 +104,7 @@ func (s *Service) mint(ctx context.Context, token auth.Token) (*Issued, error) {
 		token.ExpiresAt = end.Truncate(time.Second)
 	}
 	token.AuditIDs = append([]string{toCome}, token.AuditIDs...)
-	_, err = s.currentRevision(ctx) // and with it the keys
-	if err != nil {
-		return nil, err
-	}
-	issued, err := s.describe(ctx, token)
+	issued, err := s.recall(ctx, token)
 	if err != nil {
 		return nil, err
 	}
@@ -117,6 +115,34 @@ func (s *Service) mint(ctx context.Context, token auth.Token) (*Issued, error) {
 	}
 	s.tokens.put(issued.Token, issued)
 	return issued, nil
+}
+
+// recall describes a token that is being made. What one for the same user and
+// scope stood for it stands for too, while nothing has changed since.
+func (s *Service) recall(ctx context.Context, token auth.Token) (*Issued, error) {
+	revision, err := s.currentRevision(ctx) // and with it the keys
+	if err != nil {
+		return nil, err
+	}
+	// Delegations run out and are used up, directories forget, without a revision.
+	if token.Trust != "" || token.AppCredential != "" || token.AccessToken != "" || token.IDP != "" || token.Thumbprint != "" {
+		return s.describe(ctx, token)
+	}
+	key := strings.Join([]string{token.User, token.Project, token.Domain, strconv.FormatBool(token.System)}, "\x00")
+	known := s.made.get(key)
+	if known == nil || known.revision < revision {
+		known, err = s.describe(ctx, token)
+		if err != nil {
+			return nil, err
+		}
+		if len(known.foreigners) == 0 && known.until.IsZero() {
+			s.made.put(key, known)
+		}
+	}
+	issued := *known
+	issued.Methods, issued.IssuedAt, issued.ExpiresAt = token.Methods, token.IssuedAt, token.ExpiresAt
+	issued.AuditIDs = append([]string{newAuditID(issued.revision)}, token.AuditIDs[1:]...)
+	return &issued, nil
 }
 
 // authenticate finds the user and checks the password. Whatever is wrong, the
