@@ -242,6 +242,13 @@ var planCases = map[string]planCase{
 		},
 		givenUp: left{kind: "servers", before: true}, // the disk does not come back
 	},
+	"server.rebuild_volume": {
+		prepare: withBootVolume,
+		begin: func(t *testing.T, s *stage) {
+			actAs(t, s.demo, s, map[string]any{"rebuild": map[string]any{"imageRef": s.demo.Image(t, "cirros")}})
+		},
+		givenUp: left{kind: "servers", before: true}, // the bytes do not come back
+	},
 	"server.create_image": {
 		prepare: withServer,
 		begin:   func(t *testing.T, s *stage) { act(t, s, map[string]any{"createImage": map[string]any{"name": "copy"}}) },

@@ -145,6 +145,11 @@ func (a computeVolumes) CreateVolume(ctx context.Context, caller auth.Caller, v 
 	return err
 }
 
+// Reimage begins to give a reserved volume the bytes of an image.
+func (a computeVolumes) Reimage(ctx context.Context, caller auth.Caller, id, image string) error {
+	return a.Service.Reimage(ctx, a.viewer(caller), id, image, true)
+}
+
 // DeleteVolume begins to delete a volume that is attached to nothing.
 func (a computeVolumes) DeleteVolume(ctx context.Context, tx *db.Tx, id string) error {
 	return a.Remove(ctx, tx, id)

@@ -150,6 +150,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	work.Register(s.engine, s.offloadPlan())
 	work.Register(s.engine, s.unshelvePlan())
 	work.Register(s.engine, s.evacuatePlan())
+	work.Register(s.engine, s.reimagePlan())
 	nudge := o.Nudge
 	if nudge == nil {
 		nudge = func(string) {}

@@ -17,12 +17,13 @@ type instanceData struct {
 	server  Server
 	secrets secrets
 	ports   []Port
+	cards   []Card
 	volumes []Attachment
 	zone    string
 }
 
-func (s *Service) instanceData(server Server, secret secrets, ports []Port, volumes []Attachment) instanceData {
-	return instanceData{server, secret, ports, volumes, s.ZoneOf(server.Host)}
+func (s *Service) instanceData(server Server, secret secrets, ports []Port, cards []Card, volumes []Attachment) instanceData {
+	return instanceData{server, secret, ports, cards, volumes, s.ZoneOf(server.Host)}
 }
 
 // The versions of the two trees, oldest first. A guest may ask for any.
@@ -106,6 +107,12 @@ func grow(seed string, n int) []byte {
 // devices are the tagged ones.
 func (d instanceData) devices() []deviceData {
 	var list []deviceData
+	for _, card := range d.cards {
+		at := slices.IndexFunc(d.ports, func(p Port) bool { return p.ID == card.Port })
+		if card.Tag != nil && at >= 0 {
+			list = append(list, deviceData{Type: "nic", Bus: "pci", MAC: d.ports[at].MAC, Tags: []string{*card.Tag}})
+		}
+	}
 	for _, a := range d.volumes {
 		if a.Tag != nil {
 			list = append(list, deviceData{Type: "disk", Bus: "virtio", Address: "", Path: a.Device, Serial: a.Volume, Tags: []string{*a.Tag}})

@@ -151,7 +151,7 @@ func (s *Service) machine(ctx context.Context, tx *db.Tx, server Server) (nodeap
 		if err != nil {
 			return m, err
 		}
-		files, err := s.instanceData(server, secrets, there, volumes).files()
+		files, err := s.instanceData(server, secrets, there, cards, volumes).files()
 		if err != nil {
 			return m, err
 		}

@@ -66,8 +66,12 @@ func (s *Service) readInstanceData(ctx context.Context, id string) (instanceData
 		if err != nil {
 			return err
 		}
+		cards, err := cardsOf(ctx, tx, id)
+		if err != nil {
+			return err
+		}
 		volumes, err := attachmentsOf(ctx, tx, id)
-		d = s.instanceData(server, secret, ports[id], volumes)
+		d = s.instanceData(server, secret, ports[id], cards, volumes)
 		return err
 	})
 	return d, err

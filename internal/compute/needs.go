@@ -225,6 +225,9 @@ type volumes interface {
 	// Disconnect ends the export of an attachment, which stays as a promise: the
 	// volume is reserved. Disconnecting again is a success.
 	Disconnect(ctx context.Context, tx *db.Tx, attachment string) error
+	// Reimage begins to give a reserved volume, which no host has, the bytes of an
+	// image. It is reserved again when it has them, or in error.
+	Reimage(ctx context.Context, caller auth.Caller, volume, image string) error
 	// Complete says that the server has the volume: it is in use.
 	Complete(ctx context.Context, tx *db.Tx, attachment string) error
 	// Detaching says that the server is about to lose the volume.

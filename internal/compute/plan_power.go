@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"nacre/internal/db"
+	"nacre/internal/errs"
 	"nacre/internal/nodeapi"
 	"nacre/internal/work"
 )
@@ -83,6 +84,12 @@ func (s *Service) power(ctx context.Context, act Act, action string, state power
 		if server.Host == "" {
 			return act.allow(asked, action) // in ERROR without a host: there is nothing to power
 		}
+		if state.Running && server.Image == "" {
+			err = connected(ctx, tx, action, server)
+			if err != nil {
+				return err
+			}
+		}
 		if hangs {
 			err = work.Cancel(ctx, tx, server.ID)
 			if err != nil {
@@ -98,6 +105,16 @@ func (s *Service) power(ctx context.Context, act Act, action string, state power
 		_, err = work.Start(ctx, tx, s.powerPlan(), server.ID, state, append(act.options(server), work.As(action))...)
 		return err
 	})
+}
+
+// connected refuses to run a guest whose root disk is a volume that lost its bytes
+// in a rebuild.
+func connected(ctx context.Context, tx *db.Tx, action string, server Server) error {
+	root, err := rootVolume(ctx, tx, server.ID)
+	if err == nil && root.Epoch == 0 {
+		return errs.Conflictf("Cannot '%s' instance %s while its root disk, volume %s, has no bytes. Rebuild it.", action, server.ID, root.Volume)
+	}
+	return err
 }
 
 // powerPlan starts, stops or reboots.

@@ -13,7 +13,8 @@ import (
 
 // Rebuild says what a server is to begin anew with. Nil keeps.
 type Rebuild struct {
-	Image string
+	Image    string
+	OfVolume bool // a root disk that is a volume gets the bytes, too
 	ServerUpdate
 	Metadata map[string]string
 	KeyName  **string
@@ -50,7 +51,17 @@ func (s *Service) RebuildServer(ctx context.Context, act Act, caller auth.Caller
 			return Server{}, err
 		}
 	}
-	var server Server
+	server, err := s.Server(ctx, act.Project, act.Server)
+	if err != nil {
+		return Server{}, err
+	}
+	ofVolume := server.Image == "" // which never changes
+	if ofVolume && server.Host != "" {
+		err = s.checkReimage(ctx, caller, server, image, in)
+		if err != nil {
+			return Server{}, err
+		}
+	}
 	err = s.db.Write(ctx, func(tx *db.Tx) error {
 		var err error
 		server, err = getServer(ctx, tx, act.Project, act.Server)
@@ -61,12 +72,14 @@ func (s *Service) RebuildServer(ctx context.Context, act Act, caller auth.Caller
 		if err != nil {
 			return err
 		}
-		if server.Image == "" || server.Host == "" {
-			return errs.BadRequestf("Unable to rebuild with a different image for a volume-backed server.")
+		if server.Host == "" {
+			return act.allow(server, "rebuild") // in ERROR without a host: it never ran
 		}
-		err = checkImage(image, server.Flavor.V, true)
-		if err != nil {
-			return err
+		if !ofVolume {
+			err = checkImage(image, server.Flavor.V, true)
+			if err != nil {
+				return err
+			}
 		}
 		in.apply(&server)
 		if in.Metadata != nil {
@@ -76,10 +89,16 @@ func (s *Service) RebuildServer(ctx context.Context, act Act, caller auth.Caller
 		if err != nil {
 			return err
 		}
-		server.Image, server.ImageProperties, server.TaskState = image.ID, db.Of(words(image.Properties)), Rebuilding
+		server.ImageProperties, server.TaskState = db.Of(words(image.Properties)), Rebuilding
+		if !ofVolume {
+			server.Image = image.ID
+		}
 		err = s.save(ctx, tx, &server, "image", "image_properties", "name", "description", "access_ip4", "access_ip6", "hostname", "metadata", "key_name", "task_state")
 		if err != nil {
 			return err
+		}
+		if ofVolume {
+			return s.startReimage(ctx, tx, act, server, caller, image, in.OfVolume)
 		}
 		_, err = work.Start(ctx, tx, s.rebuildPlan(), server.ID, rebuildState{server.ID}, act.options(server)...)
 		return err

@@ -160,7 +160,10 @@ func (s *Service) Reimage(ctx context.Context, who Viewer, id, image string, res
 		}
 		state := remakeState{Volume: v.ID, Host: v.Host, Image: image, Metadata: like.ImageMetadata.V, Before: v.Status}
 		if v.Status == Failed {
-			state.Before = Available
+			state.Before, err = standing(ctx, tx, v.ID) // a server may have it
+			if err != nil {
+				return err
+			}
 		}
 		_, err = work.Start(ctx, tx, s.reimagePlan(), v.ID, state, who.options(v.Project)...)
 		return err

@@ -36,7 +36,8 @@ func TestVolumes(t *testing.T) {
 	demo.volume.Microversion, demo.compute.Microversion = "3.59", "2.79"
 	first := c.must(story(t, c))
 	id := serverID(t, demo, "demo")
-	fromVolume := bootFromVolume(t, demo, "disk-born", demo.server(t, id, "ACTIVE").Image["id"].(string))
+	image := demo.server(t, id, "ACTIVE").Image["id"].(string)
+	fromVolume := bootFromVolume(t, demo, "disk-born", image)
 	l := volumeLab{c: c, demo: demo, types: volumeTypes(t, c.user("nacre"))}
 	t.Run("extend", func(t *testing.T) { l.extend(t, id, first) })
 	t.Run("upload", func(t *testing.T) { l.upload(t, id, first) })
@@ -44,10 +45,14 @@ func TestVolumes(t *testing.T) {
 
 	address := storyOf(t, c, "disk-born")
 	t.Run("boot from volume and encryption", func(t *testing.T) { l.reboot(t, fromVolume, address) })
+	t.Run("rebuild", func(t *testing.T) { l.rebuild(t, fromVolume, address, image) })
 	second := c.must(address)
 	t.Run("multi-attach", func(t *testing.T) { l.shared(t, id, first, fromVolume, second) })
+	goes := ""
+	t.Run("tagged", func(t *testing.T) { goes = l.tagged(t, fromVolume, second) })
 	first.Close()
 	second.Close()
+	t.Run("goes with its server", func(t *testing.T) { l.removal(t, fromVolume, goes) })
 	down(t, c, before)
 }
 
@@ -138,6 +143,14 @@ func (l volumeLab) detach(t *testing.T, server, id string) {
 		t.Fatal(err)
 	}
 	l.status(t, id, "available")
+}
+
+func (l volumeLab) delete(t *testing.T, id string) {
+	t.Helper()
+	err := volumes.Delete(context.Background(), l.demo.volume, id, nil).ExtractErr()
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // disk waits until the guest has a volume and returns its device.
@@ -299,10 +312,7 @@ func (l volumeLab) upload(t *testing.T, server string, g shell) {
 			t.Errorf("%s: the image lacks what the guest has written: %v", format, err)
 		}
 	}
-	err := volumes.Delete(ctx, l.demo.volume, id, nil).ExtractErr()
-	if err != nil {
-		t.Fatal(err)
-	}
+	l.delete(t, id)
 }
 
 // reboot starts a guest anew whose root disk is a volume, and which has an
@@ -353,8 +363,10 @@ func (l volumeLab) reboot(t *testing.T, server, address string) {
 	}
 	wantLine(t, "what was written to the root disk", g.run(t, "sudo cat /root/mark"), "on a volume")
 	wantLine(t, "what was written to the encrypted volume", g.read(t, g.disk(t, sealed), 5), secret)
-	l.detach(t, server, sealed)
-	l.detach(t, server, plain)
+	for _, id := range []string{sealed, plain} {
+		l.detach(t, server, id)
+		l.delete(t, id)
+	}
 }
 
 // onHost tells whether a text is anywhere in the file of a volume.

@@ -80,7 +80,7 @@ func (h handlers) rebuild(c *api.Call, in rebuildRequest) (any, error) {
 		return nil, err
 	}
 	r := in.Rebuild
-	change := compute.Rebuild{Image: string(r.Image), Metadata: r.Metadata, ServerUpdate: compute.ServerUpdate{
+	change := compute.Rebuild{Image: string(r.Image), OfVolume: c.Version >= api.V(2, 93), Metadata: r.Metadata, ServerUpdate: compute.ServerUpdate{
 		Name: r.Name, AccessIP4: r.AccessIP4, AccessIP6: r.AccessIP6, Hostname: r.Hostname,
 	}}
 	change.Description, change.KeyName = orNone(r.Description), orNone(r.KeyName)

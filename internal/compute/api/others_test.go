@@ -369,6 +369,11 @@ func (v volumes) Disconnect(ctx context.Context, tx *db.Tx, attachment string) e
 	return err
 }
 
+func (v volumes) Reimage(ctx context.Context, _ auth.Caller, volume, _ string) error {
+	_, err := v.Volume(ctx, auth.Caller{}, volume)
+	return err
+}
+
 func (v volumes) Complete(ctx context.Context, tx *db.Tx, attachment string) error {
 	_, err := tx.Exec(ctx, "UPDATE test_volumes SET status = 'in-use' WHERE attachment = ?", attachment)
 	return err

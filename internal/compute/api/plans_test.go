@@ -382,3 +382,18 @@ func (c *cloud) lose(host string, down bool) {
 	service := c.must(200, "admin@2.53", "GET", "/os-services?host="+host, "").at(c.t, "services", 0, "id").(string)
 	c.must(200, "admin@2.53", "PUT", "/os-services/"+service, fmt.Sprintf(`{"forced_down":%v}`, down))
 }
+
+// The bytes that a rebuild has thrown away do not come back: the server is in ERROR,
+// with its volume.
+func TestRebuildVolumePlan(t *testing.T) {
+	exercise(t, "server.rebuild_volume", ofVolume, func(c *cloud, t *testing.T, id string) {
+		c.must(400, "demo@2.92", "POST", "/servers/"+id+"/action", `{"rebuild":{"imageRef":"`+imageID+`"}}`)
+		c.must(202, "demo@2.93", "POST", "/servers/"+id+"/action", `{"rebuild":{"imageRef":"`+imageID+`"}}`)
+	}, func(before any) any {
+		w := before.(map[string][]string)
+		for i, row := range w["servers"] {
+			w["servers"][i] = strings.Replace(strings.Replace(row, "|active|", "|error|", 1), "null||null|", `null||{"code":409,"message":"Given up by the test.",*}|`, 1)
+		}
+		return w
+	})
+}
