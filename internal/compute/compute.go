@@ -159,7 +159,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	s.hosts.OnHost(s.hostChanged)
 	s.hosts.OnObserved(nodeapi.KindMachine, s.machineObserved)
 	s.hosts.OnQuery(nodeapi.QueryMetadata, s.AnswerMetadata)
-	s.hosts.OnStream(nodeapi.StreamRoot, s.serveRoot)
+	s.hosts.OnStream(nodeapi.StreamRoot, s.serveDisk)
 	err := s.load(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("load hosts: %w", err)

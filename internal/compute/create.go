@@ -61,6 +61,7 @@ type BlockDevice struct {
 	VolumeType          string
 	Device              string
 	DeleteOnTermination bool
+	Format              string // of a blank one that is local: swap, or a file system
 	Tag                 *string
 }
 
@@ -159,6 +160,9 @@ func (s *Service) insertServer(ctx context.Context, tx *db.Tx, server Server, in
 	if server.SchedulerHints.V == nil {
 		server.SchedulerHints.V = map[string]any{}
 	}
+	if server.LocalDisks.V == nil {
+		server.LocalDisks.V = []LocalDisk{}
+	}
 	err := tx.Insert(ctx, &server)
 	if err != nil {
 		return fmt.Errorf("insert server: %w", err)
@@ -189,7 +193,7 @@ func (s *Service) startCreate(ctx context.Context, tx *db.Tx, server Server, pla
 			return fmt.Errorf("insert port: %w", err)
 		}
 	}
-	devices := deviceNames(plan.disks, server.Image != "")
+	devices := deviceNames(plan.disks, server)
 	for i, d := range plan.disks {
 		row := Attachment{
 			ID: s.newID(), Server: server.ID, Volume: d.ID, Device: devices[i], BootIndex: d.BootIndex,
@@ -222,13 +226,16 @@ func (s *Service) startCreate(ctx context.Context, tx *db.Tx, server Server, pla
 }
 
 // deviceNames gives each disk the name that the API calls it by.
-func deviceNames(disks []BlockDevice, localRoot bool) []string {
-	taken := map[string]bool{"/dev/vda": localRoot}
+// The server's blank disks come after the one that it boots from.
+func deviceNames(disks []BlockDevice, server Server) []string {
+	taken := map[string]bool{server.RootDevice: true}
+	for _, name := range server.blankDevices(nil) {
+		taken[name] = true
+	}
 	names := make([]string, len(disks))
 	for i, d := range disks {
 		if d.BootIndex != nil && *d.BootIndex == 0 {
-			names[i] = "/dev/vda"
-			taken[names[i]] = true
+			names[i] = server.RootDevice
 		}
 	}
 	for i := range disks {

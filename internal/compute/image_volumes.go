@@ -30,6 +30,7 @@ type imageDisk struct {
 	Type                *string `json:"volume_type,omitempty"`
 	Device              string  `json:"device_name,omitempty"`
 	Tag                 *string `json:"tag,omitempty"`
+	Format              *string `json:"guest_format,omitempty"`
 	DeleteOnTermination bool    `json:"delete_on_termination"`
 }
 
@@ -61,6 +62,16 @@ func (s *Service) imageOfVolumes(ctx context.Context, caller auth.Caller, server
 			Source: "snapshot", Destination: "volume", Snapshot: snapshot.ID, BootIndex: a.BootIndex, SizeGB: v.SizeGB,
 			Device: a.Device, Tag: a.Tag, DeleteOnTermination: a.DeleteOnTermination,
 		})
+	}
+	for _, d := range server.LocalDisks.V {
+		disk := imageDisk{Source: "blank", Destination: "local", SizeGB: d.Size, Tag: d.Tag, DeleteOnTermination: true}
+		if d.Swap {
+			d.Format = swapName
+		}
+		if d.Format != "" {
+			disk.Format = &d.Format
+		}
+		disks = append(disks, disk)
 	}
 	text, err := json.Marshal(disks)
 	if err != nil {
@@ -138,8 +149,12 @@ func (s *Service) expand(ctx context.Context, in *NewServer, f Flavor) (Image, e
 	}
 	var all []BlockDevice
 	for _, d := range disks {
+		format := ""
+		if d.Format != nil {
+			format = *d.Format
+		}
 		all = append(all, BlockDevice{
-			Source: d.Source, Destination: d.Destination, ID: d.Snapshot + d.Volume + d.Image, BootIndex: d.BootIndex, SizeGB: d.SizeGB,
+			Format: format, Source: d.Source, Destination: d.Destination, ID: d.Snapshot + d.Volume + d.Image, BootIndex: d.BootIndex, SizeGB: d.SizeGB,
 			Tag: d.Tag, DeleteOnTermination: d.DeleteOnTermination,
 		})
 	}

@@ -118,6 +118,12 @@ func (d instanceData) devices() []deviceData {
 			list = append(list, deviceData{Type: "disk", Bus: "virtio", Address: "", Path: a.Device, Serial: a.Volume, Tags: []string{*a.Tag}})
 		}
 	}
+	devices := d.server.blankDevices(d.volumes)
+	for i, b := range d.server.blanks() {
+		if tag := d.server.tagOf(b.Name); tag != nil {
+			list = append(list, deviceData{Type: "disk", Bus: "virtio", Address: "", Path: devices[i], Tags: []string{*tag}})
+		}
+	}
 	return list
 }
 
@@ -231,11 +237,9 @@ func (d instanceData) ec2() tree {
 		"ami-id": "None", "ami-launch-index": fmt.Sprint(d.server.LaunchIndex), "ami-manifest-path": "FIXME",
 		"instance-id": id, "instance-type": d.server.Flavor.V.Name, "instance-action": "none",
 		"hostname": d.server.Hostname + domain, "local-hostname": d.server.Hostname + domain,
-		"reservation-id": d.server.Reservation,
-		"placement":      tree{"availability-zone": d.zone},
-		"block-device-mapping": tree{
-			"ami": strings.TrimPrefix(d.server.RootDevice, "/dev/"), "root": d.server.RootDevice,
-		},
+		"reservation-id":       d.server.Reservation,
+		"placement":            tree{"availability-zone": d.zone},
+		"block-device-mapping": d.blockDevices(),
 	}
 	if d.server.Image != "" {
 		t["ami-id"] = "ami-" + strings.ReplaceAll(d.server.Image, "-", "")[:8]
@@ -256,6 +260,24 @@ func (d instanceData) ec2() tree {
 	t["security-groups"] = strings.Join(groups, "\n")
 	if d.server.KeyName != nil {
 		t["public-keys"] = tree{"0": tree{"openssh-key": d.secrets.PublicKey}}
+	}
+	return t
+}
+
+// blockDevices says what is behind the names of disks.
+func (d instanceData) blockDevices() tree {
+	t := tree{"ami": strings.TrimPrefix(d.server.RootDevice, "/dev/"), "root": d.server.RootDevice}
+	devices := d.server.blankDevices(d.volumes)
+	for i, b := range d.server.blanks() {
+		t[b.Name] = devices[i]
+	}
+	var volumes []string
+	for _, a := range d.volumes {
+		volumes = append(volumes, a.Device)
+	}
+	slices.Sort(volumes)
+	for i, name := range volumes {
+		t[fmt.Sprintf("ebs%d", i)] = name
 	}
 	return t
 }

@@ -96,14 +96,15 @@ func (s *Service) machine(ctx context.Context, tx *db.Tx, server Server) (nodeap
 		if server.DiskImage != "" {
 			m.Root.Image = server.DiskImage
 		}
-		open, err := openMigrations(ctx, tx, server.ID)
-		if err != nil {
-			return m, err
-		}
-		for _, move := range open {
-			if move.Kind != Evacuation && move.Dest == server.Host && move.Source != server.Host {
-				m.Root.From = move.Source
-			}
+	}
+	m.Blanks = server.blanks()
+	open, err := openMigrations(ctx, tx, server.ID)
+	if err != nil {
+		return m, err
+	}
+	for _, move := range open {
+		if move.Kind != Evacuation && move.Dest == server.Host && move.Source != server.Host {
+			comesFrom(&m, move.Source)
 		}
 	}
 	if r := server.Rescue.V; r != nil {
@@ -161,6 +162,19 @@ func (s *Service) machine(ctx context.Context, tx *db.Tx, server Server) (nodeap
 		}
 	}
 	return m, nil
+}
+
+// comesFrom has the machine's disks be those that it has on another host. Nobody
+// reads the swap disk of a guest that does not run.
+func comesFrom(m *nodeapi.Machine, host string) {
+	if m.Root != nil {
+		m.Root.From = host
+	}
+	for i := range m.Blanks {
+		if m.Blanks[i].Name != swapName {
+			m.Blanks[i].From = host
+		}
+	}
 }
 
 // isTrue reads a property of an image that is a truth value.

@@ -54,6 +54,8 @@ func (s *Service) ResizeServer(ctx context.Context, act Act, caller auth.Caller,
 			return errs.BadRequestf("Resize to zero disk flavor is not allowed.")
 		case server.Image != "" && flavor.Disk < former.Disk:
 			return errs.BadRequestf("The size of the disk of flavor %s is too small for instance %s: disks do not shrink.", flavor.ID, server.ID)
+		case flavor.Ephemeral < former.Ephemeral:
+			return errs.BadRequestf("The ephemeral disks of flavor %s are too small for instance %s: Unable to resize disk down.", flavor.ID, server.ID)
 		}
 		return nil
 	})

@@ -54,6 +54,9 @@ func (s *Service) AttachVolume(ctx context.Context, act Act, caller auth.Caller,
 			}
 			taken[a.Device] = true
 		}
+		for _, name := range server.blankDevices(have) {
+			taken[name] = true
+		}
 		row = Attachment{
 			ID: s.newID(), Server: server.ID, Volume: v.ID, Device: freeDevice(taken), Tag: in.Tag,
 			DeleteOnTermination: in.DeleteOnTermination, State: attaching, CreatedAt: db.At(s.clock.Now()),

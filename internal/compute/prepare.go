@@ -136,6 +136,14 @@ func (s *Service) prepareDisks(ctx context.Context, in NewServer, server *Server
 			server.Image = d.ID
 			continue
 		}
+		if d.Source == "blank" && d.Destination == "local" {
+			local, err := localDisk(d)
+			if err != nil {
+				return err
+			}
+			server.LocalDisks.V = append(server.LocalDisks.V, local)
+			continue
+		}
 		err := s.checkDisk(ctx, in, &d, f)
 		if err != nil {
 			return err
@@ -154,6 +162,10 @@ func (s *Service) prepareDisks(ctx context.Context, in NewServer, server *Server
 			return errs.BadRequestf("Block Device Mapping is Invalid: Boot sequence for the instance and image/block device mapping combination is not valid.")
 		}
 		return errs.BadRequestf("Missing imageRef attribute")
+	}
+	err = checkLocal(*server)
+	if err != nil {
+		return err
 	}
 	bootImage := server.Image
 	if root != nil && root.Source == "image" {
@@ -249,9 +261,6 @@ func (s *Service) checkDisk(ctx context.Context, in NewServer, d *BlockDevice, f
 			return errs.BadRequestf("Block Device Mapping is Invalid: Images with destination_type 'volume' need to have a non-zero size specified")
 		}
 	case "blank":
-		if d.Destination != "volume" {
-			return errs.BadRequestf("Block Device Mapping is Invalid: blank devices must have destination_type 'volume' here.")
-		}
 		if d.SizeGB == 0 {
 			return errs.BadRequestf("Block Device Mapping is Invalid: Blank volumes (source: 'blank', dest: 'volume') need to have non-zero size")
 		}

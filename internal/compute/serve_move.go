@@ -11,18 +11,19 @@ import (
 	"nacre/internal/nodeapi"
 )
 
-// serveRoot gives a node the root disk of a machine that comes to it from another
-// host: whose document says so.
-func (s *Service) serveRoot(ctx context.Context, host, id string) (func(*nodeapi.Stream) error, error) {
-	machines, err := s.machinesOf(ctx, id)
+// serveDisk gives a node a disk of a machine that comes to it from another host:
+// whose document says so.
+func (s *Service) serveDisk(ctx context.Context, host, id string) (func(*nodeapi.Stream) error, error) {
+	server, disk := nodeapi.ParseDiskID(id)
+	machines, err := s.machinesOf(ctx, server)
 	if err != nil {
 		return nil, err
 	}
-	here, wanted := machines[host]
-	if !wanted || here.Root == nil || here.Root.From == "" || here.Root.From == host {
-		return nil, errs.NotFoundf("The disk of instance %s does not come to host %s.", id, host)
+	from := origin(machines[host], disk)
+	if from == "" || from == host {
+		return nil, errs.NotFoundf("The disk %q of instance %s does not come to host %s.", disk, server, host)
 	}
-	far, err := s.hosts.Tunnel(ctx, here.Root.From, nodeapi.StreamRoot, id)
+	far, err := s.hosts.Tunnel(ctx, from, nodeapi.StreamRoot, id)
 	if err != nil {
 		return nil, err
 	}
@@ -31,6 +32,19 @@ func (s *Service) serveRoot(ctx context.Context, host, id string) (func(*nodeapi
 		_, err := io.Copy(near, far)
 		return err
 	}, nil
+}
+
+// origin is the host that a disk of the machine comes from, "" for none.
+func origin(m nodeapi.Machine, disk string) string {
+	if disk == nodeapi.RootDisk && m.Root != nil {
+		return m.Root.From
+	}
+	for _, b := range m.Blanks {
+		if b.Name == disk {
+			return b.From
+		}
+	}
+	return ""
 }
 
 // machinesOf is what each host should have of a server.

@@ -129,7 +129,8 @@ type Server struct {
 	OtherFlavor     db.JSON[*Flavor] // whose room a resize holds besides, until it is confirmed
 	Rescue          db.JSON[*Rescue] // what it boots from instead, while it is rescued
 	Shelf           db.JSON[*Shelf]  // while it is shelved
-	DiskImage       string           // what its root disk was made of, if not of Image
+	LocalDisks      db.JSON[[]LocalDisk]
+	DiskImage       string // what its root disk was made of, if not of Image
 	CrashDumps      int64
 	SoftReboots     int64
 	HardReboots     int64

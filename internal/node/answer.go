@@ -92,7 +92,7 @@ func (n *Node) stream(ctx context.Context, kind, id string) (func(*nodeapi.Strea
 	case nodeapi.StreamSerial:
 		open = n.o.Virt.Serial
 	case nodeapi.StreamRoot:
-		return n.readRoot(ctx, id)
+		return n.readDisk(ctx, id)
 	case nodeapi.StreamRead, nodeapi.StreamWrite:
 		open = func(ctx context.Context, id string) (io.ReadWriteCloser, error) {
 			if !n.knows(key{nodeapi.KindVolume, id}) {
@@ -112,11 +112,12 @@ func (n *Node) stream(ctx context.Context, kind, id string) (func(*nodeapi.Strea
 	return func(s *nodeapi.Stream) error { return splice(s, end) }, nil
 }
 
-// readRoot sends a machine's root disk.
-func (n *Node) readRoot(ctx context.Context, id string) (func(*nodeapi.Stream) error, error) {
-	disk, err := n.o.Virt.Disk(ctx, id)
+// readDisk sends a disk that lives with a machine.
+func (n *Node) readDisk(ctx context.Context, id string) (func(*nodeapi.Stream) error, error) {
+	machine, name := nodeapi.ParseDiskID(id)
+	disk, err := n.o.Virt.Disk(ctx, machine, name)
 	if err != nil {
-		return nil, remote(fmt.Errorf("read root disk of machine %s: %w", id, err))
+		return nil, remote(fmt.Errorf("read disk %s of machine %s: %w", name, machine, err))
 	}
 	return func(s *nodeapi.Stream) error {
 		defer disk.Close()

@@ -15,8 +15,8 @@ import (
 type elsewhere struct{ n *Node }
 
 // Disk implements virt.Elsewhere.
-func (e elsewhere) Disk(ctx context.Context, machine string) (io.ReadCloser, error) {
-	return e.open(ctx, nodeapi.StreamRoot, machine)
+func (e elsewhere) Disk(ctx context.Context, machine, disk string) (io.ReadCloser, error) {
+	return e.open(ctx, nodeapi.StreamRoot, nodeapi.DiskID(machine, disk))
 }
 
 func (e elsewhere) open(ctx context.Context, kind, id string) (io.ReadWriteCloser, error) {

@@ -87,6 +87,9 @@ func (n *Node) makeMachine(ctx context.Context, d *doc, machine nodeapi.Machine,
 	if machine.Root != nil {
 		want.Root = &virt.Root{Image: machine.Root.Image, SizeGB: machine.Root.SizeGB, Rebuilds: machine.Root.Rebuilds, Arrives: machine.Root.From != ""}
 	}
+	for _, b := range machine.Blanks {
+		want.Blanks = append(want.Blanks, virt.Blank{Name: b.Name, SizeMB: b.SizeMB, Format: b.Format, Rebuilds: b.Rebuilds, Arrives: b.From != ""})
+	}
 	for _, disk := range machine.Disks {
 		export, err := n.exported(ctx, d, disk)
 		if err != nil {

@@ -39,7 +39,8 @@ import (
 //   - 8: 2026-11-28: limits of disks
 //   - 9: 2026-11-28: root disks that come from another host
 //   - 10: 2026-11-28: rescued machines, crash dumps, guest agents, diagnostics
-const Version = 10
+//   - 11: 2026-11-28: ephemeral and swap disks
+const Version = 11
 
 // Kinds of documents.
 const (
@@ -59,7 +60,7 @@ const (
 	QueryKey      = "key"      // server: KeyQuery → KeyReply
 	StreamVNC     = "vnc"      // node: a machine's screen in RFB, by machine id
 	StreamSerial  = "serial"   // node: a machine's serial line, by machine id
-	StreamRoot    = "root"     // node: the root disk of a machine as one qcow2 file, by machine id; server: the same, of the host that it comes from
+	StreamRoot    = "root"     // node: a disk of a machine as one qcow2 file, by DiskID; server: the same, of the host that it comes from
 	StreamImage   = "image"    // server: the bytes of an image, by image id
 	StreamExport  = "export"   // node: NBD of an export, by volume id and epoch; server: the same on another node
 	StreamRead    = "read"     // node: NBD of a volume that is not exported, by volume id
@@ -77,10 +78,11 @@ type Machine struct {
 	Paused    bool   `json:"paused,omitempty"`    // while it runs: its processors stand still
 	Suspended bool   `json:"suspended,omitempty"` // while it does not: its memory is kept
 
-	Root        *Root  `json:"root,omitempty"` // nil: boots from the first of Disks
-	Disks       []Disk `json:"disks,omitempty"`
-	NICs        []NIC  `json:"nics,omitempty"`
-	ConfigDrive []byte `json:"config_drive,omitempty"` // ISO 9660 image labelled config-2
+	Root        *Root   `json:"root,omitempty"` // nil: boots from the first of Disks
+	Blanks      []Blank `json:"blanks,omitempty"`
+	Disks       []Disk  `json:"disks,omitempty"`
+	NICs        []NIC   `json:"nics,omitempty"`
+	ConfigDrive []byte  `json:"config_drive,omitempty"` // ISO 9660 image labelled config-2
 
 	// Counters of one-off acts: raising one performs the act once.
 	SoftReboots int64 `json:"soft_reboots,omitempty"`
@@ -107,6 +109,37 @@ type Root struct {
 	Rebuilds int64 `json:"rebuilds"`
 
 	From string `json:"from,omitempty"` // host whose disk it starts as a copy of
+}
+
+// Blank is a disk that is empty but for a file system, and lives and dies with the
+// machine.
+type Blank struct {
+	Name     string `json:"name"` // ephemeral0, ephemeral1 and so on, which its label is too, or swap
+	SizeMB   int    `json:"size_mb"`
+	Format   string `json:"format"`   // ext2, ext3, ext4, xfs or swap
+	Rebuilds int64  `json:"rebuilds"` // raising it makes the disk anew
+
+	From string `json:"from,omitempty"` // host whose disk it starts as a copy of
+}
+
+// RootDisk is the name of a machine's root disk beside those of its blank ones.
+const RootDisk = "root"
+
+// DiskID names a disk that lives with a machine in a stream's opening.
+func DiskID(machine, disk string) string {
+	if disk == RootDisk {
+		return machine
+	}
+	return machine + "/" + disk
+}
+
+// ParseDiskID is the way back.
+func ParseDiskID(id string) (machine, disk string) {
+	machine, disk, named := strings.Cut(id, "/")
+	if !named {
+		return machine, RootDisk
+	}
+	return machine, disk
 }
 
 // Disk is an attached volume. The volume's own document exports it; the

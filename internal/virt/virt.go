@@ -29,10 +29,11 @@ type Machine struct {
 	// goes on. A driver that cannot do that refuses.
 	Suspended bool
 
-	Root        *Root  // nil: boots from the first of Disks
-	Disks       []Disk // attached volumes, in boot order
-	NICs        []NIC  // in guest order
-	ConfigDrive []byte // an ISO 9660 image labelled config-2; nil for none
+	Root        *Root   // nil: boots from the first of Disks
+	Blanks      []Blank `json:",omitempty"`
+	Disks       []Disk  // attached volumes, in boot order
+	NICs        []NIC   // in guest order
+	ConfigDrive []byte  // an ISO 9660 image labelled config-2; nil for none
 
 	// Counters of one-off acts: a driver that has recorded a lower number
 	// performs the act once and records this one. A machine that does not run
@@ -66,6 +67,16 @@ type Root struct {
 	// Arrives: where the disk is missing, it is a copy of the one that the machine
 	// has on another host.
 	Arrives bool `json:",omitempty"`
+}
+
+// Blank is a disk that is empty but for a file system, and lives with the machine
+// and dies with it. The guest has them behind its first disk, in this order.
+type Blank struct {
+	Name     string // ephemeral0, ephemeral1 and so on, which its label is too, or swap
+	SizeMB   int
+	Format   string // ext2, ext3, ext4, xfs or swap
+	Rebuilds int64  // as that of a root disk
+	Arrives  bool   `json:",omitempty"` // as that of a root disk
 }
 
 // Disk is an attached volume, reached by NBD over a unix socket.
@@ -149,10 +160,10 @@ type Host interface {
 	// stops. The caller closes it.
 	Serial(ctx context.Context, id string) (io.ReadWriteCloser, error)
 
-	// Disk reads the machine's root disk, as it is at one moment, as a qcow2 file
-	// that stands alone. A running guest stands still meanwhile. The caller
-	// closes it.
-	Disk(ctx context.Context, id string) (io.ReadCloser, error)
+	// Disk reads one of the disks that live with the machine, nodeapi.RootDisk or a
+	// blank one's name, as it is at one moment, as a qcow2 file that stands alone. A
+	// running guest stands still meanwhile. The caller closes it.
+	Disk(ctx context.Context, id, disk string) (io.ReadCloser, error)
 
 	// Reach tells the driver how it gets at its machines on other hosts, before
 	// the first of them comes.
@@ -173,9 +184,9 @@ type Host interface {
 
 // Elsewhere is how a driver gets at a machine on another host.
 type Elsewhere interface {
-	// Disk reads the machine's root disk there, as its driver's Disk gives it. The
+	// Disk reads a disk of the machine there, as its driver's Disk gives it. The
 	// caller closes it.
-	Disk(ctx context.Context, machine string) (io.ReadCloser, error)
+	Disk(ctx context.Context, machine, disk string) (io.ReadCloser, error)
 }
 
 // Images is what a driver needs from the node's image cache.

@@ -329,6 +329,9 @@ func (in createRequest) disks(out *compute.NewServer) error {
 		if d.Device != nil {
 			one.Device = *d.Device
 		}
+		if d.Format != nil {
+			one.Format = *d.Format
+		}
 		if one.Destination == "" {
 			one.Destination = "volume"
 			if one.Source == "image" || one.Source == "blank" {

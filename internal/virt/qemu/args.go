@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"nacre/internal/virt"
@@ -77,7 +78,7 @@ func arguments(m virt.Machine, s settings) []string {
 			"-device", "virtserialport,bus=agents.0,chardev=agent,name=org.qemu.guest_agent.0",
 		)
 	}
-	ports := portsFor(len(m.Disks) + len(m.NICs) + 2)
+	ports := portsFor(len(m.Blanks) + len(m.Disks) + len(m.NICs) + 2)
 	if s.kept != nil {
 		ports = len(s.kept)
 		args = append(args, "-incoming", "defer")
@@ -103,16 +104,18 @@ func arguments(m virt.Machine, s settings) []string {
 			device(rescueDevice(*m.Rescue))
 		}
 	}
-	if m.Root != nil {
-		args = append(args, "-blockdev", rootNode().String())
-		device(options{"driver": "virtio-blk-pci", "id": "root", "drive": "root", "bootindex": boot})
-		boot++
-	}
-	for _, d := range m.Disks {
-		args = append(args, "-blockdev", diskNode(d).String())
-		o := diskDevice(d)
-		o["bootindex"] = boot
-		boot++
+	for _, name := range diskOrder(m) {
+		node, o := localNode(name), options{"driver": "virtio-blk-pci", "id": name, "drive": name}
+		for _, d := range m.Disks {
+			if name == diskPrefix+d.ID {
+				node, o = diskNode(d), diskDevice(d)
+			}
+		}
+		args = append(args, "-blockdev", node.String())
+		if !blankName.MatchString(name) { // nobody boots from an empty disk
+			o["bootindex"] = boot
+			boot++
+		}
 		device(o)
 	}
 	for i, n := range m.NICs {
@@ -180,10 +183,30 @@ func rootPort(i int) options {
 	}
 }
 
-func rootNode() options {
+// diskOrder is the names of a machine's disks as the guest has them: the first one,
+// the blank ones, the others.
+func diskOrder(m virt.Machine) []string {
+	var first, blanks, others []string
+	if m.Root != nil {
+		first = []string{"root"}
+	}
+	for _, b := range m.Blanks {
+		blanks = append(blanks, b.Name)
+	}
+	for _, d := range m.Disks {
+		others = append(others, diskPrefix+d.ID)
+	}
+	if m.Root == nil && len(others) > 0 {
+		first, others = others[:1], others[1:]
+	}
+	return slices.Concat(first, blanks, others)
+}
+
+// localNode is a disk that lives with the machine.
+func localNode(name string) options {
 	return options{
-		"driver": "qcow2", "node-name": "root", "discard": "unmap",
-		"file": options{"driver": "file", "filename": "root.qcow2", "discard": "unmap"},
+		"driver": "qcow2", "node-name": name, "discard": "unmap",
+		"file": options{"driver": "file", "filename": name + ".qcow2", "discard": "unmap"},
 	}
 }
 

@@ -100,12 +100,7 @@ func traffic(ctx context.Context, client *qmp.Client, want virt.Machine) ([]node
 	if want.Rescue != nil {
 		devices = append(devices, rescueName)
 	}
-	if want.Root != nil {
-		devices = append(devices, "root")
-	}
-	for _, d := range want.Disks {
-		devices = append(devices, diskPrefix+d.ID)
-	}
+	devices = append(devices, diskOrder(want)...)
 	var out []nodeapi.DiskTraffic
 	for i, device := range devices {
 		one := nodeapi.DiskTraffic{Name: fmt.Sprintf("vd%c", 'a'+i)}

@@ -16,6 +16,7 @@ import (
 
 	"nacre/internal/atomicfile"
 	"nacre/internal/errs"
+	"nacre/internal/nodeapi"
 	"nacre/internal/virt"
 )
 
@@ -58,7 +59,9 @@ func (h *Host) ensureRoot(ctx context.Context, m *machine, running bool) error {
 	_, err := os.Stat(filepath.Join(m.dir, "root.qcow2"))
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && want.Arrives:
-		rec.RootBytes, err = h.fetchRoot(ctx, m)
+		rec.RootBytes, err = h.fetchDisk(ctx, m, nodeapi.RootDisk, func(bytes int64) error {
+			return h.note(m, func(r *record) { r.RootBytes = bytes })
+		})
 	case errors.Is(err, fs.ErrNotExist):
 		return h.makeRoot(ctx, m, *want)
 	}
@@ -130,16 +133,21 @@ func (h *Host) makeDisk(ctx context.Context, m *machine, name string, want virt.
 	return nil
 }
 
-// imageTool runs qemu-img in the machine's folder as the guest's user, with
-// limits on memory and time.
+// imageTool runs qemu-img.
 func (h *Host) imageTool(ctx context.Context, m *machine, args ...string) error {
-	cmd := exec.CommandContext(ctx, "prlimit", append([]string{"--as=2147483648", "--cpu=60", "qemu-img"}, args...)...)
+	return h.tool(ctx, m, append([]string{"qemu-img"}, args...)...)
+}
+
+// tool runs a program in the machine's folder as the guest's user, with limits on
+// memory and time.
+func (h *Host) tool(ctx context.Context, m *machine, args ...string) error {
+	cmd := exec.CommandContext(ctx, "prlimit", append([]string{"--as=2147483648", "--cpu=60"}, args...)...)
 	cmd.Dir = m.dir
-	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: h.owner}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("qemu-img %s: %w: %s", args[0], err, strings.TrimSpace(string(out)))
+		return fmt.Errorf("%s: %w: %s", strings.Join(args[:2], " "), err, strings.TrimSpace(string(out)))
 	}
 	return nil
 }

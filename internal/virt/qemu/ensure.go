@@ -74,6 +74,9 @@ func (h *Host) ensure(ctx context.Context, m *machine, want virt.Machine) error 
 		return err
 	}
 	err = h.ensureRoot(ctx, m, g != nil)
+	if err == nil && g == nil {
+		err = h.ensureBlanks(ctx, m)
+	}
 	if err != nil {
 		return err
 	}
@@ -172,7 +175,10 @@ func (h *Host) isOff(g *guest) bool {
 
 // start starts the process. A failed start is no crash.
 func (h *Host) start(ctx context.Context, m *machine) error {
-	err := h.spawn(ctx, m)
+	err := h.ensureBlanks(ctx, m)
+	if err == nil {
+		err = h.spawn(ctx, m)
+	}
 	if err == nil {
 		return h.restore(ctx, m)
 	}

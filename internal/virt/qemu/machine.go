@@ -43,6 +43,8 @@ type record struct {
 	RootBytes int64 // size of root.qcow2; 0: not made yet
 	Rebuilds  int64 // Root.Rebuilds that root.qcow2 was made for
 
+	Blanks []virt.Blank `json:",omitempty"` // disks that are there
+
 	Rescue *virt.Rescue   `json:",omitempty"` // that rescue.qcow2 is for, and a guest that runs boots from
 	Kept   map[int]string `json:",omitempty"` // which device sits in which port of the guest whose memory is in memory.state
 }

@@ -13,31 +13,32 @@ import (
 	"nacre/internal/atomicfile"
 )
 
-// fetchRoot copies the root disk from the host that the machine comes from. What
-// arrives stands alone: it is not this host's image that it is based on.
-func (h *Host) fetchRoot(ctx context.Context, m *machine) (bytes int64, err error) {
+// fetchDisk copies a disk from the host that the machine comes from, and has its
+// size noted. What arrives stands alone: it is not this host's image that it is
+// based on.
+func (h *Host) fetchDisk(ctx context.Context, m *machine, name string, note func(bytes int64) error) (bytes int64, err error) {
 	if h.elsewhere == nil {
 		return 0, errors.New("no other host can be reached")
 	}
-	source, err := h.elsewhere.Disk(ctx, m.id)
+	source, err := h.elsewhere.Disk(ctx, m.id, name)
 	if err != nil {
 		return 0, err
 	}
 	defer source.Close()
 	stop := context.AfterFunc(ctx, func() { source.Close() })
 	defer stop()
-	fresh := filepath.Join(m.dir, "root.new")
+	fresh := filepath.Join(m.dir, name+".new")
 	err = os.Remove(fresh)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return 0, err
 	}
-	bytes, err = h.writeRoot(fresh, source)
+	bytes, err = h.writeDisk(fresh, source)
 	if err != nil {
 		return 0, errors.Join(err, os.Remove(fresh))
 	}
-	err = h.note(m, func(r *record) { r.RootBytes = bytes })
+	err = note(bytes)
 	if err == nil {
-		err = os.Rename(fresh, filepath.Join(m.dir, "root.qcow2"))
+		err = os.Rename(fresh, filepath.Join(m.dir, name+".qcow2"))
 	}
 	if err == nil {
 		err = atomicfile.Sync(m.dir)
@@ -45,8 +46,8 @@ func (h *Host) fetchRoot(ctx context.Context, m *machine) (bytes int64, err erro
 	return bytes, err
 }
 
-// writeRoot writes a disk that arrives, for the guest's user, and tells its size.
-func (h *Host) writeRoot(path string, source io.Reader) (int64, error) {
+// writeDisk writes a disk that arrives, for the guest's user, and tells its size.
+func (h *Host) writeDisk(path string, source io.Reader) (int64, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
 		return 0, err

@@ -31,7 +31,7 @@ func inventory(ctx context.Context, client *qmp.Client) (map[int]string, error) 
 			ports[port] = ""
 			continue
 		}
-		if d.Name != "root" && d.Name != rescueName && !strings.HasPrefix(d.Name, diskPrefix) && !strings.HasPrefix(d.Name, nicPrefix) {
+		if d.Name != "root" && d.Name != rescueName && !blankName.MatchString(d.Name) && !strings.HasPrefix(d.Name, diskPrefix) && !strings.HasPrefix(d.Name, nicPrefix) {
 			continue
 		}
 		var bus string

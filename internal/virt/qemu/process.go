@@ -306,6 +306,7 @@ func (h *Host) spawn(ctx context.Context, m *machine) error {
 
 	h.mu.Lock()
 	want, kept := m.record.Machine, m.record.Kept
+	want.Blanks = m.record.Blanks
 	h.mu.Unlock()
 	files := []*os.File{held, console}
 	const firstExtra = 3 // behind stdin, stdout, stderr

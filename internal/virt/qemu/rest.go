@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nacre/internal/errs"
+	"nacre/internal/nodeapi"
 )
 
 // ensurePaused stops the guest's processors, or lets them go on.
@@ -44,14 +45,15 @@ func (h *Host) ensurePaused(ctx context.Context, m *machine, paused bool) error 
 	return nil
 }
 
-// rebuild throws the root disk away when another is wanted, with the guest that
-// runs on it. The number is recorded last: when we stop in between, the disk is
+// rebuild throws the disks away that are to be made anew, with the guest that runs on
+// them. The number is recorded last: when we stop in between, the disk is
 // made anew twice rather than never.
 func (h *Host) rebuild(ctx context.Context, m *machine, g *guest) (*guest, error) {
 	h.mu.Lock()
 	rec := m.record
 	h.mu.Unlock()
-	if rec.Machine.Root == nil || rec.Machine.Root.Rebuilds <= rec.Rebuilds {
+	root, blanks := rec.Machine.Root != nil && rec.Machine.Root.Rebuilds > rec.Rebuilds, rec.stale()
+	if !root && len(blanks) == 0 {
 		return g, nil
 	}
 	if g != nil {
@@ -63,6 +65,15 @@ func (h *Host) rebuild(ctx context.Context, m *machine, g *guest) (*guest, error
 			return g, err
 		}
 	}
+	for _, b := range blanks {
+		err := h.dropBlank(m, b.Name)
+		if err != nil {
+			return nil, err
+		}
+	}
+	if !root {
+		return nil, nil
+	}
 	err := os.Remove(filepath.Join(m.dir, "root.qcow2"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("root disk: %w", err)
@@ -70,10 +81,10 @@ func (h *Host) rebuild(ctx context.Context, m *machine, g *guest) (*guest, error
 	return nil, h.note(m, func(r *record) { r.RootBytes, r.Rebuilds = 0, rec.Machine.Root.Rebuilds })
 }
 
-// Disk implements virt.Host: it copies the root disk with all below it into one
+// Disk implements virt.Host: it copies the disk with all below it into one
 // file, which has no name any more when it is read. The copy is made as the
 // guest's user, by the format that we have given the disk.
-func (h *Host) Disk(ctx context.Context, id string) (io.ReadCloser, error) {
+func (h *Host) Disk(ctx context.Context, id, disk string) (io.ReadCloser, error) {
 	ctx, cancel := h.within(ctx)
 	defer cancel()
 	m, err := h.acquire(ctx, id, false)
@@ -87,35 +98,39 @@ func (h *Host) Disk(ctx context.Context, id string) (io.ReadCloser, error) {
 	h.mu.Lock()
 	rec := m.record
 	h.mu.Unlock()
-	if rec.RootBytes == 0 {
-		return nil, errs.Conflictf("Instance %s has no root disk of its own.", id)
+	_, has := findBlank(rec.Blanks, disk)
+	if disk == nodeapi.RootDisk {
+		has = rec.RootBytes > 0
+	}
+	if !has {
+		return nil, errs.Conflictf("Instance %s has no %q disk of its own.", id, disk)
 	}
 	err = h.ensurePaused(ctx, m, true) // what the guest has written is flushed by that
 	if err != nil {
-		return nil, fmt.Errorf("read root disk of machine %s: %w", id, err)
+		return nil, fmt.Errorf("read %s disk of machine %s: %w", disk, id, err)
 	}
 	// However this ends, the guest goes on: also when the caller has gone.
 	resume, done := h.within(context.WithoutCancel(ctx))
 	defer done()
-	copied, err := h.copyRoot(ctx, m)
+	copied, err := h.copyDisk(ctx, m, disk)
 	err = errors.Join(err, h.ensurePaused(resume, m, rec.Machine.Paused))
 	if err != nil {
 		if copied != nil {
 			copied.Close()
 		}
-		return nil, fmt.Errorf("read root disk of machine %s: %w", id, err)
+		return nil, fmt.Errorf("read %s disk of machine %s: %w", disk, id, err)
 	}
 	return copied, nil
 }
 
-func (h *Host) copyRoot(ctx context.Context, m *machine) (*os.File, error) {
-	path := filepath.Join(m.dir, "run", "root.copy")
+func (h *Host) copyDisk(ctx context.Context, m *machine, name string) (*os.File, error) {
+	path := filepath.Join(m.dir, "run", name+".copy")
 	defer os.Remove(path)
 	err := os.Remove(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	err = h.imageTool(ctx, m, "convert", "-U", "-f", "qcow2", "-O", "qcow2", "root.qcow2", "run/root.copy")
+	err = h.imageTool(ctx, m, "convert", "-U", "-f", "qcow2", "-O", "qcow2", name+".qcow2", "run/"+name+".copy")
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +140,7 @@ func (h *Host) copyRoot(ctx context.Context, m *machine) (*os.File, error) {
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("the copy of the root disk is no file")
+		err = errors.New("the copy of the disk is no file")
 	}
 	if err != nil {
 		f.Close()

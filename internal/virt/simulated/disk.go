@@ -9,11 +9,12 @@ import (
 	"io"
 
 	"nacre/internal/errs"
+	"nacre/internal/nodeapi"
 	"nacre/internal/virt"
 )
 
 // Disk implements virt.Host. The disk is empty, as nothing was ever written.
-func (h *Host) Disk(ctx context.Context, id string) (io.ReadCloser, error) {
+func (h *Host) Disk(ctx context.Context, id, disk string) (io.ReadCloser, error) {
 	err := h.enter(ctx, OpDisk, h.options.Latency)
 	if err != nil {
 		return nil, err
@@ -24,14 +25,24 @@ func (h *Host) Disk(ctx context.Context, id string) (io.ReadCloser, error) {
 	if !known {
 		return nil, errs.NotFoundf("Instance %s could not be found.", id)
 	}
-	if m.Machine.Root == nil {
-		return nil, errs.Conflictf("Instance %s has no root disk of its own.", id)
-	}
-	size := int64(m.Machine.Root.SizeGB) << 30
-	if size == 0 {
-		size = 64 << 20
+	size, has := sizeOf(m.Machine, disk)
+	if !has {
+		return nil, errs.Conflictf("Instance %s has no %s disk of its own.", id, disk)
 	}
 	return io.NopCloser(bytes.NewReader(emptyDisk(size))), nil
+}
+
+// sizeOf is how many bytes a disk has that lives with the machine.
+func sizeOf(m virt.Machine, disk string) (bytes int64, has bool) {
+	if disk == nodeapi.RootDisk && m.Root != nil {
+		return max(int64(m.Root.SizeGB)<<30, 64<<20), true
+	}
+	for _, b := range m.Blanks {
+		if b.Name == disk {
+			return int64(b.SizeMB) << 20, true
+		}
+	}
+	return 0, false
 }
 
 // Reach implements virt.Host.
@@ -41,26 +52,37 @@ func (h *Host) Reach(e virt.Elsewhere) {
 	h.elsewhere = e
 }
 
-// fetchRoot reads a disk that comes from another host. Nothing keeps its bytes.
-func (h *Host) fetchRoot(ctx context.Context, want virt.Machine) error {
+// fetchDisks reads the disks that come from another host. Nothing keeps their bytes.
+func (h *Host) fetchDisks(ctx context.Context, want virt.Machine) error {
 	h.mu.Lock()
 	_, known := h.machines[want.ID]
 	from := h.elsewhere
 	h.mu.Unlock()
-	if known || want.Root == nil || !want.Root.Arrives {
+	if known {
 		return nil
 	}
-	if from == nil {
+	var coming []string
+	if want.Root != nil && want.Root.Arrives {
+		coming = append(coming, nodeapi.RootDisk)
+	}
+	for _, b := range want.Blanks {
+		if b.Arrives {
+			coming = append(coming, b.Name)
+		}
+	}
+	if len(coming) > 0 && from == nil {
 		return errors.New("no other host can be reached")
 	}
-	disk, err := from.Disk(ctx, want.ID)
-	if err != nil {
-		return fmt.Errorf("fetch root disk of machine %s: %w", want.ID, err)
-	}
-	defer disk.Close()
-	_, err = io.Copy(io.Discard, disk)
-	if err != nil {
-		return fmt.Errorf("fetch root disk of machine %s: %w", want.ID, err)
+	for _, name := range coming {
+		disk, err := from.Disk(ctx, want.ID, name)
+		if err != nil {
+			return fmt.Errorf("fetch disk %s of machine %s: %w", name, want.ID, err)
+		}
+		_, err = io.Copy(io.Discard, disk)
+		disk.Close()
+		if err != nil {
+			return fmt.Errorf("fetch disk %s of machine %s: %w", name, want.ID, err)
+		}
 	}
 	return nil
 }

@@ -197,12 +197,12 @@ func (h *Host) Ensure(ctx context.Context, want virt.Machine) error {
 	if want.ID == "" {
 		return errors.New("ensure machine: no id")
 	}
-	err = h.fetchRoot(ctx, want)
+	err = h.fetchDisks(ctx, want)
 	if err != nil {
 		return err
 	}
 	want.ConfigDrive = nil // nothing here reads it
-	want.Disks, want.NICs = slices.Clone(want.Disks), slices.Clone(want.NICs)
+	want.Blanks, want.Disks, want.NICs = slices.Clone(want.Blanks), slices.Clone(want.Disks), slices.Clone(want.NICs)
 
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -236,9 +236,12 @@ func (h *Host) Ensure(ctx context.Context, want virt.Machine) error {
 	return nil
 }
 
-// rebuilt tells whether the root disk is to be made anew.
+// rebuilt tells whether a disk is to be made anew.
 func rebuilt(before, want virt.Machine) bool {
-	return before.Root != nil && want.Root != nil && want.Root.Rebuilds > before.Root.Rebuilds
+	root := before.Root != nil && want.Root != nil && want.Root.Rebuilds > before.Root.Rebuilds
+	return root || slices.ContainsFunc(want.Blanks, func(b virt.Blank) bool {
+		return slices.ContainsFunc(before.Blanks, func(old virt.Blank) bool { return old.Name == b.Name && old.Rebuilds < b.Rebuilds })
+	})
 }
 
 // start adds a boot, on a new power cycle or on the one that runs.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"io"
 	"testing"
+
+	"nacre/internal/nodeapi"
 )
 
 // rest: a guest stands still and goes on in the same power cycle, its disk can be
@@ -17,14 +19,14 @@ func rest(t *testing.T, s *suite) {
 	m.Paused = true
 	s.ensure(t, m)
 	s.paused(t, m.ID, true)
-	s.readDisk(t, m.ID)
+	s.readDisk(t, m.ID, nodeapi.RootDisk)
 	s.paused(t, m.ID, true)
 	s.Host = s.Reopen(t)
 	s.paused(t, m.ID, true)
 	m.Paused = false
 	s.ensure(t, m)
 	s.paused(t, m.ID, false)
-	s.readDisk(t, m.ID)
+	s.readDisk(t, m.ID, nodeapi.RootDisk)
 	s.paused(t, m.ID, false)
 	if s.Run(t, m.ID) != first {
 		t.Error("a pause started the machine again")
@@ -48,8 +50,8 @@ func rest(t *testing.T, s *suite) {
 	m.Running = false
 	s.ensure(t, m)
 	s.expect(t, m, false, false)
-	s.readDisk(t, m.ID)
-	_, err := s.Host.Disk(t.Context(), "00000000-0000-4000-8000-000000000000")
+	s.readDisk(t, m.ID, nodeapi.RootDisk)
+	_, err := s.Host.Disk(t.Context(), "00000000-0000-4000-8000-000000000000", nodeapi.RootDisk)
 	if err == nil {
 		t.Error("the disk of an unknown machine can be read, want an error")
 	}
@@ -64,9 +66,9 @@ func (s *suite) paused(t *testing.T, id string, want bool) {
 }
 
 // readDisk reads a machine's disk whole.
-func (s *suite) readDisk(t *testing.T, id string) {
+func (s *suite) readDisk(t *testing.T, id, name string) {
 	t.Helper()
-	disk, err := s.Host.Disk(t.Context(), id)
+	disk, err := s.Host.Disk(t.Context(), id, name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,6 +59,7 @@ func Run(t *testing.T, open func(t *testing.T) Rig) {
 		{"Power", power},
 		{"Rest", rest},
 		{"Rescue", rescue},
+		{"Blank", blank},
 		{"Suspend", suspend},
 		{"Strangers", strangers},
 		{"Unknown", unknown},
