@@ -24,6 +24,9 @@ type planCase struct {
 	begin   func(t *testing.T, s *stage)
 	givenUp left // what is there after a run was given up
 	hosts   int  // that are needed; 0 is one
+
+	plan    string // its name; "" is the line's
+	shelved int    // for how many seconds shelved servers keep their hosts
 }
 
 // left is a resource in ERROR, which its user may look at and remove, and its
@@ -213,6 +216,7 @@ var planCases = map[string]planCase{
 	"server.create": {
 		prepare: withVolume,
 		begin: func(t *testing.T, s *stage) {
+			var reply struct{ Server struct{ ID string } }
 			s.demo.Must(t, 202, "POST", "/compute/v2.1/servers", map[string]any{"server": map[string]any{
 				"name": "web", "flavorRef": "1", "networks": []any{map[string]any{"uuid": s.net}},
 				"imageRef": s.demo.Image(t, "cirros"),
@@ -220,7 +224,8 @@ var planCases = map[string]planCase{
 					map[string]any{"boot_index": 0, "uuid": s.demo.Image(t, "cirros"), "source_type": "image", "destination_type": "local"},
 					map[string]any{"boot_index": -1, "uuid": s.volume, "source_type": "volume", "destination_type": "volume"},
 					map[string]any{"boot_index": -1, "source_type": "blank", "destination_type": "volume", "volume_size": 1, "delete_on_termination": true},
-				}}})
+				}}}).JSON(t, &reply)
+			s.server = reply.Server.ID
 		},
 		givenUp: left{kind: "servers", quota: map[string]int{"instances": 1, "cores": 1, "ram": 512},
 			rows: map[string]string{"server_secrets": "server=ID user_data= public_key= key_type= SEED password= "}},
@@ -290,15 +295,11 @@ var planCases = map[string]planCase{
 	},
 	"server.evacuate": {
 		prepare: func(t *testing.T, s *stage) {
-			lose(t, s, "node-2", true)
-			withAttached(t, s)
-			lose(t, s, "node-2", false)
+			atHome(withAttached)(t, s)
 			lose(t, s, "node-1", true)
 			t.Cleanup(func() { lose(t, s, "node-1", false) })
 		},
-		begin: func(t *testing.T, s *stage) {
-			actAs(t, s.cloud.Admin(), s, map[string]any{"evacuate": map[string]any{}})
-		},
+		begin: adminDoes("evacuate", map[string]any{}),
 		hosts: 2,
 	},
 	"server.attach_interface": {prepare: withServer, begin: plug},
@@ -462,31 +463,17 @@ var planCases = map[string]planCase{
 // its steps, in the whole product. After each, what is left can be removed, and
 // then the world is as it was at the beginning.
 func TestEveryPlan(t *testing.T) {
-	for name, line := range planCases {
+	for name, line := range lines() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cloud := testcloud.Start(t, testcloud.Still(), testcloud.MayFail(), testcloud.Stores("second=blobs/second"), testcloud.Nodes(max(line.hosts, 1)))
-			cloud.Settle(t)
-			addGroupType(t, cloud)
-			clean := cloud.Snapshot(t)
+			h := newTheatre(t, line)
 			worktest.Exercise(t, func(t *testing.T) worktest.Case {
-				s := &stage{cloud: cloud, demo: cloud.Demo(), net: cloud.Demo().Network(t, "private")}
-				t.Cleanup(func() {
-					cloud.App.Engine.Interfere(nil)
-					cloud.Demo().RemoveAll(t)
-					if line.givenUp.ofAdmin {
-						cloud.Admin().RemoveVolumes(t)
-					}
-					cloud.Same(t, clean, func() testcloud.World { return cloud.Snapshot(t) })
-				})
-				if line.prepare != nil {
-					line.prepare(t, s)
-				}
+				s := h.stage(t)
 				c := worktest.Case{
-					Plan: name, Engine: cloud.App.Engine,
+					Plan: line.plan, Engine: h.cloud.App.Engine,
 					Start:  func(t *testing.T) { line.begin(t, s) },
-					Settle: func(t *testing.T) { cloud.Still(t) },
-					World:  func(t *testing.T) any { return plain(cloud.Snapshot(t)) },
+					Settle: func(t *testing.T) { h.cloud.Still(t) },
+					World:  func(t *testing.T) any { return plain(h.cloud.Snapshot(t)) },
 				}
 				if line.givenUp.kind != "" || line.givenUp.changed != nil {
 					c.GivenUp = func(before any) any {
@@ -522,9 +509,9 @@ func TestEveryPlanHasALine(t *testing.T) {
 			t.Errorf("plan %s has no line in planCases", p.Name)
 		}
 	}
-	for name := range planCases {
-		if !known[name] {
-			t.Errorf("planCases has a line for %s, which is no plan", name)
+	for name, line := range lines() {
+		if !known[line.plan] {
+			t.Errorf("line %s is for %s, which is no plan", name, line.plan)
 		}
 	}
 }

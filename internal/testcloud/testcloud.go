@@ -75,6 +75,10 @@ func Stores(setting string) Option { return func(o *options) { o.ImageStores = s
 // Converted makes imported images raw, as the setting image_conversion does.
 func Converted() Option { return func(o *options) { o.ImageConversion = "raw" } }
 
+// ShelvedFor sets for how many seconds shelved servers keep their hosts, as the
+// setting shelved_offload_time does.
+func ShelvedFor(seconds int) Option { return func(o *options) { o.ShelvedOffloadTime = seconds } }
+
 // Dir uses an existing data folder, to go on where an earlier cloud stopped.
 func Dir(path string) Option { return func(o *options) { o.DataDir = path } }
 
