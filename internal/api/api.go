@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"mime"
 	"net"
 	"net/http"
 	"strings"
@@ -58,6 +59,10 @@ type Service struct {
 	// RawNames leaves it to the handlers to refuse what is no text in a path or a
 	// query. Elsewhere nothing has such a name.
 	RawNames bool
+
+	// MediaType insists that a body names its media type, and that whoever names the
+	// types it reads names JSON among them, as Placement does.
+	MediaType bool
 
 	// Identify finds the caller where requests carry no token but a proof of their
 	// own, such as a signature; nil looks for a token. Nobody is the zero Caller.
@@ -183,7 +188,11 @@ func (c *Call) serve() {
 	found, params := c.kernel.root.find(c.request.URL.EscapedPath())
 	if found == nil {
 		c.service = c.kernel.nearest(c.request.URL.EscapedPath())
-		c.fail(errs.NotFoundf("The resource could not be found."))
+		err := c.negotiate() // the error's form depends on the version
+		if err == nil {
+			err = errs.NotFoundf("The resource could not be found.")
+		}
+		c.fail(err)
 		return
 	}
 	c.params = params
@@ -225,6 +234,10 @@ func (c *Call) serve() {
 		c.request = c.request.WithContext(ctx)
 	}
 	c.request = c.request.WithContext(bus.WithInitiator(c.request.Context(), c.initiator()))
+	if c.service.MediaType && c.request.Method == http.MethodGet && !acceptsJSON(c.request.Header.Values("Accept")) {
+		c.fail(errs.New(errs.NotAcceptable, "Only application/json is provided"))
+		return
+	}
 	reply, err := c.route.Do(c)
 	if err != nil {
 		c.fail(err)
@@ -235,6 +248,23 @@ func (c *Call) serve() {
 		return
 	}
 	c.render(reply)
+}
+
+// acceptsJSON tells whether a client that names the media types it reads, or none,
+// reads JSON.
+func acceptsJSON(accept []string) bool {
+	if len(accept) == 0 {
+		return true
+	}
+	for _, part := range strings.Split(strings.Join(accept, ","), ",") {
+		media, params, err := mime.ParseMediaType(part)
+		weight, weighed := params["q"]
+		refused := weighed && strings.Trim(weight, "0.") == ""
+		if err == nil && !refused && (media == "application/json" || media == "application/*" || media == "*/*") {
+			return true
+		}
+	}
+	return false
 }
 
 // initiator is the caller as events name it.

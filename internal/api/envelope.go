@@ -17,6 +17,7 @@ type Envelope struct {
 	Forbidden func(rule string) error
 	frame     func(c *Call, e *errs.Error) (contentType string, body any)
 	invalid   func(v Violation) error
+	broken    string // what a body is that is no JSON; "" for the usual sentence
 }
 
 // body frames an error. What the token check says has the same frame in every
@@ -39,6 +40,9 @@ func (e Envelope) body(c *Call, err *errs.Error) (string, []byte) {
 }
 
 func (e Envelope) malformed(cause error) error {
+	if e.broken != "" {
+		return errs.BadRequestf("%s: %v", e.broken, cause).Because(cause)
+	}
 	return errs.BadRequestf("Malformed request body: cannot understand JSON").Typed("HTTPBadRequest").Because(cause)
 }
 
@@ -83,6 +87,7 @@ var (
 		},
 		frame:   placementFrame,
 		invalid: placementInvalid,
+		broken:  "Malformed JSON",
 	}
 	Swift = Envelope{
 		Forbidden: func(string) error {
@@ -231,5 +236,8 @@ func glanceInvalid(v Violation) error {
 }
 
 func placementInvalid(v Violation) error {
-	return errs.BadRequestf("JSON does not validate: %s", v.Text)
+	if strings.HasSuffix(v.Text, " does not match '"+patterns["uuid"]+"'") {
+		v.Text, v.Rule = strings.TrimSuffix(v.Text, "does not match '"+patterns["uuid"]+"'")+"is not a 'uuid'", "format"
+	}
+	return errs.BadRequestf("JSON does not validate: %s\n\nFailed validating '%s' in schema%s", v.Text, v.Rule, v.At)
 }

@@ -70,6 +70,12 @@ func (c *Call) Decode(in any) error {
 	if err != nil {
 		return err
 	}
+	if media == "" && c.service.MediaType {
+		if len(body) == 0 {
+			return errs.New(errs.UnsupportedMedia, "The media type None is not supported, use application/json")
+		}
+		return errs.BadRequestf("content-type header required when content-length > 0.")
+	}
 	return c.DecodeJSON(body, in)
 }
 

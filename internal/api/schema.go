@@ -22,6 +22,7 @@ import (
 //	pattern=NAME   matches the pattern of that name below
 //	open           (on a field named _ of type struct{}) further keys are allowed
 //	nonempty       at least one key (objects)
+//	keys=NAME      each key matches the pattern of that name (maps)
 //
 // and in the tags since and until which microversions know it. A type may give
 // its own schema by implementing Schemer.
@@ -40,6 +41,9 @@ var patterns = map[string]string{
 	"key":      `^[a-zA-Z0-9-_:. ]{1,255}$`, // metadata keys
 	"base64":   `^[A-Za-z0-9+/\s]*={0,2}\s*$`,
 	"tag":      `^[^,/]*$`,
+	"class":    `^[A-Z0-9_]+$`,        // Placement's names
+	"custom":   `^CUSTOM_[A-Z0-9_]+$`, // those that users add
+	"uuid36":   `^[0-9a-fA-F-]{36}$`,
 	"percent":  `^(100|[0-9]{1,2})%$`,
 	"nonblank": `[\S]+`, // Keystone's names
 	"url":      `^[a-zA-Z0-9+.-]+:.+`,
@@ -254,10 +258,14 @@ func limits(s map[string]any, tag string) {
 			}
 			s["enum"] = list
 			continue
-		case "pattern":
+		case "pattern", "keys":
 			pattern, known := patterns[value]
 			if !known {
 				panic("no pattern named " + value)
+			}
+			if name == "keys" {
+				s["propertyNames"] = map[string]any{"pattern": pattern}
+				continue
 			}
 			s["pattern"] = pattern
 			continue

@@ -45,6 +45,8 @@ func ParseVersion(text string) (Version, bool) {
 	return Version(a*1000 + min(b, 999)), true
 }
 
+var twoNumbers = regexp.MustCompile(`^[0-9]+\.[0-9]+$`)
+
 var versionForm = regexp.MustCompile(`^[1-9][0-9]{0,3}\.(0|[1-9][0-9]{0,5})$`)
 
 // Microversions is how an API negotiates.
@@ -53,6 +55,9 @@ type Microversions struct {
 	Legacy string // an older header with the bare version; "" for none
 	Min    Version
 	Max    Version
+	// AnyNumbers takes any two numbers for a version, which may be one that is not
+	// supported; elsewhere 0.5 is none.
+	AnyNumbers bool
 }
 
 // negotiate finds the microversion of the call and writes the headers that
@@ -74,8 +79,12 @@ func (c *Call) negotiate() error {
 	case asked == "":
 	case asked == "latest":
 		c.Version = m.Max
-	case !ok:
+	case !ok && m.AnyNumbers && !twoNumbers.MatchString(asked):
+		err = errs.BadRequestf("invalid version string: %s", asked)
+	case !ok && !m.AnyNumbers:
 		err = errs.BadRequestf("API Version String %s is of invalid format. Must be of format MajorNum.MinorNum.", asked)
+	case (v < m.Min || v > m.Max) && m.AnyNumbers:
+		err = errs.New(errs.NotAcceptable, "Unacceptable version header: %s", asked)
 	case v < m.Min || v > m.Max:
 		err = errs.New(errs.NotAcceptable, "Version %s is not supported by the API. Minimum is %s and maximum is %s.", asked, m.Min, m.Max)
 	default:

@@ -20,6 +20,8 @@ type Violation struct {
 	Text    string   // what is wrong
 	Missing []string // required keys that are not there
 	Unknown []string // keys that nobody knows
+	Rule    string   // the schema's keyword that is broken: required, maxLength …
+	At      string   // where that stands in the schema, as Python prints it: ['properties']['total']
 }
 
 // Error implements error.
@@ -28,7 +30,12 @@ func (v *Violation) Error() string { return v.Path + ": " + v.Text }
 // violation finds the deepest first cause and words it as Python's jsonschema
 // does, since clients have come to match those sentences.
 func violation(e *jsonschema.ValidationError, root any) *Violation {
+	name := ""
 	for len(e.Causes) > 0 {
+		names, ok := e.ErrorKind.(*kind.PropertyNames)
+		if ok {
+			name = names.Property
+		}
 		e = e.Causes[0]
 	}
 	at := e.InstanceLocation
@@ -50,8 +57,31 @@ func violation(e *jsonschema.ValidationError, root any) *Violation {
 	if len(at) > 0 {
 		v.Field = at[len(at)-1]
 	}
+	v.Rule, v.At = ruleOf(e)
+	pattern, ok := e.ErrorKind.(*kind.Pattern)
+	if name != "" && ok {
+		// Python has no word for names but says what names there may be.
+		v.Unknown, v.Rule = []string{name}, "additionalProperties"
+		v.Text = fmt.Sprintf("'%s' does not match any of the regexes: '%s'", name, pattern.Want)
+		return v
+	}
 	v.describe(e.ErrorKind, python(value))
 	return v
+}
+
+// ruleOf is the keyword of the schema that an error is about, and where it stands.
+func ruleOf(e *jsonschema.ValidationError) (rule, at string) {
+	path := e.ErrorKind.KeywordPath()
+	if len(path) > 0 {
+		rule = path[0]
+	}
+	_, fragment, _ := strings.Cut(e.SchemaURL, "#")
+	for _, part := range strings.Split(strings.TrimPrefix(fragment, "/"), "/") {
+		if part != "" {
+			at += "['" + part + "']"
+		}
+	}
+	return rule, at
 }
 
 func (v *Violation) describe(why jsonschema.ErrorKind, value string) {
@@ -90,6 +120,8 @@ func (v *Violation) describe(why jsonschema.ErrorKind, value string) {
 		v.Text = fmt.Sprintf("%s is greater than the maximum of %s", value, k.Want.RatString())
 	case *kind.Pattern:
 		v.Text = fmt.Sprintf("%s does not match '%s'", value, k.Want)
+	case *kind.UniqueItems:
+		v.Text = value + " has non-unique elements"
 	case *kind.Enum:
 		words := make([]string, len(k.Want))
 		for i, word := range k.Want {

@@ -170,7 +170,9 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 		return err
 	}
 	objects := object.New(object.Options{DB: database, Blobs: blobs, Clock: now, Log: log})
-	placements, err := placement.New(ctx, placement.Options{DB: database, Clock: now, Log: log, Nudge: cloud.Loops.Nudge})
+	placements, err := placement.New(ctx, placement.Options{
+		DB: database, Clock: now, Log: log, Nudge: cloud.Loops.Nudge, MaxCandidates: c.MaxAllocationCandidates,
+	})
 	if err != nil {
 		return err
 	}

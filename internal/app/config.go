@@ -122,6 +122,10 @@ type Config struct {
 	// is not at all, -1 for ever.
 	ShelvedOffloadTime int `koanf:"shelved_offload_time"`
 
+	// MaxAllocationCandidates is how many candidates Placement gives for one request,
+	// the best ones; 0 is 10,000.
+	MaxAllocationCandidates int `koanf:"max_allocation_candidates"`
+
 	// OAuth2 is how clients of OAuth 2.0 prove who they are.
 	OAuth2 OAuth2 `koanf:",squash"`
 	// LimitModel is how the unified limits of projects and of those above them go
@@ -243,6 +247,7 @@ func Settings() []Setting {
 		{"token_provider", "NACRE_TOKEN_PROVIDER", "fernet", "kind of new tokens: fernet or jws (signed by ES256); both are understood"},
 		{"federation", "", "", "section of the file: identity providers by which users sign in (openid) and trusted_dashboards; see docs/operations.md"},
 		{"shelved_offload_time", "NACRE_SHELVED_OFFLOAD_TIME", "0 (at once)", "seconds for which shelved servers keep their hosts; -1 is for ever"},
+		{"max_allocation_candidates", "NACRE_MAX_ALLOCATION_CANDIDATES", "10000", "how many allocation candidates a request gets that sets no lower limit, the best ones"},
 		{"oauth2_authn_methods", "NACRE_OAUTH2_AUTHN_METHODS", "tls_client_auth,client_secret_basic", "how clients of OAuth 2.0 may prove who they are, with commas"},
 		{"oauth2_cert_dn_mapping_id", "NACRE_OAUTH2_CERT_DN_MAPPING_ID", "oauth2_mapping", "mapping that says for whom a client's certificate is"},
 		{"oauth2_client_ca_file", "NACRE_OAUTH2_CLIENT_CA_FILE", "", "authorities of clients' certificates, in PEM; without it none is taken"},

@@ -22,7 +22,7 @@ type Consumer struct {
 	Generation int64
 	Project    string
 	UserID     string
-	Type       string // INSTANCE
+	Type       string // INSTANCE, MIGRATION, UnknownType …
 	CreatedAt  db.Time
 	UpdatedAt  db.Time
 }
@@ -44,13 +44,16 @@ type Claim struct {
 	Consumer string
 	Project  string
 	User     string
-	Type     string               // "" keeps what is, INSTANCE for a new consumer
+	Type     string               // "" keeps what is, UnknownType for a new consumer
 	From     map[string]Resources // by provider id; empty frees everything
 
 	// Generation is the consumer's as the caller knows it: Nobody for one that
 	// does not exist yet, Any when the caller doesn't care.
 	Generation int64
 }
+
+// UnknownType is the type of consumers of whom none was told.
+const UnknownType = "unknown"
 
 // What a claim may say instead of a generation.
 const (
@@ -199,64 +202,64 @@ func (s *Service) AllocationsOn(ctx context.Context, id string) (Provider, map[s
 
 // replace makes the consumers have exactly what the claims say.
 func (s *Service) replace(ctx context.Context, tx *db.Tx, claims ...Claim) error {
-	touched := make([]map[string]bool, len(claims))
-	for i, in := range claims {
-		var err error
-		touched[i], err = s.free(ctx, tx, in)
+	touched := map[string]bool{}
+	for _, in := range claims {
+		err := s.free(ctx, tx, in, touched)
 		if err != nil {
 			return err
 		}
-	}
-	for i, in := range claims {
 		for id := range in.From {
-			touched[i][id] = true
+			touched[id] = true
 		}
-		for _, id := range slices.Sorted(maps.Keys(touched[i])) {
-			err := s.take(ctx, tx, in.Consumer, id, in.From[id])
-			if err != nil {
-				return err
-			}
+	}
+	for _, id := range slices.Sorted(maps.Keys(touched)) {
+		err := s.take(ctx, tx, id, claims)
+		if err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
 // free gives back what the consumer has and keeps its row for what the claim
-// says it is going to have. It returns the providers that get something back.
-func (s *Service) free(ctx context.Context, tx *db.Tx, in Claim) (map[string]bool, error) {
-	touched := map[string]bool{}
+// says it is going to have. Touched gets the providers that get something back.
+func (s *Service) free(ctx context.Context, tx *db.Tx, in Claim, touched map[string]bool) error {
 	c, known, err := consumer(ctx, tx, in.Consumer)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	switch {
 	case in.Generation == Any:
 	case in.Generation == Nobody && known:
-		return nil, errs.Conflictf("consumer generation conflict - expected null but got %d", c.Generation).Typed("placement.concurrent_update")
+		return staleConsumer(fmt.Sprint(c.Generation), "None")
 	case in.Generation >= 0 && !known:
-		return nil, errs.Conflictf("consumer generation conflict - expected %d but got null", in.Generation).Typed("placement.concurrent_update")
+		return staleConsumer("null", fmt.Sprint(in.Generation))
 	case in.Generation >= 0 && in.Generation != c.Generation:
-		return nil, errs.Conflictf("consumer generation conflict - expected %d but got %d", in.Generation, c.Generation).Typed("placement.concurrent_update")
+		return staleConsumer(fmt.Sprint(c.Generation), fmt.Sprint(in.Generation))
 	}
 	if !known && len(in.From) == 0 {
-		return touched, nil
+		return nil
 	}
 	if known {
 		have, err := allocations(ctx, tx, in.Consumer)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for id, from := range have {
 			touched[id] = true
 			for class, amount := range from {
 				_, err = tx.Exec(ctx, "UPDATE inventories SET used = used - ? WHERE provider = ? AND class = ?", amount, id, class)
 				if err != nil {
-					return nil, fmt.Errorf("free allocation: %w", err)
+					return fmt.Errorf("free allocation: %w", err)
 				}
 			}
 		}
 	}
-	return touched, s.writeConsumer(ctx, tx, in, c, known)
+	return s.writeConsumer(ctx, tx, in, c, known)
+}
+
+func staleConsumer(is, given string) error {
+	return errs.Conflictf("consumer generation conflict - expected %s but got %s", is, given).Typed(concurrentUpdate)
 }
 
 // writeConsumer clears the consumer's allocations and keeps its row, in the
@@ -279,7 +282,7 @@ func (s *Service) writeConsumer(ctx context.Context, tx *db.Tx, in Claim, c Cons
 	if !known {
 		c = Consumer{ID: in.Consumer, Project: in.Project, UserID: in.User, Type: in.Type, CreatedAt: now, UpdatedAt: now, Generation: 1}
 		if c.Type == "" {
-			c.Type = "INSTANCE"
+			c.Type = UnknownType
 		}
 		err := tx.Insert(ctx, &c)
 		if err != nil {
@@ -297,13 +300,13 @@ func (s *Service) writeConsumer(ctx context.Context, tx *db.Tx, in Claim, c Cons
 		return fmt.Errorf("update consumer %s: %w", in.Consumer, err)
 	}
 	if n == 0 {
-		return errs.Conflictf("consumer generation conflict for %s", c.ID).Typed("placement.concurrent_update")
+		return errs.Conflictf("consumer generation conflict for %s", c.ID).Typed(concurrentUpdate)
 	}
 	return nil
 }
 
-// take adds the consumer's allocations on one provider and raises its generation.
-func (s *Service) take(ctx context.Context, tx *db.Tx, consumer, id string, want Resources) error {
+// take adds what the claims take from one provider and raises its generation.
+func (s *Service) take(ctx context.Context, tx *db.Tx, id string, claims []Claim) error {
 	p, err := provider(ctx, tx, id)
 	if errs.Is(err, errs.NotFound) {
 		return errs.BadRequestf("Allocation for resource provider '%s' that does not exist.", id)
@@ -317,28 +320,30 @@ func (s *Service) take(ctx context.Context, tx *db.Tx, consumer, id string, want
 	}
 	// All is checked before anything is written, so that a caller may try
 	// another provider in the same transaction.
-	classes := slices.Sorted(maps.Keys(want))
-	for _, class := range classes {
-		i, known := stock[class]
-		if !known {
-			return errs.Conflictf("Unable to allocate inventory: Inventory for '%s' on resource provider '%s' does not exist.", class, id)
-		}
-		full := i.fits(want[class])
-		if full != "" {
-			return errs.Conflictf("%s", full)
+	var rows []allocation
+	taken := Resources{}
+	for _, in := range claims {
+		for _, class := range slices.Sorted(maps.Keys(in.From[id])) {
+			i, known := stock[class]
+			if !known {
+				return notOffered(ctx, tx, in.Consumer, id, class)
+			}
+			amount := in.From[id][class]
+			full := i.fits(amount)
+			if full != "" {
+				return errs.Conflictf("%s", full)
+			}
+			i.Used += amount
+			stock[class] = i
+			taken[class] += amount
+			rows = append(rows, allocation{Consumer: in.Consumer, Provider: id, Class: class, Used: amount})
 		}
 	}
-	rows := make([]allocation, 0, len(want))
-	for _, class := range classes {
-		amount := want[class]
-		_, err = tx.Exec(ctx, "UPDATE inventories SET used = used + ? WHERE provider = ? AND class = ?", amount, id, class)
+	for _, class := range slices.Sorted(maps.Keys(taken)) {
+		_, err = tx.Exec(ctx, "UPDATE inventories SET used = used + ? WHERE provider = ? AND class = ?", taken[class], id, class)
 		if err != nil {
 			return fmt.Errorf("take allocation: %w", err)
 		}
-		rows = append(rows, allocation{Consumer: consumer, Provider: id, Class: class, Used: amount})
-		i := stock[class]
-		i.Used += amount
-		stock[class] = i
 	}
 	if len(rows) > 0 {
 		err = tx.Insert(ctx, &rows)
@@ -355,4 +360,16 @@ func (s *Service) take(ctx context.Context, tx *db.Tx, consumer, id string, want
 	p.Generation++
 	s.announce(tx, Change{Provider: p, Inventories: stock})
 	return nil
+}
+
+// notOffered is the error when the provider has nothing of a class, or nobody has.
+func notOffered(ctx context.Context, tx *db.Tx, consumer, id, class string) error {
+	err := knownClass(ctx, tx, class)
+	if errs.Is(err, errs.NotFound) {
+		return errs.BadRequestf("Unable to allocate inventory for consumer %s: No such resource class %s.", consumer, class)
+	}
+	if err != nil {
+		return err
+	}
+	return errs.Conflictf("Unable to allocate inventory: Inventory for '%s' on resource provider '%s' invalid.", class, id)
 }

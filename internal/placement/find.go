@@ -3,6 +3,7 @@ package placement
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"nacre/internal/db"
@@ -19,9 +20,6 @@ type Need struct {
 	Forbidden []string   // traits
 	MemberOf  [][]string // of each list, one aggregate
 	Outside   []string   // aggregates it must not be in
-	RootHas   [][]string // as Required, of the tree's root
-	RootLacks []string   // as Forbidden, of the tree's root
-	Limit     int        // 0: all
 }
 
 // Found is a provider with all that is known of it.
@@ -31,39 +29,19 @@ type Found = Change
 func (s *Service) Find(ctx context.Context, need Need) ([]Found, error) {
 	var all []Found
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		for _, list := range append(append([][]string{}, need.Required...), need.Forbidden) {
-			for _, trait := range list {
-				err := knownTrait(ctx, tx, trait)
-				if errs.Is(err, errs.NotFound) {
-					return errs.BadRequestf("No such trait(s): %s.", trait)
-				}
-				if err != nil {
-					return err
-				}
-			}
+		err := knownNames(ctx, tx, "Invalid trait(s) in \"required\" parameter: ",
+			append(slices.Concat(need.Required...), need.Forbidden...), slices.Collect(maps.Keys(need.Resources)))
+		if err != nil {
+			return err
 		}
-		for class := range need.Resources {
-			err := knownClass(ctx, tx, class)
-			if errs.Is(err, errs.NotFound) {
-				return errs.BadRequestf("Invalid resource class in resources parameter: No such resource class %s.", class)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		var err error
 		all, err = changes(ctx, tx, nil)
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("find providers: %w", err)
 	}
-	roots := map[string]Found{}
 	tree := ""
 	for _, f := range all {
-		if f.Provider.Parent == "" {
-			roots[f.Provider.ID] = f
-		}
 		if f.Provider.ID == need.InTree {
 			tree = f.Provider.Root
 		}
@@ -73,17 +51,14 @@ func (s *Service) Find(ctx context.Context, need Need) ([]Found, error) {
 		if need.InTree != "" && (tree == "" || f.Provider.Root != tree) {
 			continue
 		}
-		if need.met(f, roots[f.Provider.Root]) {
+		if need.met(f) {
 			found = append(found, f)
 		}
-	}
-	if need.Limit > 0 && len(found) > need.Limit {
-		found = found[:need.Limit]
 	}
 	return found, nil
 }
 
-func (n Need) met(f, root Found) bool {
+func (n Need) met(f Found) bool {
 	if (n.Name != "" && f.Provider.Name != n.Name) || (n.ID != "" && f.Provider.ID != n.ID) {
 		return false
 	}
@@ -91,9 +66,6 @@ func (n Need) met(f, root Found) bool {
 		return false
 	}
 	if !hasOneOfEach(f.Aggregates, n.MemberOf) || meets(f.Aggregates, n.Outside) {
-		return false
-	}
-	if !hasOneOfEach(root.Traits, n.RootHas) || meets(root.Traits, n.RootLacks) {
 		return false
 	}
 	for class, amount := range n.Resources {
@@ -112,6 +84,10 @@ func hasOneOfEach(have []string, lists [][]string) bool {
 		}
 	}
 	return true
+}
+
+func hasAll(have, list []string) bool {
+	return !slices.ContainsFunc(list, func(name string) bool { return !slices.Contains(have, name) })
 }
 
 func meets(have, list []string) bool {
@@ -209,7 +185,7 @@ func (s *Service) DeleteTrait(ctx context.Context, name string) error {
 		}
 		return deleteName(ctx, tx, "custom_traits", name,
 			"SELECT COUNT(*) FROM provider_traits WHERE trait = ?",
-			errs.NotFoundf("No such trait: %s", name), errs.Conflictf("The trait %s is in use by a resource provider.", name))
+			errs.NotFoundf("%s", noTraits([]string{name})), errs.Conflictf("The trait %s is in use by a resource provider.", name))
 	})
 }
 
@@ -254,6 +230,42 @@ func (s *Service) AddClass(ctx context.Context, name string) (added bool, err er
 	return s.addName(ctx, "custom_classes", name)
 }
 
+// RenameClass gives a custom resource class another name, with all that is of it.
+func (s *Service) RenameClass(ctx context.Context, name, to string) error {
+	return s.db.Write(ctx, func(tx *db.Tx) error {
+		err := knownClass(ctx, tx, name)
+		if err != nil {
+			return err
+		}
+		if slices.Contains(standardClasses, name) {
+			return errs.BadRequestf("Cannot update standard resource class %s", name)
+		}
+		n, err := tx.Exec(ctx, "INSERT INTO custom_classes (name, created_at) SELECT ?, created_at FROM custom_classes WHERE name = ? ON CONFLICT (name) DO NOTHING", to, name)
+		if err != nil {
+			return fmt.Errorf("rename resource class %s: %w", name, err)
+		}
+		if n == 0 {
+			return errs.Conflictf("Resource class already exists: %s", to)
+		}
+		var has []string
+		err = tx.All(ctx, &has, "SELECT provider FROM inventories WHERE class = ? ORDER BY provider", name)
+		if err != nil {
+			return fmt.Errorf("look for resource class %s: %w", name, err)
+		}
+		for _, change := range []string{"UPDATE inventories SET class = ? WHERE class = ?", "UPDATE allocations SET class = ? WHERE class = ?"} {
+			_, err = tx.Exec(ctx, change, to, name)
+			if err != nil {
+				return fmt.Errorf("rename resource class %s: %w", name, err)
+			}
+		}
+		_, err = tx.Exec(ctx, "DELETE FROM custom_classes WHERE name = ?", name)
+		if err != nil {
+			return fmt.Errorf("rename resource class %s: %w", name, err)
+		}
+		return s.tellAfter(ctx, tx, false, has...)
+	})
+}
+
 // DeleteClass forgets a custom resource class that nobody has.
 func (s *Service) DeleteClass(ctx context.Context, name string) error {
 	return s.db.Write(ctx, func(tx *db.Tx) error {
@@ -262,6 +274,6 @@ func (s *Service) DeleteClass(ctx context.Context, name string) error {
 		}
 		return deleteName(ctx, tx, "custom_classes", name,
 			"SELECT COUNT(*) FROM inventories WHERE class = ?",
-			errs.NotFoundf("No such resource class: %s", name), errs.Conflictf("Error in delete resource class: resource class %s is in use in inventory.", name))
+			errs.NotFoundf("No such resource class %s.", name), errs.Conflictf("Error in delete resource class: Cannot delete resource class %s. Class is in use in inventory.", name))
 	})
 }

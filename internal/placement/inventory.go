@@ -1,10 +1,12 @@
 package placement
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/uptrace/bun"
 
@@ -43,6 +45,18 @@ func (i Inventory) whole(provider, class string) Inventory {
 	return i
 }
 
+// byClass orders the standard classes as they are numbered, before all others.
+func byClass(a, b string) int {
+	number := func(class string) int {
+		i := slices.Index(standardClasses, class)
+		if i < 0 {
+			return len(standardClasses)
+		}
+		return i
+	}
+	return cmp.Or(cmp.Compare(number(a), number(b)), cmp.Compare(a, b))
+}
+
 // Capacity is how much may be claimed in all.
 func (i Inventory) Capacity() int64 { return int64(float64(i.Total-i.Reserved) * i.Ratio) }
 
@@ -74,14 +88,22 @@ func inventories(ctx context.Context, tx *db.Tx, id string) (map[string]Inventor
 
 // writeInventories makes the provider have exactly want. A class in use stays.
 func writeInventories(ctx context.Context, tx *db.Tx, id string, have, want map[string]Inventory) error {
-	for _, class := range slices.Sorted(maps.Keys(have)) {
-		if _, stays := want[class]; stays {
-			continue
+	var used, gone []string
+	for _, class := range slices.SortedFunc(maps.Keys(have), byClass) {
+		_, stays := want[class]
+		switch {
+		case stays:
+		case have[class].Used > 0:
+			used = append(used, class)
+		default:
+			gone = append(gone, class)
 		}
-		if have[class].Used > 0 {
-			return errs.Conflictf("update conflict: Inventory for '%s' on resource provider '%s' in use.", class, id).
-				Typed("placement.inventory.inuse")
-		}
+	}
+	if used != nil {
+		return errs.Conflictf("update conflict: Inventory for '%s' on resource provider '%s' in use.", strings.Join(used, ", "), id).
+			Typed(inUse)
+	}
+	for _, class := range gone {
 		_, err := tx.Exec(ctx, "DELETE FROM inventories WHERE provider = ? AND class = ?", id, class)
 		if err != nil {
 			return fmt.Errorf("delete inventory: %w", err)
@@ -129,6 +151,19 @@ func (s *Service) SetInventories(ctx context.Context, id string, generation int6
 	return s.changeInventories(ctx, id, generation, func(map[string]Inventory) (map[string]Inventory, error) { return want, nil })
 }
 
+// AddInventory adds the inventory of a class that the provider has none of.
+func (s *Service) AddInventory(ctx context.Context, id, class string, i Inventory) (Provider, error) {
+	return s.changeInventories(ctx, id, -1, func(have map[string]Inventory) (map[string]Inventory, error) {
+		_, known := have[class]
+		if known {
+			return nil, errs.Conflictf("Update conflict: there is an inventory of %s already.", class).Typed(concurrentUpdate)
+		}
+		want := maps.Clone(have)
+		want[class] = i
+		return want, nil
+	})
+}
+
 // SetInventory replaces the inventory of one class.
 func (s *Service) SetInventory(ctx context.Context, id string, generation int64, class string, i Inventory) (Provider, error) {
 	return s.changeInventories(ctx, id, generation, func(have map[string]Inventory) (map[string]Inventory, error) {
@@ -153,6 +188,10 @@ func (s *Service) DeleteInventory(ctx context.Context, id, class string) error {
 		delete(want, class)
 		return want, nil
 	})
+	if errs.Is(err, errs.Conflict) {
+		// Of one class alone OpenStack says that it changed, whatever the reason is.
+		return errs.Conflictf("Unable to delete inventory of class %s: %v", class, err).Typed(concurrentUpdate).Because(err)
+	}
 	return err
 }
 
@@ -194,8 +233,7 @@ func (s *Service) changeInventories(ctx context.Context, id string, generation i
 	return p, err
 }
 
-// checkInventories fills in what the inventories leave out and refuses what no
-// provider can have.
+// checkInventories refuses what no provider can have.
 func checkInventories(ctx context.Context, tx *db.Tx, id string, in map[string]Inventory) (map[string]Inventory, error) {
 	out := make(map[string]Inventory, len(in))
 	for class, i := range in {
@@ -203,8 +241,8 @@ func checkInventories(ctx context.Context, tx *db.Tx, id string, in map[string]I
 		if err != nil {
 			return nil, errs.BadRequestf("Unknown resource class in inventory for resource provider %s: No such resource class %s.", id, class)
 		}
-		i = i.whole(id, class)
-		if i.Reserved > i.Total {
+		i.Provider, i.Class = id, class
+		if i.Capacity() < 0 {
 			return nil, errs.BadRequestf("Unable to update inventory for resource provider %s: Invalid inventory for '%s' on resource provider '%s'. "+
 				"The reserved value is greater than total.", id, class, id)
 		}

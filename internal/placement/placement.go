@@ -8,12 +8,18 @@
 // inventory in the transaction of the allocation, so that a claim reads no sums
 // and can never overdraw.
 //
+// Candidates, the ways in which a request could be satisfied by nested and sharing
+// providers, are made one by one while somebody takes them (candidates.go, walk.go):
+// a tree of eight equal devices has as many as a client asks for, not all that there
+// could be.
+//
 // After a commit the service tells its watchers what a provider looks like now.
 // The scheduler's snapshot lives on that. Of what other servers committed it
 // learns by hints, and by comparing generations from time to time (follow.go).
 package placement
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -41,6 +47,9 @@ type Options struct {
 	Log   *slog.Logger
 	// Nudge asks a loop of Loops to look at once: loop.Runner.Nudge.
 	Nudge func(loop string)
+	// MaxCandidates is how many allocation candidates a request gets that sets no
+	// lower limit; 0 is 10,000.
+	MaxCandidates int
 }
 
 // Service is placement.
@@ -50,6 +59,8 @@ type Service struct {
 	newID func() string
 	nudge func(loop string)
 
+	maxCandidates int
+
 	mu       sync.RWMutex // guards watchers
 	watchers []func(Change)
 
@@ -58,6 +69,9 @@ type Service struct {
 
 // New makes the service.
 func New(_ context.Context, o Options) (*Service, error) {
+	if o.MaxCandidates < 0 {
+		return nil, fmt.Errorf("max_allocation_candidates is %d, less than 0", o.MaxCandidates)
+	}
 	if o.NewID == nil {
 		o.NewID = clock.UUID
 	}
@@ -67,7 +81,7 @@ func New(_ context.Context, o Options) (*Service, error) {
 	if o.Nudge == nil {
 		o.Nudge = func(string) {}
 	}
-	s := &Service{db: o.DB, clock: o.Clock, newID: o.NewID, nudge: o.Nudge}
+	s := &Service{db: o.DB, clock: o.Clock, newID: o.NewID, nudge: o.Nudge, maxCandidates: cmp.Or(o.MaxCandidates, 10_000)}
 	s.following.known = map[string]Provider{}
 	s.following.stale = map[string]bool{}
 	s.db.Listen(changedChannel, s.hint)

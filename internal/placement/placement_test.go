@@ -85,20 +85,22 @@ func TestClaimRefused(t *testing.T) {
 	tests := []struct {
 		name string
 		want Resources
+		kind errs.Kind
 	}{
-		{"too much", Resources{VCPU: 9}},
-		{"reserved memory", Resources{MemoryMB: 4000}},
-		{"nothing", Resources{VCPU: 0}},
-		{"unknown class", Resources{"CUSTOM_GOLD": 1}},
-		{"second of two", Resources{DiskGB: 1, VCPU: 9}},
+		{"too much", Resources{VCPU: 9}, errs.Conflict},
+		{"reserved memory", Resources{MemoryMB: 4000}, errs.Conflict},
+		{"nothing", Resources{VCPU: 0}, errs.Conflict},
+		{"class that is not offered", Resources{"PGPU": 1}, errs.Conflict},
+		{"unknown class", Resources{"CUSTOM_GOLD": 1}, errs.BadRequest},
+		{"second of two", Resources{DiskGB: 1, VCPU: 9}, errs.Conflict},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			s := open(t)
 			report(t, s, "a", 2)
 			err := claim(s, "server", "a", test.want)
-			if !errs.Is(err, errs.Conflict) {
-				t.Errorf("got %v, want a conflict", err)
+			if !errs.Is(err, test.kind) {
+				t.Errorf("got %v, want one of kind %d", err, test.kind)
 			}
 			for _, class := range []string{VCPU, MemoryMB, DiskGB} {
 				if got := used(t, s, "a", class); got != 0 {

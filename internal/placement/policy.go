@@ -16,6 +16,7 @@ var Policy = []auth.Rule{
 	{Name: "placement:resource_classes:update", Check: "rule:service_or_admin"},
 	{Name: "placement:resource_classes:delete", Check: "rule:service_or_admin"},
 	{Name: "placement:resource_providers:inventories:list", Check: "rule:service_or_admin"},
+	{Name: "placement:resource_providers:inventories:create", Check: "rule:service_or_admin"},
 	{Name: "placement:resource_providers:inventories:show", Check: "rule:service_or_admin"},
 	{Name: "placement:resource_providers:inventories:update", Check: "rule:service_or_admin"},
 	{Name: "placement:resource_providers:inventories:delete", Check: "rule:service_or_admin"},

@@ -40,24 +40,43 @@ func provider(ctx context.Context, tx *db.Tx, id string) (Provider, error) {
 
 func insertProvider(ctx context.Context, tx *db.Tx, p Provider, now time.Time) (Provider, error) {
 	p.CreatedAt, p.UpdatedAt = db.At(now), db.At(now)
+	if p.Parent == p.ID {
+		return p, notMade(p, "parent provider UUID cannot be same as UUID. Please set parent provider UUID to None if there is no parent.")
+	}
 	if p.Parent != "" {
 		parent, err := provider(ctx, tx, p.Parent)
 		if errs.Is(err, errs.NotFound) {
-			return p, errs.BadRequestf("Unable to create resource provider: parent provider UUID %s does not exist.", p.Parent)
+			return p, notMade(p, "parent provider UUID does not exist.")
 		}
 		if err != nil {
 			return p, err
 		}
 		p.Root = parent.Root
 	}
-	err := tx.Insert(ctx, &p)
+	var n int
+	err := tx.Get(ctx, &n, "SELECT COUNT(*) FROM resource_providers WHERE id = ?", p.ID)
+	if err != nil {
+		return p, fmt.Errorf("look for provider %s: %w", p.ID, err)
+	}
+	if n > 0 {
+		return p, errs.Conflictf("Conflicting resource provider uuid: %s already exists.", p.ID).Typed(duplicateName)
+	}
+	err = tx.Insert(ctx, &p)
 	if db.IsDuplicate(err) {
-		return p, errs.Conflictf("Conflicting resource provider name: %s already exists.", p.Name).Typed("placement.duplicate_name")
+		return p, errs.Conflictf("Conflicting resource provider name: %s already exists.", p.Name).Typed(duplicateName)
 	}
 	if err != nil {
 		return p, fmt.Errorf("insert provider: %w", err)
 	}
 	return p, nil
+}
+
+func notMade(p Provider, reason string) error {
+	return errs.BadRequestf("Unable to create resource provider \"%s\", %s: Object action create failed because: %s", p.Name, p.ID, reason)
+}
+
+func notSaved(id, reason string) error {
+	return errs.BadRequestf("Unable to save resource provider %s: Object action update failed because: %s", id, reason)
 }
 
 // bump raises the generation, provided nobody has changed the provider since
@@ -75,9 +94,15 @@ func bump(ctx context.Context, tx *db.Tx, p Provider, now time.Time) error {
 	return nil
 }
 
+// Codes of errors, which clients tell them apart by.
+const (
+	concurrentUpdate = "placement.concurrent_update"
+	duplicateName    = "placement.duplicate_name"
+	inUse            = "placement.inventory.inuse"
+)
+
 func concurrent(id string) error {
-	return errs.Conflictf("resource provider generation conflict for resource provider %s", id).
-		Typed("placement.concurrent_update")
+	return errs.Conflictf("resource provider generation conflict for resource provider %s", id).Typed(concurrentUpdate)
 }
 
 // CreateProvider adds a provider.
@@ -128,7 +153,7 @@ func (s *Service) UpdateProvider(ctx context.Context, id, name string, parent *s
 		}
 		_, err = tx.Update(ctx, &p, "name", "parent", "root", "updated_at")
 		if db.IsDuplicate(err) {
-			return errs.Conflictf("Conflicting resource provider name: %s already exists.", name).Typed("placement.duplicate_name")
+			return errs.Conflictf("Conflicting resource provider %s already exists.", name).Typed(duplicateName)
 		}
 		if err != nil {
 			return fmt.Errorf("update provider %s: %w", id, err)
@@ -140,14 +165,18 @@ func (s *Service) UpdateProvider(ctx context.Context, id, name string, parent *s
 
 func (s *Service) replant(ctx context.Context, tx *db.Tx, p *Provider, parent string, replant bool) error {
 	if p.Parent != "" && !replant {
-		return errs.BadRequestf("Unable to save resource provider %s: re-parenting a provider is not currently allowed.", p.ID)
+		act := "re-parenting"
+		if parent == "" {
+			act = "un-parenting"
+		}
+		return notSaved(p.ID, act+" a provider is not currently allowed.")
 	}
 	old := p.Root
 	p.Parent, p.Root = parent, p.ID
 	if parent != "" {
 		above, err := provider(ctx, tx, parent)
 		if errs.Is(err, errs.NotFound) {
-			return errs.BadRequestf("Unable to save resource provider %s: parent provider UUID %s does not exist.", p.ID, parent)
+			return notSaved(p.ID, "parent provider UUID does not exist.")
 		}
 		if err != nil {
 			return err
@@ -157,7 +186,7 @@ func (s *Service) replant(ctx context.Context, tx *db.Tx, p *Provider, parent st
 			return err
 		}
 		if below[parent] {
-			return errs.BadRequestf("Unable to save resource provider %s: creating loop in the provider tree is not allowed.", p.ID)
+			return notSaved(p.ID, "creating loop in the provider tree is not allowed.")
 		}
 		p.Root = above.Root
 	}
@@ -197,7 +226,11 @@ func subtree(ctx context.Context, tx *db.Tx, id string) (map[string]bool, error)
 
 // DeleteProvider removes a provider that nobody uses.
 func (s *Service) DeleteProvider(ctx context.Context, id string) error {
-	return s.db.Write(ctx, func(tx *db.Tx) error { return s.deleteProvider(ctx, tx, id) })
+	err := s.db.Write(ctx, func(tx *db.Tx) error { return s.deleteProvider(ctx, tx, id) })
+	if errs.Is(err, errs.NotFound) {
+		return errs.NotFoundf("No resource provider with uuid %s found for delete", id)
+	}
+	return err
 }
 
 // RemoveHost removes the provider of a host that is no compute host any more. A

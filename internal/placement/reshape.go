@@ -25,15 +25,24 @@ func (s *Service) Reshape(ctx context.Context, shapes map[string]Shape, claims [
 		for _, id := range ids {
 			p, err := provider(ctx, tx, id)
 			if errs.Is(err, errs.NotFound) {
-				return errs.BadRequestf("Resource provider %s in inventories not found: No resource provider with uuid %s found", id, id)
+				return errs.BadRequestf("Resource provider %s in inventories not found: No resource provider with uuid %s found", id, id).
+					Typed("placement.resource_provider.not_found")
 			}
 			if err != nil {
 				return err
 			}
 			if p.Generation != shapes[id].Generation {
-				return concurrent(id)
+				return errs.Conflictf("resource provider generation conflict for provider %s: actual: %d, given: %d", id, p.Generation, shapes[id].Generation).
+					Typed(concurrentUpdate)
+			}
+			if len(shapes[id].Inventories) == 0 {
+				continue
 			}
 			_, err = s.shape(ctx, tx, id, shapes[id].Inventories, false)
+			if err != nil {
+				return err
+			}
+			err = bump(ctx, tx, p, s.clock.Now())
 			if err != nil {
 				return err
 			}

@@ -63,9 +63,14 @@ func knownTrait(ctx context.Context, tx *db.Tx, name string) error {
 		return fmt.Errorf("look for trait %s: %w", name, err)
 	}
 	if n == 0 {
-		return errs.NotFoundf("No such trait: %s", name)
+		return errs.NotFoundf("%s", noTraits([]string{name}))
 	}
 	return nil
+}
+
+// noTraits says which traits nobody knows.
+func noTraits(names []string) string {
+	return "No such trait(s): " + strings.Join(names, ", ") + "."
 }
 
 func knownClass(ctx context.Context, tx *db.Tx, name string) error {
@@ -78,7 +83,7 @@ func knownClass(ctx context.Context, tx *db.Tx, name string) error {
 		return fmt.Errorf("look for resource class %s: %w", name, err)
 	}
 	if n == 0 {
-		return errs.NotFoundf("No such resource class: %s", name)
+		return errs.NotFoundf("No such resource class %s.", name)
 	}
 	return nil
 }
@@ -98,7 +103,7 @@ func (s *Service) addTrait(ctx context.Context, tx *db.Tx, name string) error {
 
 // SetHostAggregates says which aggregates the provider is in, by UUID.
 func (s *Service) SetHostAggregates(ctx context.Context, id string, aggregates []string) error {
-	_, err := s.SetAggregates(ctx, id, -1, aggregates)
+	_, err := s.replaceNames(ctx, id, -1, "provider_aggregates", "aggregate", aggregates, nil, true)
 	if errs.Is(err, errs.NotFound) {
 		return nil // the host has not reported yet
 	}
@@ -106,18 +111,19 @@ func (s *Service) SetHostAggregates(ctx context.Context, id string, aggregates [
 }
 
 // SetAggregates replaces the aggregates of a provider whose generation is still
-// the given one (-1: whichever it is).
+// the given one. With -1 it is whichever it is, and stays: so it was before a
+// generation was asked for.
 func (s *Service) SetAggregates(ctx context.Context, id string, generation int64, aggregates []string) (Provider, error) {
-	return s.replaceNames(ctx, id, generation, "provider_aggregates", "aggregate", aggregates, nil)
+	return s.replaceNames(ctx, id, generation, "provider_aggregates", "aggregate", aggregates, nil, generation >= 0)
 }
 
 // SetTraits replaces the traits of a provider.
 func (s *Service) SetTraits(ctx context.Context, id string, generation int64, traits []string) (Provider, error) {
-	return s.replaceNames(ctx, id, generation, "provider_traits", "trait", traits, knownTrait)
+	return s.replaceNames(ctx, id, generation, "provider_traits", "trait", traits, knownTrait, true)
 }
 
 func (s *Service) replaceNames(ctx context.Context, id string, generation int64, table, column string, want []string,
-	known func(context.Context, *db.Tx, string) error) (Provider, error) {
+	known func(context.Context, *db.Tx, string) error, raise bool) (Provider, error) {
 	var p Provider
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		var err error
@@ -126,26 +132,38 @@ func (s *Service) replaceNames(ctx context.Context, id string, generation int64,
 			return err
 		}
 		if generation >= 0 && generation != p.Generation {
-			return concurrent(id)
+			return errs.Conflictf("Resource provider's generation already changed. Please update the generation and try again.").Typed(concurrentUpdate)
 		}
 		_, err = tx.Exec(ctx, "DELETE FROM "+table+" WHERE provider = ?", id)
 		if err != nil {
 			return fmt.Errorf("clear %s: %w", table, err)
 		}
-		for _, name := range slices.Compact(slices.Sorted(slices.Values(want))) {
-			if known != nil {
-				err = known(ctx, tx, name)
-				if errs.Is(err, errs.NotFound) {
-					return errs.BadRequestf("No such trait(s): %s.", name)
-				}
-				if err != nil {
-					return err
-				}
+		want := slices.Compact(slices.Sorted(slices.Values(want)))
+		var unknown []string
+		for _, name := range want {
+			if known == nil {
+				break
 			}
+			err = known(ctx, tx, name)
+			if errs.Is(err, errs.NotFound) {
+				unknown = append(unknown, name)
+				continue
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if unknown != nil {
+			return errs.BadRequestf("No such trait %s", strings.Join(unknown, ", "))
+		}
+		for _, name := range want {
 			_, err = tx.Exec(ctx, "INSERT INTO "+table+" (provider, "+column+") VALUES (?, ?)", id, name)
 			if err != nil {
 				return fmt.Errorf("insert into %s: %w", table, err)
 			}
+		}
+		if !raise {
+			return s.tellAfter(ctx, tx, true, id)
 		}
 		err = bump(ctx, tx, p, s.clock.Now())
 		if err != nil {

@@ -1,7 +1,7 @@
 package api
 
 import (
-	"encoding/json"
+	"regexp"
 
 	"nacre/internal/api"
 	"nacre/internal/errs"
@@ -39,7 +39,7 @@ func (h handlers) showAllocations(c *api.Call) (allocationsReply, error) {
 	if err != nil {
 		return allocationsReply{}, err
 	}
-	consumer, from, generations, err := h.placement.Allocations(c.Context(), c.PathValue("consumer_uuid"))
+	consumer, from, generations, err := h.placement.Allocations(c.Context(), canonical(c.PathValue("consumer_uuid")))
 	reply := allocationsReply{Allocations: map[string]allocationView{}}
 	for id, resources := range from {
 		reply.Allocations[id] = allocationView{generations[id], resources}
@@ -51,64 +51,103 @@ func (h handlers) showAllocations(c *api.Call) (allocationsReply, error) {
 	return reply, err
 }
 
-// allocationBody is what one consumer is to have. Before 1.12 the allocations
-// are a list.
-type allocationBody struct {
-	Allocations json.RawMessage  `json:"allocations" check:"required"`
-	Project     string           `json:"project_id" since:"1.8" check:"required,min=1,max=255"`
-	User        string           `json:"user_id" since:"1.8" check:"required,min=1,max=255"`
-	Generation  api.Opt[int64]   `json:"consumer_generation" since:"1.28" check:"required"`
-	Mappings    *json.RawMessage `json:"mappings" since:"1.34"`
-	Type        string           `json:"consumer_type" since:"1.38" check:"required,min=1,max=255"`
+// positive is an amount that is taken.
+type positive int64
+
+// JSONSchema implements api.Schemer.
+func (positive) JSONSchema() map[string]any { return map[string]any{"type": "integer", "minimum": 1} }
+
+type taken map[string]positive
+
+func (t taken) resources() placement.Resources {
+	out := make(placement.Resources, len(t))
+	for class, n := range t {
+		out[class] = int64(n)
+	}
+	return out
 }
 
-func (b allocationBody) claim(c *api.Call, consumer string) (placement.Claim, error) {
-	in := placement.Claim{Consumer: consumer, Project: b.Project, User: b.User, Type: b.Type, From: map[string]placement.Resources{}, Generation: placement.Any}
+// mapping says which providers serve which group of the request. Nobody keeps it:
+// it is there so that a candidate can be sent back as it came.
+type mapping map[string]any
+
+// JSONSchema implements api.Schemer.
+func (mapping) JSONSchema() map[string]any {
+	provider := map[string]any{"type": "string", "pattern": uuidForm.String()}
+	return map[string]any{"type": "object", "minProperties": 1, "patternProperties": map[string]any{
+		"[a-zA-Z0-9_-]{1,64}": map[string]any{"type": "array", "minItems": 1, "items": provider},
+	}}
+}
+
+// allocationList is what one consumer is to have, as it was said before 1.12.
+type allocationList struct {
+	Allocations []struct {
+		Provider struct {
+			UUID string `json:"uuid" check:"required,pattern=uuid"`
+		} `json:"resource_provider" check:"required"`
+		Resources taken `json:"resources" check:"required,min=1,keys=class"`
+	} `json:"allocations" check:"required,min=1"`
+	Project string `json:"project_id" since:"1.8" check:"required,min=1,max=255"`
+	User    string `json:"user_id" since:"1.8" check:"required,min=1,max=255"`
+}
+
+// claim is what the list asks for. Whose a consumer is was not always said.
+func (b allocationList) claim(c *api.Call, consumer string) placement.Claim {
+	in := placement.Claim{Consumer: consumer, Project: b.Project, User: b.User, From: map[string]placement.Resources{}, Generation: placement.Any}
 	if c.Version < api.V(1, 8) {
-		in.Project, in.User = "00000000-0000-0000-0000-000000000000", "00000000-0000-0000-0000-000000000000"
+		in.Project, in.User = nobody, nobody
 	}
+	for _, a := range b.Allocations {
+		in.From[canonical(a.Provider.UUID)] = a.Resources.resources()
+	}
+	return in
+}
+
+// nobody is whose a consumer is when nobody was named.
+const nobody = "00000000-0000-0000-0000-000000000000"
+
+// allocationBody is what one consumer is to have.
+type allocationBody struct {
+	Allocations map[string]struct {
+		Generation int64 `json:"generation"`
+		Resources  taken `json:"resources" check:"required,min=1,keys=class"`
+	} `json:"allocations" check:"required,keys=uuid36"`
+	Project    string         `json:"project_id" check:"required,min=1,max=255"`
+	User       string         `json:"user_id" check:"required,min=1,max=255"`
+	Generation api.Opt[int64] `json:"consumer_generation" since:"1.28" check:"required"`
+	Mappings   mapping        `json:"mappings" since:"1.34"`
+	Type       string         `json:"consumer_type" since:"1.38" check:"required,pattern=class,min=1,max=255"`
+}
+
+func (b allocationBody) claim(c *api.Call, consumer string) placement.Claim {
+	in := placement.Claim{Consumer: consumer, Project: b.Project, User: b.User, Type: b.Type, From: map[string]placement.Resources{}, Generation: placement.Any}
 	if c.Version >= api.V(1, 28) {
-		in.Generation = placement.Nobody
-		if !b.Generation.Null {
-			in.Generation = b.Generation.V
-		}
+		in.Generation = b.Generation.Or(placement.Nobody)
 	}
-	var err error
-	if c.Version < api.V(1, 12) {
-		var list []struct {
-			Provider struct {
-				UUID string `json:"uuid"`
-			} `json:"resource_provider"`
-			Resources placement.Resources `json:"resources"`
-		}
-		err = json.Unmarshal(b.Allocations, &list)
-		for _, a := range list {
-			in.From[a.Provider.UUID] = a.Resources
-		}
-	} else {
-		var byProvider map[string]struct {
-			Generation *int64              `json:"generation"`
-			Resources  placement.Resources `json:"resources"`
-		}
-		err = json.Unmarshal(b.Allocations, &byProvider)
-		for id, a := range byProvider {
-			in.From[id] = a.Resources
-		}
+	for id, a := range b.Allocations {
+		in.From[canonical(id)] = a.Resources.resources()
 	}
-	if err != nil {
-		return in, errs.BadRequestf("JSON does not validate: allocations have the wrong form")
-	}
-	for id, resources := range in.From {
-		if !uuidPattern.MatchString(id) || len(resources) == 0 {
-			return in, errs.BadRequestf("JSON does not validate: '%s' has no resources or is no UUID", id)
+	return in
+}
+
+// manyAllocations are bodies by consumer.
+type manyAllocations map[string]allocationBody
+
+var consumerForm = regexp.MustCompile(`^[0-9a-fA-F-]{36}$`)
+
+func (many manyAllocations) claims(c *api.Call) ([]placement.Claim, error) {
+	var claims []placement.Claim
+	for id, body := range many {
+		if !consumerForm.MatchString(id) {
+			return nil, badBody("additionalProperties", "'%s' does not match any of the regexes: '%s'", id, consumerForm)
 		}
-		for class, n := range resources {
-			if n < 1 {
-				return in, errs.BadRequestf("JSON does not validate: %d is less than the minimum of 1 for %s", n, class)
-			}
-		}
+		claims = append(claims, body.claim(c, canonical(id)))
 	}
-	return in, nil
+	return claims, nil
+}
+
+func badBody(rule, format string, args ...any) error {
+	return errs.BadRequestf("JSON does not validate: "+format+"\n\nFailed validating '"+rule+"' in schema", args...)
 }
 
 func (h handlers) setAllocations(c *api.Call) error {
@@ -116,23 +155,28 @@ func (h handlers) setAllocations(c *api.Call) error {
 	if err != nil {
 		return err
 	}
+	id := c.PathValue("consumer_uuid")
+	if !uuidForm.MatchString(id) {
+		return errs.BadRequestf("Malformed consumer_uuid: %s", id)
+	}
+	id = canonical(id)
+	if c.Version < api.V(1, 12) {
+		var body allocationList
+		err = c.Decode(&body)
+		if err != nil {
+			return err
+		}
+		return h.placement.SetAllocations(c.Context(), body.claim(c, id))
+	}
 	var body allocationBody
 	err = c.Decode(&body)
 	if err != nil {
 		return err
 	}
-	id := c.PathValue("consumer_uuid")
-	if !uuidPattern.MatchString(id) {
-		return errs.BadRequestf("Malformed consumer_uuid: %s", id)
+	if len(body.Allocations) == 0 && c.Version < api.V(1, 28) {
+		return badBody("minProperties", "{} does not have enough properties")
 	}
-	in, err := body.claim(c, id)
-	if err != nil {
-		return err
-	}
-	if len(in.From) == 0 && c.Version < api.V(1, 28) {
-		return errs.BadRequestf("JSON does not validate: {} does not have enough properties")
-	}
-	return h.placement.SetAllocations(c.Context(), in)
+	return h.placement.SetAllocations(c.Context(), body.claim(c, id))
 }
 
 func (h handlers) setManyAllocations(c *api.Call) error {
@@ -140,18 +184,17 @@ func (h handlers) setManyAllocations(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	var bodies map[string]allocationBody
-	err = c.Decode(&bodies)
+	var many manyAllocations
+	err = c.Decode(&many)
 	if err != nil {
 		return err
 	}
-	var claims []placement.Claim
-	for id, body := range bodies {
-		in, err := body.claim(c, id)
-		if err != nil {
-			return err
-		}
-		claims = append(claims, in)
+	if len(many) == 0 {
+		return badBody("minProperties", "{} does not have enough properties")
+	}
+	claims, err := many.claims(c)
+	if err != nil {
+		return err
 	}
 	return h.placement.SetAllocations(c.Context(), claims...)
 }
@@ -161,7 +204,7 @@ func (h handlers) deleteAllocations(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	id := c.PathValue("consumer_uuid")
+	id := canonical(c.PathValue("consumer_uuid"))
 	_, from, _, err := h.placement.Allocations(c.Context(), id)
 	if err != nil {
 		return err
@@ -176,20 +219,25 @@ type usagesReply struct {
 	Usages any `json:"usages"`
 }
 
+var usageQuery = []parameter{
+	param("project_id", 9).id(), param("user_id", 9).id(),
+	param("consumer_type", 38).as("pattern", "^[A-Z0-9_]+$|^all|^unknown$"),
+}
+
 func (h handlers) usages(c *api.Call) (any, error) {
 	q := c.Query()
 	project := q.Get("project_id")
-	err := c.Authorize(authProject(project))
+	err := allowedFor(c, project)
+	if err == nil {
+		err = checkQuery(c, usageQuery)
+	}
 	if err != nil {
 		return nil, err
 	}
 	if project == "" {
-		return nil, errs.BadRequestf("Invalid query string parameters: 'project_id' is a required property")
+		return nil, badQuery("required", "'project_id' is a required property")
 	}
-	kind := ""
-	if c.Version >= api.V(1, 38) {
-		kind = q.Get("consumer_type")
-	}
+	kind := q.Get("consumer_type")
 	used, counts, err := h.placement.Usage(c.Context(), project, q.Get("user_id"), kind)
 	if err != nil {
 		return nil, err
@@ -204,7 +252,7 @@ func (h handlers) usages(c *api.Call) (any, error) {
 	if c.Version < api.V(1, 38) {
 		return usagesReply{total}, nil
 	}
-	if kind == "all" {
+	if kind == "all" && len(used) > 0 {
 		var n int64
 		for _, count := range counts {
 			n += count

@@ -4,12 +4,13 @@ package api
 
 import (
 	"net/http"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"nacre/internal/api"
 	"nacre/internal/auth"
-	"nacre/internal/errs"
 	"nacre/internal/placement"
 )
 
@@ -23,16 +24,26 @@ func New(service *placement.Service) api.Service {
 	h := handlers{service}
 	return api.Service{
 		Name: "placement", Type: "placement", Mount: "/placement", Spec: "",
-		Versions: &api.Microversions{Word: "placement", Min: minVersion, Max: maxVersion},
-		Envelope: api.Placement,
-		Routes:   slices.Concat(versionRoutes(), h.providerRoutes(), h.inventoryRoutes(), h.traitRoutes(), h.allocationRoutes(), h.reshaperRoutes()),
+		Versions:  &api.Microversions{Word: "placement", Min: minVersion, Max: maxVersion, AnyNumbers: true},
+		MediaType: true,
+		Envelope:  api.Placement,
+		Routes:    slices.Concat(versionRoutes(), h.providerRoutes(), h.inventoryRoutes(), h.traitRoutes(), h.allocationRoutes(), h.reshaperRoutes()),
 	}
 }
 
 type handlers struct{ placement *placement.Service }
 
 // allowed authorizes a call: placement's things belong to no project.
-func allowed(c *api.Call) error { return c.Authorize(auth.Target{}) }
+func allowed(c *api.Call) error { return allowedFor(c, "") }
+
+// allowedFor authorizes a call on what belongs to a project. Placement's rules are
+// for tokens of projects: one of the system passes none of them.
+func allowedFor(c *api.Call, project string) error {
+	if c.Caller.System {
+		return c.Refuse()
+	}
+	return c.Authorize(auth.Target{Project: project})
+}
 
 // fresh marks a reply as one that must not be cached, since 1.15.
 func fresh(c *api.Call, changed time.Time) {
@@ -47,7 +58,8 @@ func fresh(c *api.Call, changed time.Time) {
 }
 
 func versionRoutes() []api.Route {
-	root := api.Get(func(*api.Call) (versionsReply, error) {
+	root := api.Get(func(c *api.Call) (versionsReply, error) {
+		fresh(c, c.Now())
 		return versionsReply{[]versionView{{
 			ID: "v1.0", Status: "CURRENT", Max: maxVersion.String(), Min: minVersion.String(),
 			Links: []api.Link{{Rel: "self", Href: ""}},
@@ -71,9 +83,13 @@ type versionView struct {
 	Links  []api.Link `json:"links"`
 }
 
-const uuidForm = `^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}$`
+var uuidForm = regexp.MustCompile(`^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}$`)
 
-// badGeneration is when a generation was left out of a request that needs one.
-func badGeneration() error {
-	return errs.BadRequestf("JSON does not validate: 'resource_provider_generation' is a required property")
+// canonical spells a UUID as it is kept: in lower case, with dashes.
+func canonical(uuid string) string {
+	digits := strings.ToLower(strings.ReplaceAll(uuid, "-", ""))
+	if !uuidForm.MatchString(uuid) {
+		return uuid
+	}
+	return strings.Join([]string{digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]}, "-")
 }

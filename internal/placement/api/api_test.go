@@ -72,6 +72,9 @@ func (s step) run(t *testing.T, h http.Handler) {
 	name, version, _ := strings.Cut(s.who, "@")
 	r := httptest.NewRequest(s.method, "/placement"+s.path, strings.NewReader(s.body))
 	r.Header.Set("X-Auth-Token", name)
+	if s.body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
 	if version != "" {
 		r.Header.Set("OpenStack-API-Version", "placement "+version)
 	}
@@ -111,7 +114,7 @@ func TestPlacement(t *testing.T) {
 		{"admin@1.6", "PUT", "/traits/CUSTOM_FAST", "", 204, ""},
 		{"admin@1.6", "PUT", "/traits/fast", "", 400, "The trait is invalid"},
 		{"admin@1.6", "PUT", "/resource_providers/" + one + "/traits", `{"resource_provider_generation":1,"traits":["CUSTOM_FAST","HW_CPU_X86_AVX2"]}`, 200, `"resource_provider_generation":2`},
-		{"admin@1.6", "PUT", "/resource_providers/" + one + "/traits", `{"resource_provider_generation":2,"traits":["CUSTOM_SLOW"]}`, 400, "No such trait(s): CUSTOM_SLOW."},
+		{"admin@1.6", "PUT", "/resource_providers/" + one + "/traits", `{"resource_provider_generation":2,"traits":["CUSTOM_SLOW"]}`, 400, "No such trait CUSTOM_SLOW"},
 		{"admin@1.6", "DELETE", "/traits/CUSTOM_FAST", "", 409, "in use"},
 		{"admin@1.6", "GET", "/traits?name=startswith:CUSTOM", "", 200, `{"traits":["CUSTOM_FAST"]}`},
 		{"admin@1.6", "GET", "/traits/HW_CPU_X86_AVX2", "", 204, ""},
@@ -127,21 +130,21 @@ func TestPlacement(t *testing.T) {
 		{"admin@1.39", "GET", "/resource_providers?required=!CUSTOM_FAST", "", 200, two},
 		{"admin@1.39", "GET", "/allocation_candidates?resources=VCPU:2,MEMORY_MB:100", "", 200, `"allocation_requests":[{"allocations":{"` + one + `":{"resources":{"MEMORY_MB":100,"VCPU":2}}},"mappings":{"":["` + one + `"]}}]`},
 		{"admin@1.10", "GET", "/allocation_candidates?resources=VCPU:2", "", 200, `{"allocation_requests":[{"allocations":[{"resource_provider":{"uuid":"` + one + `"},"resources":{"VCPU":2}}]}]`},
-		{"admin@1.39", "GET", "/allocation_candidates?resources=VCPU:none", "", 400, "Badly formed resources parameter"},
+		{"admin@1.39", "GET", "/allocation_candidates?resources=VCPU:none", "", 400, "expected positive integer amount. Got: none"},
 		{"admin@1.39", "GET", "/allocation_candidates?resources=NONE:1", "", 400, "No such resource class NONE"},
-		{"admin@1.39", "GET", "/allocation_candidates", "", 400, "'resources' is a required property"},
+		{"admin@1.39", "GET", "/allocation_candidates", "", 400, `"code":"placement.query.missing_value"`},
 		{"admin@1.39", "GET", "/allocation_candidates?resources1=VCPU:1&resources2=VCPU:1&group_policy=isolate", "", 200, `"allocation_requests":[]`},
 		{"admin@1.39", "GET", "/allocation_candidates?resources1=VCPU:1&resources2=VCPU:1&group_policy=none", "", 200, `{"resources":{"VCPU":2}}`},
 
 		{"admin@1.28", "PUT", "/allocations/" + consumer, `{"consumer_generation":null,"project_id":"demo","user_id":"d","allocations":{"` + one + `":{"resources":{"VCPU":8}}}}`, 204, ""},
-		{"admin@1.28", "PUT", "/allocations/" + consumer, `{"consumer_generation":null,"project_id":"demo","user_id":"d","allocations":{"` + one + `":{"resources":{"VCPU":8}}}}`, 409, "consumer generation conflict - expected null but got 1"},
-		{"admin@1.38", "GET", "/allocations/" + consumer, "", 200, `"project_id":"demo","user_id":"d","consumer_generation":1,"consumer_type":"INSTANCE"`},
+		{"admin@1.28", "PUT", "/allocations/" + consumer, `{"consumer_generation":null,"project_id":"demo","user_id":"d","allocations":{"` + one + `":{"resources":{"VCPU":8}}}}`, 409, "consumer generation conflict - expected 1 but got None"},
+		{"admin@1.38", "GET", "/allocations/" + consumer, "", 200, `"project_id":"demo","user_id":"d","consumer_generation":1,"consumer_type":"unknown"`},
 		{"admin@1.28", "PUT", "/allocations/" + group, `{"consumer_generation":null,"project_id":"demo","user_id":"d","allocations":{"` + one + `":{"resources":{"VCPU":1}}}}`, 409, "would exceed the capacity"},
 		{"admin", "GET", "/resource_providers/" + one + "/usages", "", 200, `"usages":{"MEMORY_MB":0,"VCPU":8}`},
 		{"admin@1.9", "GET", "/usages?project_id=demo", "", 200, `{"usages":{"VCPU":8}}`},
 		{"demo@1.9", "GET", "/usages?project_id=demo", "", 200, `{"usages":{"VCPU":8}}`},
 		{"demo@1.9", "GET", "/usages?project_id=other", "", 403, ""},
-		{"admin@1.38", "GET", "/usages?project_id=demo", "", 200, `{"usages":{"INSTANCE":{"VCPU":8,"consumer_count":1}}}`},
+		{"admin@1.38", "GET", "/usages?project_id=demo", "", 200, `{"usages":{"unknown":{"VCPU":8,"consumer_count":1}}}`},
 		{"admin", "GET", "/resource_providers/" + one + "/allocations", "", 200, `"` + consumer + `":{"resources":{"VCPU":8}}`},
 		{"admin", "DELETE", "/resource_providers/" + one, "", 409, "has allocations"},
 		{"admin@1.5", "DELETE", "/resource_providers/" + one + "/inventories", "", 409, "in use"},
@@ -149,7 +152,7 @@ func TestPlacement(t *testing.T) {
 		{"admin", "DELETE", "/allocations/" + consumer, "", 404, "No allocations for consumer"},
 
 		{"admin@1.14", "PUT", "/resource_providers/" + two, `{"name":"two","parent_provider_uuid":"` + one + `"}`, 200, `"root_provider_uuid":"` + one + `"`},
-		{"admin@1.36", "PUT", "/resource_providers/" + two, `{"name":"two","parent_provider_uuid":null}`, 400, "re-parenting"},
+		{"admin@1.36", "PUT", "/resource_providers/" + two, `{"name":"two","parent_provider_uuid":null}`, 400, "un-parenting"},
 		{"admin@1.37", "PUT", "/resource_providers/" + one, `{"name":"one","parent_provider_uuid":"` + two + `"}`, 400, "loop"},
 		{"admin", "DELETE", "/resource_providers/" + one, "", 409, "child resource providers"},
 		{"admin@1.37", "PUT", "/resource_providers/" + two, `{"name":"two","parent_provider_uuid":null}`, 200, `"parent_provider_uuid":null`},

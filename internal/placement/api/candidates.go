@@ -2,17 +2,14 @@ package api
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"nacre/internal/api"
-	"nacre/internal/auth"
 	"nacre/internal/errs"
 	"nacre/internal/placement"
 )
-
-func authProject(project string) auth.Target { return auth.Target{Project: project} }
 
 type requestView struct {
 	Allocations any                  `json:"allocations"`
@@ -40,181 +37,205 @@ type candidatesReply struct {
 	Summaries map[string]summaryView `json:"provider_summaries"`
 }
 
-var groupForm = regexp.MustCompile(`^resources([a-zA-Z0-9_-]{1,64})$`)
+const (
+	numbered = "([1-9][0-9]*)?"
+	named    = "([a-zA-Z0-9_-]{1,64})?"
+)
 
-// candidate is a choice of one provider for each group.
-type candidate map[string]placement.Found
+var candidateQuery = []parameter{
+	param("resources", 10),
+	param("limit", 16).as("pattern", "^[1-9][0-9]*$"),
+	param("required", 17),
+	param("member_of", 21),
+	param("group_policy", 25).as("enum", "^(none|isolate)$"),
+	param("resources"+numbered, 25), param("required"+numbered, 25), param("member_of"+numbered, 25), param("in_tree"+numbered, 31),
+	param("resources"+named, 33), param("required"+named, 33), param("member_of"+named, 33), param("in_tree"+named, 33),
+	param("root_required", 35),
+	param("same_subtree", 36),
+}
 
-// candidates lists the ways to satisfy all groups of a request, each group by
-// one provider, all providers of one tree.
+// candidates lists the ways to satisfy all groups of a request, the best first.
 func (h handlers) candidates(c *api.Call) (any, error) {
 	err := allowed(c)
 	if err != nil {
 		return nil, err
 	}
-	groups, err := groupsOf(c)
+	ask, err := askOf(c)
 	if err != nil {
 		return nil, err
 	}
-	limit := 0
-	if text := c.Query().Get("limit"); text != "" && c.Version >= api.V(1, 16) {
-		limit, err = strconv.Atoi(text)
-		if err != nil || limit < 1 {
-			return nil, errs.BadRequestf("Invalid query string parameters: '%s' does not match '^[1-9][0-9]*$'", text)
-		}
-	}
-	suffixes := slices.Sorted(maps.Keys(groups))
-	byTree := map[string]map[string][]placement.Found{} // root → suffix → providers
-	for _, suffix := range suffixes {
-		found, err := h.placement.Find(c.Context(), groups[suffix])
-		if err != nil {
-			return nil, err
-		}
-		for _, f := range found {
-			root := f.Provider.Root
-			if byTree[root] == nil {
-				byTree[root] = map[string][]placement.Found{}
-			}
-			byTree[root][suffix] = append(byTree[root][suffix], f)
-		}
-	}
-	isolate := c.Query().Get("group_policy") == "isolate"
-	var all []candidate
-	for _, root := range slices.Sorted(maps.Keys(byTree)) {
-		for _, chosen := range product(suffixes, byTree[root]) {
-			if fits(chosen, groups) && (!isolate || apart(chosen)) {
-				all = append(all, chosen)
-			}
-		}
-	}
-	if limit > 0 && len(all) > limit {
-		all = all[:limit]
+	chosen, trees, err := h.placement.Candidates(c.Context(), ask)
+	if err != nil {
+		return nil, err
 	}
 	fresh(c, c.Now())
-	return viewCandidates(c, all, groups), nil
+	return viewCandidates(c, chosen, trees, ask), nil
 }
 
-func groupsOf(c *api.Call) (map[string]placement.Need, error) {
-	groups := map[string]placement.Need{}
-	numbered := 0
-	for name := range c.Query() {
-		match := groupForm.FindStringSubmatch(name)
-		if match == nil {
+// askOf reads the request and refuses what contradicts itself.
+func askOf(c *api.Call) (placement.Ask, error) {
+	ask := placement.Ask{Groups: map[string]placement.Need{}, Flat: c.Version < api.V(1, 29)}
+	err := checkQuery(c, candidateQuery)
+	if err != nil {
+		return ask, err
+	}
+	q := c.Query()
+	if c.Version < api.V(1, 25) && !q.Has("resources") {
+		return ask, badQuery("required", "'resources' is a required property")
+	}
+	err = wholeAsk(c, &ask)
+	if err != nil {
+		return ask, err
+	}
+	for _, suffix := range suffixes(c) {
+		ask.Groups[suffix], err = needOf(c, suffix)
+		if err != nil {
+			return ask, err
+		}
+	}
+	if c.Version >= api.V(1, 36) {
+		err = checkSubtrees(ask)
+	} else {
+		err = checkOrphans(ask)
+	}
+	if err != nil {
+		return ask, err
+	}
+	var conflicts []string
+	with := 0
+	for suffix, need := range ask.Groups {
+		traits := contradiction(need)
+		if traits != "" {
+			conflicts = append(conflicts, "required"+suffix+": ("+traits+")")
+		}
+		if suffix != "" {
+			with++
+		}
+	}
+	if conflicts != nil {
+		slices.Sort(conflicts)
+		return ask, errs.BadRequestf("Conflicting required and forbidden traits found in the following traits keys: %s", strings.Join(conflicts, ", "))
+	}
+	if with > 1 && !q.Has("group_policy") {
+		return ask, errs.BadRequestf("The \"group_policy\" parameter is required when specifying more than one \"resources{N}\" parameter.")
+	}
+	return ask, nil
+}
+
+// wholeAsk reads what is said of the request as a whole.
+func wholeAsk(c *api.Call, ask *placement.Ask) error {
+	q := c.Query()
+	ask.Isolate = q.Get("group_policy") == "isolate"
+	if q.Has("limit") {
+		var err error
+		ask.Limit, err = strconv.Atoi(q.Get("limit"))
+		if err != nil {
+			ask.Limit = 0 // more digits than any list has entries
+		}
+	}
+	if len(q["root_required"]) > 1 {
+		return errs.BadRequestf("Query parameter 'root_required' may be specified only once.").Typed("placement.query.duplicate_key")
+	}
+	if q.Has("root_required") {
+		text := q.Get("root_required")
+		if strings.HasPrefix(text, "in:") {
+			return errs.BadRequestf("Invalid query string parameters: The format 'in:HW_CPU_X86_VMX,CUSTOM_MAGIC' is not supported by root_required. Got: %s", text)
+		}
+		required, forbidden, err := traitSets(c, text)
+		if err != nil {
+			return err
+		}
+		ask.RootHas, ask.RootLacks = slices.Concat(required...), forbidden
+		conflicts := slices.DeleteFunc(slices.Clone(ask.RootHas), func(name string) bool { return !slices.Contains(forbidden, name) })
+		if len(conflicts) > 0 {
+			return errs.BadRequestf("Conflicting required and forbidden traits found in root_required: %s", strings.Join(conflicts, ", ")).Typed(badValue)
+		}
+	}
+	for _, text := range q["same_subtree"] {
+		names := trimmed(text)
+		if slices.Contains(names, "") {
+			return errs.BadRequestf("Empty string (unsuffixed group) can not be specified in `same_subtree` ").Typed(badValue)
+		}
+		ask.Together = append(ask.Together, names)
+	}
+	return nil
+}
+
+const badValue = "placement.query.bad_value"
+
+// checkSubtrees lets groups be without resources that are there to have others
+// beside them.
+func checkSubtrees(ask placement.Ask) error {
+	var bare, lone []string
+	for _, suffix := range slices.Sorted(maps.Keys(ask.Groups)) {
+		if len(ask.Groups[suffix].Resources) > 0 {
 			continue
 		}
-		if c.Version < api.V(1, 25) {
-			return nil, errs.BadRequestf("Invalid query string parameters: Additional properties are not allowed ('%s' was unexpected)", name)
+		bare = append(bare, suffix)
+		if !slices.ContainsFunc(ask.Together, func(names []string) bool { return slices.Contains(names, suffix) }) {
+			lone = append(lone, suffix)
 		}
-		numbered++
-		need, err := needOf(c, match[1])
-		if err != nil {
-			return nil, err
+	}
+	if len(bare) == len(ask.Groups) {
+		return errs.BadRequestf("There must be at least one resources or resources[$S] parameter.").Typed("placement.query.missing_value")
+	}
+	if lone != nil {
+		return errs.BadRequestf("Resourceless suffixed group request should be specified in `same_subtree` query param: bad group(s) - ['%s'].",
+			strings.Join(lone, "', '")).Typed(badValue)
+	}
+	for _, name := range slices.Concat(ask.Together...) {
+		_, known := ask.Groups[name]
+		if !known {
+			return errs.BadRequestf("Real suffixes should be specified in `same_subtree`: ['%s'] not found in ['%s'].",
+				name, strings.Join(slices.Sorted(maps.Keys(ask.Groups)), "', '")).Typed(badValue)
 		}
-		groups[match[1]] = need
 	}
-	policy := c.Query().Get("group_policy")
-	if numbered > 1 && policy != "none" && policy != "isolate" {
-		return nil, errs.BadRequestf("The \"group_policy\" parameter is required when specifying more than one \"resources{N}\" parameter.")
-	}
-	if c.Query().Has("resources") {
-		need, err := needOf(c, "")
-		if err != nil {
-			return nil, err
-		}
-		groups[""] = need
-	}
-	if len(groups) == 0 {
-		return nil, errs.BadRequestf("Invalid query string parameters: 'resources' is a required property")
-	}
-	for suffix, need := range groups {
-		if c.Version >= api.V(1, 31) {
-			need.InTree = c.Query().Get("in_tree" + suffix)
-		}
-		if c.Version >= api.V(1, 35) && c.Query().Has("root_required") {
-			var err error
-			need.RootHas, need.RootLacks, err = traitSets(c, c.Query().Get("root_required"))
-			if err != nil {
-				return nil, err
-			}
-		}
-		groups[suffix] = need
-	}
-	return groups, nil
+	return nil
 }
 
-// product lists all ways to give each suffix one of its providers.
-func product(suffixes []string, from map[string][]placement.Found) []candidate {
-	all := []candidate{{}}
-	for _, suffix := range suffixes {
-		var longer []candidate
-		for _, chosen := range all {
-			for _, f := range from[suffix] {
-				more := maps.Clone(chosen)
-				more[suffix] = f
-				longer = append(longer, more)
-			}
-		}
-		all = longer
-	}
-	return all
-}
-
-// amountsBy sums what a candidate takes from each provider.
-func amountsBy(chosen candidate, groups map[string]placement.Need) map[string]placement.Resources {
-	sums := map[string]placement.Resources{}
-	for suffix, f := range chosen {
-		if sums[f.Provider.ID] == nil {
-			sums[f.Provider.ID] = placement.Resources{}
-		}
-		for class, n := range groups[suffix].Resources {
-			sums[f.Provider.ID][class] += n
-		}
-	}
-	return sums
-}
-
-func fits(chosen candidate, groups map[string]placement.Need) bool {
-	sums := amountsBy(chosen, groups)
-	for _, f := range chosen {
-		for class, n := range sums[f.Provider.ID] {
-			i := f.Inventories[class]
-			if i.Used+n > i.Capacity() {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-func apart(chosen candidate) bool {
-	seen := map[string]bool{}
-	for suffix, f := range chosen {
-		if suffix == "" {
+// checkOrphans is what was said before groups could do without resources.
+func checkOrphans(ask placement.Ask) error {
+	var traits, aggregates []string
+	bare := false
+	for _, suffix := range slices.Sorted(maps.Keys(ask.Groups)) {
+		need := ask.Groups[suffix]
+		if len(need.Resources) > 0 {
 			continue
 		}
-		if seen[f.Provider.ID] {
-			return false
+		bare = true
+		if len(need.Required) > 0 {
+			traits = append(traits, "required"+suffix)
 		}
-		seen[f.Provider.ID] = true
+		if len(need.MemberOf)+len(need.Outside) > 0 {
+			aggregates = append(aggregates, "member_of"+suffix)
+		}
 	}
-	return true
+	switch {
+	case traits != nil:
+		return errs.BadRequestf("All traits parameters must be associated with resources.  Found the following orphaned traits keys: %s", strings.Join(traits, ", "))
+	case aggregates != nil:
+		return errs.BadRequestf("All member_of parameters must be associated with resources. Found the following orphaned member_of keys: %s", strings.Join(aggregates, ", "))
+	case bare:
+		return errs.BadRequestf("All request groups must specify resources.")
+	case len(ask.Groups) == 0:
+		return errs.BadRequestf("At least one request group (`resources` or `resources{$S}`) is required.")
+	}
+	return nil
 }
 
-func viewCandidates(c *api.Call, all []candidate, groups map[string]placement.Need) candidatesReply {
-	reply := candidatesReply{Requests: []requestView{}, Summaries: map[string]summaryView{}}
+func viewCandidates(c *api.Call, chosen []placement.Candidate, trees []placement.Found, ask placement.Ask) candidatesReply {
+	reply := candidatesReply{Requests: make([]requestView, 0, len(chosen)), Summaries: make(map[string]summaryView, len(trees))}
 	asked := map[string]bool{}
-	for _, need := range groups {
+	for _, need := range ask.Groups {
 		for class := range need.Resources {
 			asked[class] = true
 		}
 	}
-	for _, chosen := range all {
-		mappings := map[string][]string{}
-		for suffix, f := range chosen {
-			mappings[suffix] = []string{f.Provider.ID}
-			reply.Summaries[f.Provider.ID] = viewSummary(c, f, asked)
-		}
-		reply.Requests = append(reply.Requests, requestView{viewAmounts(c, amountsBy(chosen, groups)), &mappings})
+	for _, one := range chosen {
+		reply.Requests = append(reply.Requests, requestView{viewAmounts(c, one.Takes), &one.Groups})
+	}
+	for _, f := range trees {
+		reply.Summaries[f.Provider.ID] = viewSummary(c, f, asked)
 	}
 	return reply
 }

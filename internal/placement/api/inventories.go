@@ -1,6 +1,9 @@
 package api
 
 import (
+	"cmp"
+	"math"
+
 	"nacre/internal/api"
 	"nacre/internal/errs"
 	"nacre/internal/placement"
@@ -10,6 +13,7 @@ func (h handlers) inventoryRoutes() []api.Route {
 	const all = "/resource_providers/{uuid}/inventories"
 	return []api.Route{
 		{Method: "GET", Path: all, Rule: "placement:resource_providers:inventories:list", Do: api.Get(h.listInventories)},
+		{Method: "POST", Path: all, Rule: "placement:resource_providers:inventories:create", OK: 201, Do: api.Body(h.addInventory)},
 		{Method: "PUT", Path: all, Rule: "placement:resource_providers:inventories:update", Do: api.Body(h.setInventories)},
 		{Method: "DELETE", Path: all, Since: api.V(1, 5), Rule: "placement:resource_providers:inventories:delete", OK: 204, Do: api.Empty(h.deleteInventories)},
 		{Method: "GET", Path: all + "/{resource_class}", Rule: "placement:resource_providers:inventories:show", Do: api.Get(h.showInventory)},
@@ -59,39 +63,56 @@ func (h handlers) inventories(c *api.Call) (inventoriesReply, error) {
 	return reply, err
 }
 
-type inventoryRequest struct {
-	Total    int64    `json:"total" check:"required,min=1,max=2147483647"`
-	Reserved int64    `json:"reserved" check:"min=0,max=2147483647"`
-	MinUnit  int64    `json:"min_unit" check:"min=1,max=2147483647"`
-	MaxUnit  int64    `json:"max_unit" check:"min=1,max=2147483647"`
-	StepSize int64    `json:"step_size" check:"min=1,max=2147483647"`
-	Ratio    *float64 `json:"allocation_ratio"`
+// ratio is an allocation ratio: Placement keeps it as a float of 32 bits.
+type ratio float64
+
+// JSONSchema implements api.Schemer.
+func (ratio) JSONSchema() map[string]any {
+	return map[string]any{"type": "number", "maximum": math.MaxFloat32}
 }
 
-func (r inventoryRequest) inventory(c *api.Call) (placement.Inventory, error) {
-	i := placement.Inventory{Total: r.Total, Reserved: r.Reserved, MinUnit: r.MinUnit, MaxUnit: r.MaxUnit, StepSize: r.StepSize}
-	if r.Ratio != nil {
-		i.Ratio = *r.Ratio
+// inventoryRequest is an inventory as a request has it. The generation is known
+// wherever one is sent, and looked at where it stands beside all else.
+type inventoryRequest struct {
+	Generation api.Opt[int64] `json:"resource_provider_generation"`
+	Total      int64          `json:"total" check:"required,min=1,max=2147483647"`
+	Reserved   int64          `json:"reserved" check:"min=0,max=2147483647"`
+	MinUnit    int64          `json:"min_unit" check:"min=1,max=2147483647"`
+	MaxUnit    int64          `json:"max_unit" check:"min=1,max=2147483647"`
+	StepSize   int64          `json:"step_size" check:"min=1,max=2147483647"`
+	Ratio      *ratio         `json:"allocation_ratio"`
+}
+
+// inventory is what is asked for. Act is how an error calls it.
+func (r inventoryRequest) inventory(c *api.Call, act, provider, class string) (placement.Inventory, error) {
+	i := placement.Inventory{
+		Total: r.Total, Reserved: r.Reserved, MinUnit: max(r.MinUnit, 1), MaxUnit: cmp.Or(r.MaxUnit, math.MaxInt32),
+		StepSize: max(r.StepSize, 1), Ratio: 1,
 	}
-	if i.Reserved > i.Total || (i.Reserved == i.Total && c.Version < api.V(1, 26)) {
-		return i, errs.BadRequestf("Unable to update inventory: The reserved value must be less than the total.")
+	if r.Ratio != nil {
+		i.Ratio = float64(*r.Ratio)
+	}
+	least, than := int64(0), "greater than total."
+	if c.Version < api.V(1, 26) {
+		least, than = 1, "greater than or equal to total."
+	}
+	if i.Capacity() < least {
+		return i, errs.BadRequestf("Unable to %s inventory for resource provider %s: Invalid inventory for '%s' on resource provider '%s'. "+
+			"The reserved value is %s", act, provider, class, provider, than)
 	}
 	return i, nil
 }
 
 type setInventoriesRequest struct {
-	Generation  *int64                      `json:"resource_provider_generation" check:"required"`
+	Generation  int64                       `json:"resource_provider_generation" check:"required"`
 	Inventories map[string]inventoryRequest `json:"inventories" check:"required"`
 }
 
-// inventories are what the provider is to have, for a generation that is given.
-func (r setInventoriesRequest) inventories(c *api.Call) (map[string]placement.Inventory, error) {
-	if r.Generation == nil {
-		return nil, badGeneration()
-	}
+// inventories are what the provider is to have.
+func (r setInventoriesRequest) inventories(c *api.Call, provider string) (map[string]placement.Inventory, error) {
 	want := map[string]placement.Inventory{}
 	for class, one := range r.Inventories {
-		i, err := one.inventory(c)
+		i, err := one.inventory(c, "update", provider, class)
 		if err != nil {
 			return nil, err
 		}
@@ -105,11 +126,11 @@ func (h handlers) setInventories(c *api.Call, in setInventoriesRequest) (invento
 	if err != nil {
 		return inventoriesReply{}, err
 	}
-	want, err := in.inventories(c)
+	want, err := in.inventories(c, c.PathValue("uuid"))
 	if err != nil {
 		return inventoriesReply{}, err
 	}
-	_, err = h.placement.SetInventories(c.Context(), c.PathValue("uuid"), *in.Generation, want)
+	_, err = h.placement.SetInventories(c.Context(), c.PathValue("uuid"), in.Generation, want)
 	if err != nil {
 		return inventoriesReply{}, err
 	}
@@ -146,29 +167,43 @@ func (h handlers) inventory(c *api.Call, class string) (inventoryReply, error) {
 	return inventoryReply{viewInventory(i), p.Generation}, nil
 }
 
-type setInventoryRequest struct {
+type addInventoryRequest struct {
 	inventoryRequest
-	Generation *int64 `json:"resource_provider_generation" check:"required"`
+	Class string `json:"resource_class" check:"required,pattern=class"`
 }
 
-func (h handlers) setInventory(c *api.Call, in setInventoryRequest) (inventoryReply, error) {
+func (h handlers) addInventory(c *api.Call, in addInventoryRequest) (inventoryReply, error) {
 	err := allowed(c)
 	if err != nil {
 		return inventoryReply{}, err
 	}
-	return h.writeInventory(c, c.PathValue("resource_class"), in.inventoryRequest, in.Generation)
-}
-
-func (h handlers) writeInventory(c *api.Call, class string, r inventoryRequest, given *int64) (inventoryReply, error) {
-	generation := int64(-1)
-	if given != nil {
-		generation = *given
-	}
-	i, err := r.inventory(c)
+	id := c.PathValue("uuid")
+	i, err := in.inventory(c, "create", id, in.Class)
 	if err != nil {
 		return inventoryReply{}, err
 	}
-	_, err = h.placement.SetInventory(c.Context(), c.PathValue("uuid"), generation, class, i)
+	_, err = h.placement.AddInventory(c.Context(), id, in.Class, i)
+	if err != nil {
+		return inventoryReply{}, err
+	}
+	c.SetHeader("Location", c.URL("/resource_providers/"+id+"/inventories/"+in.Class))
+	return h.inventory(c, in.Class)
+}
+
+func (h handlers) setInventory(c *api.Call, in inventoryRequest) (inventoryReply, error) {
+	err := allowed(c)
+	if err != nil {
+		return inventoryReply{}, err
+	}
+	if !in.Generation.Set || in.Generation.Null {
+		return inventoryReply{}, badBody("required", "'resource_provider_generation' is a required property")
+	}
+	id, class := c.PathValue("uuid"), c.PathValue("resource_class")
+	i, err := in.inventory(c, "update", id, class)
+	if err != nil {
+		return inventoryReply{}, err
+	}
+	_, err = h.placement.SetInventory(c.Context(), id, in.Generation.V, class, i)
 	if err != nil {
 		return inventoryReply{}, err
 	}

@@ -53,8 +53,17 @@ type providersReply struct {
 	Providers []providerView `json:"resource_providers"`
 }
 
+var providerQuery = []parameter{
+	param("name", 0), param("uuid", 0).as("format", uuidForm.String()),
+	param("member_of", 3), param("resources", 4), param("in_tree", 14).as("format", uuidForm.String()), param("required", 18),
+}
+
 func (h handlers) listProviders(c *api.Call) (providersReply, error) {
 	err := allowed(c)
+	if err != nil {
+		return providersReply{}, err
+	}
+	err = checkQuery(c, providerQuery)
 	if err != nil {
 		return providersReply{}, err
 	}
@@ -63,10 +72,7 @@ func (h handlers) listProviders(c *api.Call) (providersReply, error) {
 		return providersReply{}, err
 	}
 	q := c.Query()
-	need.Name, need.ID = q.Get("name"), q.Get("uuid")
-	if c.Version >= api.V(1, 14) {
-		need.InTree = q.Get("in_tree")
-	}
+	need.Name, need.ID, need.InTree = q.Get("name"), canonical(q.Get("uuid")), canonical(need.InTree)
 	found, err := h.placement.Find(c.Context(), need)
 	reply := providersReply{}
 	for _, f := range found {
@@ -89,9 +95,9 @@ func (h handlers) createProvider(c *api.Call, in createProviderRequest) (any, er
 	}
 	parent := ""
 	if in.Parent != nil {
-		parent = *in.Parent
+		parent = canonical(*in.Parent)
 	}
-	p, err := h.placement.CreateProvider(c.Context(), in.UUID, in.Name, parent)
+	p, err := h.placement.CreateProvider(c.Context(), canonical(in.UUID), in.Name, parent)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +132,8 @@ func (h handlers) updateProvider(c *api.Call, in updateProviderRequest) (provide
 	}
 	var parent *string
 	if in.Parent.Set {
-		parent = &in.Parent.V // empty when it is null
+		above := canonical(in.Parent.V) // empty when it is null
+		parent = &above
 	}
 	p, err := h.placement.UpdateProvider(c.Context(), c.PathValue("uuid"), in.Name, parent, c.Version >= api.V(1, 37))
 	fresh(c, p.UpdatedAt.Time())
@@ -156,17 +163,17 @@ func (h handlers) listAggregates(c *api.Call) (aggregatesReply, error) {
 	return aggregatesReply{list, p.Generation}, err
 }
 
-// plainAggregates is the body before 1.19: only the list.
-type plainAggregates []string
+// aggregateList is also the whole body before 1.19.
+type aggregateList []string
 
 // JSONSchema implements api.Schemer.
-func (plainAggregates) JSONSchema() map[string]any {
-	return map[string]any{"type": "array", "uniqueItems": true, "items": map[string]any{"type": "string", "pattern": uuidForm}}
+func (aggregateList) JSONSchema() map[string]any {
+	return map[string]any{"type": "array", "uniqueItems": true, "items": map[string]any{"type": "string", "pattern": uuidForm.String()}}
 }
 
 type aggregatesRequest struct {
-	Aggregates plainAggregates `json:"aggregates" check:"required"`
-	Generation *int64          `json:"resource_provider_generation" check:"required"`
+	Aggregates aggregateList `json:"aggregates" check:"required"`
+	Generation int64         `json:"resource_provider_generation" check:"required"`
 }
 
 func (h handlers) updateAggregates(c *api.Call) (any, error) {
@@ -174,28 +181,30 @@ func (h handlers) updateAggregates(c *api.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var in aggregatesRequest
-	generation := int64(-1)
+	// A provider that is not there comes before a body that is wrong.
+	_, err = h.placement.Provider(c.Context(), c.PathValue("uuid"))
+	if err != nil {
+		return nil, err
+	}
+	in := aggregatesRequest{Generation: -1}
 	if c.Version < api.V(1, 19) {
 		err = c.Decode(&in.Aggregates)
 	} else {
 		err = c.Decode(&in)
-		if err == nil && in.Generation == nil {
-			err = badGeneration()
-		}
-		if err == nil {
-			generation = *in.Generation
-		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	p, err := h.placement.SetAggregates(c.Context(), c.PathValue("uuid"), generation, in.Aggregates)
+	list := make([]string, len(in.Aggregates))
+	for i, id := range in.Aggregates {
+		list[i] = canonical(id)
+	}
+	p, err := h.placement.SetAggregates(c.Context(), c.PathValue("uuid"), in.Generation, list)
 	if err != nil {
 		return nil, err
 	}
 	fresh(c, c.Now())
-	return aggregatesReply{in.Aggregates, p.Generation}, nil
+	return aggregatesReply{list, p.Generation}, nil
 }
 
 type providerUsagesReply struct {

@@ -12,8 +12,8 @@ func (h handlers) reshaperRoutes() []api.Route {
 }
 
 type reshapeRequest struct {
-	Inventories map[string]setInventoriesRequest `json:"inventories" check:"required"`
-	Allocations map[string]allocationBody        `json:"allocations" check:"required"`
+	Inventories map[string]setInventoriesRequest `json:"inventories" check:"required,min=1,keys=uuid36"`
+	Allocations manyAllocations                  `json:"allocations" check:"required"`
 }
 
 func (h handlers) reshape(c *api.Call) error {
@@ -28,19 +28,16 @@ func (h handlers) reshape(c *api.Call) error {
 	}
 	shapes := map[string]placement.Shape{}
 	for id, r := range in.Inventories {
-		want, err := r.inventories(c)
+		id = canonical(id)
+		want, err := r.inventories(c, id)
 		if err != nil {
 			return err
 		}
-		shapes[id] = placement.Shape{Generation: *r.Generation, Inventories: want}
+		shapes[id] = placement.Shape{Generation: r.Generation, Inventories: want}
 	}
-	var claims []placement.Claim
-	for id, body := range in.Allocations {
-		claim, err := body.claim(c, id)
-		if err != nil {
-			return err
-		}
-		claims = append(claims, claim)
+	claims, err := in.Allocations.claims(c)
+	if err != nil {
+		return err
 	}
 	return h.placement.Reshape(c.Context(), shapes, claims)
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 
@@ -23,6 +24,7 @@ func (h handlers) traitRoutes() []api.Route {
 		{Method: "GET", Path: "/resource_classes", Since: v2, Rule: "placement:resource_classes:list", Do: api.Get(h.listClasses)},
 		{Method: "POST", Path: "/resource_classes", Since: v2, Rule: "placement:resource_classes:create", OK: 201, Do: api.BodyEmpty(h.createClass)},
 		{Method: "GET", Path: "/resource_classes/{name}", Since: v2, Rule: "placement:resource_classes:show", Do: api.Get(h.showClass)},
+		{Method: "PUT", Path: "/resource_classes/{name}", Since: v2, Until: api.V(1, 6), Rule: "placement:resource_classes:update", Do: api.Body(h.renameClass)},
 		{Method: "PUT", Path: "/resource_classes/{name}", Since: v7, Rule: "placement:resource_classes:update", OK: 204, Do: api.Empty(h.addClass)},
 		{Method: "DELETE", Path: "/resource_classes/{name}", Since: v2, Rule: "placement:resource_classes:delete", OK: 204, Do: api.Empty(h.deleteClass)},
 	}
@@ -55,7 +57,7 @@ func (h handlers) setTraitsOf(c *api.Call, in setTraitsRequest) (traitsOfReply, 
 	}
 	p, err := h.placement.SetTraits(c.Context(), c.PathValue("uuid"), in.Generation, in.Traits)
 	fresh(c, c.Now())
-	return traitsOfReply{in.Traits, p.Generation}, err
+	return traitsOfReply{slices.Compact(slices.Sorted(slices.Values(in.Traits))), p.Generation}, err
 }
 
 func (h handlers) deleteTraitsOf(c *api.Call) error {
@@ -71,22 +73,35 @@ type traitsReply struct {
 	Traits []string `json:"traits"`
 }
 
+var traitQuery = []parameter{param("name", 6), param("associated", 6)}
+
 func (h handlers) listTraits(c *api.Call) (traitsReply, error) {
 	err := allowed(c)
 	if err != nil {
 		return traitsReply{}, err
 	}
-	used := false
-	if text := c.Query().Get("associated"); text != "" {
-		var ok bool
-		used, ok = api.ParseBool(text)
-		if !ok {
-			return traitsReply{}, errs.BadRequestf("The query parameter \"associated\" only accepts \"true\" or \"false\"")
-		}
+	err = checkQuery(c, traitQuery)
+	if err != nil {
+		return traitsReply{}, err
 	}
-	list, err := h.placement.Traits(c.Context(), used)
-	text := c.Query().Get("name")
-	if text != "" {
+	q := c.Query()
+	associated := strings.ToLower(q.Get("associated"))
+	if q.Has("associated") && associated != "true" && associated != "false" {
+		return traitsReply{}, errs.BadRequestf("The query parameter \"associated\" only accepts \"true\" or \"false\"")
+	}
+	list, err := h.placement.Traits(c.Context(), associated == "true")
+	if err != nil {
+		return traitsReply{}, err
+	}
+	if associated == "false" {
+		used, err := h.placement.Traits(c.Context(), true)
+		if err != nil {
+			return traitsReply{}, err
+		}
+		list = slices.DeleteFunc(list, func(name string) bool { return slices.Contains(used, name) })
+	}
+	if q.Has("name") {
+		text := q.Get("name")
 		prefix, starts := strings.CutPrefix(text, "startswith:")
 		names, in := strings.CutPrefix(text, "in:")
 		if !starts && !in {
@@ -98,7 +113,7 @@ func (h handlers) listTraits(c *api.Call) (traitsReply, error) {
 		})
 	}
 	fresh(c, c.Now())
-	return traitsReply{list}, err
+	return traitsReply{list}, nil
 }
 
 func (h handlers) showTrait(c *api.Call) error {
@@ -116,12 +131,15 @@ func (h handlers) addTrait(c *api.Call) error {
 		return err
 	}
 	added, err := h.placement.AddTrait(c.Context(), c.PathValue("name"))
+	if err != nil {
+		return err
+	}
 	if added {
 		c.SetStatus(201)
-		c.SetHeader("Location", c.URL("/traits/"+c.PathValue("name")))
 	}
+	c.SetHeader("Location", c.URL("/traits/"+c.PathValue("name")))
 	fresh(c, c.Now())
-	return err
+	return nil
 }
 
 func (h handlers) deleteTrait(c *api.Call) error {
@@ -159,21 +177,24 @@ func (h handlers) listClasses(c *api.Call) (classesReply, error) {
 	return reply, err
 }
 
-type createClassRequest struct {
-	Name string `json:"name" check:"required,min=1,max=255"`
+type classRequest struct {
+	Name string `json:"name" check:"required,pattern=custom,max=255"`
 }
 
-func (h handlers) createClass(c *api.Call, in createClassRequest) error {
+func (h handlers) createClass(c *api.Call, in classRequest) error {
 	err := allowed(c)
 	if err != nil {
 		return err
 	}
 	added, err := h.placement.AddClass(c.Context(), in.Name)
-	if err == nil && !added {
+	if err != nil {
+		return err
+	}
+	if !added {
 		return errs.Conflictf("Conflicting resource class already exists: %s", in.Name)
 	}
 	c.SetHeader("Location", c.URL("/resource_classes/"+in.Name))
-	return err
+	return nil
 }
 
 func (h handlers) showClass(c *api.Call) (classView, error) {
@@ -185,17 +206,38 @@ func (h handlers) showClass(c *api.Call) (classView, error) {
 	return viewClass(c.PathValue("name")), h.placement.Class(c.Context(), c.PathValue("name"))
 }
 
+func (h handlers) renameClass(c *api.Call, in classRequest) (classView, error) {
+	err := allowed(c)
+	if err != nil {
+		return classView{}, err
+	}
+	err = h.placement.RenameClass(c.Context(), c.PathValue("name"), in.Name)
+	return viewClass(in.Name), err
+}
+
+// addClass checks the name in the path as if it stood in a body.
 func (h handlers) addClass(c *api.Call) error {
 	err := allowed(c)
 	if err != nil {
 		return err
 	}
-	added, err := h.placement.AddClass(c.Context(), c.PathValue("name"))
+	in := classRequest{Name: c.PathValue("name")}
+	body, err := json.Marshal(in)
+	if err == nil {
+		err = c.DecodeJSON(body, &in)
+	}
+	if err != nil {
+		return err
+	}
+	added, err := h.placement.AddClass(c.Context(), in.Name)
+	if err != nil {
+		return err
+	}
 	if added {
 		c.SetStatus(201)
-		c.SetHeader("Location", c.URL("/resource_classes/"+c.PathValue("name")))
 	}
-	return err
+	c.SetHeader("Location", c.URL("/resource_classes/"+in.Name))
+	return nil
 }
 
 func (h handlers) deleteClass(c *api.Call) error {
