@@ -33,7 +33,7 @@ func TestInBrowser(t *testing.T) {
 // TestForms sends the request of every form of the dashboard to the whole
 // product. What is typed into them is in web/forms.
 func TestForms(t *testing.T) {
-	npm(t, testcloud.Start(t, testcloud.Nodes(2)), "forms")
+	npm(t, testcloud.Start(t, testcloud.Nodes(2), testcloud.KeepShelved()), "forms")
 }
 
 // npm runs a script of web/ against a cloud.

@@ -72,6 +72,9 @@ func Nodes(n int) Option { return func(o *options) { o.Hosts = n } }
 // Stores sets further stores of images, as the setting image_stores does.
 func Stores(setting string) Option { return func(o *options) { o.ImageStores = setting } }
 
+// KeepShelved lets shelved servers keep their hosts until they are taken from them.
+func KeepShelved() Option { return func(o *options) { o.ShelvedOffloadTime = -1 } }
+
 // Converted makes imported images raw, as the setting image_conversion does.
 func Converted() Option { return func(o *options) { o.ImageConversion = "raw" } }
 

@@ -1,19 +1,10 @@
 // Signing in, and all that is done with an instance.
 import assert from 'node:assert/strict';
 import { base, open, password } from './browser.mjs';
-import { choose, command, look, name, row, signIn, slow, step, to, walk } from './walk.mjs';
+import { choose, command, look, name, row, settled, signIn, slow, step, to, walk } from './walk.mjs';
 
 const page = () => walk.page;
 
-const settled = (value) =>
-  page().waitForFunction(
-    ([wanted, text]) =>
-      [...document.querySelectorAll('.ant-table-row')].some(
-        (r) => r.textContent.includes(text) && r.querySelector(`[data-status="${wanted}"]`) && !r.querySelector('.task'),
-      ),
-    [value, name],
-    { timeout: slow },
-  );
 /** Whether the canvas shows more than one colour. */
 const painted = (on) =>
   on.waitForFunction(
@@ -80,7 +71,20 @@ step('shows quotas', async () => {
 step('makes a key pair and launches an instance on one page', async () => {
   await page().getByRole('link', { name: 'Launch instance' }).first().click();
   await page().locator('.choices').first().waitFor();
+  const fit = page().getByTestId('fit');
+  await fit.getByText('have room for it').waitFor();
   await look('launch');
+  await page().locator('.choices').getByText('m1.xlarge').click();
+  await page().locator('#count').fill('100');
+  await fit.getByText(/^Only \d+ of 100 find a host now$/).waitFor();
+  await fit.getByText('2 hosts: not enough free cores, memory or disk').waitFor();
+  await page().getByText('This is more than the quota allows').waitFor();
+  await look('launch-no-host');
+  await page().locator('#count').fill('2');
+  await page().locator('.choices').getByText('m1.tiny').click();
+  await fit.getByText('All 2 find a host').waitFor();
+  await page().locator('#count').fill('1');
+  await fit.getByText('have room for it').waitFor();
   await page().getByRole('button', { name: 'Launch instance' }).click();
   await page().getByText('Give the instance a name.').waitFor();
   await page().locator('#name').fill(name);

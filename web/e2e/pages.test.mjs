@@ -5,11 +5,11 @@ import { adminPassword, base, browser, findings, open, password, shot, user } fr
 import { api, launch, name, publicKey, signIn, still } from './walk.mjs';
 
 const members = [
-  '', 'instances', 'launch', 'images', 'keypairs', 'server-groups', 'flavors', 'topology', 'networks', 'subnets', 'ports', 'routers', 'floating-ips', 'port-forwardings', 'security-groups',
+  '', 'instances', 'launch', 'images', 'keypairs', 'server-groups', 'flavors', 'zones', 'topology', 'networks', 'subnets', 'ports', 'routers', 'floating-ips', 'port-forwardings', 'security-groups',
   'address-groups', 'subnet-pools', 'address-scopes', 'trunks', 'qos-policies', 'rbac-policies', 'reach', 'volumes', 'snapshots', 'backups', 'transfers', 'volume-groups', 'group-snapshots',
   'volume-types', 'containers', 'quotas', 'application-credentials', 'ec2-credentials', 'trusts', 'account', 'why',
 ];
-const operators = ['hosts', 'services', 'aggregates', 'volume-qos', 'group-types', 'domains', 'projects', 'users', 'groups', 'roles', 'assignments', 'registered-limits', 'limits', 'openid-clients', 'flavors', 'volume-types', 'qos-policies', 'networks', 'quotas'];
+const operators = ['migrations', 'hosts', 'services', 'aggregates', 'volume-qos', 'group-types', 'domains', 'projects', 'users', 'groups', 'roles', 'assignments', 'registered-limits', 'limits', 'openid-clients', 'flavors', 'volume-types', 'qos-policies', 'networks', 'quotas'];
 
 /** Goes on in the page, as a link does: nothing is loaded again. */
 async function go(page, place) {

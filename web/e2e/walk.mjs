@@ -118,6 +118,17 @@ export const menu = (title) => walk.page.locator('.ant-dropdown:not(.ant-dropdow
 export const to = (place) => walk.page.locator(`.nav a[href="/dashboard${place}"]`).click();
 export const dialog = () => walk.page.getByRole('dialog').last();
 
+/** Waits until a row has a status, and nothing is being done. */
+export const settled = (value, text = name) =>
+  walk.page.waitForFunction(
+    ([wanted, part]) =>
+      [...document.querySelectorAll('.ant-table-row')].some(
+        (each) => each.textContent.includes(part) && each.querySelector(`[data-status="${wanted}"]`) && !each.querySelector('.task'),
+      ),
+    [value, text],
+    { timeout: slow },
+  );
+
 /** Chooses from the menu of a row. */
 export async function choose(title, text = name) {
   await row(text).locator('button[aria-label^="Actions for"]').first().click();

@@ -3,7 +3,7 @@
 import { all as kinds, resourceOf, type Kind } from '../src/kinds';
 import { perform, type Call } from '../src/api/client';
 import { bodyOf, initial } from '../src/resource/body';
-import type { Action, AnyResource, Choice, Field, Scope, Value, Values } from '../src/resource/resource';
+import { may, type Action, type AnyResource, type Choice, type Field, type Scope, type Value, type Values } from '../src/resource/resource';
 
 const base = process.env['NACRE'] ?? 'http://127.0.0.1:5000';
 const deadline = 60_000;
@@ -101,7 +101,7 @@ export async function does(kind: Kind, key: string, values: Typed = {}, name = '
   const resource = await resourceOf(kind);
   const making = resource.create?.find((each) => each.key === key);
   const action: Action<unknown> | undefined = making ?? resource.actions?.find((each) => each.key === key);
-  if (action?.call === undefined || (action.operators === true && !who.scope.operator)) {
+  if (action?.call === undefined || !may(who.scope.roles, action.by ?? 'member')) {
     throw new Error(`${kind} does not offer ${key}`);
   }
   const row = making ? undefined : await rowOf(resource, name, (each) => action.able?.(each, who.scope) !== false);

@@ -140,6 +140,8 @@ operator('aggregates and services', async () => {
   await does('services', 'service-enable', {}, 'node-2');
   await does('services', 'service-down', {}, 'node-2');
   await does('services', 'service-up', {}, 'node-2');
+  await does('hosts', 'host-disable', { disabled_reason: 'sent' }, 'node-2');
+  await does('hosts', 'host-enable', {}, 'node-2');
 });
 
 operator('images', async () => {
@@ -295,11 +297,19 @@ member('instances', async () => {
   const [image] = images;
   await perform(post('compute', '/servers', { server: { name: 'vm', flavorRef: small?.id, imageRef: image?.id, networks: [{ uuid: await idOf('networks', 'net') }] } }));
   await is('servers', 'vm', state('ACTIVE'));
-  for (const key of ['stop', 'start', 'reboot', 'hard-reboot', 'pause', 'unpause', 'suspend', 'resume', 'lock', 'unlock']) {
+  for (const key of ['stop', 'start', 'reboot', 'hard-reboot', 'pause', 'unpause', 'suspend', 'resume', 'crash', 'shelve', 'unshelve']) {
     await does('servers', `server-${key}`, {}, 'vm');
   }
   await does('servers', 'server-edit', { name: 'vm', description: 'changed' }, 'vm');
+  await does('servers', 'server-lock', { locked_reason: 'sent' }, 'vm');
+  await does('servers', 'server-unlock', {}, 'vm');
+  await does('servers', 'server-tags', { tags: 'one\ntwo' }, 'vm');
+  await does('servers', 'server-metadata', { metadata: 'a=1' }, 'vm');
+  await does('servers', 'server-password', { adminPass: 'sent once' }, 'vm');
+  await does('servers', 'server-rescue', { rescue_image_ref: { pick: image?.name ?? '' } }, 'vm');
+  await does('servers', 'server-unrescue', {}, 'vm');
   await does('servers', 'server-image', { name: 'of vm' }, 'vm');
+  await does('servers', 'server-backup', { name: 'backup of vm', rotation: 2 }, 'vm');
   await does('servers', 'server-resize', { flavorRef: { pick: large?.name ?? '' } }, 'vm');
   await does('servers', 'server-revert-resize', {}, 'vm');
   await does('servers', 'server-resize', { flavorRef: { pick: large?.name ?? '' } }, 'vm');
@@ -316,9 +326,34 @@ member('instances', async () => {
   const server = await idOf('servers', 'vm');
   await until('its second port', async () => (await ask<{ ports: unknown[] }>('network', `/ports?device_id=${server}`)).ports.length === 2);
   await does('servers', 'server-detach-interface', { port: { pick: '10.88.0.' } }, 'vm');
+});
+
+operator('instances of others', async () => {
+  be({ ...admin, scope: { ...admin.scope, all: true } });
+  const hostOf = async () => (await ask<{ server: { 'OS-EXT-SRV-ATTR:host': string } }>('compute', `/servers/${await idOf('servers', 'vm')}`)).server['OS-EXT-SRV-ATTR:host'];
+  const from = await hostOf();
+  await does('servers', 'server-migrate', { host: { pick: from === 'node-1' ? 'node-2' : 'node-1' } }, 'vm');
+  await does('servers', 'server-confirm-resize', {}, 'vm');
+  await is('servers', 'vm', state('ACTIVE'));
+  expect(await hostOf()).not.toBe(from);
+  await does('servers', 'server-reset', { state: 'error' }, 'vm');
+  await does('servers', 'server-reset', { state: 'active' }, 'vm');
+  await does('servers', 'server-inject-network', {}, 'vm');
+  await does('services', 'service-down', {}, await hostOf());
+  await does('servers', 'server-evacuate', { host: { pick: from } }, 'vm');
+  await does('services', 'service-up', {}, from === 'node-1' ? 'node-2' : 'node-1');
+  await is('servers', 'vm', state('ACTIVE'));
+  await does('servers', 'server-shelve', {}, 'vm');
+  await does('servers', 'server-offload', {}, 'vm');
+  await does('servers', 'server-unshelve-to', { availability_zone: { pick: 'nova' }, host: { pick: from } }, 'vm');
+  await is('servers', 'vm', state('ACTIVE'));
+});
+
+member('instances come to an end', async () => {
   await does('servers', 'delete', {}, 'vm');
   await gone('servers', 'vm');
   await does('images', 'delete', {}, 'of vm');
+  await does('images', 'delete', {}, 'backup of vm');
   await perform(post('compute', '/os-keypairs', { keypair: { name: 'pair', public_key: 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIHTPwq+1lXLiyMvvIhbcgLmzEFDGYs6IJ2MRIYRhGVC forms' } }));
   await does('keypairs', 'delete', {}, 'pair');
   await does('server-groups', 'server-group-create', { name: 'apart', max_server_per_host: 2 });

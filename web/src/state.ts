@@ -1,7 +1,7 @@
 // What a status means for the pages: how it is shown, and which actions make
 // sense.
 import { importFailed, type Image } from './api/image';
-import { transient, type Action, type Server, type ServerState } from './api/compute';
+import { transient, type Server, type ServerState } from './api/compute';
 
 export type Tone = 'ok' | 'busy' | 'off' | 'warn' | 'bad';
 
@@ -26,23 +26,45 @@ export function tone(server: ServerState): Tone {
   }
 }
 
+// In which states the cloud takes what is asked about a server.
+const states = {
+  start: ['SHUTOFF'],
+  stop: ['ACTIVE', 'ERROR'],
+  reboot: ['ACTIVE'],
+  hardReboot: ['ACTIVE', 'SHUTOFF', 'PAUSED', 'SUSPENDED', 'ERROR'],
+  pause: ['ACTIVE'],
+  unpause: ['PAUSED'],
+  suspend: ['ACTIVE'],
+  resume: ['SUSPENDED'],
+  rescue: ['ACTIVE', 'SHUTOFF', 'ERROR'],
+  unrescue: ['RESCUE'],
+  shelve: ['ACTIVE', 'SHUTOFF', 'PAUSED', 'SUSPENDED'],
+  offload: ['SHELVED'],
+  unshelve: ['SHELVED', 'SHELVED_OFFLOADED'],
+  unshelveTo: ['SHELVED_OFFLOADED'],
+  image: ['ACTIVE', 'SHUTOFF', 'PAUSED', 'SUSPENDED'],
+  resize: ['ACTIVE', 'SHUTOFF'],
+  settle: ['VERIFY_RESIZE'],
+  rebuild: ['ACTIVE', 'SHUTOFF', 'ERROR'],
+  password: ['ACTIVE'],
+  volumes: ['ACTIVE', 'SHUTOFF', 'SHELVED', 'SHELVED_OFFLOADED'],
+  interfaces: ['ACTIVE', 'SHUTOFF'],
+  restore: ['SOFT_DELETED'],
+  // These may end what hangs: whatever is being done, they are taken.
+  crash: ['ACTIVE', 'PAUSED', 'RESCUE', 'VERIFY_RESIZE', 'ERROR'],
+  evacuate: ['ACTIVE', 'SHUTOFF', 'ERROR'],
+} as const;
+
+const anyTask: readonly string[] = ['crash', 'evacuate'];
+
+export type Action = keyof typeof states | 'delete';
+
 export function allowed(server: ServerState, action: Action): boolean {
+  const task = server['OS-EXT-STS:task_state'];
   if (action === 'delete') {
-    return server['OS-EXT-STS:task_state'] !== 'deleting' && server.status !== 'DELETED';
+    return task !== 'deleting' && server.status !== 'DELETED' && server.status !== 'SOFT_DELETED';
   }
-  if (server['OS-EXT-STS:task_state'] !== null) {
-    return false;
-  }
-  switch (action) {
-    case 'start':
-      return server.status === 'SHUTOFF';
-    case 'stop':
-      return server.status === 'ACTIVE';
-    case 'reboot':
-      return server.status === 'ACTIVE';
-    case 'hardReboot':
-      return server.status === 'ACTIVE' || server.status === 'SHUTOFF' || server.status === 'ERROR';
-  }
+  return (task === null || (anyTask.includes(action) && task !== 'deleting')) && (states[action] as readonly string[]).includes(server.status);
 }
 
 export function toneOfVolume(status: string): Tone {

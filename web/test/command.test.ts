@@ -48,10 +48,10 @@ it('curl says the whole request', () => {
   );
 });
 
-// What curl says and the openstack command cannot: which volumes a group has,
+// What curl says and the openstack command cannot: tags and metadata of a server as a whole, which volumes a group has,
 // taking tags or keys away, access to what is there already, how often a trust
 // can be used, and what OpenStack does not have.
-const unsaid = ['volume-group-volume', 'volume-group-add', 'volume-group-remove', 'image-edit', 'volume-edit', 'aggregate-metadata', 'container-access', 'trust-create', 'openid-create', 'openid-delete'];
+const unsaid = ['server-tags', 'server-metadata', 'server-inject-network', 'volume-group-volume', 'volume-group-add', 'volume-group-remove', 'image-edit', 'volume-edit', 'aggregate-metadata', 'container-access', 'trust-create', 'openid-create', 'openid-delete'];
 
 /** Something for each field, as somebody might type. */
 function filled(action: Action<unknown>): Values {
@@ -64,7 +64,7 @@ const resources = await Promise.all(all.map(resourceOf));
 
 describe.each(resources)('every dialog of $kind', (resource) => {
   it('can be shown as a command, or is known not to be', () => {
-    const row = { id: 'i', role: { id: 'r' }, user: { id: 'u' }, scope: { project: { id: 'p' } }, enabled: true, access: 'a', volume_types: [], of: { id: 'f' }, addresses: [], prefixes: [], specs: {}, name: 'n', status: 'available', attachments: [], fixed_ips: [], routes: [], hosts: [], metadata: {}, tags: [], allocation_pools: [], host_routes: [], allowed_address_pairs: [], dns_nameservers: [], security_groups: [] };
+    const row = { id: 'i', service: { id: 's', host: 'h' }, role: { id: 'r' }, user: { id: 'u' }, scope: { project: { id: 'p' } }, enabled: true, access: 'a', volume_types: [], of: { id: 'f' }, addresses: [], prefixes: [], specs: {}, name: 'n', status: 'available', attachments: [], fixed_ips: [], routes: [], hosts: [], metadata: {}, tags: [], allocation_pools: [], host_routes: [], allowed_address_pairs: [], dns_nameservers: [], security_groups: [] };
     for (const action of [...(resource.create ?? []), ...(resource.actions ?? [])]) {
       if (action.call === undefined || unsaid.includes(action.key)) {
         continue;

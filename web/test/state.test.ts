@@ -27,13 +27,16 @@ describe('a server', () => {
   });
 
   it.each([
-    ['ACTIVE', null, ['stop', 'reboot', 'hardReboot', 'delete']],
-    ['SHUTOFF', null, ['start', 'hardReboot', 'delete']],
-    ['ERROR', null, ['hardReboot', 'delete']],
+    ['ACTIVE', null, ['stop', 'reboot', 'hardReboot', 'rescue', 'shelve', 'crash', 'delete']],
+    ['SHUTOFF', null, ['start', 'hardReboot', 'rescue', 'shelve', 'delete']],
+    ['ERROR', null, ['stop', 'hardReboot', 'rescue', 'crash', 'delete']],
+    ['SHELVED_OFFLOADED', null, ['unshelve', 'delete']],
+    ['SOFT_DELETED', null, ['restore']],
+    ['ACTIVE', 'rebooting', ['crash', 'delete']],
     ['BUILD', 'spawning', ['delete']],
     ['ACTIVE', 'deleting', []],
   ] as const)('%s with task %s allows %j', (status, task, want) => {
-    const all = ['start', 'stop', 'reboot', 'hardReboot', 'delete'] as const;
+    const all = ['start', 'stop', 'reboot', 'hardReboot', 'rescue', 'shelve', 'unshelve', 'restore', 'crash', 'delete'] as const;
     expect(all.filter((action) => allowed(server(status, task), action))).toEqual(want);
   });
 });

@@ -180,11 +180,11 @@ function find(body: unknown): string | null {
 }
 
 /** Follows `next` links until the list is complete or `most` items are there. */
-export async function all<T>(service: Service, path: string, collection: string, signal: AbortSignal, most = 5000): Promise<T[]> {
+export async function all<T>(service: Service, path: string, collection: string, signal: AbortSignal, most = 5000, options: Ask = {}): Promise<T[]> {
   const items: T[] = [];
   let next: string | null = path;
   while (next !== null && items.length < most) {
-    const page: Record<string, unknown> = await ask<Record<string, unknown>>(service, next, { signal });
+    const page: Record<string, unknown> = await ask<Record<string, unknown>>(service, next, { ...options, signal });
     const got = (page[collection] ?? []) as T[];
     items.push(...got);
     next = got.length === 0 ? null : following(page, collection, service);

@@ -31,7 +31,14 @@ export interface Server {
   security_groups?: { name: string }[];
   fault?: Fault;
   progress?: number;
+  metadata: Record<string, string>;
+  tags?: string[];
+  server_groups?: string[];
   locked?: boolean;
+  locked_reason?: string | null;
+  /** Whether its host is heard of: for operators. */
+  host_status?: string;
+  'OS-EXT-SRV-ATTR:hostname'?: string;
   'OS-EXT-STS:task_state': string | null;
   'OS-EXT-STS:vm_state': string;
   'OS-EXT-STS:power_state': number;
@@ -132,14 +139,29 @@ export interface NewServer {
   key_name?: string;
   security_groups?: { name: string }[];
   user_data?: string;
+  availability_zone?: string;
   min_count?: number;
   max_count?: number;
   block_device_mapping_v2?: Record<string, unknown>[];
 }
 
-export const newServer = (server: NewServer): Call => ({ service: 'compute', method: 'POST', path: '/servers', body: { server } });
+export const newServer = (server: NewServer, group?: string): Call => ({
+  service: 'compute',
+  method: 'POST',
+  path: '/servers',
+  body: { server, ...(group && { 'os:scheduler_hints': { group } }) },
+  ...(group && { operands: { group } }),
+});
 
-export type Action = 'start' | 'stop' | 'reboot' | 'hardReboot' | 'delete';
+export interface Zone {
+  zoneName: string;
+  zoneState: { available: boolean };
+  /** By host and service: for operators. */
+  hosts: Record<string, Record<string, { available: boolean; active: boolean }>> | null;
+}
+
+export const zones = async (signal: AbortSignal, detail = false) =>
+  (await ask<{ availabilityZoneInfo: Zone[] }>('compute', detail ? '/os-availability-zone/detail' : '/os-availability-zone', { signal })).availabilityZoneInfo;
 
 export type ConsoleKind = 'vnc' | 'serial';
 
@@ -238,3 +260,27 @@ export const computeLimitsQuery = queryOptions({
   queryFn: async ({ signal }) =>
     (await ask<{ limits: { absolute: ComputeLimits } }>('compute', '/limits', { signal })).limits.absolute,
 });
+
+/** What a running guest did with what it has, since it was started. */
+export interface Diagnostics {
+  uptime: number;
+  memory_details: { maximum: number; used: number | null };
+  cpu_details: { id: number; time: number }[];
+  disk_details: { read_bytes: number; write_bytes: number }[];
+  nic_details: { mac_address: string; rx_octets: number; tx_octets: number; rx_drop: number; tx_drop: number }[];
+}
+
+export const diagnosticsQuery = (id: string) =>
+  queryOptions({
+    queryKey: ['diagnostics', id],
+    queryFn: ({ signal }) => ask<Diagnostics>('compute', `/servers/${id}/diagnostics`, { signal }),
+    refetchInterval: (query) => (query.state.error === null ? 5_000 : false),
+    retry: false,
+  });
+
+export interface Topology {
+  nodes: { memory_mb: number; vcpu_set: number[] | null }[];
+}
+
+export const topologyQuery = (id: string) =>
+  queryOptions({ queryKey: ['topology-of', id], queryFn: ({ signal }) => ask<Topology>('compute', `/servers/${id}/topology`, { signal }) });

@@ -1,4 +1,4 @@
-import { queryOptions } from '@tanstack/react-query';
+import { keepPreviousData, queryOptions } from '@tanstack/react-query';
 import { ApiError, ask } from './client';
 
 /** One piece of work on a resource: what it is at, and why it waits. */
@@ -39,6 +39,8 @@ export interface Verdict {
   id: string;
   host: string;
   score: number | null; // null when refused
+  /** The shares of each resource that would be left: the score is their product. */
+  factors: Record<string, number> | null;
   refused_by?: string;
   reason?: string;
 }
@@ -52,6 +54,34 @@ export interface Schedule {
   passed: number;
   hosts: Verdict[];
 }
+
+/** Whether servers would find room. Only operators are told of hosts. */
+export interface Fit {
+  fits: number;
+  hosts: { host: string; servers: number }[];
+  explanation: { considered: number; passed: number; refused: Record<string, number> };
+}
+
+export interface Wanted {
+  flavor: string;
+  image: string;
+  count: number;
+  zone?: string | undefined;
+  group?: string | undefined;
+}
+
+/** Asks whether these servers would find hosts now, without making any. */
+export const fitQuery = ({ flavor, image, count, zone, group }: Wanted) =>
+  queryOptions({
+    queryKey: ['fit', flavor, image, count, zone, group],
+    queryFn: ({ signal }) => {
+      const asked = { flavor, image, count: String(count), ...(zone && { availability_zone: zone }), ...(group && { server_group: group }) };
+      return ask<Fit>('nacre', `/schedule/dry-run?${new URLSearchParams(asked).toString()}`, { signal });
+    },
+    placeholderData: keepPreviousData,
+    refetchInterval: 5_000,
+    retry: false,
+  });
 
 /** Why a server is where it is. For administrators. */
 export const scheduleQuery = (server: string) =>

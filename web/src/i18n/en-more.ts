@@ -1,4 +1,4 @@
-// English for further kinds of resources, and for what is done with instances.
+// English for further kinds of resources.
 const more = {
   thing: {
     flavors: { one: 'Flavor', many: 'Flavors', empty: 'A flavor says how many cores, how much memory and how large a disk an instance has.' },
@@ -18,34 +18,11 @@ const more = {
     projects: { one: 'Project', many: 'Projects', empty: 'A project owns instances, networks and volumes, and has quotas.' },
     users: { one: 'User', many: 'Users', empty: 'A user signs in, and has roles on projects.' },
   },
-  server: {
-    pause: 'Pause',
-    pauseAsk: 'It stops where it is and stays in memory.',
-    unpause: 'Unpause',
-    suspend: 'Suspend',
-    suspendAsk: 'Its memory is written to disk, and it is off until it is resumed.',
-    resume: 'Resume',
-    lock: 'Lock',
-    lockAsk: 'Nobody but an operator can change it until it is unlocked.',
-    unlock: 'Unlock',
-    image: 'Create image',
-    imageAsk: 'The image is a copy of its disk. What the guest has not written yet is not in it.',
-    resize: 'Resize',
-    resizeAsk: 'It restarts with another flavor. You then keep the new size or go back.',
-    keepSize: 'Keep new size',
-    keepSizeAsk: 'After this there is no way back to the former flavor.',
-    revertSize: 'Go back to former size',
-    revertSizeAsk: 'It restarts with the flavor that it had before.',
-    rebuild: 'Rebuild',
-    rebuildAsk: 'Its disk is replaced by the image: what is on it is lost. Addresses and volumes stay.',
-    attachVolume: 'Attach volume',
-    detachVolume: 'Detach volume',
-    attachInterface: 'Connect to network',
-    detachInterface: 'Disconnect from network',
-  },
   access: {
     public: 'For all projects',
     publicHint: 'Without it, only projects that are given access can use it.',
+    many: 'Who may use it',
+    nobody: 'No project has access yet. Give it to one.',
     help: 'The chosen project, and no other, is concerned.',
     give: 'Give access',
     take: 'Take access away',

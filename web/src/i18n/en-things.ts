@@ -33,6 +33,8 @@ const things = {
     select: 'Select {{name}}',
     selectAll: 'Select all on this page',
     menu: 'Actions for {{name}}',
+    more: 'More actions',
+    leftOut: '{{name}}: left out, its state does not allow this',
     tools: '{{what}}: filter and actions',
     filter: 'Name, address or ID',
     state: 'State',
@@ -68,7 +70,9 @@ const things = {
     uploading: 'Uploading', retyping: 'Changing type', 'backing-up': 'Backing up', restoring: 'Restoring', 'restoring-backup': 'Restoring', maintenance: 'Maintenance',
     'awaiting-transfer': 'Waiting for its receiver', error_deleting: 'Error while deleting', error_extending: 'Error while growing', error_restoring: 'Error while restoring',
     queued: 'Empty', saving: 'Uploading', importing: 'Importing', deactivated: 'Deactivated', enabled: 'Enabled', disabled: 'Disabled',
-    pending: 'Not accepted yet', accepted: 'Accepted', rejected: 'Refused',
+    pending: 'Not accepted yet', accepted: 'Accepted', rejected: 'Refused', unavailable: 'Not available',
+    preparing: 'Preparing', running: 'Under way', 'pre-migrating': 'Preparing', migrating: 'Moving', 'post-migrating': 'Arriving', finished: 'Waits to be confirmed',
+    confirming: 'Confirming', confirmed: 'Confirmed', reverting: 'Going back', reverted: 'Went back', completed: 'Completed', cancelled: 'Cancelled', failed: 'Failed', done: 'Done',
   },
   nav: {
     menu: 'Menu', compute: 'Compute', network: 'Network', storage: 'Storage', project: 'Project', operators: 'Operators', topology: 'Topology', reach: 'Can A reach B?', quotas: 'Quotas', identity: 'Identity', account: 'Your account', why: 'Why can’t I?',
@@ -300,6 +304,7 @@ const things = {
   host: {
     usable: 'Takes new instances',
     kind: 'Hypervisor',
+    disk: 'Disk',
     servers: 'Instances',
     seen: 'Last heard of',
     certificate: 'Certificate',

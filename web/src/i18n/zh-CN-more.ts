@@ -1,4 +1,4 @@
-// 其他资源种类及云主机操作的中文。
+// 其他资源种类的中文。
 const more = {
   thing: {
     flavors: { one: '规格', many: '规格', empty: '规格决定云主机的 CPU 核数、内存和磁盘大小。' },
@@ -18,32 +18,9 @@ const more = {
     projects: { one: '项目', many: '项目', empty: '项目拥有云主机、网络和云硬盘，并有配额。' },
     users: { one: '用户', many: '用户', empty: '用户可以登录，并在项目中拥有角色。' },
   },
-  server: {
-    pause: '暂停',
-    pauseAsk: '云主机停在当前状态并保留在内存中。',
-    unpause: '取消暂停',
-    suspend: '挂起',
-    suspendAsk: '内存写入磁盘，恢复之前保持关闭。',
-    resume: '恢复',
-    lock: '锁定',
-    lockAsk: '解锁之前，只有管理员可以更改它。',
-    unlock: '解锁',
-    image: '创建镜像',
-    imageAsk: '镜像是其磁盘的副本，尚未写入磁盘的数据不在其中。',
-    resize: '调整规格',
-    resizeAsk: '云主机将以新规格重新启动，之后可保留新规格或退回。',
-    keepSize: '保留新规格',
-    keepSizeAsk: '此后无法再退回原规格。',
-    revertSize: '退回原规格',
-    revertSizeAsk: '云主机将以原规格重新启动。',
-    rebuild: '重建',
-    rebuildAsk: '磁盘将被镜像替换，原有内容会丢失。地址和云硬盘会保留。',
-    attachVolume: '挂载云硬盘',
-    detachVolume: '卸载云硬盘',
-    attachInterface: '连接网络',
-    detachInterface: '断开网络',
-  },
   access: {
+    many: '可使用的项目',
+    nobody: '还没有项目获得授权，请授予一个。',
     public: '对所有项目开放',
     publicHint: '关闭后，只有被授权的项目可以使用。',
     help: '只影响所选的项目。',

@@ -30,6 +30,8 @@ const things = {
     select: '选择 {{name}}',
     selectAll: '选择本页全部',
     menu: '{{name}} 的操作',
+    more: '更多操作',
+    leftOut: '{{name}}：状态不允许，已略过',
     tools: '{{what}}：筛选和操作',
     filter: '名称、地址或 ID',
     state: '状态',
@@ -64,7 +66,9 @@ const things = {
     uploading: '上传中', retyping: '更改类型中', 'backing-up': '备份中', restoring: '恢复中', 'restoring-backup': '恢复中', maintenance: '维护中',
     'awaiting-transfer': '等待接收方', error_deleting: '删除出错', error_extending: '扩容出错', error_restoring: '恢复出错',
     queued: '空', saving: '上传中', importing: '导入中', deactivated: '已停用', enabled: '已启用', disabled: '已禁用',
-    pending: '尚未接受', accepted: '已接受', rejected: '已拒绝',
+    pending: '尚未接受', accepted: '已接受', rejected: '已拒绝', unavailable: '不可用',
+    preparing: '准备中', running: '进行中', 'pre-migrating': '准备中', migrating: '移动中', 'post-migrating': '到达中', finished: '等待确认',
+    confirming: '确认中', confirmed: '已确认', reverting: '退回中', reverted: '已退回', completed: '已完成', cancelled: '已取消', failed: '失败', done: '完成',
   },
   nav: {
     menu: '菜单', compute: '计算', network: '网络', storage: '存储', project: '项目', operators: '运维', topology: '拓扑', reach: 'A 能到达 B 吗？', quotas: '配额', identity: '身份', account: '我的账户', why: '为什么我不能？',
@@ -296,6 +300,7 @@ const things = {
   host: {
     usable: '接受新的云主机',
     kind: '虚拟化类型',
+    disk: '磁盘',
     servers: '云主机数',
     seen: '上次联系',
     certificate: '证书',

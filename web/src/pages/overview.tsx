@@ -6,6 +6,7 @@ import { actionsQuery, computeLimitsQuery, serversQuery, type Server } from '../
 import { networkQuotaQuery } from '../api/network';
 import { volumeLimitsQuery } from '../api/volume';
 import { gibibytes, memory } from '../format';
+import { may } from '../resource/resource';
 import { useHere } from '../shell/here';
 import { tone, type Tone } from '../state';
 import { PageHead, Panel } from '../ui/page';
@@ -20,15 +21,17 @@ const often = { refetchInterval: 10_000 };
 
 export default function Overview() {
   const { t } = useTranslation();
-  const { project } = useHere();
+  const { project, roles } = useHere();
   return (
     <>
       <PageHead title={t('overview.title', { project: project.name })}>
-        <Link to="/launch">
-          <Button type="primary" icon={<PlusOutlined />} tabIndex={-1}>
-            {t('instances.launch')}
-          </Button>
-        </Link>
+        {may(roles, 'member') && (
+          <Link to="/launch">
+            <Button type="primary" icon={<PlusOutlined />} tabIndex={-1}>
+              {t('instances.launch')}
+            </Button>
+          </Link>
+        )}
       </PageHead>
       <Quotas />
       <div className="columns" style={{ marginTop: 16 }}>

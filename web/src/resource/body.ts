@@ -18,15 +18,19 @@ export function pairsOf(text: Value): Record<string, string> {
   );
 }
 
+/** The other way: pairs as the text that somebody would have typed. */
+export const pairsText = (pairs: Record<string, unknown>) =>
+  Object.entries(pairs)
+    .map(([key, text]) => `${key}=${String(text)}`)
+    .join('\n');
+
 /** How a value of a row stands in a field. */
 function shown(value: unknown, kind: Field<never>['kind']): Value {
   if (kind === 'lines' && Array.isArray(value)) {
     return value.join('\n');
   }
   if (kind === 'pairs' && typeof value === 'object' && value !== null) {
-    return Object.entries(value)
-      .map(([key, text]) => `${key}=${String(text)}`)
-      .join('\n');
+    return pairsText(value as Record<string, unknown>);
   }
   return value as Value;
 }

@@ -42,8 +42,10 @@ export function ActionDialog<R>({ resource, action, rows, preset = {}, close }: 
   const first = rows[0];
   const start = initial(action, first, preset);
   const values = { ...start, ...watched };
+  // Of the chosen rows, those whose state does not allow it are left out, and named.
+  const able = rows.filter((row) => action.able?.(row, scope) !== false);
   // A creation is one request about no row.
-  const targets: (R | undefined)[] = rows.length === 0 ? [undefined] : rows;
+  const targets: (R | undefined)[] = rows.length === 0 ? [undefined] : able;
   const calls = (typed: Values) =>
     targets.map((row) => action.call?.(bodyOf(action, typed, row, scope, preset), row as R, scope)).filter((call) => call !== undefined);
   const busy = results?.some((result) => result.is === 'busy') === true;
@@ -72,13 +74,13 @@ export function ActionDialog<R>({ resource, action, rows, preset = {}, close }: 
     await refresh(queryClient);
     if (shown !== null) {
       setSecrets(shown);
-    } else if (outcome.length === 1 && outcome[0]?.is === 'ok') {
+    } else if (rows.length <= 1 && outcome[0]?.is === 'ok') {
       message.success(title);
       close();
     }
   };
 
-  const single = results?.length === 1 ? results[0] : undefined;
+  const single = rows.length <= 1 ? results?.[0] : undefined;
   if (secrets !== null) {
     return (
       <Modal open title={title} closable={false} keyboard={false} mask={{ closable: false }} footer={<Button type="primary" onClick={close}>{t('resource.kept')}</Button>}>
@@ -113,9 +115,10 @@ export function ActionDialog<R>({ resource, action, rows, preset = {}, close }: 
         {action.ask !== undefined && !finished && <p style={{ marginTop: 0 }}>{t(action.ask)}</p>}
         {rows.length > 1 && (
           <ul className="results" aria-live="polite">
-            {rows.map((row, i) => (
-              <RowResult key={resource.id(row)} name={resource.name(row)} {...(results?.[i] && { result: results[i] })} />
-            ))}
+            {rows.map((row) => {
+              const result = results?.[able.indexOf(row)];
+              return <RowResult key={resource.id(row)} name={resource.name(row)} left={!able.includes(row)} {...(result && { result })} />;
+            })}
           </ul>
         )}
         {!(finished && rows.length > 1) &&
@@ -143,11 +146,13 @@ export function ActionDialog<R>({ resource, action, rows, preset = {}, close }: 
   );
 }
 
-function RowResult({ name, result }: { name: string; result?: Result }) {
+function RowResult({ name, left, result }: { name: string; left: boolean; result?: Result }) {
   const { t } = useTranslation();
   return (
     <li>
-      {result === undefined ? (
+      {left ? (
+        <span className="muted">{t('resource.leftOut', { name })}</span>
+      ) : result === undefined ? (
         name
       ) : (
         <Mark tone={result.is} raw={result.is}>

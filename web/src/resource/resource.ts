@@ -10,6 +10,15 @@ import type { Tone } from '../state';
 /** A key of the catalogues. */
 export type Word = ParseKeys;
 
+/** To whom something is offered: who may look, who may change, who runs a project, who runs the cloud. */
+export type Role = 'reader' | 'member' | 'manager' | 'admin';
+
+const ranks: readonly string[] = ['reader', 'member', 'manager', 'admin'];
+
+/** Whether roles are enough. What one of another name is worth only the cloud knows, so it is offered what a member is. */
+export const may = (roles: readonly string[], role: Role) =>
+  roles.some((name) => (ranks.includes(name) ? ranks.indexOf(name) : ranks.indexOf('member')) >= ranks.indexOf(role));
+
 /** On whose behalf a page asks. */
 export interface Scope {
   project: Named;
@@ -78,8 +87,8 @@ export interface Action<R> {
   key: string;
   word: Word;
   danger?: boolean;
-  /** Offered to operators alone. */
-  operators?: boolean;
+  /** To whom it is offered; members, unless said otherwise. */
+  by?: Role;
   /** For many rows at once, with a result for each. */
   bulk?: boolean;
   able?: (row: R, scope: Scope) => boolean;
@@ -117,6 +126,8 @@ export interface Resource<R> {
   state?: (row: R) => State;
   /** Whether it is on its way to another state. */
   moves?: (row: R) => boolean;
+  /** What is worked on meanwhile, where it is not the row itself. */
+  work?: (row: R) => string;
   columns: Column<R>[];
   create?: Action<R>[];
   actions?: Action<R>[];
@@ -142,12 +153,12 @@ export const put = call('PUT');
 export const del = call('DELETE');
 
 /** What is offered to somebody. */
-export const offered = <R>(actions: Action<R>[] | undefined, scope: Scope) => (actions ?? []).filter((action) => action.operators !== true || scope.operator);
+export const offered = <R>(actions: Action<R>[] | undefined, scope: Scope) => (actions ?? []).filter((action) => may(scope.roles, action.by ?? 'member'));
 
 export const patch = call('PATCH');
 
 /** The same action, for operators alone. */
-export const restricted = <R>(action: Action<R>): Action<R> => ({ ...action, operators: true });
+export const restricted = <R>(action: Action<R>): Action<R> => ({ ...action, by: 'admin' });
 
 /** The action that most kinds have. */
 export const removal = <R>(ask: Word, path: (row: R) => [Service, string], able?: (row: R, scope: Scope) => boolean): Action<R> => ({

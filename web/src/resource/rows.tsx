@@ -73,19 +73,7 @@ export function Rows<R>({ resource, where, preset }: Props<R>) {
             )}
             <span className="grow" />
             {where !== undefined && <Creations resource={resource} start={start} />}
-            {bulk.length > 0 && (
-              <div className={chosen.length > 0 ? 'row bulk' : 'row bulk idle'}>
-                {chosen.length > 0 && <span className="muted nums">{t('resource.selected', { count: chosen.length })}</span>}
-                {bulk.map((action) => {
-                  const able = chosen.filter((row) => action.able?.(row, scope) !== false);
-                  return (
-                    <Button key={action.key} danger={action.danger === true} disabled={able.length === 0} onClick={() => start(action, able)}>
-                      {t(action.word)}
-                    </Button>
-                  );
-                })}
-              </div>
-            )}
+            <Bulk actions={bulk} chosen={chosen} start={start} />
           </div>
           <Wide label={many}>
             <Table<R>
@@ -133,6 +121,35 @@ export function Creations<R>({ resource, start }: { resource: Resource<R>; start
       {t(action.word)}
     </Button>
   ));
+}
+
+const handy = 4; // what has a button, the rest is in a menu
+
+/** What can be done with all chosen rows. Those whose state does not allow it are named by the dialog. */
+export function Bulk<R>({ actions, chosen, start }: { actions: Action<R>[]; chosen: R[]; start: Start<R> }) {
+  const { t } = useTranslation();
+  const { scope } = useHere();
+  if (actions.length === 0) {
+    return null;
+  }
+  const able = (action: Action<R>) => chosen.some((row) => action.able?.(row, scope) !== false);
+  const buttons = actions.length <= handy ? actions : [...actions.slice(0, handy - 1), ...actions.slice(-1)];
+  const others = actions.filter((action) => !buttons.includes(action));
+  return (
+    <div className={chosen.length > 0 ? 'row bulk' : 'row bulk idle'}>
+      {chosen.length > 0 && <span className="muted nums">{t('resource.selected', { count: chosen.length })}</span>}
+      {buttons.map((action) => (
+        <Button key={action.key} danger={action.danger === true} disabled={!able(action)} onClick={() => start(action, chosen)}>
+          {t(action.word)}
+        </Button>
+      ))}
+      {others.length > 0 && (
+        <ActionMenu actions={others.filter(able)} choose={(action) => start(action, chosen)}>
+          <Button disabled={!others.some(able)}>{t('resource.more')}</Button>
+        </ActionMenu>
+      )}
+    </div>
+  );
 }
 
 function useColumns<R>(resource: Resource<R>, scope: Scope, start: Start<R>, say: Say): TableColumnsType<R> {
@@ -218,28 +235,40 @@ export function NameOf<R>({ resource, row }: { resource: Resource<R>; row: R }):
 
 function Menu<R>({ resource, row, scope, start }: { resource: Resource<R>; row: R; scope: Scope; start: Start<R> }) {
   const { t } = useTranslation();
-  const actions: Action<R>[] = offered(resource.actions, scope);
+  return (
+    <ActionMenu actions={offered(resource.actions, scope)} able={(action) => action.able?.(row, scope) !== false} choose={(action) => start(action, [row])}>
+      <Button type="text" icon={<EllipsisOutlined />} aria-label={t('resource.menu', { name: resource.name(row) })} />
+    </ActionMenu>
+  );
+}
+
+interface MenuProps<R> {
+  actions: Action<R>[];
+  able?: (action: Action<R>) => boolean;
+  choose: (action: Action<R>) => void;
+  /** What opens it. */
+  children: ReactNode;
+}
+
+/** Actions to choose one from. */
+function ActionMenu<R>({ actions, able = () => true, choose, children }: MenuProps<R>) {
+  const { t } = useTranslation();
   return (
     <Dropdown
       autoFocus
       trigger={['click']}
       menu={{
-        items: actions.map((action) => ({
-          key: action.key,
-          label: t(action.word),
-          danger: action.danger === true,
-          disabled: action.able?.(row, scope) === false,
-        })),
+        items: actions.map((action) => ({ key: action.key, label: t(action.word), danger: action.danger === true, disabled: !able(action) })),
         onClick: ({ key, domEvent }) => {
           domEvent.preventDefault(); // or Enter would press what the dialog focuses
           const action = actions.find((each) => each.key === key);
           if (action !== undefined) {
-            start(action, [row]);
+            choose(action);
           }
         },
       }}
     >
-      <Button type="text" icon={<EllipsisOutlined />} aria-label={t('resource.menu', { name: resource.name(row) })} />
+      {children}
     </Dropdown>
   );
 }

@@ -18,7 +18,7 @@ export function StateOf<R>({ resource, row, pill }: { resource: Resource<R>; row
   const { t } = useTranslation();
   const state = resource.state?.(row);
   const waits = resource.moves?.(row) === true;
-  const { data: plan } = useQuery({ ...planQuery(resource.id(row)), enabled: waits });
+  const { data: plan } = useQuery({ ...planQuery(resource.work?.(row) ?? resource.id(row)), enabled: waits });
   if (state === undefined) {
     return null;
   }

@@ -33,11 +33,11 @@ export function Frame({ session, children }: { session: Session; children: React
       <header className="bar">
         <ProjectSwitch session={session} />
         <span className="grow" />
-        <PaletteButton operator={session.roles.includes('admin')} enabled={session.project !== null} />
+        <PaletteButton enabled={session.project !== null} />
         <LanguageSwitch />
         <UserMenu session={session} />
       </header>
-      <Navigation operator={session.roles.includes('admin')} />
+      <Navigation roles={session.roles} />
       <main className="main" id="main" tabIndex={-1}>
         <div className="page">{children}</div>
       </main>

@@ -6,7 +6,7 @@ import { MenuOutlined } from '../ui/icons';
 import { groupsFor } from './places';
 
 /** All places, in groups. On a narrow screen a button opens them. */
-export function Navigation({ operator }: { operator: boolean }) {
+export function Navigation({ roles }: { roles: readonly string[] }) {
   const { t } = useTranslation();
   const [open, setOpen] = useState(false);
   return (
@@ -15,7 +15,7 @@ export function Navigation({ operator }: { operator: boolean }) {
         {t('nav.menu')}
       </Button>
       <div className="nav-groups">
-        {groupsFor(operator).map((group) => (
+        {groupsFor(roles).map((group) => (
           <section key={group.word} aria-label={t(group.word)}>
             <h2>{t(group.word)}</h2>
             <ul>

@@ -6,7 +6,7 @@ import { SearchOutlined } from '../ui/icons';
 const Palette = lazy(() => import('./palette'));
 
 /** Opens the palette, as Ctrl+K and ⌘K do. */
-export function PaletteButton({ operator, enabled }: { operator: boolean; enabled: boolean }) {
+export function PaletteButton({ enabled }: { enabled: boolean }) {
   const { t } = useTranslation();
   const [open, setOpen] = useState(false);
   useEffect(() => {
@@ -28,7 +28,7 @@ export function PaletteButton({ operator, enabled }: { operator: boolean; enable
       </Button>
       {open && (
         <Suspense>
-          <Palette operator={operator} close={() => setOpen(false)} />
+          <Palette close={() => setOpen(false)} />
         </Suspense>
       )}
     </>

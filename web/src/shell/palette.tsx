@@ -19,11 +19,12 @@ interface Entry {
 
 // What only operators may list, and what has no page to go to.
 const operators: readonly Kind[] = ['hosts', 'services', 'aggregates', 'volume-qos', 'domains', 'projects', 'users', 'groups', 'roles', 'openid-clients'];
-const without: readonly Kind[] = ['rules', 'services', 'rbac-policies', 'port-forwardings', 'application-credentials', 'ec2-credentials', 'trusts', 'factors', 'assignments', 'registered-limits', 'limits'];
+const without: readonly Kind[] = ['rules', 'services', 'zones', 'migrations', 'rbac-policies', 'port-forwardings', 'application-credentials', 'ec2-credentials', 'trusts', 'factors', 'assignments', 'registered-limits', 'limits'];
 const most = 40;
+const none: readonly string[] = [];
 
 /** Finds a page or any object by name, id or address, and goes there. */
-export default function Palette({ operator, close }: { operator: boolean; close: () => void }) {
+export default function Palette({ close }: { close: () => void }) {
   const { t } = useTranslation();
   const navigate = useNavigate();
   const [text, setText] = useState('');
@@ -32,13 +33,15 @@ export default function Palette({ operator, close }: { operator: boolean; close:
   const list = useRef<HTMLUListElement>(null);
   const { data: session } = useQuery(sessionQuery);
   const project = session?.project;
+  const roles = session?.roles ?? none;
+  const operator = roles.includes('admin');
   const kinds = all.filter((kind) => !without.includes(kind) && (operator || !operators.includes(kind)));
   const found = useQueries({
     queries: kinds.map((kind) => ({
       queryKey: ['palette', kind, project?.id, operator],
       queryFn: async ({ signal }: { signal: AbortSignal }): Promise<{ resource: AnyResource; rows: unknown[] }> => {
         const resource = await resourceOf(kind);
-        const scope: Scope = { project: project ?? { id: '', name: '' }, user: session?.user ?? { id: '', name: '' }, roles: session?.roles ?? [], operator, all: operator };
+        const scope: Scope = { project: project ?? { id: '', name: '' }, user: session?.user ?? { id: '', name: '' }, roles: [...roles], operator, all: operator };
         return { resource, rows: await resource.list(scope, signal) };
       },
       enabled: project != null,
@@ -46,7 +49,7 @@ export default function Palette({ operator, close }: { operator: boolean; close:
       retry: false,
     })),
   });
-  const places = useMemo(() => groupsFor(operator).flatMap((group) => group.places), [operator]);
+  const places = useMemo(() => groupsFor(roles).flatMap((group) => group.places), [roles]);
   const wanted = text.trim().toLowerCase();
   const entries: Entry[] = places
     .map(({ to, word }): Entry => ({ key: to, to, name: t(word), what: t('palette.page') }))

@@ -1,10 +1,15 @@
-import { all } from '../../api/client';
+import { useQuery } from '@tanstack/react-query';
+import { useTranslation } from 'react-i18next';
+import { all, ask } from '../../api/client';
 import { gibibytes, memory } from '../../format';
-import { one } from '../../resource/query';
+import { one, projectNamesQuery } from '../../resource/query';
 import { pairs } from '../../resource/pairs';
 import { description } from '../../resource/ref';
 import { define, del, descriptionField, nameField, post, put, removal, restricted, type Action } from '../../resource/resource';
+import { useHere } from '../../shell/here';
 import { DashboardOutlined } from '../../ui/icons';
+import { Panel } from '../../ui/page';
+import { Problem } from '../../ui/problem';
 import { keysOf, projectChoices } from '../choices';
 
 interface Flavor {
@@ -15,6 +20,8 @@ interface Flavor {
   disk: number;
   'os-flavor-access:is_public': boolean;
   description: string | null;
+  swap: number | '';
+  'OS-FLV-EXT-DATA:ephemeral': number;
   extra_specs?: Record<string, string>;
 }
 
@@ -22,7 +29,7 @@ const access = (key: string, word: 'access.give' | 'access.take', body: string):
   key,
   word,
   ask: 'access.help',
-  operators: true,
+  by: 'admin',
   able: (row) => !row['os-flavor-access:is_public'],
   fields: [{ key: 'tenant', label: 'field.project', kind: 'choice', required: true, options: projectChoices }],
   call: (tenant, row) => post('compute', `/flavors/${row.id}/action`, { [body]: tenant }),
@@ -42,17 +49,24 @@ export default define<Flavor>({
     { word: 'access.public', from: 'md', show: (row, { t }) => t(row['os-flavor-access:is_public'] ? 'yes' : 'no') },
     { word: 'specs.many', from: 'lg', show: (row) => pairs(row.extra_specs) },
   ],
-  facts: [description()],
+  facts: [
+    { word: 'flavor.swap', show: (row, { language }) => row.swap !== '' && row.swap > 0 && memory(row.swap, language) },
+    { word: 'flavor.ephemeral', show: (row, { language }) => row['OS-FLV-EXT-DATA:ephemeral'] > 0 && gibibytes(row['OS-FLV-EXT-DATA:ephemeral'], language) },
+    description(),
+  ],
+  Below: Access,
   create: [
     {
       key: 'flavor-create',
       word: 'flavor.create',
-      operators: true,
+      by: 'admin',
       fields: [
         nameField(),
         { key: 'vcpus', label: 'quota.cores', kind: 'number', required: true, min: 1, initial: 1 },
         { key: 'ram', label: 'quota.ram', kind: 'number', required: true, min: 1, unit: 'MiB', initial: 1024 },
         { key: 'disk', label: 'flavor.rootDisk', kind: 'number', required: true, min: 0, unit: 'GiB', initial: 10 },
+        { key: 'swap', label: 'flavor.swap', kind: 'number', min: 0, unit: 'MiB' },
+        { key: 'OS-FLV-EXT-DATA:ephemeral', label: 'flavor.ephemeral', kind: 'number', min: 0, unit: 'GiB' },
         { key: 'os-flavor-access:is_public', label: 'access.public', kind: 'switch', initial: true, hint: 'access.publicHint' },
         descriptionField(),
       ],
@@ -64,14 +78,14 @@ export default define<Flavor>({
     {
       key: 'flavor-specs',
       word: 'specs.set',
-      operators: true,
+      by: 'admin',
       fields: [{ key: 'extra_specs', label: 'specs.many', kind: 'pairs', required: true, hint: 'resource.pairsHint' }],
       call: ({ extra_specs }, row) => post('compute', `/flavors/${row.id}/os-extra_specs`, { extra_specs }),
     },
     {
       key: 'flavor-unset',
       word: 'specs.unset',
-      operators: true,
+      by: 'admin',
       able: (row) => keysOf(row.extra_specs).length > 0,
       fields: [{ key: 'key', label: 'specs.key', kind: 'choice', required: true, options: async (_, row) => keysOf(row.extra_specs) }],
       call: ({ key }, row) => del('compute', `/flavors/${row.id}/os-extra_specs/${encodeURIComponent(String(key))}`),
@@ -81,3 +95,33 @@ export default define<Flavor>({
     restricted(removal<Flavor>('flavor.deleteAsk', (row) => ['compute', `/flavors/${row.id}`])),
   ],
 });
+
+/** The projects that may use a flavor which is not for all. */
+function Access({ row }: { row: Flavor }) {
+  const { t } = useTranslation();
+  const { scope } = useHere();
+  const asked = scope.operator && !row['os-flavor-access:is_public'];
+  const { data: names } = useQuery({ ...projectNamesQuery, enabled: asked });
+  const access = useQuery({
+    queryKey: ['flavor-access', row.id],
+    queryFn: async ({ signal }) => (await ask<{ flavor_access: { tenant_id: string }[] }>('compute', `/flavors/${row.id}/os-flavor-access`, { signal })).flavor_access,
+    enabled: asked,
+  });
+  if (!asked) {
+    return null;
+  }
+  return (
+    <Panel title={t('access.many')}>
+      {access.error && <Problem error={access.error} retry={() => void access.refetch()} />}
+      {access.data?.length === 0 && <p className="muted">{t('access.nobody')}</p>}
+      <ul className="steps">
+        {access.data?.map(({ tenant_id }) => (
+          <li key={tenant_id}>
+            <span />
+            {names?.get(tenant_id) ?? <span className="mono">{tenant_id}</span>}
+          </li>
+        ))}
+      </ul>
+    </Panel>
+  );
+}

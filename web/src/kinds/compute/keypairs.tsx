@@ -10,6 +10,7 @@ const dialog = (mode: 'create' | 'import') =>
     return <KeyPairDialog mode={mode} close={() => close()} />;
   };
 
+// Key pairs are the user's own, whatever the role.
 export default define<KeyPair>({
   kind: 'keypairs',
   icon: <KeyOutlined />,
@@ -22,8 +23,8 @@ export default define<KeyPair>({
     { word: 'key.fingerprint', from: 'md', show: (row) => code(row.fingerprint) },
   ],
   create: [
-    { key: 'key-create', word: 'key.create', Dialog: dialog('create') },
-    { key: 'key-import', word: 'key.import', Dialog: dialog('import') },
+    { key: 'key-create', word: 'key.create', by: 'reader', Dialog: dialog('create') },
+    { key: 'key-import', word: 'key.import', by: 'reader', Dialog: dialog('import') },
   ],
-  actions: [removal('key.deleteAsk', (row) => ['compute', `/os-keypairs/${encodeURIComponent(row.name)}`])],
+  actions: [{ ...removal<KeyPair>('key.deleteAsk', (row) => ['compute', `/os-keypairs/${encodeURIComponent(row.name)}`]), by: 'reader' }],
 });

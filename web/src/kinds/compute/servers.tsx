@@ -1,12 +1,12 @@
 import { all } from '../../api/client';
 import { transient, type Server } from '../../api/compute';
-import { define, label } from '../../resource/resource';
+import { define, label, type Resource } from '../../resource/resource';
 import { addresses, tone } from '../../state';
 import { serverActions } from './server-actions';
 import { DesktopOutlined } from '../../ui/icons';
 
 /** Servers as others find them; their own pages are in pages/instances. */
-export default define<Server>({
+export const servers: Resource<Server> = {
   kind: 'servers',
   icon: <DesktopOutlined />,
   list: (scope, signal) => all('compute', scope.all ? '/servers/detail?limit=1000&all_tenants=1' : '/servers/detail?limit=1000', 'servers', signal),
@@ -19,4 +19,6 @@ export default define<Server>({
   moves: transient,
   columns: [],
   actions: serverActions,
-});
+};
+
+export default define(servers);

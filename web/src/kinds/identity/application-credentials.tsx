@@ -48,6 +48,7 @@ export default define<Credential>({
     {
       key: 'credential-create',
       word: 'credential.create',
+      by: 'reader',
       fields: [
         nameField(),
         descriptionField(),
@@ -61,7 +62,7 @@ export default define<Credential>({
     },
   ],
   actions: [
-    { key: 'delete', word: 'resource.delete', danger: true, bulk: true, ask: 'credential.deleteAsk', call: (_, row, scope) => del('identity', `/users/${scope.user.id}/application_credentials/${row.id}`) },
+    { key: 'delete', word: 'resource.delete', by: 'reader', danger: true, bulk: true, ask: 'credential.deleteAsk', call: (_, row, scope) => del('identity', `/users/${scope.user.id}/application_credentials/${row.id}`) },
   ],
 });
 

@@ -21,6 +21,7 @@ export default define<Credential>({
     {
       key: 'ec2-create',
       word: 'accessKey.create',
+      by: 'reader',
       ask: 'accessKey.createAsk',
       call: (_, __, scope) => post('identity', `/users/${scope.user.id}/credentials/OS-EC2`, { tenant_id: scope.project.id }),
       secret: (reply) => {
@@ -31,6 +32,6 @@ export default define<Credential>({
     },
   ],
   actions: [
-    { key: 'delete', word: 'resource.delete', danger: true, bulk: true, ask: 'accessKey.deleteAsk', call: (_, row, scope) => del('identity', `/users/${scope.user.id}/credentials/OS-EC2/${row.access}`) },
+    { key: 'delete', word: 'resource.delete', by: 'reader', danger: true, bulk: true, ask: 'accessKey.deleteAsk', call: (_, row, scope) => del('identity', `/users/${scope.user.id}/credentials/OS-EC2/${row.access}`) },
   ],
 });

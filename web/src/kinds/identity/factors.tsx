@@ -15,6 +15,6 @@ export default define<Factor>({
   id: (row) => row.id,
   name: (row) => row.id.slice(0, 8),
   columns: [],
-  create: [{ key: 'factor-create', word: 'factor.add', Dialog: ({ close }) => <Enrol close={close} /> }],
-  actions: [removal('factor.deleteAsk', (row) => ['identity', `/credentials/${row.id}`])],
+  create: [{ key: 'factor-create', word: 'factor.add', by: 'reader', Dialog: ({ close }) => <Enrol close={close} /> }],
+  actions: [{ ...removal<Factor>('factor.deleteAsk', (row) => ['identity', `/credentials/${row.id}`]), by: 'reader' }],
 });

@@ -45,6 +45,7 @@ export default define<Trust>({
     {
       key: 'trust-create',
       word: 'trust.create',
+      by: 'reader',
       ask: 'trust.createAsk',
       fields: [
         { key: 'trustee_user_id', label: 'trust.trustee', kind: 'text', required: true, hint: 'trust.trusteeHint' },
@@ -56,5 +57,5 @@ export default define<Trust>({
       call: (trust, _, scope) => post('identity', '/OS-TRUST/trusts', { trust: { trustor_user_id: scope.user.id, project_id: scope.project.id, ...trust } }),
     },
   ],
-  actions: [removal('trust.deleteAsk', (row) => ['identity', `/OS-TRUST/trusts/${row.id}`], (row, scope) => row.trustor_user_id === scope.user.id)],
+  actions: [{ ...removal<Trust>('trust.deleteAsk', (row) => ['identity', `/OS-TRUST/trusts/${row.id}`], (row, scope) => row.trustor_user_id === scope.user.id), by: 'reader' }],
 });

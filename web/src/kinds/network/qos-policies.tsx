@@ -41,7 +41,7 @@ export default define<Policy>({
     {
       key: 'qos-create',
       word: 'qos.create',
-      operators: true,
+      by: 'admin',
       fields: [nameField(), { key: 'shared', label: 'network.share', kind: 'switch', initial: false }, descriptionField()],
       call: (policy) => post('network', '/qos/policies', { policy }),
     },
@@ -51,7 +51,7 @@ export default define<Policy>({
     {
       key: 'qos-bandwidth',
       word: 'qos.bandwidth',
-      operators: true,
+      by: 'admin',
       fields: [
         { key: 'max_kbps', label: 'qos.rate', kind: 'number', required: true, min: 1, unit: 'kbit/s' },
         { key: 'max_burst_kbps', label: 'qos.burst', kind: 'number', min: 0, unit: 'kbit' },
@@ -62,14 +62,14 @@ export default define<Policy>({
     {
       key: 'qos-dscp',
       word: 'qos.dscp',
-      operators: true,
+      by: 'admin',
       fields: [{ key: 'dscp_mark', label: 'qos.mark', kind: 'number', required: true, min: 0, max: 56 }],
       call: (dscp_marking_rule, row) => post('network', `/qos/policies/${row.id}/dscp_marking_rules`, { dscp_marking_rule }),
     },
     {
       key: 'qos-remove',
       word: 'qos.remove',
-      operators: true,
+      by: 'admin',
       able: (row) => (row.rules ?? []).length > 0,
       fields: [{ key: 'rule', label: 'thing.rules.one', kind: 'choice', required: true, options: async (_, row) => (row.rules ?? []).map((rule) => ({ value: `${rule.type}_rules ${rule.id}`, label: text(rule) })) }],
       call: ({ rule }, row) => {

@@ -1,7 +1,11 @@
 import { all } from '../../api/client';
+import { pairsText } from '../../resource/body';
+import { pairs } from '../../resource/pairs';
 import { one } from '../../resource/query';
 import { define, nameField, post, put, removal, type Field } from '../../resource/resource';
 import { GoldOutlined } from '../../ui/icons';
+import { literal } from '../choices';
+import { computeHosts } from '../compute/choices';
 
 interface Aggregate {
   id: string;
@@ -10,9 +14,6 @@ interface Aggregate {
   hosts: string[];
   metadata: Record<string, string>;
 }
-
-const hostNames = async () =>
-  (await all<{ host: string }>('compute', '/os-services?binary=nova-compute', 'services', new AbortController().signal)).map(({ host }) => ({ value: host, label: host }));
 
 const fields: Field<Aggregate>[] = [nameField(), { key: 'availability_zone', label: 'field.zone', kind: 'text', max: 255, hint: 'aggregate.zoneHint' }];
 const act = (row: Aggregate, body: unknown) => post('compute', `/os-aggregates/${row.id}/action`, body);
@@ -29,7 +30,7 @@ export default define<Aggregate>({
   columns: [
     { word: 'field.zone', show: (row) => row.availability_zone },
     { word: 'thing.hosts.many', show: (row) => row.hosts.join(', ') },
-    { word: 'field.metadata', from: 'lg', show: (row) => Object.entries(row.metadata).map(([key, value]) => <div key={key} className="mono">{`${key}=${value}`}</div>) },
+    { word: 'field.metadata', from: 'lg', show: (row) => pairs(row.metadata) },
   ],
   create: [{ key: 'aggregate-create', word: 'aggregate.create', fields, call: (aggregate) => post('compute', '/os-aggregates', { aggregate }) }],
   actions: [
@@ -37,14 +38,14 @@ export default define<Aggregate>({
     {
       key: 'aggregate-add',
       word: 'aggregate.add',
-      fields: [{ key: 'host', label: 'field.host', kind: 'choice', required: true, options: async (_, row) => (await hostNames()).filter(({ value }) => !row.hosts.includes(value)) }],
+      fields: [{ key: 'host', label: 'field.host', kind: 'choice', required: true, options: async (_, row) => literal(...(await computeHosts(new AbortController().signal)).map(({ host }) => host).filter((host) => !row.hosts.includes(host))) }],
       call: (add_host, row) => act(row, { add_host }),
     },
     {
       key: 'aggregate-remove',
       word: 'aggregate.remove',
       able: (row) => row.hosts.length > 0,
-      fields: [{ key: 'host', label: 'field.host', kind: 'choice', required: true, options: async (_, row) => row.hosts.map((host) => ({ value: host, label: host })) }],
+      fields: [{ key: 'host', label: 'field.host', kind: 'choice', required: true, options: async (_, row) => literal(...row.hosts) }],
       call: (remove_host, row) => act(row, { remove_host }),
     },
     {
@@ -56,7 +57,7 @@ export default define<Aggregate>({
           label: 'field.metadata',
           kind: 'pairs',
           hint: 'resource.pairsHint',
-          initial: (row) => Object.entries(row.metadata).filter(([key]) => key !== 'availability_zone').map(([key, value]) => `${key}=${value}`).join('\n'),
+          initial: ({ metadata: { availability_zone: _, ...others } }) => pairsText(others),
         },
       ],
       call: ({ metadata }, row) => act(row, { set_metadata: { metadata: withRemoved(metadata as Record<string, string>, row) } }),

@@ -5,17 +5,18 @@ import { lazy, Suspense, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { ApiError } from '../../api/client';
 import { serverQuery, type Server } from '../../api/compute';
-import { possible, serverActions, startByKey } from '../../kinds/compute/server-actions';
+import { menuOf, serverActions, startByKey } from '../../kinds/compute/server-actions';
 import servers from '../../kinds/compute/servers';
 import { useActs } from '../../resource/acts';
-import type { Resource } from '../../resource/resource';
+import { may, type Resource } from '../../resource/resource';
 import { useHere } from '../../shell/here';
 import { Empty } from '../../ui/empty';
 import { PageHead } from '../../ui/page';
 import { Problem } from '../../ui/problem';
-import { Reason, ServerStatus } from '../../ui/status';
+import { Mark, Reason, ServerStatus } from '../../ui/status';
 import { FloatingIPDialog } from '../instances/floating-ip';
 import { History } from './history';
+import { Inside } from './inside';
 import { Log } from './log';
 import { Overview } from './overview';
 import type { Tab } from './tabs';
@@ -25,12 +26,16 @@ import { DesktopOutlined, EllipsisOutlined } from '../../ui/icons';
 const Console = lazy(() => import('./console'));
 const Serial = lazy(() => import('./serial'));
 const kind = servers as unknown as Resource<Server>;
+// Whoever may only read sees nothing of what the guest shows or writes.
+const forMembers = ['console', 'serial', 'log'];
 const route = getRouteApi('/signed-in/instances/$id/$tab');
 
 export default function Instance() {
   const { t } = useTranslation();
   const { id, tab } = route.useParams();
   const navigate = useNavigate();
+  const { roles } = useHere();
+  const changes = may(roles, 'member');
   const { data: server, error, refetch } = useQuery(serverQuery(id));
   if (error instanceof ApiError && error.status === 404) {
     return (
@@ -47,8 +52,17 @@ export default function Instance() {
       <Link to="/instances" className="small">
         ← {t('nav.instances')}
       </Link>
-      <PageHead title={server.name} beside={<ServerStatus server={server} pill />}>
-        <Buttons server={server} />
+      <PageHead title={server.name} beside={
+          <>
+            <ServerStatus server={server} pill />
+            {server.locked === true && (
+              <Mark tone="warn" pill>
+                {t('instance.locked')}
+              </Mark>
+            )}
+          </>
+        }>
+        {changes && <Buttons server={server} />}
       </PageHead>
       <div style={{ marginTop: -12, marginBottom: 12 }}>
         <Reason server={server} />
@@ -78,8 +92,9 @@ export default function Instance() {
             ),
           },
           { key: 'log', label: t('tab.log'), children: <Log server={server} /> },
+          { key: 'inside', label: t('tab.inside'), children: <Inside server={server} /> },
           { key: 'history', label: t('tab.history'), children: <History server={server} /> },
-        ]}
+        ].filter(({ key }) => changes || !forMembers.includes(key))}
       />
     </>
   );
@@ -105,9 +120,7 @@ function Buttons({ server }: { server: Server }) {
         autoFocus
         trigger={['click']}
         menu={{
-          items: possible(server, scope)
-            .filter(({ key }) => !beside.includes(key))
-            .map((action) => ({ key: action.key, label: t(action.word), danger: action.danger === true })),
+          items: menuOf(server, scope, t, beside),
           onClick: ({ key, domEvent }) => {
             domEvent.preventDefault(); // or Enter would press what the dialog focuses
             startByKey(start, key, server);

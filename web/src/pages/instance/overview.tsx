@@ -6,8 +6,11 @@ import { attachVolume, detachVolume, serverQuery, type Server } from '../../api/
 import { imagesQuery } from '../../api/image';
 import { volumesQuery } from '../../api/volume';
 import { gibibytes, memory, moment } from '../../format';
+import { pairs } from '../../resource/pairs';
+import { Ref, tags } from '../../resource/ref';
+import { may } from '../../resource/resource';
 import { useHere } from '../../shell/here';
-import { addresses, toneOfVolume } from '../../state';
+import { addresses, allowed, toneOfVolume } from '../../state';
 import { Copyable } from '../../ui/copy';
 import { Panel } from '../../ui/page';
 import { Scheduling } from './scheduling';
@@ -68,6 +71,15 @@ function About({ server }: { server: Server }) {
           <Copyable text={server.id} />
         </Fact>
         {server.description && <Fact name={t('field.description')}>{server.description}</Fact>}
+        {server.locked === true && <Fact name={t('instance.locked')}>{server.locked_reason ?? t('yes')}</Fact>}
+        {server['OS-EXT-SRV-ATTR:hostname'] && <Fact name={t('instance.hostname')}>{server['OS-EXT-SRV-ATTR:hostname']}</Fact>}
+        {server.tags !== undefined && server.tags.length > 0 && <Fact name={t('image.tags')}>{tags(server.tags)}</Fact>}
+        {Object.keys(server.metadata).length > 0 && <Fact name={t('field.metadata')}>{pairs(server.metadata)}</Fact>}
+        {server.server_groups?.map((id) => (
+          <Fact key={id} name={t('thing.server-groups.one')}>
+            <Ref kind="server-groups" id={id} />
+          </Fact>
+        ))}
         <Fact name={t('field.flavor')}>
           {original_name}{' '}
           <span className="muted nums">
@@ -133,6 +145,8 @@ function Addresses({ server }: { server: Server }) {
 
 function Volumes({ server }: { server: Server }) {
   const { t, i18n } = useTranslation();
+  const { scope } = useHere();
+  const changes = may(scope.roles, 'member') && (server.locked !== true || scope.operator) && allowed(server, 'volumes');
   const { modal } = App.useApp();
   const queryClient = useQueryClient();
   const volumes = useQuery(volumesQuery);
@@ -181,18 +195,20 @@ function Volumes({ server }: { server: Server }) {
               {device && <span className="mono muted">{device}</span>}
               {volume && volume.status !== 'in-use' && <Mark tone={toneOfVolume(volume.status)}>{volumeWord(t, volume.status)}</Mark>}
               <span style={{ flex: 1 }} />
-              <Button
-                size="small"
-                disabled={volume?.status !== 'in-use'}
-                aria-label={t('volume.detachLabel', { name })}
-                onClick={() => void ask(id, name)}
-              >
-                {t('volume.detach')}
-              </Button>
+              {changes && (
+                <Button
+                  size="small"
+                  disabled={volume?.status !== 'in-use'}
+                  aria-label={t('volume.detachLabel', { name })}
+                  onClick={() => void ask(id, name)}
+                >
+                  {t('volume.detach')}
+                </Button>
+              )}
             </div>
           );
         })}
-        <div className="row">
+        {changes && <div className="row">
           <Select
             style={{ flex: 1, maxWidth: 340 }}
             aria-label={t('volume.choose')}
@@ -205,7 +221,7 @@ function Volumes({ server }: { server: Server }) {
           <Button disabled={wanted === null} loading={attach.isPending} onClick={() => wanted !== null && attach.mutate(wanted)}>
             {t('volume.attach')}
           </Button>
-        </div>
+        </div>}
         {error && <Problem error={error} />}
       </div>
     </Panel>

@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate } from '@tanstack/react-router';
-import { Button, Dropdown, Input, Select, Table, type MenuProps, type TableColumnsType } from 'antd';
+import { Button, Dropdown, Input, Select, Table, type TableColumnsType } from 'antd';
 import { useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { allServersQuery, serversQuery, type Server } from '../../api/compute';
@@ -17,14 +17,14 @@ import { Reason, ServerStatus } from '../../ui/status';
 import { Ago } from '../../ui/time';
 import { Wide } from '../../ui/wide';
 import { useActs, type Start } from '../../resource/acts';
-import { possible, serverActions, startByKey } from '../../kinds/compute/server-actions';
+import { menuOf, serverActions, startByKey } from '../../kinds/compute/server-actions';
 import resource from '../../kinds/compute/servers';
-import type { Resource } from '../../resource/resource';
+import { may, offered, type Resource } from '../../resource/resource';
+import { Bulk } from '../../resource/rows';
 import { FloatingIPDialog } from './floating-ip';
 import { DesktopOutlined, EllipsisOutlined, PlusOutlined, SearchOutlined } from '../../ui/icons';
 
 const kind = resource as unknown as Resource<Server>;
-const bulk = serverActions.filter((action) => action.bulk === true);
 const none: Server[] = [];
 
 export default function Instances() {
@@ -38,11 +38,12 @@ export default function Instances() {
   const { start, dialog } = useActs(kind);
   const list = servers.data ?? none;
   const shown = useMemo(() => matching(list, text, state), [list, text, state]);
+  const bulk = offered(serverActions, scope).filter((action) => action.bulk === true);
   const columns = useColumns(start, setFloating);
   // What was deleted meanwhile is no longer selected.
   const chosen = list.filter((server) => selected.includes(server.id));
 
-  const launch = (
+  const launch = may(scope.roles, 'member') && (
     <Link to="/launch">
       <Button type="primary" icon={<PlusOutlined />} tabIndex={-1}>
         {t('instances.launch')}
@@ -87,17 +88,7 @@ export default function Instances() {
                   ]}
                 />
                 <span className="grow" />
-                <div className={chosen.length > 0 ? 'row bulk' : 'row bulk idle'}>
-                  {chosen.length > 0 && <span className="muted nums">{t('instances.selected', { count: chosen.length })}</span>}
-                  {bulk.map((action) => {
-                    const able = chosen.filter((server) => action.able?.(server, scope) !== false);
-                    return (
-                      <Button key={action.key} danger={action.danger === true} disabled={able.length === 0} onClick={() => start(action, able)}>
-                        {t(action.word)}
-                      </Button>
-                    );
-                  })}
-                </div>
+                <Bulk actions={bulk} chosen={chosen} start={start} />
               </div>
               <Wide label={t('nav.instances')}>
               <Table<Server>
@@ -106,12 +97,14 @@ export default function Instances() {
                 columns={columns}
                 dataSource={shown}
                 loading={servers.isPending}
-                rowSelection={{
-                  selectedRowKeys: chosen.map((server) => server.id),
-                  onChange: (keys) => setSelected(keys as string[]),
-                  getCheckboxProps: (server) => ({ 'aria-label': t('instances.select', { name: server.name }) }),
-                  getTitleCheckboxProps: () => ({ 'aria-label': t('instances.selectAll') }),
-                }}
+                {...(bulk.length > 0 && {
+                  rowSelection: {
+                    selectedRowKeys: chosen.map((server) => server.id),
+                    onChange: (keys) => setSelected(keys as string[]),
+                    getCheckboxProps: (server) => ({ 'aria-label': t('instances.select', { name: server.name }) }),
+                    getTitleCheckboxProps: () => ({ 'aria-label': t('instances.selectAll') }),
+                  },
+                })}
                 pagination={{ defaultPageSize: 20, hideOnSinglePage: true, showSizeChanger: true, pageSizeOptions: [20, 50, 100] }}
                 locale={{ emptyText: <p className="muted">{t('instances.noMatch')}</p> }}
                 showSorterTooltip={false}
@@ -218,12 +211,16 @@ function useColumns(start: Start<Server>, float: (server: Server) => void): Tabl
         </span>
       ),
     },
-    {
-      title: <span className="unseen">{t('field.actions')}</span>,
-      key: 'actions',
-      width: 56,
-      render: (_, server) => <RowMenu server={server} start={start} float={float} />,
-    },
+    ...(may(scope.roles, 'member')
+      ? [
+          {
+            title: <span className="unseen">{t('field.actions')}</span>,
+            key: 'actions',
+            width: 56,
+            render: (_: unknown, server: Server) => <RowMenu server={server} start={start} float={float} />,
+          },
+        ]
+      : []),
   ];
 }
 
@@ -231,9 +228,9 @@ function RowMenu({ server, start, float }: { server: Server; start: Start<Server
   const { t } = useTranslation();
   const navigate = useNavigate();
   const { scope } = useHere();
-  const items: MenuProps['items'] = [
-    ...possible(server, scope).map((action) => ({ key: action.key, label: t(action.word), danger: action.danger === true })),
-    { type: 'divider' },
+  const items = [
+    ...menuOf(server, scope, t),
+    { type: 'divider' as const },
     { key: 'console', label: t('tab.console'), disabled: server.status !== 'ACTIVE' },
     { key: 'floating', label: t('floating.manage') },
   ];

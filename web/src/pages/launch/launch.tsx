@@ -17,21 +17,27 @@ import {
 import { imagesQuery, type Image } from '../../api/image';
 import { networksQuery, securityGroupsQuery, subnetsQuery, type Network, type SecurityGroup } from '../../api/network';
 import { perform } from '../../api/client';
+import { zoneChoices } from '../../kinds/compute/choices';
 import { AsCommand } from '../../resource/as-command';
+import { useRows } from '../../resource/query';
+import { may } from '../../resource/resource';
 import { bytes, gibibytes, memory } from '../../format';
 import { useHere } from '../../shell/here';
 import { base64 } from '../../sshkey';
+import { Empty } from '../../ui/empty';
+import { DesktopOutlined } from '../../ui/icons';
 import { PageHead, Panel } from '../../ui/page';
 import { Problem } from '../../ui/problem';
 import { Usage } from '../../ui/usage';
 import { Cards, CardsMany } from './choice';
 import { firstFlavor, firstNetwork, misfit, pluggable, usable } from './defaults';
+import { LiveFit } from './fit';
 import { KeyPairDialog } from './keypair';
 
 /** Launches instances on one page. The form is drawn when all that it offers is there, so that its proposals stand from the start. */
 export default function Launch() {
   const { t } = useTranslation();
-  const { project } = useHere();
+  const { project, roles } = useHere();
   const images = useQuery(imagesQuery);
   const flavors = useQuery(flavorsQuery);
   const networks = useQuery(networksQuery);
@@ -39,6 +45,14 @@ export default function Launch() {
   const groups = useQuery(securityGroupsQuery(project.id));
   const limits = useQuery(computeLimitsQuery);
   useQuery(subnetsQuery);
+  if (!may(roles, 'member')) {
+    return (
+      <>
+        <PageHead title={t('launch.title')} />
+        <Empty icon={<DesktopOutlined />} title={t('launch.readOnly')} text={t('problem.forbidden')} />
+      </>
+    );
+  }
   const failed = [images, flavors, networks, keys, groups].find((q) => q.error && q.data === undefined);
   return (
     <>
@@ -78,6 +92,8 @@ interface Fields {
   networks: string[];
   key?: string;
   groups: string[];
+  zone?: string;
+  group?: string;
   userData: string;
 }
 
@@ -114,9 +130,11 @@ function LaunchForm({ images, flavors, networks, keys, groups, limits }: Offer) 
   const image = images.find((i) => i.id === imageId);
   const flavor = flavors.find((f) => f.id === flavorId);
   const count = Form.useWatch('count', form) ?? 1;
+  const { data: zones = [] } = useQuery({ queryKey: ['choices', 'zones'], queryFn: zoneChoices });
+  const serverGroups = useRows<{ id: string; name: string }>('server-groups') ?? [];
 
   const launch = useMutation({
-    mutationFn: (fields: Fields) => perform(newServer(body(fields))),
+    mutationFn: (fields: Fields) => perform(newServer(body(fields), fields.group)),
     onSuccess: async (_, fields) => {
       localStorage.setItem(keyMemory, fields.key ?? '');
       await Promise.all([
@@ -245,6 +263,21 @@ function LaunchForm({ images, flavors, networks, keys, groups, limits }: Offer) 
           <Collapse
             items={[
               {
+                key: 'where',
+                label: t('launch.where'),
+                forceRender: true,
+                children: (
+                  <>
+                    <Form.Item name="zone" label={t('field.zone')} extra={t('server.anyZone')}>
+                      <Select allowClear options={zones} notFoundContent={<span className="muted">{t('resource.noChoice')}</span>} />
+                    </Form.Item>
+                    <Form.Item name="group" label={t('thing.server-groups.one')} extra={t('launch.groupHelp')} style={{ marginBottom: 0 }}>
+                      <Select allowClear options={serverGroups.map((g) => ({ value: g.id, label: g.name }))} notFoundContent={<span className="muted">{t('resource.noChoice')}</span>} />
+                    </Form.Item>
+                  </>
+                ),
+              },
+              {
                 key: 'userData',
                 label: t('launch.userData'),
                 forceRender: true,
@@ -274,6 +307,7 @@ function LaunchForm({ images, flavors, networks, keys, groups, limits }: Offer) 
                   {over(limits, flavor, count) && <div className="small tone-bad" role="status">{t('launch.over')}</div>}
                 </>
               )}
+              <LiveFit wanted={{ flavor: flavorId ?? '', image: imageId, count: count ?? 0, zone: typed?.zone, group: typed?.group }} />
               {launch.error && (
                 <div ref={problem} tabIndex={-1}>
                   <Problem error={launch.error} />
@@ -282,7 +316,7 @@ function LaunchForm({ images, flavors, networks, keys, groups, limits }: Offer) 
               <Button type="primary" size="large" block htmlType="submit" loading={launch.isPending}>
                 {t(count > 1 ? 'launch.submitMany' : 'launch.submit', { count })}
               </Button>
-              <AsCommand calls={[newServer(body({ ...initial, ...typed }))]} />
+              <AsCommand calls={[newServer(body({ ...initial, ...typed }), typed?.group)]} />
               <Link to="/instances" style={{ textAlign: 'center' }}>
                 {t('cancel')}
               </Link>
@@ -315,13 +349,14 @@ function over(limits: ComputeLimits, flavor: Flavor, count: number): boolean {
 }
 
 function body(fields: Fields): NewServer {
-  const { name, count, image, flavor, networks = [], key, groups = [], userData = '' } = fields;
+  const { name, count, image, flavor, networks = [], key, groups = [], zone, userData = '' } = fields;
   return {
     name: name.trim(),
     imageRef: image,
     flavorRef: flavor,
     networks: networks.length === 0 ? 'none' : networks.map((uuid) => ({ uuid })),
     ...(key && { key_name: key }),
+    ...(zone && { availability_zone: zone }),
     // Groups belong to ports: a server without any takes none.
     ...(groups.length > 0 && networks.length > 0 && { security_groups: groups.map((group) => ({ name: group })) }),
     ...(userData.trim() !== '' && { user_data: base64(userData) }),

@@ -1,0 +1,4 @@
+import './life.mjs';
+import { run } from './walk.mjs';
+
+run('life');
