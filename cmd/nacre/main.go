@@ -78,6 +78,7 @@ func settings(c *cobra.Command, flags app.Config, file string) (app.Config, erro
 		"policy-file": func() { loaded.PolicyFile = flags.PolicyFile },
 		"log-level":   func() { loaded.LogLevel = flags.LogLevel },
 		"hosts":       func() { loaded.Hosts = flags.Hosts },
+		"scenario":    func() { loaded.Scenario = flags.Scenario },
 
 		"advertise":    func() { loaded.Advertise = flags.Advertise },
 		"key-file":     func() { loaded.KeyFile = flags.KeyFile },
@@ -104,7 +105,10 @@ func dev() *cobra.Command {
 		Long: `Run a cloud whose hosts and network are simulated: all APIs and the dashboard
 are real, guests are not. It is ready when GET /healthz answers 200, and writes
 clouds.yaml and openrc into the data folder. Started again on the same folder it
-goes on where it was.`,
+goes on where it was.
+
+With --scenario, a file says what the hosts have, how slow they are, what fails by
+chance, and when hosts die, are cut off or run full: examples/scenario.yaml.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			loaded, err := settings(c, config, file)
@@ -115,7 +119,8 @@ goes on where it was.`,
 		},
 	}
 	common(c, &config, &file, ".nacre/dev")
-	c.Flags().IntVar(&config.Hosts, "hosts", 2, "how many hosts to simulate")
+	c.Flags().IntVar(&config.Hosts, "hosts", 2, "how many hosts to simulate, unless a scenario says it")
+	c.Flags().StringVar(&config.Scenario, "scenario", "", "YAML file with what happens to the hosts")
 	return c
 }
 

@@ -18,6 +18,7 @@ import (
 	fabricsim "nacre/internal/fabric/simulated"
 	"nacre/internal/node"
 	"nacre/internal/node/uplink"
+	"nacre/internal/scenario"
 	"nacre/internal/virt"
 	virtsim "nacre/internal/virt/simulated"
 )
@@ -171,7 +172,7 @@ func (c NodeConfig) runSimulated(ctx context.Context, name string) error {
 	if err != nil {
 		return ended(ctx, err)
 	}
-	machines, disks, err := simulatedHost(name, dir, c.Clock)
+	machines, disks, err := simulatedHost(scenario.Host{}, name, dir, c.Clock)
 	if err != nil {
 		return err
 	}

@@ -43,6 +43,7 @@ import (
 	"nacre/internal/object/s3"
 	"nacre/internal/placement"
 	placementapi "nacre/internal/placement/api"
+	"nacre/internal/scenario"
 	"nacre/internal/volume"
 	volumeapi "nacre/internal/volume/api"
 	"nacre/internal/work"
@@ -69,6 +70,10 @@ type Cloud struct {
 	Network *network.Service
 
 	Simulated Simulated // what it stands on, when that is imagined
+
+	scenario *scenario.Scenario // of its simulated hosts; nil for none
+	began    time.Time          // the scenario, by the cloud's clock
+	stages   []*stage           // the hosts in it
 
 	identity   *identity.Service
 	policy     *policyFile
@@ -110,6 +115,9 @@ func Start(ctx context.Context, c Config) (cloud *Cloud, err error) {
 		}
 	}()
 	err = cloud.lock()
+	if err == nil {
+		err = cloud.openScenario()
+	}
 	if err != nil {
 		return cloud, err
 	}

@@ -80,6 +80,8 @@ type Config struct {
 	Region string `koanf:"region"`
 	// Hosts is how many hosts are simulated; 0 is 2.
 	Hosts int `koanf:"hosts"`
+	// Scenario is a file with what happens to the simulated hosts; "" is nothing.
+	Scenario string `koanf:"scenario"`
 	// PolicyFile overrides policy rules, in the form of oslo.policy.
 	PolicyFile string `koanf:"policy_file"`
 	// LogLevel is debug, info, warn or error; "" is info.
@@ -234,6 +236,7 @@ func Settings() []Setting {
 		{"sim_fabric", "NACRE_SIM_FABRIC", "", "where nacre sim-fabric listens, for clusters of simulated nodes"},
 		{"region", "NACRE_REGION", "RegionOne", "name of the region"},
 		{"hosts", "NACRE_HOSTS", "2", "how many hosts nacre dev simulates"},
+		{"scenario", "NACRE_SCENARIO", "", "file with what happens to the hosts that nacre dev simulates; see examples/scenario.yaml"},
 		{"policy_file", "NACRE_POLICY_FILE", "", "oslo.policy file that overrides rules"},
 		{"log_level", "NACRE_LOG_LEVEL", "info", "debug, info, warn or error"},
 		{"guest_user", "NACRE_GUEST_USER", "nacre-guest", "account that guests run as"},

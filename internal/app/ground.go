@@ -15,6 +15,8 @@ import (
 	fabricsim "nacre/internal/fabric/simulated"
 	"nacre/internal/image"
 	"nacre/internal/node"
+	"nacre/internal/scenario"
+	"nacre/internal/virt"
 	virtsim "nacre/internal/virt/simulated"
 )
 
@@ -68,36 +70,55 @@ func (cloud *Cloud) simulatedGround() (ground, error) {
 	cloud.Simulated = Simulated{
 		Fabric: network, Machines: map[string]*virtsim.Host{}, Disks: map[string]*blocksim.Host{}, Plugs: map[string]*fabricsim.Host{},
 	}
+	if cloud.scenario != nil {
+		g.run = append(g.run, cloud.play)
+	}
 	for i := range cloud.Config.Hosts {
 		name := fmt.Sprintf("node-%d", i+1)
 		dir := filepath.Join(cloud.Config.DataDir, "hosts", name)
-		machines, disks, err := simulatedHost(name, dir, cloud.Config.Clock)
+		var kind scenario.Host
+		if cloud.scenario != nil {
+			kind = cloud.scenario.Hosts[i]
+		}
+		machines, disks, err := simulatedHost(kind, name, dir, cloud.Config.Clock)
 		if err != nil {
 			return g, err
 		}
 		cloud.closers = append(cloud.closers, machines.Close)
 		plugs := network.Host(name)
 		cloud.Simulated.Machines[name], cloud.Simulated.Disks[name], cloud.Simulated.Plugs[name] = machines, disks, plugs
-		err = cloud.addNode(&g, name, dir, drivers{machines: machines, network: plugs, disks: disks})
+		d := drivers{machines: machines, network: plugs, disks: disks}
+		if cloud.scenario != nil {
+			h := cloud.newStage(kind, machines, disks, plugs)
+			cloud.stages = append(cloud.stages, h)
+			g.run = append(g.run, func(ctx context.Context) { h.run(ctx, cloud.nodeOptions(name, "", d)) })
+			continue
+		}
+		err = cloud.addNode(&g, name, dir, d)
 		if err != nil {
 			return g, err
 		}
 	}
+	if cloud.scenario != nil {
+		cloud.setScene()
+	}
 	return g, nil
 }
 
-// simulatedHost makes the drivers of an imagined host that remembers in a folder
-// what it has.
-func simulatedHost(name, dir string, c clock.Clock) (*virtsim.Host, *blocksim.Host, error) {
+// simulatedHost makes the drivers of an imagined host of a kind that remembers in a
+// folder what it has.
+func simulatedHost(kind scenario.Host, name, dir string, c clock.Clock) (*virtsim.Host, *blocksim.Host, error) {
 	err := os.MkdirAll(dir, 0o755)
 	if err != nil {
 		return nil, nil, fmt.Errorf("make folder of host %s: %w", name, err)
 	}
-	machines, err := virtsim.New(virtsim.Options{Dir: dir, Clock: c})
+	machines, err := virtsim.New(virtsim.Options{
+		Dir: dir, Clock: c, Capacity: virt.Capacity{VCPUs: kind.VCPUs, MemoryMB: kind.MemoryMB, DiskGB: kind.DiskGB},
+	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("simulate host %s: %w", name, err)
 	}
-	disks, err := blocksim.New(blocksim.Options{State: filepath.Join(dir, "volumes.json")})
+	disks, err := blocksim.New(blocksim.Options{State: filepath.Join(dir, "volumes.json"), TotalGB: float64(kind.DiskGB), Clock: c})
 	if err != nil {
 		return nil, nil, fmt.Errorf("simulate host %s: %w", name, err)
 	}
@@ -111,24 +132,33 @@ func (cloud *Cloud) addNode(g *ground, name, dir string, d drivers) error {
 	if cloud.Config.Real {
 		state = filepath.Join(dir, "node")
 	}
-	agent, err := node.New(node.Options{
-		Name: name, Dir: state, Virt: d.machines, Fabric: d.network, Block: d.disks, Images: d.images, Keys: d.keys,
-		SharedExports: !cloud.Config.Real, // an export of the imagination is as near everywhere
-		Address:       "127.0.0.1", Clock: cloud.Config.Clock, Log: cloud.Config.Log,
-		Dial: func(ctx context.Context) (io.ReadWriteCloser, error) {
-			ours, theirs := net.Pipe()
-			go func() {
-				err := cloud.Hosts.Serve(ctx, name, theirs)
-				if ctx.Err() == nil {
-					cloud.report("connection of host "+name, err)
-				}
-			}()
-			return ours, nil
-		},
-	})
+	o := cloud.nodeOptions(name, state, d)
+	o.Dial = func(ctx context.Context) (io.ReadWriteCloser, error) {
+		ours, theirs := net.Pipe()
+		go cloud.serveNode(ctx, name, theirs)
+		return ours, nil
+	}
+	agent, err := node.New(o)
 	if err != nil {
 		return fmt.Errorf("start node %s: %w", name, err)
 	}
 	g.run = append(g.run, func(ctx context.Context) { cloud.report("node "+name, agent.Run(ctx)) })
 	return nil
+}
+
+// nodeOptions are those of a node of this process, but how it gets at the cloud.
+func (cloud *Cloud) nodeOptions(name, state string, d drivers) node.Options {
+	return node.Options{
+		Name: name, Dir: state, Virt: d.machines, Fabric: d.network, Block: d.disks, Images: d.images, Keys: d.keys,
+		SharedExports: !cloud.Config.Real, // an export of the imagination is as near everywhere
+		Address:       "127.0.0.1", Clock: cloud.Config.Clock, Log: cloud.Config.Log,
+	}
+}
+
+// serveNode serves a node of this process until the connection ends.
+func (cloud *Cloud) serveNode(ctx context.Context, name string, connection net.Conn) {
+	err := cloud.Hosts.Serve(ctx, name, connection)
+	if ctx.Err() == nil {
+		cloud.report("connection of host "+name, err)
+	}
 }

@@ -41,9 +41,9 @@ type Op string
 const (
 	Boot     Op = "boot"     // a guest starts
 	Change   Op = "change"   // a guest changes otherwise
-	Remove   Op = "remove"   // a guest is removed
+	Remove   Op = "remove"   // a guest or a volume is removed
 	Snapshot Op = "snapshot" // the disk of a guest is read
-	Volume   Op = "volume"   // a volume is made, changed or removed
+	Volume   Op = "volume"   // a volume is made, or grows
 )
 
 var ops = []string{string(Boot), string(Change), string(Remove), string(Snapshot), string(Volume)}

@@ -52,6 +52,14 @@ func TestReadNothing(t *testing.T) {
 	}
 }
 
+// The example is one.
+func TestReadExample(t *testing.T) {
+	got, err := Read("../../examples/scenario.yaml", 2)
+	if err != nil || len(got.Hosts) != 3 || len(got.Events) != 4 {
+		t.Errorf("got %+v, %v, want three hosts and four events", got, err)
+	}
+}
+
 // What is wrong is refused with its line and a reason.
 func TestReadRefuses(t *testing.T) {
 	for text, want := range map[string]string{

@@ -69,6 +69,9 @@ func Network(c fabric.Cluster, physical string) Option {
 // Nodes sets how many hosts there are; one if nobody says.
 func Nodes(n int) Option { return func(o *options) { o.Hosts = n } }
 
+// Scenario has the hosts meet what the file says. It also says how many there are.
+func Scenario(path string) Option { return func(o *options) { o.Scenario = path } }
+
 // Stores sets further stores of images, as the setting image_stores does.
 func Stores(setting string) Option { return func(o *options) { o.ImageStores = setting } }
 

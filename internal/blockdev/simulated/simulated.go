@@ -24,16 +24,19 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"time"
 
 	"nacre/internal/blockdev"
+	"nacre/internal/clock"
 	"nacre/internal/errs"
 	"nacre/internal/nbd"
 )
 
 // Options are a host's settings. All may be zero.
 type Options struct {
-	TotalGB float64 // room of the store; 0 means 1000
-	State   string  // file that keeps the volumes over a restart; empty for none
+	TotalGB float64     // room of the store; 0 means 1000
+	State   string      // file that keeps the volumes over a restart; empty for none
+	Clock   clock.Clock // nil: the real one
 }
 
 // Fault decides whether a call fails. It is asked twice: before the effect, and
@@ -47,6 +50,7 @@ type Host struct {
 
 	mu      sync.Mutex // guards the following
 	fault   Fault
+	trouble Trouble
 	volumes map[string]volume
 	bytes   map[string]*nbd.Sparse // of volumes that were opened or copied
 	opened  map[string]*opened
@@ -66,6 +70,9 @@ var _ blockdev.Host = (*Host)(nil)
 
 // New makes a host with the volumes of its state file, if there is one.
 func New(options Options) (*Host, error) {
+	if options.Clock == nil {
+		options.Clock = clock.Real{}
+	}
 	if options.TotalGB == 0 {
 		options.TotalGB = 1000
 	}
@@ -94,8 +101,45 @@ func (h *Host) SetFault(f Fault) {
 	h.fault = f
 }
 
+// Trouble says what a call takes, Ensure of a volume that is not there in full or
+// Remove of one that is, and how it fails after that.
+type Trouble func(call string) (takes time.Duration, err error)
+
+// SetTrouble has calls take as long, and fail, as the function says; nil ends it.
+func (h *Host) SetTrouble(t Trouble) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.trouble = t
+}
+
+// suffer has a call meet its trouble, unless the volume is as the call wants it.
+func (h *Host) suffer(ctx context.Context, call, id string, done func(have volume, exists bool) bool) error {
+	h.mu.Lock()
+	trouble := h.trouble
+	have, exists := h.volumes[id]
+	h.mu.Unlock()
+	if trouble == nil || done(have, exists) {
+		return nil
+	}
+	takes, err := trouble(call)
+	if takes > 0 {
+		select {
+		case <-h.options.Clock.After(takes):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return err
+}
+
 // Ensure implements blockdev.Host. Images are taken for present.
 func (h *Host) Ensure(ctx context.Context, v blockdev.Volume) error {
+	err := h.suffer(ctx, "Ensure", v.ID, func(have volume, exists bool) bool {
+		return exists && have.SizeGB >= v.SizeGB && have.Revision >= v.Revision
+	})
+	if err != nil {
+		return err
+	}
 	return h.change(ctx, "Ensure", v.ID, func() error {
 		if v.SizeGB <= 0 {
 			return errs.BadRequestf("Volume %s needs a size.", v.ID)
@@ -151,6 +195,10 @@ func (h *Host) checkSource(v blockdev.Volume) error {
 
 // Remove implements blockdev.Host.
 func (h *Host) Remove(ctx context.Context, id string) error {
+	err := h.suffer(ctx, "Remove", id, func(_ volume, exists bool) bool { return !exists })
+	if err != nil {
+		return err
+	}
 	return h.change(ctx, "Remove", id, func() error {
 		delete(h.volumes, id)
 		delete(h.bytes, id)

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
 	"nacre/internal/blockdev"
 	"nacre/internal/blockdev/blockdevtest"
@@ -72,5 +74,40 @@ func BenchmarkEnsure(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// Making, growing and removing a volume meets trouble, and nothing else does.
+func TestTrouble(t *testing.T) {
+	h := open(t, "")
+	var met []string
+	h.SetTrouble(func(call string) (time.Duration, error) {
+		met = append(met, call)
+		return time.Microsecond, errors.New("no luck")
+	})
+	v := blockdev.Volume{ID: "a", SizeGB: 1}
+	err := h.Ensure(t.Context(), v)
+	if err == nil {
+		t.Error("a volume was made in spite of the trouble")
+	}
+	h.SetTrouble(nil)
+	err = h.Ensure(t.Context(), v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.SetTrouble(func(call string) (time.Duration, error) {
+		met = append(met, call)
+		return 0, nil
+	})
+	v2 := v
+	v2.SizeGB = 2
+	for _, err := range []error{h.Ensure(t.Context(), v), h.Ensure(t.Context(), v2), h.Remove(t.Context(), "a"), h.Remove(t.Context(), "a")} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	want := []string{"Ensure", "Ensure", "Remove"}
+	if !slices.Equal(met, want) {
+		t.Errorf("met %v, want %v", met, want)
 	}
 }

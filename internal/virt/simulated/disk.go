@@ -16,6 +16,9 @@ import (
 // Disk implements virt.Host. The disk is empty, as nothing was ever written.
 func (h *Host) Disk(ctx context.Context, id, disk string) (io.ReadCloser, error) {
 	err := h.enter(ctx, OpDisk, h.options.Latency)
+	if err == nil {
+		err = h.suffer(ctx, OpDisk)
+	}
 	if err != nil {
 		return nil, err
 	}

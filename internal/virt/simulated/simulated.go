@@ -19,7 +19,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -41,6 +40,7 @@ type Options struct {
 // The operations that can be made to fail.
 const (
 	OpEnsure   = "ensure"
+	OpBoot     = "boot" // an Ensure that starts the guest
 	OpRemove   = "remove"
 	OpList     = "list"
 	OpCapacity = "capacity"
@@ -64,6 +64,7 @@ type Host struct {
 	machines map[string]*machine
 	once     map[string][]error // failures to come, first first
 	always   map[string]error
+	trouble  Trouble
 	closed   bool
 
 	elsewhere virt.Elsewhere
@@ -201,6 +202,10 @@ func (h *Host) Ensure(ctx context.Context, want virt.Machine) error {
 	if err != nil {
 		return err
 	}
+	err = h.suffer(ctx, h.opOf(want))
+	if err != nil {
+		return err
+	}
 	want.ConfigDrive = nil // nothing here reads it
 	want.Blanks, want.Disks, want.NICs = slices.Clone(want.Blanks), slices.Clone(want.Disks), slices.Clone(want.NICs)
 
@@ -213,9 +218,9 @@ func (h *Host) Ensure(ctx context.Context, want virt.Machine) error {
 	}
 	switch {
 	case !want.Running:
-	case known && before.Machine.Suspended && !rebuilt(before.Machine, want):
+	case before.resumes(want):
 		next.typing = before.typing // it goes on where it was
-	case !known || !before.Running || rebuilt(before.Machine, want) || !reflect.DeepEqual(before.Machine.Rescue, want.Rescue):
+	case before.boots(want):
 		next.start(h.options.Clock.Now(), true)
 	case want.HardReboots > before.Machine.HardReboots || want.SoftReboots > before.Machine.SoftReboots:
 		next.start(h.options.Clock.Now(), false)
@@ -262,6 +267,9 @@ func (m *machine) start(now time.Time, cold bool) {
 // Remove implements virt.Host.
 func (h *Host) Remove(ctx context.Context, id string) error {
 	err := h.enter(ctx, OpRemove, h.options.Latency)
+	if err == nil {
+		err = h.suffer(ctx, OpRemove)
+	}
 	if err != nil {
 		return err
 	}

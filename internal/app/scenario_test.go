@@ -1,0 +1,207 @@
+package app_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"nacre/internal/app"
+	"nacre/internal/testcloud"
+)
+
+func scenarioFile(t *testing.T, text string) string {
+	path := filepath.Join(t.TempDir(), "scenario.yaml")
+	err := os.WriteFile(path, []byte(text), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// staged is a cloud in a scenario.
+func staged(t *testing.T, hosts int, text string, more ...testcloud.Option) *testcloud.Cloud {
+	t.Helper()
+	if os.Getenv("NACRE_TEST_SERVERS") != "" {
+		more = append(more, testcloud.OwnDB())
+	}
+	return testcloud.Start(t, append(more, testcloud.Scenario(scenarioFile(t, text)), testcloud.Nodes(hosts))...)
+}
+
+// hostUp tells what the cloud thinks of a host.
+func hostUp(t *testing.T, cloud *testcloud.Cloud, host string) bool {
+	var reply struct {
+		Services []struct{ Host, State string }
+	}
+	cloud.Admin().Must(t, 200, "GET", "/compute/v2.1/os-services?binary=nova-compute&host="+host, nil).JSON(t, &reply)
+	return len(reply.Services) == 1 && reply.Services[0].State == "up"
+}
+
+// Hosts have what the file gives them, and a boot that fails by it is the server's
+// fault to read.
+func TestScenarioOfHosts(t *testing.T) {
+	t.Parallel()
+	cloud := staged(t, 2, `
+hosts:
+  - {vcpus: 3, memory_mb: 4096, disk_gb: 50}
+  - fails: {boot: 100%}
+`)
+	var reply struct {
+		Hypervisors []struct {
+			Host   string `json:"hypervisor_hostname"`
+			VCPUs  int
+			Memory int `json:"memory_mb"`
+			Disk   int `json:"local_gb"`
+		}
+	}
+	cloud.Admin().Must(t, 200, "GET", "/compute/v2.1/os-hypervisors/detail", nil, "OpenStack-API-Version", "compute 2.50").JSON(t, &reply)
+	for _, h := range reply.Hypervisors {
+		if h.Host == "node-1" && (h.VCPUs != 3 || h.Memory != 4096 || h.Disk != 50) || h.Host == "node-2" && h.VCPUs != 16 {
+			t.Errorf("got %+v", h)
+		}
+	}
+	demo := cloud.Demo()
+	id := demo.CreateServer(t, "web") // on the larger host
+	cloud.Settle(t)
+	var shown struct {
+		Server struct {
+			Status string
+			Fault  struct{ Message string }
+		}
+	}
+	demo.Must(t, 200, "GET", "/compute/v2.1/servers/"+id, nil).JSON(t, &shown)
+	if shown.Server.Status != "ERROR" || !strings.Contains(shown.Server.Fault.Message, "The scenario has this boot fail") {
+		t.Errorf("got %+v, want an error that names the scenario", shown.Server)
+	}
+}
+
+// A host that dies takes its guests with it. Both come back.
+func TestScenarioOfDeath(t *testing.T) {
+	t.Parallel()
+	cloud := staged(t, 1, `
+speed: 20
+hosts: [{}]
+events:
+  - {at: 200s, for: 60s, host: node-1, fault: down}
+`, testcloud.MayFail())
+	demo := cloud.Demo()
+	id := demo.MustCreateServer(t, "web")
+	run := func() int { return cloud.App.Simulated.Machines["node-1"].Run(id) }
+	if !hostUp(t, cloud, "node-1") || run() != 1 {
+		t.Fatalf("the guest was booted %d times, want once, on a host that is up", run())
+	}
+	cloud.Until(t, "the guest to die", func() bool { return run() == 0 })
+	cloud.Until(t, "the host to count as down", func() bool { return !hostUp(t, cloud, "node-1") })
+	cloud.Until(t, "both to come back", func() bool { return hostUp(t, cloud, "node-1") && run() == 2 })
+	cloud.Until(t, "the port to be up again", func() bool {
+		var reply struct{ Port struct{ Status string } }
+		demo.Must(t, 200, "GET", "/network/v2.0/ports/"+demo.PortOf(t, id), nil).JSON(t, &reply)
+		return reply.Port.Status == "ACTIVE"
+	})
+	if got := demo.ServerStatus(t, id); got != "ACTIVE" {
+		t.Errorf("the server is %s, want ACTIVE", got)
+	}
+}
+
+// A host that is cut off counts as down, and its guests run on.
+func TestScenarioOfCutLink(t *testing.T) {
+	t.Parallel()
+	cloud := staged(t, 1, `
+speed: 20
+hosts: [{}]
+events:
+  - {at: 200s, for: 60s, host: node-1, fault: cut}
+`, testcloud.MayFail())
+	id := cloud.Demo().MustCreateServer(t, "web")
+	cloud.Until(t, "the host to count as down", func() bool { return !hostUp(t, cloud, "node-1") })
+	late := cloud.Demo().CreateServer(t, "late")
+	cloud.Until(t, "the host to come back", func() bool { return hostUp(t, cloud, "node-1") })
+	if run := cloud.App.Simulated.Machines["node-1"].Run(id); run != 1 {
+		t.Errorf("the guest was booted %d times, want once", run)
+	}
+	cloud.Until(t, "what was asked for meanwhile to have ended", func() bool {
+		status := cloud.Demo().ServerStatus(t, late)
+		return status == "ACTIVE" || status == "ERROR"
+	})
+}
+
+// On a full disk no guest begins, until there is room again; a slow host is slow.
+func TestScenarioOfFullAndSlow(t *testing.T) {
+	t.Parallel()
+	cloud := staged(t, 1, `
+speed: 20
+hosts: [{takes: {boot: 1s}}]
+events:
+  - {host: node-1, fault: full, for: 120s}
+  - {host: node-1, fault: slow, by: 3}
+`, testcloud.MayFail())
+	demo := cloud.Demo()
+	id := demo.CreateServer(t, "web")
+	cloud.Until(t, "the reason to be told", func() bool {
+		var reply struct {
+			Plans []struct{ Resource, Reason string }
+		}
+		cloud.Admin().Must(t, 200, "GET", "/nacre/v1/plans?unfinished=true", nil).JSON(t, &reply)
+		for _, p := range reply.Plans {
+			if p.Resource == id && strings.Contains(p.Reason, "no space left") {
+				return true
+			}
+		}
+		return false
+	})
+	cloud.Until(t, "the server to be ACTIVE", func() bool { return demo.ServerStatus(t, id) == "ACTIVE" })
+}
+
+// A cloud that is started again goes on in the middle of its scenario, and its
+// clock with it, also without the scenario.
+func TestScenarioGoesOn(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := scenarioFile(t, "speed: 100\nevents: [{host: node-1, fault: down, at: 10m}]")
+	began := time.Now()
+	start := func(scenario string) time.Time {
+		cloud, err := app.Start(t.Context(), app.Config{DataDir: dir, DB: filepath.Join(dir, "nacre.db"), Listen: testcloud.FreeAddress(t), Scenario: scenario, LogLevel: "error"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer cloud.Close()
+		return cloud.Config.Clock.Now()
+	}
+	first := start(file)
+	second := start(file)
+	third := start("")
+	if !first.Before(second) || !second.Before(third) {
+		t.Errorf("the clock showed %s, %s and %s, want it to go on", first, second, third)
+	}
+	if time.Since(began) > time.Second/2 && third.Sub(began) < 10*time.Second {
+		t.Errorf("after %s the clock is %s ahead, want it to have run fast", time.Since(began), third.Sub(began))
+	}
+	var state struct{ Scenario time.Time }
+	text, err := os.ReadFile(filepath.Join(dir, "clock.json"))
+	if err == nil {
+		err = json.Unmarshal(text, &state)
+	}
+	if err != nil || state.Scenario.Sub(began) > time.Minute {
+		t.Errorf("the scenario counts from %s, %v, want its first start at %s", state.Scenario, err, began)
+	}
+}
+
+// A file that is wrong is refused before anything runs.
+func TestScenarioIsRefused(t *testing.T) {
+	t.Parallel()
+	file := scenarioFile(t, "hosts:\n  - {}\nevents:\n  - {host: node-2, fault: down}\n")
+	for want, change := range map[string]func(c *app.Config){
+		"line 4: there is no host node-2; the only one is node-1": func(*app.Config) {},
+		"only simulated hosts have a scenario":                    func(c *app.Config) { c.Server, c.SimFabric = true, "127.0.0.1:1" },
+	} {
+		dir := t.TempDir()
+		config := app.Config{DataDir: dir, DB: filepath.Join(dir, "nacre.db"), Listen: testcloud.FreeAddress(t), Scenario: file}
+		change(&config)
+		_, err := app.Start(t.Context(), config)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
