@@ -92,6 +92,7 @@ root, for tests and measurements. They need "nacre sim-fabric".`,
 	f.StringVar(&config.External, "external-address", "", "address with prefix length on the external network, for a host that carries traffic there")
 	f.StringVar(&config.PhysicalNetworks, "physical-networks", "", "further networks for provider networks that this host is on: NAME:CARD, with commas")
 	f.StringVar(&config.GuestUser, "guest-user", "nacre-guest", "account that guests run as, made when it is missing")
+	f.IntVar(&config.UnusedImageAge, "unused-image-age", 86400, "seconds for which images stay that no disk here is based on; -1 is for ever")
 	f.StringVar(&config.LogLevel, "log-level", "", "debug, info, warn or error (default info)")
 	f.IntVar(&config.Simulated, "simulated", 0, "imagine this many hosts instead")
 	f.StringVar(&config.SimFabric, "sim-fabric", "", "where nacre sim-fabric listens, for simulated hosts")

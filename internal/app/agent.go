@@ -49,6 +49,9 @@ type NodeConfig struct {
 	PhysicalNetworks string
 	// GuestUser is the account that guests run as; "" is nacre-guest.
 	GuestUser string
+	// UnusedImageAge is for how many seconds the host keeps an image that none of its
+	// disks is based on; 0 is a day, -1 for ever.
+	UnusedImageAge int
 	// LogLevel is debug, info, warn or error; "" is info.
 	LogLevel string
 

@@ -120,6 +120,9 @@ type Config struct {
 	// TokenProvider is the kind of new tokens, as Keystone's setting of that name:
 	// fernet or jws; "" is fernet.
 	TokenProvider string `koanf:"token_provider"`
+	// UnusedImageAge is for how many seconds a host keeps an image that none of its
+	// disks is based on, as Nova's setting of that name; 0 is a day, -1 for ever.
+	UnusedImageAge int `koanf:"remove_unused_original_minimum_age_seconds"`
 	// ShelvedOffloadTime is for how many seconds a shelved server keeps its host; 0
 	// is not at all, -1 for ever.
 	ShelvedOffloadTime int `koanf:"shelved_offload_time"`
@@ -249,6 +252,7 @@ func Settings() []Setting {
 		{"physical_networks", "NACRE_PHYSICAL_NETWORKS", "", "further networks for provider networks: NAME:CARD, with commas; servers without a host need the names alone"},
 		{"token_provider", "NACRE_TOKEN_PROVIDER", "fernet", "kind of new tokens: fernet or jws (signed by ES256); both are understood"},
 		{"federation", "", "", "section of the file: identity providers by which users sign in (openid) and trusted_dashboards; see docs/operations.md"},
+		{"remove_unused_original_minimum_age_seconds", "NACRE_REMOVE_UNUSED_ORIGINAL_MINIMUM_AGE_SECONDS", "86400", "seconds for which the host of nacre up keeps images that no disk is based on; -1 is for ever"},
 		{"shelved_offload_time", "NACRE_SHELVED_OFFLOAD_TIME", "0 (at once)", "seconds for which shelved servers keep their hosts; -1 is for ever"},
 		{"max_allocation_candidates", "NACRE_MAX_ALLOCATION_CANDIDATES", "10000", "how many allocation candidates a request gets that sets no lower limit, the best ones"},
 		{"oauth2_authn_methods", "NACRE_OAUTH2_AUTHN_METHODS", "tls_client_auth,client_secret_basic", "how clients of OAuth 2.0 may prove who they are, with commas"},

@@ -254,6 +254,12 @@ var planCases = map[string]planCase{
 		},
 		givenUp: left{kind: "servers", before: true}, // the bytes do not come back
 	},
+	"aggregate.cache_images": {
+		prepare: withAggregate,
+		begin: func(t *testing.T, s *stage) {
+			s.cloud.Admin().Must(t, 202, "POST", s.other+"/images", map[string]any{"cache": []any{map[string]any{"id": s.demo.Image(t, "cirros")}}})
+		},
+	},
 	"server.create_image": {
 		prepare: withServer,
 		begin:   func(t *testing.T, s *stage) { act(t, s, map[string]any{"createImage": map[string]any{"name": "copy"}}) },

@@ -69,6 +69,7 @@ func (cloud *Cloud) realGround(ctx context.Context, images *image.Service, blobs
 
 	cache, err := node.NewImages(node.ImagesOptions{
 		Dir: filepath.Join(c.DataDir, "images"), Group: account.GID, Clock: c.Clock, Log: c.Log,
+		MaxAge: time.Duration(c.UnusedImageAge) * time.Second,
 		Local: func(ctx context.Context, id string) (path, format string, err error) {
 			found, err := images.Image(ctx, image.Viewer{Admin: true}, id)
 			if err == nil {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"nacre/internal/clock"
 	"nacre/internal/fabric/ovn"
@@ -65,7 +66,9 @@ func (c NodeConfig) runReal(ctx context.Context) error {
 		return fmt.Errorf("start the network: %w", err)
 	}
 	defer system.Close()
-	cache, err := node.NewImages(node.ImagesOptions{Dir: filepath.Join(c.DataDir, "images"), Group: account.GID, Clock: c.Clock, Log: c.Log})
+	cache, err := node.NewImages(node.ImagesOptions{
+		Dir: filepath.Join(c.DataDir, "images"), Group: account.GID, MaxAge: time.Duration(c.UnusedImageAge) * time.Second, Clock: c.Clock, Log: c.Log,
+	})
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -10,6 +11,20 @@ import (
 	"nacre/internal/errs"
 	"nacre/internal/testcloud"
 )
+
+// withAggregate is a host in an aggregate, whose path is s.other.
+func withAggregate(t *testing.T, s *stage) {
+	const path = "/compute/v2.1/os-aggregates"
+	admin := s.cloud.Admin()
+	var made struct{ Aggregate struct{ ID int } }
+	admin.Must(t, 200, "POST", path, `{"aggregate":{"name":"all"}}`).JSON(t, &made)
+	s.other = fmt.Sprintf("%s/%d", path, made.Aggregate.ID)
+	admin.Must(t, 200, "POST", s.other+"/action", `{"add_host":{"host":"node-1"}}`)
+	t.Cleanup(func() {
+		admin.Must(t, 200, "POST", s.other+"/action", `{"remove_host":{"host":"node-1"}}`)
+		admin.Must(t, 200, "DELETE", s.other, nil)
+	})
+}
 
 // rebuilt is a server whose root disk is a volume, and what it may be rebuilt from.
 type rebuilt struct {

@@ -217,23 +217,33 @@ func (s *Service) RemoveHost(ctx context.Context, id int64, host string) (Aggreg
 	})
 }
 
+// holdAggregate reads an aggregate that nobody else changes meanwhile.
+func holdAggregate(ctx context.Context, tx *db.Tx, id int64) (Aggregate, error) {
+	var a Aggregate
+	err := tx.Get(ctx, &a, "SELECT * FROM aggregates WHERE id = ?"+tx.Hold(), id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return a, noAggregate(id)
+	}
+	if err != nil {
+		return a, fmt.Errorf("read aggregate %d: %w", id, err)
+	}
+	err = tx.All(ctx, &a.Hosts, "SELECT host FROM aggregate_hosts WHERE aggregate = ? ORDER BY host", id)
+	if err != nil {
+		return a, fmt.Errorf("read hosts of aggregate %d: %w", id, err)
+	}
+	return a, nil
+}
+
 // changeAggregate changes an aggregate, and then what follows for hosts. The
 // action is what notifications call it.
 func (s *Service) changeAggregate(ctx context.Context, id int64, action string, do func(*db.Tx, *Aggregate) error) (Aggregate, error) {
 	var a Aggregate
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		tx.NotifyElsewhere(hostsChannel, "") // followAggregates does it here
-		err := tx.Get(ctx, &a, "SELECT * FROM aggregates WHERE id = ?"+tx.Hold(), id)
-		if errors.Is(err, sql.ErrNoRows) {
-			return noAggregate(id)
-		}
+		var err error
+		a, err = holdAggregate(ctx, tx, id)
 		if err != nil {
-			return fmt.Errorf("read aggregate %d: %w", id, err)
-		}
-		a.Hosts = nil
-		err = tx.All(ctx, &a.Hosts, "SELECT host FROM aggregate_hosts WHERE aggregate = ? ORDER BY host", id)
-		if err != nil {
-			return fmt.Errorf("read hosts of aggregate %d: %w", id, err)
+			return err
 		}
 		err = do(tx, &a)
 		if err != nil {

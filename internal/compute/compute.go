@@ -151,6 +151,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	work.Register(s.engine, s.unshelvePlan())
 	work.Register(s.engine, s.evacuatePlan())
 	work.Register(s.engine, s.reimagePlan())
+	work.Register(s.engine, s.cachePlan())
 	nudge := o.Nudge
 	if nudge == nil {
 		nudge = func(string) {}

@@ -45,6 +45,18 @@ func tellService(ctx context.Context, tx *db.Tx, action string, row HostService)
 // wordOperatorEvent words the payload of one of these events, and says who tells
 // it.
 func wordOperatorEvent(host, object string, n *oslo.Notification, e bus.Record) error {
+	if e.Type == "aggregate.cache_images.progress" {
+		var s cacheState
+		err := json.Unmarshal(e.Payload, &s)
+		if err != nil {
+			return err
+		}
+		n.Payload = novaObject("AggregateCachePayload", "1.0", data{
+			"id": s.Aggregate.ID, "uuid": s.Aggregate.UUID, "name": s.Aggregate.Name, "host": s.Aggregate.Hosts[s.Host],
+			"images_cached": texts(s.Cached), "images_failed": texts(s.Failed), "index": s.Host + 1, "total": len(s.Aggregate.Hosts),
+		})
+		return nil
+	}
 	switch object {
 	case "aggregate":
 		var a Aggregate

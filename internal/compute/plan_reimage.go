@@ -203,8 +203,9 @@ func (s *Service) reimageConnect(ctx context.Context, tx *db.Tx, state *reimageS
 	}
 	server, err := s.change(ctx, tx, state.Server, func(server *Server) error {
 		server.TaskState, server.Running, server.Rest, server.Rescue = RebuildSpawning, state.Running, Awake, db.Of[*Rescue](nil)
+		server.Rebuilds++ // of the disks beside the volume
 		return nil
-	}, "task_state", "running", "rest", "rescue")
+	}, "task_state", "running", "rest", "rescue", "rebuilds")
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,8 @@ func (n *Node) answer(ctx context.Context, name string, payload json.RawMessage)
 		return n.answerDiagnose(ctx, payload)
 	case nodeapi.QueryPassword:
 		return n.answerPassword(ctx, payload)
+	case nodeapi.QueryCache:
+		return n.answerCache(ctx, payload)
 	}
 	return nil, &nodeapi.RemoteError{Status: http.StatusNotFound, Message: "this node does not answer " + name}
 }
@@ -65,6 +67,35 @@ func (n *Node) answerPassword(ctx context.Context, payload json.RawMessage) (any
 		return nil, remote(fmt.Errorf("set a password in machine %s: %w", query.Machine, err))
 	}
 	return struct{}{}, nil
+}
+
+// answerCache fetches an image that no machine here needs yet. A host without bytes
+// has an image as soon as a server knows of it.
+func (n *Node) answerCache(ctx context.Context, payload json.RawMessage) (any, error) {
+	var query nodeapi.ImageQuery
+	err := json.Unmarshal(payload, &query)
+	if err != nil {
+		return nil, unreadable
+	}
+	var reply nodeapi.CacheReply
+	conn := n.connection()
+	switch {
+	case conn == nil:
+		return nil, &nodeapi.RemoteError{Status: http.StatusServiceUnavailable, Message: "no server is connected"}
+	case n.o.Images == nil:
+		reply.Here = true
+		_, err = conn.Ask(ctx, nodeapi.QueryImage, query)
+	default:
+		n.mu.Lock()
+		life := n.ctx
+		n.mu.Unlock()
+		reply.Here, err = n.o.Images.Ahead(life, query.Image, n.work.Go)
+	}
+	if err != nil {
+		n.log.Info("an image could not be fetched ahead", "image_id", query.Image, "error", err)
+		return nodeapi.CacheReply{Problem: err.Error()}, nil
+	}
+	return reply, nil
 }
 
 func (n *Node) answerLog(ctx context.Context, payload json.RawMessage) (any, error) {

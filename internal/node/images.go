@@ -35,7 +35,8 @@ type ImagesOptions struct {
 	// everybody on this machine.
 	Group int
 
-	MaxBytes int64 // what unused images may take; 0: 20 GiB
+	MaxBytes int64         // what unused images may take; 0: 20 GiB
+	MaxAge   time.Duration // for how long an image stays that nothing uses; 0: a day, < 0: for ever
 	Clock    clock.Clock
 	Log      *slog.Logger
 }
@@ -47,9 +48,13 @@ type Images struct {
 	o          ImagesOptions
 	connection func() *nodeapi.Conn
 
-	mu   sync.Mutex               // guards busy
-	busy map[string]chan struct{} // images being fetched
+	mu    sync.Mutex               // guards the following
+	busy  map[string]chan struct{} // images being fetched
+	ahead map[string]*attempt      // those that nobody waits for
 }
+
+// attempt is one to fetch an image.
+type attempt struct{ err error }
 
 // formats are the ones a cached image can have; its file is named after it.
 var formats = []string{"raw", "qcow2"}
@@ -59,13 +64,16 @@ func NewImages(o ImagesOptions) (*Images, error) {
 	if o.MaxBytes == 0 {
 		o.MaxBytes = 20 << 30
 	}
+	if o.MaxAge == 0 {
+		o.MaxAge = 24 * time.Hour
+	}
 	if o.Clock == nil {
 		o.Clock = clock.Real{}
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	c := &Images{o: o, busy: map[string]chan struct{}{}, connection: func() *nodeapi.Conn { return nil }}
+	c := &Images{o: o, busy: map[string]chan struct{}{}, ahead: map[string]*attempt{}, connection: func() *nodeapi.Conn { return nil }}
 	err := makeCache(o.Dir, o.Group)
 	if err != nil {
 		return nil, fmt.Errorf("open image cache: %w", err)
@@ -134,6 +142,40 @@ func (c *Images) Path(ctx context.Context, image string) (path, format string, e
 			return "", "", ctx.Err()
 		}
 	}
+}
+
+// Ahead begins to fetch an image that nobody needs yet, and tells whether it is
+// here. What kept it from coming is told once; the next question tries again. The
+// fetching belongs to whoever runs it.
+func (c *Images) Ahead(ctx context.Context, image string, run func(func())) (here bool, err error) {
+	if !validID.MatchString(image) {
+		return false, errs.BadRequestf("%q is not an image id.", image)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	path, _ := c.cached(image)
+	if path != "" {
+		return true, nil
+	}
+	a := c.ahead[image]
+	if a != nil {
+		if a.err != nil {
+			delete(c.ahead, image)
+		}
+		return false, a.err
+	}
+	a = &attempt{}
+	c.ahead[image] = a
+	run(func() {
+		_, _, err := c.Path(ctx, image)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		a.err = err
+		if err == nil {
+			delete(c.ahead, image)
+		}
+	})
+	return false, nil
 }
 
 // cached finds the image's file and marks it as used now.
@@ -265,8 +307,8 @@ func write(name string, from io.Reader) error {
 // fresh images are never aged: somebody may be about to use them.
 const fresh = time.Hour
 
-// Age removes images that nothing uses, the longest unused first, until the
-// rest fits.
+// Age removes images that nothing uses, the longest unused first: those that
+// nothing has used for long, and then more until the rest fits.
 func (c *Images) Age(used map[string]bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -293,7 +335,9 @@ func (c *Images) Age(used map[string]bool) {
 	}
 	slices.SortFunc(files, func(a, b file) int { return a.at.Compare(b.at) })
 	for _, f := range files {
-		if total <= c.o.MaxBytes || c.o.Clock.Now().Sub(f.at) < fresh {
+		unused := c.o.Clock.Now().Sub(f.at)
+		old := c.o.MaxAge > 0 && unused >= c.o.MaxAge
+		if !old && (total <= c.o.MaxBytes || unused < fresh) {
 			return
 		}
 		err = os.Remove(filepath.Join(c.o.Dir, f.name))

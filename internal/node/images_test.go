@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -87,6 +88,35 @@ func TestImagesFromTheServer(t *testing.T) {
 	if fetched.Load() != 1 {
 		t.Errorf("the image was fetched %d times, want once", fetched.Load())
 	}
+	ahead := func(image string) (reply nodeapi.CacheReply) {
+		r.until("image "+image+" is here or cannot come", func() bool {
+			raw, err := r.hosts.Ask(r.ctx, "h", nodeapi.QueryCache, nodeapi.ImageQuery{Image: image})
+			if err == nil {
+				err = json.Unmarshal(raw, &reply)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			return err != nil || reply.Here || reply.Problem != ""
+		})
+		return reply
+	}
+	if got := ahead("debian"); !got.Here || fetched.Load() != 2 {
+		t.Errorf("an image that nobody needs yet: %+v, fetched %d times with the other, want it here, fetched once", got, fetched.Load())
+	}
+	for range 2 { // told each time, since each time it is tried
+		if got := ahead("missing"); got.Here || !strings.Contains(got.Problem, "No image found") {
+			t.Errorf("an image that is not there: %+v", got)
+		}
+	}
+	_, _, err = r.images.Path(r.ctx, "debian")
+	if err != nil || fetched.Load() != 2 {
+		t.Errorf("the image was fetched again when it was needed: %v", err)
+	}
+	err = os.Remove(filepath.Join(dir, "debian.qcow2"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	about.SHA512 = strings.Repeat("0", 128)
 	_, _, err = r.images.Path(r.ctx, "forged")
 	if err == nil {
@@ -139,6 +169,18 @@ func TestImagesAge(t *testing.T) {
 	}
 	if got := strings.Join(left, " "); got != "a.raw b.raw e.raw" {
 		t.Errorf("after ageing the cache holds %s, want a.raw (in use), b.raw and e.raw (used last)", got)
+	}
+	now.Advance(23 * time.Hour)
+	images.Age(map[string]bool{"a": true})
+	_, err = os.Stat(filepath.Join(r.dir, "images", "e.raw"))
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what was unused for more than a day is still there: %v", err)
+	}
+	for _, name := range []string{"a.raw", "b.raw"} {
+		_, err = os.Stat(filepath.Join(r.dir, "images", name))
+		if err != nil {
+			t.Errorf("%s is gone, which is in use or was so within a day: %v", name, err)
+		}
 	}
 }
 

@@ -27,7 +27,7 @@ func (n *Node) survey(ctx context.Context) {
 		n.removeStrangers(ctx)
 	}
 	if n.o.Images != nil {
-		n.o.Images.Age(n.imagesInUse())
+		n.ageImages(ctx)
 	}
 }
 
@@ -166,7 +166,25 @@ func (n *Node) knows(k key) bool {
 	return n.docs[k] != nil
 }
 
-func (n *Node) imagesInUse() map[string]bool {
+// ageImages removes images that nothing uses. When we cannot see what disks are
+// based on, none goes.
+func (n *Node) ageImages(ctx context.Context) {
+	states, err := n.views.get(ctx)
+	if err != nil {
+		n.lament(ctx, "list machines", err)
+		return
+	}
+	used := n.imagesWanted()
+	for _, state := range states {
+		for _, image := range state.Images {
+			used[image] = true
+		}
+	}
+	n.o.Images.Age(used)
+}
+
+// imagesWanted are those that documents name.
+func (n *Node) imagesWanted() map[string]bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	used := map[string]bool{}

@@ -40,7 +40,8 @@ import (
 //   - 9: 2026-11-28: root disks that come from another host
 //   - 10: 2026-11-28: rescued machines, crash dumps, guest agents, diagnostics
 //   - 11: 2026-11-28: ephemeral and swap disks
-const Version = 11
+//   - 12: 2026-11-28: images fetched ahead
+const Version = 12
 
 // Kinds of documents.
 const (
@@ -53,6 +54,7 @@ const (
 	QueryLog      = "log"      // node: LogQuery → LogReply
 	QueryDiagnose = "diagnose" // node: MachineQuery → Diagnostics
 	QueryPassword = "password" // node: PasswordQuery → nothing
+	QueryCache    = "cache"    // node: ImageQuery → CacheReply
 	QueryStrays   = "strays"   // node: nothing → StraysReply
 	QueryMetadata = "metadata" // server: MetadataQuery → MetadataReply
 	QueryImage    = "image"    // server: ImageQuery → ImageReply
@@ -407,6 +409,13 @@ type MetadataReply struct {
 // ImageQuery asks how to get an image.
 type ImageQuery struct {
 	Image string `json:"image"`
+}
+
+// CacheReply says how far an image is on its way into a node's cache: neither
+// means that it is being fetched.
+type CacheReply struct {
+	Here    bool   `json:"here,omitempty"`
+	Problem string `json:"problem,omitempty"` // why it did not come; asked again, the node tries again
 }
 
 // ImageReply describes an image whose bytes were inspected and found harmless.

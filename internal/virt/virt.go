@@ -111,6 +111,7 @@ type State struct {
 	Crashed     bool     // it ran, and ended in a way nobody asked for
 	Disks       []string // ids of the volumes that the guest has
 	NICs        []string // ids of the ports that the guest has
+	Images      []string // that its disks are based on, whatever it is to have now
 	SoftReboots int64
 	HardReboots int64
 	CrashDumps  int64

@@ -5,14 +5,20 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack/blockstorage/v3/volumes"
+	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/aggregates"
 	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/servers"
 	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/volumeattach"
+	"github.com/gophercloud/gophercloud/v2/openstack/image/v2/imagedata"
+	"github.com/gophercloud/gophercloud/v2/openstack/image/v2/images"
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/networks"
 
 	"nacre/internal/await"
@@ -144,5 +150,39 @@ func (l volumeLab) removal(t *testing.T, server, goes string) {
 	await.Until(t, "the volume to go with the server", time.Minute, func() bool {
 		_, err := volumes.Get(ctx, l.demo.volume, goes).Extract()
 		return gophercloud.ResponseCodeIs(err, http.StatusNotFound)
+	})
+}
+
+// ahead has the host fetch an image that no guest needs yet.
+func ahead(t *testing.T, c *cloud, demo user) {
+	ctx := context.Background()
+	admin := c.user("nacre").at("2.81")
+	made, err := images.Create(ctx, demo.image, images.CreateOpts{Name: "ahead", DiskFormat: "raw", ContainerFormat: "bare"}).Extract()
+	if err == nil {
+		err = imagedata.Upload(ctx, demo.image, made.ID, strings.NewReader(strings.Repeat("bytes", 1000))).ExtractErr()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	group, err := aggregates.Create(ctx, admin.compute, aggregates.CreateOpts{Name: "all"}).Extract()
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, err := os.Hostname()
+	if err == nil {
+		_, err = aggregates.AddHost(ctx, admin.compute, group.ID, aggregates.AddHostOpts{Host: host}).Extract()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := fmt.Sprintf("os-aggregates/%d/images", group.ID)
+	_, err = admin.compute.Post(ctx, admin.compute.ServiceURL(path), map[string]any{"cache": []any{map[string]any{"id": made.ID}}}, nil,
+		&gophercloud.RequestOpts{OkCodes: []int{http.StatusAccepted}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	await.Until(t, "the image to be on the host", time.Minute, func() bool {
+		info, err := os.Stat(filepath.Join(c.data(), "images", made.ID+".raw"))
+		return err == nil && info.Size() == 5000
 	})
 }

@@ -50,6 +50,7 @@ func TestVolumes(t *testing.T) {
 	t.Run("multi-attach", func(t *testing.T) { l.shared(t, id, first, fromVolume, second) })
 	goes := ""
 	t.Run("tagged", func(t *testing.T) { goes = l.tagged(t, fromVolume, second) })
+	t.Run("images fetched ahead", func(t *testing.T) { ahead(t, c, demo) })
 	first.Close()
 	second.Close()
 	t.Run("goes with its server", func(t *testing.T) { l.removal(t, fromVolume, goes) })

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"slices"
 	"strconv"
 
 	"nacre/internal/api"
@@ -25,6 +26,7 @@ func (h handlers) aggregateRoutes() []api.Route {
 		{Method: "POST", Path: one + "/action", Action: "add_host", Rule: "os_compute_api:os-aggregates:add_host", Do: api.Body(h.addHost)},
 		{Method: "POST", Path: one + "/action", Action: "remove_host", Rule: "os_compute_api:os-aggregates:remove_host", Do: api.Body(h.removeHost)},
 		{Method: "POST", Path: one + "/action", Action: "set_metadata", Rule: "os_compute_api:os-aggregates:set_metadata", Do: api.Body(h.setAggregateMetadata)},
+		{Method: "POST", Path: one + "/images", Rule: "compute:aggregates:images", Since: api.V(2, 81), OK: 202, Do: api.BodyEmpty(h.cacheImages)},
 	}
 }
 
@@ -197,4 +199,25 @@ func (h handlers) setAggregateMetadata(c *api.Call, in setAggregateMetadataReque
 	}
 	a, err := h.compute.UpdateAggregate(c.Context(), id, "", in.Set.Metadata)
 	return aggregateReply{viewAggregate(a)}, err
+}
+
+type cacheRequest struct {
+	Cache []struct {
+		ID string `json:"id" check:"required,pattern=uuid"`
+	} `json:"cache" check:"required,min=1"`
+}
+
+func (h handlers) cacheImages(c *api.Call, in cacheRequest) error {
+	id, err := aggregateID(c)
+	if err != nil {
+		return err
+	}
+	var images []string
+	for _, image := range in.Cache {
+		if slices.Contains(images, image.ID) {
+			return errs.BadRequestf("Duplicate images in request")
+		}
+		images = append(images, image.ID)
+	}
+	return h.compute.CacheImages(c.Context(), c.Caller, c.RequestID(), id, images)
 }

@@ -60,7 +60,7 @@ func (h *Host) ensureRoot(ctx context.Context, m *machine, running bool) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && want.Arrives:
 		rec.RootBytes, err = h.fetchDisk(ctx, m, nodeapi.RootDisk, func(bytes int64) error {
-			return h.note(m, func(r *record) { r.RootBytes = bytes })
+			return h.note(m, func(r *record) { r.RootBytes, r.Base = bytes, "" })
 		})
 	case errors.Is(err, fs.ErrNotExist):
 		return h.makeRoot(ctx, m, *want)
@@ -80,7 +80,7 @@ func (h *Host) ensureRoot(ctx context.Context, m *machine, running bool) error {
 
 func (h *Host) makeRoot(ctx context.Context, m *machine, want virt.Root) error {
 	return h.makeDisk(ctx, m, "root", want, func(size int64) error {
-		return h.note(m, func(r *record) { r.RootBytes = size })
+		return h.note(m, func(r *record) { r.RootBytes, r.Base = size, want.Image })
 	})
 }
 

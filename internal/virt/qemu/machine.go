@@ -44,6 +44,7 @@ type record struct {
 	Rebuilds  int64 // Root.Rebuilds that root.qcow2 was made for
 
 	Blanks []virt.Blank `json:",omitempty"` // disks that are there
+	Base   string       `json:",omitempty"` // image that root.qcow2 is based on, "" when it stands alone
 
 	Rescue *virt.Rescue   `json:",omitempty"` // that rescue.qcow2 is for, and a guest that runs boots from
 	Kept   map[int]string `json:",omitempty"` // which device sits in which port of the guest whose memory is in memory.state

@@ -260,6 +260,12 @@ func (h *Host) List(ctx context.Context) ([]virt.State, error) {
 			continue
 		}
 		st := virt.State{ID: id, SoftReboots: m.record.SoftReboots, HardReboots: m.record.HardReboots, CrashDumps: m.record.CrashDumps}
+		if m.record.Base != "" {
+			st.Images = append(st.Images, m.record.Base)
+		}
+		if r := m.record.Rescue; r != nil {
+			st.Images = append(st.Images, r.Image)
+		}
 		g := m.guest
 		switch {
 		case g == nil:

@@ -303,6 +303,12 @@ func (h *Host) List(ctx context.Context) ([]virt.State, error) {
 			ID: id, Running: m.Running, Paused: m.Running && m.Machine.Paused, Crashed: m.Crashed,
 			SoftReboots: m.Machine.SoftReboots, HardReboots: m.Machine.HardReboots, CrashDumps: m.Machine.CrashDumps,
 		}
+		if r := m.Machine.Root; r != nil && r.Image != "" && !r.Arrives {
+			st.Images = append(st.Images, r.Image)
+		}
+		if m.Machine.Rescue != nil {
+			st.Images = append(st.Images, m.Machine.Rescue.Image)
+		}
 		if m.Running {
 			for _, d := range m.Machine.Disks {
 				st.Disks = append(st.Disks, d.ID)

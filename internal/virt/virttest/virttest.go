@@ -144,6 +144,14 @@ func (s *suite) expect(t *testing.T, m virt.Machine, running, crashed bool) {
 	if got.SoftReboots != m.SoftReboots || got.HardReboots != m.HardReboots {
 		t.Errorf("got reboots %d soft %d hard, want %d and %d", got.SoftReboots, got.HardReboots, m.SoftReboots, m.HardReboots)
 	}
+	var images []string
+	if m.Root != nil && !m.Root.Arrives {
+		images = append(images, m.Root.Image)
+	}
+	if m.Rescue != nil {
+		images = append(images, m.Rescue.Image)
+	}
+	same(t, "images", got.Images, images)
 	if !running {
 		return
 	}
