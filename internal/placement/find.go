@@ -240,6 +240,9 @@ func (s *Service) RenameClass(ctx context.Context, name, to string) error {
 		if slices.Contains(standardClasses, name) {
 			return errs.BadRequestf("Cannot update standard resource class %s", name)
 		}
+		if to == name {
+			return nil
+		}
 		n, err := tx.Exec(ctx, "INSERT INTO custom_classes (name, created_at) SELECT ?, created_at FROM custom_classes WHERE name = ? ON CONFLICT (name) DO NOTHING", to, name)
 		if err != nil {
 			return fmt.Errorf("rename resource class %s: %w", name, err)
