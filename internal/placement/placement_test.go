@@ -15,7 +15,7 @@ import (
 	"nacre/internal/errs"
 )
 
-func open(t *testing.T) *Service {
+func open(t testing.TB) *Service {
 	t.Helper()
 	d, err := db.Open(context.Background(), dbtest.Source(t))
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"nacre/internal/clock"
 	"nacre/internal/db"
 	"nacre/internal/errs"
 )
@@ -117,16 +116,8 @@ func BenchmarkCandidates(b *testing.B) {
 
 // large makes a cloud of so many hosts.
 func large(b *testing.B, hosts int) *Service {
-	d, err := db.Open(b.Context(), b.TempDir()+"/nacre.db")
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { d.Close() })
-	s, err := New(b.Context(), Options{DB: d, Clock: clock.Real{}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	err = d.Write(b.Context(), func(tx *db.Tx) error {
+	s := open(b)
+	err := s.db.Write(b.Context(), func(tx *db.Tx) error {
 		for i := range hosts {
 			root := fmt.Sprint("host", i)
 			providers := []Provider{{ID: root, Name: root, Root: root}}
