@@ -140,6 +140,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	work.Register(s.engine, s.resizePlan())
 	work.Register(s.engine, s.confirmPlan())
 	work.Register(s.engine, s.revertPlan())
+	work.Register(s.engine, s.livePlan())
 	work.Register(s.engine, s.attachVolumePlan())
 	work.Register(s.engine, s.extendedPlan())
 	work.Register(s.engine, s.detachVolumePlan())
@@ -161,6 +162,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	s.hosts.OnObserved(nodeapi.KindMachine, s.machineObserved)
 	s.hosts.OnQuery(nodeapi.QueryMetadata, s.AnswerMetadata)
 	s.hosts.OnStream(nodeapi.StreamRoot, s.serveDisk)
+	s.hosts.OnStream(nodeapi.StreamMove, s.serveMove)
 	err := s.load(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("load hosts: %w", err)
@@ -172,26 +174,31 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	return s, nil
 }
 
-// wait returns nil when the host has answered the newest document of the
-// server and all is as desired. A refusal is a classified error.
+// wait returns nil when the server's host has answered the newest document of it
+// and all is as desired. A refusal is a classified error.
 func (s *Service) wait(ctx context.Context, server Server, into *nodeapi.MachineObserved) error {
+	return s.waitOn(ctx, server.Host, server.ID, into)
+}
+
+// waitOn is wait for any host.
+func (s *Service) waitOn(ctx context.Context, host, id string, into *nodeapi.MachineObserved) error {
 	var answered bool
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		var err error
-		answered, err = s.hosts.Observed(ctx, tx, server.Host, nodeapi.KindMachine, server.ID, into)
+		answered, err = s.hosts.Observed(ctx, tx, host, nodeapi.KindMachine, id, into)
 		return err
 	})
 	switch {
 	case err != nil:
 		return err
 	case answered && into.Problem != "" && into.Refused:
-		return errs.New(errs.Internal, "Host %s cannot do it: %s", server.Host, into.Problem)
+		return errs.New(errs.Internal, "Host %s cannot do it: %s", host, into.Problem)
 	case answered && into.Problem != "":
-		return work.NotYet("host %s reports a problem and tries again: %s", server.Host, into.Problem)
-	case !answered && !s.hostUp(server.Host):
-		return work.NotYet("waiting for host %s, which is down", server.Host)
+		return work.NotYet("host %s reports a problem and tries again: %s", host, into.Problem)
+	case !answered && !s.hostUp(host):
+		return work.NotYet("waiting for host %s, which is down", host)
 	case !answered:
-		return work.NotYet("waiting for host %s to do it", server.Host)
+		return work.NotYet("waiting for host %s to do it", host)
 	}
 	return nil
 }

@@ -114,7 +114,7 @@ func (q Query) where(sel *bun.SelectQuery) *bun.SelectQuery {
 }
 
 // otherStatuses exist in the API and no server is ever in them here.
-var otherStatuses = []string{"PASSWORD", "MIGRATING", "SOFT_DELETED", "UNKNOWN"}
+var otherStatuses = []string{"PASSWORD", "SOFT_DELETED", "UNKNOWN"}
 
 // KnownStatus tells whether the API has such a status.
 func KnownStatus(status string) bool {

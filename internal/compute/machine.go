@@ -84,6 +84,10 @@ func (s *Service) want(ctx context.Context, tx *db.Tx, server Server) error {
 // machine derives the document from the rows.
 func (s *Service) machine(ctx context.Context, tx *db.Tx, server Server) (nodeapi.Machine, error) {
 	flavor := server.Flavor.V
+	open, err := openMigrations(ctx, tx, server.ID)
+	if err != nil {
+		return nodeapi.Machine{}, err
+	}
 	m := nodeapi.Machine{
 		ID: server.ID, Name: server.Name, Project: server.Project,
 		VCPUs: int(flavor.VCPUs), MemoryMB: int(flavor.RAM), Running: server.Running && server.Rest != Suspends,
@@ -98,12 +102,11 @@ func (s *Service) machine(ctx context.Context, tx *db.Tx, server Server) (nodeap
 		}
 	}
 	m.Blanks = server.blanks()
-	open, err := openMigrations(ctx, tx, server.ID)
-	if err != nil {
-		return m, err
-	}
 	for _, move := range open {
-		if move.Kind != Evacuation && move.Dest == server.Host && move.Source != server.Host {
+		switch {
+		case move.Kind == LiveMigration && move.Source == server.Host && move.Status == RunningMove:
+			m.Outgoing = &nodeapi.Outgoing{Move: move.ID, Hasty: move.Urge == urgeHasty, Back: move.Urge == urgeBack || move.Urge == urgeGiven}
+		case move.Kind != LiveMigration && move.Kind != Evacuation && move.Dest == server.Host && move.Source != server.Host:
 			comesFrom(&m, move.Source)
 		}
 	}

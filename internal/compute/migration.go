@@ -31,6 +31,7 @@ type Migration struct {
 	Project   string // of who asked, as UserID
 	UserID    string
 	Hidden    bool
+	Urge      string // what somebody wants of it meanwhile
 	CreatedAt db.Time
 	UpdatedAt db.Time
 }

@@ -153,6 +153,12 @@ type networks interface {
 	// UnbindPort takes a port from its host and leaves it the server's. A missing
 	// port is a success.
 	UnbindPort(ctx context.Context, tx *db.Tx, port string) error
+	// PreparePort makes the port ready on a further host, to which its machine is
+	// about to move. Preparing it again is a success.
+	PreparePort(ctx context.Context, tx *db.Tx, port, host string) error
+	// UnpreparePort forgets a host that the port was made ready on. Nothing to
+	// forget is a success.
+	UnpreparePort(ctx context.Context, tx *db.Tx, port, host string) error
 	// ReturnPort takes a port from its server and leaves it free and unbound.
 	// A missing port is a success.
 	ReturnPort(ctx context.Context, tx *db.Tx, port string) error
@@ -228,6 +234,13 @@ type volumes interface {
 	// Reimage begins to give a reserved volume, which no host has, the bytes of an
 	// image. It is reserved again when it has them, or in error.
 	Reimage(ctx context.Context, caller auth.Caller, volume, image string) error
+	// Prepare exports the volume once more, to the host that the attachment's machine
+	// is about to move to, and returns that export's epoch. Preparing again gives the
+	// same.
+	Prepare(ctx context.Context, tx *db.Tx, attachment, host string) (epoch int64, err error)
+	// Moved ends the export to the host where the machine is not, and returns the
+	// epoch of the other one. Nothing to end is a success.
+	Moved(ctx context.Context, tx *db.Tx, attachment, host string) (epoch int64, err error)
 	// Complete says that the server has the volume: it is in use.
 	Complete(ctx context.Context, tx *db.Tx, attachment string) error
 	// Detaching says that the server is about to lose the volume.

@@ -36,6 +36,13 @@ var legacyNames = map[string]string{
 	"interface_attach.start": "", "interface_attach.end": "", "interface_attach.error": "",
 	"interface_detach.start": "", "interface_detach.end": "",
 	"lock": "", "unlock": "", "evacuate": "",
+	"live_migration_pre.start": "live_migration.pre.start", "live_migration_pre.end": "live_migration.pre.end",
+	"live_migration_post.start": "live_migration._post.start", "live_migration_post.end": "live_migration._post.end",
+	"live_migration_post_dest.start": "live_migration.post.dest.start", "live_migration_post_dest.end": "live_migration.post.dest.end",
+	"live_migration_rollback.start": "live_migration._rollback.start", "live_migration_rollback.end": "live_migration._rollback.end",
+	"live_migration_rollback_dest.start": "live_migration.rollback.dest.start", "live_migration_rollback_dest.end": "live_migration.rollback.dest.end",
+	"live_migration_abort.start": "live.migration.abort.start", "live_migration_abort.end": "live.migration.abort.end",
+	"live_migration_force_complete.start": "live.migration.force.complete.start", "live_migration_force_complete.end": "live.migration.force.complete.end",
 }
 
 func wordEvent(host string, e bus.Record) ([]oslo.Notification, error) {

@@ -33,7 +33,10 @@ func (s *Service) DeleteServer(ctx context.Context, act Act) error {
 		if err != nil {
 			return err
 		}
-		err = work.Cancel(ctx, tx, server.ID)
+		err = s.callBackTx(ctx, tx, server, urgeBack)
+		if err == nil {
+			err = work.Cancel(ctx, tx, server.ID)
+		}
 		if err != nil {
 			return err
 		}

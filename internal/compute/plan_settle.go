@@ -146,8 +146,8 @@ func (s *Service) revertPlan() work.Plan[resizeState] {
 					server.Running = state.Running
 				})
 			}, Undo: s.undoRevert},
-			{Name: "wait until it runs", Do: s.resizeStarted},
-			{Name: "leave the other host", NoReturn: true, Do: func(ctx context.Context, state *resizeState) error {
+			{Name: "wait until it runs", Do: s.resizeStarted, NoReturn: true},
+			{Name: "leave the other host", Do: func(ctx context.Context, state *resizeState) error {
 				return s.leave(ctx, state, state.Dest)
 			}},
 			{Name: "let go of the other size", Tx: func(ctx context.Context, tx *db.Tx, state *resizeState) error {

@@ -47,6 +47,47 @@ func origin(m nodeapi.Machine, disk string) string {
 	return ""
 }
 
+// serveMove carries what a node sends of a machine that goes to another host: both
+// hosts' documents say by which move.
+func (s *Service) serveMove(ctx context.Context, host, id string) (func(*nodeapi.Stream) error, error) {
+	machine, move, _, ok := nodeapi.ParseMoveID(id)
+	if !ok {
+		return nil, errs.BadRequestf("%q names no move.", id)
+	}
+	machines, err := s.machinesOf(ctx, machine)
+	if err != nil {
+		return nil, err
+	}
+	dest := ""
+	for name, m := range machines {
+		if m.Incoming != nil && m.Incoming.Move == move {
+			dest = name
+		}
+	}
+	from := machines[host].Outgoing
+	if from == nil || from.Move != move || dest == "" || dest == host {
+		return nil, errs.NotFoundf("Instance %s does not go anywhere from host %s by move %s.", machine, host, move)
+	}
+	far, err := s.hosts.Tunnel(ctx, dest, nodeapi.StreamMove, id)
+	if err != nil {
+		return nil, err
+	}
+	return func(near *nodeapi.Stream) error {
+		there := make(chan struct{})
+		go func() {
+			defer close(there)
+			io.Copy(far, near) // ends with either side, whatever the reason
+			far.Close()
+			near.Reset()
+		}()
+		io.Copy(near, far)
+		far.Close()
+		near.Reset()
+		<-there
+		return nil
+	}, nil
+}
+
 // machinesOf is what each host should have of a server.
 func (s *Service) machinesOf(ctx context.Context, id string) (map[string]nodeapi.Machine, error) {
 	machines := map[string]nodeapi.Machine{}

@@ -68,6 +68,7 @@ const (
 	Offloading        Task = "shelving_offloading"
 	Unshelving        Task = "unshelving"
 	RebuildVolumes    Task = "rebuild_block_device_mapping"
+	MigratingTask     Task = "migrating"
 )
 
 // Power is the power state as the host saw it last.
@@ -173,9 +174,9 @@ var statusOf = map[VMState]struct {
 	Building: {"BUILD", nil},
 	Active: {"ACTIVE", map[Task]string{
 		Rebooting: "REBOOT", HardReboot: "HARD_REBOOT", Rebuilding: "REBUILD", RebuildSpawning: "REBUILD", RebuildVolumes: "REBUILD",
-		ResizePrep: "RESIZE", ResizeMigrating: "RESIZE", ResizeFinish: "RESIZE",
+		ResizePrep: "RESIZE", ResizeMigrating: "RESIZE", ResizeFinish: "RESIZE", MigratingTask: "MIGRATING",
 	}},
-	PausedState: {"PAUSED", map[Task]string{HardReboot: "HARD_REBOOT"}},
+	PausedState: {"PAUSED", map[Task]string{HardReboot: "HARD_REBOOT", MigratingTask: "MIGRATING"}},
 	Suspended:   {"SUSPENDED", map[Task]string{HardReboot: "HARD_REBOOT"}},
 	Stopped: {"SHUTOFF", map[Task]string{
 		HardReboot: "HARD_REBOOT", Rebuilding: "REBUILD", RebuildSpawning: "REBUILD", RebuildVolumes: "REBUILD",

@@ -11,6 +11,7 @@ import (
 
 	"nacre/internal/db"
 	"nacre/internal/errs"
+	"nacre/internal/fabric"
 )
 
 // This file is what compute needs for the cards of servers. Methods that take
@@ -172,6 +173,36 @@ func (s *Service) BindPort(ctx context.Context, tx *db.Tx, port, host string) er
 	p.Host, p.Status = host, "DOWN"
 	recheckAfter(tx, port)
 	return savePort(ctx, tx, &p)
+}
+
+// PreparePort makes the port ready on a further host, to which its machine is about
+// to move. Preparing it again is a success.
+func (s *Service) PreparePort(ctx context.Context, tx *db.Tx, port, host string) error {
+	p, err := readPort(ctx, tx, port)
+	if err != nil || p.Host == host {
+		return err
+	}
+	waiting, err := waitingBindings(ctx, tx, port)
+	if err != nil || slices.ContainsFunc(waiting, func(b Binding) bool { return b.Host == host }) {
+		return err
+	}
+	b := p.binding()
+	b.Host, b.Active, b.CreatedAt = host, false, db.At(tx.Now())
+	err = tx.Insert(ctx, &b)
+	if err != nil {
+		return fmt.Errorf("prepare port %s for host %s: %w", port, host, err)
+	}
+	return dirty(ctx, tx, fabric.KindPort, port)
+}
+
+// UnpreparePort forgets a host that the port was made ready on. Nothing to forget
+// is a success.
+func (s *Service) UnpreparePort(ctx context.Context, tx *db.Tx, port, host string) error {
+	err := forgetBindings(ctx, tx, port, host)
+	if err != nil {
+		return err
+	}
+	return dirty(ctx, tx, fabric.KindPort, port)
 }
 
 // UnbindPort forgets the host. A missing port is a success.

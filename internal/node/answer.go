@@ -133,6 +133,8 @@ func (n *Node) stream(ctx context.Context, kind, id string) (func(*nodeapi.Strea
 		}
 	case nodeapi.StreamExport:
 		open = n.openExport
+	case nodeapi.StreamMove:
+		open = n.receive
 	default:
 		return nil, &nodeapi.RemoteError{Status: http.StatusNotFound, Message: "this node does not serve " + kind}
 	}
@@ -141,6 +143,20 @@ func (n *Node) stream(ctx context.Context, kind, id string) (func(*nodeapi.Strea
 		return nil, remote(fmt.Errorf("open %s of %s: %w", kind, id, err))
 	}
 	return func(s *nodeapi.Stream) error { return splice(s, end) }, nil
+}
+
+// receive takes in a machine that comes from another host, if this is the move by
+// which it is to come.
+func (n *Node) receive(ctx context.Context, id string) (io.ReadWriteCloser, error) {
+	machine, move, channel, ok := nodeapi.ParseMoveID(id)
+	n.mu.Lock()
+	d := n.docs[key{nodeapi.KindMachine, machine}]
+	expected := ok && d != nil && !d.desired.Gone && d.machine.Incoming != nil && d.machine.Incoming.Move == move
+	n.mu.Unlock()
+	if !expected {
+		return nil, errs.NotFoundf("No machine comes here as %q.", id)
+	}
+	return n.o.Virt.Receive(ctx, machine, move, channel)
 }
 
 // readDisk sends a disk that lives with a machine.

@@ -19,6 +19,11 @@ func (e elsewhere) Disk(ctx context.Context, machine, disk string) (io.ReadClose
 	return e.open(ctx, nodeapi.StreamRoot, nodeapi.DiskID(machine, disk))
 }
 
+// Send implements virt.Elsewhere.
+func (e elsewhere) Send(ctx context.Context, machine, move, channel string) (io.ReadWriteCloser, error) {
+	return e.open(ctx, nodeapi.StreamMove, nodeapi.MoveID(machine, move, channel))
+}
+
 func (e elsewhere) open(ctx context.Context, kind, id string) (io.ReadWriteCloser, error) {
 	conn := e.n.connection()
 	if conn == nil {

@@ -80,6 +80,8 @@ func (n *Node) makeMachine(ctx context.Context, d *doc, machine nodeapi.Machine,
 		HardReboots: machine.HardReboots,
 		CrashDumps:  machine.CrashDumps,
 		Agent:       machine.Agent,
+		Incoming:    (*virt.Incoming)(machine.Incoming),
+		Outgoing:    (*virt.Outgoing)(machine.Outgoing),
 	}
 	if r := machine.Rescue; r != nil {
 		want.Rescue = &virt.Rescue{Image: r.Image, Device: r.Device, Bus: r.Bus}
@@ -224,6 +226,8 @@ func (n *Node) observeMachine(ctx context.Context, d *doc, generation int64, pro
 			SoftReboots: state.SoftReboots,
 			HardReboots: state.HardReboots,
 			CrashDumps:  state.CrashDumps,
+			Layout:      state.Layout,
+			Move:        (*nodeapi.Move)(state.Move),
 		}
 		d.stopped = 0
 		if problem == nil && d.machine.Running && !state.Running {

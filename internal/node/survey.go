@@ -51,10 +51,18 @@ func (n *Node) lookAtMachines(ctx context.Context) {
 			d.ensured = 0
 		}
 		if !found || state.Running != seen.Running || state.Paused != seen.Paused || state.Crashed != seen.Crashed ||
-			!sameSet(state.Disks, seen.Disks) || !sameSet(state.NICs, seen.NICs) {
+			!sameSet(state.Disks, seen.Disks) || !sameSet(state.NICs, seen.NICs) || phase(state.Move) != phase((*virt.Move)(seen.Move)) {
 			n.kick(d)
 		}
 	}
+}
+
+// phase is how far a machine on its way is.
+func phase(move *virt.Move) string {
+	if move == nil {
+		return ""
+	}
+	return move.Name + " " + move.Phase
 }
 
 func sameSet(a, b []string) bool {

@@ -41,7 +41,8 @@ import (
 //   - 10: 2026-11-28: rescued machines, crash dumps, guest agents, diagnostics
 //   - 11: 2026-11-28: ephemeral and swap disks
 //   - 12: 2026-11-28: images fetched ahead
-const Version = 12
+//   - 13: 2026-11-28: machines that go to another host while they run
+const Version = 13
 
 // Kinds of documents.
 const (
@@ -65,6 +66,7 @@ const (
 	StreamRoot    = "root"     // node: a disk of a machine as one qcow2 file, by DiskID; server: the same, of the host that it comes from
 	StreamImage   = "image"    // server: the bytes of an image, by image id
 	StreamExport  = "export"   // node: NBD of an export, by volume id and epoch; server: the same on another node
+	StreamMove    = "move"     // node: takes in a machine that comes from another host, by MoveID; server: the same on the node where it goes
 	StreamRead    = "read"     // node: NBD of a volume that is not exported, by volume id
 	StreamWrite   = "write"    // node: the same, to write
 )
@@ -93,6 +95,9 @@ type Machine struct {
 
 	Rescue *Rescue `json:"rescue,omitempty"` // what it boots from, beside its own disks
 	Agent  bool    `json:"agent,omitempty"`  // it has a line to a guest agent
+
+	Incoming *Incoming `json:"incoming,omitempty"` // it runs elsewhere and comes from there
+	Outgoing *Outgoing `json:"outgoing,omitempty"` // it goes elsewhere
 }
 
 // Rescue is a disk made of an image that a machine boots from for a while.
@@ -100,6 +105,57 @@ type Rescue struct {
 	Image  string `json:"image"`
 	Device string `json:"device,omitempty"` // disk or cdrom, behind its own disks; "": a disk before them
 	Bus    string `json:"bus,omitempty"`    // virtio, scsi, ide or usb
+}
+
+// Incoming is a machine that runs on another host and is to arrive here as it runs.
+// Until then it only waits.
+type Incoming struct {
+	Move   string `json:"move"`             // names the move
+	Layout string `json:"layout,omitempty"` // what the other host observes of it
+}
+
+// Outgoing is a machine that is to go to the host on which it is incoming by the
+// same move. A move is tried once; what came of it is observed. Nobody but the
+// servers lets a guest run again that has gone.
+type Outgoing struct {
+	Move  string `json:"move"`
+	Hasty bool   `json:"hasty,omitempty"` // however long it stands still for that
+	Back  bool   `json:"back,omitempty"`  // it is to stay, unless it has gone
+}
+
+// Move is how far a machine is on its way.
+type Move struct {
+	Name    string `json:"name"`
+	Phase   string `json:"phase"`
+	Problem string `json:"why,omitempty"`
+
+	MemoryTotal int64 `json:"memory_total,omitempty"` // bytes
+	MemoryLeft  int64 `json:"memory_left,omitempty"`
+	DiskTotal   int64 `json:"disk_total,omitempty"`
+	DiskLeft    int64 `json:"disk_left,omitempty"`
+	Downtime    int64 `json:"downtime,omitempty"` // ms that it stood still, as its host has measured
+}
+
+// The phases of a move, first where the machine goes, then where it comes from.
+const (
+	MoveReady   = "ready"   // it may come
+	MoveLoaded  = "loaded"  // all of it is here; it does not run until the other host says that it has gone there
+	MoveArrived = "arrived" // it runs here
+	MoveLost    = "lost"    // it does not arrive, and has never run here
+
+	MoveMoving = "moving"
+	MoveGone   = "gone"  // it does not run here, and all of it was sent
+	MoveStays  = "stays" // it runs here, or has ended, and was not let run there
+)
+
+// MoveID names what is sent of a machine on its way in a stream's opening.
+func MoveID(machine, move, channel string) string { return machine + "." + move + "." + channel }
+
+// ParseMoveID is the way back.
+func ParseMoveID(id string) (machine, move, channel string, ok bool) {
+	machine, rest, _ := strings.Cut(id, ".")
+	move, channel, ok = strings.Cut(rest, ".")
+	return machine, move, channel, ok
 }
 
 // Root is the disk that lives and dies with the machine.
@@ -186,6 +242,8 @@ type MachineObserved struct {
 	SoftReboots int64    `json:"soft_reboots,omitempty"`
 	HardReboots int64    `json:"hard_reboots,omitempty"`
 	CrashDumps  int64    `json:"crash_dumps,omitempty"`
+	Move        *Move    `json:"move,omitempty"`
+	Layout      string   `json:"layout,omitempty"` // how the guest's machine is built, for the host that it goes to
 
 	Problem string `json:"problem,omitempty"` // empty when all is as desired
 	Refused bool   `json:"refused,omitempty"` // the problem will not go away by itself

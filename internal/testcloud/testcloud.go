@@ -342,7 +342,8 @@ func (c *Cloud) unfinished(ctx context.Context, plans bool) (left []string, err 
 		var owed, untold []string
 		err := tx.All(ctx, &owed, `
 			SELECT 'answer of ' || host || ' about ' || kind || ' ' || id || ': ' || observed FROM documents
-			WHERE desired = '' OR answered <> generation OR observed LIKE '%"problem"%'`)
+			WHERE desired = '' OR answered <> generation OR observed LIKE '%"problem"%'
+				OR observed LIKE '%"phase":"moving"%' OR observed LIKE '%"phase":"loaded"%'`)
 		if err != nil {
 			return err
 		}

@@ -46,6 +46,9 @@ type Machine struct {
 	// with a restart of a guest that runs.
 	Rescue *Rescue `json:",omitempty"`
 	Agent  bool    `json:",omitempty"` // it has a line to an agent in the guest
+
+	Incoming *Incoming `json:",omitempty"` // it runs on another host and comes from there
+	Outgoing *Outgoing `json:",omitempty"` // it goes to another host
 }
 
 // Rescue is a disk made of an image for as long as it is wanted.
@@ -54,6 +57,47 @@ type Rescue struct {
 	Device string // disk or cdrom, behind the machine's own disks; "": a disk before them
 	Bus    string // virtio, scsi, ide or usb; "" is virtio, and scsi for a cdrom
 }
+
+// Incoming is a machine that comes as it runs. The driver makes ready for it, and
+// then waits for what Receive brings. The machine does not run before its former
+// host has let go of it, or it is ensured without this.
+type Incoming struct {
+	Move   string // names the move; another one begins anew
+	Layout string // State.Layout of the machine on its host
+}
+
+// Outgoing is a machine that goes to another host, where it is Incoming. Ensure
+// begins the move and does not wait for its end, which State.Move tells. A move is
+// tried once. A machine that has gone is there, and does not run, until it is
+// removed, or ensured without this.
+type Outgoing struct {
+	Move  string
+	Hasty bool // finish, however long the guest stands still for that
+	Back  bool // stay, unless it has gone: Ensure waits until that is certain
+}
+
+// Move is how far a machine is on its way.
+type Move struct {
+	Name    string
+	Phase   string // one of those below
+	Problem string
+
+	MemoryTotal, MemoryLeft int64 // bytes
+	DiskTotal, DiskLeft     int64
+	Downtime                int64 // ms that the guest stood still, as far as is known
+}
+
+// The phases of a move: where the machine comes, and where it leaves.
+const (
+	MoveReady   = "ready"   // Receive may be called
+	MoveLoaded  = "loaded"  // all of it is here, and it does not run yet
+	MoveArrived = "arrived" // it runs, unless it is paused
+	MoveLost    = "lost"    // it will not arrive, and has never run
+
+	MoveMoving = "moving"
+	MoveGone   = "gone"  // all of it was sent; it does not run here
+	MoveStays  = "stays" // it was not sent, and runs here unless it has ended
+)
 
 // Root is the disk that lives with the machine and dies with it.
 type Root struct {
@@ -115,6 +159,9 @@ type State struct {
 	SoftReboots int64
 	HardReboots int64
 	CrashDumps  int64
+
+	Layout string // how it is built, for the driver of the host that it goes to; "" when it does not run
+	Move   *Move  // nil: it is not on its way
 }
 
 // Capacity is what a host offers before allocation ratios.
@@ -166,6 +213,10 @@ type Host interface {
 	// running guest stands still meanwhile. The caller closes it.
 	Disk(ctx context.Context, id, disk string) (io.ReadCloser, error)
 
+	// Receive takes what the driver of the host that an Incoming machine comes from
+	// sends: by a channel that both know. The caller closes it.
+	Receive(ctx context.Context, id, move, channel string) (io.ReadWriteCloser, error)
+
 	// Reach tells the driver how it gets at its machines on other hosts, before
 	// the first of them comes.
 	Reach(e Elsewhere)
@@ -188,6 +239,10 @@ type Elsewhere interface {
 	// Disk reads a disk of the machine there, as its driver's Disk gives it. The
 	// caller closes it.
 	Disk(ctx context.Context, machine, disk string) (io.ReadCloser, error)
+
+	// Send connects to the host that an Outgoing machine goes to: what its driver's
+	// Receive gives. The caller closes it.
+	Send(ctx context.Context, machine, move, channel string) (io.ReadWriteCloser, error)
 }
 
 // Images is what a driver needs from the node's image cache.

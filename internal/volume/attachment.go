@@ -30,7 +30,9 @@ type Attachment struct {
 	Device     string
 	Connector  db.JSON[json.RawMessage]
 	Connection db.JSON[Connection]
-	Epoch      int64 // 0: no export was asked for yet
+	Epoch      int64  // 0: no export was asked for yet
+	NextHost   string // where the machine is about to move, and has the volume as well
+	NextEpoch  int64  // 0: nowhere
 	AttachedAt db.Time
 	CreatedAt  db.Time
 }

@@ -80,6 +80,58 @@ func (s *Service) Disconnect(ctx context.Context, tx *db.Tx, attachment string) 
 	return s.want(ctx, tx, v)
 }
 
+// Prepare exports the volume once more, to the host that the attachment's machine
+// is about to move to, and returns that export's epoch. Preparing again for the
+// host gives the same.
+func (s *Service) Prepare(ctx context.Context, tx *db.Tx, attachment, host string) (epoch int64, err error) {
+	a, err := getAttachment(ctx, tx, attachment)
+	if err != nil || a.NextHost == host {
+		return a.NextEpoch, err
+	}
+	v, err := getVolume(ctx, tx, a.Volume)
+	if err == nil {
+		err = s.reachable(v, host)
+	}
+	if err != nil {
+		return 0, err
+	}
+	generation := v.Generation
+	v.Epoch++
+	err = updateRow(ctx, tx, &v, v.ID, generation, "epoch")
+	if err != nil {
+		return 0, err
+	}
+	a.NextHost, a.NextEpoch = host, v.Epoch
+	_, err = tx.Update(ctx, &a, "next_host", "next_epoch")
+	if err != nil {
+		return 0, fmt.Errorf("prepare attachment %s for host %s: %w", attachment, host, err)
+	}
+	return a.NextEpoch, s.want(ctx, tx, v)
+}
+
+// Moved ends one of the two exports: the host is where the machine is, be it the
+// one that it was prepared for or the former one. It returns the epoch of the
+// export that is left.
+func (s *Service) Moved(ctx context.Context, tx *db.Tx, attachment, host string) (epoch int64, err error) {
+	a, err := getAttachment(ctx, tx, attachment)
+	if err != nil || a.NextHost == "" {
+		return a.Epoch, err
+	}
+	if a.NextHost == host {
+		a.Host, a.Epoch = a.NextHost, a.NextEpoch
+	}
+	a.NextHost, a.NextEpoch = "", 0
+	_, err = tx.Update(ctx, &a, "host", "epoch", "next_host", "next_epoch")
+	if err != nil {
+		return 0, fmt.Errorf("move attachment %s to host %s: %w", attachment, host, err)
+	}
+	v, err := getVolume(ctx, tx, a.Volume)
+	if err != nil {
+		return 0, err
+	}
+	return a.Epoch, s.want(ctx, tx, v)
+}
+
 // Complete says that the server has the volume: it is in use.
 func (s *Service) Complete(ctx context.Context, tx *db.Tx, attachment string) error {
 	a, err := getAttachment(ctx, tx, attachment)

@@ -21,7 +21,10 @@ func (s *Service) want(ctx context.Context, tx *db.Tx, v Volume) error {
 func (s *Service) wantDocument(ctx context.Context, tx *db.Tx, v Volume, document nodeapi.Volume) error {
 	var shares []nodeapi.Share
 	err := tx.All(ctx, &shares, `
-		SELECT epoch, (mode = 'ro') AS read_only FROM volume_attachments WHERE volume = ? AND epoch > 0 ORDER BY epoch DESC`, v.ID)
+		SELECT epoch, (mode = 'ro') AS read_only FROM volume_attachments WHERE volume = ? AND epoch > 0
+		UNION ALL
+		SELECT next_epoch AS epoch, (mode = 'ro') AS read_only FROM volume_attachments WHERE volume = ? AND next_epoch > 0
+		ORDER BY epoch DESC`, v.ID, v.ID)
 	if err != nil {
 		return fmt.Errorf("read attachments of volume %s: %w", v.ID, err)
 	}

@@ -207,7 +207,9 @@ func (s *Service) exportFor(ctx context.Context, host, volume string, epoch int6
 			return err
 		}
 		var attached int
-		err = tx.Get(ctx, &attached, "SELECT COUNT(*) FROM volume_attachments WHERE volume = ? AND host = ? AND epoch = ?", volume, host, epoch)
+		err = tx.Get(ctx, &attached, `
+			SELECT COUNT(*) FROM volume_attachments WHERE volume = ? AND (host = ? AND epoch = ? OR next_host = ? AND next_epoch = ?)`,
+			volume, host, epoch, host, epoch)
 		if err != nil {
 			return err
 		}

@@ -98,6 +98,18 @@ type instance struct {
 	shell                         shell
 }
 
+// sshGroup makes a security group that lets ssh in.
+func (l *lab) sshGroup(demo user) string {
+	l.t.Helper()
+	group, err := groups.Create(context.Background(), demo.network, groups.CreateOpts{Name: "ssh"}).Extract()
+	l.must(err)
+	_, err = rules.Create(context.Background(), demo.network, rules.CreateOpts{
+		Direction: rules.DirIngress, EtherType: rules.EtherType4, SecGroupID: group.ID, Protocol: rules.ProtocolTCP, PortRangeMin: 22, PortRangeMax: 22,
+	}).Extract()
+	l.must(err)
+	return group.ID
+}
+
 // addGuests makes two guests that have to be on different hosts. The server that
 // was asked for them is killed before it can have made them.
 func (l *lab) addGuests() []instance {
@@ -106,22 +118,17 @@ func (l *lab) addGuests() []instance {
 	demo.compute.Microversion = "2.64"
 	apart, err := servergroups.Create(ctx, demo.compute, servergroups.CreateOpts{Name: "apart", Policy: "anti-affinity"}).Extract()
 	l.must(err)
-	group, err := groups.Create(ctx, demo.network, groups.CreateOpts{Name: "ssh"}).Extract()
-	l.must(err)
-	_, err = rules.Create(ctx, demo.network, rules.CreateOpts{
-		Direction: rules.DirIngress, EtherType: rules.EtherType4, SecGroupID: group.ID, Protocol: rules.ProtocolTCP, PortRangeMin: 22, PortRangeMax: 22,
-	}).Extract()
-	l.must(err)
+	group := l.sshGroup(demo)
 	image := demo.servers(l.t)[0].Image["id"].(string)
 	network := demo.networkID(l.t, "private")
 	guests := make([]instance, 2)
 	for i := range guests {
 		made, err := servers.Create(ctx, demo.compute, keypairs.CreateOptsExt{KeyName: "nacre-demo", CreateOptsBuilder: servers.CreateOpts{
 			Name: fmt.Sprintf("guest-%d", i+1), FlavorRef: "1", ImageRef: image, Networks: []servers.Network{{UUID: network}},
-			SecurityGroups: []string{group.ID},
+			SecurityGroups: []string{group},
 		}}, servers.SchedulerHintOpts{Group: apart.ID}).Extract()
 		l.must(err)
-		guests[i].id, guests[i].group = made.ID, group.ID
+		guests[i].id, guests[i].group = made.ID, group
 	}
 	l.servers[0].Kill()
 	left, admin := l.servers[1].user(l.t, "nacre-demo"), l.servers[1].user(l.t, "nacre")

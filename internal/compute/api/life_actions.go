@@ -25,6 +25,7 @@ func (h handlers) lifeRoutes() []api.Route {
 		{Method: "POST", Path: path, Action: "confirmResize", Rule: "os_compute_api:servers:confirm_resize", OK: 204, Do: h.plain(h.compute.ConfirmResize)},
 		{Method: "POST", Path: path, Action: "revertResize", Rule: "os_compute_api:servers:revert_resize", OK: 202, Do: h.plain(h.compute.RevertResize)},
 		{Method: "POST", Path: path, Action: "migrate", Rule: "os_compute_api:os-migrate-server:migrate", OK: 202, Do: api.BodyEmpty(h.migrate)},
+		{Method: "POST", Path: path, Action: "os-migrateLive", Rule: "os_compute_api:os-migrate-server:migrate_live", OK: 202, Do: api.BodyEmpty(h.migrateLive)},
 		{Method: "POST", Path: path, Action: "restore", Rule: "os_compute_api:os-deferred-delete:restore", OK: 202, Do: h.plain(h.compute.RestoreServer)},
 		{Method: "POST", Path: path, Action: "injectNetworkInfo", Rule: "os_compute_api:os-admin-actions:inject_network_info", OK: 202, Do: h.plain(h.compute.InjectNetworkInfo)},
 	}

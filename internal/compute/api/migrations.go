@@ -15,6 +15,10 @@ import (
 // migrationRoutes are the migrations of all servers.
 func (h handlers) migrationRoutes() []api.Route {
 	return []api.Route{
+		{Method: "GET", Path: "/servers/{server_id}/migrations", Since: api.V(2, 23), Rule: "os_compute_api:servers:migrations:index", Do: api.Get(h.listServerMigrations)},
+		{Method: "GET", Path: "/servers/{server_id}/migrations/{migration_id}", Since: api.V(2, 23), Rule: "os_compute_api:servers:migrations:show", Do: api.Get(h.showServerMigration)},
+		{Method: "POST", Path: "/servers/{server_id}/migrations/{migration_id}/action", Action: "force_complete", Since: api.V(2, 22), Rule: "os_compute_api:servers:migrations:force_complete", OK: 202, Do: api.BodyEmpty(h.forceComplete)},
+		{Method: "DELETE", Path: "/servers/{server_id}/migrations/{migration_id}", Since: api.V(2, 24), Rule: "os_compute_api:servers:migrations:delete", OK: 202, Do: api.Empty(h.abortMigration)},
 		{Method: "GET", Path: "/os-migrations", Rule: "os_compute_api:os-migrations:index", Do: api.Get(h.listMigrations)},
 	}
 }

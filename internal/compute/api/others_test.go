@@ -30,12 +30,13 @@ func newOthers(t testing.TB, d *db.DB, h *hosts.Service) others {
 	err := d.Write(context.Background(), func(tx *db.Tx) error {
 		for _, statement := range []string{
 			`CREATE TABLE test_ports (id TEXT PRIMARY KEY, project TEXT, network TEXT, server TEXT, host TEXT, ip TEXT, seq INTEGER)`,
-			`CREATE TABLE test_volumes (id TEXT PRIMARY KEY, status TEXT, attachment TEXT, server TEXT, host TEXT, epoch INTEGER, size INTEGER)`,
+			`CREATE TABLE test_bindings (port TEXT, host TEXT, PRIMARY KEY (port, host))`,
+			`CREATE TABLE test_volumes (id TEXT PRIMARY KEY, status TEXT, attachment TEXT, server TEXT, host TEXT, epoch INTEGER, size INTEGER, next_host TEXT DEFAULT '', next_epoch INTEGER DEFAULT 0)`,
 			`CREATE TABLE test_snapshots (id TEXT PRIMARY KEY, volume TEXT)`,
 			`INSERT INTO test_snapshots VALUES ('` + volumeID2 + `', '` + volumeID2 + `')`,
 			`INSERT INTO test_ports VALUES ('` + freePort + `', 'demo', '` + networkID + `', '', '', '10.0.0.5', 0)`,
-			`INSERT INTO test_volumes VALUES ('` + volumeID + `', 'available', '', '', '', 0, 1)`,
-			`INSERT INTO test_volumes VALUES ('` + volumeID2 + `', 'available', '', '', '', 0, 1)`,
+			`INSERT INTO test_volumes (id, status, attachment, server, host, epoch, size) VALUES ('` + volumeID + `', 'available', '', '', '', 0, 1)`,
+			`INSERT INTO test_volumes (id, status, attachment, server, host, epoch, size) VALUES ('` + volumeID2 + `', 'available', '', '', '', 0, 1)`,
 		} {
 			_, err := tx.Exec(context.Background(), statement)
 			if err != nil {
@@ -212,6 +213,19 @@ func (n networks) TakePort(ctx context.Context, tx *db.Tx, port, server, _ strin
 
 func (n networks) BindPort(ctx context.Context, tx *db.Tx, port, host string) error {
 	_, err := tx.Exec(ctx, "UPDATE test_ports SET host = ? WHERE id = ?", host, port)
+	if err != nil {
+		return err
+	}
+	return n.UnpreparePort(ctx, tx, port, host)
+}
+
+func (n networks) PreparePort(ctx context.Context, tx *db.Tx, port, host string) error {
+	_, err := tx.Exec(ctx, "INSERT INTO test_bindings VALUES (?, ?) ON CONFLICT DO NOTHING", port, host)
+	return err
+}
+
+func (n networks) UnpreparePort(ctx context.Context, tx *db.Tx, port, host string) error {
+	_, err := tx.Exec(ctx, "DELETE FROM test_bindings WHERE port = ? AND host = ?", port, host)
 	return err
 }
 
@@ -253,8 +267,8 @@ func (n networks) ServerAt(ctx context.Context, network, ip, _ string) (string, 
 type volumes struct{ others }
 
 type volumeRow struct {
-	ID, Status, Attachment, Server, Host string
-	Epoch, Size                          int64
+	ID, Status, Attachment, Server, Host, NextHost string
+	Epoch, Size, NextEpoch                         int64
 }
 
 func (v volumes) row(ctx context.Context, tx *db.Tx, where string, arg any) (volumeRow, error) {
@@ -305,7 +319,7 @@ func (v volumes) DeleteSnapshot(ctx context.Context, _ auth.Caller, id string) e
 
 func (v volumes) CreateVolume(ctx context.Context, _ auth.Caller, in compute.NewVolume) error {
 	return v.db.Write(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec(ctx, "INSERT INTO test_volumes VALUES (?, 'available', '', '', '', 0, ?) ON CONFLICT (id) DO NOTHING", in.ID, in.SizeGB)
+		_, err := tx.Exec(ctx, "INSERT INTO test_volumes (id, status, attachment, server, host, epoch, size) VALUES (?, 'available', '', '', '', 0, ?) ON CONFLICT (id) DO NOTHING", in.ID, in.SizeGB)
 		return err
 	})
 }
@@ -372,6 +386,37 @@ func (v volumes) Disconnect(ctx context.Context, tx *db.Tx, attachment string) e
 func (v volumes) Reimage(ctx context.Context, _ auth.Caller, volume, _ string) error {
 	_, err := v.Volume(ctx, auth.Caller{}, volume)
 	return err
+}
+
+func (v volumes) Prepare(ctx context.Context, tx *db.Tx, attachment, host string) (int64, error) {
+	row, err := v.row(ctx, tx, "attachment", attachment)
+	if err != nil || row.NextHost == host {
+		return row.NextEpoch, err
+	}
+	_, err = tx.Exec(ctx, "UPDATE test_volumes SET next_host = ?, next_epoch = ? WHERE id = ?", host, row.Epoch+1, row.ID)
+	if err != nil {
+		return 0, err
+	}
+	_, err = v.hosts.Want(ctx, tx, host, nodeapi.KindVolume, row.ID,
+		nodeapi.Volume{ID: row.ID, SizeGB: int(row.Size), Export: &nodeapi.Export{Epoch: row.Epoch + 1}})
+	return row.Epoch + 1, err
+}
+
+func (v volumes) Moved(ctx context.Context, tx *db.Tx, attachment, host string) (int64, error) {
+	row, err := v.row(ctx, tx, "attachment", attachment)
+	if err != nil || row.NextHost == "" {
+		return row.Epoch, err
+	}
+	other := row.NextHost
+	if row.NextHost == host {
+		other, row.Host, row.Epoch = row.Host, row.NextHost, row.NextEpoch
+	}
+	err = v.hosts.Forget(ctx, tx, other, nodeapi.KindVolume, row.ID)
+	if err != nil {
+		return 0, err
+	}
+	_, err = tx.Exec(ctx, "UPDATE test_volumes SET host = ?, epoch = ?, next_host = '', next_epoch = 0 WHERE id = ?", row.Host, row.Epoch, row.ID)
+	return row.Epoch, err
 }
 
 func (v volumes) Complete(ctx context.Context, tx *db.Tx, attachment string) error {

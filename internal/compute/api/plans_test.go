@@ -34,7 +34,8 @@ var worldTables = map[string]string{
 	"server_ports":   "seq, ours, state",
 	"server_volumes": "device, state, delete_on_termination",
 	"test_ports":     "network, CASE WHEN server = '' THEN 'free' ELSE 'taken' END, host",
-	"test_volumes":   "status, CASE WHEN server = '' THEN 'free' ELSE 'taken' END, host, size",
+	"test_bindings":  "host",
+	"test_volumes":   "next_host, status, CASE WHEN server = '' THEN 'free' ELSE 'taken' END, host, size",
 	"test_snapshots": "volume",
 	"quota_usages":   "project, resource, used",
 	"consumers":      "project, user_id, type",
@@ -143,8 +144,9 @@ func (c *cloud) still(t *testing.T) {
 					return err
 				}
 				for _, d := range documents {
-					problem := strings.Contains(string(d.Observed), `"problem"`)
-					open = open || d.Forgotten || d.Answered != d.Generation || problem
+					seen := string(d.Observed)
+					open = open || d.Forgotten || d.Answered != d.Generation || strings.Contains(seen, `"problem"`) ||
+						strings.Contains(seen, `"phase":"moving"`) || strings.Contains(seen, `"phase":"loaded"`)
 				}
 			}
 			return nil

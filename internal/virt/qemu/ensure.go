@@ -53,6 +53,16 @@ func (h *Host) ensure(ctx context.Context, m *machine, want virt.Machine) error 
 	}
 	configDrive := want.ConfigDrive
 	want.ConfigDrive = nil
+	switch {
+	case want.Incoming != nil:
+		return h.ensureIncoming(ctx, m, want, configDrive)
+	case want.Outgoing != nil:
+		return h.ensureOutgoing(ctx, m, want)
+	}
+	err = h.comeHome(ctx, m)
+	if err != nil {
+		return err
+	}
 	err = h.note(m, func(r *record) { r.Machine = want })
 	if err != nil {
 		return err
@@ -175,9 +185,12 @@ func (h *Host) isOff(g *guest) bool {
 
 // start starts the process. A failed start is no crash.
 func (h *Host) start(ctx context.Context, m *machine) error {
+	h.mu.Lock()
+	kept := m.record.Kept
+	h.mu.Unlock()
 	err := h.ensureBlanks(ctx, m)
 	if err == nil {
-		err = h.spawn(ctx, m)
+		err = h.spawn(ctx, m, kept)
 	}
 	if err == nil {
 		return h.restore(ctx, m)

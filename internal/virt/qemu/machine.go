@@ -26,6 +26,9 @@ type machine struct {
 	exists   bool               // its folder exists
 	removed  bool               // whoever waits for busy must look it up again
 	cancel   context.CancelFunc // ends the Ensure that is under way
+	sending  *sending           // its way to another host, in this life of ours
+	move     *virt.Move         // how far that is
+	arrived  bool               // it came from another host and was let run
 }
 
 // record is what survives in machine.json.
@@ -48,6 +51,10 @@ type record struct {
 
 	Rescue *virt.Rescue   `json:",omitempty"` // that rescue.qcow2 is for, and a guest that runs boots from
 	Kept   map[int]string `json:",omitempty"` // which device sits in which port of the guest whose memory is in memory.state
+
+	ConfigDrive bool   // the process was started with one
+	Arriving    string // move by which it comes from another host, once all is ready for it
+	Moved       string // move by which it was to go to another host
 }
 
 // acted says that a start or a stop has made up for every act that was asked for.

@@ -180,7 +180,7 @@ func (l *lab) disk(t *testing.T, id string) virt.Disk {
 	}
 	f.Close()
 	socket := filepath.Join(l.dir, id[:8]+".nbd")
-	cmd := exec.Command("qemu-nbd", "--socket="+socket, "--format=raw", "--persistent", "--export-name="+id, file)
+	cmd := exec.Command("qemu-nbd", "--socket="+socket, "--format=raw", "--persistent", "--shared=4", "--export-name="+id, file)
 	cmd.Stderr = os.Stderr
 	err = cmd.Start()
 	if err != nil {

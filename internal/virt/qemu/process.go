@@ -31,11 +31,13 @@ type guest struct {
 	pid   int
 	pidfd *os.File
 	gone  chan struct{} // closed when the process has ended
+	news  chan struct{} // gets something when a move or a copy is further
 
 	// Guarded by Host.mu.
 	qmp      *qmp.Client // nil or ended: must be dialled again
 	line     *line       // where people are at its serial line; nil: nobody is
 	off      bool        // the guest turned itself off, the process is left
+	status   string      // QEMU's word for what it does
 	paused   bool
 	stopping bool           // we are ending it: its end is no news
 	patience time.Time      // until when it may take to shut down; zero: nobody asked
@@ -130,7 +132,7 @@ func (h *Host) adopt(ctx context.Context, m *machine) error {
 	if err != nil {
 		return fmt.Errorf("machine %s: open process %d: %w", m.id, pid, err)
 	}
-	g := &guest{pid: pid, pidfd: os.NewFile(uintptr(fd), "pidfd"), gone: make(chan struct{}), ports: map[int]string{}}
+	g := &guest{pid: pid, pidfd: os.NewFile(uintptr(fd), "pidfd"), gone: make(chan struct{}), news: make(chan struct{}, 1), ports: map[int]string{}}
 	// The number may have changed hands between the two calls; the lock has not.
 	again, err := lockHolder(filepath.Join(m.dir, "run", "pid"))
 	if err != nil || again != pid {
@@ -204,7 +206,8 @@ func (h *Host) monitor(ctx context.Context, m *machine, g *guest) (*qmp.Client, 
 			h.mu.Lock()
 			g.ports = ports
 			g.off = status.Status == "shutdown"
-			g.paused = status.Status == "paused" || status.Status == "io-error"
+			g.paused = stands[status.Status]
+			g.status = status.Status
 			g.qmp = client
 			h.mu.Unlock()
 		}
@@ -215,6 +218,9 @@ func (h *Host) monitor(ctx context.Context, m *machine, g *guest) (*qmp.Client, 
 	}
 	return client, nil
 }
+
+// stands are QEMU's words for a guest whose processors stand still.
+var stands = map[string]bool{"paused": true, "io-error": true, "postmigrate": true, "finish-migrate": true, inMigrate: true, "prelaunch": true}
 
 // dialMonitor connects. A QEMU that is starting has its pid file for a while
 // before it has its socket.
@@ -249,6 +255,7 @@ func (h *Host) event(m *machine, g *guest, e qmp.Event) {
 	var data struct {
 		Guest  bool
 		Device string
+		Status string
 	}
 	if len(e.Data) > 0 {
 		err := json.Unmarshal(e.Data, &data)
@@ -271,9 +278,18 @@ func (h *Host) event(m *machine, g *guest, e qmp.Event) {
 			h.hint(m.id)
 		}
 	case "STOP":
-		g.paused = true
+		g.paused, g.status = true, "paused"
 	case "RESUME":
-		g.paused = false
+		g.paused, g.status = false, "running"
+	case "MIGRATION", "JOB_STATUS_CHANGE":
+		if data.Status == "completed" && g.status == inMigrate {
+			g.status = "paused"
+			h.hint(m.id)
+		}
+		select {
+		case g.news <- struct{}{}:
+		default:
+		}
 	case "DEVICE_DELETED":
 		for port, device := range g.ports {
 			if device == data.Device && device != "" {
@@ -283,8 +299,9 @@ func (h *Host) event(m *machine, g *guest, e qmp.Event) {
 	}
 }
 
-// spawn starts the process and waits until it answers.
-func (h *Host) spawn(ctx context.Context, m *machine) error {
+// spawn starts the process and waits until it answers. With ports it waits for the
+// memory of a guest whose devices sit in them.
+func (h *Host) spawn(ctx context.Context, m *machine, kept map[int]string) error {
 	pid, held, err := findOrLock(ctx, m.dir)
 	if err != nil {
 		return err
@@ -305,7 +322,7 @@ func (h *Host) spawn(ctx context.Context, m *machine) error {
 	defer console.Close()
 
 	h.mu.Lock()
-	want, kept := m.record.Machine, m.record.Kept
+	want := m.record.Machine
 	want.Blanks = m.record.Blanks
 	h.mu.Unlock()
 	files := []*os.File{held, console}
@@ -321,11 +338,12 @@ func (h *Host) spawn(ctx context.Context, m *machine) error {
 		files = append(files, tap)
 	}
 	_, err = os.Stat(filepath.Join(m.dir, "config.iso"))
+	hasConfigDrive := err == nil
 	args := arguments(want, settings{
-		accel: h.accel, hasConfigDrive: err == nil, consoleFD: firstExtra + 1, tapFDs: taps, kept: kept,
+		accel: h.accel, hasConfigDrive: hasConfigDrive, consoleFD: firstExtra + 1, tapFDs: taps, kept: kept,
 	})
 	// No process holds the machine's lock, so these sockets are nobody's.
-	for _, name := range []string{"qmp.sock", "vnc.sock", "serial.sock", "agent.sock"} {
+	for _, name := range []string{"qmp.sock", "vnc.sock", "serial.sock", "agent.sock", "nbd.sock"} {
 		err = os.Remove(filepath.Join(m.dir, "run", name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -333,7 +351,7 @@ func (h *Host) spawn(ctx context.Context, m *machine) error {
 	}
 	err = h.note(m, func(r *record) {
 		// A start makes up for every reboot that was asked for.
-		r.Started = true
+		r.Started, r.ConfigDrive = true, hasConfigDrive
 		r.acted()
 	})
 	if err != nil {

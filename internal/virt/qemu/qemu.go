@@ -259,7 +259,7 @@ func (h *Host) List(ctx context.Context) ([]virt.State, error) {
 		if m.removed || !m.exists {
 			continue
 		}
-		st := virt.State{ID: id, SoftReboots: m.record.SoftReboots, HardReboots: m.record.HardReboots, CrashDumps: m.record.CrashDumps}
+		st := virt.State{ID: id, SoftReboots: m.record.SoftReboots, HardReboots: m.record.HardReboots, CrashDumps: m.record.CrashDumps, Layout: h.layoutOf(m)}
 		if m.record.Base != "" {
 			st.Images = append(st.Images, m.record.Base)
 		}
@@ -267,6 +267,14 @@ func (h *Host) List(ctx context.Context) ([]virt.State, error) {
 			st.Images = append(st.Images, r.Image)
 		}
 		g := m.guest
+		st.Move = m.arriving()
+		if st.Move == nil {
+			st.Move = m.leaving()
+		}
+		if st.Move != nil && st.Move.Phase != virt.MoveArrived && st.Move.Phase != virt.MoveMoving && st.Move.Phase != virt.MoveStays {
+			all = append(all, st) // its process is there, and no guest runs
+			continue
+		}
 		switch {
 		case g == nil:
 			st.Crashed = m.record.Started && !m.wentOff

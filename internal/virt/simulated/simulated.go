@@ -10,7 +10,7 @@
 // A host costs a map and, with a folder, one small JSON file that is replaced
 // as a whole after each change. The file survives the death of the process; it
 // isn't synced to the disk, since what it tells about never existed. There is
-// no goroutine but those of open screens.
+// no goroutine but those of open screens and of machines on their way.
 package simulated
 
 import (
@@ -50,6 +50,7 @@ const (
 	OpDisk     = "disk"
 	OpDiagnose = "diagnose"
 	OpPassword = "password"
+	OpMove     = "move"
 )
 
 // maxBoots is how many boots a console log goes back.
@@ -68,9 +69,11 @@ type Host struct {
 	closed   bool
 
 	elsewhere virt.Elsewhere
+	busy      bool
+	moves     chan struct{} // closed when machines on their way are to look again
 
 	lines   map[string]*serial.Line // of machines whose serial line somebody is at
-	screens sync.WaitGroup          // goroutines of open screens
+	screens sync.WaitGroup          // goroutines of open screens, and of machines on their way
 	ends    map[io.Closer]struct{}
 }
 
@@ -79,9 +82,11 @@ type machine struct {
 	Machine virt.Machine
 	Running bool
 	Crashed bool
-	Boots   []boot // what the console log is made from
+	Boots   []boot     // what the console log is made from
+	Move    *virt.Move `json:",omitempty"`
 
-	typing string // on the serial line, not ended yet
+	typing string        // on the serial line, not ended yet
+	moved  chan struct{} // closed when nobody takes it elsewhere any more; nil: nobody did
 }
 
 // boot is one start or reset of a guest.
@@ -124,6 +129,7 @@ func New(o Options) (*Host, error) {
 		always:   map[string]error{},
 		ends:     map[io.Closer]struct{}{},
 		lines:    map[string]*serial.Line{},
+		moves:    make(chan struct{}),
 	}
 	err := h.load()
 	if err != nil {
@@ -210,7 +216,18 @@ func (h *Host) Ensure(ctx context.Context, want virt.Machine) error {
 	want.Blanks, want.Disks, want.NICs = slices.Clone(want.Blanks), slices.Clone(want.Disks), slices.Clone(want.NICs)
 
 	h.mu.Lock()
+	if want.Outgoing != nil {
+		wait, err := h.ensureOutgoing(want)
+		h.mu.Unlock()
+		if wait != nil {
+			<-wait // it was called back, which ends it
+		}
+		return err
+	}
 	defer h.mu.Unlock()
+	if want.Incoming != nil {
+		return h.ensureIncoming(want)
+	}
 	before, known := h.machines[want.ID]
 	next := machine{Machine: want, Running: want.Running}
 	if known {
@@ -218,6 +235,8 @@ func (h *Host) Ensure(ctx context.Context, want virt.Machine) error {
 	}
 	switch {
 	case !want.Running:
+	case known && before.paused():
+		next.typing = before.typing // it goes on where it was
 	case before.resumes(want):
 		next.typing = before.typing // it goes on where it was
 	case before.boots(want):
@@ -227,18 +246,13 @@ func (h *Host) Ensure(ctx context.Context, want virt.Machine) error {
 	default:
 		next.typing = before.typing
 	}
-	h.machines[want.ID] = &next
-	err = h.save()
-	if err != nil && known {
-		h.machines[want.ID] = before
-	} else if err != nil {
-		delete(h.machines, want.ID)
-	}
-	if err != nil {
-		return err
-	}
-	h.tellLine(want.ID, before, &next)
-	return nil
+	return h.put(&next)
+}
+
+// paused tells whether the machine does not run because it was on its way, and can
+// go on.
+func (m *machine) paused() bool {
+	return m.Move != nil && (m.Move.Phase == virt.MoveLoaded || m.Move.Phase == virt.MoveGone)
 }
 
 // rebuilt tells whether a disk is to be made anew.
@@ -301,7 +315,7 @@ func (h *Host) List(ctx context.Context) ([]virt.State, error) {
 	for id, m := range h.machines {
 		st := virt.State{
 			ID: id, Running: m.Running, Paused: m.Running && m.Machine.Paused, Crashed: m.Crashed,
-			SoftReboots: m.Machine.SoftReboots, HardReboots: m.Machine.HardReboots, CrashDumps: m.Machine.CrashDumps,
+			SoftReboots: m.Machine.SoftReboots, HardReboots: m.Machine.HardReboots, CrashDumps: m.Machine.CrashDumps, Move: m.Move,
 		}
 		if r := m.Machine.Root; r != nil && r.Image != "" && !r.Arrives {
 			st.Images = append(st.Images, r.Image)

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"nacre/internal/virt"
 )
 
 func (h *Host) stateFile() string { return filepath.Join(h.options.Dir, "machines.json") }
@@ -29,6 +31,11 @@ func (h *Host) load() error {
 	err = json.Unmarshal(data, &h.machines)
 	if err != nil {
 		return fmt.Errorf("read simulated host %s: %w", h.stateFile(), err)
+	}
+	for _, m := range h.machines {
+		if m.Move != nil && m.Move.Phase == virt.MoveMoving { // whoever took it away is gone
+			m.Move.Phase, m.Move.Problem = virt.MoveStays, "the host's agent has ended"
+		}
 	}
 	return nil
 }

@@ -1,0 +1,86 @@
+package qemu
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"nacre/internal/errs"
+	"nacre/internal/virt"
+)
+
+// layout is how a guest's machine is built. A guest that comes from another host
+// finds every device where it was, also those that were plugged in and out since it
+// started.
+type layout struct {
+	Version     int // of QEMU
+	Accel, CPU  string
+	Ports       []string // which device sits in which port, "" for none
+	RootBytes   int64
+	ConfigDrive bool
+}
+
+// layoutOf is the layout of a machine that runs, "" for one that does not. The
+// mutex is held.
+func (h *Host) layoutOf(m *machine) string {
+	g := m.guest
+	if g == nil || g.off || len(g.ports) == 0 {
+		return ""
+	}
+	l := layout{
+		Version: h.version, Accel: h.accel.accel, CPU: h.accel.cpu, Ports: make([]string, len(g.ports)),
+		RootBytes: m.record.RootBytes, ConfigDrive: m.record.ConfigDrive,
+	}
+	for port, device := range g.ports {
+		if port >= 0 && port < len(l.Ports) {
+			l.Ports[port] = device
+		}
+	}
+	text, err := json.Marshal(l)
+	if err != nil {
+		panic(err) // numbers and strings always encode
+	}
+	return string(text)
+}
+
+// readLayout reads the layout of a machine that comes from another host, which it
+// must be possible to build here.
+func (h *Host) readLayout(want virt.Machine) (*layout, error) {
+	var l layout
+	err := json.Unmarshal([]byte(want.Incoming.Layout), &l)
+	if err != nil {
+		return nil, fmt.Errorf("the other host does not tell how machine %s is built", want.ID)
+	}
+	if l.Version != h.version || l.Accel != h.accel.accel || l.CPU != h.accel.cpu {
+		return nil, errs.Conflictf("Unacceptable CPU info: this host has another hypervisor or processor (QEMU %d, %s, %s) than the one that instance %s comes from (QEMU %d, %s, %s).",
+			h.version, h.accel.accel, h.accel.cpu, want.ID, l.Version, l.Accel, l.CPU)
+	}
+	devices := map[string]bool{}
+	if want.Root != nil {
+		devices["root"] = true
+	}
+	for _, d := range want.Disks {
+		devices[diskPrefix+d.ID] = true
+	}
+	for _, n := range want.NICs {
+		devices[nicPrefix+n.ID] = true
+	}
+	for _, device := range l.Ports {
+		if device != "" && !devices[device] {
+			return nil, fmt.Errorf("the guest of machine %s still has %s", want.ID, device)
+		}
+		delete(devices, device)
+	}
+	if len(devices) > 0 {
+		return nil, fmt.Errorf("the guest of machine %s does not have %d of its devices yet", want.ID, len(devices))
+	}
+	return &l, nil
+}
+
+// kept is which device sits in which port.
+func (l *layout) kept() map[int]string {
+	ports := make(map[int]string, len(l.Ports))
+	for i, device := range l.Ports {
+		ports[i] = device
+	}
+	return ports
+}

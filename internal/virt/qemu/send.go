@@ -1,0 +1,434 @@
+package qemu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"nacre/internal/qmp"
+	"nacre/internal/virt"
+)
+
+// sending is a guest on its way to another host.
+type sending struct {
+	move  string
+	hasty atomic.Bool
+	ctx   context.Context
+	stop  context.CancelFunc
+	done  chan struct{} // closed when it is known where the guest is
+}
+
+// ensureOutgoing begins a move, or changes how it goes on. A move that was begun
+// in an earlier life of this program has lost its way with that.
+func (h *Host) ensureOutgoing(ctx context.Context, m *machine, want virt.Machine) error {
+	out := *want.Outgoing
+	g, err := h.process(ctx, m)
+	if err != nil && g == nil {
+		return err
+	}
+	h.mu.Lock()
+	s, begun, known := m.sending, m.record.Moved == out.Move, m.move != nil && m.move.Name == out.Move
+	h.mu.Unlock()
+	err = h.note(m, func(r *record) { r.Machine, r.Moved = want, out.Move })
+	if err != nil {
+		return err
+	}
+	switch {
+	case s != nil && s.move == out.Move:
+		s.hasty.Store(out.Hasty)
+		if !out.Back {
+			return nil
+		}
+		s.stop()
+		select {
+		case <-s.done:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	case begun && known:
+		return nil
+	case begun, out.Back, g == nil:
+		return h.settleMove(ctx, m, g, out.Move, errors.New("it was called back, or the host's agent has ended meanwhile"))
+	}
+	s = &sending{move: out.Move, done: make(chan struct{})}
+	s.hasty.Store(out.Hasty)
+	s.ctx, s.stop = context.WithCancel(h.ctx)
+	h.mu.Lock()
+	m.sending = s
+	m.move = &virt.Move{Name: out.Move, Phase: virt.MoveMoving}
+	h.mu.Unlock()
+	h.watchers.Go(func() {
+		defer close(s.done)
+		defer s.stop()
+		h.runMove(m, g, s)
+	})
+	return nil
+}
+
+// runMove sends a guest, and finds out where it is then.
+func (h *Host) runMove(m *machine, g *guest, s *sending) {
+	err := h.send(s.ctx, m, g, s)
+	if err == nil || h.ctx.Err() != nil {
+		return // in our next life the move has lost its way, unless it has gone
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), time.Minute)
+	defer cancel()
+	settled := h.settleMove(end, m, g, s.move, err)
+	if settled != nil {
+		h.options.Log.Warn("a guest on its way to another host does not say where it is", "server_id", m.id, "error", settled)
+	}
+}
+
+// setMove changes what is told of a move.
+func (h *Host) setMove(m *machine, name string, change func(*virt.Move)) {
+	h.mu.Lock()
+	move := virt.Move{Name: name}
+	if m.move != nil && m.move.Name == name {
+		move = *m.move
+	}
+	change(&move)
+	m.move = &move
+	h.mu.Unlock()
+	h.hint(m.id)
+}
+
+// settleMove ends a move that did not end well, and tells where the guest is. A
+// guest whose memory was sent whole has gone: it does not run here again by itself.
+func (h *Host) settleMove(ctx context.Context, m *machine, g *guest, name string, why error) error {
+	gone, err := false, error(nil)
+	if g != nil {
+		gone, err = h.stopMove(ctx, m, g)
+	}
+	if err != nil {
+		select {
+		case <-g.gone: // nothing runs here that could go on
+		default:
+			return err
+		}
+	}
+	h.setMove(m, name, func(move *virt.Move) {
+		move.Phase, move.Problem = virt.MoveStays, why.Error()
+		if gone {
+			move.Phase, move.Problem, move.MemoryLeft, move.DiskLeft = virt.MoveGone, "", 0, 0
+		}
+	})
+	return nil
+}
+
+// migration is what QEMU tells of one.
+type migration struct {
+	Status   string
+	Problem  string `json:"error-desc"`
+	Downtime int64
+	RAM      struct{ Total, Remaining int64 }
+}
+
+// stopMove cancels a migration and what belongs to it, and tells whether it was too
+// late for that.
+func (h *Host) stopMove(ctx context.Context, m *machine, g *guest) (gone bool, err error) {
+	client, err := h.monitor(ctx, m, g)
+	if err != nil {
+		return false, err
+	}
+	for over := false; !over; {
+		var now migration
+		var guest struct{ Status string }
+		err = client.Execute(ctx, "query-migrate", nil, &now)
+		if err == nil {
+			err = client.Execute(ctx, "query-status", nil, &guest)
+		}
+		if err != nil {
+			return false, err
+		}
+		switch {
+		case now.Status == "completed" && guest.Status == "postmigrate":
+			return true, nil
+		case slices.Contains([]string{"", "none", "cancelled", "failed", "completed"}, now.Status):
+			// A migration that is completed while the guest is not is the one by which
+			// it came.
+			over = true
+		default:
+			err = client.Execute(ctx, "migrate_cancel", nil, nil)
+			if err == nil {
+				err = g.pause(ctx, 20*time.Millisecond)
+			}
+			if err != nil {
+				return false, err
+			}
+		}
+	}
+	for {
+		jobs, err := blockJobs(ctx, client)
+		if err != nil {
+			return false, err
+		}
+		if len(jobs) == 0 {
+			break
+		}
+		client.Execute(ctx, "block-job-cancel", options{"device": moveJob, "force": true}, nil) // it may have just ended
+		err = g.pause(ctx, 20*time.Millisecond)
+		if err != nil {
+			return false, err
+		}
+	}
+	client.Execute(ctx, "blockdev-del", options{"node-name": moveNode}, nil) // it may not be there
+	return false, nil
+}
+
+// pause waits for news of the guest, or a moment.
+func (g *guest) pause(ctx context.Context, moment time.Duration) error {
+	timer := time.NewTimer(moment)
+	defer timer.Stop()
+	select {
+	case <-g.news:
+	case <-timer.C:
+	case <-g.gone:
+		return errors.New("QEMU has exited")
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+type blockJob struct {
+	Device      string
+	Len, Offset int64
+	Ready       bool
+}
+
+// blockJobs are the move's: a guest has no others.
+func blockJobs(ctx context.Context, client *qmp.Client) ([]blockJob, error) {
+	var jobs []blockJob
+	err := client.Execute(ctx, "query-block-jobs", nil, &jobs)
+	return jobs, err
+}
+
+// bridge gives QEMU one end of a connection to the other host.
+func (h *Host) bridge(ctx context.Context, client *qmp.Client, name string, far io.ReadWriteCloser) (done chan struct{}, err error) {
+	near, theirs, err := socketPair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	err = client.ExecuteFD(ctx, "getfd", options{"fdname": name}, int(theirs.Fd()))
+	if err != nil {
+		near.Close()
+		return nil, err
+	}
+	done = make(chan struct{})
+	h.watchers.Go(func() {
+		defer close(done)
+		join(near, far)
+	})
+	return done, nil
+}
+
+// join copies in both directions until one of them ends, and closes both.
+func join(near net.Conn, far io.ReadWriteCloser) {
+	back := make(chan struct{})
+	go func() {
+		defer close(back)
+		io.Copy(near, far) // ends with either side, whatever the reason
+		near.Close()
+		far.Close()
+	}()
+	io.Copy(far, near)
+	far.Close()
+	near.Close()
+	<-back
+}
+
+// Limits of a move: how long a guest may stand still for it, in ms.
+const (
+	downtimeLimit = 60
+	anyDowntime   = 2000000
+)
+
+// send takes a guest to the other host. What fails leaves it here; an error after
+// all was sent says nothing about where it is.
+func (h *Host) send(ctx context.Context, m *machine, g *guest, s *sending) error {
+	if h.elsewhere == nil {
+		return errors.New("no other host can be reached")
+	}
+	client, err := h.monitor(ctx, m, g)
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	root := m.record.Machine.Root != nil
+	h.mu.Unlock()
+	word, err := h.elsewhere.Send(ctx, m.id, s.move, channelWord)
+	if err != nil {
+		return err
+	}
+	defer word.Close()
+	if root {
+		end, err := h.mirror(ctx, m, g, client, s)
+		if end != nil {
+			defer end()
+		}
+		if err != nil {
+			return fmt.Errorf("send root disk: %w", err)
+		}
+	}
+	memory, err := h.elsewhere.Send(ctx, m.id, s.move, channelMemory)
+	if err != nil {
+		return err
+	}
+	defer memory.Close()
+	_, err = h.bridge(ctx, client, "move-memory", memory)
+	if err != nil {
+		return err
+	}
+	err = client.Execute(ctx, "migrate-set-capabilities", options{"capabilities": []options{
+		{"capability": "events", "state": true}, {"capability": "auto-converge", "state": true},
+		{"capability": "pause-before-switchover", "state": root},
+	}}, nil)
+	if err == nil {
+		err = client.Execute(ctx, "migrate-set-parameters", options{"downtime-limit": downtimeLimit, "max-bandwidth": 8 << 30}, nil)
+	}
+	if err == nil {
+		err = client.Execute(ctx, "migrate", options{"uri": "fd:move-memory"}, nil)
+	}
+	if err == nil {
+		err = h.follow(ctx, m, g, client, s)
+	}
+	if err != nil {
+		return err
+	}
+	// It will not run here again. Whether the other host hears that is up to the
+	// servers to find out.
+	_, err = word.Write([]byte{1})
+	if err == nil {
+		stop := context.AfterFunc(ctx, func() { word.Close() })
+		defer stop()
+		_, err = io.ReadFull(word, make([]byte, 1))
+	}
+	if err != nil {
+		h.options.Log.Warn("the other host does not say that a guest runs there", "server_id", m.id, "error", err)
+	}
+	var last migration // QEMU works out how long it took when all is over
+	err = client.Execute(ctx, "query-migrate", nil, &last)
+	if err == nil {
+		h.setMove(m, s.move, func(move *virt.Move) { move.Downtime = last.Downtime })
+	}
+	return nil
+}
+
+// mirror has the root disk on both hosts from then on. The function that it returns
+// ends what is left of that.
+func (h *Host) mirror(ctx context.Context, m *machine, g *guest, client *qmp.Client, s *sending) (end func(), err error) {
+	disk, err := h.elsewhere.Send(ctx, m.id, s.move, channelDisk)
+	if err != nil {
+		return nil, err
+	}
+	end = func() { disk.Close() }
+	_, err = h.bridge(ctx, client, "move-disk", disk)
+	if err != nil {
+		return end, err
+	}
+	err = client.Execute(ctx, "blockdev-add", options{
+		"driver": "nbd", "node-name": moveNode, "export": moveExport, "server": options{"type": "fd", "str": "move-disk"}, "discard": "unmap",
+	}, nil)
+	if err == nil {
+		err = client.Execute(ctx, "blockdev-mirror", options{
+			"job-id": moveJob, "device": "root", "target": moveNode, "sync": "full", "copy-mode": "write-blocking",
+		}, nil)
+	}
+	var told time.Time
+	for ; err == nil; err = g.pause(ctx, 100*time.Millisecond) {
+		jobs, err := blockJobs(ctx, client)
+		switch {
+		case err != nil:
+			return end, err
+		case len(jobs) == 0:
+			return end, errors.New("the copying has ended: the other host may be full")
+		case jobs[0].Ready:
+			return end, nil
+		}
+		if time.Since(told) > time.Second {
+			told = time.Now()
+			h.setMove(m, s.move, func(move *virt.Move) { move.DiskTotal, move.DiskLeft = jobs[0].Len, jobs[0].Len-jobs[0].Offset })
+		}
+	}
+	return end, err
+}
+
+// follow waits until all of the guest was sent.
+func (h *Host) follow(ctx context.Context, m *machine, g *guest, client *qmp.Client, s *sending) error {
+	hasty, told := false, time.Now()
+	for {
+		var now migration
+		err := client.Execute(ctx, "query-migrate", nil, &now)
+		if err != nil {
+			return err
+		}
+		switch now.Status {
+		case "completed":
+			h.setMove(m, s.move, func(move *virt.Move) {
+				move.Phase, move.MemoryTotal, move.MemoryLeft, move.DiskLeft, move.Downtime = virt.MoveGone, now.RAM.Total, 0, 0, now.Downtime
+			})
+			return nil
+		case "failed", "cancelled":
+			return fmt.Errorf("QEMU has given up: %s", now.Problem)
+		case "pre-switchover":
+			// The guest stands still: its disk is the same on both hosts now.
+			err = h.endMirror(ctx, g, client)
+			if err == nil {
+				err = client.Execute(ctx, "migrate-continue", options{"state": "pre-switchover"}, nil)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if s.hasty.Load() && !hasty {
+			err = client.Execute(ctx, "migrate-set-parameters", options{"downtime-limit": anyDowntime}, nil)
+			if err != nil {
+				return err
+			}
+			hasty = true
+		}
+		if time.Since(told) > time.Second {
+			told = time.Now()
+			h.setMove(m, s.move, func(move *virt.Move) { move.MemoryTotal, move.MemoryLeft = now.RAM.Total, now.RAM.Remaining })
+		}
+		err = g.pause(ctx, 50*time.Millisecond)
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// endMirror ends the copying of the root disk where both are the same.
+func (h *Host) endMirror(ctx context.Context, g *guest, client *qmp.Client) error {
+	err := client.Execute(ctx, "block-job-cancel", options{"device": moveJob}, nil)
+	for ; err == nil; err = g.pause(ctx, 2*time.Millisecond) {
+		jobs, err := blockJobs(ctx, client)
+		if err != nil {
+			return err
+		}
+		if len(jobs) == 0 {
+			return client.Execute(ctx, "blockdev-del", options{"node-name": moveNode}, nil)
+		}
+	}
+	return err
+}
+
+// leaving is how far a guest is that goes to another host. The mutex is held.
+func (m *machine) leaving() *virt.Move {
+	out := m.record.Machine.Outgoing
+	if out == nil || m.move == nil || m.move.Name != out.Move {
+		return nil
+	}
+	move := *m.move
+	if move.Phase == virt.MoveMoving && m.guest == nil {
+		move.Phase, move.Problem = virt.MoveStays, "the guest has ended"
+	}
+	return &move
+}
