@@ -50,7 +50,7 @@ func arguments(m virt.Machine, s settings) []string {
 		"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
 		"-pidfile", "run/pid",
 		"-machine", "q35",
-		"-m", fmt.Sprintf("%dM", m.MemoryMB),
+		"-m", s.accel.memory(m.MemoryMB),
 		"-smp", fmt.Sprintf("%d", max(m.VCPUs, 1)),
 		"-rtc", "base=utc",
 		"-boot", "strict=on",

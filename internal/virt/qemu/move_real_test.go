@@ -2,6 +2,7 @@ package qemu
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -143,7 +144,39 @@ func newTwo(t *testing.T) *two {
 			l.host.Remove(context.Background(), w.guest.ID)
 		}
 	})
+	t.Cleanup(w.tell)
 	return w
+}
+
+// tell tells of a test that has failed what both hosts and their QEMUs make of the
+// move.
+func (w *two) tell() {
+	if !w.t.Failed() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	for i, l := range w.labs {
+		h := l.host
+		h.mu.Lock()
+		m := h.machines[w.guest.ID]
+		h.mu.Unlock()
+		if m == nil {
+			w.t.Logf("host %d has no guest", i)
+			continue
+		}
+		w.t.Logf("host %d: move %+v; QEMU complains: %s", i, m.move, m.complaints())
+		g, err := h.process(ctx, m)
+		if err != nil || g == nil {
+			w.t.Logf("host %d has no QEMU: %v", i, err)
+			continue
+		}
+		for _, query := range []string{"query-status", "query-migrate", "query-block-jobs"} {
+			var answer json.RawMessage
+			err = g.qmp.Execute(ctx, query, nil, &answer)
+			w.t.Logf("host %d: %s: %s %v", i, query, answer, err)
+		}
+	}
 }
 
 // open opens a host, a second time as after a crash.

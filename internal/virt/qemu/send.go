@@ -21,6 +21,19 @@ type sending struct {
 	ctx   context.Context
 	stop  context.CancelFunc
 	done  chan struct{} // closed when it is known where the guest is
+
+	// Both are open until it is known where the guest is: QEMU may have sent all of
+	// it, of which the last is still on its way.
+	word, memory io.ReadWriteCloser
+	passed       chan struct{} // closed when all that QEMU has sent is under way
+}
+
+func (s *sending) close() {
+	for _, c := range []io.Closer{s.word, s.memory} {
+		if c != nil {
+			c.Close()
+		}
+	}
 }
 
 // ensureOutgoing begins a move, or changes how it goes on. A move that was begun
@@ -54,7 +67,8 @@ func (h *Host) ensureOutgoing(ctx context.Context, m *machine, want virt.Machine
 	case begun && known:
 		return nil
 	case begun, out.Back, g == nil:
-		return h.settleMove(ctx, m, g, out.Move, errors.New("it was called back, or the host's agent has ended meanwhile"))
+		_, err = h.settleMove(ctx, m, g, out.Move, errors.New("it was called back, or the host's agent has ended meanwhile"))
+		return err
 	}
 	s = &sending{move: out.Move, done: make(chan struct{})}
 	s.hasty.Store(out.Hasty)
@@ -71,17 +85,54 @@ func (h *Host) ensureOutgoing(ctx context.Context, m *machine, want virt.Machine
 	return nil
 }
 
-// runMove sends a guest, and finds out where it is then.
+// runMove sends a guest, finds out where it is then, and lets it run there once it
+// has gone: also when it had gone before that it was called back was heard.
 func (h *Host) runMove(m *machine, g *guest, s *sending) {
+	defer s.close()
 	err := h.send(s.ctx, m, g, s)
-	if err == nil || h.ctx.Err() != nil {
+	if err != nil && h.ctx.Err() != nil {
 		return // in our next life the move has lost its way, unless it has gone
 	}
-	end, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), time.Minute)
 	defer cancel()
-	settled := h.settleMove(end, m, g, s.move, err)
-	if settled != nil {
-		h.options.Log.Warn("a guest on its way to another host does not say where it is", "server_id", m.id, "error", settled)
+	defer context.AfterFunc(h.ctx, cancel)()
+	gone := err == nil
+	if err != nil {
+		gone, err = h.settleMove(ctx, m, g, s.move, err)
+		if err != nil {
+			h.options.Log.Warn("a guest on its way to another host does not say where it is", "server_id", m.id, "error", err)
+			return
+		}
+	}
+	if gone && s.word != nil {
+		h.handOver(ctx, m, g, s)
+		select {
+		case <-s.passed:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// handOver has the guest run on the other host, since it will not run here again.
+// Whether that host hears it is up to the servers to find out.
+func (h *Host) handOver(ctx context.Context, m *machine, g *guest, s *sending) {
+	stop := context.AfterFunc(ctx, func() { s.word.Close() })
+	defer stop()
+	_, err := s.word.Write([]byte{1})
+	if err == nil {
+		_, err = io.ReadFull(s.word, make([]byte, 1))
+	}
+	if err != nil {
+		h.options.Log.Warn("the other host does not say that a guest runs there", "server_id", m.id, "error", err)
+	}
+	client, err := h.monitor(ctx, m, g)
+	var last migration // QEMU works out how long it took when all is over
+	if err == nil {
+		err = client.Execute(ctx, "query-migrate", nil, &last)
+	}
+	if err == nil {
+		h.options.Log.Info("a guest has gone to another host", "server_id", m.id, "downtime_ms", last.Downtime)
+		h.setMove(m, s.move, func(move *virt.Move) { move.Downtime = last.Downtime })
 	}
 }
 
@@ -100,8 +151,7 @@ func (h *Host) setMove(m *machine, name string, change func(*virt.Move)) {
 
 // settleMove ends a move that did not end well, and tells where the guest is. A
 // guest whose memory was sent whole has gone: it does not run here again by itself.
-func (h *Host) settleMove(ctx context.Context, m *machine, g *guest, name string, why error) error {
-	gone, err := false, error(nil)
+func (h *Host) settleMove(ctx context.Context, m *machine, g *guest, name string, why error) (gone bool, err error) {
 	if g != nil {
 		gone, err = h.stopMove(ctx, m, g)
 	}
@@ -109,7 +159,7 @@ func (h *Host) settleMove(ctx context.Context, m *machine, g *guest, name string
 		select {
 		case <-g.gone: // nothing runs here that could go on
 		default:
-			return err
+			return false, err
 		}
 	}
 	h.setMove(m, name, func(move *virt.Move) {
@@ -118,7 +168,7 @@ func (h *Host) settleMove(ctx context.Context, m *machine, g *guest, name string
 			move.Phase, move.Problem, move.MemoryLeft, move.DiskLeft = virt.MoveGone, "", 0, 0
 		}
 	})
-	return nil
+	return gone, nil
 }
 
 // migration is what QEMU tells of one.
@@ -149,6 +199,11 @@ func (h *Host) stopMove(ctx context.Context, m *machine, g *guest) (gone bool, e
 		switch {
 		case now.Status == "completed" && guest.Status == "postmigrate":
 			return true, nil
+		case now.Status == "completed" && guest.Status == "finish-migrate":
+			err = g.pause(ctx, 20*time.Millisecond) // it has gone, and is about to say so
+			if err != nil {
+				return false, err
+			}
 		case slices.Contains([]string{"", "none", "cancelled", "failed", "completed"}, now.Status):
 			// A migration that is completed while the guest is not is the one by which
 			// it came.
@@ -250,8 +305,8 @@ const (
 	anyDowntime   = 2000000
 )
 
-// send takes a guest to the other host. What fails leaves it here; an error after
-// all was sent says nothing about where it is.
+// send takes a guest to the other host. What fails leaves it here, unless it had
+// gone by then.
 func (h *Host) send(ctx context.Context, m *machine, g *guest, s *sending) error {
 	if h.elsewhere == nil {
 		return errors.New("no other host can be reached")
@@ -267,7 +322,7 @@ func (h *Host) send(ctx context.Context, m *machine, g *guest, s *sending) error
 	if err != nil {
 		return err
 	}
-	defer word.Close()
+	s.word = word
 	if root {
 		end, err := h.mirror(ctx, m, g, client, s)
 		if end != nil {
@@ -281,8 +336,8 @@ func (h *Host) send(ctx context.Context, m *machine, g *guest, s *sending) error
 	if err != nil {
 		return err
 	}
-	defer memory.Close()
-	_, err = h.bridge(ctx, client, "move-memory", memory)
+	s.memory = memory
+	s.passed, err = h.bridge(ctx, client, "move-memory", s.memory)
 	if err != nil {
 		return err
 	}
@@ -299,26 +354,7 @@ func (h *Host) send(ctx context.Context, m *machine, g *guest, s *sending) error
 	if err == nil {
 		err = h.follow(ctx, m, g, client, s)
 	}
-	if err != nil {
-		return err
-	}
-	// It will not run here again. Whether the other host hears that is up to the
-	// servers to find out.
-	_, err = word.Write([]byte{1})
-	if err == nil {
-		stop := context.AfterFunc(ctx, func() { word.Close() })
-		defer stop()
-		_, err = io.ReadFull(word, make([]byte, 1))
-	}
-	if err != nil {
-		h.options.Log.Warn("the other host does not say that a guest runs there", "server_id", m.id, "error", err)
-	}
-	var last migration // QEMU works out how long it took when all is over
-	err = client.Execute(ctx, "query-migrate", nil, &last)
-	if err == nil {
-		h.setMove(m, s.move, func(move *virt.Move) { move.Downtime = last.Downtime })
-	}
-	return nil
+	return err
 }
 
 // mirror has the root disk on both hosts from then on. The function that it returns
@@ -362,7 +398,7 @@ func (h *Host) mirror(ctx context.Context, m *machine, g *guest, client *qmp.Cli
 
 // follow waits until all of the guest was sent.
 func (h *Host) follow(ctx context.Context, m *machine, g *guest, client *qmp.Client, s *sending) error {
-	hasty, told := false, time.Now()
+	hasty, switched, told := false, false, time.Now()
 	for {
 		var now migration
 		err := client.Execute(ctx, "query-migrate", nil, &now)
@@ -378,7 +414,12 @@ func (h *Host) follow(ctx context.Context, m *machine, g *guest, client *qmp.Cli
 		case "failed", "cancelled":
 			return fmt.Errorf("QEMU has given up: %s", now.Problem)
 		case "pre-switchover":
-			// The guest stands still: its disk is the same on both hosts now.
+			// The guest stands still: its disk is the same on both hosts now. QEMU leaves
+			// this state some time after it has heard that it may go on.
+			if switched {
+				break
+			}
+			switched = true
 			err = h.endMirror(ctx, g, client)
 			if err == nil {
 				err = client.Execute(ctx, "migrate-continue", options{"state": "pre-switchover"}, nil)
