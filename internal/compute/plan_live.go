@@ -75,7 +75,7 @@ func (s *Service) LiveMigrateServer(ctx context.Context, act Act, move LiveMove)
 
 // blockable refuses to leave a disk behind that only its host has.
 func blockable(server Server, block *bool) error {
-	if block != nil && !*block && server.Image != "" {
+	if block != nil && !*block && (server.Image != "" || len(server.blanks()) > 0) {
 		return errs.BadRequestf("Live migration can not be used without shared storage except a booted from volume VM which does not have a local disk: instance %s.", server.ID)
 	}
 	return nil

@@ -16,11 +16,12 @@ import (
 
 	"nacre/internal/atomicfile"
 	"nacre/internal/errs"
+	"nacre/internal/nodeapi"
 	"nacre/internal/virt"
 )
 
-// A guest comes from another host in three channels: its root disk, as NBD; its
-// memory; and the word that it does not run there any more. QEMU waits for the
+// A guest comes from another host in channels: one for each disk of its own, as NBD;
+// its memory; and the word that it does not run there any more. QEMU waits for the
 // memory with its processors stopped, and nobody but that word, or an Ensure
 // without Incoming, starts them.
 
@@ -31,12 +32,9 @@ const (
 	channelWord   = "word"
 )
 
-// Names in QEMU of what a move needs.
-const (
-	moveNode   = "move"
-	moveJob    = "move"
-	moveExport = "root"
-)
+// movePrefix is before a disk's name in that of its copying, and of the node in QEMU
+// that it is copied to.
+const movePrefix = "move-"
 
 // ensureIncoming makes ready for a guest, once for each move.
 func (h *Host) ensureIncoming(ctx context.Context, m *machine, want virt.Machine, configDrive []byte) error {
@@ -58,14 +56,18 @@ func (h *Host) ensureIncoming(ctx context.Context, m *machine, want virt.Machine
 	if g != nil {
 		err = h.end(ctx, m, g, false)
 	}
-	if err == nil {
-		err = os.Remove(filepath.Join(m.dir, "root.qcow2"))
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil {
 		return err
 	}
+	disks := map[string]int64{}
+	if want.Root != nil {
+		disks[nodeapi.RootDisk] = l.RootBytes
+	}
+	for _, b := range l.Blanks {
+		disks[b.Name] = int64(b.SizeMB) << 20
+	}
 	err = h.note(m, func(r *record) {
-		*r = record{Machine: want, RootBytes: l.RootBytes}
+		*r = record{Machine: want, RootBytes: l.RootBytes, Blanks: l.Blanks}
 		if want.Root != nil {
 			r.Rebuilds = want.Root.Rebuilds
 		}
@@ -73,14 +75,16 @@ func (h *Host) ensureIncoming(ctx context.Context, m *machine, want virt.Machine
 	if err == nil {
 		err = h.ensureConfigDrive(m, configDrive)
 	}
-	if err == nil && want.Root != nil {
-		err = h.blankRoot(ctx, m, l.RootBytes)
+	for name, bytes := range disks {
+		if err == nil {
+			err = h.emptyDisk(ctx, m, name, bytes)
+		}
 	}
 	if err == nil {
 		err = h.spawn(ctx, m, l.kept())
 	}
 	if err == nil {
-		err = h.openIncoming(ctx, m, want.Root != nil)
+		err = h.openIncoming(ctx, m)
 	}
 	if err != nil {
 		return err
@@ -91,30 +95,30 @@ func (h *Host) ensureIncoming(ctx context.Context, m *machine, want virt.Machine
 	return h.note(m, func(r *record) { r.Arriving = want.Incoming.Move })
 }
 
-// blankRoot makes a root disk for the bytes of the other host's.
-func (h *Host) blankRoot(ctx context.Context, m *machine, bytes int64) error {
-	fresh := filepath.Join(m.dir, "run", "root.new")
+// emptyDisk makes a disk for the bytes of the other host's.
+func (h *Host) emptyDisk(ctx context.Context, m *machine, name string, bytes int64) error {
+	fresh := filepath.Join(m.dir, "run", name+".new")
 	err := os.Remove(fresh)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("root disk: %w", err)
+		return fmt.Errorf("%s disk: %w", name, err)
 	}
-	err = h.imageTool(ctx, m, "create", "-q", "-f", "qcow2", "run/root.new", fmt.Sprint(bytes))
+	err = h.imageTool(ctx, m, "create", "-q", "-f", "qcow2", "run/"+name+".new", fmt.Sprint(bytes))
 	if err == nil {
-		err = os.Rename(fresh, filepath.Join(m.dir, "root.qcow2"))
+		err = os.Rename(fresh, filepath.Join(m.dir, name+".qcow2"))
 	}
 	if err == nil {
 		err = atomicfile.Sync(m.dir)
 	}
 	if err != nil {
-		return fmt.Errorf("make root disk: %w", err)
+		return fmt.Errorf("make %s disk: %w", name, err)
 	}
 	return nil
 }
 
-// openIncoming has QEMU wait for a guest, and for its root disk.
-func (h *Host) openIncoming(ctx context.Context, m *machine, root bool) error {
+// openIncoming has QEMU wait for a guest, and for its disks.
+func (h *Host) openIncoming(ctx context.Context, m *machine) error {
 	h.mu.Lock()
-	g := m.guest
+	g, disks := m.guest, m.record.localDisks()
 	h.mu.Unlock()
 	if g == nil {
 		return errors.New("QEMU has exited")
@@ -132,14 +136,16 @@ func (h *Host) openIncoming(ctx context.Context, m *machine, root bool) error {
 	err = client.Execute(ctx, "migrate-set-capabilities", options{"capabilities": []options{
 		{"capability": "events", "state": true}, {"capability": "late-block-activate", "state": true},
 	}}, nil)
-	if err != nil || !root {
+	if err != nil || len(disks) == 0 {
 		return err
 	}
 	err = client.Execute(ctx, "nbd-server-start", options{"addr": options{"type": "unix", "data": options{"path": "run/nbd.sock"}}}, nil)
-	if err != nil {
-		return err
+	for _, name := range disks {
+		if err == nil {
+			err = client.Execute(ctx, "block-export-add", options{"type": "nbd", "id": name, "node-name": name, "name": name, "writable": true}, nil)
+		}
 	}
-	return client.Execute(ctx, "block-export-add", options{"type": "nbd", "id": moveExport, "node-name": "root", "name": moveExport, "writable": true}, nil)
+	return err
 }
 
 // Receive implements virt.Host.
@@ -249,9 +255,9 @@ func (h *Host) letRun(m *machine, g *guest) error {
 		}
 	}
 	h.mu.Lock()
-	want := m.record.Machine
+	want, disks := m.record.Machine, m.record.localDisks()
 	h.mu.Unlock()
-	if want.Root != nil {
+	if len(disks) > 0 {
 		err = client.Execute(ctx, "nbd-server-stop", nil, nil)
 	}
 	if err == nil && !want.Paused {

@@ -16,6 +16,7 @@ type layout struct {
 	Accel, CPU  string
 	Ports       []string // which device sits in which port, "" for none
 	RootBytes   int64
+	Blanks      []virt.Blank `json:",omitempty"` // as large as they are
 	ConfigDrive bool
 }
 
@@ -28,7 +29,7 @@ func (h *Host) layoutOf(m *machine) string {
 	}
 	l := layout{
 		Version: h.version, Accel: h.accel.accel, CPU: h.accel.cpu, Ports: make([]string, len(g.ports)),
-		RootBytes: m.record.RootBytes, ConfigDrive: m.record.ConfigDrive,
+		RootBytes: m.record.RootBytes, Blanks: m.record.Blanks, ConfigDrive: m.record.ConfigDrive,
 	}
 	for port, device := range g.ports {
 		if port >= 0 && port < len(l.Ports) {
@@ -57,6 +58,12 @@ func (h *Host) readLayout(want virt.Machine) (*layout, error) {
 	devices := map[string]bool{}
 	if want.Root != nil {
 		devices["root"] = true
+	}
+	for _, b := range l.Blanks {
+		if !blankName.MatchString(b.Name) {
+			return nil, fmt.Errorf("%q is no name of a disk", b.Name)
+		}
+		devices[b.Name] = true
 	}
 	for _, d := range want.Disks {
 		devices[diskPrefix+d.ID] = true

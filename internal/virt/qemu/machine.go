@@ -9,6 +9,7 @@ import (
 	"reflect"
 
 	"nacre/internal/atomicfile"
+	"nacre/internal/nodeapi"
 	"nacre/internal/virt"
 )
 
@@ -55,6 +56,18 @@ type record struct {
 	ConfigDrive bool   // the process was started with one
 	Arriving    string // move by which it comes from another host, once all is ready for it
 	Moved       string // move by which it was to go to another host
+}
+
+// localDisks are the names of the disks that live with the machine.
+func (r *record) localDisks() []string {
+	var names []string
+	if r.Machine.Root != nil {
+		names = append(names, nodeapi.RootDisk)
+	}
+	for _, b := range r.Blanks {
+		names = append(names, b.Name)
+	}
+	return names
 }
 
 // acted says that a start or a stop has made up for every act that was asked for.

@@ -71,8 +71,8 @@ func (h held) Close() error {
 	return h.ReadWriteCloser.Close()
 }
 
-func (n nextDoor) Disk(ctx context.Context, machine string) (io.ReadCloser, error) {
-	return n.host().Disk(ctx, machine)
+func (n nextDoor) Disk(ctx context.Context, machine, disk string) (io.ReadCloser, error) {
+	return n.host().Disk(ctx, machine, disk)
 }
 
 func (n nextDoor) Send(ctx context.Context, machine, move, channel string) (io.ReadWriteCloser, error) {
@@ -136,7 +136,8 @@ func newTwo(t *testing.T) *two {
 	}
 	w.guest = virt.Machine{
 		ID: clock.UUID(), Name: "mover", VCPUs: 1, MemoryMB: 192, Running: true,
-		Root: &virt.Root{Image: "guest", SizeGB: 1}, Disks: []virt.Disk{volume},
+		Root: &virt.Root{Image: "guest", SizeGB: 1}, Blanks: []virt.Blank{{Name: "ephemeral0", SizeMB: 64, Format: "ext4"}},
+		Disks: []virt.Disk{volume},
 	}
 	w.ensure(0, nil, nil)
 	t.Cleanup(func() {
@@ -229,16 +230,17 @@ func (w *two) line(signIn bool) *typist {
 	return s
 }
 
-// A guest goes to another host and back while it counts, with a disk of its own, a
-// volume, and devices that were not there when it started.
+// A guest goes to another host and back while it counts and writes, with disks of its
+// own, a volume, and devices that were not there when it started.
 func TestMove(t *testing.T) {
 	w := newTwo(t)
 	s := w.line(true)
 	late := w.labs[0].disk(t, clock.UUID())
 	w.guest.Disks = append(w.guest.Disks, late)
 	w.ensure(0, nil, nil)
-	s.run("echo kept > kept; sudo mkfs -t ext4 -q /dev/vdb && sudo mount /dev/vdb /mnt && sudo sh -c 'echo volume > /mnt/kept'; sync")
-	s.run("(while true; do sync; cat /proc/uptime > now; sleep 0.1; done) > /dev/null 2>&1 & true")
+	s.run("echo kept > kept; sudo mkfs -t ext4 -q /dev/vdc && sudo mount /dev/vdc /mnt && sudo sh -c 'echo volume > /mnt/kept'; sync")
+	s.run("sudo mkdir /ephemeral && sudo mount /dev/vdb /ephemeral && sudo chmod 777 /ephemeral && echo passing > /ephemeral/kept")
+	s.run("(while true; do sync; cat /proc/uptime | tee now > /ephemeral/now; sleep 0.1; done) > /dev/null 2>&1 & true")
 	before := uptime(t, s)
 	for range 2 {
 		from, to := w.begin(virt.Outgoing{})
@@ -259,7 +261,8 @@ func TestMove(t *testing.T) {
 		w.here = 1 - w.here
 		w.ensure(w.here, nil, nil)
 		s = w.line(false)
-		if got := s.run("cat kept; cat /mnt/kept; dd if=/dev/vda of=/dev/null bs=1M count=64 2>&1 | tail -1"); !strings.Contains(got, "kept") || !strings.Contains(got, "volume") || strings.Contains(got, "error") {
+		s.run("sync; echo 3 | sudo tee /proc/sys/vm/drop_caches")
+		if got := s.run("cat kept /mnt/kept /ephemeral/kept; dd if=/dev/vda of=/dev/null bs=1M count=64 2>&1 | tail -1"); !strings.Contains(got, "kept") || !strings.Contains(got, "volume") || !strings.Contains(got, "passing") || strings.Contains(got, "error") {
 			t.Errorf("on its disks the guest finds %q", got)
 		}
 		now := uptime(t, s)

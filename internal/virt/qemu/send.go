@@ -226,13 +226,20 @@ func (h *Host) stopMove(ctx context.Context, m *machine, g *guest) (gone bool, e
 		if len(jobs) == 0 {
 			break
 		}
-		client.Execute(ctx, "block-job-cancel", options{"device": moveJob, "force": true}, nil) // it may have just ended
+		for _, j := range jobs {
+			client.Execute(ctx, "block-job-cancel", options{"device": j.Device, "force": true}, nil) // it may have just ended
+		}
 		err = g.pause(ctx, 20*time.Millisecond)
 		if err != nil {
 			return false, err
 		}
 	}
-	client.Execute(ctx, "blockdev-del", options{"node-name": moveNode}, nil) // it may not be there
+	h.mu.Lock()
+	disks := m.record.localDisks()
+	h.mu.Unlock()
+	for _, name := range disks {
+		client.Execute(ctx, "blockdev-del", options{"node-name": movePrefix + name}, nil) // it may not be there
+	}
 	return false, nil
 }
 
@@ -316,20 +323,26 @@ func (h *Host) send(ctx context.Context, m *machine, g *guest, s *sending) error
 		return err
 	}
 	h.mu.Lock()
-	root := m.record.Machine.Root != nil
+	disks := m.record.localDisks()
 	h.mu.Unlock()
 	word, err := h.elsewhere.Send(ctx, m.id, s.move, channelWord)
 	if err != nil {
 		return err
 	}
 	s.word = word
-	if root {
-		end, err := h.mirror(ctx, m, g, client, s)
-		if end != nil {
-			defer end()
+	for _, name := range disks {
+		far, err := h.mirror(ctx, m, client, s, name)
+		if far != nil {
+			defer far.Close()
 		}
 		if err != nil {
-			return fmt.Errorf("send root disk: %w", err)
+			return fmt.Errorf("send %s disk: %w", name, err)
+		}
+	}
+	if len(disks) > 0 {
+		err = h.mirrored(ctx, m, g, client, s, len(disks))
+		if err != nil {
+			return fmt.Errorf("send disks: %w", err)
 		}
 	}
 	memory, err := h.elsewhere.Send(ctx, m.id, s.move, channelMemory)
@@ -343,7 +356,7 @@ func (h *Host) send(ctx context.Context, m *machine, g *guest, s *sending) error
 	}
 	err = client.Execute(ctx, "migrate-set-capabilities", options{"capabilities": []options{
 		{"capability": "events", "state": true}, {"capability": "auto-converge", "state": true},
-		{"capability": "pause-before-switchover", "state": root},
+		{"capability": "pause-before-switchover", "state": len(disks) > 0},
 	}}, nil)
 	if err == nil {
 		err = client.Execute(ctx, "migrate-set-parameters", options{"downtime-limit": downtimeLimit, "max-bandwidth": 8 << 30}, nil)
@@ -357,43 +370,60 @@ func (h *Host) send(ctx context.Context, m *machine, g *guest, s *sending) error
 	return err
 }
 
-// mirror has the root disk on both hosts from then on. The function that it returns
-// ends what is left of that.
-func (h *Host) mirror(ctx context.Context, m *machine, g *guest, client *qmp.Client, s *sending) (end func(), err error) {
-	disk, err := h.elsewhere.Send(ctx, m.id, s.move, channelDisk)
+// mirror begins to copy a disk to the other host, and returns the way there. From
+// then on what the guest writes is written there as well before it hears that it
+// is, so that a busy guest does not write faster than it is copied.
+func (h *Host) mirror(ctx context.Context, m *machine, client *qmp.Client, s *sending, name string) (io.Closer, error) {
+	far, err := h.elsewhere.Send(ctx, m.id, s.move, channelDisk)
 	if err != nil {
 		return nil, err
 	}
-	end = func() { disk.Close() }
-	_, err = h.bridge(ctx, client, "move-disk", disk)
-	if err != nil {
-		return end, err
-	}
-	err = client.Execute(ctx, "blockdev-add", options{
-		"driver": "nbd", "node-name": moveNode, "export": moveExport, "server": options{"type": "fd", "str": "move-disk"}, "discard": "unmap",
-	}, nil)
+	node := movePrefix + name
+	_, err = h.bridge(ctx, client, node, far)
 	if err == nil {
-		err = client.Execute(ctx, "blockdev-mirror", options{
-			"job-id": moveJob, "device": "root", "target": moveNode, "sync": "full", "copy-mode": "write-blocking",
+		err = client.Execute(ctx, "blockdev-add", options{
+			"driver": "nbd", "node-name": node, "export": name, "server": options{"type": "fd", "str": node}, "discard": "unmap",
 		}, nil)
 	}
+	if err == nil {
+		err = client.Execute(ctx, "blockdev-mirror", options{
+			"job-id": node, "device": name, "target": node, "sync": "full", "copy-mode": "write-blocking",
+		}, nil)
+	}
+	return far, err
+}
+
+// mirrored waits until so many disks are the same on both hosts.
+func (h *Host) mirrored(ctx context.Context, m *machine, g *guest, client *qmp.Client, s *sending, disks int) error {
 	var told time.Time
-	for ; err == nil; err = g.pause(ctx, 100*time.Millisecond) {
+	for {
 		jobs, err := blockJobs(ctx, client)
-		switch {
-		case err != nil:
-			return end, err
-		case len(jobs) == 0:
-			return end, errors.New("the copying has ended: the other host may be full")
-		case jobs[0].Ready:
-			return end, nil
+		if err != nil {
+			return err
+		}
+		if len(jobs) < disks {
+			return errors.New("the copying has ended: the other host may be full")
+		}
+		var total, left int64
+		ready := 0
+		for _, j := range jobs {
+			total, left = total+j.Len, left+j.Len-j.Offset
+			if j.Ready {
+				ready++
+			}
+		}
+		if ready == disks {
+			return nil
 		}
 		if time.Since(told) > time.Second {
 			told = time.Now()
-			h.setMove(m, s.move, func(move *virt.Move) { move.DiskTotal, move.DiskLeft = jobs[0].Len, jobs[0].Len-jobs[0].Offset })
+			h.setMove(m, s.move, func(move *virt.Move) { move.DiskTotal, move.DiskLeft = total, left })
+		}
+		err = g.pause(ctx, 100*time.Millisecond)
+		if err != nil {
+			return err
 		}
 	}
-	return end, err
 }
 
 // follow waits until all of the guest was sent.
@@ -414,13 +444,13 @@ func (h *Host) follow(ctx context.Context, m *machine, g *guest, client *qmp.Cli
 		case "failed", "cancelled":
 			return fmt.Errorf("QEMU has given up: %s", now.Problem)
 		case "pre-switchover":
-			// The guest stands still: its disk is the same on both hosts now. QEMU leaves
+			// The guest stands still: its disks are the same on both hosts now. QEMU leaves
 			// this state some time after it has heard that it may go on.
 			if switched {
 				break
 			}
 			switched = true
-			err = h.endMirror(ctx, g, client)
+			err = h.endMirrors(ctx, g, client)
 			if err == nil {
 				err = client.Execute(ctx, "migrate-continue", options{"state": "pre-switchover"}, nil)
 			}
@@ -446,16 +476,23 @@ func (h *Host) follow(ctx context.Context, m *machine, g *guest, client *qmp.Cli
 	}
 }
 
-// endMirror ends the copying of the root disk where both are the same.
-func (h *Host) endMirror(ctx context.Context, g *guest, client *qmp.Client) error {
-	err := client.Execute(ctx, "block-job-cancel", options{"device": moveJob}, nil)
-	for ; err == nil; err = g.pause(ctx, 2*time.Millisecond) {
-		jobs, err := blockJobs(ctx, client)
-		if err != nil {
-			return err
+// endMirrors ends the copying of disks where both are the same.
+func (h *Host) endMirrors(ctx context.Context, g *guest, client *qmp.Client) error {
+	ending, err := blockJobs(ctx, client)
+	for _, j := range ending {
+		if err == nil {
+			err = client.Execute(ctx, "block-job-cancel", options{"device": j.Device}, nil)
 		}
-		if len(jobs) == 0 {
-			return client.Execute(ctx, "blockdev-del", options{"node-name": moveNode}, nil)
+	}
+	for left := ending; err == nil && len(left) > 0; {
+		err = g.pause(ctx, 2*time.Millisecond)
+		if err == nil {
+			left, err = blockJobs(ctx, client)
+		}
+	}
+	for _, j := range ending {
+		if err == nil {
+			err = client.Execute(ctx, "blockdev-del", options{"node-name": j.Device}, nil)
 		}
 	}
 	return err

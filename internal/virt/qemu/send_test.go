@@ -163,22 +163,22 @@ func run(t *testing.T, h *Host, m *machine, g *guest) error {
 }
 
 // QEMU leaves the state in which the guest stands still some time after it has heard
-// that it may go on: the copying of the disk is ended once.
+// that it may go on: the copying of its disks is ended once.
 func TestSwitchOverOnce(t *testing.T) {
 	a := &actor{script: map[string][]string{
 		"query-migrate": {
 			`{"status":"active"}`, `{"status":"pre-switchover"}`, `{"status":"pre-switchover"}`, `{"status":"pre-switchover"}`,
 			`{"status":"device"}`, `{"status":"completed","downtime":7}`,
 		},
-		"query-block-jobs": {`[{"device":"move","ready":true}]`, `[]`},
-		"block-job-cancel": {`{}`, "Block job 'move' not found"},
+		"query-block-jobs": {`[{"device":"move-root"},{"device":"move-swap"}]`, `[{"device":"move-swap"}]`, `[]`},
+		"block-job-cancel": {`{}`, `{}`, "Block job 'move-root' not found"},
 	}}
 	h, m, g := stage(t, a)
 	err := h.follow(t.Context(), m, g, g.qmp, &sending{move: "move-1"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"qmp_capabilities", "block-job-cancel", "blockdev-del", "migrate-continue"}
+	want := []string{"qmp_capabilities", "block-job-cancel", "block-job-cancel", "blockdev-del", "blockdev-del", "migrate-continue"}
 	if !slices.Equal(a.heard, want) {
 		t.Errorf("QEMU heard %q, want %q", a.heard, want)
 	}

@@ -63,7 +63,7 @@ func blank(t *testing.T, s *suite) {
 	other := s.machine()
 	other.Running = false
 	other.Blanks = []virt.Blank{{Name: "ephemeral0", SizeMB: 96, Format: "ext4", Rebuilds: 3, Arrives: true}}
-	s.Host.Reach(mirrored{s.Host, m.ID})
+	s.Host.Reach(mirrored{host: s.Host, machine: m.ID})
 	s.ensure(t, other)
 	s.readDisk(t, other.ID, "ephemeral0")
 	missing := s.machine()
@@ -76,6 +76,7 @@ func blank(t *testing.T, s *suite) {
 
 // mirrored is another host whose only machine is one of this host.
 type mirrored struct {
+	virt.Elsewhere
 	host    virt.Host
 	machine string
 }
