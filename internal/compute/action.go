@@ -15,6 +15,7 @@ type Act struct {
 	Server  string
 	Project string // "" for any
 	User    string
+	By      string // the user's project
 	Request string // request id
 	Admin   bool   // may act on a locked server
 }
@@ -22,7 +23,7 @@ type Act struct {
 func (a Act) options(server Server) []work.Option {
 	return []work.Option{
 		work.Project(server.Project),
-		work.By(work.Caller{User: a.User, Project: server.Project, Request: a.Request}),
+		work.By(work.Caller{User: a.User, Project: a.By, Request: a.Request}),
 	}
 }
 

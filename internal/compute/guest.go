@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/nodeapi"
+	"nacre/internal/work"
 )
 
 // Diagnose asks a server's host what it counts about the guest.
@@ -32,7 +34,8 @@ func (s *Service) Diagnose(ctx context.Context, server Server) (nodeapi.Diagnost
 func (s Server) PowerWord() string { return powerWords[s.PowerState] }
 
 // ChangePassword has the agent in the guest change the administrator's password.
-// Nothing of it is kept, so it is asked at once or not at all.
+// Nothing of the password is kept, so it is asked at once or not at all; that it
+// was asked is kept.
 func (s *Service) ChangePassword(ctx context.Context, act Act, password string) error {
 	server, err := s.Server(ctx, act.Project, act.Server)
 	if err != nil {
@@ -42,9 +45,18 @@ func (s *Service) ChangePassword(ctx context.Context, act Act, password string) 
 	if err != nil {
 		return err
 	}
-	_, err = s.hosts.Ask(ctx, server.Host, nodeapi.QueryPassword, nodeapi.PasswordQuery{
+	began := s.clock.Now()
+	_, failure := s.hosts.Ask(ctx, server.Host, nodeapi.QueryPassword, nodeapi.PasswordQuery{
 		Machine: server.ID, User: server.administrator(), Password: password,
 	})
+	// It happened, or it did not, whether or not whoever asked still waits.
+	ctx = context.WithoutCancel(ctx)
+	err = s.db.Write(ctx, func(tx *db.Tx) error {
+		return work.Record(ctx, tx, "changePassword", server.ID, began, failure, act.options(server)...)
+	})
+	if failure != nil {
+		err = failure
+	}
 	if err != nil {
 		return fmt.Errorf("change the password of server %s: %w", server.ID, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/quota"
+	"nacre/internal/work"
 )
 
 // ServerUpdate is what an owner may change about a server. Nil keeps.
@@ -60,7 +61,11 @@ func (s *Service) edit(ctx context.Context, act Act, action string, do func(*Ser
 		if err != nil {
 			return err
 		}
-		if action != "update" {
+		if action != "update" { // what has a name of its own is an action that users may look up
+			err = work.Record(ctx, tx, action, server.ID, tx.Now(), nil, act.options(server)...)
+			if err != nil {
+				return err
+			}
 			return s.tell(ctx, tx, action, server)
 		}
 		return s.tellUpdate(ctx, tx, before, server)

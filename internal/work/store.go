@@ -89,7 +89,7 @@ func insert(ctx context.Context, tx *db.Tx, r *row) error {
 		return err
 	}
 	r.Turn = before.Turn + 1
-	if before.Active > 0 {
+	if before.Active > 0 && r.Phase == doing {
 		r.Phase = queued
 	}
 	return tx.Insert(ctx, r)

@@ -137,6 +137,33 @@ func Start[S any](ctx context.Context, tx *db.Tx, p Plan[S], resource string, st
 	return r.ID, nil
 }
 
+// Record writes down what was done at once, without a plan: a run that is over,
+// with one step of the name. The failure is nil when it succeeded. Nothing ever
+// runs of it; the name of its plan need not exist.
+func Record(ctx context.Context, tx *db.Tx, name, resource string, began time.Time, failure error, options ...Option) error {
+	now := db.At(tx.Now())
+	r := row{
+		ID: clock.UUID(), Name: "record." + name, Action: name, Resource: resource, State: "{}", Phase: done,
+		Wake: now, Since: now, Deadline: now, CreatedAt: db.At(began), UpdatedAt: now,
+	}
+	step := StepRun{Plan: r.ID, Seq: 1, Step: name, Started: db.At(began), Finished: now, Result: "success"}
+	if failure != nil {
+		r.Phase, r.Fault = undone, writeFault(failure)
+		step.Result, step.Message = "error", r.faultMessage()
+	}
+	for _, o := range options {
+		o(&r)
+	}
+	err := insert(ctx, tx, &r)
+	if err == nil {
+		err = tx.Insert(ctx, &step)
+	}
+	if err != nil {
+		return fmt.Errorf("record %s of %s: %w", name, resource, err)
+	}
+	return nil
+}
+
 // Cancel asks the unfinished plans of the resource to stop. They undo what
 // they did, unless they are past their point of no return; a plan that is
 // started afterwards queues behind them.

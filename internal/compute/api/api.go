@@ -66,7 +66,7 @@ func of(server compute.Server) auth.Target {
 // authorized.
 func act(c *api.Call, server compute.Server) compute.Act {
 	return compute.Act{
-		Server: server.ID, Project: server.Project, User: c.Caller.User, Request: c.RequestID(),
+		Server: server.ID, Project: server.Project, User: c.Caller.User, By: c.Caller.Project, Request: c.RequestID(),
 		Admin: c.May("os_compute_api:os-lock-server:unlock:unlock_override", of(server)),
 	}
 }
