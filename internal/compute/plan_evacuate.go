@@ -12,12 +12,14 @@ import (
 // Evacuate says where a server of a lost host is to go.
 type Evacuate struct {
 	Host    string // "" for any
+	Anyway  bool   // the host takes it whatever its rules say, if it has room
 	Stopped bool   // it stays off there
 }
 
 type evacuateState struct {
 	Server string
 	Host   string // the one to take, "" for any
+	Anyway bool   // whatever its rules say
 	From   string
 	Run    bool // there
 
@@ -66,7 +68,7 @@ func (s *Service) EvacuateServer(ctx context.Context, act Act, in Evacuate) erro
 				return err
 			}
 		}
-		state := evacuateState{Server: server.ID, Host: in.Host, From: server.Host, Run: server.VMState != Stopped && !in.Stopped, Migration: migration}
+		state := evacuateState{Server: server.ID, Host: in.Host, Anyway: in.Anyway, From: server.Host, Run: server.VMState != Stopped && !in.Stopped, Migration: migration}
 		server.TaskState = Rebuilding
 		err = s.save(ctx, tx, &server, "task_state")
 		if err == nil {
@@ -121,7 +123,12 @@ func (s *Service) evacuateMove(ctx context.Context, tx *db.Tx, state *evacuateSt
 	if err != nil {
 		return err
 	}
-	server, err = s.claimHost(ctx, tx, server, state.Host, state.From)
+	request, err := s.request(ctx, tx, server, state.Host)
+	if err != nil {
+		return err
+	}
+	request.Anyway = state.Anyway
+	server, err = s.claimAs(ctx, tx, server, request, state.From)
 	if err != nil {
 		return err
 	}

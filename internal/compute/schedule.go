@@ -36,6 +36,12 @@ func (s *Service) claimHost(ctx context.Context, tx *db.Tx, server Server, force
 	if err != nil {
 		return server, err
 	}
+	return s.claimAs(ctx, tx, server, request, except...)
+}
+
+// claimAs is claimHost for a request that is made.
+func (s *Service) claimAs(ctx context.Context, tx *db.Tx, server Server, request scheduler.Request, except ...string) (Server, error) {
+	var err error
 	s.mu.RLock()
 	for _, name := range except {
 		host, known := s.snapshot.Named(name)

@@ -37,6 +37,8 @@ import (
 // cloud is compute with real placement, hosts, plans and simulated nodes;
 // image, network and volume service are small ones in the same database.
 type cloud struct {
+	links sync.Map // the nodes' ends of their connections, by host
+
 	t         testing.TB
 	ctx       context.Context
 	db        *db.DB
@@ -140,6 +142,7 @@ func (c *cloud) addHost(running *sync.WaitGroup, network *fabricsim.Cluster, nam
 		Name: name, Virt: machines, Fabric: network.Host(name), Block: disks, Log: log, BootID: "boot",
 		Dial: func(ctx context.Context) (io.ReadWriteCloser, error) {
 			ours, theirs := net.Pipe()
+			c.links.Store(name, ours)
 			running.Go(func() { c.hosts.Serve(ctx, name, theirs) })
 			return ours, nil
 		},
@@ -151,6 +154,12 @@ func (c *cloud) addHost(running *sync.WaitGroup, network *fabricsim.Cluster, nam
 		agent.Run(c.ctx)
 		machines.Close()
 	})
+}
+
+// cut ends the connection of a host, which connects again.
+func (c *cloud) cut(host string) {
+	link, _ := c.links.Load(host)
+	link.(io.Closer).Close()
 }
 
 func (c *cloud) serve(log *slog.Logger) {

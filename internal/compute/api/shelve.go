@@ -120,7 +120,7 @@ func (h handlers) evacuate(c *api.Call, in evacuateRequest) (any, error) {
 	where := compute.Evacuate{Stopped: c.Version >= api.V(2, 95)}
 	switch {
 	case r.Host != nil:
-		where.Host = *r.Host
+		where.Host, where.Anyway = *r.Host, r.Force != nil && bool(*r.Force)
 	case r.Force != nil && bool(*r.Force):
 		return nil, errs.BadRequestf("Can't force to a non-provided destination")
 	}

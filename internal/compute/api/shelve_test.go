@@ -313,6 +313,52 @@ func TestServicesAreDeleted(t *testing.T) {
 			t.Errorf("a server is on %s, which is no compute host any more", got)
 		}
 	}
+
+	// The node still runs. When it next tells of itself, its host is one again, as
+	// one that was never known.
+	c.cut(host)
+	c.until("the host is a compute host again", func() bool {
+		return len(c.must(200, "admin@2.53", "GET", "/os-services?host="+host, "").at(t, "services").([]any)) == 1 &&
+			len(c.must(200, "admin", "GET", "/os-hypervisors", "").at(t, "hypervisors").([]any)) == 2
+	})
+	if again := find("@2.53", host); again == service {
+		t.Errorf("the service has the id %s of the one that was deleted", again)
+	}
+	c.must(200, "admin@2.53", "PUT", "/os-services/"+find("@2.53", map[string]string{"node-1": "node-2", "node-2": "node-1"}[host]), `{"status":"disabled"}`)
+	if got := c.hostOf(c.active("again", "")); got != host {
+		t.Errorf("a server is on %s, want it on %s, which is a compute host again", got, host)
+	}
+}
+
+// Until 2.67 an operator may force a server onto a host that would not be chosen.
+// One that has no room, or is down, does not take it in any case.
+func TestForcedEvacuation(t *testing.T) {
+	c := start(t, options{hosts: 2})
+	id := c.active("web", "")
+	from := c.hostOf(id)
+	to := map[string]string{"node-1": "node-2", "node-2": "node-1"}[from]
+	service := fmt.Sprint(c.must(200, "admin@2.53", "GET", "/os-services?host="+to, "").at(t, "services", 0, "id"))
+	c.must(200, "admin@2.53", "PUT", "/os-services/"+service, `{"status":"disabled"}`)
+	c.lose(from, true)
+	evacuate := func(more string) {
+		c.must(200, "admin@2.67", "POST", "/servers/"+id+"/action", `{"evacuate":{"host":"`+to+`"`+more+`}}`)
+	}
+	heard := c.listen(t)
+	evacuate("")
+	until(c, heard, "instance.rebuild.error")
+	if got := c.hostOf(id); got != from {
+		t.Fatalf("it is on %s, which is disabled", got)
+	}
+	c.lose(to, true)
+	evacuate(`,"force":true`)
+	until(c, heard, "instance.rebuild.error")
+	c.lose(to, false)
+	evacuate(`,"force":true`)
+	until(c, heard, "instance.rebuild.end")
+	c.status(id, "ACTIVE")
+	if got := c.hostOf(id); got != to {
+		t.Errorf("it is on %s, want %s, where it was forced to", got, to)
+	}
 }
 
 func TestOthersTellOfEvents(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 // refuse returns the first filter that does not let host i pass, "" when it
 // passes. The cheap and selective questions come first.
 func (s *Snapshot) refuse(q *query, i int) Filter {
-	if !s.ready[i] {
+	if !s.ready[i] && !(q.Anyway && s.host[i].Up) {
 		return FilterState
 	}
 	if q.exclude != nil && q.exclude[i] {
@@ -18,6 +18,33 @@ func (s *Snapshot) refuse(q *query, i int) Filter {
 	if q.Host != "" && s.host[i].Name != q.Host {
 		return FilterHost
 	}
+	if !q.Anyway {
+		f := s.unfit(q, i)
+		if f != "" {
+			return f
+		}
+	}
+	room := &s.room[i]
+	for r, want := range q.Amounts {
+		if want > 0 && want > room[r] {
+			return FilterCapacity
+		}
+	}
+	inv := &s.host[i].Inventory
+	for r, want := range q.Amounts {
+		if inv[r].MaxUnit > 0 && want > inv[r].MaxUnit {
+			return FilterCapacity
+		}
+	}
+	if q.Anyway {
+		return ""
+	}
+	f, _ := q.wish(s, i, false)
+	return f
+}
+
+// unfit is refuse by what the host is, not by what room it has.
+func (s *Snapshot) unfit(q *query, i int) Filter {
 	if q.zone != anyZone && s.zone[i] != q.zone {
 		return FilterZone
 	}
@@ -36,20 +63,7 @@ func (s *Snapshot) refuse(q *query, i int) Filter {
 	if q.Group != nil && !q.groupAllows(s.ids[i]) {
 		return FilterGroup
 	}
-	room := &s.room[i]
-	for r, want := range q.Amounts {
-		if want > 0 && want > room[r] {
-			return FilterCapacity
-		}
-	}
-	inv := &s.host[i].Inventory
-	for r, want := range q.Amounts {
-		if inv[r].MaxUnit > 0 && want > inv[r].MaxUnit {
-			return FilterCapacity
-		}
-	}
-	f, _ := q.wish(s, i, false)
-	return f
+	return ""
 }
 
 func (q *query) groupAllows(host string) bool {

@@ -89,6 +89,7 @@ type Request struct {
 
 	Zone       string   // availability zone, "" for any
 	Host       string   // name of the only host to take, "" for any
+	Anyway     bool     // Host is to take it whatever else is asked for, if it is up and has room
 	Exclude    []string // ids of hosts that were tried already
 	Aggregates []string // the host must be in one of these; empty for any
 	Required   []string // traits that the host must have

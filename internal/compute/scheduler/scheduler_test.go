@@ -60,6 +60,11 @@ func TestFilters(t *testing.T) {
 		{"too much memory", func(h *Host) { h.Used = Amounts{0, 600, 0} }, Request{Amounts: Amounts{0, 401, 0}}, FilterCapacity, "MEMORY_MB: 401 asked for, 400 of 1000 free"},
 		{"over-committed, asks for none of it", func(h *Host) { h.Used = Amounts{0, 0, 900} }, Request{Amounts: Amounts{1, 1, 0}}, "", ""},
 		{"over-committed", func(h *Host) { h.Used = Amounts{0, 0, 900} }, Request{Amounts: Amounts{1, 1, 1}}, FilterCapacity, "DISK_GB: 1 asked for, 0 of 100 free"},
+		{"anyway, though much is against it", func(h *Host) { h.Enabled = false }, Request{Host: "name-a", Anyway: true, Zone: "east",
+			Required: []string{"T"}, Arch: "aarch64", Same: []string{"b"}, Group: &Group{Policy: AntiAffinity, Members: map[string]int{"a": 1}}}, "", ""},
+		{"anyway, and down", func(h *Host) { h.Up = false }, Request{Host: "name-a", Anyway: true}, FilterState, "the host is down"},
+		{"anyway, and full", nil, Request{Host: "name-a", Anyway: true, Amounts: Amounts{21, 0, 0}}, FilterCapacity, "VCPU: 21 asked for, 20 of 20 free"},
+		{"anyway, and another", nil, Request{Host: "b", Anyway: true}, FilterHost, "only host b was asked for"},
 		{"max unit", func(h *Host) { h.Inventory[VCPU].MaxUnit = 10 }, Request{Amounts: Amounts{11, 0, 0}}, FilterCapacity, "VCPU: 11 asked for, one server may take 10"},
 	})
 }
