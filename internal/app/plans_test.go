@@ -55,18 +55,6 @@ func (s *stage) path(format string, ids ...any) string { return fmt.Sprintf(form
 
 func withServer(t *testing.T, s *stage) { s.server = s.demo.MustCreateServer(t, "web") }
 
-// withServerOnFirst makes the server on the first host, whichever would be chosen.
-func withServerOnFirst(t *testing.T, s *stage) {
-	set := func(status string) {
-		s.cloud.Admin().Must(t, 200, "PUT", "/compute/v2.1/os-services/"+status,
-			map[string]any{"host": "node-2", "binary": "nova-compute"}, "OpenStack-API-Version", "compute 2.52")
-	}
-	set("disable")
-	withServer(t, s)
-	s.cloud.Settle(t)
-	set("enable")
-}
-
 func withVolume(t *testing.T, s *stage) {
 	s.volume = s.demo.CreateVolume(t, "data", 1)
 	s.cloud.Settle(t)
@@ -277,7 +265,7 @@ var planCases = map[string]planCase{
 		begin:   func(t *testing.T, s *stage) { act(t, s, map[string]any{"createImage": map[string]any{"name": "copy"}}) },
 	},
 	"server.resize": {prepare: withServer, begin: resize},
-	"server.live_migrate": {hosts: 2, prepare: withServerOnFirst, begin: func(t *testing.T, s *stage) {
+	"server.live_migrate": {hosts: 2, prepare: atHome(withAttached), begin: func(t *testing.T, s *stage) {
 		s.cloud.Admin().Must(t, 202, "POST", s.path("/compute/v2.1/servers/%s/action", s.server),
 			map[string]any{"os-migrateLive": map[string]any{"host": nil, "block_migration": "auto"}}, "OpenStack-API-Version", "compute 2.25")
 	}},

@@ -343,7 +343,9 @@ func (c *Cloud) unfinished(ctx context.Context, plans bool) (left []string, err 
 		err := tx.All(ctx, &owed, `
 			SELECT 'answer of ' || host || ' about ' || kind || ' ' || id || ': ' || observed FROM documents
 			WHERE desired = '' OR answered <> generation OR observed LIKE '%"problem"%'
-				OR observed LIKE '%"phase":"moving"%' OR observed LIKE '%"phase":"loaded"%'`)
+				OR observed LIKE '%"phase":"moving"%' OR observed LIKE '%"phase":"loaded"%'
+				OR observed LIKE '%"phase":"ready"%' AND EXISTS (SELECT 1 FROM documents AS source
+					WHERE source.kind = documents.kind AND source.id = documents.id AND source.observed LIKE '%"phase":"gone"%')`)
 		if err != nil {
 			return err
 		}

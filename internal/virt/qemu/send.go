@@ -120,20 +120,31 @@ func (h *Host) handOver(ctx context.Context, m *machine, g *guest, s *sending) {
 	defer stop()
 	_, err := s.word.Write([]byte{1})
 	if err == nil {
+		h.noteDowntime(ctx, m, g, s)
 		_, err = io.ReadFull(s.word, make([]byte, 1))
 	}
 	if err != nil {
 		h.options.Log.Warn("the other host does not say that a guest runs there", "server_id", m.id, "error", err)
 	}
+}
+
+// noteDowntime tells how long the guest stood still. QEMU works that out a moment
+// after all is over, and is ended as soon as the servers hear that the guest has
+// arrived.
+func (h *Host) noteDowntime(ctx context.Context, m *machine, g *guest, s *sending) {
 	client, err := h.monitor(ctx, m, g)
-	var last migration // QEMU works out how long it took when all is over
-	if err == nil {
+	var last migration
+	for try := 0; err == nil && last.Downtime == 0 && try < 20; try++ {
 		err = client.Execute(ctx, "query-migrate", nil, &last)
+		if err == nil && last.Downtime == 0 {
+			err = g.pause(ctx, 5*time.Millisecond)
+		}
 	}
-	if err == nil {
-		h.options.Log.Info("a guest has gone to another host", "server_id", m.id, "downtime_ms", last.Downtime)
-		h.setMove(m, s.move, func(move *virt.Move) { move.Downtime = last.Downtime })
+	if err != nil {
+		return
 	}
+	h.options.Log.Info("a guest has gone to another host", "server_id", m.id, "downtime_ms", last.Downtime)
+	h.setMove(m, s.move, func(move *virt.Move) { move.Downtime = last.Downtime })
 }
 
 // setMove changes what is told of a move.
