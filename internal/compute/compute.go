@@ -19,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -98,6 +99,8 @@ type Service struct {
 	snapshot scheduler.Snapshot
 	state    map[string]hostState // by host name
 
+	frozen frozen
+
 	intake sync.Map // host name → *sync.Mutex, held while the host is taken in
 }
 
@@ -109,7 +112,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		placement: o.Placement, images: o.Images, networks: o.Networks, proxy: o.Proxy, imageProxy: o.ImageProxy, volumes: o.Volumes,
 		consoles: o.Consoles, configDrive: o.ConfigDrive,
 		zone: o.Zone, cpuRatio: o.CPURatio, reservedMB: o.ReservedMB, confirmAfter: o.ConfirmAfter, shelvedFor: o.ShelvedFor,
-		state: map[string]hostState{},
+		state: map[string]hostState{}, frozen: frozen{held: map[string]io.ReadWriteCloser{}},
 	}
 	if s.clock == nil {
 		s.clock = clock.Real{}

@@ -84,8 +84,20 @@ func (s *Service) imageOfVolumes(ctx context.Context, caller auth.Caller, server
 }
 
 // takeSnapshots takes the snapshots of an image, all at once, and waits for them.
+// The guest is frozen meanwhile, if it can be.
 func (s *Service) takeSnapshots(ctx context.Context, state *snapshotState) error {
-	err := s.db.Write(ctx, func(tx *db.Tx) error {
+	if len(state.Volumes) == 0 {
+		return nil
+	}
+	server, err := s.Server(ctx, "", state.Server)
+	if err != nil {
+		return err
+	}
+	err = s.freeze(ctx, server, state)
+	if err != nil {
+		return err
+	}
+	err = s.db.Write(ctx, func(tx *db.Tx) error {
 		for _, planned := range state.Volumes {
 			err := s.volumes.TakeSnapshot(ctx, tx, state.Caller, planned.ID, planned.Volume, planned.Name)
 			if err != nil {
@@ -108,10 +120,15 @@ func (s *Service) takeSnapshots(ctx context.Context, state *snapshotState) error
 			return work.NotYet("waiting for snapshot %s, which is %s", planned.ID, snapshot.Status)
 		}
 	}
+	whole := s.thaw(ctx, state.Image)
+	if server.mustFreeze() && !whole {
+		return work.NotYet("the guest of server %s was not frozen until its snapshots were taken: taking others", server.ID)
+	}
 	return nil
 }
 
 func (s *Service) undoSnapshots(ctx context.Context, state *snapshotState) error {
+	s.thaw(ctx, state.Image)
 	for _, planned := range state.Volumes {
 		err := s.volumes.DeleteSnapshot(ctx, state.Caller, planned.ID)
 		if err != nil {

@@ -93,7 +93,8 @@ func (s *Service) machine(ctx context.Context, tx *db.Tx, server Server) (nodeap
 		VCPUs: int(flavor.VCPUs), MemoryMB: int(flavor.RAM), Running: server.Running && server.Rest != Suspends,
 		Paused: server.Running && server.Rest == Stands, Suspended: server.Running && server.Rest == Suspends,
 		SoftReboots: server.SoftReboots, HardReboots: server.HardReboots, CrashDumps: server.CrashDumps,
-		Agent: isTrue(server.ImageProperties.V["hw_qemu_guest_agent"]),
+		Agent:   isTrue(server.ImageProperties.V["hw_qemu_guest_agent"]),
+		Quiesce: isTrue(server.ImageProperties.V["os_require_quiesce"]),
 	}
 	if server.Image != "" {
 		m.Root = &nodeapi.Root{Image: server.Image, SizeGB: int(flavor.Disk), Rebuilds: server.Rebuilds}

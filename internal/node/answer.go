@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"nacre/internal/errs"
 	"nacre/internal/nodeapi"
@@ -124,6 +125,8 @@ func (n *Node) stream(ctx context.Context, kind, id string) (func(*nodeapi.Strea
 		open = n.o.Virt.Serial
 	case nodeapi.StreamRoot:
 		return n.readDisk(ctx, id)
+	case nodeapi.StreamFreeze:
+		return n.freeze(ctx, id)
 	case nodeapi.StreamRead, nodeapi.StreamWrite:
 		open = func(ctx context.Context, id string) (io.ReadWriteCloser, error) {
 			if !n.knows(key{nodeapi.KindVolume, id}) {
@@ -169,6 +172,26 @@ func (n *Node) readDisk(ctx context.Context, id string) (func(*nodeapi.Stream) e
 	return func(s *nodeapi.Stream) error {
 		defer disk.Close()
 		_, err := io.Copy(s, disk)
+		return err
+	}, nil
+}
+
+// freezeLimit is how long the file systems of a guest may be frozen for a server: a
+// guest that waits longer for its disk may take it for broken.
+const freezeLimit = time.Minute
+
+// freeze has the file systems of a guest frozen for as long as the server keeps the
+// stream open. When the server, its connection or this node ends, they go on.
+func (n *Node) freeze(ctx context.Context, id string) (func(*nodeapi.Stream) error, error) {
+	held, err := n.o.Virt.Freeze(ctx, id)
+	if err != nil {
+		return nil, remote(fmt.Errorf("freeze machine %s: %w", id, err))
+	}
+	return func(s *nodeapi.Stream) error {
+		defer held.Close()
+		limit := time.AfterFunc(freezeLimit, s.Reset)
+		defer limit.Stop()
+		_, err := io.Copy(s, s)
 		return err
 	}, nil
 }

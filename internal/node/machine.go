@@ -82,6 +82,7 @@ func (n *Node) makeMachine(ctx context.Context, d *doc, machine nodeapi.Machine,
 		Agent:       machine.Agent,
 		Incoming:    (*virt.Incoming)(machine.Incoming),
 		Outgoing:    (*virt.Outgoing)(machine.Outgoing),
+		Quiesce:     machine.Quiesce,
 	}
 	if r := machine.Rescue; r != nil {
 		want.Rescue = &virt.Rescue{Image: r.Image, Device: r.Device, Bus: r.Bus}

@@ -42,7 +42,8 @@ import (
 //   - 11: 2026-11-28: ephemeral and swap disks
 //   - 12: 2026-11-28: images fetched ahead
 //   - 13: 2026-11-28: machines that go to another host while they run
-const Version = 13
+//   - 14: 2026-11-28: frozen file systems
+const Version = 14
 
 // Kinds of documents.
 const (
@@ -64,6 +65,7 @@ const (
 	StreamVNC     = "vnc"      // node: a machine's screen in RFB, by machine id
 	StreamSerial  = "serial"   // node: a machine's serial line, by machine id
 	StreamRoot    = "root"     // node: a disk of a machine as one qcow2 file, by DiskID; server: the same, of the host that it comes from
+	StreamFreeze  = "freeze"   // node: has the file systems of a machine frozen while it is open, by machine id; answers each byte while they are
 	StreamImage   = "image"    // server: the bytes of an image, by image id
 	StreamExport  = "export"   // node: NBD of an export, by volume id and epoch; server: the same on another node
 	StreamMove    = "move"     // node: takes in a machine that comes from another host, by MoveID; server: the same on the node where it goes
@@ -98,6 +100,8 @@ type Machine struct {
 
 	Incoming *Incoming `json:"incoming,omitempty"` // it runs elsewhere and comes from there
 	Outgoing *Outgoing `json:"outgoing,omitempty"` // it goes elsewhere
+
+	Quiesce bool `json:"quiesce,omitempty"` // its disk is read only when its agent has frozen its file systems
 }
 
 // Rescue is a disk made of an image that a machine boots from for a while.

@@ -49,6 +49,10 @@ type Machine struct {
 
 	Incoming *Incoming `json:",omitempty"` // it runs on another host and comes from there
 	Outgoing *Outgoing `json:",omitempty"` // it goes to another host
+
+	// Quiesce: while it runs, its disk is read only when its agent has frozen its
+	// file systems. Of a machine that has an agent it is tried in any case.
+	Quiesce bool `json:",omitempty"`
 }
 
 // Rescue is a disk made of an image for as long as it is wanted.
@@ -216,6 +220,11 @@ type Host interface {
 	// Receive takes what the driver of the host that an Incoming machine comes from
 	// sends: by a channel that both know. The caller closes it.
 	Receive(ctx context.Context, id, move, channel string) (io.ReadWriteCloser, error)
+
+	// Freeze asks the agent in the guest to write out its file systems and to freeze
+	// them, until the caller closes what it gets, or this program ends: a guest that is
+	// found frozen is thawed. A guest without an agent that does it is a conflict.
+	Freeze(ctx context.Context, id string) (io.Closer, error)
 
 	// Reach tells the driver how it gets at its machines on other hosts, before
 	// the first of them comes.

@@ -61,6 +61,7 @@ const (
 	bigImageID = "77777777-7777-4777-8777-777777777777"
 
 	rescueImageID = "88888888-8888-4888-8888-888888888888"
+	quietImageID  = "88888888-8888-4888-8888-888888888889"
 )
 
 type images struct{ made *sync.Map }
@@ -99,6 +100,8 @@ func (images) Image(_ context.Context, _ auth.Caller, id string) (compute.Image,
 	case imageID:
 	case rescueImageID:
 		i.Properties = map[string]string{"hw_rescue_device": "disk", "hw_rescue_bus": "virtio"}
+	case quietImageID:
+		i.Properties = map[string]string{"hw_qemu_guest_agent": "yes", "os_require_quiesce": "true"}
 	case badImageID:
 		i.Bootable = errors.New("it has a backing file")
 	case bigImageID:

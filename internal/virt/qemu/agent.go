@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -20,15 +21,15 @@ const agentPatience = 10 * time.Second
 
 // SetPassword implements virt.Host.
 func (h *Host) SetPassword(ctx context.Context, id, user, password string) error {
-	return h.askAgent(ctx, id, "guest-set-user-password", options{
+	return h.askAgent(ctx, id, agentPatience, "guest-set-user-password", options{
 		"username": user, "password": base64.StdEncoding.EncodeToString([]byte(password)), "crypted": false,
 	})
 }
 
 // askAgent gives the agent in the guest a command. Whatever comes from there is
 // the guest's word: it is read within limits, and shown as what it says.
-func (h *Host) askAgent(ctx context.Context, id, command string, arguments options) error {
-	ctx, cancel := context.WithTimeout(ctx, agentPatience)
+func (h *Host) askAgent(ctx context.Context, id string, patience time.Duration, command string, arguments options) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	m, _, err := h.running(id)
 	if err != nil {
@@ -38,7 +39,7 @@ func (h *Host) askAgent(ctx context.Context, id, command string, arguments optio
 	has := m.record.Machine.Agent
 	h.mu.Unlock()
 	if !has {
-		return errs.Conflictf("QEMU guest agent is not enabled: the image of instance %s lacks the property hw_qemu_guest_agent", id)
+		return noAgent(id)
 	}
 	conn, err := h.dial(ctx, id, "agent.sock")
 	if err != nil {
@@ -53,7 +54,7 @@ func (h *Host) askAgent(ctx context.Context, id, command string, arguments optio
 	a := agentLine{conn: conn, in: bufio.NewReaderSize(conn, 64<<10)}
 	err = a.sync()
 	if err != nil {
-		return errs.Conflictf("Guest agent is not responding: the guest of instance %s has no QEMU guest agent that runs", id).Because(err)
+		return errs.Conflictf("Guest agent is not responding: the guest of instance %s has no QEMU guest agent that runs", id).Because(errors.Join(errDeaf, err))
 	}
 	answer, err := a.ask(command, arguments)
 	if err != nil {
@@ -64,6 +65,13 @@ func (h *Host) askAgent(ctx context.Context, id, command string, arguments optio
 	}
 	return nil
 }
+
+func noAgent(id string) error {
+	return errs.Conflictf("QEMU guest agent is not enabled: the image of instance %s lacks the property hw_qemu_guest_agent", id)
+}
+
+// errDeaf is what comes of an agent that was not given the command.
+var errDeaf = errors.New("the agent does not listen")
 
 type agentLine struct {
 	conn net.Conn

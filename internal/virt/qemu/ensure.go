@@ -292,7 +292,7 @@ func (h *Host) hardReboot(ctx context.Context, m *machine, g *guest) error {
 		return err
 	}
 	return h.note(m, func(r *record) {
-		r.SoftReboots, r.HardReboots = r.Machine.SoftReboots, r.Machine.HardReboots
+		r.SoftReboots, r.HardReboots, r.Frozen = r.Machine.SoftReboots, r.Machine.HardReboots, false
 	})
 }
 

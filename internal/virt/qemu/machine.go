@@ -24,6 +24,7 @@ type machine struct {
 	recorded bool               // machine.json has the record
 	guest    *guest             // the running process, nil if there is none
 	wentOff  bool               // its last process ended after the guest had turned itself off
+	held     bool               // somebody wants its file systems frozen
 	exists   bool               // its folder exists
 	removed  bool               // whoever waits for busy must look it up again
 	cancel   context.CancelFunc // ends the Ensure that is under way
@@ -50,6 +51,8 @@ type record struct {
 	Blanks []virt.Blank `json:",omitempty"` // disks that are there
 	Base   string       `json:",omitempty"` // image that root.qcow2 is based on, "" when it stands alone
 
+	Frozen bool `json:",omitempty"` // the guest's file systems may be
+
 	Rescue *virt.Rescue   `json:",omitempty"` // that rescue.qcow2 is for, and a guest that runs boots from
 	Kept   map[int]string `json:",omitempty"` // which device sits in which port of the guest whose memory is in memory.state
 
@@ -72,6 +75,7 @@ func (r *record) localDisks() []string {
 
 // acted says that a start or a stop has made up for every act that was asked for.
 func (r *record) acted() {
+	r.Frozen = false // the kernel that had frozen its file systems is no more
 	r.SoftReboots, r.HardReboots, r.CrashDumps = r.Machine.SoftReboots, r.Machine.HardReboots, r.Machine.CrashDumps
 }
 

@@ -242,6 +242,9 @@ func (h *Host) load(m *machine) error {
 	if g == nil {
 		return nil
 	}
+	if rec.Frozen {
+		h.thaw(m)
+	}
 	_, err = h.monitor(ctx, m, g)
 	if err != nil {
 		// It is still ours to end, and asked again by the next Ensure.

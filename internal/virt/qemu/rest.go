@@ -105,6 +105,11 @@ func (h *Host) Disk(ctx context.Context, id, disk string) (io.ReadCloser, error)
 	if !has {
 		return nil, errs.Conflictf("Instance %s has no %q disk of its own.", id, disk)
 	}
+	held, err := h.quiesce(ctx, m)
+	if err != nil {
+		return nil, fmt.Errorf("read %s disk of machine %s: %w", disk, id, err)
+	}
+	defer held.Close()
 	err = h.ensurePaused(ctx, m, true) // what the guest has written is flushed by that
 	if err != nil {
 		return nil, fmt.Errorf("read %s disk of machine %s: %w", disk, id, err)

@@ -22,6 +22,10 @@ func (h *Host) Disk(ctx context.Context, id, disk string) (io.ReadCloser, error)
 	if err != nil {
 		return nil, err
 	}
+	err = h.quiesce(ctx, id)
+	if err != nil {
+		return nil, err
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	m, known := h.machines[id]
@@ -33,6 +37,22 @@ func (h *Host) Disk(ctx context.Context, id, disk string) (io.ReadCloser, error)
 		return nil, errs.Conflictf("Instance %s has no %s disk of its own.", id, disk)
 	}
 	return io.NopCloser(bytes.NewReader(emptyDisk(size))), nil
+}
+
+// quiesce freezes the guest for the moment of a copy, if it has an agent or must be.
+func (h *Host) quiesce(ctx context.Context, id string) error {
+	m, err := h.running(id)
+	if err != nil || m.Machine.Paused || !m.Machine.Agent && !m.Machine.Quiesce {
+		return nil // nobody writes, or there is nobody to ask
+	}
+	held, err := h.Freeze(ctx, id)
+	if err == nil {
+		return held.Close()
+	}
+	if m.Machine.Quiesce {
+		return fmt.Errorf("read disk of machine %s: %w", id, err)
+	}
+	return nil
 }
 
 // sizeOf is how many bytes a disk has that lives with the machine.

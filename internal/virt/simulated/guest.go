@@ -3,6 +3,7 @@ package simulated
 import (
 	"context"
 	"fmt"
+	"io"
 
 	"nacre/internal/errs"
 	"nacre/internal/nodeapi"
@@ -51,6 +52,50 @@ func (h *Host) Diagnose(ctx context.Context, id string) (nodeapi.Diagnostics, er
 		d.NICs = append(d.NICs, nodeapi.NICTraffic{MAC: nic.MAC})
 	}
 	return d, nil
+}
+
+// Freeze implements virt.Host. Nothing is ever written, so there is nothing to write
+// out.
+func (h *Host) Freeze(ctx context.Context, id string) (io.Closer, error) {
+	err := h.enter(ctx, OpFreeze, 0)
+	if err != nil {
+		return nil, err
+	}
+	m, err := h.running(id)
+	if err != nil {
+		return nil, err
+	}
+	if !m.Machine.Agent {
+		return nil, errs.Conflictf("QEMU guest agent is not enabled: the image of instance %s lacks the property hw_qemu_guest_agent", id)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f := &frozen{h: h, id: id}
+	h.frozen[f] = id
+	h.freezes++
+	return f, nil
+}
+
+// frozen is a guest whose file systems are.
+type frozen struct {
+	h  *Host
+	id string
+}
+
+// Close implements io.Closer.
+func (f *frozen) Close() error {
+	f.h.mu.Lock()
+	defer f.h.mu.Unlock()
+	delete(f.h.frozen, f)
+	return nil
+}
+
+// Frozen tells how many guests have frozen file systems, and how often that was
+// asked for.
+func (h *Host) Frozen() (now, ever int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.frozen), h.freezes
 }
 
 // SetPassword implements virt.Host. Each guest here has an agent, and nobody can

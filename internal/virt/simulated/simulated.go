@@ -51,6 +51,7 @@ const (
 	OpDiagnose = "diagnose"
 	OpPassword = "password"
 	OpMove     = "move"
+	OpFreeze   = "freeze"
 )
 
 // maxBoots is how many boots a console log goes back.
@@ -70,7 +71,9 @@ type Host struct {
 
 	elsewhere virt.Elsewhere
 	busy      bool
-	moves     chan struct{} // closed when machines on their way are to look again
+	moves     chan struct{}      // closed when machines on their way are to look again
+	frozen    map[*frozen]string // machines whose file systems are
+	freezes   int                // how often they were
 
 	lines   map[string]*serial.Line // of machines whose serial line somebody is at
 	screens sync.WaitGroup          // goroutines of open screens, and of machines on their way
@@ -128,6 +131,7 @@ func New(o Options) (*Host, error) {
 		once:     map[string][]error{},
 		always:   map[string]error{},
 		ends:     map[io.Closer]struct{}{},
+		frozen:   map[*frozen]string{},
 		lines:    map[string]*serial.Line{},
 		moves:    make(chan struct{}),
 	}
