@@ -41,7 +41,9 @@ import (
 // DB is an open database. Its methods may be called concurrently.
 type DB struct {
 	read  *bun.DB
-	texts *prepared // of read
+	reads bun.IDB   // read, as the query builder uses it
+	texts *prepared // of read: the texts of Tx
+	forms *prepared // and those of the query builder
 	store store
 	hub   hub
 	clock clock.Clock
@@ -116,9 +118,8 @@ func IsPostgres(source string) bool {
 
 // Close waits for running transactions and closes the database.
 func (d *DB) Close() error {
-	if d.texts != nil {
-		d.texts.close()
-	}
+	d.texts.close()
+	d.forms.close()
 	return errors.Join(d.store.close(), d.read.Close())
 }
 
@@ -136,7 +137,7 @@ func (d *DB) Read(ctx context.Context, do func(tx *Tx) error) error {
 	if err != nil {
 		return err
 	}
-	return do(&Tx{IDB: d.read, home: d, prepared: d.texts})
+	return do(&Tx{IDB: d.reads, home: d, prepared: d.texts})
 }
 
 // Exclusive runs the function while no other caller runs one of the same name,
@@ -189,7 +190,7 @@ func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error
 	}
 	var result sql.Result
 	if stmt != nil {
-		result, err = stmt.ExecContext(tx.steadied(ctx), values...)
+		result, err = stmt.ExecContext(tx.prepared.steadied(ctx), values...)
 	} else {
 		result, err = tx.IDB.NewRaw(query, args...).Exec(ctx)
 	}
@@ -223,7 +224,7 @@ func (tx *Tx) scan(ctx context.Context, dest any, query string, args []any) erro
 	if stmt == nil {
 		return tx.IDB.NewRaw(query, args...).Scan(ctx, dest)
 	}
-	rows, err := stmt.QueryContext(tx.steadied(ctx), values...)
+	rows, err := stmt.QueryContext(tx.prepared.steadied(ctx), values...)
 	if err != nil {
 		return err
 	}
@@ -245,14 +246,6 @@ func (tx *Tx) scan(ctx context.Context, dest any, query string, args []any) erro
 	for rows.Next() { // an UPDATE … RETURNING is done when its rows are read
 	}
 	return rows.Err()
-}
-
-// steadied is the context of a statement.
-func (tx *Tx) steadied(ctx context.Context) context.Context {
-	if tx.prepared.steady {
-		return context.WithoutCancel(ctx)
-	}
-	return ctx
 }
 
 // Insert adds a row (a pointer to a struct) or rows (a pointer to a slice, not

@@ -17,7 +17,8 @@ type group struct {
 	home  *DB
 	own   *bun.DB
 	conn  bun.Conn
-	texts *prepared
+	texts *prepared // of Tx
+	forms *prepared // of the query builder
 	queue chan *job
 	done  chan struct{} // closed when the writer has ended
 
@@ -49,7 +50,11 @@ func startGroup(ctx context.Context, home *DB, own *bun.DB) (*group, error) {
 	if err != nil {
 		return nil, fmt.Errorf("take the writing connection: %w", err)
 	}
-	g := &group{home: home, own: own, conn: conn, texts: &prepared{prepare: conn.Conn.PrepareContext, steady: true}, queue: make(chan *job, maxGroup), done: make(chan struct{})}
+	g := &group{
+		home: home, own: own, conn: conn, queue: make(chan *job, maxGroup), done: make(chan struct{}),
+		texts: &prepared{prepare: conn.Conn.PrepareContext, steady: true},
+		forms: &prepared{prepare: conn.Conn.PrepareContext, steady: true},
+	}
 	go g.run()
 	return g, nil
 }
@@ -118,6 +123,7 @@ func (g *group) run() {
 	defer close(g.done)
 	defer g.conn.Close()
 	defer g.texts.close()
+	defer g.forms.close()
 	for j := range g.queue {
 		jobs := g.commit(j)
 		for _, j := range jobs {
@@ -182,7 +188,7 @@ func (g *group) runJob(ctx context.Context, j *job) (whole bool) {
 	if j.err != nil {
 		return false
 	}
-	j.tx = &Tx{IDB: steady{g.conn}, home: g.home, prepared: g.texts}
+	j.tx = &Tx{IDB: built{g.conn, g.forms}, home: g.home, prepared: g.texts}
 	g.call(j)
 	if j.err == nil && j.panicked == nil {
 		_, j.err = g.conn.ExecContext(ctx, "RELEASE job")

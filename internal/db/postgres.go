@@ -79,6 +79,7 @@ func openPostgres(ctx context.Context, source string, version int64) (*DB, error
 	writer.SetMaxOpenConns(pgWriters)
 	writer.SetMaxIdleConns(pgWriters)
 	d.read = through(reader, newPGDialect())
+	d.reads = d.read
 	p.writers = through(writer, newPGDialect())
 	d.store = p
 	return d, nil

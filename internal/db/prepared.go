@@ -8,11 +8,16 @@ import (
 	"sync"
 )
 
-// prepared keeps statements that SQLite has parsed. The texts of Exec, Get and
-// All are constants of the program, so they are few; their arguments are bound.
+// prepared keeps statements that SQLite has parsed. Their texts are few: those of
+// Exec, Get and All are constants of the program, and those of the query builder
+// have lost their values.
 type prepared struct {
 	prepare func(ctx context.Context, query string) (*sql.Stmt, error)
-	steady  bool // a statement that has begun runs to its end (see steady)
+	// steady makes a statement that has begun run to its end, also when its caller
+	// goes away. SQLite answers an interrupted write by rolling back the whole
+	// transaction, and that is everybody's in the group. Statements are short;
+	// whoever is gone is refused before its turn.
+	steady bool
 
 	mu    sync.Mutex // guards known
 	known map[string]*sql.Stmt
@@ -35,21 +40,35 @@ func (p *prepared) get(ctx context.Context, query string, args []any) (*sql.Stmt
 		}
 		values[i] = v
 	}
+	stmt, err := p.find(ctx, query)
+	return stmt, values, err
+}
+
+// find returns the statement, or nil when there are enough of them.
+func (p *prepared) find(ctx context.Context, query string) (*sql.Stmt, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	stmt := p.known[query]
 	if stmt != nil || len(p.known) == mostPrepared {
-		return stmt, values, nil
+		return stmt, nil
 	}
 	stmt, err := p.prepare(ctx, query)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if p.known == nil {
 		p.known = map[string]*sql.Stmt{}
 	}
 	p.known[query] = stmt
-	return stmt, values, nil
+	return stmt, nil
+}
+
+// steadied is the context of a statement.
+func (p *prepared) steadied(ctx context.Context) context.Context {
+	if p.steady {
+		return context.WithoutCancel(ctx)
+	}
+	return ctx
 }
 
 // bindable turns an argument into one of the driver's values.
@@ -85,6 +104,9 @@ func bindable(a any) (any, bool) {
 
 // close forgets all statements.
 func (p *prepared) close() {
+	if p == nil {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, stmt := range p.known {

@@ -43,7 +43,11 @@ func openSQLite(ctx context.Context, file string, version int64) (*DB, error) {
 	}
 	reader.SetMaxOpenConns(4 * runtime.NumCPU())
 	reader.SetMaxIdleConns(4 * runtime.NumCPU())
-	d := &DB{read: through(reader, sqlitedialect.New()), texts: &prepared{prepare: reader.PrepareContext}, clock: clock.Real{}}
+	d := &DB{
+		read: through(reader, sqlitedialect.New()), clock: clock.Real{},
+		texts: &prepared{prepare: reader.PrepareContext}, forms: &prepared{prepare: reader.PrepareContext},
+	}
+	d.reads = built{d.read, d.forms}
 	d.store, err = startGroup(ctx, d, through(writer, sqlitedialect.New()))
 	if err != nil {
 		reader.Close()
