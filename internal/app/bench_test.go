@@ -12,8 +12,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -218,70 +216,4 @@ func createNetwork(t testing.TB, admin testcloud.User, cidr string) string {
 	admin.Must(t, 201, "POST", "/network/v2.0/subnets", map[string]any{"subnet": map[string]any{
 		"network_id": n.Network.ID, "cidr": cidr, "ip_version": 4}})
 	return n.Network.ID
-}
-
-// boot asks for servers and waits until all are ACTIVE.
-func boot(b testing.TB, cloud *testcloud.Cloud, n int) {
-	admin := cloud.Admin()
-	token := admin.Token()
-	network := createNetwork(b, admin, "10.64.0.0/12")
-	var flavor struct{ Flavor struct{ ID string } }
-	admin.Must(b, 200, "POST", "/compute/v2.1/flavors", map[string]any{"flavor": map[string]any{
-		"name": "bench", "vcpus": 1, "ram": 64, "disk": 1}}).JSON(b, &flavor)
-	image := admin.Image(b, "cirros")
-	body, err := json.Marshal(map[string]any{"server": map[string]any{
-		"name": "bench", "flavorRef": flavor.Flavor.ID, "imageRef": image, "networks": []any{map[string]any{"uuid": network}}}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	var left atomic.Int64
-	left.Store(int64(n))
-	var clients sync.WaitGroup
-	for range 16 {
-		clients.Go(func() {
-			for left.Add(-1) >= 0 {
-				ask(b, "POST", cloud.URL+"/compute/v2.1/servers", token, body, 202)
-			}
-		})
-	}
-	clients.Wait()
-	count := func(query string) int {
-		var list struct{ Servers []struct{ ID string } }
-		err := json.Unmarshal(ask(b, "GET", cloud.URL+"/compute/v2.1/servers?"+query, token, nil, 200), &list)
-		if err != nil {
-			b.Fatal(err)
-		}
-		return len(list.Servers)
-	}
-	// One that is not ready is enough to go on waiting, and cheap to ask for.
-	cloud.Until(b, "no server to be in BUILD", func() bool { return count("status=BUILD&limit=1") == 0 })
-	if got := count("status=ACTIVE&limit=1000"); got != n {
-		b.Fatalf("%d servers are ACTIVE, want %d", got, n)
-	}
-}
-
-func BenchmarkThousandServers(b *testing.B) {
-	wide()
-	for range b.N {
-		b.StopTimer()
-		cloud := testcloud.Start(b, testcloud.Nodes(100))
-		raise(b, cloud.Admin())
-		start := used(b)
-		b.StartTimer()
-		boot(b, cloud, 1000)
-		b.ReportMetric((used(b) - start).Seconds(), "cpu-s")
-	}
-}
-
-func BenchmarkServersDetail(b *testing.B) {
-	wide()
-	cloud := testcloud.Start(b, testcloud.Nodes(100))
-	raise(b, cloud.Admin())
-	boot(b, cloud, 1000)
-	token := cloud.Admin().Token()
-	defer measure(b, "lists")()
-	for range b.N {
-		text := ask(b, "GET", cloud.URL+"/compute/v2.1/servers/detail?limit=1000", token, nil, 200)
-		b.SetBytes(int64(len(text)))
-	}
 }

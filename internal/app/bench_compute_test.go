@@ -1,0 +1,130 @@
+package app_test
+
+import (
+	"encoding/json"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"nacre/internal/await"
+	"nacre/internal/testcloud"
+)
+
+// boot asks for servers, sixteen at a time, and waits until all are ACTIVE. It
+// returns how long the answers took, the quickest first.
+func boot(b testing.TB, cloud *testcloud.Cloud, n int) []time.Duration {
+	admin := cloud.Admin()
+	token := admin.Token()
+	network := createNetwork(b, admin, "10.64.0.0/12")
+	var flavor struct{ Flavor struct{ ID string } }
+	admin.Must(b, 200, "POST", "/compute/v2.1/flavors", map[string]any{"flavor": map[string]any{
+		"name": "bench", "vcpus": 1, "ram": 64, "disk": 1}}).JSON(b, &flavor)
+	image := admin.Image(b, "cirros")
+	body, err := json.Marshal(map[string]any{"server": map[string]any{
+		"name": "bench", "flavorRef": flavor.Flavor.ID, "imageRef": image, "networks": []any{map[string]any{"uuid": network}}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	took := make([]time.Duration, n)
+	var next atomic.Int64
+	var clients sync.WaitGroup
+	for range 16 {
+		clients.Go(func() {
+			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+				began := time.Now()
+				ask(b, "POST", cloud.URL+"/compute/v2.1/servers", token, body, 202)
+				took[i] = time.Since(began)
+			}
+		})
+	}
+	clients.Wait()
+	// One that is not ready is enough to go on waiting, and cheap to ask for.
+	await.Until(b, "no server to be in BUILD", 10*time.Minute, func() bool { return countServers(b, cloud, token, "/servers?limit=1&status=BUILD", 1) == 0 })
+	if got := countServers(b, cloud, token, "/servers?limit=1000&status=ACTIVE", n); got != n {
+		b.Fatalf("%d servers are ACTIVE, want %d", got, n)
+	}
+	slices.Sort(took)
+	return took
+}
+
+// countServers counts those of a list, page by page, until there are enough.
+func countServers(b testing.TB, cloud *testcloud.Cloud, token, list string, enough int) int {
+	count, marker := 0, ""
+	for {
+		var page struct {
+			Servers []struct{ ID string }
+			Links   []json.RawMessage `json:"servers_links"`
+		}
+		err := json.Unmarshal(ask(b, "GET", cloud.URL+"/compute/v2.1"+list+marker, token, nil, 200), &page)
+		if err != nil {
+			b.Fatal(err)
+		}
+		count += len(page.Servers)
+		if count >= enough || len(page.Links) == 0 {
+			return count
+		}
+		marker = "&marker=" + page.Servers[len(page.Servers)-1].ID
+	}
+}
+
+func BenchmarkThousandServers(b *testing.B) {
+	wide()
+	for range b.N {
+		b.StopTimer()
+		cloud := testcloud.Start(b, testcloud.Nodes(100))
+		raise(b, cloud.Admin())
+		start := used(b)
+		b.StartTimer()
+		boot(b, cloud, 1000)
+		b.ReportMetric((used(b) - start).Seconds(), "cpu-s")
+	}
+}
+
+// BenchmarkTenThousandServers boots 10,000 servers on 1,000 hosts, and then asks
+// for all of them and for one. Memory is that of the whole process: servers,
+// hosts and clients.
+func BenchmarkTenThousandServers(b *testing.B) {
+	wide()
+	for range b.N {
+		b.StopTimer()
+		cloud := testcloud.Start(b, testcloud.Nodes(1000))
+		raise(b, cloud.Admin())
+		start := used(b)
+		b.StartTimer()
+		took := boot(b, cloud, 10_000)
+		b.StopTimer()
+		b.ReportMetric((used(b) - start).Seconds(), "cpu-s")
+		b.ReportMetric(took[len(took)*99/100].Seconds()*1000, "ms-post-p99")
+		b.ReportMetric(resident(b, os.Getpid()), "MB")
+		token := cloud.Admin().Token()
+		var ids struct{ Servers []struct{ ID string } }
+		err := json.Unmarshal(ask(b, "GET", cloud.URL+"/compute/v2.1/servers?limit=100", token, nil, 200), &ids)
+		if err != nil {
+			b.Fatal(err)
+		}
+		began := time.Now()
+		for _, server := range ids.Servers {
+			ask(b, "GET", cloud.URL+"/compute/v2.1/servers/"+server.ID, token, nil, 200)
+		}
+		b.ReportMetric(time.Since(began).Seconds()*1000/float64(len(ids.Servers)), "ms-show")
+		began = time.Now()
+		countServers(b, cloud, token, "/servers/detail?limit=1000", 10_000)
+		b.ReportMetric(time.Since(began).Seconds()*1000, "ms-details")
+	}
+}
+
+func BenchmarkServersDetail(b *testing.B) {
+	wide()
+	cloud := testcloud.Start(b, testcloud.Nodes(100))
+	raise(b, cloud.Admin())
+	boot(b, cloud, 1000)
+	token := cloud.Admin().Token()
+	defer measure(b, "lists")()
+	for range b.N {
+		text := ask(b, "GET", cloud.URL+"/compute/v2.1/servers/detail?limit=1000", token, nil, 200)
+		b.SetBytes(int64(len(text)))
+	}
+}
