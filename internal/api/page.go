@@ -16,6 +16,8 @@ type List struct {
 	Default  []db.Sort         // order when none is asked for
 	MaxLimit int               // rows at most in a page; 0 is 1000
 	Filters  map[string]db.Filter
+
+	ZeroIsNone bool // limit=0 asks for no row, as with Nova, not for all that fit
 }
 
 // Query gives the query parameters.
@@ -38,7 +40,7 @@ func (c *Call) Page(l List) (db.Page, error) {
 		}
 		p.Limit = min(n, maxLimit)
 		if n == 0 {
-			p.Limit = maxLimit
+			p.Limit, p.None = maxLimit, l.ZeroIsNone
 		}
 	}
 	reverse, _ := ParseBool(q.Get("page_reverse"))

@@ -31,12 +31,14 @@ type NewServer struct {
 	Metadata    map[string]string
 	AccessIP4   string
 	AccessIP6   string
+	AutoDisk    *bool  // nil: as the image says
 	Zone        string // zone, or zone:host, which only an admin may say
 	Host        string // the only host to take
 	Tags        []string
 	Min, Max    int
 	Groups      []string // security groups by name or id; nil is default
 	NoNetwork   bool
+	AutoNetwork bool      // make a network when there is none
 	Cards       []NewCard // nil picks the only network there is
 	Disks       []BlockDevice
 	ServerGroup string

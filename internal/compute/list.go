@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -19,7 +20,7 @@ import (
 type Query struct {
 	Project       string // "" for all
 	Conds         []db.Cond
-	Name          string // anywhere in the name; ^ and $ hold it to the ends
+	Name          string // a regular expression, found anywhere in the name, in any case
 	IP            string // the beginning of an address
 	IDs           []string
 	Statuses      []string // as users see them
@@ -41,6 +42,10 @@ var newestFirst = []db.Sort{{Column: "created_at", Desc: true}, {Column: "id", D
 func (s *Service) Servers(ctx context.Context, q Query) (list []Server, more bool, err error) {
 	if q.Page.Sort == nil {
 		q.Page.Sort = newestFirst
+	}
+	err = db.CheckPattern(q.Name)
+	if err != nil {
+		return nil, false, errs.BadRequestf("Invalid input for query parameters name. Value: %s. %s", q.Name, err)
 	}
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
 		if q.Page.Marker != "" {
@@ -82,8 +87,12 @@ func (q Query) where(sel *bun.SelectQuery) *bun.SelectQuery {
 		sel = sel.Where("updated_at <= ?", q.ChangedBefore)
 	}
 	sel = db.Where(sel, q.Conds)
-	if q.Name != "" {
+	switch text := strings.TrimSuffix(strings.TrimPrefix(q.Name, "^"), "$"); {
+	case q.Name == "":
+	case regexp.QuoteMeta(text) == text: // the usual, and quick
 		sel = sel.Where(`LOWER(name) LIKE ? ESCAPE '\'`, db.AnyCase(namePattern(q.Name)))
+	default:
+		sel = db.Matching(sel, "name", q.Name)
 	}
 	if q.IDs != nil {
 		sel = sel.Where("id IN (?)", db.In(append(q.IDs, "")))

@@ -138,6 +138,9 @@ type networks interface {
 	// Available returns the networks that the project's servers may use without
 	// naming one: its own and shared ones that have a subnet, no external ones.
 	Available(ctx context.Context, caller auth.Caller) ([]Network, error)
+	// AllocateTopology finds or makes the network of a project that leads out of
+	// the cloud, and returns its id.
+	AllocateTopology(ctx context.Context, project string) (network string, err error)
 	// FreePort returns a port of the project that no device has.
 	FreePort(ctx context.Context, caller auth.Caller, id string) (Port, error)
 	// SecurityGroups finds the project's groups by name or id.

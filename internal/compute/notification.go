@@ -152,7 +152,7 @@ func (t told) instanceFields() data {
 		"deleted_at": moment(server.DeletedAt), "updated_at": moment(server.UpdatedAt),
 		"state": server.VMState, "power_state": powerWords[server.PowerState], "task_state": nullable(string(server.TaskState)), "progress": 0,
 		"ip_addresses": addresses, "block_devices": nil, "metadata": words(server.Metadata.V), "locked": server.Locked,
-		"auto_disk_config": "MANUAL", "request_id": nil,
+		"auto_disk_config": server.DiskConfig(), "request_id": nil,
 	}
 }
 

@@ -51,6 +51,12 @@ func (s *Service) RebuildServer(ctx context.Context, act Act, caller auth.Caller
 			return Server{}, err
 		}
 	}
+	if in.AutoDisk != nil {
+		_, err = autoDisk(image, in.AutoDisk)
+		if err != nil {
+			return Server{}, err
+		}
+	}
 	server, err := s.Server(ctx, act.Project, act.Server)
 	if err != nil {
 		return Server{}, err
@@ -93,7 +99,7 @@ func (s *Service) RebuildServer(ctx context.Context, act Act, caller auth.Caller
 		if !ofVolume {
 			server.Image = image.ID
 		}
-		err = s.save(ctx, tx, &server, "image", "image_properties", "name", "description", "access_ip4", "access_ip6", "hostname", "metadata", "key_name", "task_state")
+		err = s.save(ctx, tx, &server, "image", "image_properties", "name", "description", "access_ip4", "access_ip6", "hostname", "auto_disk", "metadata", "key_name", "task_state")
 		if err != nil {
 			return err
 		}

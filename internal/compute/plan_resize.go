@@ -25,6 +25,7 @@ type resizeState struct {
 	Source, Dest string // Dest is "" until it is chosen
 	Forced       string // the only host to go to, "" for any
 	Away         bool   // it may not stay
+	AutoDisk     *bool
 }
 
 // moves tells whether the server goes to another host.
@@ -37,7 +38,7 @@ const moveDeadline = time.Hour
 // ResizeServer gives a server another flavor. It holds room for both until that
 // is confirmed or taken back. It stays on its host, whose disk it has, if there is
 // room for it.
-func (s *Service) ResizeServer(ctx context.Context, act Act, caller auth.Caller, id string) error {
+func (s *Service) ResizeServer(ctx context.Context, act Act, caller auth.Caller, id string, autoDisk *bool) error {
 	flavor, err := s.Flavor(ctx, flavorScope(caller), id)
 	if errs.Is(err, errs.NotFound) {
 		return errs.BadRequestf("Flavor %s could not be found.", id)
@@ -45,7 +46,7 @@ func (s *Service) ResizeServer(ctx context.Context, act Act, caller auth.Caller,
 	if err != nil {
 		return err
 	}
-	return s.startMove(ctx, act, "resize", resizeState{Flavor: flavor}, func(server Server) error {
+	return s.startMove(ctx, act, "resize", resizeState{Flavor: flavor, AutoDisk: autoDisk}, func(server Server) error {
 		former := server.Flavor.V
 		switch {
 		case flavor.ID == former.ID:
@@ -97,12 +98,15 @@ func (s *Service) startMove(ctx context.Context, act Act, action string, state r
 		}
 		vcpus, ram := server.holds()
 		server.OtherFlavor, server.TaskState = db.Of(&state.Flavor), ResizePrep
+		if state.AutoDisk != nil {
+			server.AutoDisk = *state.AutoDisk
+		}
 		more, moreRAM := server.holds()
 		err = quota.Reserve(ctx, tx, server.Project, quota.VCPUs(int(more-vcpus)), quota.Memory(int(moreRAM-ram)))
 		if err != nil {
 			return overQuota(err)
 		}
-		err = s.save(ctx, tx, &server, "other_flavor", "task_state")
+		err = s.save(ctx, tx, &server, "other_flavor", "auto_disk", "task_state")
 		if err != nil {
 			return err
 		}

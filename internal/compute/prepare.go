@@ -112,6 +112,19 @@ func checkImage(image Image, f Flavor, local bool) error {
 	return nil
 }
 
+// autoDisk tells whether a server's root is to be grown: as was asked for, or
+// else as the image says, which may also forbid it.
+func autoDisk(image Image, asked *bool) (bool, error) {
+	says := words(image.Properties)["auto_disk_config"]
+	if asked == nil {
+		return isTrue(says), nil
+	}
+	if *asked && says == "disabled" {
+		return false, errs.BadRequestf("Requested image %s has automatic disk resize disabled.", image.ID)
+	}
+	return *asked, nil
+}
+
 func (s *Service) prepareDisks(ctx context.Context, in NewServer, server *Server, plan *createPlanned) error {
 	f := server.Flavor.V
 	image, err := s.expand(ctx, &in, f)
@@ -119,6 +132,10 @@ func (s *Service) prepareDisks(ctx context.Context, in NewServer, server *Server
 		return err
 	}
 	server.Image = in.Image
+	server.AutoDisk, err = autoDisk(image, in.AutoDisk)
+	if err != nil {
+		return err
+	}
 	var root *BlockDevice
 	for i := range in.Disks {
 		d := in.Disks[i]
@@ -280,6 +297,17 @@ func (s *Service) prepareCards(ctx context.Context, in NewServer, plan *createPl
 		}
 		if len(all) > 1 {
 			return errs.Conflictf("Multiple possible networks found, use a Network ID to be more specific.")
+		}
+		if len(all) == 0 && in.AutoNetwork {
+			id, err := s.networks.AllocateTopology(ctx, in.Caller.Project)
+			e, known := errs.As(err)
+			if known {
+				return errs.BadRequestf("Unable to automatically allocate a network for project %s: %s", in.Caller.Project, e.Message)
+			}
+			if err != nil {
+				return err
+			}
+			all = []Network{{ID: id}}
 		}
 		for _, n := range all {
 			plan.cards = append(plan.cards, NewCard{Network: n.ID})

@@ -119,6 +119,7 @@ type Server struct {
 	Reservation     string
 	LaunchIndex     int
 	RootDevice      string
+	AutoDisk        bool // the guest is asked to grow its root to the whole disk
 	Locked          bool
 	LockedBy        string
 	LockedReason    *string
@@ -140,6 +141,14 @@ type Server struct {
 	LaunchedAt      db.Time
 	TerminatedAt    db.Time
 	DeletedAt       db.Time
+}
+
+// DiskConfig is AutoDisk in the API's words.
+func (s *Server) DiskConfig() string {
+	if s.AutoDisk {
+		return "AUTO"
+	}
+	return "MANUAL"
 }
 
 // Rest is what a server that is on rests in.

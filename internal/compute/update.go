@@ -18,6 +18,7 @@ type ServerUpdate struct {
 	AccessIP4   *string
 	AccessIP6   *string
 	Hostname    *string
+	AutoDisk    *bool
 }
 
 // UpdateServer changes what an owner may change.
@@ -25,7 +26,7 @@ func (s *Service) UpdateServer(ctx context.Context, act Act, in ServerUpdate) (S
 	return s.edit(ctx, act, "update", func(server *Server) error {
 		in.apply(server)
 		return nil
-	}, "name", "description", "access_ip4", "access_ip6", "hostname")
+	}, "name", "description", "access_ip4", "access_ip6", "hostname", "auto_disk")
 }
 
 // apply writes the change into the row.
@@ -39,6 +40,9 @@ func (in ServerUpdate) apply(server *Server) {
 	}
 	if in.Description != nil {
 		server.Description = *in.Description
+	}
+	if in.AutoDisk != nil {
+		server.AutoDisk = *in.AutoDisk
 	}
 }
 

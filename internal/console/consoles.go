@@ -132,15 +132,16 @@ func (c *Consoles) New(ctx context.Context, kind, server string) (string, time.T
 	return c.address(kind, token), expires, nil
 }
 
-// address is what the user opens: a page for the screen, the bare WebSocket
-// for the serial port, since that is what each kind's clients expect.
+// address is what the user opens, as each kind's clients expect it: for the screen
+// a page, with the path of the WebSocket as noVNC has it; for the serial port the
+// bare WebSocket.
 func (c *Consoles) address(kind, token string) string {
-	query := "?token=" + url.QueryEscape(token)
+	path := "console/" + kind + "?token=" + url.QueryEscape(token)
 	if kind == VNC {
-		return c.public + "/dashboard/vnc" + query
+		return c.public + "/dashboard/vnc?path=" + url.QueryEscape(path)
 	}
 	// http becomes ws, https becomes wss.
-	return "ws" + strings.TrimPrefix(c.public, "http") + "/console/serial" + query
+	return "ws" + strings.TrimPrefix(c.public, "http") + "/" + path
 }
 
 // Find tells which server a token that waits to be opened is for, and the host

@@ -12,10 +12,11 @@ import (
 	"github.com/coder/websocket"
 )
 
-// CloseUnknown is the WebSocket close code for a token that was never made,
-// was used before or has expired. A browser shows a page nothing of a refused
-// handshake, so the refusal comes after it, as a code.
-const CloseUnknown websocket.StatusCode = 4401
+// CloseUnknown is how a WebSocket is closed for a token that was never made, was
+// used before or has expired: without a code, so that nothing is sent, as clients
+// of noVNC's proxy expect it. A browser shows a page nothing of a refused
+// handshake, so the refusal comes after it.
+const CloseUnknown = websocket.StatusNoStatusRcvd
 
 const (
 	dialWithin = 10 * time.Second
@@ -46,7 +47,7 @@ func (c *Consoles) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if server == "" {
-		closeSocket(socket, CloseUnknown, "this address was used before or has expired; ask for a new one")
+		closeSocket(socket, CloseUnknown, "")
 		return
 	}
 	// A console lasts for hours: deadlines of the request are not its own.

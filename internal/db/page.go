@@ -10,6 +10,7 @@ import (
 // key is Marker, wherever that stands now.
 type Page struct {
 	Limit   int    // rows at most; 0 for all
+	None    bool   // no row
 	Marker  string // "" for the start
 	Sort    []Sort // the key column is appended when it is missing
 	Reverse bool   // the page that ends before Marker; rows come in reversed order
@@ -39,6 +40,9 @@ func (p Page) Cut(q *bun.SelectQuery, table, key string) *bun.SelectQuery {
 			direction = " DESC"
 		}
 		q = q.OrderExpr("?"+direction, bun.Ident(s.Column))
+	}
+	if p.None {
+		q = q.Where("1 = 0")
 	}
 	if p.Marker != "" {
 		q = p.behind(q, table, key, sorts)

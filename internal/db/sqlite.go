@@ -22,6 +22,7 @@ const pragmas = "?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=synchronou
 	"&_pragma=case_sensitive_like(1)"
 
 func openSQLite(ctx context.Context, file string, version int64) (*DB, error) {
+	giveRegexp()
 	err := private(file)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)

@@ -88,7 +88,8 @@ var flavorList = api.List{
 		"flavorid": "id", "id": "id", "name": "name", "memory_mb": "ram", "ram": "ram", "vcpus": "vcpus", "root_gb": "disk", "disk": "disk",
 		"ephemeral_gb": "ephemeral", "swap": "swap", "rxtx_factor": "rxtx_factor", "created_at": "created_at", "is_public": "public",
 	},
-	Default: []db.Sort{{Column: "id"}},
+	Default:    []db.Sort{{Column: "id"}},
+	ZeroIsNone: true,
 }
 
 func (h handlers) flavors(c *api.Call) ([]compute.Flavor, bool, error) {
@@ -169,13 +170,13 @@ func (h handlers) detailFlavors(c *api.Call) (flavorsReply, error) {
 	return reply, nil
 }
 
-// flavor finds the call's flavor and authorizes the call.
+// flavor authorizes the call and finds its flavor.
 func (h handlers) flavor(c *api.Call) (compute.Flavor, error) {
-	f, err := h.compute.Flavor(c.Context(), scope(c), c.PathValue("flavor_id"))
+	err := c.AuthorizeOwn()
 	if err != nil {
-		return f, err
+		return compute.Flavor{}, err
 	}
-	return f, c.AuthorizeOwn()
+	return h.compute.Flavor(c.Context(), scope(c), c.PathValue("flavor_id"))
 }
 
 func (h handlers) showFlavor(c *api.Call) (flavorReply, error) {
@@ -267,12 +268,6 @@ func (h handlers) createFlavor(c *api.Call, in createFlavorRequest) (flavorReply
 		f.ID = string(*r.ID)
 	}
 	f, err = h.compute.CreateFlavor(c.Context(), f)
-	if err != nil {
-		return flavorReply{}, err
-	}
-	if !f.Public && c.Caller.Project != "" {
-		err = h.compute.GrantFlavor(c.Context(), f.ID, c.Caller.Project)
-	}
 	return flavorReply{viewFlavor(c, f)}, err
 }
 

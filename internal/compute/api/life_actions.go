@@ -82,7 +82,7 @@ func (h handlers) rebuild(c *api.Call, in rebuildRequest) (any, error) {
 	}
 	r := in.Rebuild
 	change := compute.Rebuild{Image: string(r.Image), OfVolume: c.Version >= api.V(2, 93), Metadata: r.Metadata, ServerUpdate: compute.ServerUpdate{
-		Name: r.Name, AccessIP4: r.AccessIP4, AccessIP6: r.AccessIP6, Hostname: r.Hostname,
+		Name: r.Name, AccessIP4: r.AccessIP4, AccessIP6: r.AccessIP6, Hostname: r.Hostname, AutoDisk: autoDisk(r.DiskConfig),
 	}}
 	change.Description, change.KeyName = orNone(r.Description), orNone(r.KeyName)
 	if r.UserData.Set {
@@ -220,5 +220,5 @@ func (h handlers) resize(c *api.Call, in resizeRequest) error {
 	if err != nil {
 		return err
 	}
-	return h.compute.ResizeServer(c.Context(), act(c, server), c.Caller, string(in.Resize.Flavor))
+	return h.compute.ResizeServer(c.Context(), act(c, server), c.Caller, string(in.Resize.Flavor), autoDisk(in.Resize.DiskConfig))
 }

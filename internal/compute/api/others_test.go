@@ -134,6 +134,10 @@ func (n networks) Network(_ context.Context, _ auth.Caller, id string) (compute.
 	return compute.Network{ID: id, Name: "private"}, nil
 }
 
+func (n networks) AllocateTopology(context.Context, string) (string, error) {
+	return "", errs.NotFoundf("No default router:external network")
+}
+
 func (n networks) Available(context.Context, auth.Caller) ([]compute.Network, error) {
 	return []compute.Network{{ID: networkID, Name: "private"}}, nil
 }

@@ -266,9 +266,6 @@ func (h handlers) updateQuotas(c *api.Call, in updateQuotasRequest) (quotaReply[
 	if err != nil {
 		return quotaReply[int64]{}, err
 	}
-	if in.Set.FixedIPs != nil || in.Set.FloatingIPs != nil || in.Set.Groups != nil || in.Set.Rules != nil {
-		return quotaReply[int64]{}, errs.BadRequestf("The quotas of networks are set at the network service.")
-	}
 	err = h.compute.SetQuotas(c.Context(), project, in.Set.limits(), bool(in.Set.Force))
 	if err != nil {
 		return quotaReply[int64]{}, err

@@ -21,9 +21,10 @@ var serverList = api.List{
 		"launch_index": "launch_index", "locked": "locked", "locked_by": "locked_by", "root_device_name": "root_device", "hostname": "hostname",
 		"instance_type_id": "flavor_id", "access_ip_v4": "access_ip4", "access_ip_v6": "access_ip6", "config_drive": "config_drive",
 		"availability_zone": "zone", "key_name": "created_at", "display_description": "created_at", "progress": "created_at",
-		"auto_disk_config": "created_at", "kernel_id": "created_at", "ramdisk_id": "created_at",
+		"auto_disk_config": "auto_disk", "kernel_id": "created_at", "ramdisk_id": "created_at",
 	},
-	Default: []db.Sort{{Column: "created_at", Desc: true}, {Column: "id", Desc: true}},
+	Default:    []db.Sort{{Column: "created_at", Desc: true}, {Column: "id", Desc: true}},
+	ZeroIsNone: true,
 	Filters: map[string]db.Filter{
 		"image": {Column: "image"}, "image_ref": {Column: "image"}, "flavor": {Column: "flavor_id"}, "key_name": {Column: "key_name"},
 		"reservation_id": {Column: "reservation"}, "config_drive": {Column: "config_drive", Match: db.Flag},
@@ -32,7 +33,7 @@ var serverList = api.List{
 		"vm_state": {Column: "vm_state"}, "task_state": {Column: "task_state"}, "power_state": {Column: "power_state", Match: db.Number},
 		"launch_index": {Column: "launch_index", Match: db.Number}, "hostname": {Column: "hostname"}, "user_id": {Column: "user_id"},
 		"access_ip_v4": {Column: "access_ip4"}, "access_ip_v6": {Column: "access_ip6"}, "host": {Column: "host"}, "node": {Column: "host"},
-		"root_device_name": {Column: "root_device"}, "availability_zone": {Column: "zone"},
+		"root_device_name": {Column: "root_device"}, "availability_zone": {Column: "zone"}, "auto_disk_config": {Column: "auto_disk", Match: db.Flag},
 	},
 }
 
@@ -49,7 +50,7 @@ var userFilters = map[string]api.Version{
 var otherParams = []string{
 	"limit", "marker", "sort_key", "sort_dir", "all_tenants", "project_id", "tenant_id", "name", "display_name", "status", "uuid", "ip", "ip6",
 	"deleted", "soft_deleted", "changes-since", "changes-before", "tags", "tags-any", "not-tags", "not-tags-any", "created_at", "launched_at",
-	"terminated_at", "progress", "auto_disk_config", "kernel_id", "ramdisk_id",
+	"terminated_at", "progress", "kernel_id", "ramdisk_id",
 }
 
 // known refuses parameters that nobody knows, since 2.75.

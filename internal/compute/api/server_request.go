@@ -199,6 +199,7 @@ func (in createRequest) input(c *api.Call) (compute.NewServer, error) {
 		Caller: c.Caller, Request: c.RequestID(),
 		Name: r.Name, Description: r.Description, Hostname: r.Hostname, Flavor: string(r.Flavor), Image: r.Image,
 		KeyName: r.KeyName, Metadata: r.Metadata, Tags: r.Tags, Host: r.Host,
+		AutoDisk:    autoDisk(r.DiskConfig),
 		ConfigDrive: r.ConfigDrive != nil && bool(*r.ConfigDrive),
 		Min:         max(int(r.MinCount), 1),
 	}
@@ -284,7 +285,10 @@ func (in createRequest) networks(c *api.Call, out *compute.NewServer) error {
 	case n.word == "none" && words:
 		out.NoNetwork = true
 		return nil
-	case n.word == "auto" && words, !n.set, n.word == "" && len(n.cards) == 0:
+	case n.word == "auto" && words:
+		out.AutoNetwork = true
+		return nil
+	case !n.set, n.word == "" && len(n.cards) == 0:
 		return nil
 	case n.word != "":
 		return errs.BadRequestf("Invalid input for field/attribute networks. Value: %s. '%s' is not of type 'array'", n.word, n.word)

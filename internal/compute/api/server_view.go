@@ -194,7 +194,7 @@ func (h handlers) viewServer(c *api.Call, s compute.Server, d compute.Details, s
 		ID: s.ID, Name: s.Name, Status: s.Status(), TenantID: s.Project, UserID: s.UserID,
 		Metadata: s.Metadata.V, HostID: s.HostID(), Image: viewImageOf(c, s), Flavor: viewServerFlavor(c, s, see),
 		Created: s.CreatedAt.Time(), Updated: s.UpdatedAt.Time(), Addresses: addresses(d.Ports[s.ID]),
-		AccessIP4: s.AccessIP4, AccessIP6: s.AccessIP6, Links: links(c, "/servers/"+s.ID), DiskConfig: "MANUAL",
+		AccessIP4: s.AccessIP4, AccessIP6: s.AccessIP6, Links: links(c, "/servers/"+s.ID), DiskConfig: s.DiskConfig(),
 		Zone: h.compute.ZoneOf(s.Host), KeyName: s.KeyName,
 		Launched: api.Micros(s.LaunchedAt.Time()), Terminated: api.Micros(s.TerminatedAt.Time()),
 		Groups: groupNames(d.Ports[s.ID]), VMState: string(s.VMState), PowerState: int(s.PowerState),

@@ -61,12 +61,9 @@ func (h handlers) createServer(c *api.Call, in createRequest) (any, error) {
 		return reservationReply{first.Reservation}, nil
 	}
 	c.SetHeader("Location", c.URL("/servers/"+first.ID))
-	out := createdServer{ID: first.ID, Links: links(c, "/servers/"+first.ID), DiskConfig: "MANUAL", AdminPass: in.Server.AdminPass}
+	out := createdServer{ID: first.ID, Links: links(c, "/servers/"+first.ID), DiskConfig: first.DiskConfig(), AdminPass: in.Server.AdminPass}
 	if out.AdminPass == "" {
 		out.AdminPass = password()
-	}
-	if in.Server.DiskConfig != "" {
-		out.DiskConfig = in.Server.DiskConfig
 	}
 	for _, g := range in.Server.Groups {
 		out.Groups = append(out.Groups, groupName{g.Name})
@@ -174,7 +171,8 @@ func (h handlers) updateServer(c *api.Call, in updateRequest) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	change := compute.ServerUpdate{Name: in.Server.Name, Hostname: in.Server.Hostname, AccessIP4: in.Server.AccessIP4, AccessIP6: in.Server.AccessIP6}
+	change := compute.ServerUpdate{Name: in.Server.Name, Hostname: in.Server.Hostname, AccessIP4: in.Server.AccessIP4, AccessIP6: in.Server.AccessIP6,
+		AutoDisk: autoDisk(in.Server.DiskConfig)}
 	if in.Server.Description.Set {
 		text := &in.Server.Description.V
 		if in.Server.Description.Null {
@@ -195,6 +193,15 @@ func (h handlers) updateServer(c *api.Call, in updateRequest) (any, error) {
 		return reply, err
 	}
 	return updatedReply{brief(reply.Server)}, nil
+}
+
+// autoDisk reads OS-DCF:diskConfig, nil for one that was left out.
+func autoDisk(config string) *bool {
+	if config == "" {
+		return nil
+	}
+	auto := config == "AUTO"
+	return &auto
 }
 
 func (h handlers) deleteServer(c *api.Call) error {

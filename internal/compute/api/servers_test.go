@@ -2,6 +2,8 @@ package api_test
 
 import (
 	"fmt"
+	"net/url"
+	"strings"
 	"testing"
 )
 
@@ -41,4 +43,68 @@ func TestAsManyAsTheQuotaHolds(t *testing.T) {
 	if len(list) != 10 {
 		t.Errorf("got %d servers, want the 10 that the quota holds", len(list))
 	}
+}
+
+// TestDiskConfig follows OS-DCF:diskConfig through a server's life.
+func TestDiskConfig(t *testing.T) {
+	c := start(t, options{hosts: 2})
+	id := c.active("web", `,"OS-DCF:diskConfig":"AUTO"`)
+	is := func(want string) {
+		t.Helper()
+		got := c.must(200, "demo", "GET", "/servers/"+id, "").at(t, "server", "OS-DCF:diskConfig")
+		if got != want {
+			t.Errorf("got %v, want %s", got, want)
+		}
+	}
+	is("AUTO")
+	c.must(200, "demo", "PUT", "/servers/"+id, `{"server":{"OS-DCF:diskConfig":"MANUAL"}}`)
+	is("MANUAL")
+	c.must(200, "demo", "PUT", "/servers/"+id, `{"server":{"name":"other"}}`)
+	is("MANUAL")
+	c.must(202, "demo", "POST", "/servers/"+id+"/action", fmt.Sprintf(`{"rebuild":{"imageRef":%q,"OS-DCF:diskConfig":"AUTO"}}`, imageID))
+	c.status(id, "ACTIVE")
+	is("AUTO")
+	c.must(202, "demo", "POST", "/servers/"+id+"/action", `{"resize":{"flavorRef":"2","OS-DCF:diskConfig":"MANUAL"}}`)
+	c.status(id, "VERIFY_RESIZE")
+	is("MANUAL")
+	c.must(400, "demo", "PUT", "/servers/"+id, `{"server":{"OS-DCF:diskConfig":"auto"}}`)
+}
+
+// TestNamesOfServers lists servers by regular expressions.
+func TestNamesOfServers(t *testing.T) {
+	c := start(t, options{})
+	for _, name := range []string{"web-1", "web-22", "Db.1"} {
+		c.server(name, "")
+	}
+	for pattern, want := range map[string]int{
+		"": 3, "web": 2, "^web-[0-9]$": 1, "^.*-[0-9]+$": 2, "WEB": 2, "^db": 1, "d.\\.1": 1, "b.1$": 2, "(web|db)": 3, "%": 0, "_": 0, "'": 0,
+	} {
+		list, _ := c.must(200, "demo", "GET", "/servers?name="+url.QueryEscape(pattern), "").at(t, "servers").([]any)
+		if len(list) != want {
+			t.Errorf("name %q: got %d servers, want %d", pattern, len(list), want)
+		}
+	}
+	for _, pattern := range []string{"(", "a\\1", "(?!a)", strings.Repeat("a", 256)} {
+		c.must(400, "demo", "GET", "/servers?name="+url.QueryEscape(pattern), "")
+	}
+	for _, list := range []string{"servers", "flavors"} {
+		none, _ := c.must(200, "demo", "GET", "/"+list+"?limit=0", "").at(t, list).([]any)
+		if len(none) != 0 {
+			t.Errorf("limit 0 of %s: got %v", list, none)
+		}
+	}
+}
+
+// TestPrivateFlavor is for nobody until an admin says for whom.
+func TestPrivateFlavor(t *testing.T) {
+	c := start(t, options{})
+	c.must(200, "admin", "POST", "/flavors", `{"flavor":{"name":"own","id":"own","ram":64,"vcpus":1,"disk":1,"os-flavor-access:is_public":false}}`)
+	list, _ := c.must(200, "admin", "GET", "/flavors/own/os-flavor-access", "").at(t, "flavor_access").([]any)
+	if len(list) != 0 {
+		t.Errorf("it is for %v already", list)
+	}
+	c.must(404, "demo", "GET", "/flavors/own", "")
+	c.must(403, "demo", "POST", "/flavors/own/action", `{"addTenantAccess":{"tenant":"demo"}}`)
+	c.must(200, "admin", "POST", "/flavors/own/action", `{"addTenantAccess":{"tenant":"demo"}}`)
+	c.must(200, "demo", "GET", "/flavors/own", "")
 }

@@ -5,11 +5,15 @@ import { FullscreenOutlined } from './icons';
 import { problemText } from './problem';
 import { Mark } from './status';
 
-/** The token in a console's URL, whatever name the cloud has outside. */
-export const tokenOf = (url: string) => encodeURIComponent(new URL(url, location.href).searchParams.get('token') ?? '');
+/** The token in a console's URL, whatever name the cloud has outside: there, or in the path of the socket. */
+export function tokenOf(url: string): string {
+  const query = new URL(url, location.href).searchParams;
+  const ofPath = new URLSearchParams((query.get('path') ?? '').split('?')[1]);
+  return encodeURIComponent(query.get('token') ?? ofPath.get('token') ?? '');
+}
 
-// The close code for a token that was used or has expired; the server's own.
-const unknownToken = 4401;
+// What the browser says of a socket that is closed without a code, as for a token that was used or has expired.
+const unknownToken = 1005;
 
 type State = { is: 'connecting' | 'connected' } | { is: 'ended'; why: string };
 
