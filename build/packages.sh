@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs the Debian packages that are missing. Arguments: which lists.
 set -euo pipefail
-run="qemu-system-x86 qemu-utils openvswitch-switch ovn-central ovn-host busybox dropbear-bin syslinux syslinux-common mtools
+run="qemu-system-x86 qemu-utils ovmf openvswitch-switch ovn-central ovn-host busybox dropbear-bin syslinux syslinux-common mtools
      e2fsprogs xfsprogs kmod sudo curl ca-certificates iproute2 ethtool openssh-client npm"
 test="python3-openstacksdk python3-openstackclient python3-osc-placement python3-swiftclient s3cmd chromium fonts-noto-cjk xorriso postgresql-15 rabbitmq-server systemd
       python3-kombu python3-oslo.messaging slapd ldap-utils python3-lxml xmlsec1"

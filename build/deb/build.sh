@@ -44,7 +44,7 @@ printf '/etc/nacre/nacre.yaml\n/etc/default/nacre-node\n' >"$root/DEBIAN/conffil
 # A server needs none of the programs that hosts run; they are recommended, and
 # nacre says which one is missing. The boot loader of the first image has no build
 # for other processors.
-hosts="qemu-system-x86, qemu-utils, openvswitch-switch, ovn-central, ovn-host, busybox, dropbear-bin, mtools, e2fsprogs, xfsprogs, kmod, iproute2, ethtool"
+hosts="qemu-system-x86, qemu-utils, ovmf, openvswitch-switch, ovn-central, ovn-host, busybox, dropbear-bin, mtools, e2fsprogs, xfsprogs, kmod, iproute2, ethtool"
 [ "$arch" != amd64 ] || hosts="$hosts, syslinux, syslinux-common"
 cat >"$root/DEBIAN/control" <<CONTROL
 Package: nacre

@@ -102,7 +102,7 @@ func (s *Service) machine(ctx context.Context, tx *db.Tx, server Server) (nodeap
 			m.Root.Image = server.DiskImage
 		}
 	}
-	m.Blanks = server.blanks()
+	m.Blanks, m.Hardware = append(server.blanks(), server.variables()...), server.hardware()
 	for _, move := range open {
 		switch {
 		case move.Kind == LiveMigration && move.Source == server.Host && move.Status == RunningMove:

@@ -73,8 +73,12 @@ func (s *Service) LiveMigrateServer(ctx context.Context, act Act, move LiveMove)
 	})
 }
 
-// blockable refuses to leave a disk behind that only its host has.
+// blockable refuses to leave a disk behind that only its host has: the firmware's
+// variables are one that does not go while the guest runs.
 func blockable(server Server, block *bool) error {
+	if server.firmware() != "" {
+		return errs.BadRequestf("Live migration is not supported for instance %s, which boots by UEFI: it can be migrated while it is off.", server.ID)
+	}
 	if block != nil && !*block && (server.Image != "" || len(server.blanks()) > 0) {
 		return errs.BadRequestf("Live migration can not be used without shared storage except a booted from volume VM which does not have a local disk: instance %s.", server.ID)
 	}

@@ -87,6 +87,10 @@ func (s *Service) RebuildServer(ctx context.Context, act Act, caller auth.Caller
 				return err
 			}
 		}
+		err = checkHardware(image.Properties, server.Flavor.V)
+		if err != nil {
+			return err
+		}
 		in.apply(&server)
 		if in.Metadata != nil {
 			server.Metadata.V = in.Metadata

@@ -48,6 +48,10 @@ func (s *Service) ResizeServer(ctx context.Context, act Act, caller auth.Caller,
 	}
 	return s.startMove(ctx, act, "resize", resizeState{Flavor: flavor, AutoDisk: autoDisk}, func(server Server) error {
 		former := server.Flavor.V
+		err := checkHardware(server.ImageProperties.V, flavor)
+		if err != nil {
+			return err
+		}
 		switch {
 		case flavor.ID == former.ID:
 			return errs.BadRequestf("When resizing, instances must change flavor!")

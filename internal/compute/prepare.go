@@ -189,7 +189,7 @@ func (s *Service) prepareDisks(ctx context.Context, in NewServer, server *Server
 		bootImage = root.ID
 	}
 	if bootImage == "" {
-		return nil
+		return checkHardware(server.ImageProperties.V, f)
 	}
 	if image.ID != bootImage {
 		image, err = s.images.Image(ctx, in.Caller, bootImage)
@@ -201,6 +201,10 @@ func (s *Service) prepareDisks(ctx context.Context, in NewServer, server *Server
 		return err
 	}
 	server.ImageProperties = db.Of(image.Properties)
+	err = checkHardware(image.Properties, f)
+	if err != nil {
+		return err
+	}
 	return checkImage(image, f, server.Image != "")
 }
 

@@ -126,6 +126,7 @@ func (s *Service) request(ctx context.Context, tx *db.Tx, server Server, forced 
 			}
 		}
 	}
+	needFirmware(server, &r)
 	r.Capabilities, r.AggregateSpecs = specsOf(flavor.ExtraSpecs.V, "capabilities:"), specsOf(flavor.ExtraSpecs.V, "aggregate_instance_extra_specs:")
 	err := s.hear(ctx, tx, server.SchedulerHints.V, &r)
 	if err != nil || server.ServerGroup == "" {

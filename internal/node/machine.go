@@ -84,6 +84,9 @@ func (n *Node) makeMachine(ctx context.Context, d *doc, machine nodeapi.Machine,
 		Outgoing:    (*virt.Outgoing)(machine.Outgoing),
 		Quiesce:     machine.Quiesce,
 	}
+	if machine.Hardware != nil {
+		want.Hardware = *machine.Hardware
+	}
 	if r := machine.Rescue; r != nil {
 		want.Rescue = &virt.Rescue{Image: r.Image, Device: r.Device, Bus: r.Bus}
 	}

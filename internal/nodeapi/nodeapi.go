@@ -43,7 +43,8 @@ import (
 //   - 12: 2026-11-28: images fetched ahead
 //   - 13: 2026-11-28: machines that go to another host while they run
 //   - 14: 2026-11-28: frozen file systems
-const Version = 14
+//   - 15: 2026-11-28: firmwares, hardware that is other than usual
+const Version = 15
 
 // Kinds of documents.
 const (
@@ -100,6 +101,8 @@ type Machine struct {
 
 	Incoming *Incoming `json:"incoming,omitempty"` // it runs elsewhere and comes from there
 	Outgoing *Outgoing `json:"outgoing,omitempty"` // it goes elsewhere
+
+	Hardware *Hardware `json:"hardware,omitempty"` // other than usual
 
 	Quiesce bool `json:"quiesce,omitempty"` // its disk is read only when its agent has frozen its file systems
 }
@@ -178,10 +181,29 @@ type Root struct {
 type Blank struct {
 	Name     string `json:"name"` // ephemeral0, ephemeral1 and so on, which its label is too, or swap
 	SizeMB   int    `json:"size_mb"`
-	Format   string `json:"format"`   // ext2, ext3, ext4, xfs or swap
+	Format   string `json:"format"`   // ext2, ext3, ext4, xfs or swap; of Variables: uefi, or secure for secure boot
 	Rebuilds int64  `json:"rebuilds"` // raising it makes the disk anew
 
 	From string `json:"from,omitempty"` // host whose disk it starts as a copy of
+}
+
+// Variables is the name of the blank disk that a UEFI firmware keeps its variables
+// on. A machine that has one boots by such a firmware, and not by the BIOS; the guest
+// does not see it as a disk.
+const Variables = "nvram"
+
+// Hardware is what a machine has other than usual. It comes with the next start.
+type Hardware struct {
+	MachineType string `json:"machine_type,omitempty"` // q35 or a version of it
+	BootMenu    bool   `json:"boot_menu,omitempty"`
+	Video       string `json:"video,omitempty"` // vga, cirrus, qxl, virtio, bochs or none
+	VideoMB     int    `json:"video_mb,omitempty"`
+	Watchdog    string `json:"watchdog,omitempty"` // what it does: reset, poweroff, pause or none; "": there is none
+	NoRNG       bool   `json:"no_rng,omitempty"`
+	RNGBytes    int    `json:"rng_bytes,omitempty"`  // that it gives in a period
+	RNGPeriod   int    `json:"rng_period,omitempty"` // ms; 0 is 1000
+	NIC         string `json:"nic,omitempty"`        // virtio, e1000e or vmxnet3
+	Tablet      bool   `json:"tablet,omitempty"`     // a pointer that knows where it is
 }
 
 // RootDisk is the name of a machine's root disk beside those of its blank ones.

@@ -50,6 +50,8 @@ type Machine struct {
 	Incoming *Incoming `json:",omitempty"` // it runs on another host and comes from there
 	Outgoing *Outgoing `json:",omitempty"` // it goes to another host
 
+	Hardware nodeapi.Hardware `json:",omitzero"` // other than usual
+
 	// Quiesce: while it runs, its disk is read only when its agent has frozen its
 	// file systems. Of a machine that has an agent it is tried in any case.
 	Quiesce bool `json:",omitempty"`
@@ -122,7 +124,7 @@ type Root struct {
 type Blank struct {
 	Name     string // ephemeral0, ephemeral1 and so on, which its label is too, or swap
 	SizeMB   int
-	Format   string // ext2, ext3, ext4, xfs or swap
+	Format   string // ext2, ext3, ext4, xfs or swap; of nodeapi.Variables uefi or secure
 	Rebuilds int64  // as that of a root disk
 	Arrives  bool   `json:",omitempty"` // as that of a root disk
 }

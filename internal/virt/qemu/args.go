@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"nacre/internal/nodeapi"
 	"nacre/internal/virt"
 )
 
@@ -49,24 +50,21 @@ func arguments(m virt.Machine, s settings) []string {
 		"-nodefaults", "-no-user-config", "-no-shutdown",
 		"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
 		"-pidfile", "run/pid",
-		"-machine", "q35",
 		"-m", s.accel.memory(m.MemoryMB),
 		"-smp", fmt.Sprintf("%d", max(m.VCPUs, 1)),
 		"-rtc", "base=utc",
-		"-boot", "strict=on",
 		"-display", "none",
 		"-vnc", "unix:run/vnc.sock",
 		"-qmp", "unix:run/qmp.sock,server=on,wait=off",
 		"-add-fd", fmt.Sprintf("set=1,fd=%d", s.consoleFD),
 		"-chardev", "socket,id=serial,path=run/serial.sock,server=on,wait=off,logfile=/dev/fdset/1,logappend=on",
 		"-serial", "chardev:serial",
-		"-device", "VGA",
-		"-object", "rng-random,id=rng,filename=/dev/urandom",
-		"-device", "virtio-rng-pci,rng=rng",
 		"-device", "virtio-balloon-pci,id=balloon,free-page-reporting=on",
 		// Guests recognise by these names that there is metadata for them.
 		"-smbios", "type=1,manufacturer=Nacre,product=OpenStack Nova,serial=" + m.ID + ",family=Virtual Machine",
 	}
+	args = append(args, machineArgs(m)...)
+	args = append(args, extraArgs(m.Hardware)...)
 	if isUUID.MatchString(m.ID) {
 		args = append(args, "-uuid", m.ID)
 	}
@@ -120,7 +118,7 @@ func arguments(m virt.Machine, s settings) []string {
 	}
 	for i, n := range m.NICs {
 		args = append(args, "-netdev", fmt.Sprintf("tap,id=%s%s,fd=%d", nicPrefix, n.ID, s.tapFDs[i]))
-		device(nicDevice(n))
+		device(nicDevice(n, m.Hardware.NIC))
 	}
 	bus := ""
 	if m.Rescue != nil && m.Rescue.Device != "" {
@@ -191,7 +189,9 @@ func diskOrder(m virt.Machine) []string {
 		first = []string{"root"}
 	}
 	for _, b := range m.Blanks {
-		blanks = append(blanks, b.Name)
+		if b.Name != nodeapi.Variables {
+			blanks = append(blanks, b.Name)
+		}
 	}
 	for _, d := range m.Disks {
 		others = append(others, diskPrefix+d.ID)
@@ -236,7 +236,10 @@ func diskDevice(d virt.Disk) options {
 
 // nicDevice leaves all offloads off: the userspace datapath of OVS hands on
 // packets with checksums that nobody has filled in.
-func nicDevice(n virt.NIC) options {
+func nicDevice(n virt.NIC, model string) options {
+	if driver := cards[model]; driver != "virtio-net-pci" {
+		return options{"driver": driver, "id": nicPrefix + n.ID, "netdev": nicPrefix + n.ID, "mac": n.MAC, "romfile": ""}
+	}
 	o := options{
 		"driver": "virtio-net-pci", "id": nicPrefix + n.ID, "netdev": nicPrefix + n.ID, "mac": n.MAC, "romfile": "",
 		"csum": false, "gso": false,

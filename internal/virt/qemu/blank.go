@@ -12,11 +12,12 @@ import (
 
 	"nacre/internal/atomicfile"
 	"nacre/internal/errs"
+	"nacre/internal/nodeapi"
 	"nacre/internal/virt"
 )
 
 // blankName is what a blank disk may be called, since it names a file and a device.
-var blankName = regexp.MustCompile(`^(ephemeral[0-9]|swap)$`)
+var blankName = regexp.MustCompile(`^(ephemeral[0-9]|swap|nvram)$`)
 
 // formatters make file systems on files: by a program of Debian's packages
 // e2fsprogs, xfsprogs or util-linux, which is told the label and the file.
@@ -60,7 +61,7 @@ func (h *Host) ensureBlanks(ctx context.Context, m *machine) error {
 	}
 	for _, has := range rec.Blanks {
 		want, wanted := findBlank(rec.Machine.Blanks, has.Name)
-		if wanted && (has.Format != "swap" || want.SizeMB == has.SizeMB) {
+		if wanted && (has.Format != "swap" || want.SizeMB == has.SizeMB) && (has.Name != nodeapi.Variables || want.Format == has.Format) {
 			continue
 		}
 		err := h.dropBlank(m, has.Name)
@@ -133,30 +134,62 @@ func (h *Host) dropBlank(m *machine, name string) error {
 // makeBlank makes a disk with a file system, as the guest's user in the user's
 // folder, and puts it in place when it is whole.
 func (h *Host) makeBlank(ctx context.Context, m *machine, want virt.Blank) error {
+	if want.Name == nodeapi.Variables {
+		return h.makeVariables(ctx, m, want)
+	}
 	format := formatters[want.Format]
 	if format == nil || want.SizeMB <= 0 {
 		return errs.BadRequestf("A disk of %d MB with the format %q cannot be made.", want.SizeMB, want.Format)
 	}
 	raw, fresh := "run/"+want.Name+".raw", "run/"+want.Name+".new"
-	for _, left := range []string{raw, fresh} {
-		err := os.Remove(filepath.Join(m.dir, left))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+	err := m.clear(raw, fresh)
+	if err != nil {
+		return err
 	}
 	defer os.Remove(filepath.Join(m.dir, raw))
-	err := h.imageTool(ctx, m, "create", "-q", "-f", "raw", raw, fmt.Sprint(int64(want.SizeMB)<<20))
+	err = h.imageTool(ctx, m, "create", "-q", "-f", "raw", raw, fmt.Sprint(int64(want.SizeMB)<<20))
 	if err == nil {
 		err = h.tool(ctx, m, format(want.Name, raw)...)
 	}
 	if err == nil {
 		err = h.imageTool(ctx, m, "convert", "-f", "raw", "-O", "qcow2", raw, fresh)
 	}
-	if err == nil {
-		err = atomicfile.Sync(filepath.Join(m.dir, fresh))
+	if err != nil {
+		return err
 	}
+	return m.settle(want.Name)
+}
+
+// makeVariables makes the disk of a firmware's variables, as they are at first.
+func (h *Host) makeVariables(ctx context.Context, m *machine, want virt.Blank) error {
+	fresh := "run/" + want.Name + ".new"
+	err := m.clear(fresh)
 	if err == nil {
-		err = os.Rename(filepath.Join(m.dir, fresh), filepath.Join(m.dir, want.Name+".qcow2"))
+		err = h.imageTool(ctx, m, "convert", "-f", "raw", "-O", "qcow2", firmwares[want.Format].variables, fresh)
+	}
+	if err != nil {
+		return err
+	}
+	return m.settle(want.Name)
+}
+
+// clear removes what an earlier attempt has left.
+func (m *machine) clear(files ...string) error {
+	for _, left := range files {
+		err := os.Remove(filepath.Join(m.dir, left))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle puts a disk in place that is whole.
+func (m *machine) settle(name string) error {
+	fresh := filepath.Join(m.dir, "run", name+".new")
+	err := atomicfile.Sync(fresh)
+	if err == nil {
+		err = os.Rename(fresh, filepath.Join(m.dir, name+".qcow2"))
 	}
 	if err == nil {
 		err = atomicfile.Sync(m.dir)

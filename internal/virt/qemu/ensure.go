@@ -47,7 +47,10 @@ func (h *Host) within(ctx context.Context) (context.Context, context.CancelFunc)
 }
 
 func (h *Host) ensure(ctx context.Context, m *machine, want virt.Machine) error {
-	err := h.makeFolders(m)
+	err := checkMachine(want)
+	if err == nil {
+		err = h.makeFolders(m)
+	}
 	if err != nil {
 		return err
 	}

@@ -105,7 +105,7 @@ func (h *Host) replug(ctx context.Context, m *machine, g *guest) error {
 	}
 	for _, n := range want.NICs {
 		if !have[nicPrefix+n.ID] {
-			err = h.plugNIC(ctx, client, g, n)
+			err = h.plugNIC(ctx, client, g, n, want.Hardware.NIC)
 			if err != nil {
 				return fmt.Errorf("plug port %s: %w", n.ID, err)
 			}
@@ -218,7 +218,7 @@ func showSize(ctx context.Context, client *qmp.Client, d virt.Disk) error {
 	return client.Execute(ctx, "block_resize", resize, nil)
 }
 
-func (h *Host) plugNIC(ctx context.Context, client *qmp.Client, g *guest, n virt.NIC) error {
+func (h *Host) plugNIC(ctx context.Context, client *qmp.Client, g *guest, n virt.NIC, model string) error {
 	port, err := h.freePort(g)
 	if err != nil {
 		return err
@@ -241,7 +241,7 @@ func (h *Host) plugNIC(ctx context.Context, client *qmp.Client, g *guest, n virt
 	if err != nil {
 		return err
 	}
-	return h.addDevice(ctx, client, g, port, nicDevice(n))
+	return h.addDevice(ctx, client, g, port, nicDevice(n, model))
 }
 
 func (h *Host) addDevice(ctx context.Context, client *qmp.Client, g *guest, port int, device options) error {

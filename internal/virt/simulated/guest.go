@@ -39,7 +39,12 @@ func (h *Host) Diagnose(ctx context.Context, id string) (nodeapi.Diagnostics, er
 	for i := range max(m.Machine.VCPUs, 1) {
 		d.CPUs = append(d.CPUs, nodeapi.CPUUse{ID: i, Time: since.Nanoseconds() / 100})
 	}
-	disks := len(m.Machine.Blanks) + len(m.Machine.Disks)
+	disks := len(m.Machine.Disks)
+	for _, b := range m.Machine.Blanks {
+		if b.Name != nodeapi.Variables {
+			disks++
+		}
+	}
 	for _, more := range []bool{m.Machine.Root != nil, m.Machine.Rescue != nil} {
 		if more {
 			disks++

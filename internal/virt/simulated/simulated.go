@@ -122,7 +122,7 @@ func New(o Options) (*Host, error) {
 		c.CPUInfo = fmt.Sprintf(`{"arch":"x86_64","vendor":"Nacre","model":"simulated","features":[],"topology":{"sockets":1,"cores":%d,"threads":1}}`, c.VCPUs)
 	}
 	if c.Traits == nil {
-		c.Traits = []string{"HW_CPU_X86_SSE2"}
+		c.Traits = []string{"COMPUTE_FIRMWARE_BIOS", "COMPUTE_FIRMWARE_UEFI", "COMPUTE_SECURITY_UEFI_SECURE_BOOT", "HW_CPU_X86_SSE2"}
 	}
 	h := &Host{
 		options:  o,
@@ -411,6 +411,17 @@ func (h *Host) PowerOff(id string) error { return h.end(id, false) }
 
 // Crash makes a machine end as nobody asked for.
 func (h *Host) Crash(id string) error { return h.end(id, true) }
+
+// Machine is a machine as it was last ensured.
+func (h *Host) Machine(id string) (m virt.Machine, known bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	found, known := h.machines[id]
+	if known {
+		m = found.Machine
+	}
+	return m, known
+}
 
 // Run identifies the machine's current power cycle; 0 when it is off.
 func (h *Host) Run(id string) int {

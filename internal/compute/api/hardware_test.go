@@ -1,0 +1,98 @@
+package api_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"nacre/internal/auth"
+	"nacre/internal/compute"
+	"nacre/internal/nodeapi"
+	"nacre/internal/virt"
+)
+
+// propertied are images that have properties which a test chooses.
+type propertied struct {
+	images
+	properties map[string]string
+}
+
+func (p *propertied) Image(ctx context.Context, caller auth.Caller, id string) (compute.Image, error) {
+	image, err := p.images.Image(ctx, caller, id)
+	image.Properties = p.properties
+	return image, err
+}
+
+// What images and flavors say about hardware, and may not say.
+func TestHardware(t *testing.T) {
+	shelf := &propertied{}
+	c := start(t, options{hosts: 2, configure: func(o *compute.Options) {
+		shelf.images = o.Images.(images)
+		o.Images = shelf
+	}})
+	c.flavor("10", 0, 0)
+	specs := func(all string) {
+		c.must(200, "admin", "POST", "/flavors/10/os-extra_specs", `{"extra_specs":{`+all+`}}`)
+	}
+	create := func() reply {
+		return c.as("admin@2.96", "POST", "/servers", fmt.Sprintf(`{"server":{"name":"web","imageRef":%q,"flavorRef":"10","networks":"auto"}}`, imageID))
+	}
+	for key, value := range map[string]string{
+		"hw_firmware_type": "coreboot", "os_secure_boot": "maybe", "hw_machine_type": "pc,x", "hw_boot_menu": "perhaps", "hw_video_model": "vmvga",
+		"hw_video_ram": "much", "hw_watchdog_action": "shout", "hw_rng_model": "dice", "hw_vif_model": "ne2k_pci", "hw_pointer_model": "mouse",
+	} {
+		shelf.properties = map[string]string{key: value}
+		if r := create(); r.status != 400 || !strings.Contains(string(r.body), "Invalid image metadata") {
+			t.Errorf("%s=%s: got %d %s, want 400", key, value, r.status, r.body)
+		}
+	}
+	for _, properties := range []map[string]string{
+		{"os_secure_boot": "required"}, {"os_secure_boot": "required", "hw_firmware_type": "bios"}, {"hw_video_ram": "16"},
+	} {
+		shelf.properties = properties
+		if r := create(); r.status != 400 {
+			t.Errorf("%v: got %d %s, want 400", properties, r.status, r.body)
+		}
+	}
+
+	specs(`"hw:boot_menu":"true","hw_video:ram_max_mb":"64","hw:watchdog_action":"reset","hw_rng:allowed":"false","os:secure_boot":"required"`)
+	shelf.properties = map[string]string{"hw_firmware_type": "uefi", "os_secure_boot": "disabled"}
+	if r := create(); r.status != 400 || !strings.Contains(string(r.body), "Conflict between flavor and image") {
+		t.Errorf("secure boot that is required and disabled: got %d %s, want 400", r.status, r.body)
+	}
+	shelf.properties = map[string]string{"hw_firmware_type": "uefi", "hw_video_model": "qxl", "hw_video_ram": "32", "hw_vif_model": "e1000e", "hw_machine_type": "q35"}
+	r := create()
+	if r.status != 202 {
+		t.Fatalf("got %d %s, want 202", r.status, r.body)
+	}
+	id := r.at(t, "server", "id").(string)
+	c.status(id, "ACTIVE")
+	from := c.hostOf(id)
+	want := nodeapi.Hardware{MachineType: "q35", BootMenu: true, Video: "qxl", VideoMB: 32, Watchdog: "reset", NoRNG: true, NIC: "e1000e"}
+	m, _ := c.machines[from].Machine(id)
+	if m.Hardware != want || len(m.Blanks) != 1 || m.Blanks[0].Format != "secure" {
+		t.Errorf("the machine has %+v and disks %+v, want %+v and variables of a secure firmware", m.Hardware, m.Blanks, want)
+	}
+	c.must(400, "admin@2.30", "POST", "/servers/"+id+"/action", `{"os-migrateLive":{"host":null,"block_migration":"auto"}}`)
+	c.must(202, "admin", "POST", "/servers/"+id+"/action", `{"migrate":null}`)
+	c.status(id, "VERIFY_RESIZE")
+	m, _ = c.machines[c.hostOf(id)].Machine(id)
+	if m.Hardware != want || len(m.Blanks) != 1 || !m.Blanks[0].Arrives || c.hostOf(id) == from {
+		t.Errorf("on host %s the machine has %+v and disks %+v, want the same with the variables that it had on %s", c.hostOf(id), m.Hardware, m.Blanks, from)
+	}
+}
+
+// Hosts without the firmware are not chosen.
+func TestNoFirmware(t *testing.T) {
+	shelf := &propertied{properties: map[string]string{"hw_firmware_type": "uefi"}}
+	c := start(t, options{hosts: 1, capacity: virt.Capacity{Traits: []string{"COMPUTE_FIRMWARE_BIOS"}}, configure: func(o *compute.Options) {
+		shelf.images = o.Images.(images)
+		o.Images = shelf
+	}})
+	id := c.server("web", "")
+	r := c.status(id, "ERROR")
+	if !strings.Contains(string(r.body), "No valid host was found") {
+		t.Errorf("got %s, want that no host was found", r.body)
+	}
+}
