@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,26 +36,40 @@ func TestMigration(t *testing.T) {
 	made, err := keypairs.Create(context.Background(), demo.compute, keypairs.CreateOpts{Name: "mover"}).Extract()
 	l.must(err)
 	l.must(os.WriteFile(key, []byte(made.PrivateKey), 0o600))
-	guest := l.addMover(demo, key)
+	guest := l.addMover(demo, key, false)
 	t.Run("live", func(t *testing.T) { liveMove(t, l, admin, &guest) })
 	t.Run("back", func(t *testing.T) { liveMove(t, l, admin, &guest) })
-	t.Run("agent", func(t *testing.T) { moveWithoutAgent(t, l, admin, guest) })
+	for _, what := range []string{"source", "target", "servers"} {
+		t.Run(what, func(t *testing.T) { moveWithout(t, l, admin, guest, what) })
+	}
 	t.Run("cold", func(t *testing.T) { coldMove(t, l, admin, &guest, key) })
+	l.removeGuests(nil)
+	onVolume := l.addMover(demo, key, true)
+	t.Run("volume", func(t *testing.T) { liveMove(t, l, admin, &onVolume) })
+	t.Run("volume back", func(t *testing.T) { liveMove(t, l, admin, &onVolume) })
 	l.removeGuests(nil)
 }
 
-// addMover makes a guest that can be reached from outside.
-func (l *lab) addMover(demo user, key string) instance {
+// addMover makes a guest that can be reached from outside, with a disk of its host
+// or one that is a volume.
+func (l *lab) addMover(demo user, key string, onVolume bool) instance {
 	l.t.Helper()
 	group := l.sshGroup(demo)
 	pages, err := images.List(demo.image, images.ListOpts{Name: "cirros"}).AllPages(context.Background())
 	l.must(err)
 	all, err := images.ExtractImages(pages)
 	l.must(err)
-	made, err := servers.Create(context.Background(), demo.compute, keypairs.CreateOptsExt{KeyName: "mover", CreateOptsBuilder: servers.CreateOpts{
+	opts := servers.CreateOpts{
 		Name: "mover", FlavorRef: "1", ImageRef: all[0].ID, Networks: []servers.Network{{UUID: demo.networkID(l.t, "private")}},
 		SecurityGroups: []string{group},
-	}}, nil).Extract()
+	}
+	if onVolume {
+		opts.ImageRef = ""
+		opts.BlockDevice = []servers.BlockDevice{{
+			SourceType: servers.SourceImage, DestinationType: servers.DestinationVolume, UUID: all[0].ID, VolumeSize: 1, DeleteOnTermination: true,
+		}}
+	}
+	made, err := servers.Create(context.Background(), demo.compute, keypairs.CreateOptsExt{KeyName: "mover", CreateOptsBuilder: opts}, nil).Extract()
 	l.must(err)
 	demo.active(l.t, made.ID)
 	g := instance{id: made.ID, group: group}
@@ -72,19 +88,31 @@ func home(t *testing.T, admin user, id string) (host, status string) {
 	return seen.Host, seen.Status
 }
 
+type move struct {
+	Status string
+	Dest   string `json:"dest_compute"`
+}
+
+// lastMove is the newest migration of the server.
+func lastMove(t *testing.T, admin user, id string) move {
+	t.Helper()
+	var reply struct{ Migrations []move }
+	_, err := admin.compute.Get(context.Background(), admin.compute.ServiceURL("os-migrations?instance_uuid="+id), &reply, nil)
+	if err != nil || len(reply.Migrations) == 0 {
+		t.Fatalf("the server has %d migrations: %v", len(reply.Migrations), err)
+	}
+	return reply.Migrations[0]
+}
+
 // migrated waits until the newest migration of the server is as it is to be.
 func (l *lab) migrated(t *testing.T, admin user, id, want string) {
 	t.Helper()
 	await.Until(t, "migration to be "+want, 3*time.Minute, func() bool {
-		var reply struct{ Migrations []struct{ Status string } }
-		_, err := admin.compute.Get(context.Background(), admin.compute.ServiceURL("os-migrations?instance_uuid="+id), &reply, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(reply.Migrations) > 0 && want != "error" && reply.Migrations[0].Status == "error" {
+		status := lastMove(t, admin, id).Status
+		if status == "error" && want != status {
 			t.Fatalf("the migration has failed: %s", l.said())
 		}
-		return len(reply.Migrations) > 0 && reply.Migrations[0].Status == want
+		return status == want
 	})
 }
 
@@ -103,6 +131,22 @@ func (l *lab) said() string {
 		}
 	}
 	return strings.Join(out, "")
+}
+
+var stoodStill = regexp.MustCompile(`gone to another host.* server_id=(\S+) downtime_ms=(\d+)`)
+
+// downtimes is what a host has said of the server's moves away from it.
+func (l *lab) downtimes(name, id string) (ms []string) {
+	for _, said := range stoodStill.FindAllStringSubmatch(l.named(name).node.Tail(1<<20), -1) {
+		if said[1] == id {
+			ms = append(ms, said[2])
+		}
+	}
+	return ms
+}
+
+func (l *lab) named(name string) *host {
+	return l.hosts[slices.IndexFunc(l.hosts, func(h *host) bool { return h.Name == name })]
 }
 
 func (u user) act(t *testing.T, id, body string) {
@@ -147,7 +191,12 @@ func startPulse(t *testing.T, g instance) pulse {
 	p := pulse{make(chan struct{}), make(chan pulsed, 1)}
 	go func() {
 		defer session.Close()
-		p.end <- beat(in, bufio.NewReader(out), p.done)
+		felt := beat(in, bufio.NewReader(out), p.done)
+		in.Close()
+		if felt.err == nil {
+			felt.err = session.Wait() // what is closed while it runs may take the next session along
+		}
+		p.end <- felt
 	}()
 	return p
 }
@@ -189,7 +238,7 @@ func (p pulse) stop(t *testing.T) pulsed {
 
 func liveMove(t *testing.T, l *lab, admin user, g *instance) {
 	from, _ := home(t, admin, g.id)
-	before := g.shell.uptime(t)
+	before, told := g.shell.uptime(t), len(l.downtimes(from, g.id))
 	g.shell.run(t, "echo kept > kept; sync")
 	p := startPulse(t, *g)
 	admin.act(t, g.id, `{"os-migrateLive":{"host":null,"block_migration":"auto"}}`)
@@ -202,7 +251,13 @@ func liveMove(t *testing.T, l *lab, admin user, g *instance) {
 	if to == from || status != "ACTIVE" {
 		t.Errorf("the server is %s on %s, and was on %s", status, to, from)
 	}
-	t.Logf("from %s to %s: the longest time without an answer was %d ms, over %d answers on one TCP connection", from, to, felt.longest.Milliseconds(), felt.beats)
+	var still []string
+	await.Until(t, "the host to say how long the guest stood still", time.Minute, func() bool {
+		still = l.downtimes(from, g.id)
+		return len(still) > told
+	})
+	t.Logf("from %s to %s: the guest stood still for %s ms; the longest time without an answer was %d ms, over %d answers on one TCP connection",
+		from, to, still[told], felt.longest.Milliseconds(), felt.beats)
 	if now := g.shell.uptime(t); now < before {
 		t.Errorf("the guest was started anew: its uptime went from %.1f s to %.1f s", before, now)
 	}
@@ -211,36 +266,46 @@ func liveMove(t *testing.T, l *lab, admin user, g *instance) {
 	}
 }
 
-// moveWithoutAgent kills the agent of the host that the guest leaves while it is on
-// its way. It goes on, on one of the hosts.
-func moveWithoutAgent(t *testing.T, l *lab, admin user, g instance) {
+// moveWithout kills the node of the host that the guest leaves, that of the one it
+// goes to, or all servers, while it is on its way. It goes on, on one of the hosts,
+// and nothing is left of the move.
+func moveWithout(t *testing.T, l *lab, admin user, g instance, what string) {
 	from, _ := home(t, admin, g.id)
 	before := g.shell.uptime(t)
 	admin.act(t, g.id, `{"os-migrateLive":{"host":null,"block_migration":"auto"}}`)
-	var node *host
-	for _, h := range l.hosts {
-		if h.Name == from {
-			node = h
-		}
-	}
+	var last move
 	await.Until(t, "the guest to be on its way", time.Minute, func() bool {
-		var reply struct{ Migrations []struct{ Status string } }
-		_, err := admin.compute.Get(context.Background(), admin.compute.ServiceURL("os-migrations?instance_uuid="+g.id), &reply, nil)
-		return err == nil && reply.Migrations[0].Status != "accepted" && reply.Migrations[0].Status != "preparing"
+		last = lastMove(t, admin, g.id)
+		return last.Status != "accepted" && last.Status != "preparing"
 	})
-	node.node.Kill()
-	node.node.Start()
+	killed := []*soak.Process{l.servers[0].Process, l.servers[1].Process}
+	if what != "servers" {
+		killed = []*soak.Process{l.named(map[string]string{"source": from, "target": last.Dest}[what]).node}
+	}
+	for _, p := range killed {
+		p.Kill()
+	}
+	for _, p := range killed {
+		p.Start()
+	}
+	for _, s := range l.servers {
+		s.Ready(s.url)
+	}
 	l.waitUp(l.servers[0])
+	to, status := from, ""
 	await.Until(t, "the server to be ACTIVE", 2*time.Minute, func() bool {
-		_, status := home(t, admin, g.id)
+		to, status = home(t, admin, g.id)
 		return status == "ACTIVE"
 	})
-	await.Until(t, "one guest to be left", time.Minute, func() bool { return running(t, "qemu-system") == 1 })
+	last = lastMove(t, admin, g.id)
+	if last.Status != "completed" && last.Status != "error" || (last.Status == "completed") != (to != from) {
+		t.Errorf("the migration to %s is %s, and the server is on %s", last.Dest, last.Status, to)
+	}
+	await.Until(t, "one guest to be left", time.Minute, func() bool { return running(t, g.id) == 1 })
 	if now := g.shell.uptime(t); now < before {
 		t.Errorf("the guest was started anew: its uptime went from %.1f s to %.1f s", before, now)
 	}
-	to, _ := home(t, admin, g.id)
-	t.Logf("killed on its way, the guest is on %s, and was on %s", to, from)
+	t.Logf("without its %s the guest went from %s to %s: %s", what, from, to, last.Status)
 }
 
 // coldMove migrates the server while it does not run, and back.
