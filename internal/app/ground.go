@@ -135,7 +135,12 @@ func (cloud *Cloud) addNode(g *ground, name, dir string, d drivers) error {
 	o := cloud.nodeOptions(name, state, d)
 	o.Dial = func(ctx context.Context) (io.ReadWriteCloser, error) {
 		ours, theirs := net.Pipe()
-		go cloud.serveNode(ctx, name, theirs)
+		go func() {
+			err := cloud.Hosts.Serve(ctx, name, theirs)
+			if ctx.Err() == nil {
+				cloud.report("connection of host "+name, err)
+			}
+		}()
 		return ours, nil
 	}
 	agent, err := node.New(o)
@@ -152,13 +157,5 @@ func (cloud *Cloud) nodeOptions(name, state string, d drivers) node.Options {
 		Name: name, Dir: state, Virt: d.machines, Fabric: d.network, Block: d.disks, Images: d.images, Keys: d.keys,
 		SharedExports: !cloud.Config.Real, // an export of the imagination is as near everywhere
 		Address:       "127.0.0.1", Clock: cloud.Config.Clock, Log: cloud.Config.Log,
-	}
-}
-
-// serveNode serves a node of this process until the connection ends.
-func (cloud *Cloud) serveNode(ctx context.Context, name string, connection net.Conn) {
-	err := cloud.Hosts.Serve(ctx, name, connection)
-	if ctx.Err() == nil {
-		cloud.report("connection of host "+name, err)
 	}
 }

@@ -85,7 +85,7 @@ speed: 20
 hosts: [{}]
 events:
   - {at: 200s, for: 60s, host: node-1, fault: down}
-`, testcloud.MayFail())
+`)
 	demo := cloud.Demo()
 	id := demo.MustCreateServer(t, "web")
 	run := func() int { return cloud.App.Simulated.Machines["node-1"].Run(id) }
@@ -113,7 +113,7 @@ speed: 20
 hosts: [{}]
 events:
   - {at: 200s, for: 60s, host: node-1, fault: cut}
-`, testcloud.MayFail())
+`)
 	id := cloud.Demo().MustCreateServer(t, "web")
 	cloud.Until(t, "the host to count as down", func() bool { return !hostUp(t, cloud, "node-1") })
 	late := cloud.Demo().CreateServer(t, "late")
@@ -136,7 +136,7 @@ hosts: [{takes: {boot: 1s}}]
 events:
   - {host: node-1, fault: full, for: 120s}
   - {host: node-1, fault: slow, by: 3}
-`, testcloud.MayFail())
+`)
 	demo := cloud.Demo()
 	id := demo.CreateServer(t, "web")
 	cloud.Until(t, "the reason to be told", func() bool {

@@ -152,7 +152,10 @@ func (h *stage) dial(ctx context.Context) (io.ReadWriteCloser, error) {
 	ours, near := net.Pipe()
 	far, theirs := net.Pipe()
 	h.link.Go(func() { h.link.Join(near, far) })
-	go h.cloud.serveNode(ctx, h.kind.Name, theirs)
+	go func() {
+		err := h.cloud.Hosts.Serve(ctx, h.kind.Name, theirs)
+		h.cloud.Config.Log.Info("connection of simulated host ended", "host", h.kind.Name, "error", err)
+	}()
 	return ours, nil
 }
 

@@ -67,9 +67,12 @@ func (s *Service) Open(ctx context.Context, host, kind, id string) (io.ReadWrite
 	return stream, nil
 }
 
-// classified keeps a node's refusal as the user's error. A node's own fault
-// stays a fault.
+// classified keeps a node's refusal as the user's error. A node whose connection
+// ends meanwhile is one that is not connected. A node's own fault stays a fault.
 func classified(host string, err error) error {
+	if errors.Is(err, nodeapi.ErrClosed) {
+		return notConnected(host)
+	}
 	var remote *nodeapi.RemoteError
 	if errors.As(err, &remote) && remote.Status != http.StatusInternalServerError {
 		return errs.New(errs.Kind(remote.Status), "%s", remote.Message).Because(err)

@@ -361,9 +361,13 @@ func TestQuestions(t *testing.T) {
 		}
 		return nil, errs.NotFoundf("No machine has this address.")
 	})
+	var a *node
 	handlers := nodeapi.Handlers{Query: func(_ context.Context, name string, payload json.RawMessage) (any, error) {
-		if strings.Contains(string(payload), "missing") {
+		switch {
+		case strings.Contains(string(payload), "missing"):
 			return nil, &nodeapi.RemoteError{Status: 404, Message: "no such machine"}
+		case strings.Contains(string(payload), "goes"):
+			a.Close()
 		}
 		return nodeapi.LogReply{Log: []byte("booted")}, nil
 	}}
@@ -394,6 +398,10 @@ func TestQuestions(t *testing.T) {
 	_, err = r.Tunnel(r.ctx, "a", nodeapi.StreamVNC, "m")
 	if !errs.Is(err, errs.NotFound) {
 		t.Errorf("tunnel that the node does not serve: %v, want not found", err)
+	}
+	_, err = r.Log(r.ctx, "a", "goes", 10)
+	if !errs.Is(err, errs.Unavailable) {
+		t.Errorf("log from a host that goes away meanwhile: %v, want unavailable", err)
 	}
 }
 

@@ -63,7 +63,8 @@ type Conn struct {
 	inbound int // open streams of the peer
 }
 
-var errClosed = errors.New("node stream is closed")
+// ErrClosed is what is left of a question or a stream whose connection has ended.
+var ErrClosed = errors.New("node stream is closed")
 
 // NewConn makes a connection of a greeted stream. One side has dialled, the
 // other has not.
@@ -106,7 +107,7 @@ func (c *Conn) Serve(ctx context.Context) error {
 }
 
 // Close ends the connection, at once.
-func (c *Conn) Close() { c.close(errClosed) }
+func (c *Conn) Close() { c.close(ErrClosed) }
 
 // Done is closed when the connection has ended.
 func (c *Conn) Done() <-chan struct{} { return c.done }
@@ -149,7 +150,7 @@ func (c *Conn) Ask(ctx context.Context, name string, payload any) (json.RawMessa
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
-		return nil, fmt.Errorf("ask %s: %w", name, errClosed)
+		return nil, fmt.Errorf("ask %s: %w", name, ErrClosed)
 	}
 	c.nextAsk++
 	id := c.nextAsk
@@ -173,7 +174,7 @@ func (c *Conn) Ask(ctx context.Context, name string, payload any) (json.RawMessa
 	case <-ctx.Done():
 		return nil, fmt.Errorf("ask %s: %w", name, ctx.Err())
 	case <-c.done:
-		return nil, fmt.Errorf("ask %s: %w", name, errClosed)
+		return nil, fmt.Errorf("ask %s: %w", name, ErrClosed)
 	}
 }
 
@@ -194,7 +195,7 @@ func (c *Conn) close(cause error) {
 	c.cancel()
 	c.rwc.Close()
 	for _, s := range streams {
-		s.fail(errClosed)
+		s.fail(ErrClosed)
 	}
 }
 
@@ -226,7 +227,7 @@ func (c *Conn) send(ctx context.Context, frame []byte) error {
 		c.mu.Lock()
 		if c.closed {
 			c.mu.Unlock()
-			return errClosed
+			return ErrClosed
 		}
 		if c.queued < maxQueued/2 {
 			c.push(frame)
@@ -243,7 +244,7 @@ func (c *Conn) send(ctx context.Context, frame []byte) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-c.done:
-			return errClosed
+			return ErrClosed
 		}
 	}
 }
@@ -353,7 +354,7 @@ func (c *Conn) answer(q query) {
 			c.queries--
 			c.mu.Unlock()
 			err := c.sendJSON(c.ctx, frameReply, r)
-			if err != nil && !errors.Is(err, errClosed) {
+			if err != nil && !errors.Is(err, ErrClosed) {
 				r = reply{ID: q.ID, Error: remoteError(err)}
 				_ = c.sendJSON(c.ctx, frameReply, r) // fails only when the connection is gone
 			}

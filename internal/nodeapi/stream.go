@@ -45,7 +45,7 @@ func (c *Conn) Open(ctx context.Context, kind, id string) (*Stream, error) {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
-		return nil, fmt.Errorf("open %s stream: %w", kind, errClosed)
+		return nil, fmt.Errorf("open %s stream: %w", kind, ErrClosed)
 	}
 	s := newStream(c, c.nextOut, true)
 	c.nextOut += 2
@@ -67,7 +67,7 @@ func (c *Conn) Open(ctx context.Context, kind, id string) (*Stream, error) {
 		s.Reset()
 		return nil, fmt.Errorf("open %s stream: %w", kind, ctx.Err())
 	case <-c.done:
-		return nil, fmt.Errorf("open %s stream: %w", kind, errClosed)
+		return nil, fmt.Errorf("open %s stream: %w", kind, ErrClosed)
 	}
 }
 
