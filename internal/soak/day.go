@@ -15,6 +15,9 @@ type Day struct {
 	// Deaf is for guests that let go of no disk while they run: users take disks
 	// from stopped ones only.
 	Deaf bool
+	// Lives has users do with their servers whatever can be done with them, and an
+	// administrator too.
+	Lives bool
 
 	Servers, Volumes, Images, Rules *Ledger
 	Trunks, Floating                *Ledger
@@ -24,12 +27,17 @@ type Day struct {
 	seed           uint64
 	client         func(user string) *Client
 	answered, lost atomic.Int64
+	accepted       atomic.Int64 // changes
+	project        string
 	network, image string
 	public         string // network
 	group          string // security group
 	ports          []string
 	container      string
 	bucket         bucket // the container by S3
+
+	mu   sync.Mutex     // guards done
+	done map[string]int // by the name of the action
 
 	stop    chan struct{}
 	working sync.WaitGroup
@@ -39,7 +47,7 @@ type Day struct {
 func NewDay(t *testing.T, seed uint64, client func(user string) *Client) *Day {
 	t.Helper()
 	d := &Day{
-		t: t, seed: seed, client: client, stop: make(chan struct{}),
+		t: t, seed: seed, client: client, stop: make(chan struct{}), done: map[string]int{},
 		Servers: NewLedger(), Volumes: NewLedger(), Images: NewLedger(), Rules: NewLedger(), Trunks: NewLedger(), Floating: NewLedger(), History: NewHistory(),
 	}
 	demo := client("demo")
@@ -49,7 +57,7 @@ func NewDay(t *testing.T, seed uint64, client func(user string) *Client) *Day {
 	demo.List(t, "/image/v2/images?name=cirros", "images", &images)
 	demo.List(t, "/v3/auth/projects", "projects", &projects)
 	demo.List(t, "/network/v2.0/security-groups?name=default", "security_groups", &groups)
-	d.network, d.image, d.group, d.public = networks[0].ID, images[0].ID, groups[0].ID, external[0].ID
+	d.network, d.image, d.group, d.public, d.project = networks[0].ID, images[0].ID, groups[0].ID, external[0].ID, projects[0].ID
 	for range 3 {
 		var made struct{ Port struct{ ID string } }
 		asked := time.Now()
@@ -73,6 +81,11 @@ func (d *Day) Work(workers, sharers int, pause time.Duration) {
 	}
 	n := &networker{worker: *d.worker(9), public: d.public}
 	d.user(n.r, pause, n.turn)
+	if d.Lives {
+		o := &operator{worker: *d.worker(8)}
+		o.c = o.admin
+		d.user(o.r, 50*pause, o.turn)
+	}
 	for i := range sharers {
 		s := &sharer{worker: *d.worker(uint64(10 + i)), history: d.History, number: i + 1, ports: d.ports, objects: d.container, bucket: d.bucket}
 		d.user(s.r, pause, s.turn)
@@ -80,7 +93,7 @@ func (d *Day) Work(workers, sharers int, pause time.Duration) {
 }
 
 func (d *Day) worker(actor uint64) *worker {
-	return &worker{Day: d, c: d.client("demo"), r: Dice(d.seed, actor)}
+	return &worker{Day: d, c: d.client("demo"), admin: d.client("admin"), r: Dice(d.seed, actor)}
 }
 
 func (d *Day) user(r *rand.Rand, pause time.Duration, turn func()) {

@@ -1,6 +1,11 @@
 package soak
 
-import "testing"
+import (
+	"encoding/json"
+	"net/url"
+	"slices"
+	"testing"
+)
 
 // networker is a user who builds networks: trunks with VLANs, and floating IPs
 // whose ports lead to others.
@@ -16,7 +21,7 @@ func (n *networker) turn() {
 		card, n.cards = n.cards[0], n.cards[1:]
 		return card
 	}
-	switch k := n.r.IntN(10); {
+	switch k := n.r.IntN(11); {
 	case k < 3 && len(n.cards) < 5:
 		n.ask("POST", "/network/v2.0/ports", map[string]any{"port": map[string]any{"network_id": n.network, "name": networkerCard}}, []int{201, 409},
 			func(body []byte) { n.cards = append(n.cards, idOf(body, "port")) })
@@ -42,8 +47,24 @@ func (n *networker) turn() {
 		last := len(n.forwardings) - 1
 		n.ask("DELETE", n.forwardings[last], nil, []int{204, 404}, nil)
 		n.forwardings = n.forwardings[:last]
+	case k == 10:
+		n.sweep()
 	case k == 9 && len(n.floating) > 0:
 		n.remove(&n.floating, n.Floating, "/network/v2.0/floatingips/", []int{204, 404, 409})
+	}
+}
+
+// sweep removes the ports of trunks that are gone, and those that nobody was told of.
+func (n *networker) sweep() {
+	status, body, err := n.c.Do("GET", "/network/v2.0/ports?device_owner=&name="+url.QueryEscape(networkerCard), nil)
+	var reply struct{ Ports []struct{ ID string } }
+	if err != nil || status != 200 || json.Unmarshal(body, &reply) != nil {
+		return
+	}
+	for _, p := range reply.Ports {
+		if !slices.Contains(n.cards, p.ID) {
+			n.ask("DELETE", "/network/v2.0/ports/"+p.ID, nil, []int{204, 404, 409}, nil)
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ type victim struct {
 	t       *testing.T
 	dir     string // its data folder
 	listen  string
+	config  app.Config // besides these
 	process *Process
 }
 
@@ -25,7 +26,9 @@ func newVictim(t *testing.T) *victim {
 	t.Helper()
 	v := &victim{t: t, dir: filepath.Join(t.TempDir(), "cloud"), listen: testcloud.FreeAddress(t)}
 	v.process = Ours(t, "the cloud", func() Part {
-		return Part{Cloud: &app.Config{DataDir: v.dir, DB: dbtest.SourceIn(t, v.dir), Listen: v.listen, Hosts: 3, LogLevel: "error"}}
+		c := v.config
+		c.DataDir, c.DB, c.Listen, c.LogLevel = v.dir, dbtest.SourceIn(t, v.dir), v.listen, "error"
+		return Part{Cloud: &c}
 	})
 	return v
 }
@@ -42,6 +45,7 @@ func TestKilledAtRandomMoments(t *testing.T) {
 	const kills = 32
 	seed := Seeded(t)
 	v := newVictim(t)
+	v.config.Hosts = 3
 	v.Start()
 	known, err := ReadSecrets(v.dir)
 	if err != nil {
@@ -62,19 +66,19 @@ func TestKilledAtRandomMoments(t *testing.T) {
 	auditHosts(t, filepath.Dir(v.dir), Audit(t, admin, day, NoExcuse))
 	day.Tidy()
 	v.process.Kill()
-	autopsy(t, v)
+	autopsy(t, v, testcloud.Nodes(3))
 }
 
 // autopsy goes on with the folder of the killed cloud in this process, where it
 // can see the hosts: once everything was removed, nothing is left but what a
 // fresh cloud has.
-func autopsy(t *testing.T, v *victim) {
+func autopsy(t *testing.T, v *victim, hosts ...testcloud.Option) {
 	t.Helper()
-	fresh := testcloud.Start(t, testcloud.Nodes(3))
+	fresh := testcloud.Start(t, hosts...)
 	fresh.Settle(t)
 	// Later, since the bytes of an object whose writer was killed are kept for a while:
 	// the writer might live.
-	cloud := testcloud.Start(t, testcloud.Dir(v.dir), testcloud.Nodes(3), testcloud.Ahead(5*time.Minute))
+	cloud := testcloud.Start(t, append(hosts, testcloud.Dir(v.dir), testcloud.Ahead(5*time.Minute))...)
 	cloud.Settle(t)
 	cloud.Demo().RemoveAll(t)
 	cloud.Settle(t)

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -47,8 +48,9 @@ func (l *Ledger) Check(t *testing.T, what string, exists func(id string) bool) {
 // is told to, and writes down what was acknowledged.
 type worker struct {
 	*Day
-	c *Client
-	r *rand.Rand
+	c     *Client
+	admin *Client
+	r     *rand.Rand
 }
 
 func idOf(body []byte, key string) string { return fieldOf(body, key, "id") }
@@ -70,6 +72,10 @@ type things struct{ servers, disks, images, rules []string }
 func (w *worker) turn(has *things) {
 	mine, disks, images := &has.servers, &has.disks, &has.images
 	pick := func(list []string) string { return list[w.r.IntN(len(list))] }
+	if w.Lives && len(*mine) > 0 && w.r.IntN(2) == 0 {
+		w.live(pick(*mine), has)
+		return
+	}
 	switch n := w.r.IntN(16); {
 	case n == 13 && len(has.rules) < 5:
 		port := 1 + w.r.IntN(60000)
@@ -170,6 +176,9 @@ func (w *worker) heard(what string, status int, reply []byte, err error, expecte
 	w.answered.Add(1)
 	if status == expected[0] && acked != nil {
 		acked(reply)
+	}
+	if status == expected[0] && !strings.HasPrefix(what, "GET ") && !strings.HasPrefix(what, "get ") {
+		w.accepted.Add(1)
 	}
 	if !slices.Contains(expected, status) && status != http.StatusInsufficientStorage {
 		w.t.Errorf("%s: unexpected %d %s", what, status, reply)

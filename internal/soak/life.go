@@ -1,0 +1,125 @@
+package soak
+
+import (
+	"encoding/json"
+	"slices"
+)
+
+// act is something that is done with a server.
+type act struct {
+	name  string
+	with  any
+	admin bool
+	good  int // status; 202 if 0
+}
+
+// acts are what can be done with a server by its status, besides what every worker
+// does.
+var acts = map[string][]act{
+	"ACTIVE": {
+		{name: "pause"}, {name: "suspend"}, rescue, {name: "shelve"}, {name: "createImage", with: object{"name": "copy"}}, {name: "rebuild"},
+		{name: "reboot", with: object{"type": "SOFT"}}, {name: "reboot", with: object{"type": "HARD"}}, {name: "trigger_crash_dump"},
+		{name: "resize", with: object{"flavorRef": "2"}}, {name: "migrate", admin: true}, {name: "migrate", admin: true},
+	},
+	"SHUTOFF": {
+		rescue, {name: "shelve"}, {name: "resize", with: object{"flavorRef": "2"}}, {name: "migrate", admin: true},
+		{name: "reboot", with: object{"type": "HARD"}},
+	},
+	"PAUSED":            {{name: "unpause"}, {name: "shelve"}},
+	"SUSPENDED":         {{name: "resume"}, {name: "shelve"}},
+	"RESCUE":            {{name: "unrescue"}},
+	"SHELVED":           {{name: "unshelve"}, {name: "shelveOffload", admin: true}},
+	"SHELVED_OFFLOADED": {{name: "unshelve"}},
+	"VERIFY_RESIZE":     {{name: "confirmResize", good: 204}, {name: "revertResize"}},
+	"ERROR":             {{name: "reboot", with: object{"type": "HARD"}}, {name: "rebuild"}},
+}
+
+var rescue = act{name: "rescue", with: object{}, good: 200}
+
+type object = map[string]any
+
+// live does something with a server that its status allows.
+func (w *worker) live(server string, has *things) {
+	status, body, err := w.c.Do("GET", "/compute/v2.1/servers/"+server, nil)
+	if err != nil || status != 200 {
+		return
+	}
+	possible := acts[fieldOf(body, "server", "status")]
+	if len(possible) == 0 {
+		return
+	}
+	a := possible[w.r.IntN(len(possible))]
+	if a.name == "createImage" && len(has.images) >= 3 {
+		return
+	}
+	as := *w
+	if a.admin {
+		as.c = w.admin
+	}
+	if a.name == "rebuild" {
+		a.with = object{"imageRef": w.image}
+	}
+	if a.good == 0 {
+		a.good = 202
+	}
+	as.ask("POST", "/compute/v2.1/servers/"+server+"/action", object{a.name: a.with}, []int{a.good, 400, 403, 404, 409}, func(body []byte) {
+		w.did(a.name)
+		var made struct {
+			Image string `json:"image_id"`
+		}
+		if json.Unmarshal(body, &made) == nil && made.Image != "" {
+			has.images = append(has.images, made.Image)
+		}
+	})
+}
+
+// operator is an administrator who evacuates hosts that are down.
+type operator struct{ worker }
+
+func (o *operator) turn() {
+	var services struct {
+		Services []struct{ Host, State string }
+	}
+	o.read("/compute/v2.1/os-services?binary=nova-compute", &services)
+	for _, s := range services.Services {
+		var hit struct{ Servers []struct{ ID string } }
+		if s.State == "down" && o.read("/compute/v2.1/servers?all_tenants=1&host="+s.Host, &hit) && len(hit.Servers) > 0 {
+			id := hit.Servers[o.r.IntN(len(hit.Servers))].ID
+			o.ask("POST", "/compute/v2.1/servers/"+id+"/action", object{"evacuate": object{}}, []int{200, 400, 404, 409}, func([]byte) { o.did("evacuate") })
+		}
+	}
+}
+
+func (o *operator) read(path string, into any) bool {
+	status, body, err := o.c.Do("GET", path, nil)
+	return err == nil && status == 200 && json.Unmarshal(body, into) == nil
+}
+
+// did counts what was done with servers.
+func (d *Day) did(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.done[name]++
+}
+
+// everything fails a test in which something that can be done with a server was
+// never done.
+func (d *Day) everything() {
+	d.t.Helper()
+	d.t.Logf("done with servers: %v", d.done)
+	names := []string{"evacuate"}
+	for _, list := range acts {
+		for _, a := range list {
+			names = append(names, a.name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		if d.done[name] == 0 && !slices.Contains(rare, name) {
+			d.t.Errorf("%s was never done", name)
+		}
+	}
+}
+
+// rare needs a server that waits on its host with its disk in an image.
+var rare = []string{"shelveOffload"}
