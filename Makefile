@@ -40,8 +40,8 @@ test-postgres: test-packages build ## the whole suite on PostgreSQL
 test-rabbit: test-packages build ## the whole suite on PostgreSQL with the broker BUS=amqp://...
 	@NACRE_TEST_DB=postgres NACRE_TEST_BUS="$${BUS:?say which broker: BUS=amqp://guest:guest@127.0.0.1/}" go run ./build/testsum ./...
 
-soak: test-packages build ## break a cluster, and three real hosts, for MINUTES (default 10) while users work; SEED=N repeats a run
-	@NACRE_SOAK_MINUTES=$(MINUTES) NACRE_TEST_SEED=$(SEED) go test ./internal/soak -run TestClusterUnderFaults -count 1 -v -timeout 0
+soak: test-packages build ## break a cluster, simulated hosts, and three real ones, for MINUTES (default 10) while users work; SEED=N repeats a run
+	@NACRE_SOAK_MINUTES=$(MINUTES) NACRE_TEST_SEED=$(SEED) go test ./internal/soak -run 'TestClusterUnderFaults|TestCampaign' -count 1 -v -timeout 0
 	@NACRE_SOAK_MINUTES=$(MINUTES) NACRE_TEST_SEED=$(SEED) go test ./internal/app/threehosts -run TestHostsUnderFaults -count 1 -v -timeout 0
 
 build: web ## bin/nacre with the dashboard in it

@@ -55,3 +55,42 @@ func TestDeleteWhileDetaching(t *testing.T) {
 		t.Errorf("the volume is %s, want available", v.Volume.Status)
 	}
 }
+
+// A host is lost while a server is on its way there. The move is taken back, so the
+// server is where its disk is, and there is nothing to evacuate any more.
+func TestEvacuateWhileMigrating(t *testing.T) {
+	cloud := testcloud.Start(t, testcloud.Nodes(2))
+	s := &stage{cloud: cloud, demo: cloud.Demo()}
+	atHome(withServer)(t, s)
+	arrived := make(chan bool, 1)
+	cloud.App.Engine.Interfere(func(p work.Point) error {
+		if p.Plan == "server.resize" && p.Step == "wait until it runs" && !p.Undo {
+			select {
+			case arrived <- true:
+			default:
+			}
+			return work.NotYet("the test holds it")
+		}
+		return nil
+	})
+	migrate(t, s)
+	<-arrived
+	lose(t, s, "node-2", true)
+	adminDoes("evacuate", map[string]any{})(t, s)
+	cloud.Settle(t)
+	var shown struct {
+		Server struct {
+			Status string
+			Host   string `json:"OS-EXT-SRV-ATTR:host"`
+		}
+	}
+	cloud.Admin().Must(t, 200, "GET", "/compute/v2.1/servers/"+s.server, nil).JSON(t, &shown)
+	if shown.Server.Status != "ACTIVE" || shown.Server.Host != "node-1" {
+		t.Errorf("the server is %+v, want it to be ACTIVE where it came from", shown.Server)
+	}
+	var list struct{ Migrations []struct{ Status string } }
+	cloud.Admin().Must(t, 200, "GET", "/compute/v2.1/os-migrations?migration_type=evacuation", nil, "OpenStack-API-Version", "compute 2.59").JSON(t, &list)
+	if len(list.Migrations) != 1 || list.Migrations[0].Status != "failed" {
+		t.Errorf("the evacuation is %+v, want it to have failed: it would have made the disk anew", list.Migrations)
+	}
+}

@@ -45,7 +45,7 @@ func TestScenarioOfHosts(t *testing.T) {
 	t.Parallel()
 	cloud := staged(t, 2, `
 hosts:
-  - {vcpus: 3, memory_mb: 4096, disk_gb: 50}
+  - {vcpus: 3, memory_mb: 4096, disk_gb: 50, fails: {boot: 100%}}
   - fails: {boot: 100%}
 `)
 	var reply struct {
@@ -63,7 +63,7 @@ hosts:
 		}
 	}
 	demo := cloud.Demo()
-	id := demo.CreateServer(t, "web") // on the larger host
+	id := demo.CreateServer(t, "web")
 	cloud.Settle(t)
 	var shown struct {
 		Server struct {

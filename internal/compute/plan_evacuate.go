@@ -24,6 +24,7 @@ type evacuateState struct {
 	Run    bool // there
 
 	Migration string
+	Moved     bool
 
 	// Until now:
 	Running bool
@@ -119,6 +120,11 @@ func (s *Service) evacuateMove(ctx context.Context, tx *db.Tx, state *evacuateSt
 	if s.hostUp(state.From) {
 		return errs.Conflictf("Compute service of %s is in use again.", state.From)
 	}
+	// A move that this has cancelled has brought it back to where its disk is, or was
+	// over before it could be cancelled.
+	if server.Host != state.From || server.VMState == Resized {
+		return errs.Conflictf("Instance %s, which is on host %s, was moved meanwhile.", server.ID, server.Host)
+	}
 	err = s.tell(ctx, tx, "rebuild.start", server)
 	if err != nil {
 		return err
@@ -136,6 +142,7 @@ func (s *Service) evacuateMove(ctx context.Context, tx *db.Tx, state *evacuateSt
 	if err != nil {
 		return err
 	}
+	state.Moved = true
 	state.Running, state.Rest, state.Rescue, state.Image = server.Running, server.Rest, server.Rescue.V, server.DiskImage
 	server.Rebuilds++ // it may have been there before
 	server.DiskImage, server.TaskState = "", RebuildSpawning
@@ -162,7 +169,7 @@ func (s *Service) moveTo(ctx context.Context, tx *db.Tx, server Server, from str
 // of it any more.
 func (s *Service) undoEvacuate(ctx context.Context, state *evacuateState) error {
 	server, err := s.Server(ctx, "", state.Server)
-	if err != nil || server.Host == state.From {
+	if err != nil || !state.Moved || server.Host == state.From {
 		return err
 	}
 	err = s.forget(ctx, state.Server)

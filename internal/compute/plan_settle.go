@@ -48,6 +48,9 @@ func (s *Service) afterResize(ctx context.Context, act Act, action string, task 
 			return err
 		}
 		for _, m := range open { // there is none of a server that was resized before migrations were written down
+			if m.Kind != ResizeMove && m.Kind != ColdMigration {
+				continue // an evacuation that has yet to find out that it is none
+			}
 			state.Migration, state.Source, state.Dest = m.ID, m.Source, m.Dest
 			err = s.setMigration(ctx, tx, m.ID, status, "")
 			if err != nil {

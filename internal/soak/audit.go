@@ -87,7 +87,12 @@ func auditVolumes(t *testing.T, admin *Client, servers map[string]ServerRow, ack
 	t.Helper()
 	var disks []volumeRow
 	admin.List(t, "/volume/v3/volumes/detail?all_tenants=1", "volumes", &disks)
-	known := map[string]bool{}
+	known, away := map[string]bool{}, map[string]bool{}
+	for _, s := range servers {
+		for _, a := range s.Volumes {
+			away[a.ID] = s.Status == "SHELVED_OFFLOADED"
+		}
+	}
 	for _, d := range disks {
 		known[d.ID] = true
 		switch d.Status {
@@ -107,6 +112,10 @@ func auditVolumes(t *testing.T, admin *Client, servers map[string]ServerRow, ack
 			}
 			if !exists || !has {
 				t.Errorf("volume %s is in use by server %s, which has it not (it exists: %v)", d.ID, d.Attachments[0].ServerID, exists)
+			}
+		case "reserved":
+			if !away[d.ID] {
+				t.Errorf("volume %s is reserved for no server that is shelved", d.ID)
 			}
 		default:
 			t.Errorf("volume %s is stuck: %s", d.ID, d.Status)
