@@ -215,6 +215,7 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 		Volumes: computeVolumes{volumes, cloud}, Consoles: consoles, ConfigDrive: configdrive.Build,
 		ConfirmAfter: time.Duration(c.ResizeConfirmWindow) * time.Second,
 		ShelvedFor:   time.Duration(c.ShelvedOffloadTime) * time.Second,
+		ReclaimAfter: time.Duration(c.ReclaimInstanceInterval) * time.Second,
 	})
 	if err != nil {
 		return err

@@ -7,17 +7,6 @@ import (
 	"nacre/internal/errs"
 )
 
-// RestoreServer would take a soft deletion back. Servers are deleted at once
-// here, as in a cloud without an interval for reclaiming them, so there is
-// never one to restore.
-func (s *Service) RestoreServer(ctx context.Context, act Act) error {
-	server, err := s.Server(ctx, act.Project, act.Server)
-	if err != nil {
-		return err
-	}
-	return act.allow(server, "restore")
-}
-
 // InjectNetworkInfo tells the host once more what the server's cards are.
 func (s *Service) InjectNetworkInfo(ctx context.Context, act Act) error {
 	return s.db.Write(ctx, func(tx *db.Tx) error {

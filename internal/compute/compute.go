@@ -60,6 +60,8 @@ type Options struct {
 	// ShelvedFor is how long a shelved server keeps its host: 0 not at all, less
 	// than 0 for ever.
 	ShelvedFor time.Duration
+	// ReclaimAfter is how long a deleted server can be restored; 0 is not at all.
+	ReclaimAfter time.Duration
 	// CPURatio is the allocation ratio of VCPUs on a host that reports for the
 	// first time; 0 is 4.
 	CPURatio float64
@@ -94,6 +96,7 @@ type Service struct {
 	reservedMB   int64
 	confirmAfter time.Duration
 	shelvedFor   time.Duration
+	reclaimAfter time.Duration
 
 	mu       sync.RWMutex // guards snapshot and state
 	snapshot scheduler.Snapshot
@@ -111,7 +114,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		db: o.DB, clock: o.Clock, newID: o.NewID, log: o.Log, engine: o.Engine, hosts: o.Hosts,
 		placement: o.Placement, images: o.Images, networks: o.Networks, proxy: o.Proxy, imageProxy: o.ImageProxy, volumes: o.Volumes,
 		consoles: o.Consoles, configDrive: o.ConfigDrive,
-		zone: o.Zone, cpuRatio: o.CPURatio, reservedMB: o.ReservedMB, confirmAfter: o.ConfirmAfter, shelvedFor: o.ShelvedFor,
+		zone: o.Zone, cpuRatio: o.CPURatio, reservedMB: o.ReservedMB, confirmAfter: o.ConfirmAfter, shelvedFor: o.ShelvedFor, reclaimAfter: o.ReclaimAfter,
 		state: map[string]hostState{}, frozen: frozen{held: map[string]io.ReadWriteCloser{}},
 	}
 	if s.clock == nil {

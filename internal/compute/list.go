@@ -24,7 +24,8 @@ type Query struct {
 	IP            string // the beginning of an address
 	IDs           []string
 	Statuses      []string // as users see them
-	Deleted       bool     // only deleted ones
+	Deleted       bool     // only deleted ones, and those that can be restored
+	SoftDeleted   bool     // also those that can be restored
 	ChangedSince  db.Time  // also deleted ones
 	ChangedBefore db.Time
 	Tags          []string // all of them
@@ -76,9 +77,11 @@ func (q Query) where(sel *bun.SelectQuery) *bun.SelectQuery {
 	}
 	switch {
 	case q.Deleted:
-		sel = sel.Where("deleted_at > 0")
-	case q.ChangedSince == 0:
+		sel = sel.Where("(deleted_at > 0 OR vm_state = ?)", SoftDeleted)
+	case q.ChangedSince == 0 && q.SoftDeleted:
 		sel = sel.Where("deleted_at = 0")
+	case q.ChangedSince == 0:
+		sel = sel.Where("deleted_at = 0 AND vm_state <> ?", SoftDeleted)
 	}
 	if q.ChangedSince > 0 {
 		sel = sel.Where("updated_at >= ?", q.ChangedSince)
@@ -123,7 +126,7 @@ func (q Query) where(sel *bun.SelectQuery) *bun.SelectQuery {
 }
 
 // otherStatuses exist in the API and no server is ever in them here.
-var otherStatuses = []string{"PASSWORD", "SOFT_DELETED", "UNKNOWN"}
+var otherStatuses = []string{"PASSWORD", "UNKNOWN"}
 
 // KnownStatus tells whether the API has such a status.
 func KnownStatus(status string) bool {

@@ -19,6 +19,7 @@ func (s *Service) Loops() []loop.Loop {
 		{Name: "compute.orphans", Every: time.Minute, Once: s.forgetOrphans},
 		{Name: confirmLoop, Every: confirmEvery, Once: s.confirmAll},
 		{Name: "compute.shelf", Every: shelfEvery, Once: s.clearShelf},
+		{Name: "compute.reclaim", Every: reclaimEvery, Once: s.reclaimDeleted},
 		{Name: "compute.quota", Every: 10 * time.Minute, Once: s.recount},
 		{Name: followLoop, Every: 10 * time.Second, Once: s.load, Everywhere: true}, // what operators decided on other servers
 	}
@@ -97,7 +98,7 @@ func (s *Service) recount(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		err = tx.All(ctx, &servers, "SELECT project, flavor, other_flavor FROM servers WHERE deleted_at = 0")
+		err = tx.All(ctx, &servers, "SELECT project, flavor, other_flavor FROM servers WHERE deleted_at = 0 AND soft_deleted_at = 0")
 		if err != nil {
 			return fmt.Errorf("count servers: %w", err)
 		}

@@ -13,9 +13,9 @@ type deleteState struct {
 	Server string
 }
 
-// DeleteServer accepts the end of a server. Whatever was being done to it is
+// ForceDeleteServer accepts the end of a server. Whatever was being done to it is
 // undone first. Deleting what is being deleted is a success.
-func (s *Service) DeleteServer(ctx context.Context, act Act) error {
+func (s *Service) ForceDeleteServer(ctx context.Context, act Act) error {
 	return s.db.Write(ctx, func(tx *db.Tx) error {
 		server, err := getServer(ctx, tx, act.Project, act.Server)
 		if err != nil {
@@ -134,10 +134,11 @@ func (s *Service) deleteFinish(ctx context.Context, tx *db.Tx, state *deleteStat
 			return err
 		}
 	}
-	vcpus, ram := server.holds()
-	err = quota.Release(ctx, tx, server.Project, quota.Servers(1), quota.VCPUs(int(vcpus)), quota.Memory(int(ram)))
-	if err != nil {
-		return err
+	if server.SoftDeletedAt == 0 {
+		err = quota.Release(ctx, tx, server.Project, server.uses()...)
+		if err != nil {
+			return err
+		}
 	}
 	now := db.At(s.clock.Now())
 	server.VMState, server.TaskState, server.PowerState, server.Running = Deleted, "", NoState, false

@@ -24,6 +24,8 @@ type powerState struct {
 
 	Rescue  *Rescue // wanted
 	Rescued *Rescue // until now
+
+	SoftDeletedAt db.Time // until now
 }
 
 // StartServer powers a stopped server on.
@@ -96,8 +98,13 @@ func (s *Service) power(ctx context.Context, act Act, action string, state power
 				return err
 			}
 		}
+		state.SoftDeletedAt = server.SoftDeletedAt
+		err = s.countAgain(ctx, tx, &server)
+		if err != nil {
+			return err
+		}
 		server.TaskState = state.Task
-		err = s.save(ctx, tx, &server, "task_state")
+		err = s.save(ctx, tx, &server, "task_state", "soft_deleted_at")
 		if err != nil {
 			return err
 		}
@@ -127,7 +134,11 @@ func (s *Service) powerPlan() work.Plan[powerState] {
 			{Name: "finish", Tx: s.powerFinish},
 		},
 		Undone: func(ctx context.Context, tx *db.Tx, state *powerState, _ error) error {
-			return s.idle(ctx, tx, state.Server)
+			err := s.idle(ctx, tx, state.Server)
+			if err != nil || state.SoftDeletedAt == 0 {
+				return err
+			}
+			return s.countNoMore(ctx, tx, state.Server, state.SoftDeletedAt)
 		},
 	}
 }
@@ -209,7 +220,7 @@ func (s *Service) powerWait(ctx context.Context, state *powerState) error {
 
 // powerOf is how the host sees a server in a state that a plan about its power
 // ends in.
-var powerOf = map[VMState]Power{Active: Running, Stopped: Shutdown, PausedState: Paused, Suspended: Shutdown, Rescued: Running}
+var powerOf = map[VMState]Power{Active: Running, Stopped: Shutdown, PausedState: Paused, Suspended: Shutdown, Rescued: Running, SoftDeleted: Shutdown}
 
 func (s *Service) powerFinish(ctx context.Context, tx *db.Tx, state *powerState) error {
 	server, err := s.change(ctx, tx, state.Server, func(server *Server) error {
@@ -220,6 +231,9 @@ func (s *Service) powerFinish(ctx context.Context, tx *db.Tx, state *powerState)
 		server.Fault = db.Of[*Fault](nil)
 		return nil
 	}, "vm_state", "power_state", "task_state", "fault")
+	if err == nil && state.State == SoftDeleted {
+		err = s.countNoMore(ctx, tx, server.ID, db.At(s.clock.Now()))
+	}
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,7 @@ const (
 	Shelved     VMState = "shelved"           // stopped, with an image of its disk
 	Offloaded   VMState = "shelved_offloaded" // on no host
 	Errored     VMState = "error"
+	SoftDeleted VMState = "soft-delete" // off, and can be restored for a while
 	Deleted     VMState = "deleted"
 )
 
@@ -47,6 +48,8 @@ const (
 	Rebooting         Task = "rebooting"
 	HardReboot        Task = "rebooting_hard"
 	DeletingTask      Task = "deleting"
+	SoftDeleting      Task = "soft-deleting"
+	Restoring         Task = "restoring"
 	Pausing           Task = "pausing"
 	Unpausing         Task = "unpausing"
 	Suspending        Task = "suspending"
@@ -140,6 +143,7 @@ type Server struct {
 	UpdatedAt       db.Time
 	LaunchedAt      db.Time
 	TerminatedAt    db.Time
+	SoftDeletedAt   db.Time // since when it does not count as used by its project
 	DeletedAt       db.Time
 }
 
@@ -191,12 +195,13 @@ var statusOf = map[VMState]struct {
 		HardReboot: "HARD_REBOOT", Rebuilding: "REBUILD", RebuildSpawning: "REBUILD", RebuildVolumes: "REBUILD",
 		ResizePrep: "RESIZE", ResizeMigrating: "RESIZE", ResizeFinish: "RESIZE",
 	}},
-	Resized:   {"VERIFY_RESIZE", map[Task]string{ResizeReverting: "REVERT_RESIZE"}},
-	Rescued:   {"RESCUE", nil},
-	Shelved:   {"SHELVED", nil},
-	Offloaded: {"SHELVED_OFFLOADED", nil},
-	Errored:   {"ERROR", map[Task]string{Rebuilding: "REBUILD", RebuildSpawning: "REBUILD", RebuildVolumes: "REBUILD"}},
-	Deleted:   {"DELETED", nil},
+	Resized:     {"VERIFY_RESIZE", map[Task]string{ResizeReverting: "REVERT_RESIZE"}},
+	Rescued:     {"RESCUE", nil},
+	Shelved:     {"SHELVED", nil},
+	Offloaded:   {"SHELVED_OFFLOADED", nil},
+	Errored:     {"ERROR", map[Task]string{Rebuilding: "REBUILD", RebuildSpawning: "REBUILD", RebuildVolumes: "REBUILD"}},
+	SoftDeleted: {"SOFT_DELETED", nil},
+	Deleted:     {"DELETED", nil},
 }
 
 // Status is the word that users see for state and task.

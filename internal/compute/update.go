@@ -157,6 +157,9 @@ func (s *Service) UnlockServer(ctx context.Context, act Act) error {
 // ResetState says that a server is in a state, whatever it is.
 func (s *Service) ResetState(ctx context.Context, act Act, state VMState) error {
 	_, err := s.edit(ctx, act, "update", func(server *Server) error {
+		if server.VMState == SoftDeleted {
+			return errs.Conflictf("Cannot 'reset_state' instance %s while it is in vm_state %s: restore it.", server.ID, server.VMState)
+		}
 		if server.Host == "" && state == Active {
 			return errs.Conflictf("Cannot 'reset_state' instance %s: it has no host to be active on", server.ID)
 		}

@@ -15,7 +15,7 @@ const web = "../../web"
 // TestInBrowser walks through the dashboard in a real Chromium, against the
 // whole product on simulated hosts. The walk is web/e2e.
 func TestInBrowser(t *testing.T) {
-	cloud := testcloud.Start(t, testcloud.Nodes(2))
+	cloud := testcloud.Start(t, testcloud.Nodes(2), testcloud.Reclaimed(3600))
 	page, err := http.Get(cloud.URL + "/dashboard")
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +33,7 @@ func TestInBrowser(t *testing.T) {
 // TestForms sends the request of every form of the dashboard to the whole
 // product. What is typed into them is in web/forms.
 func TestForms(t *testing.T) {
-	npm(t, testcloud.Start(t, testcloud.Nodes(2), testcloud.KeepShelved()), "forms")
+	npm(t, testcloud.Start(t, testcloud.Nodes(2), testcloud.ShelvedFor(-1), testcloud.Reclaimed(3600)), "forms")
 }
 
 // npm runs a script of web/ against a cloud.

@@ -75,8 +75,10 @@ func Scenario(path string) Option { return func(o *options) { o.Scenario = path 
 // Stores sets further stores of images, as the setting image_stores does.
 func Stores(setting string) Option { return func(o *options) { o.ImageStores = setting } }
 
-// KeepShelved lets shelved servers keep their hosts until they are taken from them.
-func KeepShelved() Option { return func(o *options) { o.ShelvedOffloadTime = -1 } }
+// Reclaimed sets for how many seconds deleted servers can be restored.
+func Reclaimed(seconds int) Option {
+	return func(o *options) { o.ReclaimInstanceInterval = seconds }
+}
 
 // Converted makes imported images raw, as the setting image_conversion does.
 func Converted() Option { return func(o *options) { o.ImageConversion = "raw" } }

@@ -1,4 +1,5 @@
+import './life.mjs';
 import './images.mjs';
 import { run } from './walk.mjs';
 
-run('images');
+run('life-and-images');

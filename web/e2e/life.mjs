@@ -111,6 +111,12 @@ step('is told about one by one when something is done with many', async () => {
   await dialog().locator('.results [data-status=ok]').nth(1).waitFor();
   await dialog().getByRole('button', { name: 'Close' }).last().click();
   await settled('PAUSED', other);
+  await act('Delete', 'delete', {}, other); // a paused one is kept, too
+  await row(other).waitFor({ state: 'detached', timeout: slow });
+  await page().getByRole('button', { name: 'Undo' }).waitFor({ timeout: slow });
+  await look('undo');
+  await page().getByRole('button', { name: 'Undo' }).click();
+  await settled('ACTIVE', other);
   await act('Delete', 'delete', {}, other);
   await row(other).waitFor({ state: 'detached', timeout: slow });
 });

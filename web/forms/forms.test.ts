@@ -351,6 +351,15 @@ operator('instances of others', async () => {
 
 member('instances come to an end', async () => {
   await does('servers', 'delete', {}, 'vm');
+  be({ ...admin, scope: { ...admin.scope, all: true } });
+  await does('servers', 'server-restore', {}, 'vm');
+  be(demo);
+  await does('servers', 'delete', {}, 'vm');
+  await gone('servers', 'vm');
+  be({ ...admin, scope: { ...admin.scope, all: true } });
+  await does('servers', 'server-force-delete', {}, 'vm');
+  await gone('servers', 'vm');
+  be(demo);
   await gone('servers', 'vm');
   await does('images', 'delete', {}, 'of vm');
   await does('images', 'delete', {}, 'backup of vm');

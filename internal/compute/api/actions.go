@@ -13,7 +13,7 @@ import (
 func (h handlers) actionRoutes() []api.Route {
 	const path = "/servers/{server_id}/action"
 	return []api.Route{
-		{Method: "POST", Path: path, Action: "forceDelete", Rule: "os_compute_api:os-deferred-delete:force", OK: 202, Do: h.plain(h.compute.DeleteServer)},
+		{Method: "POST", Path: path, Action: "forceDelete", Rule: "os_compute_api:os-deferred-delete:force", OK: 202, Do: h.plain(h.compute.ForceDeleteServer)},
 		{Method: "POST", Path: path, Action: "lock", Rule: "os_compute_api:os-lock-server:lock", OK: 202, Do: api.BodyEmpty(h.lock)},
 		{Method: "POST", Path: path, Action: "reboot", Rule: "os_compute_api:servers:reboot", OK: 202, Do: api.BodyEmpty(h.reboot)},
 		{Method: "POST", Path: path, Action: "os-start", Rule: "os_compute_api:servers:start", OK: 202, Do: h.plain(h.compute.StartServer)},

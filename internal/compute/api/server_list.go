@@ -138,6 +138,7 @@ func filters(c *api.Call, q *compute.Query, admin bool) error {
 	}
 	if admin {
 		q.Deleted, _ = api.ParseBool(params.Get("deleted"))
+		q.SoftDeleted, _ = api.ParseBool(params.Get("soft_deleted"))
 	}
 	if params.Has("uuid") {
 		q.IDs = params["uuid"]

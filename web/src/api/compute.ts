@@ -90,7 +90,7 @@ export const serversQuery = queryOptions({
 /** Those of all projects, for operators. */
 export const allServersQuery = queryOptions({
   queryKey: ['servers', 'of all'],
-  queryFn: ({ signal }) => all<Server>('compute', '/servers/detail?limit=1000&all_tenants=1', 'servers', signal),
+  queryFn: ({ signal }) => all<Server>('compute', '/servers/detail?limit=1000&all_tenants=1&soft_deleted=1', 'servers', signal),
   refetchInterval: (query) => pace(query.state.data),
 });
 

@@ -34,6 +34,8 @@ const things = {
     selectAll: 'Select all on this page',
     menu: 'Actions for {{name}}',
     more: 'More actions',
+    undo: 'Undo',
+    undoText: 'The cloud keeps it for a while before it is gone for good.',
     leftOut: '{{name}}: left out, its state does not allow this',
     tools: '{{what}}: filter and actions',
     filter: 'Name, address or ID',

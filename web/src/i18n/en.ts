@@ -201,7 +201,7 @@ const en = {
     stop: 'Its system is asked to shut down; its power is cut if it doesn’t. Disk and addresses are kept.',
     reboot: 'Its system is asked to restart. It is away for a moment.',
     hardReboot: 'Its power is cut and turned on again. What is not written to disk is lost.',
-    delete: 'The instance and its disk are gone for good. Attached volumes are kept.',
+    delete: 'The instance and its disk are gone for good, unless the cloud keeps what was deleted for a while: then you can undo it here. Attached volumes are kept.',
   },
   launch: {
     title: 'Launch instance',

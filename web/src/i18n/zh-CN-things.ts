@@ -31,6 +31,8 @@ const things = {
     selectAll: '选择本页全部',
     menu: '{{name}} 的操作',
     more: '更多操作',
+    undo: '撤销',
+    undoText: '云会保留一段时间，之后才永久删除。',
     leftOut: '{{name}}：状态不允许，已略过',
     tools: '{{what}}：筛选和操作',
     filter: '名称、地址或 ID',

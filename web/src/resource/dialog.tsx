@@ -13,6 +13,7 @@ import { bodyOf, initial, veiled } from './body';
 import { AsCommand } from './as-command';
 import { Input } from './field';
 import { refresh } from './query';
+import { useUndo } from './undo';
 import type { Action, Choice, Field, Resource, Scope, Values } from './resource';
 
 type Result = { is: 'busy' } | { is: 'ok' } | { is: 'bad'; error: Error };
@@ -34,6 +35,7 @@ export function ActionDialog<R>({ resource, action, rows, preset = {}, close }: 
   const { message } = App.useApp();
   const { scope } = useHere();
   const queryClient = useQueryClient();
+  const offerUndo = useUndo();
   const [form] = Form.useForm<Values>();
   const watched = Form.useWatch([], form) as Values | undefined;
   const [results, setResults] = useState<Result[] | null>(null);
@@ -72,6 +74,10 @@ export function ActionDialog<R>({ resource, action, rows, preset = {}, close }: 
     };
     await Promise.all(Array.from({ length: atOnce }, work));
     await refresh(queryClient);
+    const { undo } = action;
+    if (undo !== undefined) {
+      void offerUndo(title, able.filter((_, i) => outcome[i]?.is === 'ok').map(undo));
+    }
     if (shown !== null) {
       setSecrets(shown);
     } else if (rows.length <= 1 && outcome[0]?.is === 'ok') {

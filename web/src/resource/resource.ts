@@ -98,6 +98,8 @@ export interface Action<R> {
   /** Only what differs from the row goes into the request. */
   edits?: boolean;
   call?: (body: Body, row: R, scope: Scope) => Call;
+  /** How to take it back, once it is done; null where that cannot be. */
+  undo?: (row: R) => Promise<Call | null>;
   /** What the answer tells once and never again. */
   secret?: (reply: unknown) => Secret[];
   /** What to know about it, where it is not that it is never shown again. */

@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { Button, Dropdown, Input, Select, Table, type TableColumnsType } from 'antd';
-import { useState, type ReactNode } from 'react';
+import { useMemo, useState, type ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useHere } from '../shell/here';
 import { Empty } from '../ui/empty';
@@ -19,12 +19,15 @@ interface Props<R> {
   where?: (row: R) => boolean;
   /** What a creation from here is about. */
   preset?: Values;
+  /** Those of all projects, whatever the page shows else. */
+  everybodys?: boolean;
 }
 
 /** The rows of a resource: found by a filter, acted on one by one or together, kept fresh. */
-export function Rows<R>({ resource, where, preset }: Props<R>) {
+export function Rows<R>({ resource, where, preset, everybodys = false }: Props<R>) {
   const { t, i18n } = useTranslation();
-  const { scope } = useHere();
+  const here = useHere().scope;
+  const scope = useMemo(() => (everybodys ? { ...here, all: true } : here), [everybodys, here]);
   const rows = useQuery(rowsQuery(resource, scope));
   const [text, setText] = useState('');
   const [state, setState] = useState<string | null>(null);

@@ -42,7 +42,7 @@ export function Scores({ hosts, chosen }: { hosts: Verdict[]; chosen?: string | 
             <tr key={host.id}>
               <th scope="row">
                 {won(host) || host.score === null ? <Mark tone={won(host) ? 'ok' : 'bad'}>{host.host}</Mark> : host.host}
-                {won(host) && <span className="tag">{t('schedule.chosen')}</span>}
+                {won(host) && <> <span className="tag">{t('schedule.chosen')}</span></>}
               </th>
               {host.score === null ? (
                 <td colSpan={4} className="muted small">

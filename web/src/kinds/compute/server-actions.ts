@@ -1,5 +1,5 @@
 // What can be done with a server, in the order in which people look for it.
-import { all } from '../../api/client';
+import { all, ask, type Call } from '../../api/client';
 import { flavorChoices, imageChoices, type Server } from '../../api/compute';
 import type { Start } from '../../resource/acts';
 import { pairsText } from '../../resource/body';
@@ -26,6 +26,24 @@ const plain = (key: string, word: Word, body: unknown, able: (row: Server) => bo
 const orNull = (body: Record<string, unknown>) => (Object.keys(body).length > 0 ? body : null);
 
 const operators = (_: unknown, scope: Scope) => scope.operator;
+
+/** How a deleted server is had back, where the cloud keeps it for a while: as soon as it is off. */
+async function restoration(row: Server): Promise<Call | null> {
+  for (;;) {
+    try {
+      const { server } = await ask<{ server: Server }>('compute', `/servers/${row.id}`);
+      if (server.status === 'SOFT_DELETED') {
+        return act(row, { restore: null });
+      }
+      if (server['OS-EXT-STS:task_state'] !== 'soft-deleting') {
+        return null;
+      }
+    } catch {
+      return null; // it is gone for good
+    }
+    await new Promise((again) => setTimeout(again, 500));
+  }
+}
 
 const portsOf = async (_: Scope, row: Server) =>
   (await all<{ id: string; name: string; fixed_ips: { ip_address: string }[] }>('network', `/ports?device_id=${row.id}`, 'ports', new AbortController().signal)).map((port) => ({
@@ -219,7 +237,11 @@ const about: Action<Server>[] = [
   plain('unlock', 'server.unlock', { unlock: null }, (row) => row.locked === true, { bulk: true }),
 ];
 
-const ends: Action<Server>[] = [removal('confirm.delete', (row) => ['compute', `/servers/${row.id}`], when('delete'))];
+const ends: Action<Server>[] = [
+  plain('restore', 'server.restore', { restore: null }, when('restore'), { bulk: true }),
+  plain('force-delete', 'server.forceDelete', { forceDelete: null }, when('restore'), { bulk: true, danger: true, ask: 'server.forceDeleteAsk' }),
+  { ...removal<Server>('confirm.delete', (row) => ['compute', `/servers/${row.id}`], when('delete')), undo: restoration },
+];
 
 // What the cloud does to a locked server for everybody who may change it.
 const despiteLock = ['server-unlock', 'server-edit', 'server-tags'];

@@ -9,7 +9,7 @@ import { DesktopOutlined } from '../../ui/icons';
 export const servers: Resource<Server> = {
   kind: 'servers',
   icon: <DesktopOutlined />,
-  list: (scope, signal) => all('compute', scope.all ? '/servers/detail?limit=1000&all_tenants=1' : '/servers/detail?limit=1000', 'servers', signal),
+  list: (scope, signal) => all('compute', scope.all ? '/servers/detail?limit=1000&all_tenants=1&soft_deleted=1' : '/servers/detail?limit=1000', 'servers', signal),
   id: (row) => row.id,
   name: label,
   place: (row) => `/instances/${row.id}/overview`,

@@ -2,11 +2,11 @@ import { all, ask } from '../../api/client';
 import type { Server } from '../../api/compute';
 import { gibibytes, memory, number } from '../../format';
 import { code } from '../../resource/ref';
-import { define, put, type Column, type Resource, type Word } from '../../resource/resource';
+import { define, put, type Column, type Word } from '../../resource/resource';
 import { Rows } from '../../resource/rows';
 import { stateBy } from '../../resource/state';
 import { CloudServerOutlined } from '../../ui/icons';
-import guests from '../compute/guests';
+import { guests } from '../compute/guests';
 import { Ago } from '../../ui/time';
 
 interface Hypervisor {
@@ -107,5 +107,5 @@ export default define<Host>({
 
 /** The servers that run there, of all projects, with what can be done about them. */
 function Guests({ row }: { row: Host }) {
-  return <Rows<Server> resource={guests as unknown as Resource<Server>} where={(server) => server['OS-EXT-SRV-ATTR:host'] === row.service.host} />;
+  return <Rows<Server> resource={guests} everybodys where={(server) => server['OS-EXT-SRV-ATTR:host'] === row.service.host} />;
 }

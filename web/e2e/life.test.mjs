@@ -1,4 +1,0 @@
-import './life.mjs';
-import { run } from './walk.mjs';
-
-run('life');
