@@ -341,11 +341,16 @@ operator('instances of others', async () => {
   await does('servers', 'server-inject-network', {}, 'vm');
   await does('services', 'service-down', {}, await hostOf());
   await does('servers', 'server-evacuate', { host: { pick: from } }, 'vm');
+  await until('the instance on the other host', async () => (await hostOf()) === from);
+  await is('servers', 'vm', state('SHUTOFF'));
+  await does('servers', 'server-start', {}, 'vm');
   await does('services', 'service-up', {}, from === 'node-1' ? 'node-2' : 'node-1');
-  await is('servers', 'vm', state('ACTIVE'));
   await does('servers', 'server-shelve', {}, 'vm');
   await does('servers', 'server-offload', {}, 'vm');
   await does('servers', 'server-unshelve-to', { availability_zone: { pick: 'nova' }, host: { pick: from } }, 'vm');
+  await is('servers', 'vm', state('ACTIVE'));
+  await does('servers', 'server-live-migrate', { host: { pick: from === 'node-1' ? 'node-2' : 'node-1' } }, 'vm');
+  await until('the guest on the other host', async () => (await hostOf()) !== from);
   await is('servers', 'vm', state('ACTIVE'));
 });
 

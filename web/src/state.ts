@@ -44,6 +44,7 @@ const states = {
   unshelveTo: ['SHELVED_OFFLOADED'],
   image: ['ACTIVE', 'SHUTOFF', 'PAUSED', 'SUSPENDED'],
   resize: ['ACTIVE', 'SHUTOFF'],
+  moveLive: ['ACTIVE', 'PAUSED'],
   settle: ['VERIFY_RESIZE'],
   rebuild: ['ACTIVE', 'SHUTOFF', 'ERROR'],
   password: ['ACTIVE'],

@@ -329,6 +329,12 @@ const computing: Spelling[] = [
   { on: 'POST compute /servers/{id}/action', say: 'server dump create {id}', envelope: 'trigger_crash_dump' },
   { on: 'POST compute /servers/{id}/action', say: 'server backup create {id}', envelope: 'createBackup', options: { name: '--name', backup_type: '--type', rotation: '--rotate' } },
   { on: 'POST compute /servers/{id}/action', say: 'server migrate {id}', envelope: 'migrate', options: { host: '--host' } },
+  {
+    on: 'POST compute /servers/{id}/action',
+    say: 'server migrate --live-migration {id}',
+    envelope: 'os-migrateLive',
+    options: { host: (value) => (value === null ? [] : ['--host', String(value)]), block_migration: (value) => (value === 'auto' ? [] : null) },
+  },
   { on: 'POST compute /servers/{id}/action', say: 'server evacuate {id}', envelope: 'evacuate', options: { host: '--host' } },
   { on: 'POST compute /servers/{id}/action', say: 'server delete --force {id}', envelope: 'forceDelete' },
   { on: 'POST compute /servers/{id}/action', say: 'server reboot {id}', envelope: 'reboot', options: { type: (value) => [value === 'HARD' ? '--hard' : '--soft'] } },

@@ -1,6 +1,8 @@
 import { useQuery } from '@tanstack/react-query';
-import { all } from '../../api/client';
+import { useTranslation } from 'react-i18next';
+import { all, ask } from '../../api/client';
 import { planQuery } from '../../api/plans';
+import { bytes } from '../../format';
 import { code, created, Ref } from '../../resource/ref';
 import { define, type State } from '../../resource/resource';
 import { SwapOutlined } from '../../ui/icons';
@@ -46,7 +48,7 @@ export default define<Migration>({
   ],
 });
 
-/** The step that a server on its way is at, and since when; or when its way ended. */
+/** The step that a server on its way is at, what of it has moved, and since when; or when its way ended. */
 function Progress({ row }: { row: Migration }) {
   const under = moves(row);
   const { data: plan } = useQuery({ ...planQuery(row.instance_uuid), enabled: under });
@@ -57,7 +59,35 @@ function Progress({ row }: { row: Migration }) {
     plan != null && (
       <>
         {plan.step} · <Lasting since={plan.since} />
+        {row.migration_type === 'live-migration' && <Moved row={row} />}
       </>
+    )
+  );
+}
+
+interface Live {
+  uuid: string;
+  memory_total_bytes: number;
+  memory_processed_bytes: number;
+  disk_total_bytes: number;
+  disk_processed_bytes: number;
+}
+
+/** How much of a running guest is there already. */
+function Moved({ row }: { row: Migration }) {
+  const { t, i18n } = useTranslation();
+  const { data } = useQuery({
+    queryKey: ['live', row.instance_uuid],
+    queryFn: async ({ signal }) => (await ask<{ migrations: Live[] }>('compute', `/servers/${row.instance_uuid}/migrations`, { signal })).migrations,
+    refetchInterval: 1_000,
+  });
+  const live = data?.find((each) => each.uuid === row.uuid);
+  const part = (done: number, whole: number) => t('usage.of', { used: bytes(done, i18n.language), limit: bytes(whole, i18n.language) });
+  return (
+    live && (
+      <div className="reason nums">
+        {t('migration.moved', { memory: part(live.memory_processed_bytes, live.memory_total_bytes), disk: part(live.disk_processed_bytes, live.disk_total_bytes) })}
+      </div>
     )
   );
 }

@@ -166,6 +166,15 @@ const moving: Action<Server>[] = [
     call: (where, row) => act(row, { migrate: orNull(where) }),
   },
   {
+    key: 'server-live-migrate',
+    word: 'server.liveMigrate',
+    by: 'manager',
+    ask: 'server.liveMigrateAsk',
+    able: when('moveLive'),
+    fields: [{ key: 'host', label: 'field.host', kind: 'choice', options: (_, row) => hostChoices(row['OS-EXT-SRV-ATTR:host']), when: operators, hint: 'server.anyHost' }],
+    call: ({ host = null }, row) => act(row, { 'os-migrateLive': { host, block_migration: 'auto' } }),
+  },
+  {
     key: 'server-evacuate',
     word: 'server.evacuate',
     by: 'admin',
