@@ -260,6 +260,8 @@ type volumes interface {
 // those of the node's streams.
 type consoles interface {
 	New(ctx context.Context, kind, server string) (url string, expires time.Time, err error)
+	// Revoke forgets the addresses of a server that were not opened yet.
+	Revoke(ctx context.Context, tx *db.Tx, server string) error
 	// Find tells which server the token of an address is for, and where it is
 	// to be opened.
 	Find(ctx context.Context, token string) (server, host string, port int, err error)

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/uptrace/bun"
@@ -284,8 +285,15 @@ func (s *Service) Server(ctx context.Context, project, id string) (Server, error
 }
 
 // save writes the named columns, provided nobody changed the server since it
-// was read.
+// was read. When it is another guest from then on, by its host or its disk, who
+// was given the address of a console of the former does not get at this one.
 func (s *Service) save(ctx context.Context, tx *db.Tx, server *Server, columns ...string) error {
+	if server.LaunchedAt != 0 && s.consoles != nil && slices.ContainsFunc(columns, func(c string) bool { return c == "host" || c == "rebuilds" }) {
+		err := s.consoles.Revoke(ctx, tx, server.ID)
+		if err != nil {
+			return err
+		}
+	}
 	read := server.Generation
 	server.Generation++
 	server.UpdatedAt = db.At(s.clock.Now())

@@ -132,6 +132,15 @@ func (c *Consoles) New(ctx context.Context, kind, server string) (string, time.T
 	return c.address(kind, token), expires, nil
 }
 
+// Revoke forgets the URLs of a server that nobody has opened yet.
+func (c *Consoles) Revoke(ctx context.Context, tx *db.Tx, server string) error {
+	_, err := tx.Exec(ctx, "DELETE FROM console_tokens WHERE server = ?", server)
+	if err != nil {
+		return fmt.Errorf("revoke consoles of server %s: %w", server, err)
+	}
+	return nil
+}
+
 // address is what the user opens, as each kind's clients expect it: for the screen
 // a page, with the path of the WebSocket as noVNC has it; for the serial port the
 // bare WebSocket.

@@ -114,6 +114,8 @@ func (images) Image(_ context.Context, _ auth.Caller, id string) (compute.Image,
 
 type consoles struct{}
 
+func (consoles) Revoke(context.Context, *db.Tx, string) error { return nil }
+
 func (consoles) New(_ context.Context, kind, _ string) (string, time.Time, error) {
 	return "http://cloud/dashboard/" + kind + "?token=T", time.Time{}, nil
 }
