@@ -406,6 +406,12 @@ func (h handlers) addSpecs(c *api.Call, in specsBody) (specsBody, error) {
 	if err != nil {
 		return specsBody{}, err
 	}
+	if c.Version >= api.V(2, 86) {
+		err = checkSpecs(in.Specs)
+		if err != nil {
+			return specsBody{}, err
+		}
+	}
 	_, err = h.compute.SetExtraSpecs(c.Context(), f.ID, in.Specs)
 	return in, err
 }
@@ -431,6 +437,12 @@ func (h handlers) setSpec(c *api.Call, in specsRequest) (map[string]string, erro
 	_, has := in[c.PathValue("flavor_extra_spec_key")]
 	if !has || len(in) != 1 {
 		return nil, errs.BadRequestf("Request body and URI mismatch")
+	}
+	if c.Version >= api.V(2, 86) {
+		err = checkSpecs(in)
+		if err != nil {
+			return nil, err
+		}
 	}
 	_, err = h.compute.SetExtraSpecs(c.Context(), f.ID, in)
 	return in, err
