@@ -47,6 +47,9 @@ type NodeConfig struct {
 	// PhysicalNetworks are further networks that this host is on, and the cards that
 	// lead there, with commas: NAME:CARD.
 	PhysicalNetworks string
+	// CPUDedicatedSet, CPUSharedSet and ReservedHugePages divide the host's processors
+	// and huge pages, as in Config.
+	CPUDedicatedSet, CPUSharedSet, ReservedHugePages string
 	// GuestUser is the account that guests run as; "" is nacre-guest.
 	GuestUser string
 	// UnusedImageAge is for how many seconds the host keeps an image that none of its
@@ -198,10 +201,14 @@ func (c NodeConfig) run(ctx context.Context, name, dir string, link *uplink.Upli
 	if c.Simulated > 0 {
 		state = "" // what is simulated needs no memory of its own: the servers tell it all at every start
 	}
+	cpus, err := node.ParseCPUs(c.CPUDedicatedSet, c.CPUSharedSet, c.ReservedHugePages)
+	if err != nil {
+		return err
+	}
 	agent, err := node.New(node.Options{
 		Name: name, Dir: state, Virt: d.machines, Fabric: d.network, Block: d.disks, Images: d.images, Keys: d.keys,
 		SharedExports: c.Simulated > 0, Address: c.tunnelIP(), Clock: c.Clock, Log: c.Log,
-		Dial: link.Dial, Learn: link.Learn, Sockets: d.sockets, SocketsOwner: d.owner,
+		CPUs: cpus, Dial: link.Dial, Learn: link.Learn, Sockets: d.sockets, SocketsOwner: d.owner,
 	})
 	if err != nil {
 		return fmt.Errorf("start node %s: %w", name, err)

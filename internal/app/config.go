@@ -109,6 +109,15 @@ type Config struct {
 	// from besides public addresses and the cloud itself.
 	FetchNetworks string `koanf:"fetch_networks"`
 
+	// CPUDedicatedSet are the processors of this host, or of each simulated one, that
+	// one guest each has alone; CPUSharedSet those that guests float over. They are
+	// named and written as Nova's; "" for both is: all are shared.
+	CPUDedicatedSet string `koanf:"cpu_dedicated_set"`
+	CPUSharedSet    string `koanf:"cpu_shared_set"`
+	// ReservedHugePages are not for guests: node:N,size:KIB,count:N, with semicolons
+	// between them.
+	ReservedHugePages string `koanf:"reserved_huge_pages"`
+
 	// ResizeConfirmWindow is how many seconds a resized or migrated server waits for
 	// its confirmation before it counts as confirmed; 0 is for ever.
 	ResizeConfirmWindow int `koanf:"resize_confirm_window"`
@@ -254,6 +263,9 @@ func Settings() []Setting {
 		{"fetch_networks", "NACRE_FETCH_NETWORKS", "", "networks that images may be fetched from besides public addresses"},
 		{"external", "NACRE_EXTERNAL", "172.24.4.0/24", "range of the external network"},
 		{"physical_networks", "NACRE_PHYSICAL_NETWORKS", "", "further networks for provider networks: NAME:CARD, with commas; servers without a host need the names alone"},
+		{"cpu_dedicated_set", "NACRE_CPU_DEDICATED_SET", "", "processors of the host that one guest each has alone: 4-7,12-15"},
+		{"cpu_shared_set", "NACRE_CPU_SHARED_SET", "all, or none beside cpu_dedicated_set", "processors that the other guests float over"},
+		{"reserved_huge_pages", "NACRE_RESERVED_HUGE_PAGES", "", "huge pages that are not for guests: node:0,size:2048,count:64; with semicolons between several"},
 		{"token_provider", "NACRE_TOKEN_PROVIDER", "fernet", "kind of new tokens: fernet or jws (signed by ES256); both are understood"},
 		{"federation", "", "", "section of the file: identity providers by which users sign in (openid) and trusted_dashboards; see docs/operations.md"},
 		{"remove_unused_original_minimum_age_seconds", "NACRE_REMOVE_UNUSED_ORIGINAL_MINIMUM_AGE_SECONDS", "86400", "seconds for which the host of nacre up keeps images that no disk is based on; -1 is for ever"},

@@ -133,6 +133,11 @@ func (cloud *Cloud) addNode(g *ground, name, dir string, d drivers) error {
 		state = filepath.Join(dir, "node")
 	}
 	o := cloud.nodeOptions(name, state, d)
+	var err error
+	o.CPUs, err = node.ParseCPUs(cloud.Config.CPUDedicatedSet, cloud.Config.CPUSharedSet, cloud.Config.ReservedHugePages)
+	if err != nil {
+		return err
+	}
 	o.Dial = func(ctx context.Context) (io.ReadWriteCloser, error) {
 		ours, theirs := net.Pipe()
 		go func() {

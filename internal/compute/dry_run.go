@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"nacre/internal/auth"
+	"nacre/internal/compute/numa"
 	"nacre/internal/compute/scheduler"
 	"nacre/internal/db"
 	"nacre/internal/errs"
@@ -100,6 +101,7 @@ func (s *Service) place(r scheduler.Request, count int) DryResult {
 			r.Group.Members[best[0].ID]++
 		}
 		s.snapshot.Hold(r.Server, best[0].ID, r.Amounts)
+		s.lay(r, best[0].Host)
 	}
 	if result.Fits < count {
 		result.Explanation = s.snapshot.Explain(r, keepPassed, keepRefused)
@@ -118,6 +120,20 @@ func (s *Service) place(r scheduler.Request, count int) DryResult {
 		return strings.Compare(a.Host, b.Host)
 	})
 	return result
+}
+
+// lay counts the cells of one more server on a host. The mutex is held.
+func (s *Service) lay(r scheduler.Request, host string) {
+	if r.NUMA == nil {
+		return
+	}
+	h, _ := s.snapshot.Named(host)
+	used := r.Used[host]
+	topology, why := numa.Fit(h.Cells, used, h.Ratios(), r.NUMA)
+	if why == "" {
+		used.Add(topology)
+		r.Used[host] = used
+	}
 }
 
 // flavorNamed finds a flavor by its id, or else by its name.

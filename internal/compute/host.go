@@ -118,7 +118,7 @@ func (s *Service) hostChanged(h hosts.Host) {
 	s.mu.Lock()
 	state := s.state[h.Name]
 	state.host = h
-	what := fmt.Sprint(h.Info.VCPUs, h.Info.MemoryMB, h.Info.DiskGB, h.Info.Traits)
+	what := fmt.Sprint(h.Info.VCPUs, h.Info.MemoryMB, h.Info.DiskGB, h.Info.Traits, h.Info.Cells)
 	news := h.Here && state.reported != what
 	fresh := h.Here && state.service.ID == ""
 	s.state[h.Name] = state
@@ -196,9 +196,12 @@ func (s *Service) setService(row HostService) {
 }
 
 func (s *Service) report(ctx context.Context, h hosts.Host) error {
-	total := map[string]int64{"VCPU": int64(h.Info.VCPUs), "MEMORY_MB": int64(h.Info.MemoryMB), "DISK_GB": int64(h.Info.DiskGB)}
+	shared, dedicated := processors(h.Info)
+	total := map[string]int64{"VCPU": shared, "PCPU": dedicated, "MEMORY_MB": int64(h.Info.MemoryMB), "DISK_GB": int64(h.Info.DiskGB)}
 	for class, n := range total {
-		if n == 0 {
+		// A host that tells of its cells may have no processors of one kind any
+		// more; any other nothing is a part of the node that does not work.
+		if n == 0 && (len(h.Info.Cells) == 0 || class == "MEMORY_MB" || class == "DISK_GB") {
 			delete(total, class)
 		}
 	}
@@ -270,7 +273,7 @@ func (s *Service) put(name string) {
 	}
 	o.Aggregates, o.Metadata = state.aggregates, state.metadata
 	o.Hypervisor, o.Version = state.host.Info.Type, int64(state.host.Info.Version)
-	o.Arch = "x86_64"
+	o.Arch, o.Cells = "x86_64", state.host.Info.Cells
 	s.snapshot.Put(o)
 }
 

@@ -96,6 +96,10 @@ func (s *Service) machine(ctx context.Context, tx *db.Tx, server Server) (nodeap
 		Agent:   isTrue(server.ImageProperties.V["hw_qemu_guest_agent"]),
 		Quiesce: isTrue(server.ImageProperties.V["os_require_quiesce"]),
 	}
+	m.Topology, m.Sockets, err = topologyOf(ctx, tx, server)
+	if err != nil {
+		return m, err
+	}
 	if server.Image != "" {
 		m.Root = &nodeapi.Root{Image: server.Image, SizeGB: int(flavor.Disk), Rebuilds: server.Rebuilds}
 		if server.DiskImage != "" {

@@ -137,7 +137,7 @@ func (s *Service) endMigrations(ctx context.Context, tx *db.Tx, server string) e
 	open, err := openMigrations(ctx, tx, server)
 	for _, m := range open {
 		if err == nil {
-			err = s.placement.Release(ctx, tx, m.ID)
+			err = s.release(ctx, tx, m.ID)
 		}
 		if err == nil {
 			err = s.setMigration(ctx, tx, m.ID, Confirmed, "")

@@ -24,7 +24,7 @@ func (s *Service) hostKnown(name string) bool {
 // claimElsewhere takes room for the server on another host than its own. What it
 // has is the migration's from then on.
 func (s *Service) claimElsewhere(ctx context.Context, tx *db.Tx, server Server, migration, forced string) (host string, err error) {
-	err = s.placement.Move(ctx, tx, server.ID, migration, "MIGRATION")
+	err = s.pass(ctx, tx, server.ID, migration, "MIGRATION")
 	if err != nil {
 		return "", err
 	}
@@ -35,11 +35,11 @@ func (s *Service) claimElsewhere(ctx context.Context, tx *db.Tx, server Server, 
 // reclaim frees what the server has, and gives it back what it had before it
 // moved.
 func (s *Service) reclaim(ctx context.Context, tx *db.Tx, server, migration string) error {
-	err := s.placement.Release(ctx, tx, server)
+	err := s.release(ctx, tx, server)
 	if err != nil {
 		return err
 	}
-	return s.placement.Move(ctx, tx, migration, server, "INSTANCE")
+	return s.pass(ctx, tx, migration, server, "INSTANCE")
 }
 
 // bring has the ports and volumes of a server that does not run go to a host, and

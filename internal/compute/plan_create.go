@@ -75,7 +75,7 @@ func (s *Service) createClaim(ctx context.Context, tx *db.Tx, state *createState
 }
 
 func (s *Service) undoClaim(ctx context.Context, tx *db.Tx, state *createState) error {
-	err := s.placement.Release(ctx, tx, state.Server)
+	err := s.release(ctx, tx, state.Server)
 	if err != nil {
 		return err
 	}

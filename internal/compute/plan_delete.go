@@ -121,7 +121,7 @@ func (s *Service) deleteFinish(ctx context.Context, tx *db.Tx, state *deleteStat
 	if err != nil {
 		return err
 	}
-	err = s.placement.Release(ctx, tx, server.ID)
+	err = s.release(ctx, tx, server.ID)
 	if err == nil {
 		err = s.endMigrations(ctx, tx, server.ID)
 	}

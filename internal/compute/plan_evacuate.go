@@ -186,6 +186,9 @@ func (s *Service) undoEvacuate(ctx context.Context, state *evacuateState) error 
 		server.Running, server.Rest, server.Rescue = state.Running, state.Rest, db.Of(state.Rescue)
 		server.Rebuilds--
 		err = s.claimBoth(ctx, tx, server)
+		if err == nil {
+			err = s.claimCellsHere(ctx, tx, server)
+		}
 		if err != nil {
 			return err
 		}

@@ -143,6 +143,12 @@ func (s *Service) livePrepare(ctx context.Context, tx *db.Tx, state *liveState) 
 	if err != nil {
 		return err
 	}
+	there := server
+	there.Host = state.Dest
+	machine.Topology, _, err = topologyOf(ctx, tx, there)
+	if err != nil {
+		return err
+	}
 	machine.Incoming = &nodeapi.Incoming{Move: state.Migration, Layout: seen.Layout}
 	for i := range machine.Disks {
 		machine.Disks[i].Epoch, err = s.volumes.Prepare(ctx, tx, machine.Disks[i].Attachment, state.Dest)
@@ -384,7 +390,7 @@ func (s *Service) liveKnown(ctx context.Context, state *liveState) error {
 
 func (s *Service) liveFinish(ctx context.Context, tx *db.Tx, state *liveState) error {
 	if state.Arrived {
-		err := s.placement.Release(ctx, tx, state.Migration)
+		err := s.release(ctx, tx, state.Migration)
 		if err != nil {
 			return err
 		}

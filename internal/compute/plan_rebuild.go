@@ -83,9 +83,12 @@ func (s *Service) RebuildServer(ctx context.Context, act Act, caller auth.Caller
 		}
 		if !ofVolume {
 			err = checkImage(image, server.Flavor.V, true)
-			if err != nil {
-				return err
-			}
+		}
+		if err == nil {
+			err = server.sameTopology(image.Properties)
+		}
+		if err != nil {
+			return err
 		}
 		err = checkHardware(image.Properties, server.Flavor.V)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"nacre/internal/auth"
+	"nacre/internal/compute/scheduler"
 	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/nodeapi"
@@ -62,7 +63,8 @@ func (s *Service) ResizeServer(ctx context.Context, act Act, caller auth.Caller,
 		case flavor.Ephemeral < former.Ephemeral:
 			return errs.BadRequestf("The ephemeral disks of flavor %s are too small for instance %s: Unable to resize disk down.", flavor.ID, server.ID)
 		}
-		return nil
+		server.Flavor.V = flavor
+		return server.checkTopology()
 	})
 }
 
@@ -158,7 +160,7 @@ func (s *Service) resizePlan() work.Plan[resizeState] {
 }
 
 // claimBoth takes the room that the server needs with either of its flavors on
-// the host that it is on.
+// the host that it is on. Cores of its own are not the same ones with both.
 func (s *Service) claimBoth(ctx context.Context, tx *db.Tx, server Server) error {
 	s.mu.RLock()
 	host, known := s.snapshot.Named(server.Host)
@@ -166,20 +168,22 @@ func (s *Service) claimBoth(ctx context.Context, tx *db.Tx, server Server) error
 	if !known {
 		return work.NotYet("waiting for host %s to be known", server.Host)
 	}
-	want := map[string]int64{}
-	flavors := []Flavor{server.Flavor.V}
+	both, _, err := server.amounts(server.Flavor.V)
+	if err != nil {
+		return err
+	}
 	if server.OtherFlavor.V != nil {
-		flavors = append(flavors, *server.OtherFlavor.V)
-	}
-	for _, f := range flavors {
-		vcpus, ram, disk := f.amounts(server.Image == "")
-		for class, amount := range map[string]int64{"VCPU": vcpus, "MEMORY_MB": ram, "DISK_GB": disk} {
-			if amount > 0 {
-				want[class] = max(want[class], amount)
-			}
+		other, _, err := server.amounts(*server.OtherFlavor.V)
+		if err != nil {
+			return err
 		}
+		cores := both[scheduler.PCPU] + other[scheduler.PCPU]
+		for r, amount := range other {
+			both[r] = max(both[r], amount)
+		}
+		both[scheduler.PCPU] = cores
 	}
-	return s.placement.Claim(ctx, tx, server.ID, server.Project, server.UserID, host.ID, want)
+	return s.placement.Claim(ctx, tx, server.ID, server.Project, server.UserID, host.ID, classes(both))
 }
 
 // resizeClaim takes room where the server is or, if it may not stay or there is
@@ -197,6 +201,9 @@ func (s *Service) resizeClaim(ctx context.Context, tx *db.Tx, state *resizeState
 	state.Dest = ""
 	if !state.Away {
 		err = s.claimBoth(ctx, tx, server)
+		if err == nil {
+			err = s.claimCellsBeside(ctx, tx, server, state.Migration)
+		}
 		if err == nil {
 			state.Dest = state.Source
 		} else if errs.Is(err, errs.Conflict) {
@@ -231,6 +238,10 @@ func (s *Service) undoResizeClaim(ctx context.Context, tx *db.Tx, state *resizeS
 			return err
 		}
 		server.OtherFlavor.V = nil
+		err = s.passCells(ctx, tx, state.Migration, server.ID)
+		if err != nil {
+			return err
+		}
 		return s.claimBoth(ctx, tx, server)
 	}
 	return s.reclaim(ctx, tx, state.Server, state.Migration)

@@ -115,9 +115,16 @@ func (s *Service) settleResize(ctx context.Context, tx *db.Tx, state *resizeStat
 	}
 	switch {
 	case !state.moves():
-		err = s.claimBoth(ctx, tx, server)
+		if status == Confirmed {
+			err = s.dropCells(ctx, tx, state.Migration)
+		} else {
+			err = s.passCells(ctx, tx, state.Migration, server.ID)
+		}
+		if err == nil {
+			err = s.claimBoth(ctx, tx, server)
+		}
 	case status == Confirmed:
-		err = s.placement.Release(ctx, tx, state.Migration)
+		err = s.release(ctx, tx, state.Migration)
 	default:
 		err = s.reclaim(ctx, tx, state.Server, state.Migration)
 	}

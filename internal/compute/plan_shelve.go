@@ -200,7 +200,7 @@ func (s *Service) offloadStopped(ctx context.Context, state *offloadState) error
 func (s *Service) offloadFinish(ctx context.Context, tx *db.Tx, state *offloadState) error {
 	err := s.depart(ctx, tx, state.Server)
 	if err == nil {
-		err = s.placement.Release(ctx, tx, state.Server)
+		err = s.release(ctx, tx, state.Server)
 	}
 	if err != nil {
 		return err

@@ -121,7 +121,7 @@ func (s *Service) undoUnshelveClaim(ctx context.Context, tx *db.Tx, state *unshe
 	if !state.Placed {
 		return nil
 	}
-	err := s.placement.Release(ctx, tx, state.Server)
+	err := s.release(ctx, tx, state.Server)
 	if err != nil {
 		return err
 	}

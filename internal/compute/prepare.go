@@ -60,6 +60,10 @@ func (s *Service) prepare(ctx context.Context, in NewServer) (Server, createPlan
 	if err != nil {
 		return server, plan, err
 	}
+	err = server.checkTopology()
+	if err != nil {
+		return server, plan, err
+	}
 	err = s.prepareCards(ctx, in, &plan)
 	return server, plan, err
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"nacre/internal/compute/numa"
 	"nacre/internal/compute/scheduler"
 	"nacre/internal/db"
 	"nacre/internal/errs"
@@ -28,9 +29,9 @@ type Decision struct {
 	Explanation scheduler.Explanation
 }
 
-// claimHost chooses a host and takes room on it. A host that turns out to be
-// full in the database is left out and the next best one tried; so are the hosts
-// except.
+// claimHost chooses a host and takes room on it, and cores of its own where the
+// server wants some. A host that turns out to be full in the database is left out
+// and the next best one tried; so are the hosts except.
 func (s *Service) claimHost(ctx context.Context, tx *db.Tx, server Server, forced string, except ...string) (Server, error) {
 	request, err := s.request(ctx, tx, server, forced)
 	if err != nil {
@@ -50,14 +51,7 @@ func (s *Service) claimAs(ctx context.Context, tx *db.Tx, server Server, request
 		}
 	}
 	s.mu.RUnlock()
-	want := map[string]int64{}
-	for class, amount := range map[string]int64{
-		"VCPU": request.Amounts[scheduler.VCPU], "MEMORY_MB": request.Amounts[scheduler.MemoryMB], "DISK_GB": request.Amounts[scheduler.DiskGB],
-	} {
-		if amount > 0 {
-			want[class] = amount
-		}
-	}
+	want := classes(request.Amounts)
 	for {
 		best, explanation := s.decide(request)
 		if best == nil {
@@ -69,9 +63,18 @@ func (s *Service) claimAs(ctx context.Context, tx *db.Tx, server Server, request
 			request.Exclude = append(request.Exclude, best.ID)
 			continue
 		}
-		if err != nil {
+		fits := false
+		if err == nil {
+			fits, err = s.claimCells(ctx, tx, server, best.Host, &request)
+		}
+		if err != nil || !fits {
 			s.letGo(server.ID)
+		}
+		if err != nil {
 			return server, err
+		}
+		if !fits {
+			continue // the request knows by now what others have there
 		}
 		tx.After(func() { s.letGo(server.ID) })
 		server.Host = best.Host
@@ -109,7 +112,17 @@ func (s *Service) request(ctx context.Context, tx *db.Tx, server Server, forced 
 	r := scheduler.Request{
 		Server: server.ID, Zone: server.Zone, Host: forced, Project: server.Project, Flavor: flavor.Name, Image: server.ImageProperties.V,
 	}
-	r.Amounts[scheduler.VCPU], r.Amounts[scheduler.MemoryMB], r.Amounts[scheduler.DiskGB] = flavor.amounts(server.Image == "")
+	var err error
+	r.Amounts, r.NUMA, err = server.amounts(flavor)
+	if err != nil {
+		return r, err
+	}
+	if r.NUMA != nil {
+		r.Used, err = s.cellsUsed(ctx, tx, server.ID)
+		if err != nil {
+			return r, err
+		}
+	}
 	properties := server.ImageProperties.V
 	r.Arch, r.Hypervisor = properties["hw_architecture"], properties["img_hv_type"]
 	if r.Arch == "" {
@@ -127,8 +140,15 @@ func (s *Service) request(ctx context.Context, tx *db.Tx, server Server, forced 
 		}
 	}
 	needFirmware(server, &r)
+	switch {
+	case r.NUMA == nil:
+	case r.NUMA.Threads == numa.Require:
+		r.Required = append(r.Required, threadsTrait)
+	case r.NUMA.Threads == numa.Isolate:
+		r.Forbidden = append(r.Forbidden, threadsTrait)
+	}
 	r.Capabilities, r.AggregateSpecs = specsOf(flavor.ExtraSpecs.V, "capabilities:"), specsOf(flavor.ExtraSpecs.V, "aggregate_instance_extra_specs:")
-	err := s.hear(ctx, tx, server.SchedulerHints.V, &r)
+	err = s.hear(ctx, tx, server.SchedulerHints.V, &r)
 	if err != nil || server.ServerGroup == "" {
 		return r, err
 	}

@@ -72,6 +72,8 @@ func (n *Node) makeMachine(ctx context.Context, d *doc, machine nodeapi.Machine,
 		Project:     machine.Project,
 		VCPUs:       machine.VCPUs,
 		MemoryMB:    machine.MemoryMB,
+		Topology:    machine.Topology,
+		Sockets:     machine.Sockets,
 		Running:     machine.Running,
 		Paused:      machine.Paused,
 		Suspended:   machine.Suspended,
@@ -86,6 +88,9 @@ func (n *Node) makeMachine(ctx context.Context, d *doc, machine nodeapi.Machine,
 	}
 	if machine.Hardware != nil {
 		want.Hardware = *machine.Hardware
+	}
+	if machine.Topology == nil {
+		want.Float = n.sharedCPUs()
 	}
 	if r := machine.Rescue; r != nil {
 		want.Rescue = &virt.Rescue{Image: r.Image, Device: r.Device, Bus: r.Bus}

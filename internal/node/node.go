@@ -68,6 +68,7 @@ type Options struct {
 	SharedExports bool   // machines on other hosts reach the exports of Block
 	Sockets       string // folder of sockets by which machines reach volumes of other hosts; "": they don't
 	SocketsOwner  *Owner // whom machines run as; nil: ourselves
+	CPUs          CPUs   // which of them guests have alone
 	BootID        string // changes when the host reboots; "" asks the kernel
 	Workers       int    // documents worked on at a time; 0: 8
 	Clock         clock.Clock

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"reflect"
 	"slices"
 
 	"nacre/internal/nodeapi"
@@ -218,13 +219,17 @@ func (n *Node) refreshInfo(ctx context.Context) {
 	info.Agents = append(info.Agents, agent("virt", err))
 	info.VCPUs, info.MemoryMB, info.DiskGB = capacity.VCPUs, capacity.MemoryMB, capacity.DiskGB
 	info.Traits, info.Type, info.Version, info.CPUInfo = capacity.Traits, capacity.Type, capacity.Version, capacity.CPUInfo
+	info.Cells = n.o.CPUs.divide(capacity.Cells)
+	if hasThreads(info.Cells) {
+		info.Traits = append(slices.Clone(info.Traits), "HW_CPU_HYPERTHREADING")
+	}
 	usage, err := n.o.Block.Usage(ctx)
 	info.Agents = append(info.Agents, agent("blockdev", err))
 	info.VolumesGB, info.FreeGB = float64(int(usage.TotalGB)), float64(int(usage.FreeGB)) // whole ones, so that small changes are none
 	_, err = n.o.Fabric.Plugged(ctx)
 	info.Agents = append(info.Agents, agent("fabric", err))
 	n.mu.Lock()
-	same := slices.Equal(info.Traits, n.info.Traits) && slices.Equal(info.Agents, n.info.Agents) &&
+	same := slices.Equal(info.Traits, n.info.Traits) && slices.Equal(info.Agents, n.info.Agents) && reflect.DeepEqual(info.Cells, n.info.Cells) &&
 		info.VCPUs == n.info.VCPUs && info.MemoryMB == n.info.MemoryMB && info.DiskGB == n.info.DiskGB &&
 		info.Version == n.info.Version && info.VolumesGB == n.info.VolumesGB && info.FreeGB == n.info.FreeGB
 	n.info = info

@@ -44,7 +44,8 @@ import (
 //   - 13: 2026-11-28: machines that go to another host while they run
 //   - 14: 2026-11-28: frozen file systems
 //   - 15: 2026-11-28: firmwares, hardware that is other than usual
-const Version = 15
+//   - 16: 2026-11-28: NUMA cells of hosts and machines, pinned processors
+const Version = 16
 
 // Kinds of documents.
 const (
@@ -76,14 +77,16 @@ const (
 
 // Machine is a server as its host should have it.
 type Machine struct {
-	ID        string `json:"id"`
-	Name      string `json:"name"`
-	Project   string `json:"project"`
-	VCPUs     int    `json:"vcpus"`
-	MemoryMB  int    `json:"memory_mb"`
-	Running   bool   `json:"running"`
-	Paused    bool   `json:"paused,omitempty"`    // while it runs: its processors stand still
-	Suspended bool   `json:"suspended,omitempty"` // while it does not: its memory is kept
+	ID        string    `json:"id"`
+	Name      string    `json:"name"`
+	Project   string    `json:"project"`
+	VCPUs     int       `json:"vcpus"`
+	MemoryMB  int       `json:"memory_mb"`
+	Topology  *Topology `json:"topology,omitempty"` // nil: it floats over the host's shared processors
+	Sockets   *Sockets  `json:"sockets,omitempty"`
+	Running   bool      `json:"running"`
+	Paused    bool      `json:"paused,omitempty"`    // while it runs: its processors stand still
+	Suspended bool      `json:"suspended,omitempty"` // while it does not: its memory is kept
 
 	Root        *Root   `json:"root,omitempty"` // nil: boots from the first of Disks
 	Blanks      []Blank `json:"blanks,omitempty"`
@@ -355,6 +358,7 @@ type HostInfo struct {
 	Agents        []Agent  `json:"agents,omitempty"`         // the parts of the node
 	Node          int      `json:"node_api_version"`         // nodeapi.Version of the node
 	BootID        string   `json:"boot_id,omitempty"`        // changes when the host reboots
+	Cells         []Cell   `json:"cells,omitempty"`          // NUMA cells
 }
 
 // ExportID names an export in a stream's opening.

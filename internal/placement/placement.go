@@ -214,7 +214,8 @@ func changes(ctx context.Context, tx *db.Tx, ids []string) ([]Change, error) {
 
 // Report says what a compute host has. The provider is made if it is missing.
 // What an operator set by the API stays: allocation ratios, reserved amounts,
-// traits that the host doesn't report itself. A report without news writes nothing.
+// traits that the host doesn't report itself. What it reports none of any more goes,
+// or is reserved while somebody uses it. A report without news writes nothing.
 func (s *Service) Report(ctx context.Context, id, name string, stock map[string]Inventory, traits []string) error {
 	return s.db.Write(ctx, func(tx *db.Tx) error {
 		p, err := provider(ctx, tx, id)
@@ -238,7 +239,11 @@ func (s *Service) Report(ctx context.Context, id, name string, stock map[string]
 			if ok {
 				i.Ratio, i.Reserved = old.Ratio, old.Reserved
 			}
-			want[class] = i.whole(id, class)
+			if i.Total > 0 {
+				want[class] = i.whole(id, class)
+			} else if old.Used > 0 {
+				old.Reserved, want[class] = old.Total, old
+			}
 		}
 		for class, i := range have {
 			if _, reported := stock[class]; !reported {

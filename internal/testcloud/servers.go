@@ -80,6 +80,7 @@ func (c *Cloud) joinNodes(t testing.TB, set options, sim app.Simulated, addresse
 				sim.Machines[host], sim.Disks[host], sim.Plugs[host] = machines, disks, sim.Fabric.Host(host)
 				ready.Done()
 			},
+			CPUDedicatedSet: set.CPUDedicatedSet, CPUSharedSet: set.CPUSharedSet, ReservedHugePages: set.ReservedHugePages,
 			Clock: set.Clock, Log: set.Log,
 		})
 	}()

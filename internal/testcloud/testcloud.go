@@ -72,6 +72,12 @@ func Nodes(n int) Option { return func(o *options) { o.Hosts = n } }
 // Scenario has the hosts meet what the file says. It also says how many there are.
 func Scenario(path string) Option { return func(o *options) { o.Scenario = path } }
 
+// CPUs divides the processors of each host, as the settings cpu_dedicated_set and
+// cpu_shared_set do.
+func CPUs(dedicated, shared string) Option {
+	return func(o *options) { o.CPUDedicatedSet, o.CPUSharedSet = dedicated, shared }
+}
+
 // Stores sets further stores of images, as the setting image_stores does.
 func Stores(setting string) Option { return func(o *options) { o.ImageStores = setting } }
 

@@ -22,8 +22,16 @@ type Machine struct {
 	Project  string
 	VCPUs    int
 	MemoryMB int
-	Running  bool // powered on
-	Paused   bool // while it runs: its processors stand still
+
+	// Topology is where its processors and memory lie. Which processors of the host
+	// they are may change while it runs; all else comes with its next start. Without
+	// one, it runs on the processors Float; none: on all.
+	Topology *nodeapi.Topology `json:",omitempty"`
+	Sockets  *nodeapi.Sockets  `json:",omitempty"`
+	Float    []int             `json:",omitempty"`
+
+	Running bool // powered on
+	Paused  bool // while it runs: its processors stand still
 
 	// Suspended keeps the memory of a machine that does not run, from which it
 	// goes on. A driver that cannot do that refuses.
@@ -179,6 +187,8 @@ type Capacity struct {
 	Type     string   // hypervisor type: "QEMU" or "fake"
 	Version  int      // hypervisor version, as 7002000 for 7.2
 	CPUInfo  string   // JSON, as os-hypervisors shows it
+
+	Cells []nodeapi.Cell // NUMA cells, with all processors shared
 }
 
 // Host runs machines. Its methods may be called concurrently and are

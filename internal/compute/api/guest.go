@@ -124,18 +124,6 @@ func counters(d nodeapi.Diagnostics) map[string]int64 {
 	return out
 }
 
-type topologyView struct {
-	Nodes    []struct{} `json:"nodes"`
-	PageSize *int       `json:"pagesize_kb"`
-}
-
-// topology answers as for servers without a NUMA topology, which no server has
-// here: a guest sees its memory as one node.
-func (h handlers) topology(c *api.Call) (topologyView, error) {
-	_, err := h.server(c)
-	return topologyView{Nodes: []struct{}{}}, err
-}
-
 type crashRequest struct {
 	Crash null `json:"trigger_crash_dump" check:"required"`
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"nacre/internal/compute/numa"
 )
 
 // refuse returns the first filter that does not let host i pass, "" when it
@@ -36,11 +38,16 @@ func (s *Snapshot) refuse(q *query, i int) Filter {
 			return FilterCapacity
 		}
 	}
-	if q.Anyway {
-		return ""
+	if !q.Anyway {
+		f, _ := q.wish(s, i, false)
+		if f != "" {
+			return f
+		}
 	}
-	f, _ := q.wish(s, i, false)
-	return f
+	if q.NUMA != nil && q.whyNUMA(s, i) != "" {
+		return FilterNUMA
+	}
+	return ""
 }
 
 // unfit is refuse by what the host is, not by what room it has.
@@ -64,6 +71,13 @@ func (s *Snapshot) unfit(q *query, i int) Filter {
 		return FilterGroup
 	}
 	return ""
+}
+
+// whyNUMA is why the server's cells do not fit on those of host i, "" when they do.
+func (q *query) whyNUMA(s *Snapshot, i int) string {
+	h := &s.host[i]
+	_, why := numa.Fit(h.Cells, q.Used[h.Name], h.Ratios(), q.NUMA)
+	return why
 }
 
 func (q *query) groupAllows(host string) bool {
@@ -126,6 +140,8 @@ func (s *Snapshot) why(q *query, i int, f Filter) string {
 		return fmt.Sprintf("%d of %d allowed members of the server group are on the host", q.Group.Members[h.ID], q.max)
 	case FilterCapacity:
 		return s.whyFull(q, i)
+	case FilterNUMA:
+		return q.whyNUMA(s, i)
 	}
 	return string(f)
 }

@@ -18,21 +18,29 @@
 // costs what it costs over ten, unless most of the best are refused.
 package scheduler
 
-import "hash/fnv"
+import (
+	"hash/fnv"
 
-// Resource is one of the three resources that every server takes.
+	"nacre/internal/compute/numa"
+)
+
+// Resource is one of the resources that servers take.
 type Resource int
 
-// The resources, in the order of the score's factors.
+// The resources, in the order of the score's factors. Dedicated processors count
+// as cores there, like the others.
 const (
 	VCPU Resource = iota
 	MemoryMB
 	DiskGB
+	PCPU
 	resources
+
+	factors = PCPU
 )
 
 // Classes are the resources' names in placement.
-var Classes = [resources]string{"VCPU", "MEMORY_MB", "DISK_GB"}
+var Classes = [resources]string{"VCPU", "MEMORY_MB", "DISK_GB", "PCPU"}
 
 // Amounts is how much of each resource.
 type Amounts [resources]int64
@@ -107,6 +115,9 @@ type Request struct {
 	Different      []string          // names of hosts that it must not be
 	Query          string            // a condition in JSON, "" for none
 	Loads          map[string]Load   // by host name; nil where nobody asks for them (NeedsLoads)
+
+	NUMA *numa.Want            // nil: it floats
+	Used map[string]numa.Usage // by host name, what others with a topology have there; nil without NUMA
 }
 
 // Load is how many servers a host has, and how many of them are being built,
@@ -132,6 +143,7 @@ const (
 	FilterAggregateSpecs Filter = "aggregate properties"
 	FilterTenants        Filter = "aggregate projects"
 	FilterLoad           Filter = "load"
+	FilterNUMA           Filter = "NUMA topology"
 )
 
 // Candidate is a host that passed.
@@ -139,7 +151,7 @@ type Candidate struct {
 	ID      string
 	Host    string // name
 	Score   float64
-	Factors [resources]float64
+	Factors [factors]float64
 }
 
 // Rank returns the best hosts, at most n of them, best first.

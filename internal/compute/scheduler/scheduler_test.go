@@ -97,7 +97,7 @@ func testFilters(t *testing.T, tests []filterTest) {
 func TestScore(t *testing.T) {
 	s := snapshot(host("a", func(h *Host) { h.Used = Amounts{5, 250, 20} }))
 	got := s.Rank(Request{}, 1)[0]
-	want := Candidate{ID: "a", Host: "name-a", Score: 0.75 * 0.75 * 0.8, Factors: [resources]float64{0.75, 0.75, 0.8}}
+	want := Candidate{ID: "a", Host: "name-a", Score: 0.75 * 0.75 * 0.8, Factors: [factors]float64{0.75, 0.75, 0.8}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("candidate (-want +got):\n%s", diff)
 	}
@@ -167,11 +167,12 @@ func TestRankAgainstPlainSort(t *testing.T) {
 		held := map[string]hold{}
 		id := rapid.Custom(func(t *rapid.T) string { return fmt.Sprint(rapid.IntRange(0, 12).Draw(t, "n")) })
 		amounts := rapid.Custom(func(t *rapid.T) Amounts {
-			return Amounts{rapid.Int64Range(0, 8).Draw(t, "vcpu"), rapid.Int64Range(0, 400).Draw(t, "mb"), rapid.Int64Range(0, 50).Draw(t, "gb")}
+			return Amounts{rapid.Int64Range(0, 8).Draw(t, "vcpu"), rapid.Int64Range(0, 400).Draw(t, "mb"), rapid.Int64Range(0, 50).Draw(t, "gb"), rapid.Int64Range(0, 2).Draw(t, "pcpu")}
 		})
 		t.Repeat(map[string]func(*rapid.T){
 			"put": func(t *rapid.T) {
 				h := host(id.Draw(t, "id"), func(h *Host) {
+					h.Inventory[PCPU] = Inventory{Total: rapid.Int64Range(0, 3).Draw(t, "cores"), Ratio: 1}
 					h.Up = rapid.Bool().Draw(t, "up")
 					h.Zone = rapid.SampledFrom([]string{"nova", "east"}).Draw(t, "zone")
 					h.Used = amounts.Draw(t, "used")
@@ -236,10 +237,14 @@ func naive(model map[string]Host, held map[string]hold, r Request) []Candidate {
 		}
 		fits := h.Up && (r.Zone == "" || r.Zone == h.Zone)
 		c := Candidate{ID: h.ID, Score: 1}
+		var total, taken [resources]float64
 		for i, inv := range h.Inventory {
-			total := float64(inv.Total-inv.Reserved) * inv.Ratio
-			fits = fits && (r.Amounts[i] == 0 || float64(used[i]+r.Amounts[i]) <= total)
-			c.Score *= math.Max(0, total-float64(used[i])) / total
+			total[i], taken[i] = float64(inv.Total-inv.Reserved)*inv.Ratio, float64(used[i])
+			fits = fits && (r.Amounts[i] == 0 || float64(used[i]+r.Amounts[i]) <= total[i])
+		}
+		total[VCPU], taken[VCPU] = total[VCPU]+total[PCPU], taken[VCPU]+taken[PCPU]
+		for i := range factors {
+			c.Score *= math.Max(0, total[i]-taken[i]) / total[i]
 		}
 		if fits {
 			list = append(list, c)

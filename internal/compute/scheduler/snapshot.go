@@ -1,5 +1,10 @@
 package scheduler
 
+import (
+	"nacre/internal/compute/numa"
+	"nacre/internal/nodeapi"
+)
+
 // Host is one compute host as the snapshot takes it.
 type Host struct {
 	ID         string
@@ -17,6 +22,12 @@ type Host struct {
 	Metadata   map[string][]string // of its aggregates (MergeMetadata)
 	Inventory  [resources]Inventory
 	Used       Amounts
+	Cells      []nodeapi.Cell // NUMA cells, nil when it does not tell
+}
+
+// Ratios are how often the host's cells may be promised.
+func (h *Host) Ratios() numa.Ratios {
+	return numa.Ratios{CPU: h.Inventory[VCPU].Ratio, Memory: h.Inventory[MemoryMB].Ratio}
 }
 
 // Snapshot is what is known of all hosts, in columns. The zero value is empty.
@@ -204,7 +215,9 @@ func (s *Snapshot) rescore(i int) {
 	score := 1.0
 	for r, inv := range h.Inventory {
 		s.room[i][r] = int64(inv.capacity()) - taken[r]
-		score *= factor(inv, taken[r])
+	}
+	for r := range factors {
+		score *= h.factor(r, &taken)
 	}
 	if score != s.score[i] {
 		s.order.remove(s.place(i))
@@ -213,20 +226,25 @@ func (s *Snapshot) rescore(i int) {
 	}
 }
 
-func factor(inv Inventory, taken int64) float64 {
-	total := inv.capacity()
+// factor is what part of a resource is free; cores are those that guests share and
+// those that they have alone.
+func (h *Host) factor(r Resource, taken *Amounts) float64 {
+	total, used := h.Inventory[r].capacity(), taken[r]
+	if r == VCPU {
+		total, used = total+h.Inventory[PCPU].capacity(), used+taken[PCPU]
+	}
 	if total <= 0 {
 		return 1
 	}
-	return max(0, total-float64(taken)) / total
+	return max(0, total-float64(used)) / total
 }
 
 func (s *Snapshot) candidate(i int) Candidate {
 	h := &s.host[i]
 	c := Candidate{ID: h.ID, Host: h.Name, Score: s.score[i]}
 	taken := h.Used.Add(s.held[i])
-	for r, inv := range h.Inventory {
-		c.Factors[r] = factor(inv, taken[r])
+	for r := range factors {
+		c.Factors[r] = h.factor(r, &taken)
 	}
 	return c
 }

@@ -20,15 +20,15 @@ type accelerator struct{ accel, cpu string }
 
 func (a accelerator) args() []string { return []string{"-accel", a.accel, "-cpu", a.cpu} }
 
-// memory is how much the guest gets. An emulator before QEMU 9.0 forgets what a guest
+// memory is how much the guest gets, or one of its cells. An emulator before QEMU 9.0 forgets what a guest
 // writes while it goes to another host, which then dies of that, if its memory comes
 // in whole groups of 64 pages: only there it does not tell the emulated processors
 // that they must note again which pages they write to.
-func (a accelerator) memory(mb int) string {
+func (a accelerator) memory(mb int) (kb int) {
 	if a == emulation {
-		return fmt.Sprintf("%dK", mb<<10+8)
+		return mb<<10 + 8
 	}
-	return fmt.Sprintf("%dM", mb)
+	return mb << 10
 }
 
 // emulation works everywhere, slowly.

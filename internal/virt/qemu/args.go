@@ -50,8 +50,6 @@ func arguments(m virt.Machine, s settings) []string {
 		"-nodefaults", "-no-user-config", "-no-shutdown",
 		"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
 		"-pidfile", "run/pid",
-		"-m", s.accel.memory(m.MemoryMB),
-		"-smp", fmt.Sprintf("%d", max(m.VCPUs, 1)),
 		"-rtc", "base=utc",
 		"-display", "none",
 		"-vnc", "unix:run/vnc.sock",
@@ -68,6 +66,7 @@ func arguments(m virt.Machine, s settings) []string {
 	if isUUID.MatchString(m.ID) {
 		args = append(args, "-uuid", m.ID)
 	}
+	args = append(args, topologyArgs(m, s.accel)...)
 	args = append(args, s.accel.args()...)
 	if m.Agent {
 		args = append(args,

@@ -65,6 +65,10 @@ func (h *Host) Capacity(ctx context.Context) (virt.Capacity, error) {
 	if err != nil {
 		return virt.Capacity{}, fmt.Errorf("size of guest folder: %w", err)
 	}
+	cells, err := hostCells("/sys")
+	if err != nil {
+		return virt.Capacity{}, fmt.Errorf("NUMA cells: %w", err)
+	}
 	vendor, model, flags, err := processor()
 	if err != nil {
 		return virt.Capacity{}, err
@@ -75,6 +79,7 @@ func (h *Host) Capacity(ctx context.Context) (virt.Capacity, error) {
 		DiskGB:   int(fs.Blocks * uint64(fs.Bsize) >> 30),
 		Type:     "QEMU",
 		Version:  h.version,
+		Cells:    cells,
 	}
 	for _, f := range flags {
 		if trait := traitsOf[f]; trait != "" {

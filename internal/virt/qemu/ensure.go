@@ -150,6 +150,9 @@ func (h *Host) ensure(ctx context.Context, m *machine, want virt.Machine) error 
 		return errors.New("the guest went away while it was changed")
 	}
 	err = h.replug(ctx, m, g)
+	if err == nil {
+		err = h.pin(ctx, m, g)
+	}
 	if err != nil {
 		return err
 	}

@@ -360,6 +360,12 @@ func (h *Host) spawn(ctx context.Context, m *machine, kept map[int]string) error
 	h.mu.Lock()
 	m.wentOff = false
 	h.mu.Unlock()
+	if want.Topology != nil && want.Topology.Locked {
+		err = unlimited()
+		if err != nil {
+			return err
+		}
+	}
 	cmd := exec.Command(emulator, args...)
 	cmd.Dir = m.dir
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}
@@ -376,6 +382,9 @@ func (h *Host) spawn(ctx context.Context, m *machine, kept map[int]string) error
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	err = h.awaitStart(ctx, m, pid)
+	if err == nil {
+		err = h.pinned(ctx, m)
+	}
 	if err == nil {
 		return nil
 	}

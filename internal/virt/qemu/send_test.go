@@ -228,12 +228,12 @@ func TestStays(t *testing.T) {
 // An emulated guest's memory is never of whole groups of 64 pages, in which QEMU 7.2
 // loses track of what the guest writes while it moves.
 func TestMemoryOfEmulatedGuests(t *testing.T) {
-	for mb, want := range map[int]string{64: "65544K", 512: "524296K", 4096: "4194312K"} {
+	for mb, want := range map[int]int{64: 65544, 512: 524296, 4096: 4194312} {
 		if got := emulation.memory(mb); got != want {
-			t.Errorf("memory of %d MiB is %s, want %s", mb, got, want)
+			t.Errorf("memory of %d MiB is %d KiB, want %d", mb, got, want)
 		}
 	}
-	if got := virtualization[0].memory(512); got != "512M" {
-		t.Errorf("with KVM memory of 512 MiB is %s", got)
+	if got := virtualization[0].memory(512); got != 512<<10 {
+		t.Errorf("with KVM memory of 512 MiB is %d KiB", got)
 	}
 }

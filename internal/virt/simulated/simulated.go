@@ -121,6 +121,9 @@ func New(o Options) (*Host, error) {
 	if c.CPUInfo == "" {
 		c.CPUInfo = fmt.Sprintf(`{"arch":"x86_64","vendor":"Nacre","model":"simulated","features":[],"topology":{"sockets":1,"cores":%d,"threads":1}}`, c.VCPUs)
 	}
+	if c.Cells == nil {
+		c.Cells = cells(c.VCPUs, c.MemoryMB)
+	}
 	if c.Traits == nil {
 		c.Traits = []string{"COMPUTE_FIRMWARE_BIOS", "COMPUTE_FIRMWARE_UEFI", "COMPUTE_SECURITY_UEFI_SECURE_BOOT", "HW_CPU_X86_SSE2"}
 	}
