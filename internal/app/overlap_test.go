@@ -62,14 +62,20 @@ func TestEvacuateWhileMigrating(t *testing.T) {
 	cloud := testcloud.Start(t, testcloud.Nodes(2))
 	s := &stage{cloud: cloud, demo: cloud.Demo()}
 	atHome(withServer)(t, s)
-	arrived := make(chan bool, 1)
+	arrived, begins := make(chan bool, 1), make(chan bool, 1)
+	hold := func(c chan bool) error {
+		select {
+		case c <- true:
+		default:
+		}
+		return work.NotYet("the test holds it")
+	}
 	cloud.App.Engine.Interfere(func(p work.Point) error {
-		if p.Plan == "server.resize" && p.Step == "wait until it runs" && !p.Undo {
-			select {
-			case arrived <- true:
-			default:
-			}
-			return work.NotYet("the test holds it")
+		switch {
+		case p.Plan == "server.resize" && p.Step == "wait until it runs" && !p.Undo:
+			return hold(arrived)
+		case p.Plan == "server.evacuate" && !p.Undo:
+			return hold(begins)
 		}
 		return nil
 	})
@@ -77,6 +83,10 @@ func TestEvacuateWhileMigrating(t *testing.T) {
 	<-arrived
 	lose(t, s, "node-2", true)
 	adminDoes("evacuate", map[string]any{})(t, s)
+	<-begins
+	// The end of the move is not the end of what waited behind it.
+	s.demo.Must(t, 409, "POST", "/compute/v2.1/servers/"+s.server+"/action", map[string]any{"shelve": nil})
+	cloud.App.Engine.Interfere(nil)
 	cloud.Settle(t)
 	var shown struct {
 		Server struct {

@@ -14,6 +14,7 @@ import (
 
 	"nacre/internal/db"
 	"nacre/internal/errs"
+	"nacre/internal/work"
 )
 
 // VMState is what a server is, apart from what is being done to it.
@@ -284,10 +285,25 @@ func (s *Service) Server(ctx context.Context, project, id string) (Server, error
 	return server, err
 }
 
+// overtakes are plans that may be asked for while another one is under way. Each
+// has a task, which it ends.
+var overtakes = []string{"server.delete", "server.evacuate", "server.power"}
+
 // save writes the named columns, provided nobody changed the server since it
-// was read. When it is another guest from then on, by its host or its disk, who
-// was given the address of a console of the former does not get at this one.
+// was read. A plan that ends leaves the task of one that waits behind it: else
+// others would be let in between. When it is another guest from then on, by its
+// host or its disk, who was given the address of a console of the former does not
+// get at this one.
 func (s *Service) save(ctx context.Context, tx *db.Tx, server *Server, columns ...string) error {
+	if server.TaskState == "" && slices.Contains(columns, "task_state") {
+		waits, err := work.Waits(ctx, tx, server.ID, overtakes...)
+		if err != nil {
+			return err
+		}
+		if waits {
+			columns = slices.DeleteFunc(slices.Clone(columns), func(c string) bool { return c == "task_state" })
+		}
+	}
 	if server.LaunchedAt != 0 && s.consoles != nil && slices.ContainsFunc(columns, func(c string) bool { return c == "host" || c == "rebuilds" }) {
 		err := s.consoles.Revoke(ctx, tx, server.ID)
 		if err != nil {

@@ -182,6 +182,17 @@ func Cancel(ctx context.Context, tx *db.Tx, resource string) error {
 	return nil
 }
 
+// Waits tells whether a plan of one of the names waits for its turn behind the
+// active one of the resource.
+func Waits(ctx context.Context, tx *db.Tx, resource string, names ...string) (bool, error) {
+	var n int
+	err := tx.Get(ctx, &n, "SELECT COUNT(*) FROM plans WHERE resource = ? AND phase = 'queued' AND name IN (?)", resource, db.In(names))
+	if err != nil {
+		return false, fmt.Errorf("look for plans of %s: %w", resource, err)
+	}
+	return n > 0, nil
+}
+
 // Wake hints that a step of the resource's plan, which said NotYet, should
 // look again once the transaction is on disk.
 func Wake(tx *db.Tx, resource string) { tx.Notify(wokenChannel, resource) }
