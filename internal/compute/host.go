@@ -206,7 +206,14 @@ func (s *Service) report(ctx context.Context, h hosts.Host) error {
 		}
 	}
 	reserved := map[string]int64{"MEMORY_MB": min(s.reservedMB, int64(h.Info.MemoryMB)/2)}
-	return s.placement.ReportHost(ctx, h.ID, h.Name, total, reserved, map[string]float64{"VCPU": s.cpuRatio}, h.Info.Traits)
+	traits := h.Info.Traits
+	s.mu.RLock()
+	disabled := s.state[h.Name].service.Disabled
+	s.mu.RUnlock()
+	if disabled {
+		traits = append(slices.Clone(traits), disabledTrait)
+	}
+	return s.placement.ReportHost(ctx, h.ID, h.Name, total, reserved, map[string]float64{"VCPU": s.cpuRatio}, traits)
 }
 
 // providerChanged hears from placement what a host offers and how much of it
@@ -349,6 +356,9 @@ func (s *Service) Hypervisors(ctx context.Context) ([]Hypervisor, error) {
 	return list, nil
 }
 
+// disabledTrait is how placement knows that a host gets no new servers.
+const disabledTrait = "COMPUTE_STATUS_DISABLED"
+
 // SetService changes what operators decided about a host, found by the
 // service's id or, when that is empty, by the host's name.
 func (s *Service) SetService(ctx context.Context, id, host string, change func(*HostService)) (Hypervisor, error) {
@@ -372,6 +382,13 @@ func (s *Service) SetService(ctx context.Context, id, host string, change func(*
 		_, err = tx.Update(ctx, &row, "disabled", "reason", "forced_down", "updated_at")
 		if err != nil {
 			return fmt.Errorf("update compute service: %w", err)
+		}
+		s.mu.RLock()
+		provider := s.state[row.Host].offer.ID
+		s.mu.RUnlock()
+		err = s.placement.SetHostTrait(ctx, tx, provider, disabledTrait, row.Disabled)
+		if err != nil {
+			return err
 		}
 		return tellService(ctx, tx, "update", row)
 	})

@@ -15,11 +15,31 @@ type Stock = struct {
 	Ratio                          map[string]float64
 }
 
+// ResourceRequest is what a server takes that one provider cannot give, by groups
+// as flavors name them: "" for what may come from several providers, the others from
+// one each.
+type ResourceRequest = struct {
+	Groups   map[string]ResourceGroup
+	Isolate  bool       // groups with names have providers of their own
+	Together [][]string // of groups: one's provider has those of the others below it
+}
+
+// ResourceGroup is a part of a ResourceRequest.
+type ResourceGroup = struct {
+	Resources           map[string]int64
+	Required, Forbidden []string // traits
+}
+
 // placements is what compute needs from placement.
 type placements interface {
 	// Claim takes amounts by resource class for a server from one provider, or
 	// nothing. A full provider is a conflict. Claiming again is a success.
 	Claim(ctx context.Context, tx *db.Tx, server, project, user, provider string, want map[string]int64) error
+	// ClaimRequest is Claim of what several providers of a host give together.
+	ClaimRequest(ctx context.Context, tx *db.Tx, server, project, user, host string, r ResourceRequest) error
+	// Rehearse tells which hosts could serve the request now. Take lets one of them
+	// serve it in memory alone, until it is full.
+	Rehearse(ctx context.Context, tx *db.Tx, r ResourceRequest) (able map[string]bool, take func(host string) bool, err error)
 	// Release frees all that the server has. Freeing nothing is a success.
 	Release(ctx context.Context, tx *db.Tx, server string) error
 	// Move gives all that one consumer has to another, of the type MIGRATION or
@@ -30,11 +50,14 @@ type placements interface {
 	// WatchHosts tells what each provider offers and has given away, now and
 	// after each change; traits are nil when they did not change.
 	WatchHosts(ctx context.Context, changed func(id, name string, generation int64, stock Stock, traits []string), removed func(id, name string)) error
-	// RemoveHost removes the provider of a host, which has given nothing away. A
-	// missing one is a success.
+	// RemoveHost removes the provider of a host, and those below it, which have given
+	// nothing away. A missing one is a success.
 	RemoveHost(ctx context.Context, tx *db.Tx, id string) error
 	// SetHostAggregates says which aggregates the provider is in, by UUID.
 	SetHostAggregates(ctx context.Context, id string, aggregates []string) error
+	// SetHostTrait gives a host a trait, or takes it away. A missing provider is a
+	// success.
+	SetHostTrait(ctx context.Context, tx *db.Tx, id, trait string, has bool) error
 }
 
 // Image is what compute needs to know of an image.

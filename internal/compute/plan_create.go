@@ -413,7 +413,10 @@ func (s *Service) explainFailure(ctx context.Context, tx *db.Tx, server Server, 
 	if err != nil || n > 0 {
 		return err
 	}
-	request, err := s.request(ctx, tx, server, forced)
+	request, _, err := s.request(ctx, tx, server, forced)
+	if errs.Is(err, errs.BadRequest) {
+		return nil // nobody knows what the flavor asks for: the fault says so
+	}
 	if err != nil {
 		return err
 	}

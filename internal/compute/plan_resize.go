@@ -168,22 +168,18 @@ func (s *Service) claimBoth(ctx context.Context, tx *db.Tx, server Server) error
 	if !known {
 		return work.NotYet("waiting for host %s to be known", server.Host)
 	}
-	both, _, err := server.amounts(server.Flavor.V)
+	want, err := server.demand(server.Flavor.V)
 	if err != nil {
 		return err
 	}
 	if server.OtherFlavor.V != nil {
-		other, _, err := server.amounts(*server.OtherFlavor.V)
+		other, err := server.demand(*server.OtherFlavor.V)
 		if err != nil {
 			return err
 		}
-		cores := both[scheduler.PCPU] + other[scheduler.PCPU]
-		for r, amount := range other {
-			both[r] = max(both[r], amount)
-		}
-		both[scheduler.PCPU] = cores
+		want = either(want, other)
 	}
-	return s.placement.Claim(ctx, tx, server.ID, server.Project, server.UserID, host.ID, classes(both))
+	return s.claim(ctx, tx, server, host.ID, want)
 }
 
 // resizeClaim takes room where the server is or, if it may not stay or there is

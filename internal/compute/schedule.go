@@ -33,7 +33,7 @@ type Decision struct {
 // server wants some. A host that turns out to be full in the database is left out
 // and the next best one tried; so are the hosts except.
 func (s *Service) claimHost(ctx context.Context, tx *db.Tx, server Server, forced string, except ...string) (Server, error) {
-	request, err := s.request(ctx, tx, server, forced)
+	request, _, err := s.request(ctx, tx, server, forced)
 	if err != nil {
 		return server, err
 	}
@@ -42,7 +42,6 @@ func (s *Service) claimHost(ctx context.Context, tx *db.Tx, server Server, force
 
 // claimAs is claimHost for a request that is made.
 func (s *Service) claimAs(ctx context.Context, tx *db.Tx, server Server, request scheduler.Request, except ...string) (Server, error) {
-	var err error
 	s.mu.RLock()
 	for _, name := range except {
 		host, known := s.snapshot.Named(name)
@@ -51,13 +50,16 @@ func (s *Service) claimAs(ctx context.Context, tx *db.Tx, server Server, request
 		}
 	}
 	s.mu.RUnlock()
-	want := classes(request.Amounts)
+	want, err := server.demand(server.Flavor.V)
+	if err != nil {
+		return server, err
+	}
 	for {
 		best, explanation := s.decide(request)
 		if best == nil {
 			return server, noValidHost(explanation)
 		}
-		err = s.placement.Claim(ctx, tx, server.ID, server.Project, server.UserID, best.ID, want)
+		err = s.claim(ctx, tx, server, best.ID, want)
 		if errs.Is(err, errs.Conflict) {
 			s.letGo(server.ID)
 			request.Exclude = append(request.Exclude, best.ID)
@@ -106,21 +108,21 @@ func (s *Service) letGo(server string) {
 	s.snapshot.Release(server)
 }
 
-// request translates a server into what the scheduler asks of a host.
-func (s *Service) request(ctx context.Context, tx *db.Tx, server Server, forced string) (scheduler.Request, error) {
+// request translates a server into what the scheduler asks of a host. Take is what
+// askHosts returns.
+func (s *Service) request(ctx context.Context, tx *db.Tx, server Server, forced string) (r scheduler.Request, take func(host string) bool, err error) {
 	flavor := server.Flavor.V
-	r := scheduler.Request{
+	r = scheduler.Request{
 		Server: server.ID, Zone: server.Zone, Host: forced, Project: server.Project, Flavor: flavor.Name, Image: server.ImageProperties.V,
 	}
-	var err error
-	r.Amounts, r.NUMA, err = server.amounts(flavor)
+	_, r.NUMA, err = server.amounts(flavor)
 	if err != nil {
-		return r, err
+		return r, nil, err
 	}
 	if r.NUMA != nil {
 		r.Used, err = s.cellsUsed(ctx, tx, server.ID)
 		if err != nil {
-			return r, err
+			return r, nil, err
 		}
 	}
 	properties := server.ImageProperties.V
@@ -128,16 +130,14 @@ func (s *Service) request(ctx context.Context, tx *db.Tx, server Server, forced 
 	if r.Arch == "" {
 		r.Arch = properties["architecture"]
 	}
-	for _, specs := range []map[string]string{flavor.ExtraSpecs.V, properties} {
-		for key, value := range specs {
-			trait, isTrait := strings.CutPrefix(key, "trait:")
-			switch {
-			case isTrait && value == "required":
-				r.Required = append(r.Required, trait)
-			case isTrait && value == "forbidden":
-				r.Forbidden = append(r.Forbidden, trait)
-			}
-		}
+	r.Capabilities, r.AggregateSpecs = specsOf(flavor.ExtraSpecs.V, "capabilities:"), specsOf(flavor.ExtraSpecs.V, "aggregate_instance_extra_specs:")
+	want, err := server.demand(flavor)
+	if err != nil {
+		return r, nil, err
+	}
+	take, err = s.askHosts(ctx, tx, want, &r)
+	if err != nil {
+		return r, nil, err
 	}
 	needFirmware(server, &r)
 	switch {
@@ -147,17 +147,16 @@ func (s *Service) request(ctx context.Context, tx *db.Tx, server Server, forced 
 	case r.NUMA.Threads == numa.Isolate:
 		r.Forbidden = append(r.Forbidden, threadsTrait)
 	}
-	r.Capabilities, r.AggregateSpecs = specsOf(flavor.ExtraSpecs.V, "capabilities:"), specsOf(flavor.ExtraSpecs.V, "aggregate_instance_extra_specs:")
 	err = s.hear(ctx, tx, server.SchedulerHints.V, &r)
 	if err != nil || server.ServerGroup == "" {
-		return r, err
+		return r, take, err
 	}
 	group, err := serverGroup(ctx, tx, "", server.ServerGroup)
 	if errs.Is(err, errs.NotFound) {
-		return r, nil // deleted meanwhile: its rule is gone with it
+		return r, take, nil // deleted meanwhile: its rule is gone with it
 	}
 	if err != nil {
-		return r, err
+		return r, nil, err
 	}
 	r.Group = &scheduler.Group{Policy: scheduler.Policy(group.Policy), MaxPerHost: group.Rules.V.MaxServerPerHost, Members: map[string]int{}}
 	var rows []struct {
@@ -168,7 +167,7 @@ func (s *Service) request(ctx context.Context, tx *db.Tx, server Server, forced 
 		SELECT host, COUNT(*) AS n FROM servers
 		WHERE server_group = ? AND host <> '' AND deleted_at = 0 AND id <> ? GROUP BY host`, group.ID, server.ID)
 	if err != nil {
-		return r, fmt.Errorf("read members of server group %s: %w", group.ID, err)
+		return r, nil, fmt.Errorf("read members of server group %s: %w", group.ID, err)
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -178,7 +177,7 @@ func (s *Service) request(ctx context.Context, tx *db.Tx, server Server, forced 
 			r.Group.Members[host.ID] = row.N
 		}
 	}
-	return r, nil
+	return r, take, nil
 }
 
 // specsOf picks the extra specs of a scope, without it.

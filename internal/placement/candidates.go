@@ -39,13 +39,7 @@ type Candidate struct {
 func (s *Service) Candidates(ctx context.Context, ask Ask) ([]Candidate, []Found, error) {
 	var all []Found
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		traits := slices.Concat(ask.RootHas, ask.RootLacks)
-		var classes []string
-		for _, need := range ask.Groups {
-			traits = append(append(traits, slices.Concat(need.Required...)...), need.Forbidden...)
-			classes = slices.AppendSeq(classes, maps.Keys(need.Resources))
-		}
-		err := knownNames(ctx, tx, "", traits, classes)
+		err := knownAsk(ctx, tx, ask)
 		if err != nil {
 			return err
 		}
@@ -232,6 +226,17 @@ func together(list []*node) bool {
 			return p == nil
 		})
 	})
+}
+
+// knownAsk is an error when the request names a trait or a class that nobody knows.
+func knownAsk(ctx context.Context, tx *db.Tx, ask Ask) error {
+	traits := slices.Concat(ask.RootHas, ask.RootLacks)
+	var classes []string
+	for _, need := range ask.Groups {
+		traits = append(append(traits, slices.Concat(need.Required...)...), need.Forbidden...)
+		classes = slices.AppendSeq(classes, maps.Keys(need.Resources))
+	}
+	return knownNames(ctx, tx, "", traits, classes)
 }
 
 // knownNames is an error that names the traits, after a prefix, or the class that

@@ -233,10 +233,21 @@ func (s *Service) DeleteProvider(ctx context.Context, id string) error {
 	return err
 }
 
-// RemoveHost removes the provider of a host that is no compute host any more. A
-// missing one is a success.
+// RemoveHost removes the provider of a host that is no compute host any more, and
+// those below it. A missing one is a success.
 func (s *Service) RemoveHost(ctx context.Context, tx *db.Tx, id string) error {
-	err := s.deleteProvider(ctx, tx, id)
+	var below []string
+	err := tx.All(ctx, &below, "SELECT id FROM resource_providers WHERE parent = ? ORDER BY id", id)
+	if err != nil {
+		return fmt.Errorf("read children of provider %s: %w", id, err)
+	}
+	for _, child := range below {
+		err = s.RemoveHost(ctx, tx, child)
+		if err != nil {
+			return err
+		}
+	}
+	err = s.deleteProvider(ctx, tx, id)
 	if errs.Is(err, errs.NotFound) {
 		return nil
 	}

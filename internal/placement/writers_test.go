@@ -95,6 +95,59 @@ func TestManyWriters(t *testing.T) {
 	}
 }
 
+// A server takes from several providers of a host what it asks for, once however
+// often it claims; of many who want the last device of a host, as many get one as
+// there are.
+func TestClaimRequest(t *testing.T) {
+	s := open(t)
+	report(t, s, "host", 8)
+	for i := range 3 {
+		id := fmt.Sprint("card", i)
+		_, err := s.CreateProvider(t.Context(), id, id, "host")
+		if err == nil {
+			_, err = s.SetInventories(t.Context(), id, 0, map[string]Inventory{"PGPU": Inventory{Total: 1}.whole(id, "PGPU")})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := Request{Groups: map[string]RequestGroup{"": {Resources: map[string]int64{VCPU: 1}}, "1": {Resources: map[string]int64{"PGPU": 1}}}}
+	claim := func(server string) error {
+		return s.db.Write(t.Context(), func(tx *db.Tx) error { return s.ClaimRequest(t.Context(), tx, server, "p", "u", "host", want) })
+	}
+	won := atOnce(t, 6, func(i int) error { return claim(fmt.Sprint("s", i)) })
+	if won != 3 || used(t, s, "host", VCPU) != 3 {
+		t.Errorf("%d servers got one of 3 cards, and %d VCPUs are used", won, used(t, s, "host", VCPU))
+	}
+	for i := range 6 {
+		before, had, _, err := s.Allocations(t.Context(), fmt.Sprint("s", i))
+		if err != nil || len(had) == 0 {
+			continue
+		}
+		err = claim(before.ID)
+		after, has, _, _ := s.Allocations(t.Context(), before.ID)
+		if err != nil || after.Generation != before.Generation || fmt.Sprint(had) != fmt.Sprint(has) {
+			t.Errorf("claiming again: %v, from %v to %v", err, had, has)
+		}
+	}
+	// What nobody makes takes nothing.
+	err := s.db.Read(t.Context(), func(tx *db.Tx) error {
+		want.Groups["1"] = RequestGroup{}
+		able, take, err := s.Rehearse(t.Context(), tx, want)
+		n := 0
+		for n < 100 && take("host") {
+			n++
+		}
+		if !able["host"] || n != 29 {
+			t.Errorf("a host with 29 VCPUs left could serve %v, and takes %d", able, n)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // BenchmarkCandidates asks for a thousand of the hosts of a large cloud, each with
 // two NUMA nodes below it.
 func BenchmarkCandidates(b *testing.B) {

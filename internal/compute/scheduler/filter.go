@@ -67,6 +67,9 @@ func (s *Snapshot) unfit(q *query, i int) Filter {
 	if q.Hypervisor != "" && !strings.EqualFold(s.host[i].Hypervisor, q.Hypervisor) {
 		return FilterImage
 	}
+	if q.Able != nil && !q.Able[s.ids[i]] {
+		return FilterResources
+	}
 	if q.Group != nil && !q.groupAllows(s.ids[i]) {
 		return FilterGroup
 	}
@@ -138,6 +141,8 @@ func (s *Snapshot) why(q *query, i int, f Filter) string {
 			return "the server group's members are on another host"
 		}
 		return fmt.Sprintf("%d of %d allowed members of the server group are on the host", q.Group.Members[h.ID], q.max)
+	case FilterResources:
+		return "the host and what is below it or shares with it have no room for " + q.Asked
 	case FilterCapacity:
 		return s.whyFull(q, i)
 	case FilterNUMA:

@@ -106,6 +106,12 @@ type Request struct {
 	Hypervisor string   // image property img_hv_type, "" for any
 	Group      *Group
 
+	// Able are the ids of the hosts that have what was Asked for besides, where
+	// somebody else knows that; nil is all.
+	Able  map[string]bool
+	Asked string
+
+	Traits         []string          // that are required of the host or of what is below it
 	Project        string            // who asks
 	Flavor         string            // name
 	Image          map[string]string // properties
@@ -136,6 +142,7 @@ const (
 	FilterAggregates     Filter = "aggregates"
 	FilterTraits         Filter = "traits"
 	FilterImage          Filter = "image properties"
+	FilterResources      Filter = "resources"
 	FilterGroup          Filter = "server group"
 	FilterCapacity       Filter = "capacity"
 	FilterHint           Filter = "scheduler hint"

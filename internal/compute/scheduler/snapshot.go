@@ -23,6 +23,8 @@ type Host struct {
 	Inventory  [resources]Inventory
 	Used       Amounts
 	Cells      []nodeapi.Cell // NUMA cells, nil when it does not tell
+
+	isolates []string // traits that servers must require; from Metadata
 }
 
 // Ratios are how often the host's cells may be promised.
@@ -93,6 +95,7 @@ func (s *Snapshot) Put(h Host) {
 		delete(s.names, old.Name)
 	}
 	s.names[h.Name] = i
+	h.isolates = isolates(h.Metadata)
 	s.limited += count(h.limits()) - count(old.limits())
 	s.host[i] = h
 	s.ready[i] = h.Up && h.Enabled

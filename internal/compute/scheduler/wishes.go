@@ -99,7 +99,15 @@ func (q *query) aggregateWish(h *Host, reason func(string, ...any) string) (Filt
 	if len(flavors) > 0 && !slices.Contains(flavors, q.Flavor) {
 		return FilterAggregateSpecs, reason("the host's aggregate is for flavors %s", strings.Join(flavors, ", "))
 	}
+	for _, trait := range h.isolates {
+		if !slices.Contains(q.Traits, trait) {
+			return FilterAggregateSpecs, reason("the host's aggregate is for servers that require trait %s", trait)
+		}
+	}
 	for _, key := range q.imageNames {
+		if strings.HasPrefix(key, traitPrefix) {
+			continue // what it requires was asked for already
+		}
 		values := h.Metadata[key]
 		if len(values) > 0 && !slices.Contains(values, q.Image[key]) {
 			return FilterImage, reason("the image has %s %s, the host's aggregate is for %s", key, q.Image[key], strings.Join(values, ", "))
@@ -126,7 +134,24 @@ const (
 	flavorsKey = "instance_type"
 	busyKey    = "max_io_ops_per_host"
 	serversKey = "max_instances_per_host"
+	// traitPrefix with a trait, and "required": servers that don't require it stay
+	// away.
+	traitPrefix = "trait:"
 )
+
+// isolates lists the traits that servers must require to get on a host whose
+// aggregates have the metadata.
+func isolates(metadata map[string][]string) []string {
+	var traits []string
+	for key, values := range metadata {
+		trait, is := strings.CutPrefix(key, traitPrefix)
+		if is && slices.Contains(values, "required") {
+			traits = append(traits, trait)
+		}
+	}
+	slices.Sort(traits)
+	return traits
+}
 
 // NeedsLoads tells whether the decision depends on how many servers hosts have:
 // aggregates limit them, or the request asks for it.
