@@ -129,7 +129,7 @@ func (s *Service) evacuateMove(ctx context.Context, tx *db.Tx, state *evacuateSt
 	if err != nil {
 		return err
 	}
-	request, err := s.request(ctx, tx, server, state.Host)
+	request, _, err := s.request(ctx, tx, server, state.Host)
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,9 @@ func (s *Snapshot) refuse(q *query, i int) Filter {
 			return f
 		}
 	}
+	if q.Able != nil && !q.Able[s.ids[i]] {
+		return FilterResources
+	}
 	room := &s.room[i]
 	for r, want := range q.Amounts {
 		if want > 0 && want > room[r] {
@@ -66,9 +69,6 @@ func (s *Snapshot) unfit(q *query, i int) Filter {
 	}
 	if q.Hypervisor != "" && !strings.EqualFold(s.host[i].Hypervisor, q.Hypervisor) {
 		return FilterImage
-	}
-	if q.Able != nil && !q.Able[s.ids[i]] {
-		return FilterResources
 	}
 	if q.Group != nil && !q.groupAllows(s.ids[i]) {
 		return FilterGroup
