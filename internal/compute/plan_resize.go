@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"nacre/internal/auth"
-	"nacre/internal/compute/scheduler"
 	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/nodeapi"
