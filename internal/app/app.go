@@ -211,7 +211,7 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	cloud.Compute, err = compute.New(ctx, compute.Options{
 		DB: database, Clock: now, Log: log, Engine: cloud.Engine, Hosts: cloud.Hosts, Nudge: cloud.Loops.Nudge,
 		Placement: placements, Images: computeImages{images}, Networks: computeNetworks{cloud.Network},
-		Proxy: networkProxy{cloud.Network}, ImageProxy: computeImages{images},
+		Proxy: networkProxy{cloud.Network}, ImageProxy: computeImages{images}, VolumeProxy: volumeProxy{computeVolumes{volumes, cloud}},
 		Volumes: computeVolumes{volumes, cloud}, Consoles: consoles, ConfigDrive: configdrive.Build,
 		ConfirmAfter: time.Duration(c.ResizeConfirmWindow) * time.Second,
 		ShelvedFor:   time.Duration(c.ShelvedOffloadTime) * time.Second,

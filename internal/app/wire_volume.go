@@ -139,10 +139,15 @@ func (a computeVolumes) DeleteSnapshot(ctx context.Context, caller auth.Caller, 
 
 // CreateVolume begins to make a volume.
 func (a computeVolumes) CreateVolume(ctx context.Context, caller auth.Caller, v compute.NewVolume) error {
-	_, err := a.Service.CreateVolume(ctx, a.viewer(caller), volume.NewVolume{
-		ID: v.ID, Name: v.Name, SizeGB: v.SizeGB, Type: v.Type, Zone: v.Zone, Image: v.Image, Source: v.Source, Snapshot: v.Snapshot,
-	})
+	_, err := a.Service.CreateVolume(ctx, a.viewer(caller), newVolume(v))
 	return err
+}
+
+func newVolume(v compute.NewVolume) volume.NewVolume {
+	return volume.NewVolume{
+		ID: v.ID, Name: v.Name, Description: v.Description, Metadata: v.Metadata, SizeGB: v.SizeGB, Type: v.Type, Zone: v.Zone,
+		Image: v.Image, Source: v.Source, Snapshot: v.Snapshot,
+	}
 }
 
 // Reimage begins to give a reserved volume the bytes of an image.

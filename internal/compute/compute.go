@@ -42,13 +42,14 @@ type Options struct {
 	Engine *work.Engine
 	Hosts  *hosts.Service
 
-	Placement  placements
-	Images     images
-	Networks   networks
-	Proxy      NetworkProxy
-	ImageProxy ImageProxy
-	Volumes    volumes
-	Consoles   consoles
+	Placement   placements
+	Images      images
+	Networks    networks
+	Proxy       NetworkProxy
+	ImageProxy  ImageProxy
+	VolumeProxy VolumeProxy
+	Volumes     volumes
+	Consoles    consoles
 	// ConfigDrive makes an ISO image labelled config-2 of files by path.
 	ConfigDrive func(files map[string][]byte) ([]byte, error)
 
@@ -87,6 +88,7 @@ type Service struct {
 	networks    networks
 	proxy       NetworkProxy
 	imageProxy  ImageProxy
+	volumeProxy VolumeProxy
 	volumes     volumes
 	consoles    consoles
 	configDrive func(files map[string][]byte) ([]byte, error)
@@ -112,7 +114,7 @@ type Service struct {
 func New(ctx context.Context, o Options) (*Service, error) {
 	s := &Service{
 		db: o.DB, clock: o.Clock, newID: o.NewID, log: o.Log, engine: o.Engine, hosts: o.Hosts,
-		placement: o.Placement, images: o.Images, networks: o.Networks, proxy: o.Proxy, imageProxy: o.ImageProxy, volumes: o.Volumes,
+		placement: o.Placement, images: o.Images, networks: o.Networks, proxy: o.Proxy, imageProxy: o.ImageProxy, volumeProxy: o.VolumeProxy, volumes: o.Volumes,
 		consoles: o.Consoles, configDrive: o.ConfigDrive,
 		zone: o.Zone, cpuRatio: o.CPURatio, reservedMB: o.ReservedMB, confirmAfter: o.ConfirmAfter, shelvedFor: o.ShelvedFor, reclaimAfter: o.ReclaimAfter,
 		state: map[string]hostState{}, frozen: frozen{held: map[string]io.ReadWriteCloser{}},

@@ -220,14 +220,16 @@ type VolumeSnapshot struct {
 
 // NewVolume is a volume to be made for a server.
 type NewVolume struct {
-	ID       string
-	Name     string
-	SizeGB   int64
-	Image    string // what it starts from: one of these, or nothing
-	Source   string // a volume
-	Snapshot string
-	Type     string
-	Zone     string
+	ID          string
+	Name        string
+	Description string
+	Metadata    map[string]string
+	SizeGB      int64
+	Image       string // what it starts from: one of these, or nothing
+	Source      string // a volume
+	Snapshot    string
+	Type        string
+	Zone        string
 }
 
 // volumes is what compute needs from the volume service.

@@ -23,6 +23,8 @@ func (n *Node) answer(ctx context.Context, name string, payload json.RawMessage)
 		return n.answerDiagnose(ctx, payload)
 	case nodeapi.QueryPassword:
 		return n.answerPassword(ctx, payload)
+	case nodeapi.QueryUptime:
+		return n.answerUptime(ctx)
 	case nodeapi.QueryCache:
 		return n.answerCache(ctx, payload)
 	}
@@ -43,6 +45,14 @@ func (n *Node) answerStrays(ctx context.Context) (any, error) {
 
 // unreadable is what a question gets that is none.
 var unreadable = &nodeapi.RemoteError{Status: http.StatusBadRequest, Message: "unreadable question"}
+
+func (n *Node) answerUptime(ctx context.Context) (any, error) {
+	up, err := n.o.Virt.Uptime(ctx)
+	if err != nil {
+		return nil, remote(fmt.Errorf("how long the host has been up: %w", err))
+	}
+	return up, nil
+}
 
 func (n *Node) answerDiagnose(ctx context.Context, payload json.RawMessage) (any, error) {
 	var query nodeapi.MachineQuery

@@ -45,7 +45,8 @@ import (
 //   - 14: 2026-11-28: frozen file systems
 //   - 15: 2026-11-28: firmwares, hardware that is other than usual
 //   - 16: 2026-11-28: NUMA cells of hosts and machines, pinned processors
-const Version = 16
+//   - 17: 2026-11-28: how long hosts have been up
+const Version = 17
 
 // Kinds of documents.
 const (
@@ -58,6 +59,7 @@ const (
 	QueryLog      = "log"      // node: LogQuery → LogReply
 	QueryDiagnose = "diagnose" // node: MachineQuery → Diagnostics
 	QueryPassword = "password" // node: PasswordQuery → nothing
+	QueryUptime   = "uptime"   // node: nothing → Uptime
 	QueryCache    = "cache"    // node: ImageQuery → CacheReply
 	QueryStrays   = "strays"   // node: nothing → StraysReply
 	QueryMetadata = "metadata" // server: MetadataQuery → MetadataReply
@@ -409,6 +411,14 @@ type PasswordQuery struct {
 	Machine  string `json:"machine"`
 	User     string `json:"user"`
 	Password string `json:"password"`
+}
+
+// Uptime is how long a host has been up and how busy it is.
+type Uptime struct {
+	Now     int64      `json:"now"` // by the host's clock, as Unix counts
+	Seconds int64      `json:"seconds"`
+	Users   int        `json:"users"` // who are logged in
+	Load    [3]float64 `json:"load"`  // of the last 1, 5 and 15 minutes
 }
 
 // Diagnostics is what a hypervisor counts about a machine that runs.

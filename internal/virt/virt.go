@@ -210,6 +210,9 @@ type Host interface {
 	// Capacity returns what the host has.
 	Capacity(ctx context.Context) (Capacity, error)
 
+	// Uptime tells how long the host has been up.
+	Uptime(ctx context.Context) (nodeapi.Uptime, error)
+
 	// Log returns the last lines of the serial console, all when lines < 0.
 	// A machine that never ran has an empty log.
 	Log(ctx context.Context, id string, lines int) ([]byte, error)

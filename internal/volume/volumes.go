@@ -64,6 +64,17 @@ type Volume struct {
 	Attachments []Attachment `bun:"-"`
 }
 
+// AllMetadata is what users have noted, and whether the volume is read-only when
+// somebody has said so.
+func (v Volume) AllMetadata() map[string]string {
+	if v.Readonly == "" {
+		return v.Metadata.V
+	}
+	all := map[string]string{"readonly": v.Readonly}
+	maps.Copy(all, v.Metadata.V)
+	return all
+}
+
 // NewVolume is what is asked for.
 type NewVolume struct {
 	ID          string // "" makes one

@@ -8,6 +8,7 @@ package api
 
 import (
 	"slices"
+	"strings"
 
 	"nacre/internal/api"
 	"nacre/internal/auth"
@@ -28,8 +29,8 @@ func New(service *compute.Service) api.Service {
 		Versions: &api.Microversions{Word: "compute", Legacy: "X-OpenStack-Nova-API-Version", Min: minVersion, Max: maxVersion},
 		Envelope: api.Nova,
 		Routes: slices.Concat(versionRoutes(), h.serverRoutes(), h.metadataRoutes(), h.tagRoutes(), h.actionRoutes(), h.lifeRoutes(), h.migrationRoutes(), h.shelveRoutes(), h.guestRoutes(), h.shareRoutes(), h.outsideRoutes(), h.consoleRoutes(), h.addressRoutes(),
-			h.historyRoutes(), h.volumeRoutes(), h.interfaceRoutes(), h.imageProxyRoutes(), h.groupProxyRoutes(), h.floatingProxyRoutes(), h.networkProxyRoutes(), h.flavorRoutes(), h.keypairRoutes(),
-			h.quotaRoutes(), h.usageRoutes(), h.hostRoutes(), h.groupRoutes(), h.aggregateRoutes(), h.extensionRoutes()),
+			h.historyRoutes(), h.volumeRoutes(), h.interfaceRoutes(), h.imageProxyRoutes(), h.volumeProxyRoutes(), h.groupProxyRoutes(), h.floatingProxyRoutes(), h.networkProxyRoutes(), h.flavorRoutes(), h.keypairRoutes(),
+			h.quotaRoutes(), h.usageRoutes(), h.hostRoutes(), h.oldHostRoutes(), h.groupRoutes(), h.aggregateRoutes(), h.extensionRoutes()),
 	}
 }
 
@@ -80,6 +81,9 @@ func (h handlers) server(c *api.Call) (compute.Server, error) {
 	c.Log("server_id", server.ID)
 	return server, c.Authorize(of(server))
 }
+
+// uuidLike tells whether a text has the form of a UUID.
+func uuidLike(id string) bool { return len(strings.ReplaceAll(id, "-", "")) == 32 }
 
 // links are the two links of a resource: with the version in the path, and
 // without.

@@ -20,6 +20,7 @@ var differs = []struct {
 	{regexp.MustCompile(`"r-[0-9a-f]{8}"`), `"RESERVATION"`},
 	{regexp.MustCompile(`instance-[0-9a-f]{8}`), "INSTANCE"},
 	{regexp.MustCompile(`"hostId":"[0-9a-f]{56}"`), `"hostId":"HOSTID"`},
+	{regexp.MustCompile(`" \d\d:\d\d:\d\d up +\d+ min,  0 users,  load average: 0\.01, 0\.01, 0\.01"`), `"UPTIME"`},
 	{regexp.MustCompile(`"adminPass":"[^"]*"`), `"adminPass":"PASSWORD"`},
 }
 
@@ -88,6 +89,12 @@ func TestGoldenReplies(t *testing.T) {
 		{"hypervisors-2.1", "admin", "/os-hypervisors"},
 		{"hypervisors-detail-2.1", "admin", "/os-hypervisors/detail"},
 		{"hypervisor-show-2.88", "admin@2.88", "/os-hypervisors/" + host + "?with_servers=true"},
+		{"hypervisor-uptime-2.1", "admin", "/os-hypervisors/1/uptime"},
+		{"hypervisors-search-2.1", "admin", "/os-hypervisors/ode/search"},
+		{"hypervisors-servers-2.1", "admin", "/os-hypervisors/node-1/servers"},
+		{"hosts-2.1", "admin", "/os-hosts?zone=nova"},
+		{"host-show-2.1", "admin", "/os-hosts/node-1"},
+		{"extension-2.1", "demo", "/extensions/os-hosts"},
 		{"services-2.1", "admin", "/os-services"},
 		{"services-2.53", "admin@2.53", "/os-services"},
 		{"version-2.1", "demo", "/"},

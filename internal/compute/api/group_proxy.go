@@ -153,7 +153,7 @@ func (h handlers) group(c *api.Call) (compute.GroupDetails, error) {
 // networkID reads the id of something that the network service has.
 func networkID(c *api.Call, parameter, name string) (string, error) {
 	id := c.PathValue(parameter)
-	if len(strings.ReplaceAll(id, "-", "")) != 32 {
+	if !uuidLike(id) {
 		return "", errs.BadRequestf("%s should be uuid", name)
 	}
 	c.Log(parameter, id)
@@ -208,7 +208,7 @@ type createdRuleReply struct {
 
 func (h handlers) createRule(c *api.Call, in createRuleRequest) (createdRuleReply, error) {
 	r := in.Rule
-	if len(strings.ReplaceAll(r.Parent, "-", "")) != 32 {
+	if !uuidLike(r.Parent) {
 		return createdRuleReply{}, errs.BadRequestf("Security group id should be uuid")
 	}
 	g, err := h.compute.Proxy().Group(c.Context(), c.Caller, r.Parent)

@@ -22,6 +22,9 @@ func (h handlers) hostRoutes() []api.Route {
 		{Method: "GET", Path: "/os-hypervisors/detail", Rule: "os_compute_api:os-hypervisors:list-detail", Do: api.Get(h.detailHypervisors)},
 		{Method: "GET", Path: "/os-hypervisors/statistics", Until: api.V(2, 87), Rule: "os_compute_api:os-hypervisors:statistics", Do: api.Get(h.statistics)},
 		{Method: "GET", Path: "/os-hypervisors/{hypervisor_id}", Rule: "os_compute_api:os-hypervisors:show", Do: api.Get(h.showHypervisor)},
+		{Method: "GET", Path: "/os-hypervisors/{hypervisor_id}/uptime", Until: api.V(2, 87), Rule: "os_compute_api:os-hypervisors:uptime", Do: api.Get(h.showUptime)},
+		{Method: "GET", Path: "/os-hypervisors/{hypervisor_hostname_pattern}/search", Until: api.V(2, 52), Rule: "os_compute_api:os-hypervisors:search", Do: api.Get(h.searchHypervisors)},
+		{Method: "GET", Path: "/os-hypervisors/{hypervisor_hostname_pattern}/servers", Until: api.V(2, 52), Rule: "os_compute_api:os-hypervisors:servers", Do: api.Get(h.searchHypervisorsServers)},
 		{Method: "GET", Path: "/os-services", Rule: "os_compute_api:os-services:list", Do: api.Get(h.listServices)},
 		{Method: "PUT", Path: "/os-services/disable", Until: api.V(2, 52), Rule: "os_compute_api:os-services:update", Do: api.Body(h.disableOld)},
 		{Method: "PUT", Path: "/os-services/disable-log-reason", Until: api.V(2, 52), Rule: "os_compute_api:os-services:update", Do: api.Body(h.disableOld)},
@@ -102,13 +105,18 @@ func (h handlers) detailZones(c *api.Call) (zonesReply, error) {
 	return reply, err
 }
 
+// hypervisorName is what every view of a hypervisor begins with.
+type hypervisorName struct {
+	ID       any    `json:"id"`
+	Hostname string `json:"hypervisor_hostname"`
+	State    string `json:"state"`
+	Status   string `json:"status"`
+}
+
 // hypervisorView is the full view; lists without detail show its first fields.
 type hypervisorView struct {
-	ID       any          `json:"id"`
-	Hostname string       `json:"hypervisor_hostname"`
-	State    string       `json:"state"`
-	Status   string       `json:"status"`
-	Servers  *[]serverRef `json:"servers,omitempty" since:"2.53"`
+	hypervisorName
+	Servers *[]serverRef `json:"servers,omitempty" since:"2.53"`
 }
 
 type serverRef struct {
@@ -148,8 +156,8 @@ type hypervisorsReply struct {
 	Links       []api.Link `json:"hypervisors_links,omitempty"`
 }
 
-func viewHypervisor(c *api.Call, host compute.Hypervisor) hypervisorView {
-	v := hypervisorView{ID: host.Host.ID, Hostname: host.Host.Name, State: "down", Status: "enabled"}
+func nameHypervisor(c *api.Call, host compute.Hypervisor) hypervisorName {
+	v := hypervisorName{ID: host.Host.ID, Hostname: host.Host.Name, State: "down", Status: "enabled"}
 	if c.Version < api.V(2, 53) {
 		v.ID = host.Service.Seq
 	}
@@ -167,7 +175,7 @@ func detailHypervisor(c *api.Call, host compute.Hypervisor) hypervisorDetail {
 	memory := used[scheduler.MemoryMB] + host.Offer.Inventory[scheduler.MemoryMB].Reserved
 	disk := used[scheduler.DiskGB] + host.Offer.Inventory[scheduler.DiskGB].Reserved
 	v := hypervisorDetail{
-		hypervisorView: viewHypervisor(c, host),
+		hypervisorView: hypervisorView{hypervisorName: nameHypervisor(c, host)},
 		Type:           info.Type, Version: info.Version, HostIP: info.Address,
 		Service: serviceRef{ID: host.Service.ID, Host: host.Host.Name, Reason: orNull(host.Service.Reason)},
 		VCPUs:   int64(info.VCPUs), MemoryMB: int64(info.MemoryMB), LocalGB: int64(info.DiskGB),
@@ -201,11 +209,33 @@ func (h handlers) listHypervisors(c *api.Call) (hypervisorsReply, error) {
 }
 
 func (h handlers) detailHypervisors(c *api.Call) (hypervisorsReply, error) {
-	return h.hypervisors(c, func(host compute.Hypervisor, v hypervisorView) any {
+	var shown []*hypervisorDetail
+	reply, err := h.hypervisors(c, func(host compute.Hypervisor, v hypervisorView) any {
 		d := detailHypervisor(c, host)
 		d.Servers = v.Servers
-		return d
+		shown = append(shown, &d)
+		return &d
 	})
+	if err != nil {
+		return reply, err
+	}
+	h.tellUptimes(c, shown...)
+	return reply, nil
+}
+
+// tellUptimes fills in how long the hosts have been up.
+func (h handlers) tellUptimes(c *api.Call, list ...*hypervisorDetail) {
+	if c.Version < api.V(2, 88) {
+		return
+	}
+	names := make([]string, len(list))
+	for i, v := range list {
+		names[i] = v.Hostname
+	}
+	told := h.compute.Uptimes(c.Context(), names)
+	for _, v := range list {
+		v.Uptime = orNull(told[v.Hostname])
+	}
 }
 
 func (h handlers) hypervisors(c *api.Call, view func(compute.Hypervisor, hypervisorView) any) (hypervisorsReply, error) {
@@ -221,14 +251,17 @@ func (h handlers) hypervisors(c *api.Call, view func(compute.Hypervisor, hypervi
 	if err != nil {
 		return hypervisorsReply{}, err
 	}
-	pattern := c.Query().Get("hypervisor_hostname_pattern")
+	pattern := ""
+	if c.Version >= api.V(2, 53) {
+		pattern = c.Query().Get("hypervisor_hostname_pattern")
+	}
 	reply := hypervisorsReply{Hypervisors: []any{}}
 	behind := page.Marker == "" || c.Version < api.V(2, 33)
 	for _, host := range list {
 		if pattern != "" && !strings.Contains(host.Host.Name, pattern) {
 			continue
 		}
-		v := viewHypervisor(c, host)
+		v := hypervisorView{hypervisorName: nameHypervisor(c, host)}
 		if !behind {
 			behind = fmt.Sprint(v.ID) == page.Marker
 			continue
@@ -248,7 +281,7 @@ func (h handlers) hypervisors(c *api.Call, view func(compute.Hypervisor, hypervi
 		return hypervisorsReply{}, errs.BadRequestf("marker [%s] not found", page.Marker)
 	}
 	if pattern != "" && len(reply.Hypervisors) == 0 {
-		return hypervisorsReply{}, errs.NotFoundf("No hypervisor matching '%s' could be found.", pattern)
+		return hypervisorsReply{}, noneMatches(pattern)
 	}
 	return reply, nil
 }
@@ -257,7 +290,7 @@ func last(views []any) string {
 	switch v := views[len(views)-1].(type) {
 	case hypervisorView:
 		return fmt.Sprint(v.ID)
-	case hypervisorDetail:
+	case *hypervisorDetail:
 		return fmt.Sprint(v.ID)
 	}
 	return ""
@@ -269,13 +302,9 @@ func (h handlers) serversOn(c *api.Call, host compute.Hypervisor, with bool) (*[
 	if !with || c.Version < api.V(2, 53) {
 		return nil, nil
 	}
-	servers, err := h.compute.ServersOn(c.Context(), host.Host.Name)
+	refs, err := h.serverRefs(c, host)
 	if err != nil {
 		return nil, err
-	}
-	refs := []serverRef{}
-	for _, server := range servers {
-		refs = append(refs, serverRef{Name: server.Name, UUID: server.ID})
 	}
 	if len(refs) == 0 && c.Version < api.V(2, 75) {
 		return nil, nil
@@ -283,30 +312,54 @@ func (h handlers) serversOn(c *api.Call, host compute.Hypervisor, with bool) (*[
 	return &refs, nil
 }
 
+func (h handlers) serverRefs(c *api.Call, host compute.Hypervisor) ([]serverRef, error) {
+	servers, err := h.compute.ServersOn(c.Context(), host.Host.Name)
+	refs := []serverRef{}
+	for _, server := range servers {
+		refs = append(refs, serverRef{Name: server.Name, UUID: server.ID})
+	}
+	return refs, err
+}
+
 type hypervisorReply struct {
 	Hypervisor hypervisorDetail `json:"hypervisor"`
 }
 
-func (h handlers) showHypervisor(c *api.Call) (hypervisorReply, error) {
+// hypervisor authorizes the call and finds its hypervisor.
+func (h handlers) hypervisor(c *api.Call) (compute.Hypervisor, error) {
 	err := c.AuthorizeOwn()
 	if err != nil {
-		return hypervisorReply{}, err
+		return compute.Hypervisor{}, err
+	}
+	id := c.PathValue("hypervisor_id")
+	if c.Version >= api.V(2, 53) && !uuidLike(id) {
+		return compute.Hypervisor{}, errs.BadRequestf("Invalid uuid %s", id)
 	}
 	list, err := h.compute.Hypervisors(c.Context())
 	if err != nil {
+		return compute.Hypervisor{}, err
+	}
+	for _, host := range list {
+		if fmt.Sprint(nameHypervisor(c, host).ID) == id {
+			return host, nil
+		}
+	}
+	return compute.Hypervisor{}, errs.NotFoundf("Hypervisor with ID '%s' could not be found.", id)
+}
+
+func (h handlers) showHypervisor(c *api.Call) (hypervisorReply, error) {
+	host, err := h.hypervisor(c)
+	if err != nil {
 		return hypervisorReply{}, err
 	}
-	id := c.PathValue("hypervisor_id")
-	for _, host := range list {
-		v := detailHypervisor(c, host)
-		if fmt.Sprint(v.ID) != id {
-			continue
-		}
-		with, _ := api.ParseBool(c.Query().Get("with_servers"))
-		v.Servers, err = h.serversOn(c, host, with)
-		return hypervisorReply{v}, err
+	v := detailHypervisor(c, host)
+	with, _ := api.ParseBool(c.Query().Get("with_servers"))
+	v.Servers, err = h.serversOn(c, host, with)
+	if err != nil {
+		return hypervisorReply{}, err
 	}
-	return hypervisorReply{}, errs.NotFoundf("Hypervisor with ID '%s' could not be found.", id)
+	h.tellUptimes(c, &v)
+	return hypervisorReply{v}, nil
 }
 
 type statisticsReply struct {

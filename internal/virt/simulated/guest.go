@@ -23,6 +23,27 @@ func (h *Host) running(id string) (machine, error) {
 	return *m, nil
 }
 
+// Uptime implements virt.Host. The host was booted when it was opened, and is as
+// busy as its guests (see Diagnose).
+func (h *Host) Uptime(ctx context.Context) (nodeapi.Uptime, error) {
+	err := h.enter(ctx, OpUptime, 0)
+	if err != nil {
+		return nodeapi.Uptime{}, err
+	}
+	now := h.options.Clock.Now()
+	up := nodeapi.Uptime{Now: now.Unix(), Seconds: int64(now.Sub(h.booted).Seconds())}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	load := 0.0
+	for _, m := range h.machines {
+		if m.Running && !m.Machine.Paused {
+			load += float64(max(m.Machine.VCPUs, 1)) / 100
+		}
+	}
+	up.Load = [3]float64{load, load, load}
+	return up, nil
+}
+
 // Diagnose implements virt.Host. The guest has idled since it was booted.
 func (h *Host) Diagnose(ctx context.Context, id string) (nodeapi.Diagnostics, error) {
 	err := h.enter(ctx, OpDiagnose, 0)

@@ -44,6 +44,7 @@ const (
 	OpRemove   = "remove"
 	OpList     = "list"
 	OpCapacity = "capacity"
+	OpUptime   = "uptime"
 	OpLog      = "log"
 	OpVNC      = "vnc"
 	OpSerial   = "serial"
@@ -61,6 +62,7 @@ const maxBoots = 20
 type Host struct {
 	options Options
 	changed chan string
+	booted  time.Time
 
 	mu       sync.Mutex // guards what follows, and the state file
 	machines map[string]*machine
@@ -130,6 +132,7 @@ func New(o Options) (*Host, error) {
 	h := &Host{
 		options:  o,
 		changed:  make(chan string, 64),
+		booted:   o.Clock.Now(),
 		machines: map[string]*machine{},
 		once:     map[string][]error{},
 		always:   map[string]error{},

@@ -63,6 +63,7 @@ func Run(t *testing.T, open func(t *testing.T) Rig) {
 		{"Suspend", suspend},
 		{"Strangers", strangers},
 		{"Unknown", unknown},
+		{"Uptime", uptime},
 		{"Concurrent", concurrent},
 		{"Crash", crash},
 		{"Life", life},

@@ -72,14 +72,8 @@ func viewVolume(c *api.Call, v volume.Volume, types map[string]string) volumeVie
 	view := volumeView{
 		ID: v.ID, Status: v.Status, Size: v.SizeGB, Zone: v.Zone, CreatedAt: stamp(v.CreatedAt), UpdatedAt: stamp(v.UpdatedAt),
 		Name: orNull(v.Name), Description: orNull(v.Description), VolumeType: orNull(types[v.Type]), VolumeTypeID: v.Type,
-		SnapshotID: orNull(v.Snapshot), SourceVolID: orNull(v.Source), GroupID: orNull(v.Group), Metadata: v.Metadata.V, Links: links(c, "/volumes/"+v.ID),
+		SnapshotID: orNull(v.Snapshot), SourceVolID: orNull(v.Source), GroupID: orNull(v.Group), Metadata: v.AllMetadata(), Links: links(c, "/volumes/"+v.ID),
 		UserID: v.User, Bootable: bootable, Multiattach: v.Multiattach, Encrypted: v.Key != "", MigrationStatus: orNull(v.Migration), ConsumesQuota: true,
-	}
-	if v.Readonly != "" {
-		view.Metadata = map[string]string{"readonly": v.Readonly}
-		for key, value := range v.Metadata.V {
-			view.Metadata[key] = value
-		}
 	}
 	if c.Version < api.V(3, 69) {
 		view.SharedTargets = new(bool) // later: null, which is unknown
