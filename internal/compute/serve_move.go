@@ -73,17 +73,7 @@ func (s *Service) serveMove(ctx context.Context, host, id string) (func(*nodeapi
 		return nil, err
 	}
 	return func(near *nodeapi.Stream) error {
-		there := make(chan struct{})
-		go func() {
-			defer close(there)
-			io.Copy(far, near) // ends with either side, whatever the reason
-			far.Close()
-			near.Reset()
-		}()
-		io.Copy(near, far)
-		far.Close()
-		near.Reset()
-		<-there
+		nodeapi.Splice(nodeapi.Resetting{Stream: near}, far)
 		return nil
 	}, nil
 }

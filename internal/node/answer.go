@@ -155,7 +155,10 @@ func (n *Node) stream(ctx context.Context, kind, id string) (func(*nodeapi.Strea
 	if err != nil {
 		return nil, remote(fmt.Errorf("open %s of %s: %w", kind, id, err))
 	}
-	return func(s *nodeapi.Stream) error { return splice(s, end) }, nil
+	return func(s *nodeapi.Stream) error {
+		nodeapi.Splice(s, end)
+		return nil
+	}, nil
 }
 
 // receive takes in a machine that comes from another host, if this is the move by
@@ -204,22 +207,6 @@ func (n *Node) freeze(ctx context.Context, id string) (func(*nodeapi.Stream) err
 		_, err := io.Copy(s, s)
 		return err
 	}, nil
-}
-
-// splice copies in both directions until one of them ends, and closes both.
-func splice(a, b io.ReadWriteCloser) error {
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		io.Copy(a, b) // ends with either side, whatever the reason
-		a.Close()
-		b.Close()
-	}()
-	io.Copy(b, a)
-	a.Close()
-	b.Close()
-	<-ended
-	return nil
 }
 
 // remote makes an error that keeps its class over the connection.

@@ -33,5 +33,5 @@ func (e elsewhere) open(ctx context.Context, kind, id string) (io.ReadWriteClose
 	if err != nil {
 		return nil, fmt.Errorf("reach %s of %s on another host: %w", kind, id, kept(err))
 	}
-	return resetting{stream}, nil
+	return nodeapi.Resetting{Stream: stream}, nil
 }

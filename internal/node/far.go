@@ -114,16 +114,7 @@ func (n *Node) carry(ctx context.Context, conn *nodeapi.Conn, near net.Conn, exp
 		near.Close()
 		return
 	}
-	_ = splice(near, resetting{stream}) // it never fails: whoever sees the end dials again
-}
-
-// resetting is a stream whose closing lets go of a reader on this side, too.
-type resetting struct{ *nodeapi.Stream }
-
-// Close implements io.Closer.
-func (r resetting) Close() error {
-	r.Reset()
-	return nil
+	nodeapi.Splice(near, nodeapi.Resetting{Stream: stream}) // whoever sees the end dials again
 }
 
 // closeFar closes the doors to volumes that the machine does not have.

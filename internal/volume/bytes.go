@@ -3,7 +3,6 @@ package volume
 import (
 	"context"
 	"fmt"
-	"io"
 
 	"nacre/internal/blockdev"
 	"nacre/internal/db"
@@ -128,17 +127,7 @@ func (s *Service) serveExport(ctx context.Context, host, id string) (func(*nodea
 		return nil, err
 	}
 	return func(near *nodeapi.Stream) error {
-		there := make(chan struct{})
-		go func() {
-			defer close(there)
-			io.Copy(far, near) // ends with either side, whatever the reason
-			far.Close()
-			near.Reset()
-		}()
-		io.Copy(near, far)
-		far.Close()
-		near.Reset()
-		<-there
+		nodeapi.Splice(nodeapi.Resetting{Stream: near}, far)
 		return nil
 	}, nil
 }

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"slices"
 	"sync/atomic"
 	"time"
 
+	"nacre/internal/nodeapi"
 	"nacre/internal/qmp"
 	"nacre/internal/virt"
 )
@@ -297,24 +297,9 @@ func (h *Host) bridge(ctx context.Context, client *qmp.Client, name string, far 
 	done = make(chan struct{})
 	h.watchers.Go(func() {
 		defer close(done)
-		join(near, far)
+		nodeapi.Splice(near, far)
 	})
 	return done, nil
-}
-
-// join copies in both directions until one of them ends, and closes both.
-func join(near net.Conn, far io.ReadWriteCloser) {
-	back := make(chan struct{})
-	go func() {
-		defer close(back)
-		io.Copy(near, far) // ends with either side, whatever the reason
-		near.Close()
-		far.Close()
-	}()
-	io.Copy(far, near)
-	far.Close()
-	near.Close()
-	<-back
 }
 
 // Limits of a move: how long a guest may stand still for it, in ms.
