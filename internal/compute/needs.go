@@ -247,6 +247,8 @@ type volumes interface {
 	CreateVolume(ctx context.Context, caller auth.Caller, v NewVolume) error
 	// Status tells how far a volume is: creating, available, error …
 	Status(ctx context.Context, tx *db.Tx, volume string) (string, error)
+	// Revision grows each time that a volume is to get other bytes.
+	Revision(ctx context.Context, tx *db.Tx, volume string) (int64, error)
 	// Size is how large a volume is, in GiB.
 	Size(ctx context.Context, tx *db.Tx, volume string) (int64, error)
 	// Reserve promises an available volume to the server. The attachment's id

@@ -16,6 +16,7 @@ type reimageState struct {
 	Attachment string
 	Volume     string
 	Image      string      // whose bytes the volume gets; "" leaves it as it is
+	Revision   int64       // of the volume, before it gets them
 	Running    bool        // afterwards
 	Before     bool        // until now
 	Rest       Rest        // until now
@@ -138,17 +139,32 @@ func (s *Service) reimageDisconnect(ctx context.Context, tx *db.Tx, state *reima
 	if err == nil {
 		err = s.disconnectVolume(ctx, tx, a)
 	}
+	if err == nil {
+		state.Revision, err = s.volumes.Revision(ctx, tx, state.Volume)
+	}
 	if err != nil {
 		return err
 	}
 	return s.rest(ctx, tx, state.Server, false, Awake)
 }
 
-// reimageBegin tells the volume service to make the bytes anew. Told again after we
-// were killed, it makes them twice rather than never.
+// reimageBegin tells the volume service to make the bytes anew, unless it did so
+// before we were killed.
 func (s *Service) reimageBegin(ctx context.Context, state *reimageState) error {
-	status, err := s.volumeStatus(ctx, state)
-	if err != nil || status == "downloading" || state.Image == "" {
+	if state.Image == "" {
+		return nil
+	}
+	var status string
+	var revision int64
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		var err error
+		revision, err = s.volumes.Revision(ctx, tx, state.Volume)
+		if err == nil {
+			status, err = s.volumes.Status(ctx, tx, state.Volume)
+		}
+		return err
+	})
+	if err != nil || status == "downloading" || revision != state.Revision {
 		return err
 	}
 	return s.volumes.Reimage(ctx, state.Caller, state.Volume, state.Image)

@@ -18,6 +18,12 @@ func (s *Service) Status(ctx context.Context, tx *db.Tx, volume string) (string,
 	return v.Status, err
 }
 
+// Revision grows each time that a volume is to get other bytes.
+func (s *Service) Revision(ctx context.Context, tx *db.Tx, volume string) (int64, error) {
+	v, err := getVolume(ctx, tx, volume)
+	return v.Revision, err
+}
+
 // Size is how large a volume is, in GiB.
 func (s *Service) Size(ctx context.Context, tx *db.Tx, volume string) (int64, error) {
 	v, err := getVolume(ctx, tx, volume)

@@ -333,6 +333,8 @@ func (v volumes) CreateVolume(ctx context.Context, _ auth.Caller, in compute.New
 	})
 }
 
+func (v volumes) Revision(context.Context, *db.Tx, string) (int64, error) { return 0, nil }
+
 func (v volumes) Status(ctx context.Context, tx *db.Tx, volume string) (string, error) {
 	row, err := v.row(ctx, tx, "id", volume)
 	return row.Status, err
