@@ -143,8 +143,13 @@ func (c *cloud) still(t *testing.T) {
 				if err != nil {
 					return err
 				}
+				gone := map[string]bool{} // from one host, and soon at another that is ready
+				for _, d := range documents {
+					gone[d.ID] = gone[d.ID] || strings.Contains(string(d.Observed), `"phase":"gone"`)
+				}
 				for _, d := range documents {
 					seen := string(d.Observed)
+					open = open || gone[d.ID] && strings.Contains(seen, `"phase":"ready"`)
 					open = open || d.Forgotten || d.Answered != d.Generation || strings.Contains(seen, `"problem"`) ||
 						strings.Contains(seen, `"phase":"moving"`) || strings.Contains(seen, `"phase":"loaded"`)
 				}
