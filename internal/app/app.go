@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 
@@ -288,6 +289,7 @@ func (cloud *Cloud) report(what string, err error) {
 // Background runs plans, loops and nodes until the context ends. It returns
 // when all of them have.
 func (cloud *Cloud) Background(ctx context.Context) {
+	defer runtime.KeepAlive(ballast)
 	var running sync.WaitGroup
 	running.Go(func() { cloud.report("plans", cloud.Engine.Run(ctx)) })
 	running.Go(func() { cloud.Surroundings(ctx) })
