@@ -69,49 +69,47 @@ func (s *Service) DryRun(ctx context.Context, d DryRun) (DryResult, error) {
 		}
 		server.ImageProperties = db.Of(image.Properties)
 	}
-	var request scheduler.Request
-	var take func(host string) bool
+	var q question
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
 		var err error
-		request, take, err = s.request(ctx, tx, server, "")
+		q, err = s.ask(ctx, tx, server, "")
 		return err
 	})
 	if err != nil {
 		return DryResult{}, err
 	}
-	return s.place(request, take, d.Count), nil
+	return s.place(q, d.Count), nil
 }
 
-// place decides about servers that take room only while it decides. Take gives
-// them what the scheduler does not count; nil is nothing.
-func (s *Service) place(r scheduler.Request, take func(host string) bool, count int) DryResult {
+// place decides about servers that take room only while it decides.
+func (s *Service) place(r question, count int) DryResult {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	shares := map[string]int{}
 	result := DryResult{Hosts: []Share{}}
 	for result.Fits < count {
 		r.Server = fmt.Sprint("dry-run-", result.Fits)
-		best := s.snapshot.Rank(r, 1)
+		best := s.snapshot.Rank(r.Request, 1)
 		if len(best) == 0 {
 			break
 		}
-		if take != nil && !take(best[0].ID) {
+		if r.take != nil && !r.take(best[0].ID) {
 			delete(r.Able, best[0].ID)
 			continue
 		}
 		if result.Fits == count-1 {
-			result.Explanation = s.snapshot.Explain(r, keepPassed, keepRefused)
+			result.Explanation = s.snapshot.Explain(r.Request, keepPassed, keepRefused)
 		}
 		shares[best[0].Host]++
 		if r.Group != nil {
 			r.Group.Members[best[0].ID]++
 		}
 		s.snapshot.Hold(r.Server, best[0].ID, r.Amounts)
-		s.lay(r, best[0].Host)
+		s.lay(r.Request, best[0].Host)
 		result.Fits++
 	}
 	if result.Fits < count {
-		result.Explanation = s.snapshot.Explain(r, keepPassed, keepRefused)
+		result.Explanation = s.snapshot.Explain(r.Request, keepPassed, keepRefused)
 		result.Summary = result.Explanation.Summary()
 	}
 	for i := range result.Fits {

@@ -413,7 +413,7 @@ func (s *Service) explainFailure(ctx context.Context, tx *db.Tx, server Server, 
 	if err != nil || n > 0 {
 		return err
 	}
-	request, _, err := s.request(ctx, tx, server, forced)
+	q, err := s.ask(ctx, tx, server, forced)
 	if errs.Is(err, errs.BadRequest) {
 		return nil // nobody knows what the flavor asks for: the fault says so
 	}
@@ -421,7 +421,7 @@ func (s *Service) explainFailure(ctx context.Context, tx *db.Tx, server Server, 
 		return err
 	}
 	s.mu.RLock()
-	explanation := s.snapshot.Explain(request, keepPassed, keepRefused)
+	explanation := s.snapshot.Explain(q.Request, keepPassed, keepRefused)
 	s.mu.RUnlock()
 	return s.keepDecision(ctx, tx, server.ID, "", explanation)
 }

@@ -129,12 +129,12 @@ func (s *Service) evacuateMove(ctx context.Context, tx *db.Tx, state *evacuateSt
 	if err != nil {
 		return err
 	}
-	request, _, err := s.request(ctx, tx, server, state.Host)
+	q, err := s.ask(ctx, tx, server, state.Host)
 	if err != nil {
 		return err
 	}
-	request.Anyway = state.Anyway
-	server, err = s.claimAs(ctx, tx, server, request, state.From)
+	q.Anyway = state.Anyway
+	server, err = s.claimAs(ctx, tx, server, q, state.From)
 	if err != nil {
 		return err
 	}

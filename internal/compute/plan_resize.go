@@ -167,12 +167,12 @@ func (s *Service) claimBoth(ctx context.Context, tx *db.Tx, server Server) error
 	if !known {
 		return work.NotYet("waiting for host %s to be known", server.Host)
 	}
-	want, err := server.demand(server.Flavor.V)
+	want, _, err := server.demand(server.Flavor.V)
 	if err != nil {
 		return err
 	}
 	if server.OtherFlavor.V != nil {
-		other, err := server.demand(*server.OtherFlavor.V)
+		other, _, err := server.demand(*server.OtherFlavor.V)
 		if err != nil {
 			return err
 		}

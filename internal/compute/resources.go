@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"nacre/internal/compute/numa"
 	"nacre/internal/compute/scheduler"
 	"nacre/internal/db"
 )
@@ -27,8 +28,9 @@ var demandKey = regexp.MustCompile(`^(resources|trait)([a-zA-Z0-9_-]{1,64})?:(.+
 // subtreeKey is an extra spec that lists groups; several differ in what follows.
 var subtreeKey = regexp.MustCompile(`^same_subtree([a-zA-Z0-9_-]{1,64})?$`)
 
-// demand is what the server takes with that flavor.
-func (s Server) demand(f Flavor) (ResourceRequest, error) {
+// demand is what the server takes with that flavor, and how it is to lie on its
+// host, nil for wherever.
+func (s Server) demand(f Flavor) (ResourceRequest, *numa.Want, error) {
 	r := ResourceRequest{Groups: map[string]ResourceGroup{}}
 	specs := f.ExtraSpecs.V
 	given := map[string]bool{} // classes that the extra specs speak of
@@ -64,9 +66,9 @@ func (s Server) demand(f Flavor) (ResourceRequest, error) {
 	}
 	r.Isolate = specs["group_policy"] == "isolate"
 	own := r.Groups[""]
-	amounts, _, err := s.amounts(f)
+	amounts, lie, err := s.amounts(f)
 	if err != nil {
-		return r, err
+		return r, nil, err
 	}
 	for class, n := range classes(amounts) {
 		if !given[class] {
@@ -84,7 +86,7 @@ func (s Server) demand(f Flavor) (ResourceRequest, error) {
 	r.Together = slices.DeleteFunc(r.Together, func(names []string) bool {
 		return slices.ContainsFunc(names, func(name string) bool { _, known := r.Groups[name]; return !known || name == "" })
 	})
-	return r, nil
+	return r, lie, nil
 }
 
 func with(resources map[string]int64, class string, n int64) map[string]int64 {
@@ -140,22 +142,22 @@ func (s *Service) claim(ctx context.Context, tx *db.Tx, server Server, host stri
 
 // askHosts puts what the server takes into the question to the scheduler. What
 // placement alone can answer it is asked first; take then lets a host serve the
-// request once more, in memory, and is nil where the scheduler counts by itself.
-func (s *Service) askHosts(ctx context.Context, tx *db.Tx, want ResourceRequest, r *scheduler.Request) (take func(host string) bool, err error) {
-	for _, g := range want.Groups {
+// demand once more, in memory, and is nil where the scheduler counts by itself.
+func (s *Service) askHosts(ctx context.Context, tx *db.Tx, r *question) (err error) {
+	for _, g := range r.demand.Groups {
 		r.Traits = append(r.Traits, g.Required...)
 	}
-	if !plain(want) {
-		r.Asked = wording(want)
-		r.Able, take, err = s.placement.Rehearse(ctx, tx, want)
-		return take, err
+	if !plain(r.demand) {
+		r.Asked = wording(r.demand)
+		r.Able, r.take, err = s.placement.Rehearse(ctx, tx, r.demand)
+		return err
 	}
-	own := want.Groups[""]
+	own := r.demand.Groups[""]
 	r.Required, r.Forbidden = own.Required, own.Forbidden
 	for i, class := range scheduler.Classes {
 		r.Amounts[i] = own.Resources[class]
 	}
-	return nil, nil
+	return nil
 }
 
 // wording says a request in one line: CUSTOM_CARD:1, VCPU:2; group 1: FPGA:1.

@@ -33,41 +33,37 @@ type Decision struct {
 // server wants some. A host that turns out to be full in the database is left out
 // and the next best one tried; so are the hosts except.
 func (s *Service) claimHost(ctx context.Context, tx *db.Tx, server Server, forced string, except ...string) (Server, error) {
-	request, _, err := s.request(ctx, tx, server, forced)
+	q, err := s.ask(ctx, tx, server, forced)
 	if err != nil {
 		return server, err
 	}
-	return s.claimAs(ctx, tx, server, request, except...)
+	return s.claimAs(ctx, tx, server, q, except...)
 }
 
-// claimAs is claimHost for a request that is made.
-func (s *Service) claimAs(ctx context.Context, tx *db.Tx, server Server, request scheduler.Request, except ...string) (Server, error) {
+// claimAs is claimHost for a question that is made.
+func (s *Service) claimAs(ctx context.Context, tx *db.Tx, server Server, q question, except ...string) (Server, error) {
 	s.mu.RLock()
 	for _, name := range except {
 		host, known := s.snapshot.Named(name)
 		if known {
-			request.Exclude = append(request.Exclude, host.ID)
+			q.Exclude = append(q.Exclude, host.ID)
 		}
 	}
 	s.mu.RUnlock()
-	want, err := server.demand(server.Flavor.V)
-	if err != nil {
-		return server, err
-	}
 	for {
-		best, explanation := s.decide(request)
+		best, explanation := s.decide(q.Request)
 		if best == nil {
 			return server, noValidHost(explanation)
 		}
-		err = s.claim(ctx, tx, server, best.ID, want)
+		err := s.claim(ctx, tx, server, best.ID, q.demand)
 		if errs.Is(err, errs.Conflict) {
 			s.letGo(server.ID)
-			request.Exclude = append(request.Exclude, best.ID)
+			q.Exclude = append(q.Exclude, best.ID)
 			continue
 		}
 		fits := false
 		if err == nil {
-			fits, err = s.claimCells(ctx, tx, server, best.Host, &request)
+			fits, err = s.claimCells(ctx, tx, server, best.Host, &q.Request)
 		}
 		if err != nil || !fits {
 			s.letGo(server.ID)
@@ -76,7 +72,7 @@ func (s *Service) claimAs(ctx context.Context, tx *db.Tx, server Server, request
 			return server, err
 		}
 		if !fits {
-			continue // the request knows by now what others have there
+			continue // the question knows by now what others have there
 		}
 		tx.After(func() { s.letGo(server.ID) })
 		server.Host = best.Host
@@ -108,21 +104,29 @@ func (s *Service) letGo(server string) {
 	s.snapshot.Release(server)
 }
 
-// request translates a server into what the scheduler asks of a host. Take is what
-// askHosts returns.
-func (s *Service) request(ctx context.Context, tx *db.Tx, server Server, forced string) (r scheduler.Request, take func(host string) bool, err error) {
+// question is where a server may go: what the scheduler is asked, and what placement
+// is asked for.
+type question struct {
+	scheduler.Request
+	demand ResourceRequest
+	take   func(host string) bool // see askHosts
+}
+
+// ask translates a server into a question.
+func (s *Service) ask(ctx context.Context, tx *db.Tx, server Server, forced string) (question, error) {
 	flavor := server.Flavor.V
-	r = scheduler.Request{
+	r := question{Request: scheduler.Request{
 		Server: server.ID, Zone: server.Zone, Host: forced, Project: server.Project, Flavor: flavor.Name, Image: server.ImageProperties.V,
-	}
-	_, r.NUMA, err = server.amounts(flavor)
+	}}
+	var err error
+	r.demand, r.NUMA, err = server.demand(flavor)
 	if err != nil {
-		return r, nil, err
+		return r, err
 	}
 	if r.NUMA != nil {
 		r.Used, err = s.cellsUsed(ctx, tx, server.ID)
 		if err != nil {
-			return r, nil, err
+			return r, err
 		}
 	}
 	properties := server.ImageProperties.V
@@ -131,15 +135,11 @@ func (s *Service) request(ctx context.Context, tx *db.Tx, server Server, forced 
 		r.Arch = properties["architecture"]
 	}
 	r.Capabilities, r.AggregateSpecs = specsOf(flavor.ExtraSpecs.V, "capabilities:"), specsOf(flavor.ExtraSpecs.V, "aggregate_instance_extra_specs:")
-	want, err := server.demand(flavor)
+	err = s.askHosts(ctx, tx, &r)
 	if err != nil {
-		return r, nil, err
+		return r, err
 	}
-	take, err = s.askHosts(ctx, tx, want, &r)
-	if err != nil {
-		return r, nil, err
-	}
-	needFirmware(server, &r)
+	needFirmware(server, &r.Request)
 	switch {
 	case r.NUMA == nil:
 	case r.NUMA.Threads == numa.Require:
@@ -147,16 +147,16 @@ func (s *Service) request(ctx context.Context, tx *db.Tx, server Server, forced 
 	case r.NUMA.Threads == numa.Isolate:
 		r.Forbidden = append(r.Forbidden, threadsTrait)
 	}
-	err = s.hear(ctx, tx, server.SchedulerHints.V, &r)
+	err = s.hear(ctx, tx, server.SchedulerHints.V, &r.Request)
 	if err != nil || server.ServerGroup == "" {
-		return r, take, err
+		return r, err
 	}
 	group, err := serverGroup(ctx, tx, "", server.ServerGroup)
 	if errs.Is(err, errs.NotFound) {
-		return r, take, nil // deleted meanwhile: its rule is gone with it
+		return r, nil // deleted meanwhile: its rule is gone with it
 	}
 	if err != nil {
-		return r, nil, err
+		return r, err
 	}
 	r.Group = &scheduler.Group{Policy: scheduler.Policy(group.Policy), MaxPerHost: group.Rules.V.MaxServerPerHost, Members: map[string]int{}}
 	var rows []struct {
@@ -167,7 +167,7 @@ func (s *Service) request(ctx context.Context, tx *db.Tx, server Server, forced 
 		SELECT host, COUNT(*) AS n FROM servers
 		WHERE server_group = ? AND host <> '' AND deleted_at = 0 AND id <> ? GROUP BY host`, group.ID, server.ID)
 	if err != nil {
-		return r, nil, fmt.Errorf("read members of server group %s: %w", group.ID, err)
+		return r, fmt.Errorf("read members of server group %s: %w", group.ID, err)
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -177,7 +177,7 @@ func (s *Service) request(ctx context.Context, tx *db.Tx, server Server, forced 
 			r.Group.Members[host.ID] = row.N
 		}
 	}
-	return r, take, nil
+	return r, nil
 }
 
 // specsOf picks the extra specs of a scope, without it.
