@@ -37,23 +37,19 @@ type Candidate struct {
 // of the trees they take from. What makes one better than another stands in
 // walk.go; beyond the limit nothing is made.
 func (s *Service) Candidates(ctx context.Context, ask Ask) ([]Candidate, []Found, error) {
-	var all []Found
+	var trees *forest
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		err := knownAsk(ctx, tx, ask)
-		if err != nil {
-			return err
-		}
-		all, err = changes(ctx, tx, nil)
+		var err error
+		trees, err = askedForest(ctx, tx, ask, nil)
 		return err
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("find candidates: %w", err)
+		return nil, nil, err
 	}
 	limit := s.maxCandidates
 	if ask.Limit > 0 {
 		limit = min(limit, ask.Limit)
 	}
-	trees := newForest(all)
 	chosen := []Candidate{}
 	used, roots := map[string]bool{}, map[string]bool{}
 	for c, err := range trees.candidates(ctx, ask) {
@@ -68,7 +64,7 @@ func (s *Service) Candidates(ctx context.Context, ask Ask) ([]Candidate, []Found
 			break
 		}
 	}
-	all = slices.DeleteFunc(all, func(f Found) bool {
+	all := slices.DeleteFunc(trees.all, func(f Found) bool {
 		return !roots[f.Provider.Root] || (ask.Flat && trees.nested && !used[f.Provider.ID])
 	})
 	return chosen, all, nil
@@ -88,6 +84,7 @@ type node struct {
 
 // forest is what there is to choose from.
 type forest struct {
+	all     []Found
 	nodes   map[string]*node
 	roots   []*node
 	trees   map[string][]*node // by root
@@ -96,7 +93,7 @@ type forest struct {
 }
 
 func newForest(all []Found) *forest {
-	f := &forest{nodes: make(map[string]*node, len(all)), trees: make(map[string][]*node, len(all)), sharers: map[string][]*node{}}
+	f := &forest{all: all, nodes: make(map[string]*node, len(all)), trees: make(map[string][]*node, len(all)), sharers: map[string][]*node{}}
 	list := make([]node, len(all))
 	members := map[string][]*node{} // by aggregate
 	for i := range all {
