@@ -7,6 +7,7 @@
 package clock
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"sync"
@@ -20,6 +21,19 @@ type Clock interface {
 	Now() time.Time
 	// After is a channel that receives once, when d has passed.
 	After(d time.Duration) <-chan time.Time
+}
+
+// Wait waits until d has passed, if that is any time, or the context ends.
+func Wait(ctx context.Context, c Clock, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	select {
+	case <-c.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Real is the machine's clock.

@@ -122,12 +122,9 @@ func (h *Host) suffer(ctx context.Context, call, id string, done func(have volum
 		return nil
 	}
 	takes, err := trouble(call)
-	if takes > 0 {
-		select {
-		case <-h.options.Clock.After(takes):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	waited := clock.Wait(ctx, h.options.Clock, takes)
+	if waited != nil {
+		return waited
 	}
 	return err
 }

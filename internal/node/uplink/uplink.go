@@ -104,10 +104,9 @@ func (u *Uplink) joinAtLast(ctx context.Context) error {
 			return err
 		}
 		u.o.Log.Warn("no server lets this node join; it goes on trying", "host", u.o.Host, "error", err)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-u.o.Clock.After(pause):
+		err = clock.Wait(ctx, u.o.Clock, pause)
+		if err != nil {
+			return err
 		}
 	}
 }

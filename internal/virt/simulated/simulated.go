@@ -186,15 +186,11 @@ func (h *Host) FailAlways(op string, err error) {
 // enter takes the time an operation takes, and its planned failure.
 func (h *Host) enter(ctx context.Context, op string, takes time.Duration) error {
 	err := ctx.Err()
+	if err == nil {
+		err = clock.Wait(ctx, h.options.Clock, takes)
+	}
 	if err != nil {
 		return err
-	}
-	if takes > 0 {
-		select {
-		case <-h.options.Clock.After(takes):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"time"
 
+	"nacre/internal/clock"
 	"nacre/internal/virt"
 )
 
@@ -29,12 +30,9 @@ func (h *Host) suffer(ctx context.Context, op string) error {
 		return nil
 	}
 	takes, err := trouble(op)
-	if takes > 0 {
-		select {
-		case <-h.options.Clock.After(takes):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	waited := clock.Wait(ctx, h.options.Clock, takes)
+	if waited != nil {
+		return waited
 	}
 	return err
 }
