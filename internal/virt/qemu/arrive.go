@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -14,7 +13,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nacre/internal/atomicfile"
 	"nacre/internal/errs"
 	"nacre/internal/nodeapi"
 	"nacre/internal/virt"
@@ -97,17 +95,13 @@ func (h *Host) ensureIncoming(ctx context.Context, m *machine, want virt.Machine
 
 // emptyDisk makes a disk for the bytes of the other host's.
 func (h *Host) emptyDisk(ctx context.Context, m *machine, name string, bytes int64) error {
-	fresh := filepath.Join(m.dir, "run", name+".new")
-	err := os.Remove(fresh)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s disk: %w", name, err)
-	}
-	err = h.imageTool(ctx, m, "create", "-q", "-f", "qcow2", "run/"+name+".new", fmt.Sprint(bytes))
+	fresh := "run/" + name + ".new"
+	err := m.clear(fresh)
 	if err == nil {
-		err = os.Rename(fresh, filepath.Join(m.dir, name+".qcow2"))
+		err = h.imageTool(ctx, m, "create", "-q", "-f", "qcow2", fresh, fmt.Sprint(bytes))
 	}
 	if err == nil {
-		err = atomicfile.Sync(m.dir)
+		err = m.settle(name)
 	}
 	if err != nil {
 		return fmt.Errorf("make %s disk: %w", name, err)

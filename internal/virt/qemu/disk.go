@@ -107,12 +107,12 @@ func (h *Host) makeDisk(ctx context.Context, m *machine, name string, want virt.
 	if size == 0 {
 		return errs.BadRequestf("The %s disk of instance %s has neither an image nor a size.", name, m.id)
 	}
-	fresh := filepath.Join(m.dir, "run", name+".new")
-	err := os.Remove(fresh)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	fresh := "run/" + name + ".new"
+	err := m.clear(fresh)
+	if err != nil {
 		return fmt.Errorf("%s disk: %w", name, err)
 	}
-	err = h.imageTool(ctx, m, append(args, "run/"+name+".new", fmt.Sprint(size))...)
+	err = h.imageTool(ctx, m, append(args, fresh, fmt.Sprint(size))...)
 	if err != nil {
 		return fmt.Errorf("make %s disk: %w", name, err)
 	}
@@ -120,13 +120,7 @@ func (h *Host) makeDisk(ctx context.Context, m *machine, name string, want virt.
 	if err != nil {
 		return err
 	}
-	err = atomicfile.Sync(fresh)
-	if err == nil {
-		err = os.Rename(fresh, filepath.Join(m.dir, name+".qcow2"))
-	}
-	if err == nil {
-		err = atomicfile.Sync(m.dir)
-	}
+	err = m.settle(name)
 	if err != nil {
 		return fmt.Errorf("%s disk: %w", name, err)
 	}
