@@ -29,6 +29,7 @@ import (
 	"nacre/internal/db"
 	"nacre/internal/db/dbtest"
 	"nacre/internal/fabric"
+	"nacre/internal/hosts/hoststest"
 	"nacre/internal/work"
 )
 
@@ -347,16 +348,11 @@ func (c *Cloud) unfinished(ctx context.Context, plans bool) (left []string, err 
 				left = append(left, fmt.Sprintf("plan %s of %s: %s: %s", r.Name, r.Resource, r.Step, r.Reason))
 			}
 		}
-		var owed, untold []string
-		err := tx.All(ctx, &owed, `
-			SELECT 'answer of ' || host || ' about ' || kind || ' ' || id || ': ' || observed FROM documents
-			WHERE desired = '' OR answered <> generation OR observed LIKE '%"problem"%'
-				OR observed LIKE '%"phase":"moving"%' OR observed LIKE '%"phase":"loaded"%'
-				OR observed LIKE '%"phase":"ready"%' AND EXISTS (SELECT 1 FROM documents AS source
-					WHERE source.kind = documents.kind AND source.id = documents.id AND source.observed LIKE '%"phase":"gone"%')`)
+		owed, err := hoststest.Owed(ctx, tx)
 		if err != nil {
 			return err
 		}
+		var untold []string
 		err = tx.All(ctx, &untold, "SELECT 'network has not been told of ' || kind || ' ' || id FROM network_dirty")
 		if err != nil {
 			return err

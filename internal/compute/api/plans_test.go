@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"nacre/internal/db"
+	"nacre/internal/hosts/hoststest"
 	"nacre/internal/work/worktest"
 )
 
@@ -136,30 +137,16 @@ var epochs = regexp.MustCompile(`"epoch":\d+`)
 func (c *cloud) still(t *testing.T) {
 	t.Helper()
 	c.until("nodes are still", func() bool {
-		open := false
+		var owed []string
 		err := c.db.Read(c.ctx, func(tx *db.Tx) error {
-			for _, kind := range []string{"machine", "volume"} {
-				documents, err := c.hosts.OfKind(c.ctx, tx, kind)
-				if err != nil {
-					return err
-				}
-				gone := map[string]bool{} // from one host, and soon at another that is ready
-				for _, d := range documents {
-					gone[d.ID] = gone[d.ID] || strings.Contains(string(d.Observed), `"phase":"gone"`)
-				}
-				for _, d := range documents {
-					seen := string(d.Observed)
-					open = open || gone[d.ID] && strings.Contains(seen, `"phase":"ready"`)
-					open = open || d.Forgotten || d.Answered != d.Generation || strings.Contains(seen, `"problem"`) ||
-						strings.Contains(seen, `"phase":"moving"`) || strings.Contains(seen, `"phase":"loaded"`)
-				}
-			}
-			return nil
+			var err error
+			owed, err = hoststest.Owed(c.ctx, tx)
+			return err
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return !open
+		return len(owed) == 0
 	})
 }
 
