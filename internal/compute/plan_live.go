@@ -190,21 +190,15 @@ func (s *Service) undoLivePrepare(ctx context.Context, state *liveState) error {
 // atHome says on which of two hosts a server is: the other one has its ports and
 // volumes no longer.
 func (s *Service) atHome(ctx context.Context, tx *db.Tx, server *Server, host, other string) error {
-	cards, err := cardsOf(ctx, tx, server.ID)
-	if err != nil {
-		return err
-	}
-	for _, card := range cards {
-		err = s.networks.BindPort(ctx, tx, card.Port, host)
-		if errs.Is(err, errs.NotFound) {
-			continue // deleted behind our back
-		}
-		if err == nil {
-			err = s.networks.UnpreparePort(ctx, tx, card.Port, other)
-		}
+	err := s.eachPort(ctx, tx, server.ID, func(port string) error {
+		err := s.networks.BindPort(ctx, tx, port, host)
 		if err != nil {
 			return err
 		}
+		return s.networks.UnpreparePort(ctx, tx, port, other)
+	})
+	if err != nil {
+		return err
 	}
 	volumes, err := attachmentsOf(ctx, tx, server.ID)
 	if err != nil {

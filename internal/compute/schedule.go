@@ -124,7 +124,7 @@ func (s *Service) ask(ctx context.Context, tx *db.Tx, server Server, forced stri
 		return r, err
 	}
 	if r.NUMA != nil {
-		r.Used, err = s.cellsUsed(ctx, tx, server.ID)
+		r.Used, err = s.cellsUsed(ctx, tx, server.ID, "")
 		if err != nil {
 			return r, err
 		}

@@ -104,10 +104,14 @@ func processors(info nodeapi.HostInfo) (shared, dedicated int64) {
 	return shared, dedicated
 }
 
-// cellsUsed is what others than the consumer have of each host.
-func (s *Service) cellsUsed(ctx context.Context, tx *db.Tx, consumer string) (map[string]numa.Usage, error) {
+// cellsUsed is what others than the consumer have of each host, or of the one.
+func (s *Service) cellsUsed(ctx context.Context, tx *db.Tx, consumer, host string) (map[string]numa.Usage, error) {
+	query, args := "SELECT * FROM numa_claims WHERE consumer <> ?", []any{consumer}
+	if host != "" {
+		query, args = query+" AND host = ?", append(args, host)
+	}
 	var rows []cellClaim
-	err := tx.All(ctx, &rows, "SELECT * FROM numa_claims WHERE consumer <> ?", consumer)
+	err := tx.All(ctx, &rows, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read NUMA claims: %w", err)
 	}
@@ -126,15 +130,11 @@ func (s *Service) claimCells(ctx context.Context, tx *db.Tx, server Server, host
 	if r.NUMA == nil {
 		return true, nil
 	}
-	var rows []cellClaim
-	err = tx.All(ctx, &rows, "SELECT * FROM numa_claims WHERE host = ? AND consumer <> ?", host, server.ID)
+	others, err := s.cellsUsed(ctx, tx, server.ID, host)
 	if err != nil {
-		return false, fmt.Errorf("read NUMA claims on host %s: %w", host, err)
+		return false, err
 	}
-	var used numa.Usage
-	for _, row := range rows {
-		used.Add(row.Topology.V)
-	}
+	used := others[host]
 	s.mu.RLock()
 	h, _ := s.snapshot.Named(host)
 	s.mu.RUnlock()

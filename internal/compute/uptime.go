@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"nacre/internal/errs"
 	"nacre/internal/nodeapi"
 )
@@ -49,22 +51,21 @@ func (s *Service) Uptimes(ctx context.Context, hosts []string) map[string]string
 	defer cancel()
 	var mu sync.Mutex // guards told
 	told := map[string]string{}
-	var asking sync.WaitGroup
-	turns := make(chan struct{}, uptimesAtOnce)
+	var asking errgroup.Group
+	asking.SetLimit(uptimesAtOnce)
 	for _, host := range hosts {
-		turns <- struct{}{}
-		asking.Go(func() {
-			defer func() { <-turns }()
+		asking.Go(func() error {
 			text, err := s.Uptime(ctx, host)
 			if err != nil {
-				return
+				return nil
 			}
 			mu.Lock()
 			defer mu.Unlock()
 			told[host] = text
+			return nil
 		})
 	}
-	asking.Wait()
+	_ = asking.Wait() // it never fails
 	return told
 }
 

@@ -70,22 +70,23 @@ func (h handlers) listServerMigrations(c *api.Call) (serverMigrationsReply, erro
 	return reply, err
 }
 
-// migrationNumber is the migration's, from the path.
-func migrationNumber(c *api.Call, server compute.Server) (int64, error) {
+// migration finds the call's server, authorizes the call, and reads the number of
+// the migration.
+func (h handlers) migration(c *api.Call) (compute.Server, int64, error) {
+	server, err := h.server(c)
+	if err != nil {
+		return server, 0, err
+	}
 	text := c.PathValue("migration_id")
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		return 0, errs.NotFoundf("Migration %s for server %s could not be found.", text, server.ID)
+		return server, 0, errs.NotFoundf("Migration %s for server %s could not be found.", text, server.ID)
 	}
-	return n, nil
+	return server, n, nil
 }
 
 func (h handlers) showServerMigration(c *api.Call) (serverMigrationReply, error) {
-	server, err := h.server(c)
-	if err != nil {
-		return serverMigrationReply{}, err
-	}
-	n, err := migrationNumber(c, server)
+	server, n, err := h.migration(c)
 	if err != nil {
 		return serverMigrationReply{}, err
 	}
@@ -113,11 +114,7 @@ type forceCompleteRequest struct {
 }
 
 func (h handlers) forceComplete(c *api.Call, _ forceCompleteRequest) error {
-	server, err := h.server(c)
-	if err != nil {
-		return err
-	}
-	n, err := migrationNumber(c, server)
+	server, n, err := h.migration(c)
 	if err != nil {
 		return err
 	}
@@ -125,11 +122,7 @@ func (h handlers) forceComplete(c *api.Call, _ forceCompleteRequest) error {
 }
 
 func (h handlers) abortMigration(c *api.Call) error {
-	server, err := h.server(c)
-	if err != nil {
-		return err
-	}
-	n, err := migrationNumber(c, server)
+	server, n, err := h.migration(c)
 	if err != nil {
 		return err
 	}
