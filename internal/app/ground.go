@@ -89,9 +89,13 @@ func (cloud *Cloud) simulatedGround() (ground, error) {
 		cloud.Simulated.Machines[name], cloud.Simulated.Disks[name], cloud.Simulated.Plugs[name] = machines, disks, plugs
 		d := drivers{machines: machines, network: plugs, disks: disks}
 		if cloud.scenario != nil {
+			o, err := cloud.nodeOptions(name, "", d)
+			if err != nil {
+				return g, err
+			}
 			h := cloud.newStage(kind, machines, disks, plugs)
 			cloud.stages = append(cloud.stages, h)
-			g.run = append(g.run, func(ctx context.Context) { h.run(ctx, cloud.nodeOptions(name, "", d)) })
+			g.run = append(g.run, func(ctx context.Context) { h.run(ctx, o) })
 			continue
 		}
 		err = cloud.addNode(&g, name, dir, d)
@@ -132,9 +136,7 @@ func (cloud *Cloud) addNode(g *ground, name, dir string, d drivers) error {
 	if cloud.Config.Real {
 		state = filepath.Join(dir, "node")
 	}
-	o := cloud.nodeOptions(name, state, d)
-	var err error
-	o.CPUs, err = node.ParseCPUs(cloud.Config.CPUDedicatedSet, cloud.Config.CPUSharedSet, cloud.Config.ReservedHugePages)
+	o, err := cloud.nodeOptions(name, state, d)
 	if err != nil {
 		return err
 	}
@@ -157,10 +159,11 @@ func (cloud *Cloud) addNode(g *ground, name, dir string, d drivers) error {
 }
 
 // nodeOptions are those of a node of this process, but how it gets at the cloud.
-func (cloud *Cloud) nodeOptions(name, state string, d drivers) node.Options {
+func (cloud *Cloud) nodeOptions(name, state string, d drivers) (node.Options, error) {
+	cpus, err := node.ParseCPUs(cloud.Config.CPUDedicatedSet, cloud.Config.CPUSharedSet, cloud.Config.ReservedHugePages)
 	return node.Options{
 		Name: name, Dir: state, Virt: d.machines, Fabric: d.network, Block: d.disks, Images: d.images, Keys: d.keys,
 		SharedExports: !cloud.Config.Real, // an export of the imagination is as near everywhere
-		Address:       "127.0.0.1", Clock: cloud.Config.Clock, Log: cloud.Config.Log,
-	}
+		Address:       "127.0.0.1", CPUs: cpus, Clock: cloud.Config.Clock, Log: cloud.Config.Log,
+	}, err
 }

@@ -77,6 +77,23 @@ hosts:
 	}
 }
 
+// Hosts of a scenario divide their processors by the settings, as all others do.
+func TestScenarioOfDividedHosts(t *testing.T) {
+	t.Parallel()
+	cloud := staged(t, 1, "hosts: [{vcpus: 8, memory_mb: 4096, disk_gb: 50}]\n", testcloud.CPUs("4-7", "0-3"))
+	cloud.Until(t, "the host to have told of its processors", func() bool {
+		var list struct {
+			Providers []struct{ UUID string } `json:"resource_providers"`
+		}
+		cloud.Admin().Must(t, 200, "GET", "/placement/resource_providers?name=node-1", nil).JSON(t, &list)
+		var has struct {
+			Inventories map[string]struct{ Total int }
+		}
+		cloud.Admin().Must(t, 200, "GET", "/placement/resource_providers/"+list.Providers[0].UUID+"/inventories", nil).JSON(t, &has)
+		return has.Inventories["VCPU"].Total == 4 && has.Inventories["PCPU"].Total == 4
+	})
+}
+
 // A host that dies takes its guests with it. Both come back.
 func TestScenarioOfDeath(t *testing.T) {
 	t.Parallel()
