@@ -20,7 +20,7 @@ APP_ON_POSTGRES := -run 'Plan|Backup|Move|Kill' ./internal/app
 export CGO_ENABLED = 0
 export GOFLAGS
 
-.PHONY: help demo test test-postgres test-rabbit soak build up down dev check bench web web-test deb packages test-packages clean
+.PHONY: help demo test test-postgres test-rabbit soak lab build up down dev check bench web web-test deb packages test-packages clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ test-rabbit: test-packages build ## the whole suite on PostgreSQL with the broke
 soak: test-packages build ## break a cluster, simulated hosts, and three real ones, for MINUTES (default 10) while users work; SEED=N repeats a run
 	@NACRE_SOAK_MINUTES=$(MINUTES) NACRE_TEST_SEED=$(SEED) go test ./internal/soak -run 'TestClusterUnderFaults|TestCampaign' -count 1 -v -timeout 0
 	@NACRE_SOAK_MINUTES=$(MINUTES) NACRE_TEST_SEED=$(SEED) go test ./internal/app/threehosts -run TestHostsUnderFaults -count 1 -v -timeout 0
+
+lab: test-packages ## three real hosts for as long as the command RUN takes, which finds openrc in its folder
+	@NACRE_LAB="$${RUN:?say which command, with its whole path: RUN='/path/to/script ...'}" go test ./internal/app/threehosts -run 'TestClient$$' -count 1 -v -timeout 0
 
 build: web ## bin/nacre with the dashboard in it
 	@mkdir -p bin
