@@ -23,7 +23,8 @@ func TestInside(t *testing.T) {
 	l := newLab(t)
 	h := l.open()
 	drive, err := configdrive.Build(map[string][]byte{
-		"openstack/latest/meta_data.json": []byte(`{"hostname": "inside", "public_keys": {"k": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEvWXwUHFP8FZzJCmN3oK3fRyvYqf3cWJtNbxFzCzHsV"}}`),
+		"openstack/content/0000":          []byte("a line of its own\n"),
+		"openstack/latest/meta_data.json": []byte(`{"hostname": "inside", "files": [{"content_path": "/content/0000", "path": "srv/a/line"}], "public_keys": {"k": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEvWXwUHFP8FZzJCmN3oK3fRyvYqf3cWJtNbxFzCzHsV"}}`),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -60,6 +61,7 @@ func TestInside(t *testing.T) {
 		{"cat /sys/class/dmi/id/product_name", "OpenStack Nova"},
 		{"cat /sys/class/dmi/id/product_uuid 2>&1 || sudo cat /sys/class/dmi/id/product_uuid", m.ID},
 		{"wc -l < .ssh/authorized_keys", "1"},
+		{"cat /srv/a/line", "a line of its own"},
 		{"sudo mkfs -t ext4 -q /dev/vdb && sudo mount /dev/vdb /mnt && echo mounted", "mounted"},
 	} {
 		got := s.run(look.command)
