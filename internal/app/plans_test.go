@@ -228,7 +228,7 @@ var planCases = map[string]planCase{
 			s.server = reply.Server.ID
 		},
 		givenUp: left{kind: "servers", quota: map[string]int{"instances": 1, "cores": 1, "ram": 512},
-			rows: map[string]string{"server_secrets": "server=ID user_data= public_key= key_type= SEED password= "}},
+			rows: map[string]string{"server_secrets": "server=ID user_data= public_key= key_type= SEED password= files=null "}},
 	},
 	"server.delete": {
 		prepare: withAttached,

@@ -20,29 +20,31 @@ type NewServer struct {
 	Caller  auth.Caller
 	Request string // request id
 
-	Name        string
-	Description *string
-	Hostname    string // "" derives it from the name
-	Flavor      string // id
-	Image       string // "" boots from a volume
-	KeyName     *string
-	UserData    string // base64
-	ConfigDrive bool
-	Metadata    map[string]string
-	AccessIP4   string
-	AccessIP6   string
-	AutoDisk    *bool  // nil: as the image says
-	Zone        string // zone, or zone:host, which only an admin may say
-	Host        string // the only host to take
-	Tags        []string
-	Min, Max    int
-	Groups      []string // security groups by name or id; nil is default
-	NoNetwork   bool
-	AutoNetwork bool      // make a network when there is none
-	Cards       []NewCard // nil picks the only network there is
-	Disks       []BlockDevice
-	ServerGroup string
-	Hints       map[string]any
+	Name         string
+	Description  *string
+	Hostname     string // "" derives it from the name
+	Flavor       string // id
+	Image        string // "" boots from a volume
+	KeyName      *string
+	UserData     string // base64
+	Files        []File
+	Certificates []string // that may have signed the image
+	ConfigDrive  bool
+	Metadata     map[string]string
+	AccessIP4    string
+	AccessIP6    string
+	AutoDisk     *bool  // nil: as the image says
+	Zone         string // zone, or zone:host, which only an admin may say
+	Host         string // the only host to take
+	Tags         []string
+	Min, Max     int
+	Groups       []string // security groups by name or id; nil is default
+	NoNetwork    bool
+	AutoNetwork  bool      // make a network when there is none
+	Cards        []NewCard // nil picks the only network there is
+	Disks        []BlockDevice
+	ServerGroup  string
+	Hints        map[string]any
 }
 
 // NewCard asks for a network card: on a network, or with an existing port.

@@ -67,12 +67,13 @@ type metaData struct {
 	Project    string            `json:"project_id,omitempty"`
 	Devices    []deviceData      `json:"devices,omitempty"`
 	CPUs       *[]int            `json:"dedicated_cpus,omitempty"`
+	Files      []fileData        `json:"files,omitempty"`
 }
 
 func (d instanceData) metaData(version string) metaData {
 	m := metaData{
 		UUID: d.server.ID, Meta: d.server.Metadata.V, Hostname: d.server.Hostname + domain, Name: d.server.Name,
-		Launch: d.server.LaunchIndex, Zone: d.zone,
+		Launch: d.server.LaunchIndex, Zone: d.zone, Files: d.fileList(),
 	}
 	if d.server.KeyName != nil {
 		m.PublicKeys = map[string]string{*d.server.KeyName: d.secrets.PublicKey}
@@ -339,6 +340,9 @@ func (d instanceData) files() (map[string][]byte, error) {
 		for name, content := range folder {
 			out["openstack/"+version+"/"+name] = content
 		}
+	}
+	for name, content := range d.content() {
+		out["openstack/content/"+name] = content
 	}
 	text, err := json.Marshal(d.ec2JSON())
 	if err != nil {

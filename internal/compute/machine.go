@@ -200,6 +200,7 @@ type secrets struct {
 
 	Server    string `bun:",pk"`
 	UserData  string // base64
+	Files     db.JSON[[]File]
 	PublicKey string
 	KeyType   string
 	Seed      string // base64; the guest's random seed grows from it

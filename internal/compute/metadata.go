@@ -148,12 +148,19 @@ func (d instanceData) serveOurs(parts []string) (nodeapi.MetadataReply, error) {
 	if len(parts) == 0 {
 		return page(200, strings.Join(ourVersions, "\n")), nil
 	}
-	if !slices.Contains(ourVersions, parts[0]) || len(parts) > 2 {
-		return notThere, nil
+	files := d.content()
+	if parts[0] != "content" {
+		if !slices.Contains(ourVersions, parts[0]) {
+			return notThere, nil
+		}
+		var err error
+		files, err = d.folder(parts[0])
+		if err != nil {
+			return notThere, err
+		}
 	}
-	files, err := d.folder(parts[0])
-	if err != nil {
-		return notThere, err
+	if len(parts) > 2 || len(files) == 0 {
+		return notThere, nil
 	}
 	if len(parts) == 1 {
 		return page(200, strings.Join(slices.Sorted(maps.Keys(files)), "\n")), nil

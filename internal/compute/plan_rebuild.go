@@ -19,6 +19,9 @@ type Rebuild struct {
 	Metadata map[string]string
 	KeyName  **string
 	UserData *string
+	Files    []File // instead of those that it had
+
+	Certificates *[]string
 }
 
 type rebuildState struct {
@@ -51,6 +54,10 @@ func (s *Service) RebuildServer(ctx context.Context, act Act, caller auth.Caller
 			return Server{}, err
 		}
 	}
+	err = s.checkFiles(ctx, caller.Project, in.Files)
+	if err != nil {
+		return Server{}, err
+	}
 	if in.AutoDisk != nil {
 		_, err = autoDisk(image, in.AutoDisk)
 		if err != nil {
@@ -62,6 +69,9 @@ func (s *Service) RebuildServer(ctx context.Context, act Act, caller auth.Caller
 		return Server{}, err
 	}
 	ofVolume := server.Image == "" // which never changes
+	if ofVolume && in.Certificates != nil && len(*in.Certificates) > 0 {
+		return Server{}, errNoCertificates()
+	}
 	if ofVolume && server.Host != "" {
 		err = s.checkReimage(ctx, caller, server, image, in)
 		if err != nil {
@@ -98,6 +108,9 @@ func (s *Service) RebuildServer(ctx context.Context, act Act, caller auth.Caller
 		if in.Metadata != nil {
 			server.Metadata.V = in.Metadata
 		}
+		if in.Certificates != nil {
+			server.Certificates = db.Of(*in.Certificates)
+		}
 		err = s.rebuildSecrets(ctx, tx, &server, in, pair)
 		if err != nil {
 			return err
@@ -106,7 +119,7 @@ func (s *Service) RebuildServer(ctx context.Context, act Act, caller auth.Caller
 		if !ofVolume {
 			server.Image = image.ID
 		}
-		err = s.save(ctx, tx, &server, "image", "image_properties", "name", "description", "access_ip4", "access_ip6", "hostname", "auto_disk", "metadata", "key_name", "task_state")
+		err = s.save(ctx, tx, &server, "image", "image_properties", "name", "description", "access_ip4", "access_ip6", "hostname", "auto_disk", "metadata", "key_name", "certificates", "task_state")
 		if err != nil {
 			return err
 		}
@@ -120,9 +133,6 @@ func (s *Service) RebuildServer(ctx context.Context, act Act, caller auth.Caller
 }
 
 func (s *Service) rebuildSecrets(ctx context.Context, tx *db.Tx, server *Server, in Rebuild, pair KeyPair) error {
-	if in.KeyName == nil && in.UserData == nil {
-		return nil
-	}
 	row, err := secretsOf(ctx, tx, server.ID)
 	if err != nil {
 		return err
@@ -133,7 +143,8 @@ func (s *Service) rebuildSecrets(ctx context.Context, tx *db.Tx, server *Server,
 	if in.UserData != nil {
 		row.UserData = *in.UserData
 	}
-	_, err = tx.Update(ctx, &row, "user_data", "public_key", "key_type")
+	row.Files = db.Of(in.Files)
+	_, err = tx.Update(ctx, &row, "user_data", "public_key", "key_type", "files")
 	if err != nil {
 		return fmt.Errorf("write secrets of server %s: %w", server.ID, err)
 	}

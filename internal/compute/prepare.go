@@ -30,7 +30,7 @@ func (s *Service) prepare(ctx context.Context, in NewServer) (Server, createPlan
 		KeyName: in.KeyName, ConfigDrive: in.ConfigDrive, Metadata: db.Of(in.Metadata),
 		AccessIP4: in.AccessIP4, AccessIP6: in.AccessIP6,
 		Reservation: "r-" + clock.Hex()[:8], RootDevice: "/dev/vda", Running: true,
-		ServerGroup: in.ServerGroup, SchedulerHints: db.Of(in.Hints),
+		ServerGroup: in.ServerGroup, SchedulerHints: db.Of(in.Hints), Certificates: db.Of(in.Certificates),
 		CreatedAt: now, UpdatedAt: now,
 	}
 	if server.Metadata.V == nil {
@@ -77,12 +77,16 @@ func flavorScope(c auth.Caller) string {
 }
 
 func (s *Service) newSecrets(ctx context.Context, in NewServer) (secrets, error) {
-	row := secrets{UserData: in.UserData}
+	row := secrets{UserData: in.UserData, Files: db.Of(in.Files)}
 	if len(in.UserData) > 65535 {
 		return row, errs.BadRequestf("User data too large. User data must be no larger than 65535 bytes once base64 encoded. Your data is %d bytes", len(in.UserData))
 	}
 	if !validBase64(in.UserData) {
 		return row, errs.BadRequestf("User data needs to be valid base 64.")
+	}
+	err := s.checkFiles(ctx, in.Caller.Project, in.Files)
+	if err != nil {
+		return row, err
 	}
 	if in.KeyName != nil {
 		pair, err := s.KeyPair(ctx, in.Caller.User, *in.KeyName)
@@ -129,6 +133,12 @@ func autoDisk(image Image, asked *bool) (bool, error) {
 	return *asked, nil
 }
 
+// errNoCertificates tells why nobody holds the image of a disk that is a volume to
+// certificates.
+func errNoCertificates() error {
+	return errs.BadRequestf("Image certificate validation is not supported when booting from volume")
+}
+
 func (s *Service) prepareDisks(ctx context.Context, in NewServer, server *Server, plan *createPlanned) error {
 	f := server.Flavor.V
 	image, err := s.expand(ctx, &in, f)
@@ -172,6 +182,9 @@ func (s *Service) prepareDisks(ctx context.Context, in NewServer, server *Server
 		plan.disks = append(plan.disks, d)
 	}
 	if root != nil && root.Destination == "volume" {
+		if len(in.Certificates) > 0 {
+			return errNoCertificates()
+		}
 		server.Image = ""
 		err := s.bootFrom(ctx, in.Caller, *root, server)
 		if err != nil {

@@ -137,7 +137,8 @@ type Server struct {
 	Rescue          db.JSON[*Rescue] // what it boots from instead, while it is rescued
 	Shelf           db.JSON[*Shelf]  // while it is shelved
 	LocalDisks      db.JSON[[]LocalDisk]
-	DiskImage       string // what its root disk was made of, if not of Image
+	Certificates    db.JSON[[]string] // that may have signed its image; kept as they were said
+	DiskImage       string            // what its root disk was made of, if not of Image
 	CrashDumps      int64
 	SoftReboots     int64
 	HardReboots     int64

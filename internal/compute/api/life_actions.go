@@ -1,10 +1,10 @@
 package api
 
 import (
-	"encoding/json"
 	"strings"
 
 	"nacre/internal/api"
+	"nacre/internal/auth"
 	"nacre/internal/compute"
 	"nacre/internal/errs"
 )
@@ -36,20 +36,20 @@ type rebuildRequest struct {
 }
 
 type rebuildServer struct {
-	Image        reference         `json:"imageRef" check:"required"`
-	Name         *string           `json:"name" check:"min=1,max=255,pattern=name"`
-	AdminPass    string            `json:"adminPass"`
-	Metadata     metadataRequest   `json:"metadata"`
-	Preserve     *api.Bool         `json:"preserve_ephemeral"`
-	DiskConfig   string            `json:"OS-DCF:diskConfig" check:"enum=AUTO|MANUAL"`
-	AccessIP4    *string           `json:"accessIPv4"`
-	AccessIP6    *string           `json:"accessIPv6"`
-	Personality  []json.RawMessage `json:"personality" until:"2.56"`
-	Description  api.Opt[string]   `json:"description" since:"2.19" check:"max=255"`
-	KeyName      api.Opt[string]   `json:"key_name" since:"2.54" check:"min=1,max=255"`
-	UserData     api.Opt[string]   `json:"user_data" since:"2.57" check:"pattern=base64,max=65535"`
-	Certificates api.Opt[[]string] `json:"trusted_image_certificates" since:"2.63"`
-	Hostname     *string           `json:"hostname" since:"2.90" check:"min=2,max=255,pattern=hostname"`
+	Image        reference             `json:"imageRef" check:"required"`
+	Name         *string               `json:"name" check:"min=1,max=255,pattern=name"`
+	AdminPass    string                `json:"adminPass"`
+	Metadata     metadataRequest       `json:"metadata"`
+	Preserve     *api.Bool             `json:"preserve_ephemeral"`
+	DiskConfig   string                `json:"OS-DCF:diskConfig" check:"enum=AUTO|MANUAL"`
+	AccessIP4    *string               `json:"accessIPv4"`
+	AccessIP6    *string               `json:"accessIPv6"`
+	Personality  []fileRequest         `json:"personality" until:"2.56"`
+	Description  api.Opt[string]       `json:"description" since:"2.19" check:"max=255"`
+	KeyName      api.Opt[string]       `json:"key_name" since:"2.54" check:"min=1,max=255"`
+	UserData     api.Opt[string]       `json:"user_data" since:"2.57" check:"pattern=base64,max=65535"`
+	Certificates api.Opt[certificates] `json:"trusted_image_certificates" since:"2.63"`
+	Hostname     *string               `json:"hostname" since:"2.90" check:"min=2,max=255,pattern=hostname"`
 }
 
 // rebuiltView is what a rebuild answered before 2.75.
@@ -88,8 +88,16 @@ func (h handlers) rebuild(c *api.Call, in rebuildRequest) (any, error) {
 	if r.UserData.Set {
 		change.UserData = &r.UserData.V // null is none
 	}
-	if len(r.Personality) > 0 {
-		return nil, errs.Forbiddenf("Quota exceeded, too many personality files. Use user data or a config drive instead.")
+	if r.Certificates.Set {
+		err = c.AuthorizeRule("os_compute_api:servers:rebuild:trusted_certs", auth.Target{Project: server.Project, User: server.UserID})
+		if err != nil {
+			return nil, err
+		}
+		change.Certificates = (*[]string)(&r.Certificates.V) // null is none
+	}
+	change.Files, err = personality(r.Personality)
+	if err != nil {
+		return nil, err
 	}
 	for _, a := range []struct {
 		field string

@@ -42,7 +42,7 @@ type createServer struct {
 	DiskConfig   string            `json:"OS-DCF:diskConfig" check:"enum=AUTO|MANUAL"`
 	AccessIP4    *string           `json:"accessIPv4"`
 	AccessIP6    *string           `json:"accessIPv6"`
-	Personality  []json.RawMessage `json:"personality" until:"2.56"`
+	Personality  []fileRequest     `json:"personality" until:"2.56"`
 	Zone         *string           `json:"availability_zone" check:"min=1,max=255"`
 	OldDisks     []json.RawMessage `json:"block_device_mapping"`
 	Disks        []diskRequest     `json:"block_device_mapping_v2"`
@@ -55,7 +55,7 @@ type createServer struct {
 	UserData     *string           `json:"user_data" check:"pattern=base64,max=65535"`
 	Description  *string           `json:"description" since:"2.19" check:"max=255"`
 	Tags         []string          `json:"tags" since:"2.52" check:"max=50"`
-	Certificates []string          `json:"trusted_image_certificates" since:"2.63"`
+	Certificates certificates      `json:"trusted_image_certificates" since:"2.63"`
 	Host         string            `json:"host" since:"2.74" check:"min=1,max=255"`
 	Hypervisor   string            `json:"hypervisor_hostname" since:"2.74" check:"min=1,max=255"`
 	Hostname     string            `json:"hostname" since:"2.90" check:"min=2,max=255,pattern=hostname"`
@@ -106,6 +106,17 @@ func (n *count) UnmarshalJSON(b []byte) error {
 	v, err := strconv.Atoi(string(bytes.Trim(b, `"`)))
 	*n = count(v)
 	return err
+}
+
+// certificates are the ids of those that may have signed an image.
+type certificates []string
+
+// JSONSchema implements api.Schemer.
+func (certificates) JSONSchema() map[string]any {
+	return map[string]any{
+		"type": []any{"array", "null"}, "minItems": 1, "maxItems": 50, "uniqueItems": true,
+		"items": map[string]any{"type": "string", "minLength": 1},
+	}
 }
 
 // metadataRequest is a mapping of short texts.
@@ -199,7 +210,7 @@ func (in createRequest) input(c *api.Call) (compute.NewServer, error) {
 		Caller: c.Caller, Request: c.RequestID(),
 		Name: r.Name, Description: r.Description, Hostname: r.Hostname, Flavor: string(r.Flavor), Image: r.Image,
 		KeyName: r.KeyName, Metadata: r.Metadata, Tags: r.Tags, Host: r.Host,
-		AutoDisk:    autoDisk(r.DiskConfig),
+		AutoDisk: autoDisk(r.DiskConfig), Certificates: r.Certificates,
 		ConfigDrive: r.ConfigDrive != nil && bool(*r.ConfigDrive),
 		Min:         max(int(r.MinCount), 1),
 	}
@@ -219,9 +230,6 @@ func (in createRequest) input(c *api.Call) (compute.NewServer, error) {
 	if out.Min > out.Max {
 		return out, errs.BadRequestf("min_count must be <= max_count")
 	}
-	if len(r.Personality) > 0 {
-		return out, errs.Forbiddenf("Quota exceeded, too many personality files. Use user data or a config drive instead.")
-	}
 	if len(r.OldDisks) > 0 {
 		return out, errs.BadRequestf("block_device_mapping is not supported, use block_device_mapping_v2.")
 	}
@@ -235,7 +243,12 @@ func (in createRequest) input(c *api.Call) (compute.NewServer, error) {
 			out.Groups = append(out.Groups, g.Name)
 		}
 	}
-	err := in.addresses(&out)
+	var err error
+	out.Files, err = personality(r.Personality)
+	if err != nil {
+		return out, err
+	}
+	err = in.addresses(&out)
 	if err != nil {
 		return out, err
 	}

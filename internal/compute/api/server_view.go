@@ -66,7 +66,7 @@ type serverView struct {
 	HostStatus   *string   `json:"host_status,omitempty" since:"2.16"`
 	Description  *string   `json:"description" since:"2.19"`
 	Tags         []string  `json:"tags" since:"2.26"`
-	Certificates *string   `json:"trusted_image_certificates" since:"2.63"`
+	Certificates *[]string `json:"trusted_image_certificates" since:"2.63"`
 	ServerGroups *[]string `json:"server_groups,omitempty" since:"2.71"`
 	LockedReason *string   `json:"locked_reason" since:"2.73"`
 	PinnedZone   *string   `json:"pinned_availability_zone" since:"2.96"`
@@ -96,7 +96,7 @@ type updatedView struct {
 	Locked       bool                      `json:"locked" since:"2.9"`
 	Description  *string                   `json:"description" since:"2.19"`
 	Tags         []string                  `json:"tags" since:"2.26"`
-	Certificates *string                   `json:"trusted_image_certificates" since:"2.63"`
+	Certificates *[]string                 `json:"trusted_image_certificates" since:"2.63"`
 	ServerGroups *[]string                 `json:"server_groups,omitempty" since:"2.71"`
 	LockedReason *string                   `json:"locked_reason" since:"2.73"`
 }
@@ -110,7 +110,7 @@ func brief(v serverView) updatedView {
 		ID: v.ID, Name: v.Name, Status: v.Status, TenantID: v.TenantID, UserID: v.UserID, Metadata: v.Metadata, HostID: v.HostID,
 		Image: v.Image, Flavor: v.Flavor, Created: v.Created, Updated: v.Updated, AccessIP4: v.AccessIP4, AccessIP6: v.AccessIP6,
 		Links: v.Links, DiskConfig: v.DiskConfig, Fault: v.Fault, Progress: v.Progress, Locked: v.Locked, Description: v.Description,
-		Tags: v.Tags, ServerGroups: v.ServerGroups, LockedReason: v.LockedReason, Addresses: map[string][]plainAddress{},
+		Tags: v.Tags, Certificates: v.Certificates, ServerGroups: v.ServerGroups, LockedReason: v.LockedReason, Addresses: map[string][]plainAddress{},
 	}
 	for network, list := range v.Addresses {
 		for _, a := range list {
@@ -237,6 +237,9 @@ func (h handlers) viewServer(c *api.Call, s compute.Server, d compute.Details, s
 			groups = append(groups, s.ServerGroup)
 		}
 		v.ServerGroups = &groups
+	}
+	if len(s.Certificates.V) > 0 {
+		v.Certificates = &s.Certificates.V
 	}
 	hostname := s.Hostname
 	if see.attributes || c.Version >= api.V(2, 90) {

@@ -51,6 +51,12 @@ func (h handlers) createServer(c *api.Call, in createRequest) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(input.Certificates) > 0 {
+		err = c.AuthorizeRule("os_compute_api:servers:create:trusted_certs", auth.Target{Project: c.Caller.Project, User: c.Caller.User})
+		if err != nil {
+			return nil, err
+		}
+	}
 	servers, err := h.compute.CreateServers(c.Context(), input)
 	if err != nil {
 		return nil, err
