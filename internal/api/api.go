@@ -71,6 +71,10 @@ type Service struct {
 	Versions *Microversions // nil: the API has none
 	Envelope Envelope
 	Routes   []Route
+
+	// Removed are calls that the API once had: method, path and action. Whoever asks
+	// with a token hears that they are gone, at any microversion.
+	Removed []Route
 }
 
 // Route is one row of a service's table.
@@ -150,16 +154,29 @@ func (k *Kernel) Add(s Service) {
 		if row.Rule == "" && !row.Public {
 			panic(fmt.Sprintf("route %s %s%s has no policy rule", row.Method, s.Mount, row.Path))
 		}
-		for _, mount := range append([]string{s.Mount}, s.Aliases...) {
-			k.root.add(mount+row.Path, &endpoint{service: &s, route: row})
-			if s.TrailingSlash && row.Path != "" && !strings.HasSuffix(row.Path, "/") {
-				k.root.add(mount+row.Path+"/", &endpoint{service: &s, route: row})
-			}
-			if s.ProjectInPath && row.ScopeName() != "" && row.Path != "" && row.Path != "/" {
-				k.root.add(mount+"/{"+row.ScopeName()+"}"+row.Path, &endpoint{service: &s, route: row, scoped: true})
-			}
+		k.mount(&s, row)
+	}
+	for i := range s.Removed {
+		s.Removed[i].Do = gone
+		k.mount(&s, &s.Removed[i])
+	}
+}
+
+func (k *Kernel) mount(s *Service, row *Route) {
+	for _, mount := range append([]string{s.Mount}, s.Aliases...) {
+		k.root.add(mount+row.Path, &endpoint{service: s, route: row})
+		if s.TrailingSlash && row.Path != "" && !strings.HasSuffix(row.Path, "/") {
+			k.root.add(mount+row.Path+"/", &endpoint{service: s, route: row})
+		}
+		if s.ProjectInPath && row.ScopeName() != "" && row.Path != "" && row.Path != "/" {
+			k.root.add(mount+"/{"+row.ScopeName()+"}"+row.Path, &endpoint{service: s, route: row, scoped: true})
 		}
 	}
+}
+
+// gone answers calls that the API once had.
+func gone(*Call) (any, error) {
+	return nil, errs.New(errs.Gone, "This resource is no longer available. No forwarding address is given.")
 }
 
 // Services lists what was added, for nacre describe.

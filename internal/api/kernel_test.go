@@ -96,6 +96,7 @@ func testKernel(t *testing.T) *Kernel {
 			{Method: "POST", Path: "/things/{id}/action", Action: "stop", Rule: "stop", OK: 202, Do: Empty(func(c *Call) error { return c.AuthorizeOwn() })},
 			{Method: "GET", Path: "/keys/{key...}", Public: true, Do: Get(func(c *Call) (string, error) { return c.PathValue("key"), nil })},
 		},
+		Removed: []Route{{Method: "GET", Path: "/agents"}, {Method: "DELETE", Path: "/things/{id}"}},
 	})
 	return k
 }
@@ -115,6 +116,8 @@ func TestKernel(t *testing.T) {
 		{name: "unknown path", method: "GET", path: "/no/such/path", status: 404, want: `itemNotFound`},
 		{name: "no trailing slash", method: "GET", path: "/things/1/", status: 404, want: `itemNotFound`},
 		{name: "wrong method", method: "DELETE", path: "/things", status: 405, want: `badMethod`},
+		{name: "removed", method: "GET", path: "/agents", version: "2.19", status: 410, want: `{"computeFault":{"code":410,"message":"This resource is no longer available.`},
+		{name: "removed beside another method", method: "DELETE", path: "/things/1", status: 410, want: `computeFault`},
 		{name: "too new", method: "GET", path: "/things/1", version: "2.97", status: 406, want: `Version 2.97 is not supported by the API. Minimum is 2.1 and maximum is 2.96.`},
 		{name: "no version", method: "GET", path: "/things/1", version: "two", status: 400, want: `API Version String two is of invalid format.`},
 		{name: "route before its version", method: "GET", path: "/late", status: 404, want: `itemNotFound`},

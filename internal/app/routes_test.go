@@ -154,6 +154,29 @@ func TestObjectStoreIsWhole(t *testing.T) {
 	}
 }
 
+// Calls that Nova has no more answer so, and no other call does.
+func TestRemovedCalls(t *testing.T) {
+	cloud, err := app.Start(t.Context(), app.Config{DataDir: t.TempDir(), DB: dbtest.Source(t), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cloud.Close()
+	want, have := map[string]bool{}, map[string]bool{}
+	for _, o := range operations(t) {
+		if o.service == "nova" && o.status == "removed" {
+			want[o.key()] = true
+		}
+	}
+	for _, s := range cloud.Services() {
+		for _, r := range s.Removed {
+			have[rowOf(s, r)] = true
+		}
+	}
+	if !maps.Equal(have, want) || len(want) < 50 {
+		t.Errorf("got %v, want %v", slices.Sorted(maps.Keys(have)), slices.Sorted(maps.Keys(want)))
+	}
+}
+
 // otherwise are routes whose rule or success code is not the table's, each with
 // its reason.
 var otherwise = map[string]string{

@@ -31,6 +31,7 @@ func New(service *compute.Service) api.Service {
 		Routes: slices.Concat(versionRoutes(), h.serverRoutes(), h.metadataRoutes(), h.tagRoutes(), h.actionRoutes(), h.lifeRoutes(), h.migrationRoutes(), h.shelveRoutes(), h.guestRoutes(), h.shareRoutes(), h.outsideRoutes(), h.consoleRoutes(), h.addressRoutes(),
 			h.historyRoutes(), h.volumeRoutes(), h.interfaceRoutes(), h.imageProxyRoutes(), h.volumeProxyRoutes(), h.groupProxyRoutes(), h.floatingProxyRoutes(), h.networkProxyRoutes(), h.flavorRoutes(), h.keypairRoutes(),
 			h.quotaRoutes(), h.usageRoutes(), h.hostRoutes(), h.oldHostRoutes(), h.groupRoutes(), h.aggregateRoutes(), h.extensionRoutes()),
+		Removed: removedRoutes(),
 	}
 }
 
