@@ -44,9 +44,10 @@ const (
 	Remove   Op = "remove"   // a guest or a volume is removed
 	Snapshot Op = "snapshot" // the disk of a guest is read
 	Volume   Op = "volume"   // a volume is made, or grows
+	Move     Op = "move"     // the memory of a guest goes to another host
 )
 
-var ops = []string{string(Boot), string(Change), string(Remove), string(Snapshot), string(Volume)}
+var ops = []string{string(Boot), string(Change), string(Remove), string(Snapshot), string(Volume), string(Move)}
 
 // Span is a time between two.
 type Span struct{ From, To time.Duration }

@@ -74,7 +74,7 @@ func TestReadRefuses(t *testing.T) {
 		"[1, 2]":                                                    `line 1: here should be words and what they are: events, hosts, seed, speed`,
 		"hosts:\n- takes: {boot: 5":                                 `yaml: `,
 		"hosts:\n  - takes: {boot: 5s to 2s}":                       `line 2: "5s to 2s" is no time such as 2s, or two such as 2s to 5s`,
-		"hosts:\n  - takes: {fly: 5s}":                              `line 2: there is no "fly" here; there are boot, change, remove, snapshot, volume`,
+		"hosts:\n  - takes: {fly: 5s}":                              `line 2: there is no "fly" here; there are boot, change, move, remove, snapshot, volume`,
 		"hosts:\n  - fails:\n      boot: 0.5":                       `line 3: "0.5" is no percentage from 0% to 100%`,
 		"hosts:\n  - fails:\n      boot: 101%":                      `line 3: "101%" is no percentage from 0% to 100%`,
 		"events:\n  - {host: node-3, fault: down}":                  `line 2: there is no host node-3; there are node-1 to node-2`,

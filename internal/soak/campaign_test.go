@@ -23,8 +23,8 @@ hosts:
 
 // storms are what happens to them: by the cloud's clock, which is fast.
 const storms = `
-    takes: {boot: 200ms to 2s, change: 50ms to 500ms, remove: 100ms, snapshot: 500ms, volume: 100ms to 1s}
-    fails: {boot: 1%, change: 0.2%, snapshot: 1%, remove: 2%}
+    takes: {boot: 200ms to 2s, change: 50ms to 500ms, remove: 100ms, snapshot: 500ms, volume: 100ms to 1s, move: 500ms to 5s}
+    fails: {boot: 1%, change: 0.2%, snapshot: 1%, remove: 2%, move: 5%}
 events:
   - {host: any, fault: down, at: 20s, for: 30s, every: 70s}
   - {host: any, fault: cut, at: 10s, for: 25s, every: 50s}

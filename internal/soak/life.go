@@ -2,6 +2,7 @@ package soak
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 )
 
@@ -11,6 +12,10 @@ type act struct {
 	with  any
 	admin bool
 	good  int // status; 202 if 0
+
+	// A call on the live migration that is under way; an action on the server if the
+	// method is "".
+	method, below string
 }
 
 // acts are what can be done with a server by its status, besides what every worker
@@ -19,13 +24,14 @@ var acts = map[string][]act{
 	"ACTIVE": {
 		{name: "pause"}, {name: "suspend"}, rescue, {name: "shelve"}, {name: "createImage", with: object{"name": "copy"}}, {name: "rebuild"},
 		{name: "reboot", with: object{"type": "SOFT"}}, {name: "reboot", with: object{"type": "HARD"}}, {name: "trigger_crash_dump"},
-		{name: "resize", with: object{"flavorRef": "2"}}, {name: "migrate", admin: true}, {name: "migrate", admin: true},
+		{name: "resize", with: object{"flavorRef": "2"}}, {name: "migrate", admin: true}, {name: "migrate", admin: true}, liveMigrate,
 	},
 	"SHUTOFF": {
 		rescue, {name: "shelve"}, {name: "resize", with: object{"flavorRef": "2"}}, {name: "migrate", admin: true},
 		{name: "reboot", with: object{"type": "HARD"}},
 	},
-	"PAUSED":            {{name: "unpause"}, {name: "shelve"}},
+	"PAUSED":            {{name: "unpause"}, {name: "shelve"}, liveMigrate},
+	"MIGRATING":         {{name: "force_complete", admin: true, method: "POST", below: "/action"}, {name: "abort", admin: true, method: "DELETE"}},
 	"SUSPENDED":         {{name: "resume"}, {name: "shelve"}},
 	"RESCUE":            {{name: "unrescue"}},
 	"SHELVED":           {{name: "unshelve"}, {name: "shelveOffload", admin: true}},
@@ -34,17 +40,20 @@ var acts = map[string][]act{
 	"ERROR":             {{name: "reboot", with: object{"type": "HARD"}}, {name: "rebuild"}},
 }
 
-var rescue = act{name: "rescue", with: object{}, good: 200}
+var (
+	rescue      = act{name: "rescue", with: object{}, good: 200}
+	liveMigrate = act{name: "os-migrateLive", with: object{"host": nil, "block_migration": "auto"}, admin: true}
+)
 
 type object = map[string]any
 
 // live does something with a server that its status allows.
 func (w *worker) live(server string, has *things) {
-	status, body, err := w.c.Do("GET", "/compute/v2.1/servers/"+server, nil)
+	status, shown, err := w.c.Do("GET", "/compute/v2.1/servers/"+server, nil)
 	if err != nil || status != 200 {
 		return
 	}
-	possible := acts[fieldOf(body, "server", "status")]
+	possible := acts[fieldOf(shown, "server", "status")]
 	if len(possible) == 0 {
 		return
 	}
@@ -62,7 +71,18 @@ func (w *worker) live(server string, has *things) {
 	if a.good == 0 {
 		a.good = 202
 	}
-	as.ask("POST", "/compute/v2.1/servers/"+server+"/action", object{a.name: a.with}, []int{a.good, 400, 403, 404, 409}, func(body []byte) {
+	method, path, body := "POST", "/compute/v2.1/servers/"+server+"/action", any(object{a.name: a.with})
+	if a.method != "" {
+		var under struct{ Migrations []struct{ ID int64 } }
+		if !as.read("/compute/v2.1/servers/"+server+"/migrations", &under) || len(under.Migrations) == 0 {
+			return // it is over
+		}
+		method, path = a.method, fmt.Sprintf("/compute/v2.1/servers/%s/migrations/%d%s", server, under.Migrations[0].ID, a.below)
+	}
+	if method == "DELETE" {
+		body = nil
+	}
+	as.ask(method, path, body, []int{a.good, 400, 403, 404, 409}, func(body []byte) {
 		w.did(a.name)
 		var made struct {
 			Image string `json:"image_id"`
@@ -90,8 +110,8 @@ func (o *operator) turn() {
 	}
 }
 
-func (o *operator) read(path string, into any) bool {
-	status, body, err := o.c.Do("GET", path, nil)
+func (w *worker) read(path string, into any) bool {
+	status, body, err := w.c.Do("GET", path, nil)
 	return err == nil && status == 200 && json.Unmarshal(body, into) == nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"time"
 
 	"nacre/internal/errs"
 	"nacre/internal/virt"
@@ -171,11 +172,26 @@ func (e *ending) Close() error {
 	return nil
 }
 
-// settleDown waits until the memory changes slowly enough.
+// settleDown waits until most of the memory is there, and the rest changes slowly
+// enough.
 func (h *Host) settleDown(ctx context.Context, id, name string) error {
+	h.mu.Lock()
+	trouble := h.trouble
+	h.mu.Unlock()
+	var sent <-chan time.Time
+	if trouble != nil {
+		takes, err := trouble(OpMove)
+		if err != nil {
+			return err
+		}
+		if takes > 0 {
+			sent = h.options.Clock.After(takes)
+		}
+	}
 	for {
 		h.mu.Lock()
-		m, busy, wake := h.onTheWay(id, name), h.busy, h.moves
+		m, wake := h.onTheWay(id, name), h.moves
+		busy := h.busy || sent != nil
 		h.mu.Unlock()
 		switch {
 		case m == nil || !m.Running:
@@ -187,6 +203,8 @@ func (h *Host) settleDown(ctx context.Context, id, name string) error {
 		}
 		select {
 		case <-wake:
+		case <-sent:
+			sent = nil
 		case <-ctx.Done():
 			return ctx.Err()
 		}

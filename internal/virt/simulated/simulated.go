@@ -89,6 +89,7 @@ type machine struct {
 	Crashed bool
 	Boots   []boot     // what the console log is made from
 	Move    *virt.Move `json:",omitempty"`
+	Cold    bool       `json:",omitempty"` // has gone, and cannot go on here: its memory is lost
 
 	typing string        // on the serial line, not ended yet
 	moved  chan struct{} // closed when nobody takes it elsewhere any more; nil: nobody did
@@ -258,7 +259,7 @@ func (h *Host) Ensure(ctx context.Context, want virt.Machine) error {
 // paused tells whether the machine does not run because it was on its way, and can
 // go on.
 func (m *machine) paused() bool {
-	return m.Move != nil && (m.Move.Phase == virt.MoveLoaded || m.Move.Phase == virt.MoveGone)
+	return m.Move != nil && (m.Move.Phase == virt.MoveLoaded || m.Move.Phase == virt.MoveGone && !m.Cold)
 }
 
 // rebuilt tells whether a disk is to be made anew.

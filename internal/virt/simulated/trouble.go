@@ -59,7 +59,8 @@ func (m *machine) resumes(want virt.Machine) bool {
 	return m != nil && m.Machine.Suspended && !rebuilt(m.Machine, want)
 }
 
-// LosePower ends all machines at once. Those that kept their memory keep it.
+// LosePower ends all machines at once. Those that kept their memory keep it; what
+// has come of one on its way is lost.
 func (h *Host) LosePower() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -68,6 +69,20 @@ func (h *Host) LosePower() error {
 			m.Running = false
 			h.hangUp(id)
 		}
+		if m.Move == nil {
+			continue
+		}
+		now := *m.Move
+		switch now.Phase {
+		case virt.MoveReady, virt.MoveLoaded:
+			now.Phase, now.Problem = virt.MoveLost, "the host has lost its power"
+		case virt.MoveMoving:
+			now.Phase, now.Problem = virt.MoveStays, "the host has lost its power"
+		case virt.MoveGone:
+			m.Cold = true
+		}
+		m.Move = &now
 	}
+	h.wakeMoves()
 	return h.save()
 }
