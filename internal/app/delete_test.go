@@ -133,6 +133,21 @@ func (d *deletion) hook(do func(p work.Point) error) {
 // at deletes the server while the plan is held at a point.
 func (d *deletion) at(t *testing.T, point work.Point) {
 	s := d.stage(t)
+	d.hold(t, s, point)
+	s.demo.Must(t, 204, "DELETE", "/compute/v2.1/servers/"+s.server, nil)
+	d.turn(t)
+	d.cloud.App.Engine.Interfere(nil)
+	d.remove(t, s)
+	got := plain(d.cloud.Snapshot(t))
+	diff := cmp.Diff(d.never, got)
+	if diff != "" && !cmp.Equal(d.ended, got) {
+		t.Errorf("the world is neither as if the plan had ended nor as if it had never begun (-never +got):\n%s", diff)
+	}
+}
+
+// hold begins the plan and has it stand at a point, until nobody interferes.
+func (d *deletion) hold(t *testing.T, s *stage, point work.Point) {
+	t.Helper()
 	held := false
 	d.hook(func(p work.Point) error {
 		if p == point {
@@ -148,15 +163,6 @@ func (d *deletion) at(t *testing.T, point work.Point) {
 	d.turn(t)
 	if !held {
 		t.Fatalf("the plan never came to %+v", point)
-	}
-	s.demo.Must(t, 204, "DELETE", "/compute/v2.1/servers/"+s.server, nil)
-	d.turn(t)
-	d.cloud.App.Engine.Interfere(nil)
-	d.remove(t, s)
-	got := plain(d.cloud.Snapshot(t))
-	diff := cmp.Diff(d.never, got)
-	if diff != "" && !cmp.Equal(d.ended, got) {
-		t.Errorf("the world is neither as if the plan had ended nor as if it had never begun (-never +got):\n%s", diff)
 	}
 }
 

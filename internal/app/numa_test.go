@@ -11,13 +11,13 @@ import (
 )
 
 // pinned makes a flavor whose servers have cores of their own.
-func pinned(t *testing.T, admin testcloud.User, name string, vcpus int, specs map[string]string) string {
+func pinned(t *testing.T, admin testcloud.User, name string, vcpus, ram int, specs map[string]string) string {
 	t.Helper()
 	if specs == nil {
 		specs = map[string]string{}
 	}
 	id := admin.Must(t, 200, "POST", "/compute/v2.1/flavors", map[string]any{"flavor": map[string]any{
-		"name": name, "vcpus": vcpus, "ram": 256, "disk": 1,
+		"name": name, "vcpus": vcpus, "ram": ram, "disk": 1,
 	}}).Map(t)["flavor"].(map[string]any)["id"].(string)
 	admin.Must(t, 200, "POST", "/compute/v2.1/flavors/"+id+"/os-extra_specs", map[string]any{"extra_specs": specs})
 	return id
@@ -70,7 +70,7 @@ func TestDedicatedCoresAreNobodyElses(t *testing.T) {
 	admin := cloud.Admin()
 	demo := cloud.Demo()
 	admin.Must(t, 200, "PUT", "/compute/v2.1/os-quota-sets/"+demo.Project(t), map[string]any{"quota_set": map[string]any{"cores": 100}})
-	flavor := pinned(t, admin, "pinned", 3, map[string]string{"hw:cpu_policy": "dedicated"})
+	flavor := pinned(t, admin, "pinned", 3, 256, map[string]string{"hw:cpu_policy": "dedicated"})
 	const fit, asked = 2 * (1 + 2), 10 // of servers with three
 	var servers [asked]string
 	var all sync.WaitGroup
@@ -127,9 +127,9 @@ func TestTopologiesMove(t *testing.T) {
 	t.Parallel()
 	cloud := testcloud.Start(t, testcloud.Nodes(2), testcloud.CPUs("2-7,10-15", "0-1,8-9"))
 	admin, demo := cloud.Admin(), cloud.Demo()
-	two := pinned(t, admin, "two", 4, map[string]string{"hw:cpu_policy": "dedicated", "hw:numa_nodes": "2", "hw:mem_page_size": "large"})
-	one := pinned(t, admin, "one", 2, map[string]string{"hw:cpu_policy": "dedicated"})
-	free := pinned(t, admin, "free", 1, nil)
+	two := pinned(t, admin, "two", 4, 256, map[string]string{"hw:cpu_policy": "dedicated", "hw:numa_nodes": "2", "hw:mem_page_size": "large"})
+	one := pinned(t, admin, "one", 2, 256, map[string]string{"hw:cpu_policy": "dedicated"})
+	free := pinned(t, admin, "free", 1, 256, nil)
 	server := start(t, demo, "s", two)
 	cloud.Settle(t)
 	seen := topologyOf(t, demo, server)
@@ -192,7 +192,7 @@ func TestTopologiesMove(t *testing.T) {
 	expect("floating", map[string]int{})
 
 	// Of the dedicated cores of each host, four are in cell 0 and eight in cell 1.
-	pinned(t, admin, "wide", 9, map[string]string{"hw:cpu_policy": "dedicated"})
+	pinned(t, admin, "wide", 9, 256, map[string]string{"hw:cpu_policy": "dedicated"})
 	for flavor, want := range map[string]struct {
 		fits    int
 		because string
@@ -225,7 +225,7 @@ func TestTopologiesThatAreRefused(t *testing.T) {
 	t.Parallel()
 	cloud := testcloud.Start(t)
 	admin, demo := cloud.Admin(), cloud.Demo()
-	odd := pinned(t, admin, "odd", 3, map[string]string{"hw:numa_nodes": "2"})
+	odd := pinned(t, admin, "odd", 3, 256, map[string]string{"hw:numa_nodes": "2"})
 	body := func(flavor string) map[string]any {
 		return map[string]any{"server": map[string]any{"name": "s", "flavorRef": flavor, "imageRef": demo.Image(t, "cirros"), "networks": "none"}}
 	}
@@ -237,7 +237,7 @@ func TestTopologiesThatAreRefused(t *testing.T) {
 	cloud.Settle(t)
 	demo.Must(t, 400, "POST", "/compute/v2.1/servers/"+server+"/action", map[string]any{"resize": map[string]any{"flavorRef": odd}})
 	// The cloud's hosts have no dedicated cores.
-	lonely := pinned(t, admin, "lonely", 1, map[string]string{"hw:cpu_policy": "dedicated"})
+	lonely := pinned(t, admin, "lonely", 1, 256, map[string]string{"hw:cpu_policy": "dedicated"})
 	alone := start(t, demo, "alone", lonely)
 	cloud.Settle(t)
 	fault := demo.Must(t, 200, "GET", "/compute/v2.1/servers/"+alone, nil).Map(t)["server"].(map[string]any)["fault"].(map[string]any)["message"].(string)

@@ -24,6 +24,7 @@ type planCase struct {
 	begin   func(t *testing.T, s *stage)
 	givenUp left // what is there after a run was given up
 	hosts   int  // that are needed; 0 is one
+	pinned  bool // they have cores for guests alone, and there are flavors with such
 
 	plan    string // its name; "" is the line's
 	shelved int    // for how many seconds shelved servers keep their hosts

@@ -11,6 +11,7 @@ import (
 func lines() map[string]planCase {
 	all := maps.Clone(planCases)
 	maps.Copy(all, lifeCases)
+	maps.Copy(all, pinnedCases)
 	for name, line := range all {
 		if line.plan == "" {
 			line.plan = name
@@ -28,10 +29,17 @@ type theatre struct {
 }
 
 func newTheatre(t *testing.T, line planCase) *theatre {
-	cloud := testcloud.Start(t, testcloud.Still(), testcloud.MayFail(), testcloud.Stores("second=blobs/second"),
-		testcloud.Nodes(max(line.hosts, 1)), testcloud.ShelvedFor(line.shelved))
+	options := []testcloud.Option{testcloud.Still(), testcloud.MayFail(), testcloud.Stores("second=blobs/second"),
+		testcloud.Nodes(max(line.hosts, 1)), testcloud.ShelvedFor(line.shelved)}
+	if line.pinned {
+		options = append(options, testcloud.CPUs("2-7,10-15", "0-1,8-9"))
+	}
+	cloud := testcloud.Start(t, options...)
 	cloud.Settle(t)
 	addGroupType(t, cloud)
+	if line.pinned {
+		addPinned(t, cloud)
+	}
 	return &theatre{cloud: cloud, line: line, clean: cloud.Snapshot(t)}
 }
 

@@ -2,6 +2,8 @@ package compute
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	"nacre/internal/db"
 	"nacre/internal/nodeapi"
@@ -100,31 +102,49 @@ func (s *Service) changePlace(ctx context.Context, tx *db.Tx, state *resizeState
 }
 
 // expel has a host forget the machine and waits until it is certain that no guest
-// runs there. A host that is down is waited for, unless an operator vouches that
-// it is dead.
+// runs there. A host that is down is waited for, unless it is lost to the server.
 func (s *Service) expel(ctx context.Context, id, host string) error {
-	var gone bool
+	var gone, lost bool
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		err := s.hosts.Forget(ctx, tx, host, nodeapi.KindMachine, id)
-		if err != nil {
-			return err
+		if err == nil {
+			gone, err = s.hosts.Observed(ctx, tx, host, nodeapi.KindMachine, id, nil)
 		}
-		gone, err = s.hosts.Observed(ctx, tx, host, nodeapi.KindMachine, id, nil)
+		if err == nil {
+			lost, err = s.lost(ctx, tx, id, host)
+		}
 		return err
 	})
 	switch {
-	case err != nil || gone:
+	case err != nil || gone || lost:
 		return err
-	case s.forcedDown(host):
-		return nil
 	case !s.hostUp(host):
 		return work.NotYet("waiting for host %s, which is down, to say that the guest does not run there", host)
 	}
 	return work.NotYet("waiting for host %s to remove the machine", host)
 }
 
-func (s *Service) forcedDown(host string) bool {
+// expelled is expel for a machine that does not run: a host that is down is not
+// waited for. It forgets the machine when it is back.
+func (s *Service) expelled(ctx context.Context, id, host string) error {
+	err := s.expel(ctx, id, host)
+	if errors.Is(err, work.ErrNotYet) && !s.hostUp(host) {
+		return nil
+	}
+	return err
+}
+
+// lost tells whether nobody waits for what a host has to say of a server: an
+// operator vouches that the host is dead, or wants the server evacuated from it,
+// which says the same of this server. Should it be alive, it hears that the machine
+// is none of its any more before anything else, and its epochs are old.
+func (s *Service) lost(ctx context.Context, tx *db.Tx, server, host string) (bool, error) {
 	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.state[host].service.ForcedDown
+	forced := s.state[host].service.ForcedDown
+	s.mu.RUnlock()
+	if forced || s.hostUp(host) {
+		return forced, nil
+	}
+	open, err := openMigrations(ctx, tx, server)
+	return slices.ContainsFunc(open, func(m Migration) bool { return m.Kind == Evacuation && m.Source == host }), err
 }

@@ -111,7 +111,8 @@ func (s *Service) evacuatePlan() work.Plan[evacuateState] {
 }
 
 // evacuateMove is one transaction: the lost host has nothing of the server from
-// the moment on in which the other one has.
+// the moment on in which the other one has. Its room there is the migration's until
+// it is certain that the server does not come back.
 func (s *Service) evacuateMove(ctx context.Context, tx *db.Tx, state *evacuateState) error {
 	server, err := getServer(ctx, tx, "", state.Server)
 	if err != nil {
@@ -134,6 +135,10 @@ func (s *Service) evacuateMove(ctx context.Context, tx *db.Tx, state *evacuateSt
 		return err
 	}
 	q.Anyway = state.Anyway
+	err = s.pass(ctx, tx, server.ID, state.Migration, "MIGRATION")
+	if err != nil {
+		return err
+	}
 	server, err = s.claimAs(ctx, tx, server, q, state.From)
 	if err != nil {
 		return err
@@ -185,10 +190,7 @@ func (s *Service) undoEvacuate(ctx context.Context, state *evacuateState) error 
 		server.Host, server.DiskImage = state.From, state.Image
 		server.Running, server.Rest, server.Rescue = state.Running, state.Rest, db.Of(state.Rescue)
 		server.Rebuilds--
-		err = s.claimBoth(ctx, tx, server)
-		if err == nil {
-			err = s.claimCellsHere(ctx, tx, server)
-		}
+		err = s.reclaim(ctx, tx, server.ID, state.Migration)
 		if err != nil {
 			return err
 		}
@@ -209,6 +211,9 @@ func (s *Service) evacuateWait(ctx context.Context, state *evacuateState) error 
 
 func (s *Service) evacuateFinish(ctx context.Context, tx *db.Tx, state *evacuateState) error {
 	err := s.there(ctx, tx, state.Server)
+	if err == nil {
+		err = s.release(ctx, tx, state.Migration)
+	}
 	if err == nil {
 		err = s.setMigration(ctx, tx, state.Migration, Done, "")
 	}

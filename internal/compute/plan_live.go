@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"nacre/internal/compute/numa"
 	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/nodeapi"
@@ -49,6 +50,9 @@ func (s *Service) LiveMigrateServer(ctx context.Context, act Act, move LiveMove)
 		if err == nil && move.Host != "" && move.Host == server.Host {
 			err = errs.BadRequestf("Unable to migrate instance (%s) to current host (%s).", server.ID, server.Host)
 		}
+		if err == nil {
+			err = s.portable(ctx, tx, server)
+		}
 		if err == nil && move.Early {
 			err = blockable(server, move.Block)
 		}
@@ -73,14 +77,25 @@ func (s *Service) LiveMigrateServer(ctx context.Context, act Act, move LiveMove)
 	})
 }
 
-// blockable refuses to leave a disk behind that only its host has: the firmware's
-// variables are one that does not go while the guest runs.
+// blockable refuses to leave a disk behind that only its host has.
 func blockable(server Server, block *bool) error {
-	if server.firmware() != "" {
-		return errs.BadRequestf("Live migration is not supported for instance %s, which boots by UEFI: it can be migrated while it is off.", server.ID)
-	}
 	if block != nil && !*block && (server.Image != "" || len(server.blanks()) > 0) {
 		return errs.BadRequestf("Live migration can not be used without shared storage except a booted from volume VM which does not have a local disk: instance %s.", server.ID)
+	}
+	return nil
+}
+
+// portable refuses a guest that does not survive it: an emulator does not know which
+// of its huge pages a guest writes to while they are sent.
+func (s *Service) portable(ctx context.Context, tx *db.Tx, server Server) error {
+	topology, _, err := topologyOf(ctx, tx, server)
+	if err != nil || topology == nil || !numa.Huge(*topology) {
+		return err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.state[server.Host].host.Info.Emulated {
+		return errs.BadRequestf("Migration pre-check error: Instance %s has its memory in huge pages, and host %s emulates its processors: it can be migrated while it is off.", server.ID, server.Host)
 	}
 	return nil
 }
@@ -166,9 +181,10 @@ func (s *Service) livePrepare(ctx context.Context, tx *db.Tx, state *liveState) 
 	return err
 }
 
-// undoLivePrepare throws away what was made ready on the other host.
+// undoLivePrepare throws away what was made ready on the other host, where no guest
+// was sent.
 func (s *Service) undoLivePrepare(ctx context.Context, state *liveState) error {
-	err := s.expel(ctx, state.Server, state.Dest)
+	err := s.expelled(ctx, state.Server, state.Dest)
 	if err != nil {
 		return err
 	}
@@ -220,21 +236,30 @@ func (s *Service) atHome(ctx context.Context, tx *db.Tx, server *Server, host, o
 	return s.save(ctx, tx, server, "host")
 }
 
-// moving is what both hosts make of a server's move. A host that has not answered
-// the newest document has no phase.
-func (s *Service) moving(ctx context.Context, state *liveState) (source, dest nodeapi.Move, err error) {
+// moveEnd is what a host makes of a server's move. One that has not answered the
+// newest document has no phase.
+type moveEnd struct {
+	nodeapi.Move
+	lost bool // the host is not waited for
+}
+
+// moving is what both hosts make of a server's move.
+func (s *Service) moving(ctx context.Context, state *liveState) (source, dest moveEnd, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
 		for _, end := range []struct {
 			host string
-			into *nodeapi.Move
+			into *moveEnd
 		}{{state.Source, &source}, {state.Dest, &dest}} {
 			var seen nodeapi.MachineObserved
 			answered, err := s.hosts.Observed(ctx, tx, end.host, nodeapi.KindMachine, state.Server, &seen)
+			if err == nil {
+				end.into.lost, err = s.lost(ctx, tx, state.Server, end.host)
+			}
 			if err != nil {
 				return err
 			}
 			if answered && seen.Move != nil && seen.Move.Name == state.Migration {
-				*end.into = *seen.Move
+				end.into.Move = *seen.Move
 			}
 		}
 		return nil
@@ -287,15 +312,17 @@ func (s *Service) liveDecide(ctx context.Context, state *liveState) error {
 	if err != nil {
 		return err
 	}
-	gone := source.Phase == nodeapi.MoveGone || s.forcedDown(state.Source)
+	gone := source.Phase == nodeapi.MoveGone || source.lost
 	switch {
 	case server.TaskState == DeletingTask: // it ends on both hosts
 	case dest.Phase == nodeapi.MoveArrived, dest.Phase == nodeapi.MoveLoaded && gone:
 		state.Arrived = true
 	case source.Phase == nodeapi.MoveStays:
 		state.Problem = "it has not left host " + state.Source + ": " + source.Problem
-	case gone && (dest.Phase == nodeapi.MoveLost || s.forcedDown(state.Dest)):
+	case gone && (dest.Phase == nodeapi.MoveLost || dest.lost):
 		state.Problem = "it has not arrived on host " + state.Dest + ": " + dest.Problem
+	case source.lost && dest.Phase == nodeapi.MoveReady:
+		state.Problem = "it was lost with host " + state.Source
 	case dest.Phase == nodeapi.MoveLost, s.clock.Now().Sub(server.UpdatedAt.Time()) > moveDeadline:
 		err = s.callBack(ctx, state.Server)
 		if err != nil {
@@ -359,9 +386,9 @@ func (s *Service) liveHome(ctx context.Context, tx *db.Tx, state *liveState) err
 	return s.tell(ctx, tx, "live_migration_post_dest.start", server)
 }
 
-// liveKnown waits until the guest is at home, and dead where it was. A former host
-// that is down is not waited for: it forgets the guest, which does not run, when it
-// is back.
+// liveKnown waits until the guest is at home, and dead where it was. A host that is
+// down is not waited for: a former one forgets the guest, which does not run, when
+// it is back, and from the one that it is on somebody may want it evacuated.
 func (s *Service) liveKnown(ctx context.Context, state *liveState) error {
 	server, err := s.Server(ctx, "", state.Server)
 	if err != nil || server.TaskState == DeletingTask {
@@ -376,7 +403,7 @@ func (s *Service) liveKnown(ctx context.Context, state *liveState) error {
 	var seen nodeapi.MachineObserved
 	err = s.wait(ctx, server, &seen)
 	_, classified := errs.As(err)
-	if classified {
+	if classified || errors.Is(err, work.ErrNotYet) && !s.hostUp(server.Host) {
 		return nil // it is as it is; the next plan hears of it
 	}
 	return err

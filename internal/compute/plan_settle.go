@@ -94,11 +94,7 @@ func (s *Service) leave(ctx context.Context, state *resizeState, host string) er
 	if !state.moves() {
 		return nil
 	}
-	err := s.expel(ctx, state.Server, host)
-	if err != nil && !s.hostUp(host) {
-		return nil
-	}
-	return err
+	return s.expelled(ctx, state.Server, host)
 }
 
 // settleResize ends a resize one way or the other: the server has one flavor and

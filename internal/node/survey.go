@@ -218,7 +218,8 @@ func (n *Node) refreshInfo(ctx context.Context) {
 	capacity, err := n.o.Virt.Capacity(ctx)
 	info.Agents = append(info.Agents, agent("virt", err))
 	info.VCPUs, info.MemoryMB, info.DiskGB = capacity.VCPUs, capacity.MemoryMB, capacity.DiskGB
-	info.Traits, info.Type, info.Version, info.CPUInfo = capacity.Traits, capacity.Type, capacity.Version, capacity.CPUInfo
+	info.Traits, info.Type, info.Version = capacity.Traits, capacity.Type, capacity.Version
+	info.CPUInfo, info.Emulated = capacity.CPUInfo, capacity.Emulated
 	info.Cells = n.o.CPUs.divide(capacity.Cells)
 	if hasThreads(info.Cells) {
 		info.Traits = append(slices.Clone(info.Traits), "HW_CPU_HYPERTHREADING")

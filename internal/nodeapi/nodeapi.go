@@ -46,7 +46,8 @@ import (
 //   - 15: 2026-11-28: firmwares, hardware that is other than usual
 //   - 16: 2026-11-28: NUMA cells of hosts and machines, pinned processors
 //   - 17: 2026-11-28: how long hosts have been up
-const Version = 17
+//   - 18: 2026-11-28: hosts that emulate processors
+const Version = 18
 
 // Kinds of documents.
 const (
@@ -361,6 +362,7 @@ type HostInfo struct {
 	Node          int      `json:"node_api_version"`         // nodeapi.Version of the node
 	BootID        string   `json:"boot_id,omitempty"`        // changes when the host reboots
 	Cells         []Cell   `json:"cells,omitempty"`          // NUMA cells
+	Emulated      bool     `json:"emulated,omitempty"`       // the processors of its guests
 }
 
 // ExportID names an export in a stream's opening.

@@ -187,6 +187,7 @@ type Capacity struct {
 	Type     string   // hypervisor type: "QEMU" or "fake"
 	Version  int      // hypervisor version, as 7002000 for 7.2
 	CPUInfo  string   // JSON, as os-hypervisors shows it
+	Emulated bool     // the processors of its guests
 
 	Cells []nodeapi.Cell // NUMA cells, with all processors shared
 }

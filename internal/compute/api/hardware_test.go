@@ -74,7 +74,17 @@ func TestHardware(t *testing.T) {
 	if m.Hardware != want || len(m.Blanks) != 1 || m.Blanks[0].Format != "secure" {
 		t.Errorf("the machine has %+v and disks %+v, want %+v and variables of a secure firmware", m.Hardware, m.Blanks, want)
 	}
-	c.must(400, "admin@2.30", "POST", "/servers/"+id+"/action", `{"os-migrateLive":{"host":null,"block_migration":"auto"}}`)
+	c.live(id, "null")
+	c.migration(id, "completed")
+	c.status(id, "ACTIVE")
+	if at := c.hostOf(id); at == from {
+		t.Errorf("the server is still on host %s", at)
+	}
+	from = c.hostOf(id)
+	m, _ = c.machines[from].Machine(id)
+	if m.Hardware != want || len(m.Blanks) != 1 || m.Blanks[0].Format != "secure" {
+		t.Errorf("after its move the machine has %+v and disks %+v, want %+v and variables of a secure firmware", m.Hardware, m.Blanks, want)
+	}
 	c.must(202, "admin", "POST", "/servers/"+id+"/action", `{"migrate":null}`)
 	c.status(id, "VERIFY_RESIZE")
 	m, _ = c.machines[c.hostOf(id)].Machine(id)

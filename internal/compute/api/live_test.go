@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"nacre/internal/virt"
 	virtsim "nacre/internal/virt/simulated"
 )
 
@@ -152,6 +153,25 @@ func TestLiveMigrationFails(t *testing.T) {
 	r := c.must(409, "admin@2.25", "POST", action, `{"os-migrateLive":{"host":null,"block_migration":"auto"}}`)
 	if !strings.Contains(string(r.body), "vm_state stopped") {
 		t.Errorf("got %s", r.body)
+	}
+}
+
+// A guest whose processors are emulated does not go along with huge pages.
+func TestLiveMigrationOfHugePages(t *testing.T) {
+	for _, emulated := range []bool{false, true} {
+		c := start(t, options{hosts: 2, capacity: virt.Capacity{Emulated: emulated}})
+		c.flavor("huge", 0, 0)
+		c.must(200, "admin", "POST", "/flavors/huge/os-extra_specs", `{"extra_specs":{"hw:mem_page_size":"large"}}`)
+		id := c.must(202, "admin@2.96", "POST", "/servers", flavored("huge", "")).at(t, "server", "id").(string)
+		c.status(id, "ACTIVE")
+		r := c.as("admin@2.96", "POST", "/servers/"+id+"/action", `{"os-migrateLive":{"host":null,"block_migration":"auto"}}`)
+		if emulated && (r.status != 400 || !strings.Contains(string(r.body), "huge pages")) {
+			t.Errorf("emulated: got %d %s, want 400", r.status, r.body)
+		}
+		if !emulated {
+			c.migration(id, "completed")
+		}
+		c.status(id, "ACTIVE")
 	}
 }
 

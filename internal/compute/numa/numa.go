@@ -132,6 +132,11 @@ func (u *Usage) Add(t nodeapi.Topology) {
 	}
 }
 
+// Huge tells whether some of a guest's memory is in huge pages.
+func Huge(t nodeapi.Topology) bool {
+	return slices.ContainsFunc(t.Cells, func(c nodeapi.GuestCell) bool { return c.PageKB > usualKB })
+}
+
 // usualKB is the size of pages that are not huge.
 const usualKB = 4
 

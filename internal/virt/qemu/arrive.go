@@ -64,6 +64,8 @@ func (h *Host) ensureIncoming(ctx context.Context, m *machine, want virt.Machine
 	for _, b := range l.Blanks {
 		disks[b.Name] = int64(b.SizeMB) << 20
 	}
+	variables, uefi := findBlank(l.Blanks, nodeapi.Variables)
+	delete(disks, nodeapi.Variables)
 	err = h.note(m, func(r *record) {
 		*r = record{Machine: want, RootBytes: l.RootBytes, Blanks: l.Blanks}
 		if want.Root != nil {
@@ -77,6 +79,9 @@ func (h *Host) ensureIncoming(ctx context.Context, m *machine, want virt.Machine
 		if err == nil {
 			err = h.emptyDisk(ctx, m, name, bytes)
 		}
+	}
+	if err == nil && uefi {
+		err = h.makeVariables(ctx, m, variables)
 	}
 	if err == nil {
 		err = h.spawn(ctx, m, l.kept())

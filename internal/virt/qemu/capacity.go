@@ -80,6 +80,7 @@ func (h *Host) Capacity(ctx context.Context) (virt.Capacity, error) {
 		Type:     "QEMU",
 		Version:  h.version,
 		Cells:    cells,
+		Emulated: h.accel == emulation,
 	}
 	for _, f := range flags {
 		if trait := traitsOf[f]; trait != "" {

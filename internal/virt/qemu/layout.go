@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"nacre/internal/errs"
+	"nacre/internal/nodeapi"
 	"nacre/internal/virt"
 )
 
@@ -63,7 +64,9 @@ func (h *Host) readLayout(want virt.Machine) (*layout, error) {
 		if !blankName.MatchString(b.Name) {
 			return nil, fmt.Errorf("%q is no name of a disk", b.Name)
 		}
-		devices[b.Name] = true
+		if b.Name != nodeapi.Variables { // which are in no port
+			devices[b.Name] = true
+		}
 	}
 	for _, d := range want.Disks {
 		devices[diskPrefix+d.ID] = true

@@ -61,14 +61,18 @@ type record struct {
 	Moved       string // move by which it was to go to another host
 }
 
-// localDisks are the names of the disks that live with the machine.
+// localDisks are the names of the disks that live with the machine and that its guest
+// takes along. A firmware has its variables in the guest's memory, too: QEMU writes
+// them from there as soon as the guest runs on the other host.
 func (r *record) localDisks() []string {
 	var names []string
 	if r.Machine.Root != nil {
 		names = append(names, nodeapi.RootDisk)
 	}
 	for _, b := range r.Blanks {
-		names = append(names, b.Name)
+		if b.Name != nodeapi.Variables {
+			names = append(names, b.Name)
+		}
 	}
 	return names
 }

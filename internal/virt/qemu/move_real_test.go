@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"nacre/internal/clock"
+	"nacre/internal/nodeapi"
 	"nacre/internal/virt"
 )
 
@@ -120,9 +122,11 @@ type two struct {
 	guest virt.Machine
 	moves int
 	gate  gate
+	cores []int // where the guest's processor is pinned on each host, if it is
 }
 
-func newTwo(t *testing.T) *two {
+// newTwo starts a guest, other than usual by the changes.
+func newTwo(t *testing.T, changes ...func(w *two)) *two {
 	w := &two{t: t}
 	w.gate.set(true)
 	for i := range w.labs {
@@ -138,6 +142,9 @@ func newTwo(t *testing.T) *two {
 		ID: clock.UUID(), Name: "mover", VCPUs: 1, MemoryMB: 192, Running: true,
 		Root: &virt.Root{Image: "guest", SizeGB: 1}, Blanks: []virt.Blank{{Name: "ephemeral0", SizeMB: 64, Format: "ext4"}},
 		Disks: []virt.Disk{volume},
+	}
+	for _, change := range changes {
+		change(w)
 	}
 	w.ensure(0, nil, nil)
 	t.Cleanup(func() {
@@ -189,6 +196,9 @@ func (w *two) ensure(i int, in *virt.Incoming, out *virt.Outgoing) {
 	w.t.Helper()
 	m := w.guest
 	m.NICs = []virt.NIC{w.nics[i]}
+	if w.cores != nil {
+		m.Topology = &nodeapi.Topology{Cells: []nodeapi.GuestCell{{CPUs: []int{0}, MemoryMB: m.MemoryMB, Pins: map[int]int{0: w.cores[i]}}}}
+	}
 	m.Incoming, m.Outgoing = in, out
 	err := w.labs[i].host.Ensure(w.t.Context(), m)
 	if err != nil {
@@ -210,7 +220,29 @@ func (w *two) begin(out virt.Outgoing) (from, to *Host) {
 	return from, to
 }
 
-// signIn signs in to the guest, or goes on where somebody has.
+// move takes the guest to the other host.
+func (w *two) move() {
+	w.t.Helper()
+	from, to := w.begin(virt.Outgoing{})
+	eventually(w.t, time.Minute, "arrival", func() bool {
+		if got := phase(w.t, from, w.guest.ID); got == virt.MoveStays {
+			w.t.Fatalf("the guest stays: %+v", state(w.t, from, w.guest.ID).Move)
+		}
+		return phase(w.t, from, w.guest.ID) == virt.MoveGone && phase(w.t, to, w.guest.ID) == virt.MoveArrived
+	})
+	w.t.Logf("the guest stood still for %d ms", state(w.t, from, w.guest.ID).Move.Downtime)
+	if state(w.t, from, w.guest.ID).Running || !state(w.t, to, w.guest.ID).Running {
+		w.t.Error("the guest does not run where it has gone to, and there alone")
+	}
+	err := from.Remove(w.t.Context(), w.guest.ID)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.here = 1 - w.here
+	w.ensure(w.here, nil, nil)
+}
+
+// line is the guest's serial line, where somebody has signed in, or is about to.
 func (w *two) line(signIn bool) *typist {
 	w.t.Helper()
 	conn, err := w.labs[w.here].host.Serial(w.t.Context(), w.guest.ID)
@@ -231,9 +263,10 @@ func (w *two) line(signIn bool) *typist {
 }
 
 // A guest goes to another host and back while it counts and writes, with disks of its
-// own, a volume, and devices that were not there when it started.
+// own, a volume, devices that were not there when it started, and a core of its own
+// on each host.
 func TestMove(t *testing.T) {
-	w := newTwo(t)
+	w := newTwo(t, func(w *two) { w.cores = mine(t)[:2] })
 	s := w.line(true)
 	late := w.labs[0].disk(t, clock.UUID())
 	w.guest.Disks = append(w.guest.Disks, late)
@@ -243,23 +276,10 @@ func TestMove(t *testing.T) {
 	s.run("(while true; do sync; cat /proc/uptime | tee now > /ephemeral/now; sleep 0.1; done) > /dev/null 2>&1 & true")
 	before := uptime(t, s)
 	for range 2 {
-		from, to := w.begin(virt.Outgoing{})
-		eventually(t, time.Minute, "arrival", func() bool {
-			if got := phase(t, from, w.guest.ID); got == virt.MoveStays {
-				t.Fatalf("the guest stays: %+v", state(t, from, w.guest.ID).Move)
-			}
-			return phase(t, from, w.guest.ID) == virt.MoveGone && phase(t, to, w.guest.ID) == virt.MoveArrived
-		})
-		t.Logf("the guest stood still for %d ms", state(t, from, w.guest.ID).Move.Downtime)
-		if state(t, from, w.guest.ID).Running || !state(t, to, w.guest.ID).Running {
-			t.Error("the guest does not run where it has gone to, and there alone")
+		w.move()
+		if on, _ := affinity(t, w.labs[w.here].host, w.guest.ID); !slices.Equal(on[0], w.cores[w.here:w.here+1]) {
+			t.Errorf("where it has gone to the guest's processor runs on %v, want %d", on, w.cores[w.here])
 		}
-		err := from.Remove(t.Context(), w.guest.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.here = 1 - w.here
-		w.ensure(w.here, nil, nil)
 		s = w.line(false)
 		s.run("sync; echo 3 | sudo tee /proc/sys/vm/drop_caches")
 		if got := s.run("cat kept /mnt/kept /ephemeral/kept; dd if=/dev/vda of=/dev/null bs=1M count=64 2>&1 | tail -1"); !strings.Contains(got, "kept") || !strings.Contains(got, "volume") || !strings.Contains(got, "passing") || strings.Contains(got, "error") {
@@ -270,6 +290,38 @@ func TestMove(t *testing.T) {
 			t.Errorf("the guest was started anew: its uptime went from %.1f s to %.1f s", before, now)
 		}
 		before = now
+	}
+}
+
+// A firmware goes to another host with its variables, which are in its file there
+// from then on: it finds them when it is started anew.
+func TestMoveOfFirmware(t *testing.T) {
+	w := newTwo(t, func(w *two) {
+		w.guest.MemoryMB, w.guest.Root, w.guest.Disks = 256, &virt.Root{SizeGB: 1}, nil
+		w.guest.Blanks = append(w.guest.Blanks, virt.Blank{Name: nodeapi.Variables, Format: "uefi"})
+	})
+	const name = "kept -guid 4a7ec3b5-0d39-4b1c-9d5e-6f1a2b3c4d5e"
+	s := w.line(false)
+	shell := func(command string) string {
+		t.Helper()
+		s.send(command + "\r")
+		return s.await("Shell> ", time.Minute)
+	}
+	s.await("Shell> ", 3*time.Minute)
+	shell("setvar " + name + " -nv -bs -rt =cafe")
+	w.move()
+	s = w.line(false)
+	if said := shell("setvar " + name); !strings.Contains(said, "CA FE") {
+		t.Errorf("after the move the firmware says of its variable %q", said)
+	}
+	w.guest.Running = false
+	w.ensure(w.here, nil, nil)
+	w.guest.Running = true
+	w.ensure(w.here, nil, nil)
+	s = w.line(false)
+	s.await("Shell> ", 3*time.Minute)
+	if said := shell("setvar " + name); !strings.Contains(said, "CA FE") {
+		t.Errorf("started anew, the firmware says of its variable %q", said)
 	}
 }
 
