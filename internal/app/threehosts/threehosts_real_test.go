@@ -197,6 +197,7 @@ func metadata(t *testing.T, guests []instance) {
 		if !strings.Contains(meta, g.id) {
 			t.Errorf("metadata on %s: %s, want that of %s", g.host, meta, g.id)
 		}
+		g.shell.run(t, "sudo kill -USR1 $(cat /var/run/udhcpc.eth0.pid)") // its lease is renewed
 	}
 }
 

@@ -62,6 +62,7 @@ func TestInside(t *testing.T) {
 		{"cat /sys/class/dmi/id/product_uuid 2>&1 || sudo cat /sys/class/dmi/id/product_uuid", m.ID},
 		{"wc -l < .ssh/authorized_keys", "1"},
 		{"cat /srv/a/line", "a line of its own"},
+		{"blkid -L config-2 -o device", "/dev/"},
 		{"sudo mkfs -t ext4 -q /dev/vdb && sudo mount /dev/vdb /mnt && echo mounted", "mounted"},
 	} {
 		got := s.run(look.command)
