@@ -26,17 +26,19 @@ type NewImage struct {
 type Snapshot struct {
 	Name     string
 	Metadata map[string]string
-	// Backup is the kind of a backup, such as daily, of which the newest Keep stay;
-	// "" for an image that is none.
-	Backup string
-	Keep   int
+	Backup   *Backup // what makes it a backup; nil: it is none
+}
+
+// Backup is an image in a rotation.
+type Backup struct {
+	Kind string // such as daily; also ""
+	Keep int    // how many of the newest of the kind stay
 }
 
 type snapshotState struct {
 	Server  string
 	Image   string
-	Backup  string
-	Keep    int
+	Rotate  *Backup
 	Volumes []plannedSnapshot // of a server whose root disk is a volume
 	Caller  auth.Caller       // user, project and roles only
 }
@@ -46,7 +48,7 @@ type snapshotState struct {
 func (s *Service) SnapshotServer(ctx context.Context, act Act, caller auth.Caller, in Snapshot) (image string, err error) {
 	action, task := "createImage", Snapshotting
 	states := []VMState{Active, Stopped, PausedState, Suspended}
-	if in.Backup != "" {
+	if in.Backup != nil {
 		action, task = "createBackup", BackingUp
 	}
 	server, err := s.Server(ctx, act.Project, act.Server)
@@ -57,16 +59,16 @@ func (s *Service) SnapshotServer(ctx context.Context, act Act, caller auth.Calle
 	if err != nil {
 		return "", err
 	}
-	if server.Image == "" && in.Backup != "" {
+	if server.Image == "" && in.Backup != nil {
 		return "", errs.BadRequestf("Backup is not supported for volume-backed instances.")
 	}
 	properties := snapshotProperties(server, caller.User)
-	if in.Backup != "" {
-		properties["image_type"], properties["backup_type"] = "backup", in.Backup
+	if in.Backup != nil {
+		properties["image_type"], properties["backup_type"] = "backup", in.Backup.Kind
 	}
 	maps.Copy(properties, in.Metadata) // what the user says holds
 	flavor := server.Flavor.V
-	state := snapshotState{Server: server.ID, Image: s.newID(), Backup: in.Backup, Keep: in.Keep, Caller: kept(caller)}
+	state := snapshotState{Server: server.ID, Image: s.newID(), Rotate: in.Backup, Caller: kept(caller)}
 	made := NewImage{ID: state.Image, Name: in.Name, MinDiskGB: flavor.Disk, Properties: properties}
 	if server.Image == "" {
 		state.Volumes, err = s.imageOfVolumes(ctx, caller, server, &made)
@@ -183,14 +185,14 @@ func (s *Service) undoSnapshot(ctx context.Context, state *snapshotState) error 
 
 // rotate removes the oldest backups of the kind.
 func (s *Service) rotate(ctx context.Context, state *snapshotState) error {
-	if state.Backup == "" {
+	if state.Rotate == nil {
 		return nil
 	}
-	list, err := s.images.Backups(ctx, state.Caller.Project, state.Server, state.Backup)
+	list, err := s.images.Backups(ctx, state.Caller.Project, state.Server, state.Rotate.Kind)
 	if err != nil {
 		return err
 	}
-	for _, id := range list[:max(0, len(list)-state.Keep)] {
+	for _, id := range list[:max(0, len(list)-state.Rotate.Keep)] {
 		err = s.dropImage(ctx, id)
 		if err != nil {
 			return err

@@ -1,12 +1,9 @@
 package api
 
 import (
-	"strings"
-
 	"nacre/internal/api"
 	"nacre/internal/auth"
 	"nacre/internal/compute"
-	"nacre/internal/errs"
 )
 
 // lifeRoutes is what can be done to servers that exist besides starting and
@@ -204,11 +201,8 @@ func (h handlers) createBackup(c *api.Call, in createBackupRequest) (any, error)
 	if err != nil {
 		return nil, err
 	}
-	if strings.TrimSpace(in.Create.Type) == "" {
-		return nil, errs.BadRequestf("Invalid input for field/attribute backup_type. Value: %s. It is empty.", in.Create.Type)
-	}
 	id, err := h.compute.SnapshotServer(c.Context(), act(c, server), c.Caller, compute.Snapshot{
-		Name: in.Create.Name, Metadata: in.Create.Metadata, Backup: in.Create.Type, Keep: int(in.Create.Rotation),
+		Name: in.Create.Name, Metadata: in.Create.Metadata, Backup: &compute.Backup{Kind: in.Create.Type, Keep: int(in.Create.Rotation)},
 	})
 	if err != nil {
 		return nil, err
