@@ -2,10 +2,12 @@ package app
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"nacre/internal/auth"
 	"nacre/internal/compute"
+	"nacre/internal/errs"
 	"nacre/internal/network"
 )
 
@@ -220,32 +222,34 @@ func (a networkProxy) SetGroups(ctx context.Context, caller auth.Caller, port st
 
 // AddAddress gives a port one more address, of the subnet of its first.
 func (a networkProxy) AddAddress(ctx context.Context, caller auth.Caller, port string) error {
-	p, _, err := a.Service.Port(ctx, scopeOf(caller), port)
-	if err != nil {
-		return err
-	}
-	addresses := append([]network.FixedIP{}, p.FixedIPs.V...)
-	more := network.FixedIP{}
-	if len(addresses) > 0 {
-		more.Subnet = addresses[0].Subnet
-	}
-	addresses = append(addresses, more)
-	_, err = a.UpdatePort(ctx, scopeOf(caller), port, p.Revision, network.PortChange{FixedIPs: &addresses})
-	return err
+	return a.changeAddresses(ctx, caller, port, func(has []network.FixedIP) []network.FixedIP {
+		more := network.FixedIP{}
+		if len(has) > 0 {
+			more.Subnet = has[0].Subnet
+		}
+		return append(has, more)
+	})
 }
 
 // RemoveAddress takes an address from a port.
 func (a networkProxy) RemoveAddress(ctx context.Context, caller auth.Caller, port, ip string) error {
-	p, _, err := a.Service.Port(ctx, scopeOf(caller), port)
-	if err != nil {
-		return err
-	}
-	left := []network.FixedIP{}
-	for _, f := range p.FixedIPs.V {
-		if f.IP != ip {
-			left = append(left, f)
+	return a.changeAddresses(ctx, caller, port, func(has []network.FixedIP) []network.FixedIP {
+		return slices.DeleteFunc(has, func(f network.FixedIP) bool { return f.IP == ip })
+	})
+}
+
+// changeAddresses makes others of the addresses that a port has, and begins again
+// when the port has changed meanwhile: users of this API know of no revisions.
+func (a networkProxy) changeAddresses(ctx context.Context, caller auth.Caller, port string, change func(has []network.FixedIP) []network.FixedIP) error {
+	for {
+		p, _, err := a.Service.Port(ctx, scopeOf(caller), port)
+		if err != nil {
+			return err
+		}
+		addresses := change(append([]network.FixedIP{}, p.FixedIPs.V...))
+		_, err = a.UpdatePort(ctx, scopeOf(caller), port, p.Revision, network.PortChange{FixedIPs: &addresses})
+		if !errs.Is(err, errs.Precondition) {
+			return err
 		}
 	}
-	_, err = a.UpdatePort(ctx, scopeOf(caller), port, p.Revision, network.PortChange{FixedIPs: &left})
-	return err
 }

@@ -131,10 +131,10 @@ func (s *Service) DeleteMetadata(ctx context.Context, act Act, key string) error
 }
 
 // LockServer keeps everybody but admins from changing a server.
-func (s *Service) LockServer(ctx context.Context, act Act, owner bool, reason *string) error {
+func (s *Service) LockServer(ctx context.Context, act Act, reason *string) error {
 	_, err := s.edit(ctx, act, "lock", func(server *Server) error {
 		server.Locked, server.LockedReason, server.LockedBy = true, reason, "admin"
-		if owner {
+		if !act.Admin || act.By == act.Project {
 			server.LockedBy = "owner"
 		}
 		return nil

@@ -6,7 +6,6 @@ import (
 
 	"nacre/internal/api"
 	"nacre/internal/compute"
-	"nacre/internal/errs"
 )
 
 // actionRoutes is what can be done to servers.
@@ -14,7 +13,8 @@ func (h handlers) actionRoutes() []api.Route {
 	const path = "/servers/{server_id}/action"
 	return []api.Route{
 		{Method: "POST", Path: path, Action: "forceDelete", Rule: "os_compute_api:os-deferred-delete:force", OK: 202, Do: h.plain(h.compute.ForceDeleteServer)},
-		{Method: "POST", Path: path, Action: "lock", Rule: "os_compute_api:os-lock-server:lock", OK: 202, Do: api.BodyEmpty(h.lock)},
+		{Method: "POST", Path: path, Action: "lock", Until: api.V(2, 72), Rule: "os_compute_api:os-lock-server:lock", OK: 202, Do: h.plain(h.lockForNoReason)},
+		{Method: "POST", Path: path, Action: "lock", Since: api.V(2, 73), Rule: "os_compute_api:os-lock-server:lock", OK: 202, Do: api.BodyEmpty(h.lock)},
 		{Method: "POST", Path: path, Action: "reboot", Rule: "os_compute_api:servers:reboot", OK: 202, Do: api.BodyEmpty(h.reboot)},
 		{Method: "POST", Path: path, Action: "os-start", Rule: "os_compute_api:servers:start", OK: 202, Do: h.plain(h.compute.StartServer)},
 		{Method: "POST", Path: path, Action: "os-stop", Rule: "os_compute_api:servers:stop", OK: 202, Do: h.plain(h.compute.StopServer)},
@@ -51,35 +51,9 @@ func (h handlers) reboot(c *api.Call, in rebootRequest) error {
 }
 
 type lockRequest struct {
-	Lock lockBody `json:"lock" check:"required"`
-}
-
-// lockBody is null or, since 2.73, an object with the reason.
-type lockBody struct {
-	reason *string
-}
-
-// JSONSchema implements api.Schemer.
-func (lockBody) JSONSchema() map[string]any {
-	return map[string]any{
-		"type": []any{"object", "null", "string"}, "additionalProperties": false,
-		"properties": map[string]any{"locked_reason": map[string]any{"type": "string", "minLength": 1, "maxLength": 255}},
-	}
-}
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (b *lockBody) UnmarshalJSON(raw []byte) error {
-	var in struct {
-		Reason *string `json:"locked_reason"`
-	}
-	if len(raw) > 0 && raw[0] == '{' {
-		err := json.Unmarshal(raw, &in)
-		if err != nil {
-			return err
-		}
-	}
-	b.reason = in.Reason
-	return nil
+	Lock *struct {
+		Reason *string `json:"locked_reason" check:"min=1,max=255"`
+	} `json:"lock" check:"required"`
 }
 
 func (h handlers) lock(c *api.Call, in lockRequest) error {
@@ -87,11 +61,16 @@ func (h handlers) lock(c *api.Call, in lockRequest) error {
 	if err != nil {
 		return err
 	}
-	if in.Lock.reason != nil && c.Version < api.V(2, 73) {
-		return errs.BadRequestf("Invalid input for field/attribute lock. Value: {'locked_reason': '%s'}. It is not of type 'null'", *in.Lock.reason)
+	var reason *string
+	if in.Lock != nil {
+		reason = in.Lock.Reason
 	}
-	a := act(c, server)
-	return h.compute.LockServer(c.Context(), a, !a.Admin || c.Caller.Project == server.Project, in.Lock.reason)
+	return h.compute.LockServer(c.Context(), act(c, server), reason)
+}
+
+// lockForNoReason locks a server as before 2.73, whatever came with it.
+func (h handlers) lockForNoReason(ctx context.Context, a compute.Act) error {
+	return h.compute.LockServer(ctx, a, nil)
 }
 
 type resetRequest struct {

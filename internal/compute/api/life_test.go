@@ -350,6 +350,15 @@ func TestLock(t *testing.T) {
 	c.must(409, "demo", "POST", action, `{"os-stop":null}`)
 	c.must(409, "demo", "DELETE", "/servers/"+id, "")
 	c.must(202, "demo", "POST", action, `{"unlock":null}`)
+	c.must(202, "demo@2.72", "POST", action, `{"lock":{"locked_reason":"not yet heard"}}`)
+	r = c.must(200, "demo@2.73", "GET", "/servers/"+id, "")
+	if r.at(t, "server", "locked") != true || r.at(t, "server", "locked_reason") != nil {
+		t.Errorf("got %s, want it locked for no reason", r.body)
+	}
+	for _, bad := range []string{`"why"`, `{"reason":"x"}`, `{"locked_reason":""}`} {
+		c.must(400, "demo@2.73", "POST", action, `{"lock":`+bad+`}`)
+	}
+	c.must(202, "demo", "POST", action, `{"unlock":null}`)
 	c.must(202, "demo", "POST", action, `{"os-stop":null}`)
 	c.status(id, "SHUTOFF")
 }
