@@ -2,9 +2,46 @@
 
     . openrc && python3 placement.py
 """
+import json
+
 import openstack
 
 placement = openstack.connect().placement
+GROUP, CONSUMER = "5ca1ab1e-0000-4000-8000-000000000006", "5ca1ab1e-0000-4000-8000-000000000007"
+
+
+def ask(method, path, status, body=None):
+    reply = placement.request(path, method, json=body, microversion="1.39")
+    assert reply.status_code == status, (path, reply.status_code, reply.text)
+    return json.loads(reply.text or "null")
+
+
+def sent(host):
+    """What the SDK has no methods for, it sends all the same."""
+    here = f"/resource_providers/{host}"
+    ask("PUT", "/traits/CUSTOM_SDK_FAST", 201)
+    ask("GET", "/traits/CUSTOM_SDK_FAST", 204)
+    assert "CUSTOM_SDK_FAST" in ask("GET", "/traits?name=startswith:CUSTOM_SDK", 200)["traits"]
+    has = ask("PUT", here + "/inventories", 200, {"resource_provider_generation": 0, "inventories": {"VCPU": {"total": 4}, "VGPU": {"total": 1}}})
+    has = ask("PUT", here + "/inventories/VCPU", 200, {"resource_provider_generation": has["resource_provider_generation"], "total": 8})
+    assert ask("GET", here + "/inventories/VCPU", 200)["total"] == 8 and len(ask("GET", here + "/inventories", 200)["inventories"]) == 2
+    has = ask("PUT", here + "/traits", 200, {"resource_provider_generation": has["resource_provider_generation"], "traits": ["CUSTOM_SDK_FAST"]})
+    has = ask("PUT", here + "/aggregates", 200, {"resource_provider_generation": has["resource_provider_generation"], "aggregates": [GROUP]})
+    assert ask("GET", here + "/aggregates", 200)["aggregates"] == [GROUP] and ask("GET", here + "/traits", 200)["traits"]
+    wanted = "resources=VCPU:1,VGPU:1&required=CUSTOM_SDK_FAST&member_of=" + GROUP
+    assert len(ask("GET", "/allocation_candidates?" + wanted, 200)["allocation_requests"]) == 1
+    whose = {"project_id": "sdk", "user_id": "sdk", "consumer_type": "INSTANCE"}
+    ask("PUT", "/allocations/" + CONSUMER, 204,
+        {"allocations": {host: {"resources": {"VCPU": 1, "VGPU": 1}}}, "consumer_generation": None, **whose})
+    held = ask("GET", "/allocations/" + CONSUMER, 200)
+    assert ask("GET", here + "/usages", 200)["usages"] == {"VCPU": 1, "VGPU": 1} and ask("GET", here + "/allocations", 200)["allocations"]
+    assert ask("GET", "/usages?project_id=sdk", 200)["usages"]
+    ask("POST", "/allocations", 204, {CONSUMER: {"allocations": {host: {"resources": {"VCPU": 2}}}, **whose, "consumer_generation": held["consumer_generation"]}})
+    ask("DELETE", "/allocations/" + CONSUMER, 204)
+    ask("DELETE", here + "/traits", 204)
+    ask("DELETE", "/traits/CUSTOM_SDK_FAST", 204)
+    ask("DELETE", here + "/inventories/VCPU", 204)
+    ask("DELETE", here + "/inventories", 204)
 
 custom = placement.create_resource_class(name="CUSTOM_SDK_CARD")
 try:
@@ -27,6 +64,7 @@ try:
         assert {p.name for p in placement.resource_providers(in_tree=host.id)} == {"sdk-host", "sdk-card"}
         changed = placement.update_resource_provider(below, name="sdk-card-2")
         assert changed.name == "sdk-card-2", changed
+        sent(host.id)
     finally:
         placement.delete_resource_provider(below)
 finally:

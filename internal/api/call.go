@@ -359,6 +359,9 @@ func (c *Call) report() {
 		slog.Duration("duration", c.kernel.clock.Now().Sub(c.began)),
 		slog.String("request_id", c.id),
 	}, c.fields...)
+	if c.route != nil && c.route.Action != "" {
+		attrs = append(attrs, slog.String("action", c.route.Action))
+	}
 	if c.Caller.User != "" {
 		attrs = append(attrs, slog.String("user_id", c.Caller.User), slog.String("project_id", c.Caller.Project))
 	}

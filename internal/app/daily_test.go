@@ -42,20 +42,6 @@ func TestIdentityCalls(t *testing.T) {
 	}
 }
 
-// Every placement call that the three clients have.
-func TestPlacementCalls(t *testing.T) {
-	t.Parallel()
-	cloud := testcloud.Start(t, testcloud.Nodes(1))
-	admin := append(clouds(cloud)("nacre"), "OS_PLACEMENT_API_VERSION=1.39")
-	for _, c := range []example{
-		{"openstack", admin, []string{"/usr/bin/python3", "../daily/run.py", "placement.txt"}},
-		{"sdk", admin, []string{"/usr/bin/python3", "placement.py"}},
-		{"gophercloud", admin, []string{"go", "run", "./placement.go"}},
-	} {
-		t.Run(c.name, func(t *testing.T) { c.run(t, "placement") })
-	}
-}
-
 // example is a program in a folder of examples.
 type example struct {
 	name        string

@@ -62,12 +62,13 @@ func (w watch) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// logTo makes the log of a cloud.
-func logTo(r *recorder) *slog.Logger {
+// logTo makes the log of a cloud, which others may read, too.
+func logTo(r *recorder, others ...slog.Handler) *slog.Logger {
 	all := both{
 		slog.NewTextHandler(r, &slog.HandlerOptions{Level: slog.LevelError}),
 		slog.NewTextHandler(watch{r}, &slog.HandlerOptions{Level: slog.LevelDebug}),
 	}
+	all = append(all, others...)
 	if os.Getenv("NACRE_TEST_LOG") != "" {
 		all = append(all, slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}

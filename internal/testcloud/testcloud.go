@@ -11,6 +11,7 @@ package testcloud
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -58,6 +59,7 @@ type options struct {
 	calm    bool
 	own     bool
 	servers int
+	readers []slog.Handler
 }
 
 // Network has the cloud run on a network that the test has made, and on no host:
@@ -111,6 +113,9 @@ func PolicyFile(path string) Option { return func(o *options) { o.Config.PolicyF
 // section of that name does.
 func Federation(f app.Federation) Option { return func(o *options) { o.Config.Federation = f } }
 
+// Read has the test read the cloud's log.
+func Read(log slog.Handler) Option { return func(o *options) { o.readers = append(o.readers, log) } }
+
 // Broker connects the cloud with a RabbitMQ broker.
 func Broker(url string) Option { return func(o *options) { o.Bus = url } }
 
@@ -159,7 +164,7 @@ func Start(t testing.TB, opts ...Option) *Cloud {
 		set.Bus = os.Getenv("NACRE_TEST_BUS") // the address of a broker, to run all tests with it
 	}
 	errors := &recorder{}
-	set.Log = logTo(errors)
+	set.Log = logTo(errors, set.readers...)
 	c := &Cloud{t: t, still: set.still, errors: errors, tokens: map[string]string{}}
 	if !set.calm {
 		t.Cleanup(func() {
