@@ -36,6 +36,18 @@ var (
 	reboot  = does("reboot", map[string]any{"type": "HARD"})
 )
 
+// withAnother is a server with a volume, and another volume that may take its place.
+func withAnother(t *testing.T, s *stage) {
+	withAttached(t, s)
+	s.other = s.demo.CreateVolume(t, "next", 1)
+	s.cloud.Settle(t)
+}
+
+func swapVolume(t *testing.T, s *stage) {
+	s.cloud.Admin().Must(t, 202, "PUT", s.path("/compute/v2.1/servers/%s/os-volume_attachments/%s", s.server, s.volume),
+		map[string]any{"volumeAttachment": map[string]any{"volumeId": s.other}})
+}
+
 // fillHost leaves no room on the host of the server until the run ends.
 func fillHost(t *testing.T, s *stage) {
 	admin := s.cloud.Admin()

@@ -282,6 +282,7 @@ var planCases = map[string]planCase{
 			s.demo.Must(t, 202, "DELETE", s.path("/compute/v2.1/servers/%s/os-volume_attachments/%s", s.server, s.volume), nil)
 		},
 	},
+	"server.swap_volume": {prepare: withAnother, begin: swapVolume},
 	"server.extend_volume": {
 		prepare: withAttached,
 		begin: func(t *testing.T, s *stage) {

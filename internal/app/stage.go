@@ -52,7 +52,7 @@ func (cloud *Cloud) newStage(kind scenario.Host, machines *virtsim.Host, disks *
 var (
 	machineOps = map[string]scenario.Op{
 		virtsim.OpBoot: scenario.Boot, virtsim.OpEnsure: scenario.Change, virtsim.OpRemove: scenario.Remove, virtsim.OpDisk: scenario.Snapshot,
-		virtsim.OpMove: scenario.Move,
+		virtsim.OpMove: scenario.Move, virtsim.OpSwap: scenario.Snapshot,
 	}
 	diskOps = map[string]scenario.Op{"Ensure": scenario.Volume, "Remove": scenario.Remove}
 )

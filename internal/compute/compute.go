@@ -152,6 +152,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	work.Register(s.engine, s.attachVolumePlan())
 	work.Register(s.engine, s.extendedPlan())
 	work.Register(s.engine, s.detachVolumePlan())
+	work.Register(s.engine, s.swapVolumePlan())
 	work.Register(s.engine, s.attachPortPlan())
 	work.Register(s.engine, s.detachPortPlan())
 	work.Register(s.engine, s.crashPlan())

@@ -22,6 +22,7 @@ type told struct {
 	Tags    []string  // creations and updates
 	KeyPair []KeyPair // creations: the one it was made with, if it is still there
 	Volume  string    // volumes that come and go
+	Swap    string    // the one that takes its place
 	Before  *Server   // updates: as it was
 }
 

@@ -19,6 +19,7 @@ const (
 	attaching = "attaching"
 	attached  = "attached"
 	detaching = "detaching"
+	swapping  = "swapping" // another volume is about to take the place of this one
 )
 
 // Card is a port that a server has.
@@ -48,6 +49,7 @@ type Attachment struct {
 	Epoch               int64
 	Grown               int64 // GiB that the volume has become; 0: as it was attached
 	Limits              db.JSON[map[string]int64]
+	Swap                db.JSON[*VolumeSwap]
 	CreatedAt           db.Time
 }
 
@@ -125,7 +127,9 @@ func (s *Service) machine(ctx context.Context, tx *db.Tx, server Server) (nodeap
 	for _, a := range volumes {
 		// One without an epoch is reserved and not yet connected.
 		if a.State != detaching && a.Epoch > 0 {
-			m.Disks = append(m.Disks, nodeapi.Disk{Volume: a.Volume, Device: a.Device, Attachment: a.ID, Epoch: a.Epoch, SizeGB: int(a.Grown), Limits: a.Limits.V})
+			m.Disks = append(m.Disks, nodeapi.Disk{
+				Volume: a.Volume, Device: a.Device, Attachment: a.ID, Epoch: a.Epoch, SizeGB: int(a.Grown), Limits: a.Limits.V, Swap: a.Swap.V.document(),
+			})
 		}
 	}
 	cards, err := cardsOf(ctx, tx, server.ID)

@@ -207,6 +207,7 @@ type Volume struct {
 	SizeGB          int64
 	Bootable        bool
 	Shared          bool // several servers may have it
+	ReadOnly        bool
 	Zone            string
 	ImageProperties map[string]string
 }
@@ -251,6 +252,8 @@ type volumes interface {
 	Revision(ctx context.Context, tx *db.Tx, volume string) (int64, error)
 	// Size is how large a volume is, in GiB.
 	Size(ctx context.Context, tx *db.Tx, volume string) (int64, error)
+	// Writers is how many attachments of a volume may write to it.
+	Writers(ctx context.Context, tx *db.Tx, volume string) (int, error)
 	// Reserve promises an available volume to the server. The attachment's id
 	// names the promise from then on. Reserving again is a success.
 	Reserve(ctx context.Context, tx *db.Tx, attachment, volume, server string) error

@@ -33,6 +33,7 @@ func novaObject(name, version string, fields data) data {
 var legacyNames = map[string]string{
 	"volume_attach.start": "", "volume_attach.end": "volume.attach", "volume_attach.error": "",
 	"volume_detach.start": "", "volume_detach.end": "volume.detach",
+	"volume_swap.start": "", "volume_swap.end": "", "volume_swap.error": "",
 	"interface_attach.start": "", "interface_attach.end": "", "interface_attach.error": "",
 	"interface_detach.start": "", "interface_detach.end": "",
 	"lock": "", "unlock": "", "evacuate": "",
@@ -122,6 +123,9 @@ func (t told) versioned(action string, e bus.Record) data {
 			fields["rescue_image_ref"] = r.Image
 		}
 		return novaObject("InstanceActionRescuePayload", "1.3", fields)
+	case t.Swap != "":
+		fields["old_volume_id"], fields["new_volume_id"] = t.Volume, t.Swap
+		return novaObject("InstanceActionVolumeSwapPayload", "1.7", fields)
 	case t.Volume != "":
 		fields["volume_id"] = t.Volume
 		return novaObject("InstanceActionVolumePayload", "1.5", fields)

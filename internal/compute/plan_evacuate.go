@@ -63,11 +63,9 @@ func (s *Service) EvacuateServer(ctx context.Context, act Act, in Evacuate) erro
 		case s.hostUp(server.Host):
 			return errs.BadRequestf("Compute service of %s is still in use.", server.Host)
 		}
-		if server.TaskState != "" {
-			err = work.Cancel(ctx, tx, server.ID)
-			if err != nil {
-				return err
-			}
+		err = work.Cancel(ctx, tx, server.ID)
+		if err != nil {
+			return err
 		}
 		state := evacuateState{Server: server.ID, Host: in.Host, Anyway: in.Anyway, From: server.Host, Run: server.VMState != Stopped && !in.Stopped, Migration: migration}
 		server.TaskState = Rebuilding

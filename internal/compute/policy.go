@@ -196,5 +196,6 @@ var Policy = []auth.Rule{
 	{Name: "os_compute_api:os-volumes-attachments:create", Check: "rule:project_member_or_admin"},
 	{Name: "os_compute_api:os-volumes-attachments:show", Check: "rule:project_reader_or_admin"},
 	{Name: "os_compute_api:os-volumes-attachments:update", Check: "rule:project_member_or_admin"},
+	{Name: "os_compute_api:os-volumes-attachments:swap", Check: "rule:service_or_admin"},
 	{Name: "os_compute_api:os-volumes-attachments:delete", Check: "rule:project_member_or_admin"},
 }

@@ -124,6 +124,9 @@ func (n *Node) closeFar(d *doc, keep []nodeapi.Disk) {
 	wanted := map[string]bool{}
 	for _, disk := range keep {
 		wanted[disk.Volume] = true
+		if disk.Swap != nil {
+			wanted[disk.Swap.Volume] = true
+		}
 	}
 	for volume, door := range d.far {
 		if !wanted[volume] {

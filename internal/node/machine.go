@@ -106,9 +106,16 @@ func (n *Node) makeMachine(ctx context.Context, d *doc, machine nodeapi.Machine,
 		if err != nil {
 			return err
 		}
-		want.Disks = append(want.Disks, virt.Disk{
-			ID: disk.Volume, Socket: export.Socket, Export: export.Name, Device: disk.Device, SizeGB: disk.SizeGB, ReadOnly: export.ReadOnly, Limits: disk.Limits,
-		})
+		wanted := diskOf(disk, export)
+		if swap := disk.Swap; swap != nil {
+			to := nodeapi.Disk{Volume: swap.Volume, Device: disk.Device, Epoch: swap.Epoch, SizeGB: swap.SizeGB, Limits: swap.Limits}
+			export, err = n.exported(ctx, d, to)
+			if err != nil {
+				return err
+			}
+			wanted.Swap = &virt.Swap{To: diskOf(to, export), Go: swap.Go}
+		}
+		want.Disks = append(want.Disks, wanted)
 	}
 	// Write the cards down before plugging, so that a stop in between leaves
 	// none that we would not unplug.
@@ -133,6 +140,13 @@ func (n *Node) makeMachine(ctx context.Context, d *doc, machine nodeapi.Machine,
 		delete(plugged, nic.Port)
 	}
 	return n.unplug(ctx, d, plugged)
+}
+
+// diskOf is a volume that is reached by the export.
+func diskOf(disk nodeapi.Disk, export nodeapi.Address) virt.Disk {
+	return virt.Disk{
+		ID: disk.Volume, Socket: export.Socket, Export: export.Name, Device: disk.Device, SizeGB: disk.SizeGB, ReadOnly: export.ReadOnly, Limits: disk.Limits,
+	}
 }
 
 // remember writes down which ports are plugged for a machine.
@@ -232,6 +246,7 @@ func (n *Node) observeMachine(ctx context.Context, d *doc, generation int64, pro
 			Crashed:     state.Crashed,
 			Disks:       state.Disks,
 			NICs:        state.NICs,
+			Swaps:       state.Swaps,
 			SoftReboots: state.SoftReboots,
 			HardReboots: state.HardReboots,
 			CrashDumps:  state.CrashDumps,

@@ -47,7 +47,11 @@ import (
 //   - 16: 2026-11-28: NUMA cells of hosts and machines, pinned processors
 //   - 17: 2026-11-28: how long hosts have been up
 //   - 18: 2026-11-28: hosts that emulate processors
-const Version = 18
+//   - 19: 2026-11-28: volumes that take the place of others
+const Version = 19
+
+// Swaps is the first version of a node that knows of Disk.Swap.
+const Swaps = 19
 
 // Kinds of documents.
 const (
@@ -245,6 +249,26 @@ type Disk struct {
 	// Limits are what the guest may do with it in a second, by the names of QoS
 	// specs: total_iops_sec, read_bytes_sec …
 	Limits map[string]int64 `json:"limits,omitempty"`
+
+	Swap *Swap `json:"swap,omitempty"` // what is to take its place
+}
+
+// Swap is a volume that takes the place of another one. It gets the bytes of that
+// one first, and what the guest writes meanwhile; with Go, which is not taken back,
+// the guest has it instead.
+type Swap struct {
+	Volume string           `json:"volume"`
+	Epoch  int64            `json:"epoch"`
+	SizeGB int              `json:"size_gb"` // that the guest is to see from then on
+	Limits map[string]int64 `json:"limits,omitempty"`
+	Go     bool             `json:"go,omitempty"`
+}
+
+// SwapSeen is how far a volume is that is to take the place of another one.
+type SwapSeen struct {
+	Volume  string `json:"volume"`
+	Same    bool   `json:"same,omitempty"` // it has the same bytes, and goes on getting what is written
+	Problem string `json:"why,omitempty"`  // it does not get them
 }
 
 // NIC is a network card.
@@ -266,16 +290,17 @@ type Metadata struct {
 
 // MachineObserved is what the node made of one Machine.
 type MachineObserved struct {
-	Running     bool     `json:"running"`
-	Paused      bool     `json:"paused,omitempty"`
-	Crashed     bool     `json:"crashed,omitempty"`
-	Disks       []string `json:"disks,omitempty"` // ids of the volumes that the guest has
-	NICs        []string `json:"nics,omitempty"`  // ids of the ports that the guest has
-	SoftReboots int64    `json:"soft_reboots,omitempty"`
-	HardReboots int64    `json:"hard_reboots,omitempty"`
-	CrashDumps  int64    `json:"crash_dumps,omitempty"`
-	Move        *Move    `json:"move,omitempty"`
-	Layout      string   `json:"layout,omitempty"` // how the guest's machine is built, for the host that it goes to
+	Running     bool       `json:"running"`
+	Paused      bool       `json:"paused,omitempty"`
+	Crashed     bool       `json:"crashed,omitempty"`
+	Disks       []string   `json:"disks,omitempty"` // ids of the volumes that the guest has
+	NICs        []string   `json:"nics,omitempty"`  // ids of the ports that the guest has
+	Swaps       []SwapSeen `json:"swaps,omitempty"` // those that are not over
+	SoftReboots int64      `json:"soft_reboots,omitempty"`
+	HardReboots int64      `json:"hard_reboots,omitempty"`
+	CrashDumps  int64      `json:"crash_dumps,omitempty"`
+	Move        *Move      `json:"move,omitempty"`
+	Layout      string     `json:"layout,omitempty"` // how the guest's machine is built, for the host that it goes to
 
 	Problem string `json:"problem,omitempty"` // empty when all is as desired
 	Refused bool   `json:"refused,omitempty"` // the problem will not go away by itself

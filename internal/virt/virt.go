@@ -151,6 +151,17 @@ type Disk struct {
 	// specs: {total,read,write}_{bytes,iops}_sec, with _max for a burst, and
 	// size_iops_sec. They do not change while the guest has the disk.
 	Limits map[string]int64 `json:",omitempty"`
+
+	Swap *Swap `json:",omitempty"` // what is to take its place
+}
+
+// Swap is a volume that takes the place of another one under a guest. Ensure begins
+// to copy the bytes and does not wait for that: State.Swaps tells how far it is. From
+// then on what the guest writes is written to both. With Go Ensure waits until the
+// guest has the new one, also when it does not run; it is not asked for both again.
+type Swap struct {
+	To Disk
+	Go bool
 }
 
 // NIC is a network card on a tap device that the fabric has made.
@@ -166,10 +177,11 @@ type State struct {
 	ID          string
 	Running     bool
 	Paused      bool
-	Crashed     bool     // it ran, and ended in a way nobody asked for
-	Disks       []string // ids of the volumes that the guest has
-	NICs        []string // ids of the ports that the guest has
-	Images      []string // that its disks are based on, whatever it is to have now
+	Crashed     bool               // it ran, and ended in a way nobody asked for
+	Disks       []string           // ids of the volumes that the guest has
+	NICs        []string           // ids of the ports that the guest has
+	Swaps       []nodeapi.SwapSeen // those of the definition that are not over
+	Images      []string           // that its disks are based on, whatever it is to have now
 	SoftReboots int64
 	HardReboots int64
 	CrashDumps  int64

@@ -30,6 +30,13 @@ func (s *Service) Size(ctx context.Context, tx *db.Tx, volume string) (int64, er
 	return v.SizeGB, err
 }
 
+// Writers is how many attachments of a volume may write to it.
+func (s *Service) Writers(ctx context.Context, tx *db.Tx, volume string) (int, error) {
+	var n int
+	err := tx.Get(ctx, &n, "SELECT COUNT(*) FROM volume_attachments WHERE volume = ? AND mode <> 'ro'", volume)
+	return n, unexpected("count who may write to volume "+volume, err)
+}
+
 // Reserve promises an available volume to the server. Reserving again is a
 // success.
 func (s *Service) Reserve(ctx context.Context, tx *db.Tx, attachment, volume, server string) error {

@@ -40,6 +40,7 @@ func TestVolumes(t *testing.T) {
 	fromVolume := bootFromVolume(t, demo, "disk-born", image)
 	l := volumeLab{c: c, demo: demo, types: volumeTypes(t, c.user("nacre"))}
 	t.Run("extend", func(t *testing.T) { l.extend(t, id, first) })
+	t.Run("swap", func(t *testing.T) { l.swap(t, id, first) })
 	t.Run("upload", func(t *testing.T) { l.upload(t, id, first) })
 	t.Run("backup", func(t *testing.T) { l.backup(t, id, first) })
 

@@ -31,7 +31,7 @@ func newOthers(t testing.TB, d *db.DB, h *hosts.Service) others {
 		for _, statement := range []string{
 			`CREATE TABLE test_ports (id TEXT PRIMARY KEY, project TEXT, network TEXT, server TEXT, host TEXT, ip TEXT, seq INTEGER)`,
 			`CREATE TABLE test_bindings (port TEXT, host TEXT, PRIMARY KEY (port, host))`,
-			`CREATE TABLE test_volumes (id TEXT PRIMARY KEY, status TEXT, attachment TEXT, server TEXT, host TEXT, epoch INTEGER, size INTEGER, next_host TEXT DEFAULT '', next_epoch INTEGER DEFAULT 0)`,
+			`CREATE TABLE test_volumes (id TEXT PRIMARY KEY, status TEXT, attachment TEXT, server TEXT, host TEXT, epoch INTEGER, size INTEGER, next_host TEXT DEFAULT '', next_epoch INTEGER DEFAULT 0, writers INTEGER DEFAULT 1)`,
 			`CREATE TABLE test_snapshots (id TEXT PRIMARY KEY, volume TEXT)`,
 			`INSERT INTO test_snapshots VALUES ('` + volumeID2 + `', '` + volumeID2 + `')`,
 			`INSERT INTO test_ports VALUES ('` + freePort + `', 'demo', '` + networkID + `', '', '', '10.0.0.5', 0)`,
@@ -277,7 +277,7 @@ type volumes struct{ others }
 
 type volumeRow struct {
 	ID, Status, Attachment, Server, Host, NextHost string
-	Epoch, Size, NextEpoch                         int64
+	Epoch, Size, NextEpoch, Writers                int64
 }
 
 func (v volumes) row(ctx context.Context, tx *db.Tx, where string, arg any) (volumeRow, error) {
@@ -343,6 +343,11 @@ func (v volumes) Status(ctx context.Context, tx *db.Tx, volume string) (string, 
 func (v volumes) Size(ctx context.Context, tx *db.Tx, volume string) (int64, error) {
 	row, err := v.row(ctx, tx, "id", volume)
 	return row.Size, err
+}
+
+func (v volumes) Writers(ctx context.Context, tx *db.Tx, volume string) (int, error) {
+	row, err := v.row(ctx, tx, "id", volume)
+	return int(row.Writers), err
 }
 
 func (v volumes) Reserve(ctx context.Context, tx *db.Tx, attachment, volume, server string) error {

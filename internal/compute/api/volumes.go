@@ -2,6 +2,7 @@ package api
 
 import (
 	"nacre/internal/api"
+	"nacre/internal/auth"
 	"nacre/internal/compute"
 	"nacre/internal/errs"
 )
@@ -13,7 +14,7 @@ func (h handlers) volumeRoutes() []api.Route {
 		{Method: "GET", Path: path, Rule: "os_compute_api:os-volumes-attachments:index", Do: api.Get(h.listAttachments)},
 		{Method: "POST", Path: path, Rule: "os_compute_api:os-volumes-attachments:create", Do: api.Body(h.attachVolume)},
 		{Method: "GET", Path: path + "/{volume_id}", Rule: "os_compute_api:os-volumes-attachments:show", Do: api.Get(h.showAttachment)},
-		{Method: "PUT", Path: path + "/{volume_id}", Since: api.V(2, 85), Rule: "os_compute_api:os-volumes-attachments:update", OK: 202, Do: api.BodyEmpty(h.updateAttachment)},
+		{Method: "PUT", Path: path + "/{volume_id}", Rule: "os_compute_api:os-volumes-attachments:update", OK: 202, Do: api.BodyEmpty(h.updateAttachment)},
 		{Method: "DELETE", Path: path + "/{volume_id}", Rule: "os_compute_api:os-volumes-attachments:delete", OK: 202, Do: api.Empty(h.detachVolume)},
 	}
 }
@@ -103,29 +104,66 @@ func (h handlers) showAttachment(c *api.Call) (attachmentReply, error) {
 }
 
 type updateAttachmentRequest struct {
-	Attachment struct {
-		Volume string    `json:"volumeId" check:"required,pattern=uuid"`
-		Device *string   `json:"device"`
-		Tag    *string   `json:"tag"`
-		Delete *api.Bool `json:"delete_on_termination"`
-		Server *string   `json:"serverId"`
-		ID     *string   `json:"id"`
-	} `json:"volumeAttachment" check:"required"`
+	Attachment attachmentChange `json:"volumeAttachment" check:"required"`
 }
 
+type attachmentChange struct {
+	Volume string    `json:"volumeId" check:"required,pattern=uuid"`
+	Device *string   `json:"device" since:"2.85"`
+	Tag    *string   `json:"tag" since:"2.85"`
+	Delete *api.Bool `json:"delete_on_termination" since:"2.85"`
+	Server *string   `json:"serverId" since:"2.85"`
+	ID     *string   `json:"id" since:"2.85"`
+}
+
+// updateAttachment has another volume take the place of one, which was all that it
+// did before 2.85, and says what becomes of a volume with its server. Another service
+// may ask for the former, whosever the server is.
 func (h handlers) updateAttachment(c *api.Call, in updateAttachmentRequest) error {
-	server, err := h.server(c)
+	server, err := h.compute.Server(c.Context(), scope(c), c.PathValue("server_id"))
 	if err != nil {
 		return err
 	}
-	volume := c.PathValue("volume_id")
-	if in.Attachment.Volume != volume {
-		return errs.BadRequestf("The requested volume %s is not the one of the attachment: swapping volumes is not supported.", in.Attachment.Volume)
+	volume, swaps := c.PathValue("volume_id"), c.Version < api.V(2, 85)
+	c.Log("server_id", server.ID)
+	c.Log("volume_id", volume)
+	if swaps || in.Attachment.Volume != volume {
+		err = c.AuthorizeRule("os_compute_api:os-volumes-attachments:swap", auth.Target{})
+	} else {
+		err = c.Authorize(of(server))
 	}
-	if in.Attachment.Delete == nil {
+	if err == nil && !swaps {
+		err = h.changeAttachment(c, server, volume, in.Attachment)
+	}
+	if err != nil || !swaps && in.Attachment.Volume == volume {
+		return err
+	}
+	return h.compute.SwapVolume(c.Context(), act(c, server), c.Caller, volume, in.Attachment.Volume)
+}
+
+// changeAttachment changes what can be changed, and refuses to change the rest.
+func (h handlers) changeAttachment(c *api.Call, server compute.Server, volume string, in attachmentChange) error {
+	_, a, err := h.compute.Attachment(c.Context(), server.Project, server.ID, volume)
+	if err != nil {
+		return err
+	}
+	tag := ""
+	if a.Tag != nil {
+		tag = *a.Tag
+	}
+	for _, fixed := range []struct {
+		name string
+		is   string
+		want *string
+	}{{"id", volume, in.ID}, {"serverId", server.ID, in.Server}, {"device", a.Device, in.Device}, {"tag", tag, in.Tag}} {
+		if fixed.want != nil && *fixed.want != fixed.is {
+			return errs.BadRequestf("The %s property is not mutable", fixed.name)
+		}
+	}
+	if in.Delete == nil {
 		return nil
 	}
-	return h.compute.KeepVolume(c.Context(), act(c, server), volume, bool(*in.Attachment.Delete))
+	return h.compute.KeepVolume(c.Context(), act(c, server), volume, bool(*in.Delete))
 }
 
 func (h handlers) detachVolume(c *api.Call) error {

@@ -37,7 +37,7 @@ func (h *Host) Diagnose(ctx context.Context, id string) (nodeapi.Diagnostics, er
 		d.CPUs, err = processors(ctx, client, g.pid)
 	}
 	if err == nil {
-		d.Disks, err = traffic(ctx, client, want)
+		d.Disks, err = h.traffic(ctx, client, g, want)
 	}
 	if err != nil {
 		return d, fmt.Errorf("diagnose machine %s: %w", id, err)
@@ -79,7 +79,7 @@ func processors(ctx context.Context, client *qmp.Client, pid int) ([]nodeapi.CPU
 }
 
 // traffic is what went through the disks, in the order in which the guest has them.
-func traffic(ctx context.Context, client *qmp.Client, want virt.Machine) ([]nodeapi.DiskTraffic, error) {
+func (h *Host) traffic(ctx context.Context, client *qmp.Client, g *guest, want virt.Machine) ([]nodeapi.DiskTraffic, error) {
 	var list []struct {
 		Device string `json:"qdev"`
 		Stats  struct {
@@ -102,10 +102,15 @@ func traffic(ctx context.Context, client *qmp.Client, want virt.Machine) ([]node
 	}
 	devices = append(devices, diskOrder(want)...)
 	var out []nodeapi.DiskTraffic
+	h.mu.Lock()
+	for i, device := range devices {
+		devices[i] = g.real(device)
+	}
+	h.mu.Unlock()
 	for i, device := range devices {
 		one := nodeapi.DiskTraffic{Name: fmt.Sprintf("vd%c", 'a'+i)}
 		for _, entry := range list {
-			rest, ours := strings.CutPrefix(entry.Device, "/machine/peripheral/"+device)
+			rest, ours := strings.CutPrefix(entry.Device, peripheral+device)
 			if ours && (rest == "" || rest[0] == '/') {
 				s := entry.Stats
 				one.ReadBytes, one.ReadRequests, one.WriteBytes, one.WriteRequests = s.ReadBytes, s.ReadRequests, s.WriteBytes, s.WriteRequests

@@ -66,7 +66,7 @@ func (h *Host) ensure(ctx context.Context, m *machine, want virt.Machine) error 
 	if err != nil {
 		return err
 	}
-	err = h.note(m, func(r *record) { r.Machine = want })
+	err = h.note(m, func(r *record) { r.want(want) })
 	if err != nil {
 		return err
 	}
@@ -94,14 +94,22 @@ func (h *Host) ensure(ctx context.Context, m *machine, want virt.Machine) error 
 		return err
 	}
 	if want.Suspended {
-		return h.suspend(ctx, m, g)
+		err = h.suspend(ctx, m, g)
+		if err != nil {
+			return err
+		}
+		return h.copyVolumes(ctx, m)
 	}
 	g, err = h.forgetMemory(ctx, m, g)
 	if err != nil {
 		return err
 	}
 	if !want.Running {
-		return h.ensureStopped(ctx, m, g)
+		err = h.ensureStopped(ctx, m, g)
+		if err != nil {
+			return err
+		}
+		return h.copyVolumes(ctx, m)
 	}
 	if g != nil && h.isOff(g) {
 		err = h.end(ctx, m, g, true)
@@ -111,9 +119,15 @@ func (h *Host) ensure(ctx context.Context, m *machine, want virt.Machine) error 
 		g = nil
 	}
 	if g == nil {
-		err = h.start(ctx, m)
+		err = h.copyVolumes(ctx, m)
+		if err == nil {
+			err = h.start(ctx, m)
+		}
 		if err == nil {
 			err = h.limitDisks(ctx, m)
+		}
+		if err == nil {
+			err = h.swapVolumes(ctx, m)
 		}
 		if err != nil || !want.Paused {
 			return err

@@ -69,7 +69,7 @@ func wantLimits(t *testing.T, h *Host, machine string, d virt.Disk, want map[str
 	}
 	got := map[string]int64{}
 	for _, b := range all {
-		if b.Qdev != "/machine/peripheral/"+diskPrefix+d.ID+"/virtio-backend" {
+		if b.Qdev != peripheral+diskPrefix+d.ID+"/virtio-backend" {
 			continue
 		}
 		for _, name := range throttles {

@@ -56,6 +56,10 @@ type record struct {
 	Rescue *virt.Rescue   `json:",omitempty"` // that rescue.qcow2 is for, and a guest that runs boots from
 	Kept   map[int]string `json:",omitempty"` // which device sits in which port of the guest whose memory is in memory.state
 
+	// Swapped are volumes that have taken the place of others, which they are named
+	// by, for as long as the definition still names both.
+	Swapped map[string]string `json:",omitempty"`
+
 	ConfigDrive bool   // the process was started with one
 	Arriving    string // move by which it comes from another host, once all is ready for it
 	Moved       string // move by which it was to go to another host

@@ -167,14 +167,16 @@ func (l *lab) open() *Host {
 }
 
 // disk serves a volume of 64 MiB by NBD.
-func (l *lab) disk(t *testing.T, id string) virt.Disk {
+func (l *lab) disk(t *testing.T, id string) virt.Disk { return l.diskOf(t, id, 64<<20) }
+
+func (l *lab) diskOf(t *testing.T, id string, size int64) virt.Disk {
 	t.Helper()
 	file := filepath.Join(l.dir, id+".raw")
 	f, err := os.Create(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = f.Truncate(64 << 20)
+	err = f.Truncate(size)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -15,16 +16,21 @@ import (
 )
 
 // inventory asks a guest which device sits in which port. Free ports are in it
-// with an empty name. (query-pci doesn't help: it sees nothing behind a port
-// until the firmware has numbered the buses.)
-func inventory(ctx context.Context, client *qmp.Client) (map[int]string, error) {
-	const all = "/machine/peripheral"
+// with an empty name. A volume's device is named by the volume that it has now, and
+// among the aliases when QEMU has another name for it. (query-pci doesn't help: it
+// sees nothing behind a port until the firmware has numbered the buses.)
+func inventory(ctx context.Context, client *qmp.Client, disks []virt.Disk) (ports map[int]string, aliases map[string]string, err error) {
+	const all = peripheral
 	var devices []struct{ Name string }
-	err := client.Execute(ctx, "qom-list", options{"path": all}, &devices)
+	err = client.Execute(ctx, "qom-list", options{"path": all}, &devices)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	ports := map[int]string{}
+	nodes, err := deviceNodes(ctx, client)
+	if err != nil {
+		return nil, nil, err
+	}
+	ports, aliases = map[int]string{}, map[string]string{}
 	for _, d := range devices {
 		port, ok := portNumber(d.Name)
 		if ok && ports[port] == "" {
@@ -35,16 +41,21 @@ func inventory(ctx context.Context, client *qmp.Client) (map[int]string, error) 
 			continue
 		}
 		var bus string
-		err = client.Execute(ctx, "qom-get", options{"path": all + "/" + d.Name, "property": "parent_bus"}, &bus)
+		err = client.Execute(ctx, "qom-get", options{"path": all + d.Name, "property": "parent_bus"}, &bus)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		port, ok = portNumber(path.Base(bus))
-		if ok {
-			ports[port] = d.Name
+		if !ok {
+			continue
+		}
+		name := deviceName(d.Name, nodes[d.Name], disks)
+		ports[port] = name
+		if name != d.Name {
+			aliases[name] = d.Name
 		}
 	}
-	return ports, nil
+	return ports, aliases, nil
 }
 
 func portNumber(name string) (int, bool) {
@@ -57,6 +68,9 @@ func portNumber(name string) (int, bool) {
 // What goes, goes first: it makes room.
 func (h *Host) replug(ctx context.Context, m *machine, g *guest) error {
 	client, err := h.monitor(ctx, m, g)
+	if err == nil {
+		err = h.finishSwaps(ctx, m, g, client)
+	}
 	if err != nil {
 		return err
 	}
@@ -80,28 +94,35 @@ func (h *Host) replug(ctx context.Context, m *machine, g *guest) error {
 			continue
 		}
 		if strings.HasPrefix(device, diskPrefix) || strings.HasPrefix(device, nicPrefix) {
-			err = h.unplug(ctx, client, device)
+			err = h.unplug(ctx, client, g, device)
 			if err != nil {
 				return err
 			}
 		}
 	}
-	err = sweepNodes(ctx, client, want.Disks)
+	err = h.endSwaps(ctx, client, g, want.Disks)
+	if err == nil {
+		err = sweepNodes(ctx, client, want.Disks)
+	}
 	if err != nil {
 		return err
 	}
 	for _, d := range want.Disks {
 		if have[diskPrefix+d.ID] {
-			err = showSize(ctx, client, d)
+			err = h.showSize(ctx, client, g, d)
 		} else {
 			err = h.plugDisk(ctx, client, g, d)
 		}
 		if err == nil {
-			err = limit(ctx, client, d)
+			err = h.limit(ctx, client, g, d, false)
 		}
 		if err != nil {
 			return fmt.Errorf("plug volume %s: %w", d.ID, err)
 		}
+	}
+	err = h.swapVolumes(ctx, m)
+	if err != nil {
+		return err
 	}
 	for _, n := range want.NICs {
 		if !have[nicPrefix+n.ID] {
@@ -116,7 +137,10 @@ func (h *Host) replug(ctx context.Context, m *machine, g *guest) error {
 
 // unplug asks the guest to let a device go and waits until it has. What stood
 // behind the device is removed after that: QEMU refuses it before.
-func (h *Host) unplug(ctx context.Context, client *qmp.Client, device string) error {
+func (h *Host) unplug(ctx context.Context, client *qmp.Client, g *guest, device string) error {
+	h.mu.Lock()
+	device = g.real(device)
+	h.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, h.options.UnplugTimeout)
 	defer cancel()
 	wait := client.Expect(func(e qmp.Event) bool {
@@ -156,28 +180,53 @@ func (h *Host) unplug(ctx context.Context, client *qmp.Client, device string) er
 // sweepNodes closes volumes that no device uses: those just unplugged, and what
 // an interrupted plug or unplug has left.
 func sweepNodes(ctx context.Context, client *qmp.Client, keep []virt.Disk) error {
-	var nodes []struct {
-		Name   string `json:"node-name"`
-		Driver string `json:"drv"`
-	}
-	err := client.Execute(ctx, "query-named-block-nodes", options{"flat": true}, &nodes)
+	nodes, err := blockNodes(ctx, client)
 	if err != nil {
 		return err
 	}
 	wanted := map[string]bool{}
 	for _, d := range keep {
-		wanted[diskNodeName(d.ID)] = true
-	}
-	for _, n := range nodes {
-		if n.Driver != "nbd" || wanted[n.Name] {
-			continue
+		wanted[diskNodeName(d.ID)], wanted[windowName(d.ID)] = true, true
+		if d.Swap != nil {
+			wanted[diskNodeName(d.Swap.To.ID)], wanted[windowName(d.Swap.To.ID)] = true, true
 		}
-		err = client.Execute(ctx, "blockdev-del", options{"node-name": n.Name}, nil)
-		if err != nil {
-			return fmt.Errorf("close volume node: %w", err)
+	}
+	for _, driver := range []string{"raw", "nbd"} { // windows before what they lead to
+		for name, n := range nodes {
+			if n.Driver != driver || wanted[name] || driver == "raw" && !isWindow.MatchString(name) {
+				continue
+			}
+			err = client.Execute(ctx, "blockdev-del", options{"node-name": name}, nil)
+			if err != nil {
+				return fmt.Errorf("close volume node: %w", err)
+			}
 		}
 	}
 	return nil
+}
+
+var isWindow = regexp.MustCompile("^w[0-9a-f]{30}$")
+
+type blockNode struct {
+	Name   string `json:"node-name"`
+	Driver string `json:"drv"`
+	Image  struct {
+		Size int64 `json:"virtual-size"`
+	}
+}
+
+// blockNodes are QEMU's block nodes by their names.
+func blockNodes(ctx context.Context, client *qmp.Client) (map[string]blockNode, error) {
+	var list []blockNode
+	err := client.Execute(ctx, "query-named-block-nodes", options{"flat": true}, &list)
+	if err != nil {
+		return nil, err
+	}
+	nodes := make(map[string]blockNode, len(list))
+	for _, n := range list {
+		nodes[n.Name] = n
+	}
+	return nodes, nil
 }
 
 func (h *Host) plugDisk(ctx context.Context, client *qmp.Client, g *guest, d virt.Disk) error {
@@ -185,29 +234,46 @@ func (h *Host) plugDisk(ctx context.Context, client *qmp.Client, g *guest, d vir
 	if err != nil {
 		return err
 	}
-	// An interrupted plug may have left a node, perhaps to an older address.
-	node := diskNode(d)
-	err = client.Execute(ctx, "blockdev-del", options{"node-name": node["node-name"]}, nil)
-	if err != nil && !qmp.IsClass(err, "GenericError") {
-		return err
-	}
-	err = client.Execute(ctx, "blockdev-add", node, nil)
+	err = openNode(ctx, client, d)
 	if err != nil {
 		return err
 	}
 	return h.addDevice(ctx, client, g, port, diskDevice(d))
 }
 
+// openNode connects to a volume. An interrupted attempt may have left a node, perhaps
+// to an older address.
+func openNode(ctx context.Context, client *qmp.Client, d virt.Disk) error {
+	node := diskNode(d)
+	err := client.Execute(ctx, "blockdev-del", options{"node-name": node["node-name"]}, nil)
+	if err != nil && !qmp.IsClass(err, "GenericError") {
+		return err
+	}
+	return client.Execute(ctx, "blockdev-add", node, nil)
+}
+
 // showSize tells the guest how large a volume has become. QEMU takes it once it
 // has dialled the grown volume again, which it does when it next uses it: with a
 // guest that does not, a read of ours makes it.
-func showSize(ctx context.Context, client *qmp.Client, d virt.Disk) error {
+func (h *Host) showSize(ctx context.Context, client *qmp.Client, g *guest, d virt.Disk) error {
 	if d.SizeGB == 0 {
 		return nil
 	}
-	node := diskNodeName(d.ID)
+	nodes, err := deviceNodes(ctx, client)
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	node := nodes[g.real(diskPrefix+d.ID)]
+	h.mu.Unlock()
+	if node == windowName(d.ID) {
+		err = client.Execute(ctx, "blockdev-reopen", options{"options": []options{windowNode(d.ID)}}, nil)
+		if err != nil {
+			return err
+		}
+	}
 	resize := options{"node-name": node, "size": int64(d.SizeGB) << 30}
-	err := client.Execute(ctx, "block_resize", resize, nil)
+	err = client.Execute(ctx, "block_resize", resize, nil)
 	if !qmp.Says(err, "Cannot grow NBD nodes") {
 		return err
 	}
@@ -245,13 +311,19 @@ func (h *Host) plugNIC(ctx context.Context, client *qmp.Client, g *guest, n virt
 }
 
 func (h *Host) addDevice(ctx context.Context, client *qmp.Client, g *guest, port int, device options) error {
-	device["bus"] = portName(port)
+	name := device["id"].(string)
+	h.mu.Lock()
+	device["bus"], device["id"] = portName(port), g.freeName(name)
+	h.mu.Unlock()
 	err := client.Execute(ctx, "device_add", device, nil)
 	if err != nil {
 		return err
 	}
 	h.mu.Lock()
-	g.ports[port] = device["id"].(string)
+	g.ports[port] = name
+	if device["id"] != name {
+		g.aliases[name] = device["id"].(string)
+	}
 	h.mu.Unlock()
 	return nil
 }
@@ -284,7 +356,7 @@ func (h *Host) limitDisks(ctx context.Context, m *machine) error {
 		}
 		client, err := h.monitor(ctx, m, g)
 		if err == nil {
-			err = limit(ctx, client, d)
+			err = h.limit(ctx, client, g, d, false)
 		}
 		if err != nil {
 			return fmt.Errorf("limit volume %s: %w", d.ID, err)
@@ -304,11 +376,15 @@ var throttles = map[string]string{
 
 // limit makes a guest's disk as slow as it is to be. QEMU knows which limits
 // contradict each other: a total and one of its parts, a burst without a limit.
-func limit(ctx context.Context, client *qmp.Client, d virt.Disk) error {
-	if len(d.Limits) == 0 {
+// One that has no limits may have had some.
+func (h *Host) limit(ctx context.Context, client *qmp.Client, g *guest, d virt.Disk, had bool) error {
+	if len(d.Limits) == 0 && !had {
 		return nil
 	}
-	args := options{"id": "/machine/peripheral/" + diskPrefix + d.ID + "/virtio-backend"}
+	h.mu.Lock()
+	device := g.real(diskPrefix + d.ID)
+	h.mu.Unlock()
+	args := options{"id": peripheral + device + "/virtio-backend"}
 	for _, name := range []string{"bps", "bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr"} {
 		args[name] = 0 // all of them have to be named
 	}

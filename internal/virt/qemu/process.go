@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nacre/internal/lock"
+	"nacre/internal/nodeapi"
 	"nacre/internal/qmp"
 )
 
@@ -39,9 +40,11 @@ type guest struct {
 	off      bool        // the guest turned itself off, the process is left
 	status   string      // QEMU's word for what it does
 	paused   bool
-	stopping bool           // we are ending it: its end is no news
-	patience time.Time      // until when it may take to shut down; zero: nobody asked
-	ports    map[int]string // which device sits in which port
+	stopping bool                        // we are ending it: its end is no news
+	patience time.Time                   // until when it may take to shut down; zero: nobody asked
+	ports    map[int]string              // which device sits in which port
+	aliases  map[string]string           // what QEMU calls a device whose volume is another one than it was plugged with
+	swaps    map[string]nodeapi.SwapSeen // how far volumes are that take the place of others
 }
 
 // find returns the pid of the machine's process, 0 if there is none.
@@ -132,7 +135,7 @@ func (h *Host) adopt(ctx context.Context, m *machine) error {
 	if err != nil {
 		return fmt.Errorf("machine %s: open process %d: %w", m.id, pid, err)
 	}
-	g := &guest{pid: pid, pidfd: os.NewFile(uintptr(fd), "pidfd"), gone: make(chan struct{}), news: make(chan struct{}, 1), ports: map[int]string{}}
+	g := &guest{pid: pid, pidfd: os.NewFile(uintptr(fd), "pidfd"), gone: make(chan struct{}), news: make(chan struct{}, 1), ports: map[int]string{}, swaps: map[string]nodeapi.SwapSeen{}}
 	// The number may have changed hands between the two calls; the lock has not.
 	again, err := lockHolder(filepath.Join(m.dir, "run", "pid"))
 	if err != nil || again != pid {
@@ -181,7 +184,7 @@ func (h *Host) watch(m *machine, g *guest) {
 // monitor returns a working QMP connection to the process.
 func (h *Host) monitor(ctx context.Context, m *machine, g *guest) (*qmp.Client, error) {
 	h.mu.Lock()
-	client := g.qmp
+	client, disks := g.qmp, m.record.Machine.Disks
 	h.mu.Unlock()
 	if client != nil {
 		select {
@@ -201,10 +204,11 @@ func (h *Host) monitor(ctx context.Context, m *machine, g *guest) (*qmp.Client, 
 	err = client.Execute(ctx, "query-status", nil, &status)
 	if err == nil {
 		var ports map[int]string
-		ports, err = inventory(ctx, client)
+		var aliases map[string]string
+		ports, aliases, err = inventory(ctx, client, disks)
 		if err == nil {
 			h.mu.Lock()
-			g.ports = ports
+			g.ports, g.aliases = ports, aliases
 			g.off = status.Status == "shutdown"
 			g.paused = stands[status.Status]
 			g.status = status.Status
@@ -256,6 +260,7 @@ func (h *Host) event(m *machine, g *guest, e qmp.Event) {
 		Guest  bool
 		Device string
 		Status string
+		Error  string
 	}
 	if len(e.Data) > 0 {
 		err := json.Unmarshal(e.Data, &data)
@@ -292,10 +297,13 @@ func (h *Host) event(m *machine, g *guest, e qmp.Event) {
 		}
 	case "DEVICE_DELETED":
 		for port, device := range g.ports {
-			if device == data.Device && device != "" {
+			if device != "" && g.real(device) == data.Device {
 				g.ports[port] = ""
+				delete(g.aliases, device)
 			}
 		}
+	case "BLOCK_JOB_READY", "BLOCK_JOB_COMPLETED", "BLOCK_JOB_CANCELLED":
+		h.swapEvent(m, g, data.Device, e.Name, data.Error)
 	}
 }
 

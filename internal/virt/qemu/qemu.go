@@ -278,6 +278,7 @@ func (h *Host) List(ctx context.Context) ([]virt.State, error) {
 			all = append(all, st) // its process is there, and no guest runs
 			continue
 		}
+		st.Swaps = m.swaps()
 		switch {
 		case g == nil:
 			st.Crashed = m.record.Started && !m.wentOff

@@ -25,6 +25,7 @@ import (
 
 	"nacre/internal/clock"
 	"nacre/internal/errs"
+	"nacre/internal/nodeapi"
 	"nacre/internal/virt"
 	"nacre/internal/virt/serial"
 )
@@ -53,6 +54,7 @@ const (
 	OpPassword = "password"
 	OpMove     = "move"
 	OpFreeze   = "freeze"
+	OpSwap     = "swap" // the copying of a volume to one that takes its place
 )
 
 // maxBoots is how many boots a console log goes back.
@@ -87,9 +89,10 @@ type machine struct {
 	Machine virt.Machine
 	Running bool
 	Crashed bool
-	Boots   []boot     // what the console log is made from
-	Move    *virt.Move `json:",omitempty"`
-	Cold    bool       `json:",omitempty"` // has gone, and cannot go on here: its memory is lost
+	Boots   []boot             // what the console log is made from
+	Move    *virt.Move         `json:",omitempty"`
+	Cold    bool               `json:",omitempty"` // has gone, and cannot go on here: its memory is lost
+	Swaps   []nodeapi.SwapSeen `json:",omitempty"`
 
 	typing string        // on the serial line, not ended yet
 	moved  chan struct{} // closed when nobody takes it elsewhere any more; nil: nobody did
@@ -221,6 +224,7 @@ func (h *Host) Ensure(ctx context.Context, want virt.Machine) error {
 	}
 	want.ConfigDrive = nil // nothing here reads it
 	want.Blanks, want.Disks, want.NICs = slices.Clone(want.Blanks), slices.Clone(want.Disks), slices.Clone(want.NICs)
+	swaps := h.swap(ctx, &want)
 
 	h.mu.Lock()
 	if want.Outgoing != nil {
@@ -253,6 +257,7 @@ func (h *Host) Ensure(ctx context.Context, want virt.Machine) error {
 	default:
 		next.typing = before.typing
 	}
+	next.Swaps = swaps
 	return h.put(&next)
 }
 
@@ -330,6 +335,7 @@ func (h *Host) List(ctx context.Context) ([]virt.State, error) {
 		if m.Machine.Rescue != nil {
 			st.Images = append(st.Images, m.Machine.Rescue.Image)
 		}
+		st.Swaps = m.Swaps
 		if m.Running {
 			for _, d := range m.Machine.Disks {
 				st.Disks = append(st.Disks, d.ID)

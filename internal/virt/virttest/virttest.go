@@ -61,6 +61,7 @@ func Run(t *testing.T, open func(t *testing.T) Rig) {
 		{"Rescue", rescue},
 		{"Blank", blank},
 		{"Suspend", suspend},
+		{"Swap", swap},
 		{"Strangers", strangers},
 		{"Unknown", unknown},
 		{"Uptime", uptime},
