@@ -19,7 +19,7 @@ import (
 // pragmas: LIKE tells a from A, as in PostgreSQL.
 const pragmas = "?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
 	"&_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&_pragma=wal_autocheckpoint(4000)" +
-	"&_pragma=case_sensitive_like(1)"
+	"&_pragma=case_sensitive_like(1)&_pragma=temp_store(2)"
 
 func openSQLite(ctx context.Context, file string, version int64) (*DB, error) {
 	giveRegexp()
