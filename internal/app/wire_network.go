@@ -36,7 +36,7 @@ func (a computeNetworks) Available(ctx context.Context, caller auth.Caller) ([]c
 // FreePort returns a port of the caller's project that no device has.
 func (a computeNetworks) FreePort(ctx context.Context, caller auth.Caller, id string) (compute.Port, error) {
 	p, err := a.Service.FreePort(ctx, scopeOf(caller), id)
-	return portOf(network.Card{Port: p}), err
+	return compute.Port{ID: p.ID, Project: p.Project, Network: p.Network, MAC: p.MAC, Status: p.Status}, err
 }
 
 // SecurityGroups finds the project's groups by name or id.
@@ -62,23 +62,35 @@ func (a computeNetworks) PortsOf(ctx context.Context, tx *db.Tx, servers ...stri
 	}
 	out := make(map[string][]compute.Port, len(cards))
 	for server, list := range cards {
-		for _, card := range list {
-			out[server] = append(out[server], portOf(card))
-		}
+		out[server] = portsOf(list)
 	}
 	return out, nil
 }
 
+// NetworkInfo returns the ports of a server with all that its guest is told.
+func (a computeNetworks) NetworkInfo(ctx context.Context, tx *db.Tx, server string) ([]compute.Port, error) {
+	cards, err := a.Service.NetworkInfo(ctx, tx, server)
+	return portsOf(cards), err
+}
+
+func portsOf(cards []network.Card) []compute.Port {
+	out := make([]compute.Port, len(cards))
+	for i, card := range cards {
+		out[i] = portOf(card)
+	}
+	return out
+}
+
 func portOf(c network.Card) compute.Port {
 	p := compute.Port{
-		ID: c.ID, Project: c.Project, Server: c.Device, Network: c.Network, NetworkName: c.NetworkName,
-		MAC: c.MAC, MTU: c.MTU, Active: c.Status == "ACTIVE", Status: c.Status,
+		ID: c.ID, Project: c.Project, Server: c.Server, Network: c.Network, NetworkName: c.NetworkName,
+		MAC: c.MAC, MTU: c.MTU, Status: c.Status,
 	}
 	for _, address := range c.Addresses {
 		p.Addresses = append(p.Addresses, addressOf(address))
 	}
-	for _, id := range c.Groups.V {
-		p.Groups = append(p.Groups, compute.SecurityGroup{ID: id, Name: c.GroupNames[id]})
+	for _, g := range c.Groups {
+		p.Groups = append(p.Groups, compute.SecurityGroup(g))
 	}
 	if c.Door != nil {
 		p.Metadata = &compute.MetadataDoor{Port: c.Door.Port, MAC: c.Door.MAC, CIDRs: c.Door.CIDRs}
@@ -88,10 +100,10 @@ func portOf(c network.Card) compute.Port {
 
 func addressOf(c network.CardAddress) compute.Address {
 	out := compute.Address{
-		IP: c.IP, Subnet: c.Subnet.ID, CIDR: c.Subnet.CIDR, Gateway: c.Subnet.Gateway, DNS: c.Subnet.DNS.V,
-		DHCP: c.Subnet.DHCP, Floating: c.Floating,
+		IP: c.IP, Subnet: c.Subnet, CIDR: c.On.CIDR, Gateway: c.On.Gateway, DNS: c.On.DNS.V,
+		DHCP: c.On.DHCP, Floating: c.Floating,
 	}
-	for _, r := range c.Subnet.Routes.V {
+	for _, r := range c.On.Routes.V {
 		out.Routes = append(out.Routes, compute.Route(r))
 	}
 	return out

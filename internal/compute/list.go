@@ -39,7 +39,14 @@ type Query struct {
 // Sorting of servers in lists.
 var newestFirst = []db.Sort{{Column: "created_at", Desc: true}, {Column: "id", Desc: true}}
 
-// Servers lists servers, newest first unless the page says otherwise.
+// unseen are columns that no view of a server shows: lists don't read them.
+var unseen = []string{
+	"generation", "flavor_id", "image_properties", "locked_by", "scheduler_hints", "running", "rest", "rebuilds", "other_flavor", "rescue", "shelf",
+	"local_disks", "disk_image", "crash_dumps", "soft_reboots", "hard_reboots", "soft_deleted_at",
+}
+
+// Servers lists servers as users see them, newest first unless the page says
+// otherwise. What only plans need of them is left out.
 func (s *Service) Servers(ctx context.Context, q Query) (list []Server, more bool, err error) {
 	if q.Page.Sort == nil {
 		q.Page.Sort = newestFirst
@@ -61,6 +68,8 @@ func (s *Service) Servers(ctx context.Context, q Query) (list []Server, more boo
 		sel := q.where(tx.NewSelect().Model(&list))
 		if q.Brief {
 			sel = sel.Column("id", "name")
+		} else {
+			sel = sel.ExcludeColumn(unseen...)
 		}
 		return q.Page.Cut(sel, "servers", "id").Scan(ctx)
 	})
@@ -179,7 +188,7 @@ type Details struct {
 	Ports   map[string][]Port
 	Volumes map[string][]Attachment
 	Tags    map[string][]string
-	Secrets map[string]secrets
+	Data    map[string]string // user data, base64
 }
 
 // detailPart is how many servers are detailed by one set of queries: parts are
@@ -189,7 +198,7 @@ const detailPart = 250
 // Details reads what belongs to the servers. The user data, which may be
 // large, is read when asked for.
 func (s *Service) Details(ctx context.Context, servers []Server, userData bool) (Details, error) {
-	all := Details{Ports: map[string][]Port{}, Volumes: map[string][]Attachment{}, Tags: map[string][]string{}, Secrets: map[string]secrets{}}
+	all := Details{Ports: map[string][]Port{}, Volumes: map[string][]Attachment{}, Tags: map[string][]string{}, Data: map[string]string{}}
 	parts := slices.Collect(slices.Chunk(servers, detailPart))
 	read := make([]Details, len(parts))
 	group, ctx := errgroup.WithContext(ctx)
@@ -209,13 +218,13 @@ func (s *Service) Details(ctx context.Context, servers []Server, userData bool) 
 		maps.Copy(all.Ports, d.Ports)
 		maps.Copy(all.Volumes, d.Volumes)
 		maps.Copy(all.Tags, d.Tags)
-		maps.Copy(all.Secrets, d.Secrets)
+		maps.Copy(all.Data, d.Data)
 	}
 	return all, nil
 }
 
 func (s *Service) detailsOf(ctx context.Context, servers []Server, userData bool) (Details, error) {
-	d := Details{Volumes: map[string][]Attachment{}, Tags: map[string][]string{}, Secrets: map[string]secrets{}}
+	d := Details{Volumes: map[string][]Attachment{}, Tags: map[string][]string{}, Data: map[string]string{}}
 	ids := make([]string, len(servers))
 	for i, server := range servers {
 		ids[i] = server.ID
@@ -245,13 +254,13 @@ func (s *Service) detailsOf(ctx context.Context, servers []Server, userData bool
 		if !userData {
 			return nil
 		}
-		var rows []secrets
-		err = tx.All(ctx, &rows, "SELECT * FROM server_secrets WHERE server IN (?)", db.In(ids))
+		var rows []struct{ Server, UserData string }
+		err = tx.All(ctx, &rows, "SELECT server, user_data FROM server_secrets WHERE server IN (?) AND user_data <> ''", db.In(ids))
 		if err != nil {
 			return fmt.Errorf("read user data: %w", err)
 		}
 		for _, row := range rows {
-			d.Secrets[row.Server] = row
+			d.Data[row.Server] = row.UserData
 		}
 		return nil
 	})
@@ -259,4 +268,4 @@ func (s *Service) detailsOf(ctx context.Context, servers []Server, userData bool
 }
 
 // UserData is the user data of a server, base64, "" for none.
-func (d Details) UserData(server string) string { return d.Secrets[server].UserData }
+func (d Details) UserData(server string) string { return d.Data[server] }

@@ -138,11 +138,11 @@ func (s *Service) machine(ctx context.Context, tx *db.Tx, server Server) (nodeap
 	}
 	ports := map[string]Port{}
 	if len(cards) > 0 {
-		all, err := s.networks.PortsOf(ctx, tx, server.ID)
+		all, err := s.networks.NetworkInfo(ctx, tx, server.ID)
 		if err != nil {
 			return m, err
 		}
-		for _, p := range all[server.ID] {
+		for _, p := range all {
 			ports[p.ID] = p
 		}
 	}

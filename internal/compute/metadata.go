@@ -62,7 +62,7 @@ func (s *Service) readInstanceData(ctx context.Context, id string) (instanceData
 		if err != nil {
 			return err
 		}
-		ports, err := s.networks.PortsOf(ctx, tx, id)
+		ports, err := s.networks.NetworkInfo(ctx, tx, id)
 		if err != nil {
 			return err
 		}
@@ -71,7 +71,7 @@ func (s *Service) readInstanceData(ctx context.Context, id string) (instanceData
 			return err
 		}
 		volumes, err := attachmentsOf(ctx, tx, id)
-		d = s.instanceData(server, secret, ports[id], cards, volumes)
+		d = s.instanceData(server, secret, ports, cards, volumes)
 		return err
 	})
 	return d, err

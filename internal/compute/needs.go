@@ -105,6 +105,7 @@ type NewPort struct {
 	Server  string
 	Zone    string
 	DNSName string
+	Host    string // where it is made ready, "" for nowhere yet
 }
 
 // Address is one fixed address of a port.
@@ -147,7 +148,6 @@ type Port struct {
 	NetworkName string
 	MAC         string
 	MTU         int
-	Active      bool
 	Status      string // ACTIVE, BUILD, DOWN
 	Addresses   []Address
 	Groups      []SecurityGroup
@@ -192,8 +192,13 @@ type networks interface {
 	DeletePort(ctx context.Context, tx *db.Tx, port string) error
 
 	// PortsOf returns the ports of the servers, by server, each in the order of
-	// creation, with one query per table however many servers there are.
+	// creation. Of their subnets they have the ids, and no metadata port.
 	PortsOf(ctx context.Context, tx *db.Tx, servers ...string) (map[string][]Port, error)
+	// NetworkInfo returns the ports of a server with all that its guest is told.
+	NetworkInfo(ctx context.Context, tx *db.Tx, server string) ([]Port, error)
+	// PortDown finds a port of the server that the network does not report up, ""
+	// for none.
+	PortDown(ctx context.Context, tx *db.Tx, server string) (port string, err error)
 	// Caller finds the server whose card has the address on the network: its
 	// id, or not found.
 	ServerAt(ctx context.Context, network, ip, mac string) (string, error)

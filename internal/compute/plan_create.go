@@ -165,15 +165,14 @@ func (s *Service) bindPorts(ctx context.Context, tx *db.Tx, server Server, state
 		if p.Ours {
 			err = s.networks.CreatePort(ctx, tx, NewPort{
 				ID: p.ID, Project: server.Project, Network: p.Network, FixedIP: p.FixedIP, Groups: state.Groups,
-				Server: server.ID, Zone: zone, DNSName: server.Hostname,
+				Server: server.ID, Zone: zone, DNSName: server.Hostname, Host: server.Host,
 			})
 		} else {
 			err = s.networks.TakePort(ctx, tx, p.ID, server.ID, zone)
+			if err == nil {
+				err = s.networks.BindPort(ctx, tx, p.ID, server.Host)
+			}
 		}
-		if err != nil {
-			return err
-		}
-		err = s.networks.BindPort(ctx, tx, p.ID, server.Host)
 		if err != nil {
 			return err
 		}
@@ -323,16 +322,11 @@ func (s *Service) waitPorts(ctx context.Context, server Server) error {
 		return nil
 	}
 	return s.db.Read(ctx, func(tx *db.Tx) error {
-		ports, err := s.networks.PortsOf(ctx, tx, server.ID)
-		if err != nil {
-			return err
+		port, err := s.networks.PortDown(ctx, tx, server.ID)
+		if err == nil && port != "" {
+			err = work.NotYet("waiting for the network to report port %s up on host %s", port, server.Host)
 		}
-		for _, p := range ports[server.ID] {
-			if !p.Active {
-				return work.NotYet("waiting for the network to report port %s up on host %s", p.ID, server.Host)
-			}
-		}
-		return nil
+		return err
 	})
 }
 

@@ -39,6 +39,11 @@ func subnetsByID(ctx context.Context, tx *db.Tx, ports []Port) (map[string]Subne
 			ids = append(ids, f.Subnet)
 		}
 	}
+	return readSubnets(ctx, tx, ids)
+}
+
+// readSubnets reads subnets, by id.
+func readSubnets(ctx context.Context, tx *db.Tx, ids []string) (map[string]Subnet, error) {
 	byID := map[string]Subnet{}
 	if len(ids) == 0 {
 		return byID, nil

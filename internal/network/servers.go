@@ -120,25 +120,33 @@ type ServerPort struct {
 	ID, Project, Network, FixedIP string // FixedIP "" for any
 	Groups                        []string
 	Server, Zone, DNSName         string
+	Host                          string // where it is made ready, "" for nowhere yet
 }
 
 // CreateServerPort makes a port that belongs to a server. Making it again is a
 // success.
 func (s *Service) CreateServerPort(ctx context.Context, tx *db.Tx, in ServerPort) error {
-	_, err := readPort(ctx, tx, in.ID)
-	if err == nil || !errs.Is(err, errs.NotFound) {
+	had, err := readPort(ctx, tx, in.ID)
+	switch {
+	case err == nil && in.Host != "":
+		return bindPort(ctx, tx, had, in.Host)
+	case err == nil || !errs.Is(err, errs.NotFound):
 		return err
 	}
 	n, err := readNetwork(ctx, tx, in.Network)
 	if err != nil {
 		return err
 	}
-	p := NewPort{ID: in.ID, Project: in.Project, Network: in.Network, Device: in.Server, Owner: "compute:" + in.Zone, DNSName: in.DNSName, server: in.Server}
+	p := NewPort{ID: in.ID, Project: in.Project, Network: in.Network, Device: in.Server, Owner: "compute:" + in.Zone, Host: in.Host,
+		DNSName: in.DNSName, server: in.Server}
 	if in.FixedIP != "" {
 		p.FixedIPs = &[]FixedIP{{IP: in.FixedIP}}
 	}
 	if in.Groups != nil && n.PortSecurity {
 		p.Groups = &in.Groups
+	}
+	if in.Host != "" {
+		recheckAfter(tx, in.ID)
 	}
 	_, err = s.createPort(ctx, tx, Scope{Project: in.Project}, n, p)
 	return err
@@ -163,15 +171,19 @@ func (s *Service) BindPort(ctx context.Context, tx *db.Tx, port, host string) er
 	if err != nil {
 		return err
 	}
+	return bindPort(ctx, tx, p, host)
+}
+
+func bindPort(ctx context.Context, tx *db.Tx, p Port, host string) error {
 	if p.Host == host {
 		return nil
 	}
-	err = forgetBindings(ctx, tx, port, host)
+	err := forgetBindings(ctx, tx, p.ID, host)
 	if err != nil {
 		return err
 	}
 	p.Host, p.Status = host, "DOWN"
-	recheckAfter(tx, port)
+	recheckAfter(tx, p.ID)
 	return savePort(ctx, tx, &p)
 }
 
@@ -250,130 +262,6 @@ func (s *Service) DeleteServerPort(ctx context.Context, tx *db.Tx, port string) 
 		return err
 	}
 	return removePort(ctx, tx, p)
-}
-
-// Card is a server's port with all that its host and its guest need to know.
-type Card struct {
-	Port
-	NetworkName string
-	MTU         int
-	Addresses   []CardAddress
-	GroupNames  map[string]string // by id
-	Door        *Door             // nil: the network has no metadata port
-}
-
-// CardAddress is an address of a card with its subnet.
-type CardAddress struct {
-	IP       string
-	Subnet   Subnet
-	Floating []string
-}
-
-// Door is a network's metadata port.
-type Door struct {
-	Port, MAC string
-	CIDRs     []string
-}
-
-// Cards returns the ports of the servers, by server, each in the order of
-// creation, with one query per table however many servers there are.
-func (s *Service) Cards(ctx context.Context, tx *db.Tx, servers ...string) (map[string][]Card, error) {
-	cards := map[string][]Card{}
-	if len(servers) == 0 {
-		return cards, nil
-	}
-	ports, err := rowsOf[Port](ctx, tx, "server", servers)
-	if err != nil {
-		return nil, fmt.Errorf("list ports of servers: %w", err)
-	}
-	if len(ports) == 0 {
-		return cards, nil
-	}
-	r, err := readCardParts(ctx, tx, ports)
-	if err != nil {
-		return nil, fmt.Errorf("describe ports of servers: %w", err)
-	}
-	for _, p := range ports {
-		cards[p.Server] = append(cards[p.Server], r.card(p))
-	}
-	return cards, nil
-}
-
-// cardParts are the rows that cards are made of.
-type cardParts struct {
-	networks map[string]Network
-	subnets  map[string]Subnet
-	doors    map[string]Port // by network
-	groups   map[string]string
-	floating []FloatingIP
-}
-
-func readCardParts(ctx context.Context, tx *db.Tx, ports []Port) (cardParts, error) {
-	r := cardParts{networks: map[string]Network{}, doors: map[string]Port{}, groups: map[string]string{}}
-	var networkIDs, devices, groupIDs, portIDs []string
-	for _, p := range ports {
-		networkIDs = append(networkIDs, p.Network)
-		devices = append(devices, metadataDevice(p.Network))
-		groupIDs = append(groupIDs, p.Groups.V...)
-		portIDs = append(portIDs, p.ID)
-	}
-	networks, err := rowsOf[Network](ctx, tx, "id", distinct(networkIDs))
-	if err != nil {
-		return r, err
-	}
-	for _, n := range networks {
-		r.networks[n.ID] = n
-	}
-	doors, err := rowsOf[Port](ctx, tx, "device_id", distinct(devices))
-	if err != nil {
-		return r, err
-	}
-	for _, p := range doors {
-		r.doors[p.Network] = p
-	}
-	r.subnets, err = subnetsByID(ctx, tx, append(slices.Clone(ports), doors...))
-	if err != nil {
-		return r, err
-	}
-	if len(groupIDs) > 0 {
-		groups, err := rowsOf[Group](ctx, tx, "id", distinct(groupIDs))
-		if err != nil {
-			return r, err
-		}
-		for _, g := range groups {
-			r.groups[g.ID] = g.Name
-		}
-	}
-	r.floating, err = rowsOf[FloatingIP](ctx, tx, "fixed_port", portIDs)
-	return r, err
-}
-
-func distinct(ids []string) []string { return slices.Compact(slices.Sorted(slices.Values(ids))) }
-
-func (r cardParts) card(p Port) Card {
-	n := r.networks[p.Network]
-	c := Card{Port: p, NetworkName: n.Name, MTU: n.MTU, GroupNames: map[string]string{}}
-	for _, f := range p.FixedIPs.V {
-		a := CardAddress{IP: f.IP, Subnet: r.subnets[f.Subnet]}
-		for _, fip := range r.floating {
-			if fip.FixedPort == p.ID && fip.FixedIP == f.IP {
-				a.Floating = append(a.Floating, fip.Address)
-			}
-		}
-		c.Addresses = append(c.Addresses, a)
-	}
-	for _, g := range p.Groups.V {
-		c.GroupNames[g] = r.groups[g]
-	}
-	door, found := r.doors[p.Network]
-	if found {
-		c.Door = &Door{Port: door.ID, MAC: door.MAC}
-		for _, f := range door.FixedIPs.V {
-			bits := netip.MustParsePrefix(r.subnets[f.Subnet].CIDR).Bits()
-			c.Door.CIDRs = append(c.Door.CIDRs, netip.PrefixFrom(netip.MustParseAddr(f.IP), bits).String())
-		}
-	}
-	return c
 }
 
 // ServerAt finds the server whose card has the address on the network. The MAC

@@ -177,7 +177,7 @@ func (n networks) FreePort(ctx context.Context, c auth.Caller, id string) (compu
 func (r portRow) view() compute.Port {
 	return compute.Port{
 		ID: r.ID, Project: r.Project, Server: r.Server, Network: r.Network, NetworkName: "private", MAC: "fa:16:3e:00:00:01", MTU: 1442,
-		Active: r.Host != "", Status: "ACTIVE",
+		Status: "ACTIVE",
 		Addresses: []compute.Address{{IP: r.IP, Subnet: "subnet", CIDR: "10.0.0.0/8", Gateway: "10.0.0.1", DHCP: true, DNS: []string{"9.9.9.9"}}},
 		Groups:    []compute.SecurityGroup{{ID: "group", Name: "default"}},
 	}
@@ -204,7 +204,7 @@ func (n networks) CreatePort(ctx context.Context, tx *db.Tx, p compute.NewPort) 
 	if p.FixedIP == "" {
 		p.FixedIP = fmt.Sprintf("10.0.%d.%d", seq/250, seq%250+1)
 	}
-	_, err = tx.Exec(ctx, "INSERT INTO test_ports VALUES (?, ?, ?, ?, '', ?, ?) ON CONFLICT (id) DO NOTHING", p.ID, p.Project, p.Network, p.Server, p.FixedIP, seq)
+	_, err = tx.Exec(ctx, "INSERT INTO test_ports VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING", p.ID, p.Project, p.Network, p.Server, p.Host, p.FixedIP, seq)
 	return err
 }
 
@@ -260,6 +260,16 @@ func (n networks) PortsOf(ctx context.Context, tx *db.Tx, servers ...string) (ma
 		out[row.Server] = append(out[row.Server], row.view())
 	}
 	return out, err
+}
+
+func (n networks) NetworkInfo(ctx context.Context, tx *db.Tx, server string) ([]compute.Port, error) {
+	all, err := n.PortsOf(ctx, tx, server)
+	return all[server], err
+}
+
+func (n networks) PortDown(ctx context.Context, tx *db.Tx, server string) (port string, err error) {
+	err = tx.Get(ctx, &port, "SELECT COALESCE(MIN(id), '') FROM test_ports WHERE server = ? AND host = ''", server)
+	return port, err
 }
 
 func (n networks) ServerAt(ctx context.Context, network, ip, _ string) (string, error) {

@@ -269,16 +269,15 @@ func TestCardsOfServers(t *testing.T) {
 		t.Errorf("a taken port is free: %v", err)
 	}
 	floating := c.make(t, demo, "floatingips", "floatingip", `{"floating_network_id":"`+public+`","port_id":"card"}`).text("floating_ip_address")
-	cards := func() []network.Card {
-		var found map[string][]network.Card
+	cards := func() (list []network.Card) {
 		err := c.db.Read(ctx, func(tx *db.Tx) (err error) {
-			found, err = c.net.Cards(ctx, tx, "vm", "nothing")
+			list, err = c.net.NetworkInfo(ctx, tx, "vm")
 			return err
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return found["vm"]
+		return list
 	}
 	list := cards()
 	if len(list) != 2 {
@@ -292,11 +291,11 @@ func TestCardsOfServers(t *testing.T) {
 			continue
 		}
 		a := card.Addresses[0]
-		if a.IP != "10.0.0.77" || a.Subnet.Gateway != "10.0.0.1" || len(a.Floating) != 1 || a.Floating[0] != floating {
+		if a.IP != "10.0.0.77" || a.On.Gateway != "10.0.0.1" || len(a.Floating) != 1 || a.Floating[0] != floating {
 			t.Errorf("address is %+v, want 10.0.0.77 with %s", a, floating)
 		}
-		if len(card.GroupNames) != 1 || card.GroupNames[card.Groups.V[0]] != "default" || card.Host != "node-1" {
-			t.Errorf("card is %+v, want group default and host node-1", card)
+		if len(card.Groups) != 1 || card.Groups[0].Name != "default" {
+			t.Errorf("card is %+v, want group default", card)
 		}
 		who, err := c.net.ServerAt(ctx, private, "10.0.0.77", card.MAC)
 		if who != "vm" || err != nil {

@@ -1,0 +1,205 @@
+package network
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"nacre/internal/db"
+)
+
+// Card is a server's port as its users see it. NetworkInfo adds what its host and
+// its guest need to know.
+type Card struct {
+	ID          string
+	Project     string
+	Server      string
+	Network     string
+	NetworkName string
+	MAC         string
+	MTU         int
+	Status      string
+	Addresses   []CardAddress
+	Groups      []GroupName
+	Door        *Door // by NetworkInfo; nil: the network has no metadata port
+}
+
+// CardAddress is an address of a card.
+type CardAddress struct {
+	FixedIP
+	Floating []string
+	On       Subnet // by NetworkInfo
+}
+
+// GroupName is a security group as a card shows it.
+type GroupName struct{ ID, Name string }
+
+// Door is a network's metadata port.
+type Door struct {
+	Port, MAC string
+	CIDRs     []string
+}
+
+// cardRow is a card with one of the floating IPs that lead to it, if any.
+type cardRow struct {
+	ID          string             `bun:"id"`
+	Project     string             `bun:"project_id"`
+	Server      string             `bun:"server"`
+	Network     string             `bun:"network_id"`
+	NetworkName string             `bun:"name"`
+	MAC         string             `bun:"mac_address"`
+	MTU         int                `bun:"mtu"`
+	Status      string             `bun:"status"`
+	FixedIPs    db.JSON[[]FixedIP] `bun:"fixed_ips"`
+	Groups      db.JSON[[]string]  `bun:"security_groups"`
+	Floating    string             `bun:"floating"`
+	To          string             `bun:"floats_to"`
+}
+
+// Cards returns the ports of the servers, by server, each in the order of
+// creation. That takes two queries, however many servers there are.
+func (s *Service) Cards(ctx context.Context, tx *db.Tx, servers ...string) (map[string][]Card, error) {
+	cards := map[string][]Card{}
+	if len(servers) == 0 {
+		return cards, nil
+	}
+	var rows []cardRow
+	err := tx.All(ctx, &rows, `
+		SELECT p.id, p.project_id, p.server, p.network_id, n.name, p.mac_address, n.mtu, p.status, p.fixed_ips, p.security_groups,
+			COALESCE(f.address, '') AS floating, COALESCE(f.fixed_ip, '') AS floats_to
+		FROM ports AS p JOIN networks AS n ON n.id = p.network_id LEFT JOIN floating_ips AS f ON f.fixed_port = p.id
+		WHERE p.server IN (?) ORDER BY p.created_at, p.id, f.created_at, f.id`, db.In(servers))
+	if err != nil {
+		return nil, fmt.Errorf("list ports of servers: %w", err)
+	}
+	names, err := groupNames(ctx, tx, rows)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range rows {
+		list := cards[row.Server]
+		if len(list) == 0 || list[len(list)-1].ID != row.ID {
+			list = append(list, row.card(names))
+			cards[row.Server] = list
+		}
+		for i := range list[len(list)-1].Addresses {
+			a := &list[len(list)-1].Addresses[i]
+			if row.Floating != "" && a.IP == row.To {
+				a.Floating = append(a.Floating, row.Floating)
+			}
+		}
+	}
+	return cards, nil
+}
+
+func (row cardRow) card(names map[string]string) Card {
+	c := Card{
+		ID: row.ID, Project: row.Project, Server: row.Server, Network: row.Network, NetworkName: row.NetworkName, MAC: row.MAC, MTU: row.MTU,
+		Status: row.Status, Addresses: make([]CardAddress, len(row.FixedIPs.V)), Groups: make([]GroupName, len(row.Groups.V)),
+	}
+	for i, f := range row.FixedIPs.V {
+		c.Addresses[i].FixedIP = f
+	}
+	for i, id := range row.Groups.V {
+		c.Groups[i] = GroupName{id, names[id]}
+	}
+	return c
+}
+
+// groupNames are the names of the security groups of the cards, by id.
+func groupNames(ctx context.Context, tx *db.Tx, rows []cardRow) (map[string]string, error) {
+	names := map[string]string{}
+	for _, row := range rows {
+		for _, id := range row.Groups.V {
+			names[id] = ""
+		}
+	}
+	if len(names) == 0 {
+		return names, nil
+	}
+	ids := make([]string, 0, len(names))
+	for id := range names {
+		ids = append(ids, id)
+	}
+	var groups []struct{ ID, Name string }
+	err := tx.All(ctx, &groups, "SELECT id, name FROM security_groups WHERE id IN (?)", db.In(ids))
+	if err != nil {
+		return nil, fmt.Errorf("read security groups of ports: %w", err)
+	}
+	for _, g := range groups {
+		names[g.ID] = g.Name
+	}
+	return names, nil
+}
+
+// NetworkInfo returns the ports of a server with their subnets and the metadata
+// ports of their networks.
+func (s *Service) NetworkInfo(ctx context.Context, tx *db.Tx, server string) ([]Card, error) {
+	all, err := s.Cards(ctx, tx, server)
+	cards := all[server]
+	if err != nil || len(cards) == 0 {
+		return cards, err
+	}
+	devices := make([]string, len(cards))
+	for i, c := range cards {
+		devices[i] = metadataDevice(c.Network)
+	}
+	doors, err := rowsOf[Port](ctx, tx, "device_id", distinct(devices))
+	if err != nil {
+		return nil, fmt.Errorf("read metadata ports: %w", err)
+	}
+	var ids []string
+	for _, c := range cards {
+		for _, a := range c.Addresses {
+			ids = append(ids, a.Subnet)
+		}
+	}
+	for _, p := range doors {
+		for _, f := range p.FixedIPs.V {
+			ids = append(ids, f.Subnet)
+		}
+	}
+	subnets, err := readSubnets(ctx, tx, ids)
+	if err != nil {
+		return nil, err
+	}
+	for i := range cards {
+		c := &cards[i]
+		for j := range c.Addresses {
+			c.Addresses[j].On = subnets[c.Addresses[j].Subnet]
+		}
+		at := slices.IndexFunc(doors, func(p Port) bool { return p.Network == c.Network })
+		if at >= 0 {
+			c.Door = doors[at].door(subnets)
+		}
+	}
+	return cards, nil
+}
+
+// door is a metadata port as cards know it.
+func (p Port) door(subnets map[string]Subnet) *Door {
+	d := &Door{Port: p.ID, MAC: p.MAC}
+	for _, f := range p.FixedIPs.V {
+		bits := netip.MustParsePrefix(subnets[f.Subnet].CIDR).Bits()
+		d.CIDRs = append(d.CIDRs, netip.PrefixFrom(netip.MustParseAddr(f.IP), bits).String())
+	}
+	return d
+}
+
+// PortDown finds a port of the server that the network does not report up, "" for
+// none.
+func (s *Service) PortDown(ctx context.Context, tx *db.Tx, server string) (port string, err error) {
+	err = tx.Get(ctx, &port, "SELECT id FROM ports WHERE server = ? AND status <> 'ACTIVE' ORDER BY created_at, id LIMIT 1", server)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("look for ports of %s that are down: %w", server, err)
+	}
+	return port, nil
+}
+
+func distinct(ids []string) []string { return slices.Compact(slices.Sorted(slices.Values(ids))) }
