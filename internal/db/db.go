@@ -269,8 +269,14 @@ func (tx *Tx) Update(ctx context.Context, row any, columns ...string) (int64, er
 // Write returns. It must be quick: hints, wake-ups.
 func (tx *Tx) After(do func()) { tx.after = append(tx.after, do) }
 
-// In makes an argument for "x IN (?)". Nothing is in an empty list.
-func In[T any](list []T) any { return bun.List(list) }
+// In makes an argument for "x IN (?)". Nothing is in an empty list. One value
+// stands for itself: such a statement is parsed once.
+func In[T any](list []T) any {
+	if len(list) == 1 {
+		return list[0]
+	}
+	return bun.List(list)
+}
 
 // IsDuplicate tells whether a statement broke a unique index or primary key.
 func IsDuplicate(err error) bool {

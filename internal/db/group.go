@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"syscall"
 
 	"github.com/uptrace/bun"
@@ -19,17 +18,15 @@ type group struct {
 	conn  bun.Conn
 	texts *prepared // of Tx
 	forms *prepared // of the query builder
-	queue chan *job
+	queue *queue
 	done  chan struct{} // closed when the writer has ended
-
-	mu     sync.RWMutex // guards closed against sends on queue
-	closed bool
 
 	turns turns
 }
 
 type job struct {
 	ctx      context.Context
+	patient  bool
 	do       func(tx *Tx) error
 	tx       *Tx
 	err      error
@@ -37,8 +34,13 @@ type job struct {
 	done     chan struct{}
 }
 
-// maxGroup bounds how long the first of a group waits for the last.
-const maxGroup = 256
+// maxGroup bounds how long the first of a group waits for the last. One in which
+// somebody waits takes no more than patientShare of those that nobody waits for;
+// and it takes those, so that they go on however many requests come.
+const (
+	maxGroup     = 256
+	patientShare = 16
+)
 
 var (
 	errClosed     = errors.New("database is closed")
@@ -51,7 +53,7 @@ func startGroup(ctx context.Context, home *DB, own *bun.DB) (*group, error) {
 		return nil, fmt.Errorf("take the writing connection: %w", err)
 	}
 	g := &group{
-		home: home, own: own, conn: conn, queue: make(chan *job, maxGroup), done: make(chan struct{}),
+		home: home, own: own, conn: conn, queue: newQueue(), done: make(chan struct{}),
 		texts: &prepared{prepare: conn.Conn.PrepareContext, steady: true},
 		forms: &prepared{prepare: conn.Conn.PrepareContext, steady: true},
 	}
@@ -60,12 +62,7 @@ func startGroup(ctx context.Context, home *DB, own *bun.DB) (*group, error) {
 }
 
 func (g *group) close() error {
-	g.mu.Lock()
-	if !g.closed {
-		g.closed = true
-		close(g.queue)
-	}
-	g.mu.Unlock()
+	g.queue.close()
 	<-g.done
 	return g.own.Close()
 }
@@ -98,14 +95,10 @@ func (g *group) exclusive(ctx context.Context, name string, do func(ctx context.
 }
 
 func (g *group) write(ctx context.Context, do func(tx *Tx) error) error {
-	j := &job{ctx: ctx, do: do, done: make(chan struct{})}
-	g.mu.RLock()
-	if g.closed {
-		g.mu.RUnlock()
+	j := &job{ctx: ctx, patient: isPatient(ctx), do: do, done: make(chan struct{})}
+	if !g.queue.push(j) {
 		return errClosed
 	}
-	g.queue <- j
-	g.mu.RUnlock()
 	<-j.done
 	if j.panicked != nil {
 		panic(j.panicked)
@@ -124,7 +117,7 @@ func (g *group) run() {
 	defer g.conn.Close()
 	defer g.texts.close()
 	defer g.forms.close()
-	for j := range g.queue {
+	for j := g.queue.first(); j != nil; j = g.queue.first() {
 		jobs := g.commit(j)
 		for _, j := range jobs {
 			close(j.done)
@@ -142,18 +135,18 @@ func (g *group) commit(first *job) []*job {
 		first.err = fmt.Errorf("begin: %w", err)
 		return jobs
 	}
-	whole := g.runJob(ctx, first)
-gather:
-	for whole && len(jobs) < maxGroup {
-		select {
-		case j, open := <-g.queue:
-			if !open {
-				break gather
-			}
+	whole, patients := true, 0
+	for j := first; j != nil; {
+		if j.patient {
+			patients++
+		}
+		whole = g.runJob(ctx, j)
+		if !whole || len(jobs) == maxGroup {
+			break
+		}
+		j = g.queue.next(patients == len(jobs) || patients < patientShare)
+		if j != nil {
 			jobs = append(jobs, j)
-			whole = g.runJob(ctx, j)
-		default:
-			break gather
 		}
 	}
 	switch broken := jobs[len(jobs)-1].err; {

@@ -15,9 +15,9 @@ const mostLifted = 64
 // limits, positions, and what partial indexes ask for. It is not ok with what is
 // no query, or not plain.
 func lift(text string) (form string, values []any, ok bool) {
-	insert := strings.HasPrefix(text, "INSERT ")
-	if !insert && !strings.HasPrefix(text, "SELECT ") && !strings.HasPrefix(text, "UPDATE ") && !strings.HasPrefix(text, "DELETE ") &&
-		!strings.HasPrefix(text, "WITH ") {
+	verb, _, _ := strings.Cut(strings.TrimLeft(text, " \t\n"), " ")
+	insert := verb == "INSERT"
+	if !insert && verb != "SELECT" && verb != "UPDATE" && verb != "DELETE" && verb != "WITH" {
 		return "", nil, false
 	}
 	rows := false // inside the rows of an INSERT

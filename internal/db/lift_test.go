@@ -23,6 +23,7 @@ func TestLift(t *testing.T) {
 		{`UPDATE "a'b" SET c1 = X'00ff', d = 'ü?' WHERE e = 12345678901234567890123`,
 			`UPDATE "a'b" SET c1 = X'00ff', d = ? WHERE e = 12345678901234567890123`, []any{"ü?"}},
 		{`DELETE FROM a`, `DELETE FROM a`, nil},
+		{"\n\t\tSELECT a FROM b\n\t\tWHERE c IN ('x', 'y')", "\n\t\tSELECT a FROM b\n\t\tWHERE c IN (?, ?)", []any{"x", "y"}},
 	} {
 		form, values, ok := lift(c.text)
 		if !ok || form != c.form || !reflect.DeepEqual(values, c.values) {

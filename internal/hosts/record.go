@@ -34,7 +34,7 @@ func (s *Service) record(ctx context.Context, host string, epoch int64, observed
 		return nil
 	}
 	now := db.At(s.clock.Now())
-	err = s.db.Write(ctx, func(tx *db.Tx) error {
+	err = s.db.Write(db.Patient(ctx), func(tx *db.Tx) error {
 		for _, d := range news {
 			err := recordOne(ctx, tx, host, epoch, d)
 			if err != nil {

@@ -250,7 +250,7 @@ func (r *Runner) once(ctx context.Context, l *runner) (acted bool, err error) {
 	led := true
 	do := func(ctx context.Context, fresh bool) error {
 		ctx = context.WithValue(ctx, freshKey{}, fresh || !l.begun)
-		err := guarded(context.WithValue(ctx, didKey{}, d), l.Once)
+		err := guarded(context.WithValue(db.Patient(ctx), didKey{}, d), l.Once)
 		if err != nil && ctx.Err() != nil {
 			return errStopped // which is not the loop's fault
 		}

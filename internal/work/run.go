@@ -54,6 +54,7 @@ const (
 // turn takes a run as far as it goes now. It tells whether that was anywhere.
 func (e *Engine) turn(ctx context.Context, r *run) (moved bool) {
 	started := e.clock.Now()
+	ctx = db.Patient(ctx)
 	err := e.hold(ctx, r)
 	from := r.seq
 	next := goOn

@@ -177,7 +177,7 @@ func (n networks) FreePort(ctx context.Context, c auth.Caller, id string) (compu
 func (r portRow) view() compute.Port {
 	return compute.Port{
 		ID: r.ID, Project: r.Project, Server: r.Server, Network: r.Network, NetworkName: "private", MAC: "fa:16:3e:00:00:01", MTU: 1442,
-		Status: "ACTIVE",
+		Status:    "ACTIVE",
 		Addresses: []compute.Address{{IP: r.IP, Subnet: "subnet", CIDR: "10.0.0.0/8", Gateway: "10.0.0.1", DHCP: true, DNS: []string{"9.9.9.9"}}},
 		Groups:    []compute.SecurityGroup{{ID: "group", Name: "default"}},
 	}
