@@ -277,3 +277,28 @@ func TestNilPointerToWhatMarshalsItselfIsNull(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
+
+// TestLongListsAreWrittenInOrder: they are written by several at once.
+func TestLongListsAreWrittenInOrder(t *testing.T) {
+	t.Parallel()
+	long := make([]map[string]any, longSlice+1)
+	for i := range long {
+		long[i] = map[string]any{"n": i}
+	}
+	body, err := Encode(long, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := json.Marshal(long)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(body) != string(want) {
+		t.Errorf("got %.100s…, want %.100s…", body, want)
+	}
+	long[longSlice]["n"] = func() {}
+	_, err = Encode(long, 0)
+	if err == nil {
+		t.Error("a list with what is no JSON was written")
+	}
+}

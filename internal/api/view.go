@@ -1,16 +1,20 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
 	"reflect"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // A view is a struct with json tags. Further tags say which microversions have
@@ -207,9 +211,7 @@ func compileSlice(t reflect.Type, v Version) appender {
 		}
 	}
 	item := encoderOf(t.Elem(), v)
-	return func(dst []byte, value reflect.Value, v Version) ([]byte, error) {
-		dst = append(dst, '[')
-		var err error
+	items := func(dst []byte, value reflect.Value, v Version) (_ []byte, err error) {
 		for i := range value.Len() {
 			if i > 0 {
 				dst = append(dst, ',')
@@ -219,22 +221,52 @@ func compileSlice(t reflect.Type, v Version) appender {
 				return nil, err
 			}
 		}
-		return append(dst, ']'), nil
+		return dst, nil
 	}
+	return func(dst []byte, value reflect.Value, v Version) (_ []byte, err error) {
+		dst = append(dst, '[')
+		if value.Len() < longSlice {
+			dst, err = items(dst, value, v)
+		} else {
+			dst, err = appendParts(dst, value, v, items)
+		}
+		return append(dst, ']'), err
+	}
+}
+
+// longSlice is how many items are worth writing side by side.
+const longSlice = 400
+
+// appendParts writes a part of the slice on each processor.
+func appendParts(dst []byte, value reflect.Value, v Version, items appender) ([]byte, error) {
+	texts := make([][]byte, runtime.GOMAXPROCS(0))
+	var parts errgroup.Group
+	for i := range texts {
+		part := value.Slice(i*value.Len()/len(texts), (i+1)*value.Len()/len(texts))
+		parts.Go(func() (err error) {
+			texts[i], err = items(nil, part, v)
+			return err
+		})
+	}
+	err := parts.Wait()
+	if err != nil {
+		return nil, err
+	}
+	return append(dst, bytes.Join(texts, []byte{','})...), nil
 }
 
 func compileMap(t reflect.Type, v Version) appender {
 	item := encoderOf(t.Elem(), v)
 	return func(dst []byte, value reflect.Value, v Version) ([]byte, error) {
 		keys := value.MapKeys()
-		slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+		slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(keyText(a), keyText(b)) })
 		dst = append(dst, '{')
 		var err error
 		for i, key := range keys {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			dst = append(appendString(dst, fmt.Sprint(key)), ':')
+			dst = append(appendString(dst, keyText(key)), ':')
 			dst, err = item(dst, value.MapIndex(key), v)
 			if err != nil {
 				return nil, err
@@ -242,6 +274,13 @@ func compileMap(t reflect.Type, v Version) appender {
 		}
 		return append(dst, '}'), nil
 	}
+}
+
+func keyText(key reflect.Value) string {
+	if key.Kind() == reflect.String {
+		return key.String()
+	}
+	return fmt.Sprint(key)
 }
 
 type viewField struct {
