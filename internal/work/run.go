@@ -17,6 +17,8 @@ import (
 // to the worker that has it; the rest is guarded by the engine's mutex.
 type run struct {
 	row
+	written row       // as the database has it: the steps that carried is of are behind it
+	carried []StepRun // lines of the journal that the next transaction of the run writes
 	plan    *plan
 	claimed bool
 	seq     int // lines in the journal
@@ -102,8 +104,7 @@ func (e *Engine) hold(ctx context.Context, r *run) error {
 		if err != nil {
 			return err
 		}
-		r.row = held
-		r.seq = 0
+		r.row, r.written, r.carried, r.seq = held, held, nil, 0
 		if held.Attempt == 1 {
 			return nil
 		}
@@ -187,7 +188,9 @@ func (e *Engine) do(ctx context.Context, r *run, i int) error {
 }
 
 // effect runs one of a step's functions, then journals it and moves the plan
-// to next: in the same transaction when it is a database effect.
+// to next: in the same transaction when it is a database effect. When the next
+// step is one, this one is journalled with it: whoever is killed between the two
+// does this one again, as if killed a moment before.
 func (e *Engine) effect(ctx context.Context, r *run, do doFunc, inTx txFunc, undo bool, next *row) error {
 	point := Point{Plan: r.Name, Step: r.Step, Undo: undo, Resource: r.Resource}
 	started := max(r.Since, 1)
@@ -202,6 +205,14 @@ func (e *Engine) effect(ctx context.Context, r *run, do doFunc, inTx txFunc, und
 		}
 		next.State = state
 	}
+	if do != nil && !undo && next.Phase == doing && r.plan.steps[r.plan.index(next.Step)].tx != nil {
+		next.Since = db.At(e.clock.Now())
+		next.Wake = next.Since
+		r.carried = append(r.carried, e.line(r, undo, started, nil))
+		r.row = *next
+		r.seq++
+		return nil
+	}
 	write := func(tx *db.Tx) error {
 		if inTx != nil {
 			state, err := e.guarded(point, func() (string, error) { return inTx(ctx, tx, r.State) })
@@ -212,27 +223,46 @@ func (e *Engine) effect(ctx context.Context, r *run, do doFunc, inTx txFunc, und
 		}
 		next.Since = db.At(e.clock.Now())
 		next.Wake = next.Since
-		err := e.journal(ctx, tx, r, undo, started, nil)
-		if err != nil {
-			return err
+		line := e.line(r, undo, started, nil)
+		return tx.Insert(ctx, &line)
+	}
+	// The effect is done: it is journalled even when the step was cancelled meanwhile.
+	err := e.put(context.WithoutCancel(ctx), r, next, write)
+	if errors.Is(err, errAgain) {
+		err = e.put(context.WithoutCancel(ctx), r, next, write)
+	}
+	if err == nil {
+		r.seq++
+	}
+	return err
+}
+
+// put moves the plan to next, in a transaction with what the function does, which
+// may be nil. The end of a plan lets the next one of its resource begin.
+func (e *Engine) put(ctx context.Context, r *run, next *row, do func(tx *db.Tx) error) error {
+	err := e.db.Write(ctx, func(tx *db.Tx) error {
+		if len(r.carried) > 0 {
+			err := tx.Insert(ctx, &r.carried)
+			if err != nil {
+				return err
+			}
 		}
-		err = save(ctx, tx, &r.row, next)
+		if do != nil {
+			err := do(tx)
+			if err != nil {
+				return err
+			}
+		}
+		err := save(ctx, tx, &r.written, next)
 		if err != nil || !next.Phase.Finished() {
 			return err
 		}
 		return promote(ctx, tx, r.Resource)
+	})
+	if err == nil {
+		r.row, r.written, r.carried = *next, *next, nil
 	}
-	// The effect is done: it is journalled even when the step was cancelled meanwhile.
-	err := e.db.Write(context.WithoutCancel(ctx), write)
-	if errors.Is(err, errAgain) {
-		err = e.db.Write(context.WithoutCancel(ctx), write)
-	}
-	if err != nil {
-		return err
-	}
-	r.row = *next
-	r.seq++
-	return nil
+	return err
 }
 
 // giveUp turns round: the steps so far are undone, beginning with this one.
@@ -241,19 +271,13 @@ func (e *Engine) giveUp(ctx context.Context, r *run, cause error) (verdict, erro
 	next.Phase, next.Tries = undoing, 0
 	next.Fault = writeFault(cause)
 	next.Reason = next.faultMessage()
-	err := e.db.Write(ctx, func(tx *db.Tx) error {
-		next.Since = db.At(e.clock.Now())
-		next.Wake = next.Since
-		err := e.journal(ctx, tx, r, false, max(r.Since, 1), cause)
-		if err != nil {
-			return err
-		}
-		return save(ctx, tx, &r.row, &next)
-	})
+	next.Since = db.At(e.clock.Now())
+	next.Wake = next.Since
+	line := e.line(r, false, max(r.Since, 1), cause)
+	err := e.put(ctx, r, &next, func(tx *db.Tx) error { return tx.Insert(ctx, &line) })
 	if err != nil {
 		return over, err
 	}
-	r.row = next
 	r.seq++
 	return goOn, nil
 }
@@ -302,18 +326,13 @@ func (e *Engine) moveTo(ctx context.Context, r *run, step string) error {
 	}
 	next := r.row
 	next.Step = step
-	err := e.db.Write(ctx, func(tx *db.Tx) error { return save(ctx, tx, &r.row, &next) })
-	if err != nil {
-		return err
-	}
-	r.row = next
-	return nil
+	return e.put(ctx, r, &next, nil)
 }
 
 // end writes the fault and finishes an undone run.
 func (e *Engine) end(ctx context.Context, r *run, next *row) error {
 	cause := readFault(r.Fault)
-	err := e.db.Write(ctx, func(tx *db.Tx) error {
+	return e.put(ctx, r, next, func(tx *db.Tx) error {
 		if r.plan.undone != nil {
 			state, err := e.guarded(Point{}, func() (string, error) { return r.plan.undone(ctx, tx, r.State, cause) })
 			if err != nil {
@@ -322,17 +341,8 @@ func (e *Engine) end(ctx context.Context, r *run, next *row) error {
 			next.State = state
 		}
 		next.Since = db.At(e.clock.Now())
-		err := save(ctx, tx, &r.row, next)
-		if err != nil {
-			return err
-		}
-		return promote(ctx, tx, r.Resource)
+		return nil
 	})
-	if err != nil {
-		return err
-	}
-	r.row = *next
-	return nil
 }
 
 // notYet parks the run until it is woken, or for a moment. A reason that did
@@ -342,7 +352,7 @@ func (e *Engine) notYet(ctx context.Context, r *run, err error) (verdict, error)
 	next.Tries = 0
 	next.Reason = err.Error()
 	next.Wake = db.At(e.clock.Now().Add(lookAgain))
-	if next.Reason == r.Reason && r.Tries == 0 {
+	if next.Reason == r.Reason && r.Tries == 0 && len(r.carried) == 0 {
 		r.Wake = next.Wake
 		return wait, nil
 	}
@@ -366,15 +376,15 @@ func (e *Engine) retry(ctx context.Context, r *run, err error) (verdict, error) 
 }
 
 func (e *Engine) lay(ctx context.Context, r *run, next row) (verdict, error) {
-	err := e.db.Write(ctx, func(tx *db.Tx) error { return save(ctx, tx, &r.row, &next) })
+	err := e.put(ctx, r, &next, nil)
 	if err != nil {
 		return over, err
 	}
-	r.row = next
 	return wait, nil
 }
 
-func (e *Engine) journal(ctx context.Context, tx *db.Tx, r *run, undo bool, started db.Time, failed error) error {
+// line is the next line of the run's journal.
+func (e *Engine) line(r *run, undo bool, started db.Time, failed error) StepRun {
 	line := StepRun{
 		Plan: r.ID, Seq: r.seq + 1, Step: r.Step, Undo: undo,
 		Started: started, Finished: db.At(e.clock.Now()), Result: "success",
@@ -386,7 +396,7 @@ func (e *Engine) journal(ctx context.Context, tx *db.Tx, r *run, undo bool, star
 			line.Message = classified.Message
 		}
 	}
-	return tx.Insert(ctx, &line)
+	return line
 }
 
 // guarded turns a panic into an error and lets a test interfere.
