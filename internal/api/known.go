@@ -31,7 +31,7 @@ func dropUnknown(value any, t reflect.Type, v Version) {
 		dropUnknown(value, t.Field(2).Type, v)
 		return
 	}
-	if t.Implements(schemerType) || reflect.PointerTo(t).Implements(unmarshalerType) {
+	if t.Implements(schemerType) || t.Implements(versionSchemerType) || reflect.PointerTo(t).Implements(unmarshalerType) {
 		return // it reads its JSON by itself
 	}
 	switch t.Kind() {

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -16,33 +17,44 @@ import (
 // separated by commas:
 //
 //	required       the key must be there
-//	nullable       null is allowed (pointers, Opt: always)
+//	nullable       null is allowed (pointers, Opt: always, but for notnull)
+//	notnull        null is not allowed, though the field is a pointer
 //	min=N, max=N   length of a string, number of items, or value of a number
 //	enum=a|b       one of these
 //	pattern=NAME   matches the pattern of that name below
+//	format=ipv4    an address; also ipv6, and ip for either
 //	open           (on a field named _ of type struct{}) further keys are allowed
 //	nonempty       at least one key (objects)
 //	keys=NAME      each key matches the pattern of that name (maps)
 //
 // and in the tags since and until which microversions know it. A type may give
-// its own schema by implementing Schemer.
+// its own schema by implementing Schemer, or VersionSchemer when microversions
+// differ.
 
 // Schemer gives the JSON schema of a type that tags cannot describe.
 type Schemer interface {
 	JSONSchema() map[string]any
 }
 
+// VersionSchemer is Schemer for a type that microversions read differently.
+type VersionSchemer interface {
+	JSONSchemaAt(v Version) map[string]any
+}
+
 // patterns are the named patterns, as OpenStack's parameter types have them.
 var patterns = map[string]string{
 	"name":     `^(?:[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?)$`, // printable, no space at the ends
 	"uuid":     `^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}$`,
+	"image":    `^([0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12})?$`, // a UUID, or empty
 	"id":       `^[a-zA-Z0-9-]+$`,
 	"hostname": `^[a-zA-Z0-9._-]*$`,
 	"key":      `^[a-zA-Z0-9-_:. ]{1,255}$`, // metadata keys
 	"base64":   `^[A-Za-z0-9+/\s]*={0,2}\s*$`,
 	"tag":      `^[^,/]*$`,
-	"class":    `^[A-Z0-9_]+$`,        // Placement's names
-	"custom":   `^CUSTOM_[A-Z0-9_]+$`, // those that users add
+	"disk":     `^[a-zA-Z0-9._/-]*$`,
+	"device":   `(^/dev/x{0,1}[a-z]{0,1}d{0,1})([a-z]+)[0-9]*$`, // of a disk
+	"class":    `^[A-Z0-9_]+$`,                                  // Placement's names
+	"custom":   `^CUSTOM_[A-Z0-9_]+$`,                           // those that users add
 	"uuid36":   `^[0-9a-fA-F-]{36}$`,
 	"percent":  `^(100|[0-9]{1,2})%$`,
 	"nonblank": `[\S]+`, // Keystone's names
@@ -101,6 +113,10 @@ func compile(t reflect.Type, v Version) (*jsonschema.Schema, error) {
 		return known.(*jsonschema.Schema), nil
 	}
 	compiler := jsonschema.NewCompiler()
+	compiler.AssertFormat()
+	for _, f := range formats {
+		compiler.RegisterFormat(f)
+	}
 	const url = "nacre:///request.json" // a name alone would be looked up in the working folder, which may be gone
 	err := compiler.AddResource(url, normal(schemaOf(t, "", v)))
 	if err != nil {
@@ -114,16 +130,37 @@ func compile(t reflect.Type, v Version) (*jsonschema.Schema, error) {
 	return schema, nil
 }
 
-var schemerType = reflect.TypeFor[Schemer]()
+var (
+	schemerType        = reflect.TypeFor[Schemer]()
+	versionSchemerType = reflect.TypeFor[VersionSchemer]()
+)
+
+// ownSchema is the schema that a type gives itself, if it does.
+func ownSchema(t reflect.Type, v Version) (map[string]any, bool) {
+	switch {
+	case t.Kind() == reflect.Pointer:
+		return nil, false
+	case t.Implements(schemerType):
+		return reflect.Zero(t).Interface().(Schemer).JSONSchema(), true
+	case t.Implements(versionSchemerType):
+		return reflect.Zero(t).Interface().(VersionSchemer).JSONSchemaAt(v), true
+	}
+	return nil, false
+}
 
 // schemaOf derives the schema of a type with the check tag of its field.
 func schemaOf(t reflect.Type, tag string, v Version) map[string]any {
-	if t.Kind() != reflect.Pointer && t.Implements(schemerType) {
-		return reflect.Zero(t).Interface().(Schemer).JSONSchema()
+	own, has := ownSchema(t, v)
+	if has {
+		own = maps.Clone(own) // another field may have other limits
+		limits(own, tag)
+		return own
 	}
 	s := map[string]any{}
 	nullable := hasPart(tag, "nullable")
 	switch {
+	case t.Kind() == reflect.Pointer && hasPart(tag, "notnull"):
+		return schemaOf(t.Elem(), tag, v)
 	case t.Kind() == reflect.Pointer:
 		return withNull(schemaOf(t.Elem(), tag, v))
 	case isOpt(t):
@@ -251,6 +288,9 @@ func limits(s map[string]any, tag string) {
 			s[lower] = n
 		case "max":
 			s[upper] = n
+		case "format":
+			s["format"] = value
+			continue
 		case "enum":
 			var list []any
 			for _, word := range strings.Split(value, "|") {

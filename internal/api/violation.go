@@ -120,6 +120,8 @@ func (v *Violation) describe(why jsonschema.ErrorKind, value string) {
 		v.Text = fmt.Sprintf("%s is greater than the maximum of %s", value, k.Want.RatString())
 	case *kind.Pattern:
 		v.Text = fmt.Sprintf("%s does not match '%s'", value, k.Want)
+	case *kind.Format:
+		v.Text = fmt.Sprintf("%s is not a '%s'", value, k.Want)
 	case *kind.UniqueItems:
 		v.Text = value + " has non-unique elements"
 	case *kind.Enum:

@@ -52,7 +52,7 @@ func (h handlers) reboot(c *api.Call, in rebootRequest) error {
 
 type lockRequest struct {
 	Lock *struct {
-		Reason *string `json:"locked_reason" check:"min=1,max=255"`
+		Reason *string `json:"locked_reason" check:"min=1,max=255,notnull"`
 	} `json:"lock" check:"required"`
 }
 

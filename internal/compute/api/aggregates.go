@@ -146,7 +146,7 @@ func (h handlers) deleteAggregate(c *api.Call) error {
 }
 
 type hostName struct {
-	Host string `json:"host" check:"required,min=1,max=255"`
+	Host string `json:"host" check:"required,min=1,max=255,pattern=hostname"`
 }
 
 type addHostRequest struct {

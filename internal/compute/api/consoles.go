@@ -22,8 +22,7 @@ func (h handlers) consoleRoutes() []api.Route {
 
 type consoleOutputRequest struct {
 	Get struct {
-		Length *lines   `json:"length"`
-		_      struct{} `check:"open"`
+		Length *lines `json:"length"`
 	} `json:"os-getConsoleOutput" check:"required"`
 }
 

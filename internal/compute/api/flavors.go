@@ -41,8 +41,8 @@ type flavorView struct {
 	Ephemeral   int64              `json:"OS-FLV-EXT-DATA:ephemeral"`
 	Disabled    bool               `json:"OS-FLV-DISABLED:disabled"`
 	VCPUs       int64              `json:"vcpus"`
-	Public      bool               `json:"os-flavor-access:is_public"`
-	RxTx        float64            `json:"rxtx_factor"`
+	Public      bool               `json:"os-flavor-access:is_public" check:"notnull"`
+	RxTx        float64            `json:"rxtx_factor" check:"notnull"`
 	Links       []api.Link         `json:"links"`
 	Description *string            `json:"description" since:"2.55"`
 	ExtraSpecs  *map[string]string `json:"extra_specs,omitempty" since:"2.61"`
@@ -196,8 +196,8 @@ type createFlavorRequest struct {
 		Disk        notNegative `json:"disk" check:"required"`
 		Ephemeral   notNegative `json:"OS-FLV-EXT-DATA:ephemeral"`
 		Swap        notNegative `json:"swap"`
-		RxTx        *number     `json:"rxtx_factor"`
-		Public      *api.Bool   `json:"os-flavor-access:is_public"`
+		RxTx        *number     `json:"rxtx_factor" check:"notnull"`
+		Public      *api.Bool   `json:"os-flavor-access:is_public" check:"notnull"`
 		Description *string     `json:"description" since:"2.55" check:"max=65535"`
 	} `json:"flavor" check:"required"`
 }
@@ -322,7 +322,7 @@ func (h handlers) access(c *api.Call) (accessReply, error) {
 }
 
 type tenant struct {
-	Tenant string `json:"tenant" check:"required,min=1,max=255,pattern=id"`
+	Tenant string `json:"tenant" check:"required,min=1,max=255"`
 }
 
 type addAccessRequest struct {
@@ -374,6 +374,19 @@ func (specsRequest) JSONSchema() map[string]any {
 		"patternProperties": map[string]any{"^[a-zA-Z0-9-_:. ]{1,255}$": map[string]any{"type": []any{"string", "number"}, "minLength": 1, "maxLength": 255}},
 	}
 }
+
+// specRequest is such a mapping of one.
+type specRequest specsRequest
+
+// JSONSchema implements api.Schemer.
+func (specRequest) JSONSchema() map[string]any {
+	s := specsRequest{}.JSONSchema()
+	s["minProperties"], s["maxProperties"] = 1, 1
+	return s
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *specRequest) UnmarshalJSON(b []byte) error { return (*specsRequest)(s).UnmarshalJSON(b) }
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (s *specsRequest) UnmarshalJSON(b []byte) error {
@@ -429,13 +442,13 @@ func (h handlers) showSpec(c *api.Call) (map[string]string, error) {
 	return map[string]string{key: value}, nil
 }
 
-func (h handlers) setSpec(c *api.Call, in specsRequest) (map[string]string, error) {
+func (h handlers) setSpec(c *api.Call, in specRequest) (map[string]string, error) {
 	f, err := h.flavor(c)
 	if err != nil {
 		return nil, err
 	}
 	_, has := in[c.PathValue("flavor_extra_spec_key")]
-	if !has || len(in) != 1 {
+	if !has {
 		return nil, errs.BadRequestf("Request body and URI mismatch")
 	}
 	if c.Version >= api.V(2, 86) {

@@ -147,7 +147,7 @@ func (h handlers) addFixedIP(c *api.Call, in addFixedRequest) error {
 
 type removeFixedRequest struct {
 	Remove struct {
-		Address string `json:"address" check:"required"`
+		Address string `json:"address" check:"required,format=ip"`
 	} `json:"removeFixedIp" check:"required"`
 }
 
@@ -161,8 +161,8 @@ func (h handlers) removeFixedIP(c *api.Call, in removeFixedRequest) error {
 
 type addFloatingRequest struct {
 	Add struct {
-		Address string `json:"address" check:"required"`
-		Fixed   string `json:"fixed_address"`
+		Address string `json:"address" check:"required,format=ip"`
+		Fixed   string `json:"fixed_address" check:"format=ip"`
 	} `json:"addFloatingIp" check:"required"`
 }
 
@@ -176,7 +176,7 @@ func (h handlers) addFloatingIP(c *api.Call, in addFloatingRequest) error {
 
 type removeFloatingRequest struct {
 	Remove struct {
-		Address string `json:"address" check:"required"`
+		Address string `json:"address" check:"required,format=ip"`
 	} `json:"removeFloatingIp" check:"required"`
 }
 

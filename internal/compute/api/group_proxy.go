@@ -190,6 +190,8 @@ type createRuleRequest struct {
 		To       *portNo `json:"to_port"`
 		CIDR     *string `json:"cidr"`
 		Group    *string `json:"group_id"`
+
+		_ struct{} `check:"open"`
 	} `json:"security_group_rule" check:"required"`
 }
 
@@ -299,8 +301,7 @@ func (h handlers) deleteRule(c *api.Call) error {
 }
 
 type namedGroup struct {
-	Name string   `json:"name" check:"required,min=1,max=255"`
-	_    struct{} `check:"open"`
+	Name string `json:"name" check:"required,min=1"`
 }
 
 type addGroupRequest struct {

@@ -25,7 +25,7 @@ type serverGroupView struct {
 	Policies []string          `json:"policies" until:"2.63"`
 	Metadata map[string]string `json:"metadata" until:"2.63"`
 	Policy   string            `json:"policy" since:"2.64"`
-	Rules    map[string]int    `json:"rules" since:"2.64"`
+	Rules    map[string]int    `json:"rules" since:"2.64" check:"notnull"`
 	Members  []string          `json:"members"`
 	Project  string            `json:"project_id" since:"2.13"`
 	User     string            `json:"user_id" since:"2.13"`
@@ -88,8 +88,8 @@ type createGroupRequest struct {
 		Policies []string `json:"policies" until:"2.63" check:"min=1,max=1"`
 		Policy   string   `json:"policy" since:"2.64" check:"enum=anti-affinity|affinity|soft-anti-affinity|soft-affinity"`
 		Rules    *struct {
-			Max *count `json:"max_server_per_host"`
-		} `json:"rules" since:"2.64"`
+			Max *count `json:"max_server_per_host" check:"notnull"`
+		} `json:"rules" since:"2.64" check:"notnull"`
 		_ struct{}
 	} `json:"server_group" check:"required"`
 }

@@ -64,12 +64,11 @@ type attachInterfaceRequest struct {
 	Interface *struct {
 		Network  string  `json:"net_id" check:"pattern=uuid"`
 		Port     string  `json:"port_id" check:"pattern=uuid"`
-		Tag      *string `json:"tag" since:"2.49" check:"min=1,max=60,pattern=tag"`
+		Tag      *string `json:"tag" since:"2.49" check:"min=1,max=60,pattern=tag,notnull"`
 		FixedIPs []struct {
-			IP string   `json:"ip_address" check:"required"`
-			_  struct{} `check:"open"`
+			IP string `json:"ip_address" check:"required,format=ip"`
 		} `json:"fixed_ips" check:"min=1,max=1"`
-	} `json:"interfaceAttachment"`
+	} `json:"interfaceAttachment" check:"notnull"`
 }
 
 func (h handlers) attachInterface(c *api.Call, in attachInterfaceRequest) (interfaceReply, error) {
@@ -82,9 +81,6 @@ func (h handlers) attachInterface(c *api.Call, in attachInterfaceRequest) (inter
 		card = compute.NewCard{Network: r.Network, Port: r.Port, Tag: r.Tag}
 		if len(r.FixedIPs) > 0 {
 			card.FixedIP = r.FixedIPs[0].IP
-			if !isIP(card.FixedIP) {
-				return interfaceReply{}, errs.BadRequestf("Invalid input for field/attribute ip_address. Value: %s. '%s' is not a 'ip_address'", card.FixedIP, card.FixedIP)
-			}
 		}
 	}
 	switch {

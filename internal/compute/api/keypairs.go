@@ -99,7 +99,7 @@ type createKeyPairRequest struct {
 		Name      string `json:"name" check:"required,min=1,max=255"`
 		Type      string `json:"type" since:"2.2" check:"enum=ssh|x509"`
 		PublicKey string `json:"public_key"`
-		User      string `json:"user_id" since:"2.10" check:"min=1,max=255"`
+		User      string `json:"user_id" since:"2.10"`
 	} `json:"keypair" check:"required"`
 }
 

@@ -33,20 +33,20 @@ type rebuildRequest struct {
 }
 
 type rebuildServer struct {
-	Image        reference             `json:"imageRef" check:"required"`
-	Name         *string               `json:"name" check:"min=1,max=255,pattern=name"`
+	Image        string                `json:"imageRef" check:"required,pattern=uuid"`
+	Name         *string               `json:"name" check:"min=1,max=255,pattern=name,notnull"`
 	AdminPass    string                `json:"adminPass"`
 	Metadata     metadataRequest       `json:"metadata"`
-	Preserve     *api.Bool             `json:"preserve_ephemeral"`
+	Preserve     *api.Bool             `json:"preserve_ephemeral" check:"notnull"`
 	DiskConfig   string                `json:"OS-DCF:diskConfig" check:"enum=AUTO|MANUAL"`
-	AccessIP4    *string               `json:"accessIPv4"`
-	AccessIP6    *string               `json:"accessIPv6"`
+	AccessIP4    *address              `json:"accessIPv4" check:"format=ipv4,notnull"`
+	AccessIP6    *address              `json:"accessIPv6" check:"format=ipv6,notnull"`
 	Personality  []fileRequest         `json:"personality" until:"2.56"`
 	Description  api.Opt[string]       `json:"description" since:"2.19" check:"max=255"`
 	KeyName      api.Opt[string]       `json:"key_name" since:"2.54" check:"min=1,max=255"`
 	UserData     api.Opt[string]       `json:"user_data" since:"2.57" check:"pattern=base64,max=65535"`
 	Certificates api.Opt[certificates] `json:"trusted_image_certificates" since:"2.63"`
-	Hostname     *string               `json:"hostname" since:"2.90" check:"min=2,max=255,pattern=hostname"`
+	Hostname     *hostname             `json:"hostname" since:"2.90" check:"notnull"`
 }
 
 // rebuiltView is what a rebuild answered before 2.75.
@@ -78,8 +78,8 @@ func (h handlers) rebuild(c *api.Call, in rebuildRequest) (any, error) {
 		return nil, err
 	}
 	r := in.Rebuild
-	change := compute.Rebuild{Image: string(r.Image), OfVolume: c.Version >= api.V(2, 93), Metadata: r.Metadata, ServerUpdate: compute.ServerUpdate{
-		Name: r.Name, AccessIP4: r.AccessIP4, AccessIP6: r.AccessIP6, Hostname: r.Hostname, AutoDisk: autoDisk(r.DiskConfig),
+	change := compute.Rebuild{Image: r.Image, OfVolume: c.Version >= api.V(2, 93), Metadata: r.Metadata, ServerUpdate: compute.ServerUpdate{
+		Name: r.Name, AccessIP4: (*string)(r.AccessIP4), AccessIP6: (*string)(r.AccessIP6), Hostname: (*string)(r.Hostname), AutoDisk: autoDisk(r.DiskConfig),
 	}}
 	change.Description, change.KeyName = orNone(r.Description), orNone(r.KeyName)
 	if r.UserData.Set {
@@ -95,16 +95,6 @@ func (h handlers) rebuild(c *api.Call, in rebuildRequest) (any, error) {
 	change.Files, err = personality(r.Personality)
 	if err != nil {
 		return nil, err
-	}
-	for _, a := range []struct {
-		field string
-		text  *string
-		ip    int
-	}{{"accessIPv4", r.AccessIP4, 4}, {"accessIPv6", r.AccessIP6, 6}} {
-		err = checkAccessIP(a.field, a.text, a.ip)
-		if err != nil {
-			return nil, err
-		}
 	}
 	server, err = h.compute.RebuildServer(c.Context(), act(c, server), c.Caller, change)
 	if err != nil {

@@ -110,7 +110,7 @@ func (h handlers) showServerMigration(c *api.Call) (serverMigrationReply, error)
 }
 
 type forceCompleteRequest struct {
-	Force json.RawMessage `json:"force_complete"`
+	Force null `json:"force_complete" check:"required"`
 }
 
 func (h handlers) forceComplete(c *api.Call, _ forceCompleteRequest) error {
@@ -133,8 +133,8 @@ type migrateLiveRequest struct {
 	Migrate struct {
 		Host       api.Opt[string] `json:"host" check:"required,min=1,max=255,pattern=hostname"`
 		Block      blockMigration  `json:"block_migration" check:"required"`
-		OverCommit *api.Bool       `json:"disk_over_commit" until:"2.24" check:"required"`
-		Force      *api.Bool       `json:"force" since:"2.30" until:"2.67"`
+		OverCommit *api.Bool       `json:"disk_over_commit" until:"2.24" check:"required,notnull"`
+		Force      *api.Bool       `json:"force" since:"2.30" until:"2.67" check:"notnull"`
 	} `json:"os-migrateLive" check:"required"`
 }
 

@@ -167,14 +167,16 @@ type migrateRequest struct {
 }
 
 type migrateBody struct {
-	host   string
-	object bool
+	host string
 }
 
-// JSONSchema implements api.Schemer.
-func (migrateBody) JSONSchema() map[string]any {
+// JSONSchemaAt implements api.VersionSchemer.
+func (migrateBody) JSONSchemaAt(v api.Version) map[string]any {
+	if v < api.V(2, 56) {
+		return map[string]any{} // what stood there was not looked at
+	}
 	return map[string]any{
-		"type": []any{"object", "null", "string"}, "additionalProperties": false,
+		"type": []any{"object", "null"}, "additionalProperties": false,
 		"properties": map[string]any{"host": map[string]any{"type": []any{"string", "null"}, "minLength": 1, "maxLength": 255, "pattern": "^[a-zA-Z0-9-._]*$"}},
 	}
 }
@@ -184,14 +186,9 @@ func (b *migrateBody) UnmarshalJSON(raw []byte) error {
 	if len(raw) == 0 || raw[0] != '{' {
 		return nil
 	}
-	var in struct {
-		Host *string `json:"host"`
-	}
+	var in map[string]any
 	err := json.Unmarshal(raw, &in)
-	b.object = true
-	if in.Host != nil {
-		b.host = *in.Host
-	}
+	b.host, _ = in["host"].(string)
 	return err
 }
 
@@ -200,8 +197,8 @@ func (h handlers) migrate(c *api.Call, in migrateRequest) error {
 	if err != nil {
 		return err
 	}
-	if in.Migrate.object && c.Version < api.V(2, 56) {
-		in.Migrate.host = "" // what stood there was not looked at
+	if c.Version < api.V(2, 56) {
+		in.Migrate.host = ""
 	}
 	if in.Migrate.host != "" {
 		err = c.AuthorizeRule("os_compute_api:os-migrate-server:migrate:host", of(server))

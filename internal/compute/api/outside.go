@@ -32,7 +32,7 @@ type externalEvent struct {
 	Server string  `json:"server_uuid" check:"required,pattern=uuid"`
 	Name   string  `json:"name" check:"required,max=255"`
 	Status string  `json:"status" check:"enum=failed|completed|in-progress"`
-	Tag    *string `json:"tag,omitempty" check:"max=255"`
+	Tag    *string `json:"tag,omitempty" check:"max=255,notnull"`
 }
 
 type heardEvent struct {

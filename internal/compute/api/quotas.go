@@ -97,9 +97,9 @@ type quotaSet[T any] struct {
 	FloatingIPs   T       `json:"floating_ips" until:"2.35"`
 	Groups        T       `json:"security_groups" until:"2.35"`
 	Rules         T       `json:"security_group_rules" until:"2.35"`
-	Files         T       `json:"injected_files" until:"2.56"`
-	FileBytes     T       `json:"injected_file_content_bytes" until:"2.56"`
-	FilePathBytes T       `json:"injected_file_path_bytes" until:"2.56"`
+	Files         T       `json:"injected_files" until:"2.56" check:"notnull"`
+	FileBytes     T       `json:"injected_file_content_bytes" until:"2.56" check:"notnull"`
+	FilePathBytes T       `json:"injected_file_path_bytes" until:"2.56" check:"notnull"`
 	ServerGroups  T       `json:"server_groups"`
 	GroupMembers  T       `json:"server_group_members"`
 }
@@ -185,7 +185,10 @@ func (h handlers) showClass(c *api.Call) (classReply, error) {
 }
 
 type updateClassRequest struct {
-	Set quotaValues `json:"quota_class_set" check:"required"`
+	Set struct {
+		quotaValues
+		networkValues `until:"2.49"`
+	} `json:"quota_class_set" check:"required"`
 }
 
 // updateClass changes the limits of projects without their own. There is one
@@ -198,7 +201,7 @@ func (h handlers) updateClass(c *api.Call, in updateClassRequest) (classReply, e
 	if c.PathValue("id") != "default" {
 		return classReply{}, errs.NotFoundf("Quota class %s could not be found.", c.PathValue("id"))
 	}
-	err = h.compute.SetQuotas(c.Context(), "", in.Set.limits(), true)
+	err = h.compute.SetQuotas(c.Context(), "", limits(in.Set.quotaValues, in.Set.networkValues), true)
 	if err != nil {
 		return classReply{}, err
 	}
@@ -223,35 +226,40 @@ func (n *limitValue) UnmarshalJSON(b []byte) error { return (*api.Int)(n).Unmars
 
 type updateQuotas struct {
 	quotaValues
-	Force  api.Bool `json:"force"`
-	Tenant *string  `json:"tenant_id"`
+	networkValues `until:"2.35"`
+	Force         api.Bool `json:"force"`
+	Tenant        *string  `json:"tenant_id"`
 }
 
 // quotaValues are the limits that a request may set.
 type quotaValues struct {
-	Instances     *limitValue `json:"instances"`
-	Cores         *limitValue `json:"cores"`
-	RAM           *limitValue `json:"ram"`
-	KeyPairs      *limitValue `json:"key_pairs"`
-	Metadata      *limitValue `json:"metadata_items"`
-	FixedIPs      *limitValue `json:"fixed_ips" until:"2.35"`
-	FloatingIPs   *limitValue `json:"floating_ips" until:"2.35"`
-	Groups        *limitValue `json:"security_groups" until:"2.35"`
-	Rules         *limitValue `json:"security_group_rules" until:"2.35"`
-	Files         *limitValue `json:"injected_files" until:"2.56"`
-	FileBytes     *limitValue `json:"injected_file_content_bytes" until:"2.56"`
-	FilePathBytes *limitValue `json:"injected_file_path_bytes" until:"2.56"`
-	ServerGroups  *limitValue `json:"server_groups"`
-	GroupMembers  *limitValue `json:"server_group_members"`
+	Instances     *limitValue `json:"instances" check:"notnull"`
+	Cores         *limitValue `json:"cores" check:"notnull"`
+	RAM           *limitValue `json:"ram" check:"notnull"`
+	KeyPairs      *limitValue `json:"key_pairs" check:"notnull"`
+	Metadata      *limitValue `json:"metadata_items" check:"notnull"`
+	Files         *limitValue `json:"injected_files" until:"2.56" check:"notnull"`
+	FileBytes     *limitValue `json:"injected_file_content_bytes" until:"2.56" check:"notnull"`
+	FilePathBytes *limitValue `json:"injected_file_path_bytes" until:"2.56" check:"notnull"`
+	ServerGroups  *limitValue `json:"server_groups" check:"notnull"`
+	GroupMembers  *limitValue `json:"server_group_members" check:"notnull"`
 }
 
-func (v quotaValues) limits() map[string]int64 {
+// networkValues are limits that the network service has now.
+type networkValues struct {
+	FixedIPs    *limitValue `json:"fixed_ips" check:"notnull"`
+	FloatingIPs *limitValue `json:"floating_ips" check:"notnull"`
+	Groups      *limitValue `json:"security_groups" check:"notnull"`
+	Rules       *limitValue `json:"security_group_rules" check:"notnull"`
+}
+
+func limits(v quotaValues, n networkValues) map[string]int64 {
 	limits := map[string]int64{}
 	for name, value := range map[string]*limitValue{
 		quota.Instances: v.Instances, quota.Cores: v.Cores, quota.RAM: v.RAM, quota.KeyPair: v.KeyPairs,
 		quota.MetadataItem: v.Metadata, quota.InjectedFile: v.Files, quota.InjectedFileBytes: v.FileBytes,
 		quota.InjectedFilePath: v.FilePathBytes, quota.ServerGroup: v.ServerGroups, quota.ServerGroupMember: v.GroupMembers,
-		quota.OldFixedIP: v.FixedIPs, quota.OldFloatingIP: v.FloatingIPs, quota.OldSecurityGroup: v.Groups, quota.OldSecurityGroupRule: v.Rules,
+		quota.OldFixedIP: n.FixedIPs, quota.OldFloatingIP: n.FloatingIPs, quota.OldSecurityGroup: n.Groups, quota.OldSecurityGroupRule: n.Rules,
 	} {
 		if value != nil {
 			limits[name] = int64(*value)
@@ -266,7 +274,7 @@ func (h handlers) updateQuotas(c *api.Call, in updateQuotasRequest) (quotaReply[
 	if err != nil {
 		return quotaReply[int64]{}, err
 	}
-	err = h.compute.SetQuotas(c.Context(), project, in.Set.limits(), bool(in.Set.Force))
+	err = h.compute.SetQuotas(c.Context(), project, limits(in.Set.quotaValues, in.Set.networkValues), bool(in.Set.Force))
 	if err != nil {
 		return quotaReply[int64]{}, err
 	}

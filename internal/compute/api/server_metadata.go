@@ -24,7 +24,7 @@ type metadataBody struct {
 }
 
 type metaBody struct {
-	Meta metadataRequest `json:"meta" check:"required"`
+	Meta metadataRequest `json:"meta" check:"required,min=1,max=1"`
 }
 
 func (h handlers) listMetadata(c *api.Call) (metadataBody, error) {
@@ -69,7 +69,7 @@ func (h handlers) setMetadata(c *api.Call, in metaBody) (metaBody, error) {
 	}
 	key := c.PathValue("key")
 	value, has := in.Meta[key]
-	if !has || len(in.Meta) != 1 {
+	if !has {
 		return metaBody{}, errs.BadRequestf("Request body and URI mismatch")
 	}
 	_, err = h.compute.SetMetadata(c.Context(), act(c, server), map[string]string{key: value}, false)

@@ -33,32 +33,32 @@ func (hintsRequest) JSONSchema() map[string]any {
 const uuidForm = `^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}$`
 
 type createServer struct {
-	Name         string            `json:"name" check:"required,min=1,max=255,pattern=name"`
-	Image        string            `json:"imageRef"`
-	Flavor       reference         `json:"flavorRef" check:"required"`
-	AdminPass    string            `json:"adminPass"`
-	Metadata     metadataRequest   `json:"metadata"`
-	Networks     networksRequest   `json:"networks"`
-	DiskConfig   string            `json:"OS-DCF:diskConfig" check:"enum=AUTO|MANUAL"`
-	AccessIP4    *string           `json:"accessIPv4"`
-	AccessIP6    *string           `json:"accessIPv6"`
-	Personality  []fileRequest     `json:"personality" until:"2.56"`
-	Zone         *string           `json:"availability_zone" check:"min=1,max=255"`
-	OldDisks     []json.RawMessage `json:"block_device_mapping"`
-	Disks        []diskRequest     `json:"block_device_mapping_v2"`
-	ConfigDrive  *api.Bool         `json:"config_drive"`
-	KeyName      *string           `json:"key_name" check:"min=1,max=255"`
-	MinCount     count             `json:"min_count"`
-	MaxCount     count             `json:"max_count"`
-	ReturnID     api.Bool          `json:"return_reservation_id"`
-	Groups       []groupRequest    `json:"security_groups"`
-	UserData     *string           `json:"user_data" check:"pattern=base64,max=65535"`
-	Description  *string           `json:"description" since:"2.19" check:"max=255"`
-	Tags         []string          `json:"tags" since:"2.52" check:"max=50"`
-	Certificates certificates      `json:"trusted_image_certificates" since:"2.63"`
-	Host         string            `json:"host" since:"2.74" check:"min=1,max=255"`
-	Hypervisor   string            `json:"hypervisor_hostname" since:"2.74" check:"min=1,max=255"`
-	Hostname     string            `json:"hostname" since:"2.90" check:"min=2,max=255,pattern=hostname"`
+	Name         string           `json:"name" check:"required,min=1,max=255,pattern=name"`
+	Image        string           `json:"imageRef" check:"pattern=image"`
+	Flavor       reference        `json:"flavorRef" check:"required"`
+	AdminPass    string           `json:"adminPass"`
+	Metadata     metadataRequest  `json:"metadata"`
+	Networks     networksRequest  `json:"networks"`
+	DiskConfig   string           `json:"OS-DCF:diskConfig" check:"enum=AUTO|MANUAL"`
+	AccessIP4    address          `json:"accessIPv4" check:"format=ipv4"`
+	AccessIP6    address          `json:"accessIPv6" check:"format=ipv6"`
+	Personality  []fileRequest    `json:"personality" until:"2.56"`
+	Zone         *string          `json:"availability_zone" check:"min=1,max=255,pattern=name,notnull"`
+	OldDisks     []oldDiskRequest `json:"block_device_mapping"`
+	Disks        []diskRequest    `json:"block_device_mapping_v2"`
+	ConfigDrive  *api.Bool        `json:"config_drive" check:"notnull"`
+	KeyName      *string          `json:"key_name" check:"min=1,max=255,notnull"`
+	MinCount     count            `json:"min_count"`
+	MaxCount     count            `json:"max_count"`
+	ReturnID     api.Bool         `json:"return_reservation_id"`
+	Groups       []groupRequest   `json:"security_groups"`
+	UserData     *string          `json:"user_data" check:"pattern=base64,max=65535,notnull"`
+	Description  *string          `json:"description" since:"2.19" check:"max=255"`
+	Tags         []string         `json:"tags" since:"2.52" check:"max=50"`
+	Certificates certificates     `json:"trusted_image_certificates" since:"2.63"`
+	Host         string           `json:"host" since:"2.74" check:"min=1,max=255,pattern=hostname"`
+	Hypervisor   string           `json:"hypervisor_hostname" since:"2.74" check:"min=1,max=255,pattern=hostname"`
+	Hostname     hostname         `json:"hostname" since:"2.90"`
 }
 
 type groupRequest struct {
@@ -91,6 +91,18 @@ func (r *reference) UnmarshalJSON(b []byte) error {
 	}
 	*r = reference(text)
 	return nil
+}
+
+// hostname is what a guest calls itself: a name of one part and, since 2.94, one
+// with a domain.
+type hostname string
+
+// JSONSchemaAt implements api.VersionSchemer.
+func (hostname) JSONSchemaAt(v api.Version) map[string]any {
+	if v < api.V(2, 94) {
+		return map[string]any{"type": "string", "minLength": 2, "maxLength": 63, "pattern": "^[a-zA-Z0-9]+[a-zA-Z0-9-]*[a-zA-Z0-9]+$"}
+	}
+	return map[string]any{"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[a-zA-Z0-9-._]*$"}
 }
 
 // count is a positive number, perhaps sent as text.
@@ -145,22 +157,25 @@ type networkRequest struct {
 	Tag     *string `json:"tag"`
 }
 
-// JSONSchema implements api.Schemer.
-func (networksRequest) JSONSchema() map[string]any {
-	id := map[string]any{"type": "string", "pattern": uuidForm}
-	return map[string]any{
-		"type": []any{"array", "string"},
-		"items": map[string]any{
-			"type": "object",
-			"properties": map[string]any{
-				"fixed_ip": map[string]any{"type": "string"},
-				"port":     map[string]any{"type": []any{"string", "null"}, "pattern": uuidForm},
-				"uuid":     id,
-				"tag":      map[string]any{"type": "string", "minLength": 1, "maxLength": 60, "pattern": "^[^,/]*$"},
-			},
-			"additionalProperties": false,
-		},
+// JSONSchemaAt implements api.VersionSchemer.
+func (networksRequest) JSONSchemaAt(v api.Version) map[string]any {
+	card := map[string]any{
+		"fixed_ip": map[string]any{"type": "string", "format": "ip"},
+		"port":     map[string]any{"type": []any{"string", "null"}, "pattern": uuidForm},
+		"uuid":     map[string]any{"type": "string"},
 	}
+	list := map[string]any{
+		"type":  "array",
+		"items": map[string]any{"type": "object", "properties": card, "additionalProperties": false},
+	}
+	if v >= api.V(2, 32) && (v < api.V(2, 37) || v >= api.V(2, 42)) {
+		card["tag"] = map[string]any{"type": "string", "minLength": 1, "maxLength": 60, "pattern": "^[^,/]*$"}
+	}
+	if v < api.V(2, 37) {
+		return list
+	}
+	card["uuid"] = map[string]any{"type": "string", "pattern": uuidForm}
+	return map[string]any{"oneOf": []any{list, map[string]any{"type": "string", "enum": []any{"none", "auto"}}}}
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -172,44 +187,13 @@ func (n *networksRequest) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, &n.cards)
 }
 
-type diskRequest struct {
-	BootIndex   *bootIndex `json:"boot_index"`
-	Source      string     `json:"source_type" check:"enum=volume|image|snapshot|blank"`
-	Destination string     `json:"destination_type" check:"enum=local|volume"`
-	UUID        string     `json:"uuid" check:"pattern=id,min=1,max=255"`
-	Size        *count     `json:"volume_size"`
-	Type        *string    `json:"volume_type" since:"2.67" check:"min=1,max=255"`
-	Device      *string    `json:"device_name" check:"max=255"`
-	Delete      api.Bool   `json:"delete_on_termination"`
-	Tag         *string    `json:"tag" since:"2.32" check:"min=1,max=60,pattern=tag"`
-	Format      *string    `json:"guest_format" check:"max=255"`
-	Bus         string     `json:"disk_bus"`
-	DeviceType  string     `json:"device_type"`
-	NoDevice    any        `json:"no_device"`
-}
-
-// bootIndex is a number, perhaps sent as text; null and negative don't boot.
-type bootIndex int
-
-// JSONSchema implements api.Schemer.
-func (bootIndex) JSONSchema() map[string]any {
-	return map[string]any{"type": []any{"integer", "string"}, "pattern": "^-?[0-9]+$"}
-}
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (n *bootIndex) UnmarshalJSON(b []byte) error {
-	v, err := strconv.Atoi(string(bytes.Trim(b, `"`)))
-	*n = bootIndex(v)
-	return err
-}
-
 // input translates the request into what compute takes.
 func (in createRequest) input(c *api.Call) (compute.NewServer, error) {
 	r := in.Server
 	out := compute.NewServer{
 		Caller: c.Caller, Request: c.RequestID(),
-		Name: r.Name, Description: r.Description, Hostname: r.Hostname, Flavor: string(r.Flavor), Image: r.Image,
-		KeyName: r.KeyName, Metadata: r.Metadata, Tags: r.Tags, Host: r.Host,
+		Name: r.Name, Description: r.Description, Hostname: string(r.Hostname), Flavor: string(r.Flavor), Image: r.Image,
+		KeyName: r.KeyName, AccessIP4: string(r.AccessIP4), AccessIP6: string(r.AccessIP6), Metadata: r.Metadata, Tags: r.Tags, Host: r.Host,
 		AutoDisk: autoDisk(r.DiskConfig), Certificates: r.Certificates,
 		ConfigDrive: r.ConfigDrive != nil && bool(*r.ConfigDrive),
 		Min:         max(int(r.MinCount), 1),
@@ -230,9 +214,6 @@ func (in createRequest) input(c *api.Call) (compute.NewServer, error) {
 	if out.Min > out.Max {
 		return out, errs.BadRequestf("min_count must be <= max_count")
 	}
-	if len(r.OldDisks) > 0 {
-		return out, errs.BadRequestf("block_device_mapping is not supported, use block_device_mapping_v2.")
-	}
 	for _, tag := range r.Tags {
 		if tag == "" || len(tag) > 60 || bytes.ContainsAny([]byte(tag), ",/") {
 			return out, errs.BadRequestf("Invalid input for field/attribute tags. Value: %s. A tag has 1 to 60 characters and no slash or comma.", tag)
@@ -248,15 +229,11 @@ func (in createRequest) input(c *api.Call) (compute.NewServer, error) {
 	if err != nil {
 		return out, err
 	}
-	err = in.addresses(&out)
-	if err != nil {
-		return out, err
-	}
 	err = in.networks(c, &out)
 	if err != nil {
 		return out, err
 	}
-	err = in.disks(&out)
+	err = in.disks(c, &out)
 	if err != nil {
 		return out, err
 	}
@@ -271,24 +248,6 @@ func (in createRequest) input(c *api.Call) (compute.NewServer, error) {
 	return out, nil
 }
 
-func (in createRequest) addresses(out *compute.NewServer) error {
-	for _, a := range []struct {
-		field  string
-		given  *string
-		family int
-		into   *string
-	}{{"accessIPv4", in.Server.AccessIP4, 4, &out.AccessIP4}, {"accessIPv6", in.Server.AccessIP6, 6, &out.AccessIP6}} {
-		err := checkAccessIP(a.field, a.given, a.family)
-		if err != nil {
-			return err
-		}
-		if a.given != nil {
-			*a.into = *a.given
-		}
-	}
-	return nil
-}
-
 func (in createRequest) networks(c *api.Call, out *compute.NewServer) error {
 	n := in.Server.Networks
 	words := c.Version >= api.V(2, 37)
@@ -301,10 +260,6 @@ func (in createRequest) networks(c *api.Call, out *compute.NewServer) error {
 	case n.word == "auto" && words:
 		out.AutoNetwork = true
 		return nil
-	case !n.set, n.word == "" && len(n.cards) == 0:
-		return nil
-	case n.word != "":
-		return errs.BadRequestf("Invalid input for field/attribute networks. Value: %s. '%s' is not of type 'array'", n.word, n.word)
 	}
 	for _, card := range n.cards {
 		one := compute.NewCard{Network: card.UUID, FixedIP: card.FixedIP, Tag: card.Tag}
@@ -314,51 +269,10 @@ func (in createRequest) networks(c *api.Call, out *compute.NewServer) error {
 		if one.Port == "" && one.Network == "" {
 			return errs.BadRequestf("Bad network format: missing 'uuid'")
 		}
-		if one.FixedIP != "" && !isIP(one.FixedIP) {
-			return errs.BadRequestf("Invalid fixed IP address (%s)", one.FixedIP)
-		}
 		if one.FixedIP != "" && one.Port != "" {
 			return errs.BadRequestf("Specified Fixed IP '%s' cannot be used with port '%s': the two cannot be specified together.", one.FixedIP, one.Port)
 		}
-		if card.Tag != nil && (c.Version < api.V(2, 32) || (c.Version >= api.V(2, 37) && c.Version < api.V(2, 42))) {
-			return errs.BadRequestf("Invalid input for field/attribute 0. Value: %s. Additional properties are not allowed ('tag' was unexpected)", *card.Tag)
-		}
 		out.Cards = append(out.Cards, one)
-	}
-	return nil
-}
-
-func (in createRequest) disks(out *compute.NewServer) error {
-	for _, d := range in.Server.Disks {
-		one := compute.BlockDevice{
-			Source: d.Source, Destination: d.Destination, ID: d.UUID, DeleteOnTermination: bool(d.Delete), Tag: d.Tag,
-		}
-		if d.BootIndex != nil && *d.BootIndex >= 0 {
-			n := int(*d.BootIndex)
-			one.BootIndex = &n
-		}
-		if d.Size != nil {
-			one.SizeGB = int64(*d.Size)
-		}
-		if d.Type != nil {
-			one.VolumeType = *d.Type
-		}
-		if d.Device != nil {
-			one.Device = *d.Device
-		}
-		if d.Format != nil {
-			one.Format = *d.Format
-		}
-		if one.Destination == "" {
-			one.Destination = "volume"
-			if one.Source == "image" || one.Source == "blank" {
-				one.Destination = "local"
-			}
-		}
-		if one.ID == "" && one.Source != "blank" {
-			return errs.BadRequestf("Block Device Mapping is Invalid: Missing device UUID.")
-		}
-		out.Disks = append(out.Disks, one)
 	}
 	return nil
 }

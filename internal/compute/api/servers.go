@@ -1,13 +1,12 @@
 package api
 
 import (
-	"errors"
+	"encoding/json"
 	"net/netip"
 
 	"nacre/internal/api"
 	"nacre/internal/auth"
 	"nacre/internal/compute"
-	"nacre/internal/errs"
 )
 
 // serverRoutes is the servers API in the order of the API reference.
@@ -15,6 +14,8 @@ func (h handlers) serverRoutes() []api.Route {
 	return []api.Route{
 		{Method: "GET", Path: "/servers", Rule: "os_compute_api:servers:index", Do: api.Get(h.listServers)},
 		{Method: "POST", Path: "/servers", Rule: "os_compute_api:servers:create", OK: 202, Do: api.Body(h.createServer)},
+		{Method: "GET", Path: "/os-volumes_boot", Rule: "os_compute_api:servers:index", Do: api.Get(h.listServers)}, // an older name
+		{Method: "POST", Path: "/os-volumes_boot", Rule: "os_compute_api:servers:create", OK: 202, Do: api.Body(h.createServer)},
 		{Method: "GET", Path: "/servers/detail", Rule: "os_compute_api:servers:detail", Do: api.Get(h.detailServers)},
 		{Method: "GET", Path: "/servers/{server_id}", Rule: "os_compute_api:servers:show", Do: api.Get(h.showServer)},
 		{Method: "PUT", Path: "/servers/{server_id}", Rule: "os_compute_api:servers:update", Do: api.Body(h.updateServer)},
@@ -164,12 +165,12 @@ type updateRequest struct {
 }
 
 type updateServer struct {
-	Name        *string         `json:"name" check:"min=1,max=255,pattern=name"`
+	Name        *string         `json:"name" check:"min=1,max=255,pattern=name,notnull"`
 	DiskConfig  string          `json:"OS-DCF:diskConfig" check:"enum=AUTO|MANUAL"`
-	AccessIP4   *string         `json:"accessIPv4"`
-	AccessIP6   *string         `json:"accessIPv6"`
+	AccessIP4   *address        `json:"accessIPv4" check:"format=ipv4,notnull"`
+	AccessIP6   *address        `json:"accessIPv6" check:"format=ipv6,notnull"`
 	Description api.Opt[string] `json:"description" since:"2.19" check:"max=255"`
-	Hostname    *string         `json:"hostname" since:"2.90" check:"min=2,max=255,pattern=hostname"`
+	Hostname    *hostname       `json:"hostname" since:"2.90" check:"notnull"`
 }
 
 func (h handlers) updateServer(c *api.Call, in updateRequest) (any, error) {
@@ -177,7 +178,7 @@ func (h handlers) updateServer(c *api.Call, in updateRequest) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	change := compute.ServerUpdate{Name: in.Server.Name, Hostname: in.Server.Hostname, AccessIP4: in.Server.AccessIP4, AccessIP6: in.Server.AccessIP6,
+	change := compute.ServerUpdate{Name: in.Server.Name, Hostname: (*string)(in.Server.Hostname), AccessIP4: (*string)(in.Server.AccessIP4), AccessIP6: (*string)(in.Server.AccessIP6),
 		AutoDisk: autoDisk(in.Server.DiskConfig)}
 	if in.Server.Description.Set {
 		text := &in.Server.Description.V
@@ -185,10 +186,6 @@ func (h handlers) updateServer(c *api.Call, in updateRequest) (any, error) {
 			text = nil
 		}
 		change.Description = &text
-	}
-	err = errors.Join(checkAccessIP("accessIPv4", change.AccessIP4, 4), checkAccessIP("accessIPv6", change.AccessIP6, 6))
-	if err != nil {
-		return nil, err
 	}
 	server, err = h.compute.UpdateServer(c.Context(), act(c, server), change)
 	if err != nil {
@@ -218,21 +215,13 @@ func (h handlers) deleteServer(c *api.Call) error {
 	return h.compute.DeleteServer(c.Context(), act(c, server))
 }
 
-func isIP(text string) bool {
-	ip, err := netip.ParseAddr(text)
-	return err == nil && ip.Zone() == ""
-}
+// address is an IP address, in its shortest form.
+type address string
 
-// checkAccessIP refuses what is no address of the family, and writes an address in
-// its shortest form. Nil and the empty text are no address.
-func checkAccessIP(field string, text *string, family int) error {
-	if text == nil || *text == "" {
-		return nil
-	}
-	ip, err := netip.ParseAddr(*text)
-	if err != nil || ip.Zone() != "" || ip.Is4() != (family == 4) {
-		return errs.BadRequestf("Invalid input for field/attribute %s. Value: %s. '%s' is not a 'ipv%d'", field, *text, *text, family)
-	}
-	*text = ip.String()
-	return nil
+// UnmarshalJSON implements json.Unmarshaler.
+func (a *address) UnmarshalJSON(b []byte) error {
+	var ip netip.Addr
+	err := json.Unmarshal(b, &ip)
+	*a = address(ip.String())
+	return err
 }

@@ -63,8 +63,8 @@ func (h handlers) listServices(c *api.Call) (servicesReply, error) {
 
 type updateServiceRequest struct {
 	Status     string  `json:"status" check:"enum=enabled|disabled"`
-	Reason     *string `json:"disabled_reason" check:"min=1,max=255"`
-	ForcedDown *bool   `json:"forced_down"`
+	Reason     *string `json:"disabled_reason" check:"min=1,max=255,notnull"`
+	ForcedDown *bool   `json:"forced_down" check:"notnull"`
 }
 
 type serviceReply struct {
@@ -99,7 +99,7 @@ func (h handlers) updateService(c *api.Call, in updateServiceRequest) (serviceRe
 type oldServiceRequest struct {
 	Host   string   `json:"host" check:"required,min=1,max=255"`
 	Binary string   `json:"binary" check:"required,min=1,max=255"`
-	Reason *string  `json:"disabled_reason" check:"min=1,max=255"`
+	Reason *string  `json:"disabled_reason" check:"min=1,max=255,notnull"`
 	Forced api.Bool `json:"forced_down"`
 }
 

@@ -30,7 +30,7 @@ func (h handlers) listShares(c *api.Call) (sharesReply, error) {
 type attachShareRequest struct {
 	Share struct {
 		ID  string  `json:"share_id" check:"required,pattern=uuid"`
-		Tag *string `json:"tag" check:"min=1,max=255,pattern=id"`
+		Tag *string `json:"tag" check:"min=1,max=255,pattern=id,notnull"`
 	} `json:"share" check:"required"`
 }
 

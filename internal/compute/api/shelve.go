@@ -29,8 +29,8 @@ type unshelveRequest struct {
 // unshelveToRequest is since 2.91: a zone of null is any.
 type unshelveToRequest struct {
 	Unshelve *struct {
-		Zone api.Opt[string] `json:"availability_zone" check:"min=1,max=255"`
-		Host string          `json:"host" check:"min=1,max=255"`
+		Zone api.Opt[string] `json:"availability_zone"`
+		Host string          `json:"host"`
 	} `json:"unshelve" check:"required"`
 }
 
@@ -103,10 +103,10 @@ func (h handlers) rescue(c *api.Call, in rescueRequest) (adminPassReply, error) 
 
 type evacuateRequest struct {
 	Evacuate struct {
-		Host      *string   `json:"host" check:"min=1,max=255"`
-		Shared    *api.Bool `json:"onSharedStorage" until:"2.13" check:"required"`
+		Host      *string   `json:"host" check:"min=1,max=255,pattern=hostname,notnull"`
+		Shared    *api.Bool `json:"onSharedStorage" until:"2.13" check:"required,notnull"`
 		AdminPass string    `json:"adminPass"`
-		Force     *api.Bool `json:"force" since:"2.29" until:"2.67"`
+		Force     *api.Bool `json:"force" since:"2.29" until:"2.67" check:"notnull"`
 	} `json:"evacuate" check:"required"`
 }
 

@@ -61,8 +61,8 @@ func (h handlers) listAttachments(c *api.Call) (attachmentsReply, error) {
 type attachRequest struct {
 	Attachment struct {
 		Volume string   `json:"volumeId" check:"required,pattern=uuid"`
-		Device *string  `json:"device" check:"max=255"`
-		Tag    *string  `json:"tag" since:"2.49" check:"min=1,max=60,pattern=tag"`
+		Device *string  `json:"device" check:"pattern=device"`
+		Tag    *string  `json:"tag" since:"2.49" check:"min=1,max=60,pattern=tag,notnull"`
 		Delete api.Bool `json:"delete_on_termination" since:"2.79"`
 	} `json:"volumeAttachment" check:"required"`
 }
@@ -109,11 +109,11 @@ type updateAttachmentRequest struct {
 
 type attachmentChange struct {
 	Volume string    `json:"volumeId" check:"required,pattern=uuid"`
-	Device *string   `json:"device" since:"2.85"`
-	Tag    *string   `json:"tag" since:"2.85"`
-	Delete *api.Bool `json:"delete_on_termination" since:"2.85"`
-	Server *string   `json:"serverId" since:"2.85"`
-	ID     *string   `json:"id" since:"2.85"`
+	Device *string   `json:"device" since:"2.85" check:"pattern=device"`
+	Tag    *string   `json:"tag" since:"2.85" check:"min=1,max=60,pattern=tag,notnull"`
+	Delete *api.Bool `json:"delete_on_termination" since:"2.85" check:"notnull"`
+	Server *string   `json:"serverId" since:"2.85" check:"pattern=uuid,notnull"`
+	ID     *string   `json:"id" since:"2.85" check:"pattern=uuid,notnull"`
 }
 
 // updateAttachment has another volume take the place of one, which was all that it
