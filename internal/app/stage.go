@@ -160,6 +160,16 @@ func (h *stage) dial(ctx context.Context) (io.ReadWriteCloser, error) {
 	return ours, nil
 }
 
+// Befall has a host of the scenario be in a condition from now on, until the scenario
+// says otherwise. It is for tests that choose the moment.
+func (cloud *Cloud) Befall(host string, c scenario.Condition) {
+	for _, h := range cloud.stages {
+		if h.kind.Name == host {
+			h.set(c)
+		}
+	}
+}
+
 // play has the hosts be as the scenario says, until the context ends or nothing
 // changes any more.
 func (cloud *Cloud) play(ctx context.Context) {
