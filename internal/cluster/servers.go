@@ -90,14 +90,23 @@ func (c *Cluster) URLs() []string {
 	return urls
 }
 
-// url is where another server is reached, "" when it is not alive.
-func (c *Cluster) url(id string) string {
-	for _, s := range c.Servers() {
-		if s.ID == id && s.Alive {
-			return s.URL
+// url is where another server is reached, "" when it is not alive. One that has just
+// started is in the database before this one has learned of it.
+func (c *Cluster) url(ctx context.Context, id string) (string, error) {
+	alive := func(s Server) bool { return s.ID == id && s.Alive }
+	servers := c.Servers()
+	if !slices.ContainsFunc(servers, alive) {
+		err := c.announce(ctx)
+		if err != nil {
+			return "", err
 		}
+		servers = c.Servers()
 	}
-	return ""
+	i := slices.IndexFunc(servers, alive)
+	if i < 0 {
+		return "", nil
+	}
+	return servers[i].URL, nil
 }
 
 // leave lets go of the leases and says that this server is gone.

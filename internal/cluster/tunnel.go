@@ -17,7 +17,10 @@ import (
 // Tunnel opens a byte stream to something on a host that another server holds.
 // The caller closes it. It implements hosts.Peers.
 func (c *Cluster) Tunnel(ctx context.Context, server, host, kind, id string) (io.ReadWriteCloser, error) {
-	base := c.url(server)
+	base, err := c.url(ctx, server)
+	if err != nil {
+		return nil, err
+	}
 	if base == "" {
 		return nil, errs.Unavailablef("The server that host %s is connected to is away.", host)
 	}

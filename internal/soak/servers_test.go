@@ -71,7 +71,7 @@ func newRigOn(t testing.TB, bus string, servers, nodes int) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.addNodes("node", nodes)
+	r.addNodes("node", nodes, r.servers...)
 	t.Cleanup(func() {
 		if t.Failed() {
 			r.explain()
@@ -105,15 +105,15 @@ func (r *rig) addServer() *member {
 	return m
 }
 
-// addNodes starts a process that imagines hosts.
-func (r *rig) addNodes(name string, count int) *member {
+// addNodes starts a process that imagines hosts, which go to these servers.
+func (r *rig) addNodes(name string, count int, servers ...*member) *member {
 	var token struct{ Token string }
 	err := app.AskOwn(r.t.Context(), r.servers[0].dir, "POST", "/nacre/v1/join-tokens", map[string]any{"uses": count}, &token)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	var urls []string
-	for _, s := range r.servers {
+	for _, s := range servers {
 		urls = append(urls, s.url)
 	}
 	m := r.member(name, "", Part{Node: &app.NodeConfig{
@@ -241,7 +241,7 @@ func TestServerIsKilled(t *testing.T) {
 			t.Errorf("the other server does not know server %s: %d %s %v", id, status, body, err)
 		}
 	}
-	first.Kill()
+	r.killFrozen(first, second)
 	left := r.user(second, "demo")
 	await.Until(t, "all servers to be ACTIVE", time.Minute, func() bool { return statuses(left)["ACTIVE"] == len(ids) })
 	await.Until(t, "all nodes to be at the server that is left", time.Minute, func() bool {
@@ -265,6 +265,59 @@ func TestServerIsKilled(t *testing.T) {
 	if got := statuses(back)["ACTIVE"]; got != len(ids)+len(more) {
 		t.Errorf("the server that came back counts %d, want %d", got, len(ids)+len(more))
 	}
+}
+
+// killFrozen kills a server while it holds a guest frozen whose host is at another
+// server: the guest goes on, long before its host would have it go on by itself. It
+// is frozen for snapshots of a disk whose host stands still.
+func (r *rig) killFrozen(holder, other *member) {
+	r.t.Helper()
+	near, far := r.addNodes("near", 1, other), r.addNodes("far", 1, other)
+	r.up(holder, 5)
+	admin := r.user(holder, "admin")
+	var services []struct{ Host string }
+	await.Until(r.t, "hosts for volumes", time.Minute, func() bool {
+		admin.List(r.t, "/volume/v3/os-services?binary=cinder-volume", "services", &services)
+		return len(services) == 5
+	})
+	for _, s := range services {
+		if !strings.HasPrefix(s.Host, "far-") {
+			admin.Must(r.t, "PUT", "/volume/v3/os-services/disable", object{"host": s.Host, "binary": "cinder-volume"}, 200, nil)
+		}
+	}
+	is := func(path, key, status string) {
+		await.Until(r.t, path+" to be "+status, time.Minute, func() bool {
+			_, body, _ := admin.Do("GET", path, nil)
+			return fieldOf(body, key, "status") == status
+		})
+	}
+	var images []struct{ ID string }
+	admin.List(r.t, "/image/v2/images?name=cirros", "images", &images)
+	var disk struct{ Volume struct{ ID string } }
+	admin.Must(r.t, "POST", "/volume/v3/volumes", object{"volume": object{"size": 1, "imageRef": images[0].ID}}, 202, &disk)
+	root := "/volume/v3/volumes/" + disk.Volume.ID
+	is(root, "volume", "available")
+	admin.Must(r.t, "POST", root+"/action", object{"os-set_image_metadata": object{"metadata": object{"hw_qemu_guest_agent": "yes"}}}, 200, nil)
+	var made struct{ Server struct{ ID string } }
+	admin.Must(r.t, "POST", "/compute/v2.1/servers", object{"server": object{
+		"name": "quiet", "flavorRef": "1", "networks": "none", "host": "near-1",
+		"block_device_mapping_v2": []any{object{"boot_index": 0, "uuid": disk.Volume.ID, "source_type": "volume", "destination_type": "volume"}},
+	}}, 202, &made)
+	path := "/compute/v2.1/servers/" + made.Server.ID
+	is(path, "server", "ACTIVE")
+	frozen := func() bool {
+		text, err := os.ReadFile(filepath.Join(near.dir, "hosts", "near-1", "machines.json"))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		return strings.Contains(string(text), `"Frozen":true`)
+	}
+	far.Signal(unix.SIGSTOP)
+	admin.Must(r.t, "POST", path+"/action", object{"createImage": object{"name": "copy"}}, 202, nil)
+	await.Until(r.t, "the guest to be frozen", 20*time.Second, frozen)
+	holder.Kill()
+	await.Until(r.t, "the guest to go on", 20*time.Second, func() bool { return !frozen() })
+	far.Signal(unix.SIGCONT)
 }
 
 // A server that stood still for longer than its leases last does no harm when it

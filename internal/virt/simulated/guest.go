@@ -99,6 +99,11 @@ func (h *Host) Freeze(ctx context.Context, id string) (io.Closer, error) {
 	f := &frozen{h: h, id: id}
 	h.frozen[f] = id
 	h.freezes++
+	err = h.save()
+	if err != nil {
+		delete(h.frozen, f)
+		return nil, err
+	}
 	return f, nil
 }
 
@@ -113,7 +118,7 @@ func (f *frozen) Close() error {
 	f.h.mu.Lock()
 	defer f.h.mu.Unlock()
 	delete(f.h.frozen, f)
-	return nil
+	return f.h.save()
 }
 
 // Frozen tells how many guests have frozen file systems, and how often that was

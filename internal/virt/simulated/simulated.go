@@ -93,6 +93,7 @@ type machine struct {
 	Move    *virt.Move         `json:",omitempty"`
 	Cold    bool               `json:",omitempty"` // has gone, and cannot go on here: its memory is lost
 	Swaps   []nodeapi.SwapSeen `json:",omitempty"`
+	Frozen  bool               `json:",omitempty"` // for whoever reads the file
 
 	typing string        // on the serial line, not ended yet
 	moved  chan struct{} // closed when nobody takes it elsewhere any more; nil: nobody did

@@ -46,6 +46,14 @@ func (h *Host) save() error {
 	if h.options.Dir == "" {
 		return nil
 	}
+	for _, m := range h.machines {
+		m.Frozen = false
+	}
+	for _, id := range h.frozen {
+		if m := h.machines[id]; m != nil {
+			m.Frozen = true
+		}
+	}
 	data, err := json.Marshal(h.machines)
 	if err != nil {
 		return fmt.Errorf("write simulated host: %w", err)
