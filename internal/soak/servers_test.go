@@ -251,7 +251,7 @@ func TestServerIsKilled(t *testing.T) {
 				there++
 			}
 		}
-		return there == 3
+		return there == 5
 	})
 	// It has taken over the loops too, without which no port would come up.
 	more := bootSome(t, left, 3)
