@@ -49,6 +49,11 @@ func (a computeNetworks) CreatePort(ctx context.Context, tx *db.Tx, p compute.Ne
 	return a.CreateServerPort(ctx, tx, network.ServerPort(p))
 }
 
+// LimitPort has the port let pass no more than that.
+func (a computeNetworks) LimitPort(ctx context.Context, tx *db.Tx, port string, limits compute.PortLimits) error {
+	return a.Service.LimitPort(ctx, tx, port, network.CardLimits(limits))
+}
+
 // DeletePort removes the port.
 func (a computeNetworks) DeletePort(ctx context.Context, tx *db.Tx, port string) error {
 	return a.DeleteServerPort(ctx, tx, port)

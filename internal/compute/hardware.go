@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"nacre/internal/compute/scheduler"
 	"nacre/internal/errs"
@@ -42,6 +43,14 @@ var hardwareWords = []word{
 
 var number = regexp.MustCompile(`^[0-9]{1,9}$`)
 
+// supported says what a word may be, as far as that can be listed.
+func (w word) supported() string {
+	if len(w.allowed) == 0 {
+		return ""
+	}
+	return "; it may be " + strings.Join(w.allowed, ", ")
+}
+
 func (w word) accepts(value string) bool {
 	if w.pattern != nil {
 		return w.pattern.MatchString(value)
@@ -55,12 +64,16 @@ func checkHardware(image map[string]string, flavor Flavor) error {
 	for _, w := range hardwareWords {
 		value, said := image[w.image]
 		if said && w.image != "" && !w.accepts(value) {
-			return errs.BadRequestf("Invalid image metadata. Error: %s has the value %q, which is not supported", w.image, value)
+			return errs.BadRequestf("Invalid image metadata. Error: %s has the value %q, which is not supported%s", w.image, value, w.supported())
 		}
 		value, said = specs[w.flavor]
 		if said && w.flavor != "" && !w.accepts(value) {
-			return errs.BadRequestf("Validation failed; extra spec '%s' of flavor %s has the value %q, which is not supported", w.flavor, flavor.Name, value)
+			return errs.BadRequestf("Validation failed; extra spec '%s' of flavor %s has the value %q, which is not supported%s", w.flavor, flavor.Name, value, w.supported())
 		}
+	}
+	err := checkQuotas(flavor)
+	if err != nil {
+		return err
 	}
 	secure := []string{image["os_secure_boot"], specs["os:secure_boot"]}
 	switch {

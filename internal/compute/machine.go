@@ -76,6 +76,9 @@ func attachmentsOf(ctx context.Context, tx *db.Tx, server string) ([]Attachment,
 // want makes the server's document say what its rows say.
 func (s *Service) want(ctx context.Context, tx *db.Tx, server Server) error {
 	machine, err := s.machine(ctx, tx, server)
+	if err == nil {
+		err = s.limitPorts(ctx, tx, server)
+	}
 	if err != nil {
 		return err
 	}
@@ -109,6 +112,7 @@ func (s *Service) machine(ctx context.Context, tx *db.Tx, server Server) (nodeap
 		}
 	}
 	m.Blanks, m.Hardware = append(server.blanks(), server.variables()...), server.hardware()
+	m.Quotas = server.quotas()
 	for _, move := range open {
 		switch {
 		case move.Kind == LiveMigration && move.Source == server.Host && move.Status == RunningMove:

@@ -176,6 +176,9 @@ type networks interface {
 	// BindPort makes the port ready on the host, and on none that it was bound to
 	// before. Binding again is a success.
 	BindPort(ctx context.Context, tx *db.Tx, port, host string) error
+	// LimitPort has the port let pass no more than that, whatever else limits it, until
+	// it is returned. A missing port is a success.
+	LimitPort(ctx context.Context, tx *db.Tx, port string, limits PortLimits) error
 	// UnbindPort takes a port from its host and leaves it the server's. A missing
 	// port is a success.
 	UnbindPort(ctx context.Context, tx *db.Tx, port string) error

@@ -52,6 +52,7 @@ type Port struct {
 	DNSDomain    string                  `bun:"dns_domain"` // where it is known outside
 	DHCPOptions  db.JSON[[]DHCPOption]   `bun:"dhcp_options"`
 	QoS          string                  `bun:"qos_policy_id"` // "" for the network's
+	Limits       db.JSON[CardLimits]     `bun:"card_limits"`   // that its server has
 
 	NetworkQoS string        `bun:"-"`
 	Trunk      *TrunkDetails `bun:"-"` // nil: it is no trunk

@@ -115,7 +115,7 @@ func savePort(ctx context.Context, tx *db.Tx, p *Port) error {
 	p.touch(tx)
 	_, err := tx.Update(ctx, p, "name", "description", "mac_address", "admin_up", "status", "device_id", "device_owner",
 		"port_security", "fixed_ips", "security_groups", "allowed_pairs", "vnic_type", "server", "host", "profile", "dns_name", "dns_domain", "dhcp_options",
-		"qos_policy_id", "revision", "updated_at")
+		"qos_policy_id", "card_limits", "revision", "updated_at")
 	if err != nil {
 		return fmt.Errorf("update port %s: %w", p.ID, err)
 	}

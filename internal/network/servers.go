@@ -217,6 +217,39 @@ func (s *Service) UnpreparePort(ctx context.Context, tx *db.Tx, port, host strin
 	return dirty(ctx, tx, fabric.KindPort, port)
 }
 
+// CardLimits are what may pass through a server's card, in kbit a second; 0 is as much
+// as can.
+type CardLimits struct{ In, InBurst, Out, OutBurst int }
+
+// within is a quality that lets pass no more than a card may.
+func (l CardLimits) within(q fabric.QoS) fabric.QoS {
+	lower := func(limit fabric.Limit, rate, burst int) fabric.Limit {
+		if rate > 0 && (limit.Rate == 0 || rate < limit.Rate) {
+			return fabric.Limit{Rate: rate, Burst: burst}
+		}
+		return limit
+	}
+	q.Ingress, q.Egress = lower(q.Ingress, l.In, l.InBurst), lower(q.Egress, l.Out, l.OutBurst)
+	return q
+}
+
+// LimitPort has the port let pass no more than that. A missing port is a success.
+func (s *Service) LimitPort(ctx context.Context, tx *db.Tx, port string, limits CardLimits) error {
+	p, err := readPort(ctx, tx, port)
+	if errs.Is(err, errs.NotFound) || err == nil && p.Limits.V == limits {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p.Limits = db.Of(limits)
+	_, err = tx.Update(ctx, &p, "card_limits")
+	if err != nil {
+		return fmt.Errorf("limit port %s: %w", port, err)
+	}
+	return dirty(ctx, tx, fabric.KindPort, port)
+}
+
 // UnbindPort forgets the host. A missing port is a success.
 func (s *Service) UnbindPort(ctx context.Context, tx *db.Tx, port string) error {
 	p, err := readPort(ctx, tx, port)
@@ -248,7 +281,7 @@ func (s *Service) ReturnPort(ctx context.Context, tx *db.Tx, port string) error 
 	if err != nil {
 		return err
 	}
-	p.Server, p.Device, p.Owner, p.Host, p.Status = "", "", "", "", "DOWN"
+	p.Server, p.Device, p.Owner, p.Host, p.Status, p.Limits = "", "", "", "", "DOWN", db.Of(CardLimits{})
 	return savePort(ctx, tx, &p)
 }
 

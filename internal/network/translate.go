@@ -231,7 +231,7 @@ func translatePorts(ctx context.Context, tx *db.Tx, ids []string, t *fabric.Topo
 			NextHost: next[p.ID], Trunk: vlans[p.ID].Trunk, VLAN: vlans[p.ID].VLAN,
 		}
 		if !isService(p.Owner) {
-			port.QoS = limits.of(p.QoS, policies[p.Network])
+			port.QoS = p.Limits.V.within(limits.of(p.QoS, policies[p.Network]))
 		}
 		for _, f := range p.FixedIPs.V {
 			port.IPs = append(port.IPs, f.IP)

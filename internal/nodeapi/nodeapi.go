@@ -48,7 +48,8 @@ import (
 //   - 17: 2026-11-28: how long hosts have been up
 //   - 18: 2026-11-28: hosts that emulate processors
 //   - 19: 2026-11-28: volumes that take the place of others
-const Version = 19
+//   - 20: 2026-11-28: limits of a machine's own disks and processors
+const Version = 20
 
 // Swaps is the first version of a node that knows of Disk.Swap.
 const Swaps = 19
@@ -113,6 +114,7 @@ type Machine struct {
 	Outgoing *Outgoing `json:"outgoing,omitempty"` // it goes elsewhere
 
 	Hardware *Hardware `json:"hardware,omitempty"` // other than usual
+	Quotas   *Quotas   `json:"quotas,omitempty"`
 
 	Quiesce bool `json:"quiesce,omitempty"` // its disk is read only when its agent has frozen its file systems
 }
@@ -214,6 +216,19 @@ type Hardware struct {
 	RNGPeriod   int    `json:"rng_period,omitempty"` // ms; 0 is 1000
 	NIC         string `json:"nic,omitempty"`        // virtio, e1000e or vmxnet3
 	Tablet      bool   `json:"tablet,omitempty"`     // a pointer that knows where it is
+}
+
+// Quotas are what a machine may take of its host.
+type Quotas struct {
+	// Disks are what it may do in a second with each disk that lives with it, by the
+	// names of QoS specs.
+	Disks map[string]int64 `json:"disks,omitempty"`
+
+	// What its processors get: a part by which they share with others, 0 for the usual
+	// one; and how long each may run in a period, in µs, 0 for as long as it can.
+	CPUShares int64 `json:"cpu_shares,omitempty"`
+	CPUQuota  int64 `json:"cpu_quota,omitempty"`
+	CPUPeriod int64 `json:"cpu_period,omitempty"`
 }
 
 // RootDisk is the name of a machine's root disk beside those of its blank ones.

@@ -59,6 +59,7 @@ type Machine struct {
 	Outgoing *Outgoing `json:",omitempty"` // it goes to another host
 
 	Hardware nodeapi.Hardware `json:",omitzero"` // other than usual
+	Quotas   *nodeapi.Quotas  `json:",omitempty"`
 
 	// Quiesce: while it runs, its disk is read only when its agent has frozen its
 	// file systems. Of a machine that has an agent it is tried in any case.

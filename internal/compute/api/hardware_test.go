@@ -3,11 +3,13 @@ package api_test
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
 	"nacre/internal/auth"
 	"nacre/internal/compute"
+	"nacre/internal/db"
 	"nacre/internal/nodeapi"
 	"nacre/internal/virt"
 )
@@ -105,4 +107,65 @@ func TestNoFirmware(t *testing.T) {
 	if !strings.Contains(string(r.body), "No valid host was found") {
 		t.Errorf("got %s, want that no host was found", r.body)
 	}
+}
+
+// A flavor's quotas come to the host with the server, and go with a resize.
+func TestQuotas(t *testing.T) {
+	c := start(t, options{hosts: 1})
+	c.flavor("10", 0, 0)
+	specs := func(all string) {
+		c.must(200, "admin@2.86", "POST", "/flavors/10/os-extra_specs", `{"extra_specs":{`+all+`}}`)
+	}
+	create := func() reply {
+		return c.as("demo@2.96", "POST", "/servers", fmt.Sprintf(`{"server":{"name":"web","imageRef":%q,"flavorRef":"10","networks":"auto"}}`, imageID))
+	}
+	for name, bad := range map[string]string{
+		"cpu_shares": "1", "cpu_period": "5", "cpu_quota": "10", "disk_total_iops_sec": "1000", "disk_read_bytes_sec_max": "5", "disk_write_iops_sec_max": "3",
+		"vif_inbound_average": "9999999999",
+	} {
+		specs(`"quota:disk_read_iops_sec":"10","quota:disk_write_iops_sec":"5","quota:` + name + `":"` + bad + `"`)
+		if r := create(); r.status != 400 || !strings.Contains(string(r.body), "quota:") {
+			t.Errorf("%s=%s: got %d %s, want 400", name, bad, r.status, r.body)
+		}
+		c.must(200, "admin", "DELETE", "/flavors/10/os-extra_specs/quota:"+name, "")
+	}
+	specs(`"quota:cpu_quota":"-1","quota:cpu_shares":"512","quota:cpu_period":"20000","quota:disk_write_bytes_sec":"10000000000",
+		"quota:vif_inbound_average":"100","quota:vif_inbound_burst":"50","quota:vif_outbound_average":"200","quota:cpu_shares_level":"high"`)
+	r := create()
+	if r.status != 202 {
+		t.Fatalf("got %d %s, want 202", r.status, r.body)
+	}
+	id := r.at(t, "server", "id").(string)
+	c.status(id, "ACTIVE")
+	quotas := func() *nodeapi.Quotas {
+		m, _ := c.machines["node-1"].Machine(id)
+		return m.Quotas
+	}
+	passes := func(want string) {
+		t.Helper()
+		var got string
+		err := c.db.Read(c.ctx, func(tx *db.Tx) error {
+			return tx.Get(c.ctx, &got, "SELECT limits FROM test_ports WHERE server = ?", id)
+		})
+		if err != nil || got != want {
+			t.Errorf("its port lets pass %s, %v; want %s", got, err, want)
+		}
+	}
+	passes("{800 400 1600 0}")
+	want := &nodeapi.Quotas{CPUShares: 512, Disks: map[string]int64{"read_iops_sec": 10, "write_iops_sec": 5, "write_bytes_sec": 10000000000}}
+	if got := quotas(); !reflect.DeepEqual(got, want) {
+		t.Errorf("the machine has %+v, want %+v", got, want)
+	}
+	c.must(202, "demo", "POST", "/servers/"+id+"/action", `{"resize":{"flavorRef":"2"}}`)
+	c.status(id, "VERIFY_RESIZE")
+	if got := quotas(); got != nil {
+		t.Errorf("the machine has %+v after its resize, want none", got)
+	}
+	passes("{0 0 0 0}")
+	c.must(202, "demo", "POST", "/servers/"+id+"/action", `{"revertResize":null}`)
+	c.status(id, "ACTIVE")
+	if got := quotas(); !reflect.DeepEqual(got, want) {
+		t.Errorf("the machine has %+v after the way back, want %+v", got, want)
+	}
+	passes("{800 400 1600 0}")
 }

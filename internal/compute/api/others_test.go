@@ -29,12 +29,12 @@ func newOthers(t testing.TB, d *db.DB, h *hosts.Service) others {
 	t.Helper()
 	err := d.Write(context.Background(), func(tx *db.Tx) error {
 		for _, statement := range []string{
-			`CREATE TABLE test_ports (id TEXT PRIMARY KEY, project TEXT, network TEXT, server TEXT, host TEXT, ip TEXT, seq INTEGER)`,
+			`CREATE TABLE test_ports (id TEXT PRIMARY KEY, project TEXT, network TEXT, server TEXT, host TEXT, ip TEXT, seq INTEGER, limits TEXT DEFAULT '')`,
 			`CREATE TABLE test_bindings (port TEXT, host TEXT, PRIMARY KEY (port, host))`,
 			`CREATE TABLE test_volumes (id TEXT PRIMARY KEY, status TEXT, attachment TEXT, server TEXT, host TEXT, epoch INTEGER, size INTEGER, next_host TEXT DEFAULT '', next_epoch INTEGER DEFAULT 0, writers INTEGER DEFAULT 1)`,
 			`CREATE TABLE test_snapshots (id TEXT PRIMARY KEY, volume TEXT)`,
 			`INSERT INTO test_snapshots VALUES ('` + volumeID2 + `', '` + volumeID2 + `')`,
-			`INSERT INTO test_ports VALUES ('` + freePort + `', 'demo', '` + networkID + `', '', '', '10.0.0.5', 0)`,
+			`INSERT INTO test_ports VALUES ('` + freePort + `', 'demo', '` + networkID + `', '', '', '10.0.0.5', 0, '')`,
 			`INSERT INTO test_volumes (id, status, attachment, server, host, epoch, size) VALUES ('` + volumeID + `', 'available', '', '', '', 0, 1)`,
 			`INSERT INTO test_volumes (id, status, attachment, server, host, epoch, size) VALUES ('` + volumeID2 + `', 'available', '', '', '', 0, 1)`,
 		} {
@@ -145,8 +145,8 @@ func (n networks) Available(context.Context, auth.Caller) ([]compute.Network, er
 }
 
 type portRow struct {
-	ID, Project, Network, Server, Host, IP string
-	Seq                                    int
+	ID, Project, Network, Server, Host, IP, Limits string
+	Seq                                            int
 }
 
 func (n networks) port(ctx context.Context, tx *db.Tx, id string) (portRow, error) {
@@ -204,7 +204,7 @@ func (n networks) CreatePort(ctx context.Context, tx *db.Tx, p compute.NewPort) 
 	if p.FixedIP == "" {
 		p.FixedIP = fmt.Sprintf("10.0.%d.%d", seq/250, seq%250+1)
 	}
-	_, err = tx.Exec(ctx, "INSERT INTO test_ports VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING", p.ID, p.Project, p.Network, p.Server, p.Host, p.FixedIP, seq)
+	_, err = tx.Exec(ctx, "INSERT INTO test_ports VALUES (?, ?, ?, ?, ?, ?, ?, '') ON CONFLICT (id) DO NOTHING", p.ID, p.Project, p.Network, p.Server, p.Host, p.FixedIP, seq)
 	return err
 }
 
@@ -235,6 +235,11 @@ func (n networks) PreparePort(ctx context.Context, tx *db.Tx, port, host string)
 
 func (n networks) UnpreparePort(ctx context.Context, tx *db.Tx, port, host string) error {
 	_, err := tx.Exec(ctx, "DELETE FROM test_bindings WHERE port = ? AND host = ?", port, host)
+	return err
+}
+
+func (n networks) LimitPort(ctx context.Context, tx *db.Tx, port string, limits compute.PortLimits) error {
+	_, err := tx.Exec(ctx, "UPDATE test_ports SET limits = ? WHERE id = ?", fmt.Sprint(limits), port)
 	return err
 }
 

@@ -4,7 +4,9 @@ import (
 	"strings"
 	"testing"
 
+	"nacre/internal/db"
 	"nacre/internal/fabric"
+	"nacre/internal/network"
 )
 
 // policy makes a policy of project demo with the rules, and returns its id.
@@ -124,6 +126,25 @@ func TestQoSOfPorts(t *testing.T) {
 	c.call(t, demo, "PUT", "/networks/"+net, `{"network":{"qos_policy_id":null}}`).want(200)
 	if got := c.quality(t, port); got != (fabric.QoS{}) {
 		t.Errorf("without policies the fabric has %+v", got)
+	}
+	// What its server may do counts where it is less than what a policy allows.
+	c.call(t, demo, "PUT", "/ports/"+port, `{"port":{"qos_policy_id":"`+marked+`"}}`).want(200)
+	for _, step := range []struct {
+		limits network.CardLimits
+		want   fabric.QoS
+	}{
+		{network.CardLimits{In: 800, InBurst: 400, Out: 1600}, fabric.QoS{Ingress: fabric.Limit{Rate: 800, Burst: 400}, Egress: fabric.Limit{Rate: 1600}}},
+		{network.CardLimits{In: 3000}, fabric.QoS{Ingress: fabric.Limit{Rate: 2000, Burst: 100}}},
+	} {
+		err := c.db.Write(t.Context(), func(tx *db.Tx) error { return c.net.LimitPort(t.Context(), tx, port, step.limits) })
+		if got := c.quality(t, port); err != nil || got != step.want {
+			t.Errorf("with %+v the fabric has %+v, %v; want %+v", step.limits, got, err, step.want)
+		}
+	}
+	c.call(t, demo, "PUT", "/ports/"+port, `{"port":{"qos_policy_id":null}}`).want(200)
+	err := c.db.Write(t.Context(), func(tx *db.Tx) error { return c.net.ReturnPort(t.Context(), tx, port) })
+	if got := c.quality(t, port); err != nil || got != (fabric.QoS{}) {
+		t.Errorf("without a server the fabric has %+v, %v", got, err)
 	}
 	for _, p := range c.fabric.Topology().Ports {
 		if p.Metadata && p.QoS != (fabric.QoS{}) {

@@ -342,6 +342,10 @@ func (h *Host) Remove(ctx context.Context, id string) error {
 			return fmt.Errorf("remove machine %s: %w", id, err)
 		}
 	}
+	err = h.groups.forget(id)
+	if err != nil {
+		return fmt.Errorf("remove machine %s: %w", id, err)
+	}
 	// The folder goes file by file. What is left when we die in between is
 	// listed, and removed by the next call.
 	h.mu.Lock()

@@ -84,8 +84,9 @@ func (h *Host) pin(ctx context.Context, m *machine, g *guest) error {
 	h.mu.Lock()
 	want := m.record.Machine
 	h.mu.Unlock()
-	if want.Topology == nil && len(want.Float) == 0 {
-		return nil
+	err := h.limitCPU(m, g)
+	if err != nil || want.Topology == nil && len(want.Float) == 0 {
+		return err
 	}
 	client, err := h.monitor(ctx, m, g)
 	if err != nil {

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
 	"nacre/internal/errs"
+	"nacre/internal/nodeapi"
 	"nacre/internal/qmp"
 	"nacre/internal/virt"
 )
@@ -120,7 +122,10 @@ func (h *Host) replug(ctx context.Context, m *machine, g *guest) error {
 			return fmt.Errorf("plug volume %s: %w", d.ID, err)
 		}
 	}
-	err = h.swapVolumes(ctx, m)
+	err = h.limitLocal(ctx, client, m)
+	if err == nil {
+		err = h.swapVolumes(ctx, m)
+	}
 	if err != nil {
 		return err
 	}
@@ -348,18 +353,41 @@ func (h *Host) freePort(g *guest) (int, error) {
 // Should we end before, the next look at the guest does it.
 func (h *Host) limitDisks(ctx context.Context, m *machine) error {
 	h.mu.Lock()
-	g, disks := m.guest, m.record.Machine.Disks
+	g, want := m.guest, m.record.Machine
 	h.mu.Unlock()
-	for _, d := range disks {
-		if g == nil || len(d.Limits) == 0 {
-			continue
-		}
-		client, err := h.monitor(ctx, m, g)
+	if g == nil || want.Quotas == nil && !slices.ContainsFunc(want.Disks, func(d virt.Disk) bool { return len(d.Limits) > 0 }) {
+		return nil
+	}
+	client, err := h.monitor(ctx, m, g)
+	if err == nil {
+		err = h.limitLocal(ctx, client, m)
+	}
+	for _, d := range want.Disks {
 		if err == nil {
 			err = h.limit(ctx, client, g, d, false)
 		}
+	}
+	if err != nil {
+		return fmt.Errorf("limit disks: %w", err)
+	}
+	return nil
+}
+
+// limitLocal limits the disks that live with a guest, by its quotas.
+func (h *Host) limitLocal(ctx context.Context, client *qmp.Client, m *machine) error {
+	h.mu.Lock()
+	rec := m.record
+	h.mu.Unlock()
+	if rec.Machine.Quotas == nil || len(rec.Machine.Quotas.Disks) == 0 {
+		return nil
+	}
+	for _, name := range rec.localDisks() {
+		if name == nodeapi.Variables {
+			continue // the firmware's, which is no disk of the guest
+		}
+		err := throttle(ctx, client, name, name+" disk", rec.Machine.Quotas.Disks)
 		if err != nil {
-			return fmt.Errorf("limit volume %s: %w", d.ID, err)
+			return err
 		}
 	}
 	return nil
@@ -384,16 +412,21 @@ func (h *Host) limit(ctx context.Context, client *qmp.Client, g *guest, d virt.D
 	h.mu.Lock()
 	device := g.real(diskPrefix + d.ID)
 	h.mu.Unlock()
+	return throttle(ctx, client, device, "volume "+d.ID, d.Limits)
+}
+
+// throttle makes a device as slow as it is to be.
+func throttle(ctx context.Context, client *qmp.Client, device, what string, limits map[string]int64) error {
 	args := options{"id": peripheral + device + "/virtio-backend"}
 	for _, name := range []string{"bps", "bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr"} {
 		args[name] = 0 // all of them have to be named
 	}
-	for name, value := range d.Limits {
+	for name, value := range limits {
 		args[throttles[name]] = value
 	}
 	err := client.Execute(ctx, "block_set_io_throttle", args, nil)
 	if qmp.IsClass(err, "GenericError") {
-		return errs.BadRequestf("The limits %v of volume %s cannot be kept: %v", d.Limits, d.ID, err)
+		return errs.BadRequestf("The limits %v of %s cannot be kept: %v", limits, what, err)
 	}
 	return err
 }

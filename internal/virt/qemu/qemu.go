@@ -68,6 +68,7 @@ type Host struct {
 	accel   accelerator
 	owner   *syscall.Credential // nil: run as we are
 	version int
+	groups  *cpuGroups // nil: the kernel has none
 	changed chan string
 
 	ctx      context.Context // ends with Close
@@ -116,6 +117,7 @@ func New(o Options) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
+	h.groups = findCPUGroups()
 	h.accel = h.chooseAccelerator(h.ctx)
 	err = os.MkdirAll(o.Dir, 0o711)
 	if err != nil {
