@@ -113,7 +113,7 @@ func (a computeVolumes) Volume(ctx context.Context, caller auth.Caller, id strin
 		err = who.MayShare(v)
 	}
 	return compute.Volume{
-		ID: v.ID, Name: v.Name, Status: v.Status, SizeGB: v.SizeGB, Bootable: v.Bootable, Shared: v.Multiattach, ReadOnly: v.Readonly == "True", Zone: v.Zone, ImageProperties: v.ImageMetadata.V,
+		ID: v.ID, Name: v.Name, Status: v.Status, SizeGB: v.SizeGB, Bootable: v.Bootable, Shared: v.Multiattach, Zone: v.Zone, ImageProperties: v.ImageMetadata.V,
 	}, err
 }
 

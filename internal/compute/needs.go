@@ -215,7 +215,6 @@ type Volume struct {
 	SizeGB          int64
 	Bootable        bool
 	Shared          bool // several servers may have it
-	ReadOnly        bool
 	Zone            string
 	ImageProperties map[string]string
 }
@@ -260,6 +259,8 @@ type volumes interface {
 	Revision(ctx context.Context, tx *db.Tx, volume string) (int64, error)
 	// Size is how large a volume is, in GiB.
 	Size(ctx context.Context, tx *db.Tx, volume string) (int64, error)
+	// ReadOnly tells whether nobody may write to a volume.
+	ReadOnly(ctx context.Context, tx *db.Tx, volume string) (bool, error)
 	// Writers is how many attachments of a volume may write to it.
 	Writers(ctx context.Context, tx *db.Tx, volume string) (int, error)
 	// Reserve promises an available volume to the server. The attachment's id

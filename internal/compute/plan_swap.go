@@ -3,7 +3,6 @@ package compute
 import (
 	"context"
 
-	"nacre/internal/auth"
 	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/nodeapi"
@@ -40,11 +39,7 @@ type swapState struct {
 }
 
 // SwapVolume begins to give a server another volume in place of one.
-func (s *Service) SwapVolume(ctx context.Context, act Act, caller auth.Caller, from, to string) error {
-	next, missing := s.volumes.Volume(ctx, caller, to)
-	if missing != nil && !errs.Is(missing, errs.NotFound) {
-		return missing
-	}
+func (s *Service) SwapVolume(ctx context.Context, act Act, from, to string) error {
 	attachment := s.newID()
 	return s.db.Write(ctx, func(tx *db.Tx) error {
 		server, err := getServer(ctx, tx, act.Project, act.Server)
@@ -55,8 +50,12 @@ func (s *Service) SwapVolume(ctx context.Context, act Act, caller auth.Caller, f
 		if err != nil {
 			return err
 		}
-		if missing != nil {
+		room, err := s.volumes.Size(ctx, tx, to)
+		if errs.Is(err, errs.NotFound) {
 			return errs.BadRequestf("Volume %s could not be found.", to)
+		}
+		if err != nil {
+			return err
 		}
 		err = act.allow(server, "swap_volume", Active, PausedState, Resized)
 		if err != nil {
@@ -69,7 +68,10 @@ func (s *Service) SwapVolume(ctx context.Context, act Act, caller auth.Caller, f
 		if err != nil {
 			return err
 		}
-		err = s.swappable(ctx, tx, server, a, next, size)
+		if room < size {
+			return errs.BadRequestf("Invalid volume: New volume must be the same size or larger.")
+		}
+		err = s.swappable(ctx, tx, server, a, to)
 		if err == nil {
 			err = s.volumes.Detaching(ctx, tx, a.ID)
 		}
@@ -89,8 +91,12 @@ func (s *Service) SwapVolume(ctx context.Context, act Act, caller auth.Caller, f
 }
 
 // swappable refuses to swap what cannot be.
-func (s *Service) swappable(ctx context.Context, tx *db.Tx, server Server, a Attachment, next Volume, size int64) error {
-	status, err := s.volumes.Status(ctx, tx, next.ID)
+func (s *Service) swappable(ctx context.Context, tx *db.Tx, server Server, a Attachment, to string) error {
+	status, err := s.volumes.Status(ctx, tx, to)
+	if err != nil {
+		return err
+	}
+	readOnly, err := s.volumes.ReadOnly(ctx, tx, to)
 	if err != nil {
 		return err
 	}
@@ -104,10 +110,8 @@ func (s *Service) swappable(ctx context.Context, tx *db.Tx, server Server, a Att
 	switch {
 	case status != "available":
 		return errs.BadRequestf("Invalid volume: New volume must be detached in order to swap.")
-	case next.SizeGB < size:
-		return errs.BadRequestf("Invalid volume: New volume must be the same size or larger.")
-	case next.ReadOnly:
-		return errs.BadRequestf("Invalid volume: Volume %s is read-only and cannot be written to in order to swap.", next.ID)
+	case readOnly:
+		return errs.BadRequestf("Invalid volume: Volume %s is read-only and cannot be written to in order to swap.", to)
 	case writers > 1:
 		return errs.BadRequestf("Swapping multi-attach volumes with more than one read/write attachment is not supported.")
 	case a.State != attached:

@@ -30,6 +30,12 @@ func (s *Service) Size(ctx context.Context, tx *db.Tx, volume string) (int64, er
 	return v.SizeGB, err
 }
 
+// ReadOnly tells whether nobody may write to a volume.
+func (s *Service) ReadOnly(ctx context.Context, tx *db.Tx, volume string) (bool, error) {
+	v, err := getVolume(ctx, tx, volume)
+	return v.Readonly == "True", err
+}
+
 // Writers is how many attachments of a volume may write to it.
 func (s *Service) Writers(ctx context.Context, tx *db.Tx, volume string) (int, error) {
 	var n int

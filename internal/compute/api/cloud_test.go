@@ -188,6 +188,8 @@ func (tokens) Caller(_ context.Context, token string) (auth.Caller, error) {
 		return auth.Caller{User: "demo-user", Project: "demo", Roles: []string{"member", "reader"}}, nil
 	case "other":
 		return auth.Caller{User: "other-user", Project: "other", Roles: []string{"member", "reader"}}, nil
+	case "service":
+		return auth.Caller{User: "cinder", Project: "service", Roles: []string{"service"}}, nil
 	case "reader":
 		return auth.Caller{User: "reader-user", Project: "demo", Roles: []string{"reader"}}, nil
 	case "admin":

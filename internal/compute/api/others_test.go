@@ -360,6 +360,11 @@ func (v volumes) Size(ctx context.Context, tx *db.Tx, volume string) (int64, err
 	return row.Size, err
 }
 
+func (v volumes) ReadOnly(ctx context.Context, tx *db.Tx, volume string) (bool, error) {
+	row, err := v.row(ctx, tx, "id", volume)
+	return row.Writers < 0, err
+}
+
 func (v volumes) Writers(ctx context.Context, tx *db.Tx, volume string) (int, error) {
 	row, err := v.row(ctx, tx, "id", volume)
 	return int(row.Writers), err

@@ -53,7 +53,7 @@ func TestSwapVolume(t *testing.T) {
 	c.status(id, "ACTIVE")
 	before := c.must(200, "demo@2.89", "GET", attachments(id)+volumeID, "")
 	heard := c.listen(t)
-	c.must(202, "admin@2.85", "PUT", attachments(id)+volumeID, `{"volumeAttachment":{"volumeId":"`+volumeID2+`","delete_on_termination":true}}`)
+	c.must(202, "service@2.85", "PUT", attachments(id)+volumeID, `{"volumeAttachment":{"volumeId":"`+volumeID2+`","delete_on_termination":true}}`)
 	c.until("the volume to be swapped", func() bool { return c.volumesOf(id) == "available in-use "+volumeID2 })
 	after := c.must(200, "demo@2.89", "GET", attachments(id)+volumeID2, "")
 	if before.at(t, "volumeAttachment", "device") != after.at(t, "volumeAttachment", "device") || after.at(t, "volumeAttachment", "delete_on_termination") != true {
@@ -106,6 +106,7 @@ func TestSwapRefused(t *testing.T) {
 		status                       int
 		says                         string
 	}{
+		{"by another one", "other", id, volumeID, swapBody(volumeID2), 404, id},
 		{"by the owner", "demo", id, volumeID, swapBody(volumeID2), 403, "os_compute_api:os-volumes-attachments:swap"},
 		{"by the owner since 2.85", "demo@2.85", id, volumeID, swapBody(volumeID2), 403, "os_compute_api:os-volumes-attachments:swap"},
 		{"of an unknown volume", "admin", id, nowhere, swapBody(volumeID2), 404, nowhere},
@@ -140,6 +141,7 @@ func TestSwapRefused(t *testing.T) {
 	c.status(id, "ACTIVE")
 	for _, change := range []struct{ sql, says string }{
 		{"UPDATE test_volumes SET size = 2 WHERE id = ?", "the same size or larger"},
+		{"UPDATE test_volumes SET writers = -1 WHERE id <> ?", "is read-only"},
 		{"UPDATE test_volumes SET writers = 2 WHERE id = ?", "more than one read/write attachment"},
 	} {
 		err := c.db.Write(c.ctx, func(tx *db.Tx) error {
@@ -154,7 +156,7 @@ func TestSwapRefused(t *testing.T) {
 			t.Errorf("got %s, want %q", r.body, change.says)
 		}
 		err = c.db.Write(c.ctx, func(tx *db.Tx) error {
-			_, err := tx.Exec(c.ctx, "UPDATE test_volumes SET size = 1 WHERE id = ?", volumeID)
+			_, err := tx.Exec(c.ctx, "UPDATE test_volumes SET size = 1, writers = 1")
 			return err
 		})
 		if err != nil {

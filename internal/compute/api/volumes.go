@@ -120,25 +120,30 @@ type attachmentChange struct {
 // did before 2.85, and says what becomes of a volume with its server. Another service
 // may ask for the former, whosever the server is.
 func (h handlers) updateAttachment(c *api.Call, in updateAttachmentRequest) error {
-	server, err := h.compute.Server(c.Context(), scope(c), c.PathValue("server_id"))
+	const rule = "os_compute_api:os-volumes-attachments:swap"
+	volume, changes := c.PathValue("volume_id"), c.Version >= api.V(2, 85)
+	swaps, project := !changes || in.Attachment.Volume != volume, scope(c)
+	if swaps && c.May(rule, auth.Target{}) {
+		project = ""
+	}
+	server, err := h.compute.Server(c.Context(), project, c.PathValue("server_id"))
 	if err != nil {
 		return err
 	}
-	volume, swaps := c.PathValue("volume_id"), c.Version < api.V(2, 85)
 	c.Log("server_id", server.ID)
 	c.Log("volume_id", volume)
-	if swaps || in.Attachment.Volume != volume {
-		err = c.AuthorizeRule("os_compute_api:os-volumes-attachments:swap", auth.Target{})
+	if swaps {
+		err = c.AuthorizeRule(rule, auth.Target{})
 	} else {
 		err = c.Authorize(of(server))
 	}
-	if err == nil && !swaps {
+	if err == nil && changes {
 		err = h.changeAttachment(c, server, volume, in.Attachment)
 	}
-	if err != nil || !swaps && in.Attachment.Volume == volume {
+	if err != nil || !swaps {
 		return err
 	}
-	return h.compute.SwapVolume(c.Context(), act(c, server), c.Caller, volume, in.Attachment.Volume)
+	return h.compute.SwapVolume(c.Context(), act(c, server), volume, in.Attachment.Volume)
 }
 
 // changeAttachment changes what can be changed, and refuses to change the rest.
