@@ -94,6 +94,10 @@ func inOnePlace(t *testing.T, s *stage) {
 			t.Errorf("the server, which is %v on %v, has guest %s", shown["status"], host, guest)
 		}
 	}
+	runs := fmt.Sprintf("%s %s running=true ", host, s.server)
+	if shown["status"] == "ACTIVE" && !slices.ContainsFunc(w["guests"], func(l string) bool { return strings.HasPrefix(l, runs) }) {
+		t.Errorf("the server, which is ACTIVE on %v, has only guests %q", host, w["guests"])
+	}
 	own := fmt.Sprintf("consumer=%s host=%s ", s.server, host)
 	held, laid, want := w["consumers"], w["numa_claims"], 1
 	if waits {
