@@ -274,6 +274,11 @@ func (h *Host) finishSwap(ctx context.Context, m *machine, g *guest, client *qmp
 	}
 	delete(g.swaps, to.ID)
 	h.mu.Unlock()
+	// Let go of the old volume while it can still be reached: once it cannot, QEMU
+	// waits for it, and the guest with it.
+	for _, node := range []string{windowName(from), diskNodeName(from)} {
+		client.Execute(ctx, "blockdev-del", options{"node-name": node}, nil) // what is left is swept
+	}
 	err = h.limit(ctx, client, g, to, true)
 	if err == nil {
 		err = h.showSize(ctx, client, g, to)

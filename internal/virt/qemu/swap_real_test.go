@@ -115,6 +115,15 @@ func TestSwapSurvives(t *testing.T) {
 	m.Disks = []virt.Disk{broken}
 	eventually(t, time.Minute, "the guest to have the first volume", func() bool { return h.Ensure(t.Context(), m) == nil })
 	l.wantText(t, first, "before", "meanwhile", "at last")
+	// QEMU waits for a volume that is taken from it, so it has none of the old one.
+	client, err = h.monitor(t.Context(), h.machines[m.ID], h.machines[m.ID].guest)
+	var nodes map[string]blockNode
+	if err == nil {
+		nodes, err = blockNodes(t.Context(), client)
+	}
+	if _, left := nodes[diskNodeName(third.ID)]; left || err != nil {
+		t.Errorf("QEMU still has the volume that was replaced; %v", err)
+	}
 	ensure(first)
 
 	// A larger one is seen as such at once.
