@@ -24,7 +24,7 @@ func TestInside(t *testing.T) {
 	h := l.open()
 	drive, err := configdrive.Build(map[string][]byte{
 		"openstack/content/0000":          []byte("a line of its own\n"),
-		"openstack/latest/meta_data.json": []byte(`{"hostname": "inside", "files": [{"content_path": "/content/0000", "path": "srv/a/line"}], "public_keys": {"k": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEvWXwUHFP8FZzJCmN3oK3fRyvYqf3cWJtNbxFzCzHsV"}}`),
+		"openstack/latest/meta_data.json": []byte(`{"hostname": "inside.novalocal", "files": [{"content_path": "/content/0000", "path": "srv/a/line"}], "public_keys": {"k": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEvWXwUHFP8FZzJCmN3oK3fRyvYqf3cWJtNbxFzCzHsV"}}`),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -62,6 +62,7 @@ func TestInside(t *testing.T) {
 		{"cat /sys/class/dmi/id/product_uuid 2>&1 || sudo cat /sys/class/dmi/id/product_uuid", m.ID},
 		{"wc -l < .ssh/authorized_keys", "1"},
 		{"cat /srv/a/line", "a line of its own"},
+		{"hostname; echo end", "inside\r\nend"},
 		{"blkid -L config-2 -o device", "/dev/"},
 		{"sudo mkfs -t ext4 -q /dev/vdb && sudo mount /dev/vdb /mnt && echo mounted", "mounted"},
 	} {
