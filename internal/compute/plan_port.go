@@ -201,7 +201,8 @@ func (s *Service) DetachPort(ctx context.Context, act Act, port string) error {
 	})
 }
 
-// detachPortPlan goes only forward.
+// detachPortPlan goes only forward. Its last step, which frees the port, has the name
+// that clients wait for.
 func (s *Service) detachPortPlan() work.Plan[portState] {
 	return work.Plan[portState]{
 		Name: "server.detach_interface", Action: "detach_interface", Deadline: changeDeadline,
@@ -210,7 +211,7 @@ func (s *Service) detachPortPlan() work.Plan[portState] {
 				return s.tellID(ctx, tx, "interface_detach.start", state.Server)
 			}, NoReturn: true},
 			{Name: "remove the card", Do: s.withoutCard},
-			{Name: "free the port", Tx: func(ctx context.Context, tx *db.Tx, state *portState) error {
+			{Name: "compute_detach_interface", Tx: func(ctx context.Context, tx *db.Tx, state *portState) error {
 				return s.dropCard(ctx, tx, state, "interface_detach.end")
 			}},
 		},

@@ -113,6 +113,12 @@ func (c *cloud) events(t *testing.T, id string, d deed, request string) {
 	if len(reply.InstanceAction.Events) == 0 {
 		t.Errorf("%s has no events", d.call)
 	}
+	// Tempest waits for these.
+	if waited := "compute_" + d.action; d.action == "detach_interface" || d.action == "extend_volume" {
+		if got := reply.InstanceAction.Events[0].Event; got != waited {
+			t.Errorf("%s ends with the event %s, want %s", d.call, got, waited)
+		}
+	}
 	for _, e := range reply.InstanceAction.Events {
 		if e.Event == "" || e.Result != "Success" || e.Start_time == "" || e.Finish_time == "" {
 			t.Errorf("%s has the event %+v, want it to have succeeded", d.call, e)
