@@ -251,6 +251,13 @@ func (tx *Tx) scan(ctx context.Context, dest any, query string, args []any) erro
 // Insert adds a row (a pointer to a struct) or rows (a pointer to a slice, not
 // empty).
 func (tx *Tx) Insert(ctx context.Context, rows any) error {
+	v := reflect.ValueOf(rows).Elem()
+	if v.Kind() == reflect.Struct {
+		done, err := tx.insertRow(ctx, v)
+		if done {
+			return err
+		}
+	}
 	_, err := tx.IDB.NewInsert().Model(rows).Exec(ctx)
 	return err
 }

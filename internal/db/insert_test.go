@@ -1,0 +1,78 @@
+package db
+
+import (
+	"context"
+	"reflect"
+	"testing"
+
+	"github.com/uptrace/bun"
+)
+
+type word string
+
+type part struct {
+	ID string `bun:"id,pk"`
+}
+
+type inserted struct {
+	bun.BaseModel `bun:"table:inserted"`
+	part
+
+	Word    word
+	Text    string `bun:"written"`
+	Null    *string
+	Pointer *string
+	Count   int
+	Time    Time
+	Yes     bool
+	JSON    JSON[map[string]string]
+	Unseen  string `bun:"-"`
+}
+
+// TestInsertWritesAsTheBuilderDoes: a row of a type is the same whether a prepared
+// statement inserts it or the query builder.
+func TestInsertWritesAsTheBuilderDoes(t *testing.T) {
+	t.Parallel()
+	d, err := openSQLite(t.Context(), t.TempDir()+"/db", newest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	text := "it's ?"
+	row := inserted{part: part{"a"}, Word: "w", Text: text, Pointer: &text, Count: -3, Time: 5, Yes: true, JSON: Of(map[string]string{"k": "v"})}
+	if d.insertionOf(reflect.TypeFor[inserted]()) == nil {
+		t.Fatal("the type is left to the query builder")
+	}
+	var got []inserted
+	err = d.Write(t.Context(), func(tx *Tx) error {
+		_, err := tx.Exec(t.Context(), `CREATE TABLE inserted (id TEXT PRIMARY KEY, word TEXT, written TEXT, "null" TEXT, pointer TEXT,
+			count INTEGER, time BIGINT, yes INTEGER, json TEXT)`)
+		if err != nil {
+			return err
+		}
+		err = tx.Insert(t.Context(), &row)
+		if err != nil {
+			return err
+		}
+		second := row
+		second.ID = "b"
+		err = tx.Insert(t.Context(), &[]inserted{second})
+		if err != nil {
+			return err
+		}
+		if err := tx.Insert(context.Background(), &row); !IsDuplicate(err) {
+			t.Errorf("the same row again: got %v, want a duplicate", err)
+		}
+		return tx.All(t.Context(), &got, "SELECT * FROM inserted ORDER BY id")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 2 || !reflect.DeepEqual(got[0], row) {
+		t.Fatalf("got %+v, want %+v", got, row)
+	}
+	got[1].ID = "a"
+	if !reflect.DeepEqual(got[0], got[1]) {
+		t.Errorf("the query builder wrote %+v, want %+v", got[1], got[0])
+	}
+}
