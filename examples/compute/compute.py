@@ -192,7 +192,7 @@ def sent(server):
         {"events": [{"name": "network-changed", "server_uuid": server.id}]})
     for path in ("networks", "tenant-networks", "floating-ips", "floating-ip-pools", "security-groups", "volumes", "volumes/detail",
                  "snapshots", "snapshots/detail", "hosts", "hypervisors/statistics", "hypervisors/node-1/search",
-                 "hypervisors/node-1/servers"):
+                 "hypervisors/node-1/servers", "volumes_boot"):
         ask("GET", "/os-" + path, 200, microversion="2.1")
     act("injectNetworkInfo")
     act("trigger_crash_dump")
