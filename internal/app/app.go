@@ -209,6 +209,10 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 		},
 	})
 	cloud.closers = append(cloud.closers, func() error { consoles.Close(); return nil })
+	weighers, err := c.weighers()
+	if err != nil {
+		return err
+	}
 	cloud.Compute, err = compute.New(ctx, compute.Options{
 		DB: database, Clock: now, Log: log, Engine: cloud.Engine, Hosts: cloud.Hosts, Nudge: cloud.Loops.Nudge,
 		Placement: placements, Images: computeImages{images}, Networks: computeNetworks{cloud.Network},
@@ -217,6 +221,7 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 		ConfirmAfter: time.Duration(c.ResizeConfirmWindow) * time.Second,
 		ShelvedFor:   time.Duration(c.ShelvedOffloadTime) * time.Second,
 		ReclaimAfter: time.Duration(c.ReclaimInstanceInterval) * time.Second,
+		Weighers:     weighers,
 	})
 	if err != nil {
 		return err

@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"text/tabwriter"
 
@@ -198,6 +200,9 @@ func printVerdicts(out io.Writer, hosts []scheduler.Verdict) error {
 	fmt.Fprintln(w, "HOST\tSCORE\tFACTORS\tREFUSED BECAUSE")
 	for _, h := range hosts {
 		score, factors := "-", ""
+		for _, w := range slices.Sorted(maps.Keys(h.Weighed)) {
+			factors += fmt.Sprintf("%s %d  ", w, h.Weighed[w])
+		}
 		if h.Score != nil {
 			score = fmt.Sprintf("%.4f", *h.Score)
 			for i, class := range []string{"VCPU", "MEMORY_MB", "DISK_GB"} {

@@ -144,6 +144,10 @@ type Config struct {
 	// restored; 0 is not at all.
 	ReclaimInstanceInterval int `koanf:"reclaim_instance_interval"`
 
+	// Weighers are those of Nova that go before the score of hosts, in this order, with
+	// commas between them: build_failure, io_ops; "" is the score alone.
+	Weighers string `koanf:"weighers"`
+
 	// OAuth2 is how clients of OAuth 2.0 prove who they are.
 	OAuth2 OAuth2 `koanf:",squash"`
 	// LimitModel is how the unified limits of projects and of those above them go
@@ -272,6 +276,7 @@ func Settings() []Setting {
 		{"shelved_offload_time", "NACRE_SHELVED_OFFLOAD_TIME", "0 (at once)", "seconds for which shelved servers keep their hosts; -1 is for ever"},
 		{"max_allocation_candidates", "NACRE_MAX_ALLOCATION_CANDIDATES", "10000", "how many allocation candidates a request gets that sets no lower limit, the best ones"},
 		{"reclaim_instance_interval", "NACRE_RECLAIM_INSTANCE_INTERVAL", "0 (not at all)", "seconds for which deleted servers can be restored"},
+		{"weighers", "NACRE_WEIGHERS", "", "what goes before the score of hosts, in this order, with commas: build_failure (failed builds since one worked), io_ops (servers being built, moved or saved)"},
 		{"oauth2_authn_methods", "NACRE_OAUTH2_AUTHN_METHODS", "tls_client_auth,client_secret_basic", "how clients of OAuth 2.0 may prove who they are, with commas"},
 		{"oauth2_cert_dn_mapping_id", "NACRE_OAUTH2_CERT_DN_MAPPING_ID", "oauth2_mapping", "mapping that says for whom a client's certificate is"},
 		{"oauth2_client_ca_file", "NACRE_OAUTH2_CLIENT_CA_FILE", "", "authorities of clients' certificates, in PEM; without it none is taken"},

@@ -72,6 +72,8 @@ type Options struct {
 	// ReservedMB is the memory of each host that servers don't get; 0 is 512,
 	// -1 is none.
 	ReservedMB int64
+	// Weighers go before the score when hosts are ordered; none is the score alone.
+	Weighers []scheduler.Weigher
 }
 
 // Service is compute.
@@ -99,6 +101,7 @@ type Service struct {
 	confirmAfter time.Duration
 	shelvedFor   time.Duration
 	reclaimAfter time.Duration
+	weighers     []scheduler.Weigher
 
 	mu       sync.RWMutex // guards snapshot and state
 	snapshot scheduler.Snapshot
@@ -116,7 +119,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		db: o.DB, clock: o.Clock, newID: o.NewID, log: o.Log, engine: o.Engine, hosts: o.Hosts,
 		placement: o.Placement, images: o.Images, networks: o.Networks, proxy: o.Proxy, imageProxy: o.ImageProxy, volumeProxy: o.VolumeProxy, volumes: o.Volumes,
 		consoles: o.Consoles, configDrive: o.ConfigDrive,
-		zone: o.Zone, cpuRatio: o.CPURatio, reservedMB: o.ReservedMB, confirmAfter: o.ConfirmAfter, shelvedFor: o.ShelvedFor, reclaimAfter: o.ReclaimAfter,
+		zone: o.Zone, cpuRatio: o.CPURatio, reservedMB: o.ReservedMB, confirmAfter: o.ConfirmAfter, shelvedFor: o.ShelvedFor, reclaimAfter: o.ReclaimAfter, weighers: o.Weighers,
 		state: map[string]hostState{}, frozen: frozen{held: map[string]io.ReadWriteCloser{}},
 	}
 	if s.clock == nil {

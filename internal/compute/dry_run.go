@@ -104,6 +104,12 @@ func (s *Service) place(r question, count int) DryResult {
 		if r.Group != nil {
 			r.Group.Members[best[0].ID]++
 		}
+		if r.Loads != nil {
+			load := r.Loads[best[0].Host]
+			load.Servers++
+			load.Busy++
+			r.Loads[best[0].Host] = load
+		}
 		s.snapshot.Hold(r.Server, best[0].ID, r.Amounts)
 		s.lay(r.Request, best[0].Host)
 		result.Fits++

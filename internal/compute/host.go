@@ -280,7 +280,7 @@ func (s *Service) put(name string) {
 	}
 	o.Aggregates, o.Metadata = state.aggregates, state.metadata
 	o.Hypervisor, o.Version = state.host.Info.Type, int64(state.host.Info.Version)
-	o.Arch, o.Cells = "x86_64", state.host.Info.Cells
+	o.Arch, o.Cells, o.Address = "x86_64", state.host.Info.Cells, state.host.Info.Address
 	s.snapshot.Put(o)
 }
 
@@ -444,7 +444,7 @@ func (s *Service) DeleteService(ctx context.Context, id string) error {
 		case used > 0:
 			return errs.Conflictf("Unable to delete compute service that is hosting instances. Migrate or delete the instances first.")
 		}
-		for _, table := range []string{"aggregate_hosts", "compute_services"} {
+		for _, table := range []string{"aggregate_hosts", "failed_builds", "compute_services"} {
 			_, err = tx.Exec(ctx, "DELETE FROM "+table+" WHERE host = ?", row.Host)
 			if err != nil {
 				return fmt.Errorf("delete compute service of host %s: %w", row.Host, err)

@@ -353,6 +353,10 @@ func (s *Service) createFinish(ctx context.Context, tx *db.Tx, state *createStat
 	if err != nil {
 		return err
 	}
+	err = s.buildWorked(ctx, tx, server.Host)
+	if err != nil {
+		return err
+	}
 	return s.tell(ctx, tx, "create.end", server)
 }
 
@@ -394,6 +398,10 @@ func (s *Service) createFailed(ctx context.Context, tx *db.Tx, state *createStat
 		return err
 	}
 	err = s.tell(ctx, tx, "create.error", server)
+	if err != nil {
+		return err
+	}
+	err = s.buildFailed(ctx, tx, server.ID)
 	if err != nil {
 		return err
 	}

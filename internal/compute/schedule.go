@@ -1,11 +1,13 @@
 package compute
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -134,6 +136,8 @@ func (s *Service) ask(ctx context.Context, tx *db.Tx, server Server, forced stri
 	if r.Arch == "" {
 		r.Arch = properties["architecture"]
 	}
+	r.Versions, r.VMMode = properties["img_hv_requested_version"], properties["hw_vm_mode"]
+	r.Weighers = s.weighers
 	r.Capabilities, r.AggregateSpecs = specsOf(flavor.ExtraSpecs.V, "capabilities:"), specsOf(flavor.ExtraSpecs.V, "aggregate_instance_extra_specs:")
 	err = s.askHosts(ctx, tx, &r)
 	if err != nil {
@@ -220,6 +224,7 @@ func (s *Service) hear(ctx context.Context, tx *db.Tx, hints map[string]any, r *
 		}
 		r.Query = string(text)
 	}
+	r.Near = near(hints)
 	s.mu.RLock()
 	needed := s.snapshot.NeedsLoads(*r)
 	s.mu.RUnlock()
@@ -228,6 +233,15 @@ func (s *Service) hear(ctx context.Context, tx *db.Tx, hints map[string]any, r *
 	}
 	r.Loads, err = loads(ctx, tx)
 	return err
+}
+
+// near is the network of the host in the hint build_near_host_ip, whose size is in
+// the hint cidr; it is not valid when there is no such hint.
+func near(hints map[string]any) netip.Prefix {
+	address, _ := hints["build_near_host_ip"].(string)
+	size, _ := hints["cidr"].(string)
+	network, _ := netip.ParsePrefix(address + cmp.Or(size, "/24"))
+	return network.Masked()
 }
 
 // hostsOf finds the hosts of servers: one id or a list of them.
@@ -269,6 +283,19 @@ func loads(ctx context.Context, tx *db.Tx) (map[string]scheduler.Load, error) {
 	out := make(map[string]scheduler.Load, len(rows))
 	for _, row := range rows {
 		out[row.Host] = scheduler.Load{Servers: row.Servers, Busy: row.Busy}
+	}
+	var failed []struct {
+		Host string
+		N    int
+	}
+	err = tx.All(ctx, &failed, "SELECT host, n FROM failed_builds")
+	if err != nil {
+		return nil, fmt.Errorf("read failed builds: %w", err)
+	}
+	for _, row := range failed {
+		load := out[row.Host]
+		load.Failed = row.N
+		out[row.Host] = load
 	}
 	return out, nil
 }

@@ -12,6 +12,7 @@ import (
 	"nacre/internal/auth"
 	"nacre/internal/compute"
 	computeapi "nacre/internal/compute/api"
+	"nacre/internal/compute/scheduler"
 	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/nodeapi"
@@ -122,6 +123,33 @@ func TestHostRefuses(t *testing.T) {
 	w := c.world(t).(map[string][]string)
 	if len(w["documents"])+len(w["machines"])+len(w["allocations"])+len(w["server_ports"]) != 0 {
 		t.Errorf("something is left: %v", w)
+	}
+}
+
+// A host on which a build failed is passed over, when that weigher is selected, until
+// one works there.
+func TestFailedBuildsWeigh(t *testing.T) {
+	c := start(t, options{hosts: 2, configure: func(o *compute.Options) { o.Weighers = scheduler.Weighers }})
+	chosen := func(id string) string {
+		d, err := c.compute.Decision(c.ctx, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.Chosen
+	}
+	for _, m := range c.machines {
+		m.FailNext(virtsim.OpEnsure, errs.BadRequestf("the disk is too small"))
+	}
+	first := c.server("first", "")
+	c.status(first, "ERROR")
+	second := c.server("second", "")
+	c.status(second, "ERROR")
+	if chosen(first) == chosen(second) {
+		t.Errorf("both builds failed on %s, want the second one elsewhere", chosen(first))
+	}
+	third, fourth := c.active("third", ""), c.active("fourth", "")
+	if chosen(third) != chosen(fourth) {
+		t.Errorf("got hosts %s and %s, want the one where a build worked", chosen(third), chosen(fourth))
 	}
 }
 

@@ -16,8 +16,8 @@ type createRequest struct {
 	Hints2 *hintsRequest `json:"OS-SCH-HNT:scheduler_hints"`
 }
 
-// hintsRequest are wishes about the host. The group, different_host, same_host and
-// query are heard.
+// hintsRequest are wishes about the host. The group, different_host, same_host,
+// build_near_host_ip with cidr, and query are heard.
 type hintsRequest map[string]any
 
 // JSONSchema implements api.Schemer.
@@ -26,7 +26,9 @@ func (hintsRequest) JSONSchema() map[string]any {
 	servers := map[string]any{"oneOf": []any{server, map[string]any{"type": "array", "items": server}}}
 	return map[string]any{"type": "object", "properties": map[string]any{
 		"group": server, "different_host": servers, "same_host": servers,
-		"query": map[string]any{"type": []any{"string", "object", "array"}},
+		"build_near_host_ip": map[string]any{"type": "string", "format": "ip"},
+		"cidr":               map[string]any{"type": "string", "pattern": `^/[0-9a-f.:]+$`},
+		"query":              map[string]any{"type": []any{"string", "object", "array"}},
 	}}
 }
 

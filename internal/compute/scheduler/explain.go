@@ -12,6 +12,7 @@ type Verdict struct {
 	Host    string             `json:"host"`
 	Score   *float64           `json:"score"`   // nil when refused
 	Factors map[string]float64 `json:"factors"` // nil when refused
+	Weighed map[Weigher]int    `json:"weighed,omitempty"`
 	Refused Filter             `json:"refused_by,omitempty"`
 	Reason  string             `json:"reason,omitempty"`
 }
@@ -45,7 +46,7 @@ func (s *Snapshot) Explain(r Request, passed, refused int) Explanation {
 		case f == "":
 			e.Passed++
 			if e.Passed <= passed {
-				e.Hosts = append(e.Hosts, s.passed(i))
+				e.Hosts = append(e.Hosts, s.passed(&q, i))
 			}
 		default:
 			e.Refused[f]++
@@ -64,10 +65,10 @@ func (s *Snapshot) Explain(r Request, passed, refused int) Explanation {
 	return e
 }
 
-func (s *Snapshot) passed(i int) Verdict {
+func (s *Snapshot) passed(q *query, i int) Verdict {
 	c := s.candidate(i)
 	return Verdict{
-		ID: c.ID, Host: c.Host, Score: &c.Score,
+		ID: c.ID, Host: c.Host, Score: &c.Score, Weighed: q.weighed(s, i),
 		Factors: map[string]float64{"VCPU": c.Factors[VCPU], "MEMORY_MB": c.Factors[MemoryMB], "DISK_GB": c.Factors[DiskGB]},
 	}
 }

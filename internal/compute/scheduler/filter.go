@@ -70,6 +70,9 @@ func (s *Snapshot) unfit(q *query, i int) Filter {
 	if q.Hypervisor != "" && !strings.EqualFold(s.host[i].Hypervisor, q.Hypervisor) {
 		return FilterImage
 	}
+	if q.Versions != "" && !hasVersion(s.host[i].Version, q.Versions) || q.VMMode != "" && q.VMMode != guestMode {
+		return FilterImage
+	}
 	if q.Group != nil && !q.groupAllows(s.ids[i]) {
 		return FilterGroup
 	}
@@ -133,6 +136,12 @@ func (s *Snapshot) why(q *query, i int, f Filter) string {
 		}
 		if q.Hypervisor != "" && !strings.EqualFold(h.Hypervisor, q.Hypervisor) {
 			return fmt.Sprintf("the image is for hypervisor %s, the host has %s", q.Hypervisor, h.Hypervisor)
+		}
+		if q.Versions != "" && !hasVersion(h.Version, q.Versions) {
+			return fmt.Sprintf("the image is for versions %s of the hypervisor, the host has %d", q.Versions, h.Version)
+		}
+		if q.VMMode != "" && q.VMMode != guestMode {
+			return fmt.Sprintf("the image is for guests of mode %s, the host has %s", q.VMMode, guestMode)
 		}
 		_, reason := q.wish(s, i, true)
 		return reason

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/google/btree"
@@ -69,38 +70,37 @@ func (o *order) from(point uint64, visit func(row int) (more bool)) {
 }
 
 // each visits the rows of all hosts, the best for the request first, until visit
-// has seen enough. What a soft group wants goes before the score; the few hosts
-// that have members of it are sorted by hand.
+// has seen enough. What goes before the score concerns few hosts, which are sorted
+// by hand.
 func (s *Snapshot) each(q *query, visit func(row int) (more bool)) {
-	if q.soft == 0 {
+	ranks := q.ranks(s)
+	if len(ranks) == 0 {
 		s.order.from(q.point, visit)
 		return
 	}
-	var members []int
-	for id, n := range q.Group.Members {
-		i, known := s.index[id]
-		if known && n > 0 {
-			members = append(members, i)
-		}
-	}
-	slices.SortFunc(members, func(i, j int) int {
+	rows := slices.SortedFunc(maps.Keys(ranks), func(i, j int) int {
 		if q.before(s, i, j) {
 			return -1
 		}
 		return 1
 	})
-	visitMembers := func() bool {
-		return !slices.ContainsFunc(members, func(i int) bool { return !visit(i) })
+	first := 0
+	for first < len(rows) && ranks[rows[first]].before(none) {
+		first++
 	}
-	if q.soft > 0 && !visitMembers() {
+	some := func(rows []int) (more bool) {
+		return !slices.ContainsFunc(rows, func(i int) bool { return !visit(i) })
+	}
+	more := some(rows[:first])
+	if !more {
 		return
 	}
-	more := true
 	s.order.from(q.point, func(i int) bool {
-		more = q.Group.Members[s.ids[i]] > 0 || visit(i)
+		_, ranked := ranks[i]
+		more = ranked || visit(i)
 		return more
 	})
-	if q.soft < 0 && more {
-		visitMembers()
+	if more {
+		some(rows[first:])
 	}
 }

@@ -15,11 +15,13 @@
 //
 // A snapshot keeps the hosts in the order of their scores, so that a decision looks
 // at the best ones until enough have passed: over a hundred thousand hosts it
-// costs what it costs over ten, unless most of the best are refused.
+// costs what it costs over ten, unless most of the best are refused. Weighers that an
+// operator selects go before the score (weigh.go).
 package scheduler
 
 import (
 	"hash/fnv"
+	"net/netip"
 
 	"nacre/internal/compute/numa"
 )
@@ -104,6 +106,8 @@ type Request struct {
 	Forbidden  []string // traits that it must not have
 	Arch       string   // image property hw_architecture, "" for any
 	Hypervisor string   // image property img_hv_type, "" for any
+	Versions   string   // image property img_hv_requested_version: conditions with commas, "" for any
+	VMMode     string   // image property hw_vm_mode, "" for any
 	Group      *Group
 
 	// Able are the ids of the hosts that have what was Asked for besides, where
@@ -120,15 +124,17 @@ type Request struct {
 	Same           []string          // names of hosts, one of which it must be; nil for any
 	Different      []string          // names of hosts that it must not be
 	Query          string            // a condition in JSON, "" for none
+	Near           netip.Prefix      // the host's address must be in it; not valid for any
+	Weighers       []Weigher         // that go before the score, in this order
 	Loads          map[string]Load   // by host name; nil where nobody asks for them (NeedsLoads)
 
 	NUMA *numa.Want            // nil: it floats
 	Used map[string]numa.Usage // by host name, what others with a topology have there; nil without NUMA
 }
 
-// Load is how many servers a host has, and how many of them are being built,
-// moved or saved.
-type Load struct{ Servers, Busy int }
+// Load is how many servers a host has, how many of them are being built, moved or
+// saved, and how many builds failed there since one worked.
+type Load struct{ Servers, Busy, Failed int }
 
 // Filter names a reason for refusal.
 type Filter string
@@ -176,11 +182,9 @@ func (s *Snapshot) Rank(r Request, n int) []Candidate {
 
 // before tells whether host i is a better choice than host j.
 func (q *query) before(s *Snapshot, i, j int) bool {
-	if q.soft != 0 {
-		a, b := q.soft*q.Group.Members[s.ids[i]], q.soft*q.Group.Members[s.ids[j]]
-		if a != b {
-			return a > b
-		}
+	a, b := q.rank(s, i), q.rank(s, j)
+	if a != b {
+		return a.before(b)
 	}
 	if s.score[i] != s.score[j] {
 		return s.score[i] > s.score[j]

@@ -293,6 +293,41 @@ func TestTiesSpread(t *testing.T) {
 
 // Each decision takes room, so that the order changes with it. The winner is the
 // score's: TestRankAgainstPlainSort compares.
+// Weighers go before the score in their order, and a soft group before them.
+func TestWeighers(t *testing.T) {
+	s := &Snapshot{}
+	for name, used := range map[string]int64{"busy": 0, "failing": 1, "full": 8, "quiet": 4} {
+		s.Put(host(name, func(h *Host) { h.Used[VCPU] = used }))
+	}
+	loads := map[string]Load{"name-busy": {Busy: 3}, "name-failing": {Failed: 1}, "gone": {Failed: 9}}
+	for _, test := range []struct {
+		why      string
+		weighers []Weigher
+		group    *Group
+		want     []string
+	}{
+		{"none: the score alone", nil, nil, []string{"busy", "failing", "quiet", "full"}},
+		{"failures", []Weigher{BuildFailure}, nil, []string{"busy", "quiet", "full", "failing"}},
+		{"failures, then load", []Weigher{BuildFailure, IOOps}, nil, []string{"quiet", "full", "busy", "failing"}},
+		{"load, then failures", []Weigher{IOOps, BuildFailure}, nil, []string{"quiet", "full", "failing", "busy"}},
+		{"a soft group first", []Weigher{IOOps}, &Group{Policy: SoftAffinity, Members: map[string]int{"busy": 1}}, []string{"busy", "failing", "quiet", "full"}},
+		{"a soft group last", []Weigher{IOOps}, &Group{Policy: SoftAntiAffinity, Members: map[string]int{"failing": 1}}, []string{"quiet", "full", "busy", "failing"}},
+	} {
+		r := Request{Server: "s", Weighers: test.weighers, Group: test.group, Loads: loads}
+		var got []string
+		for _, c := range s.Rank(r, 10) {
+			got = append(got, c.ID)
+		}
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%s: got %v, want %v", test.why, got, test.want)
+		}
+	}
+	e := s.Explain(Request{Server: "s", Weighers: Weighers, Loads: loads}, 10, 10)
+	if got := e.Hosts[2].Weighed; got[IOOps] != 3 || got[BuildFailure] != 0 {
+		t.Errorf("third host is weighed %v, want 3 io_ops", got)
+	}
+}
+
 func BenchmarkDecision(b *testing.B) {
 	for _, n := range []int{10_000, 100_000} {
 		b.Run(fmt.Sprint(n, "-hosts"), func(b *testing.B) {

@@ -18,7 +18,8 @@ type Host struct {
 	Traits     []string
 	Arch       string
 	Hypervisor string
-	Version    int64               // of the hypervisor
+	Version    int64               // of the hypervisor, with three digits for each part but the first
+	Address    string              // IP
 	Metadata   map[string][]string // of its aggregates (MergeMetadata)
 	Inventory  [resources]Inventory
 	Used       Amounts

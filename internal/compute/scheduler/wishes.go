@@ -1,8 +1,10 @@
 package scheduler
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -62,6 +64,12 @@ func (q *query) wish(s *Snapshot, i int, say bool) (Filter, string) {
 	}
 	if slices.Contains(q.Different, h.Name) {
 		return FilterHint, reason("a server named in different_host is on the host")
+	}
+	if q.Near.IsValid() {
+		ip, err := netip.ParseAddr(h.Address)
+		if err != nil || !q.Near.Contains(ip) {
+			return FilterHint, reason("the host's address %s is not in %s", orNone(h.Address), q.Near)
+		}
 	}
 	for _, name := range q.capabilityNames {
 		value, known := q.attribute(s, i, name)
@@ -158,8 +166,40 @@ func isolates(metadata map[string][]string) []string {
 func (s *Snapshot) NeedsLoads(r Request) bool {
 	_, servers := r.Capabilities["num_instances"]
 	_, busy := r.Capabilities["num_io_ops"]
-	return servers || busy || strings.Contains(r.Query, "$num_") || s.limited > 0
+	return servers || busy || len(r.Weighers) > 0 || strings.Contains(r.Query, "$num_") || s.limited > 0
 }
+
+// hasVersion tells whether a hypervisor's version meets conditions such as ">=6.0, <8".
+func hasVersion(version int64, conditions string) bool {
+	for _, condition := range strings.Split(conditions, ",") {
+		condition = strings.TrimSpace(condition)
+		number := strings.TrimLeft(condition, "<>=! ")
+		operator := strings.TrimSpace(strings.TrimSuffix(condition, number))
+		var want int64
+		parts := strings.Split(number, ".")
+		for i := range 3 {
+			n := 0
+			if i < len(parts) {
+				var err error
+				n, err = strconv.Atoi(strings.TrimSpace(parts[i]))
+				if err != nil {
+					return false
+				}
+			}
+			want = want*1000 + int64(n)
+		}
+		if operator == "" || operator == "=" {
+			operator = "=="
+		}
+		if !compares(operator, cmp.Compare(version, want)) {
+			return false
+		}
+	}
+	return true
+}
+
+// guestMode is how guests run on every host: as on a machine of their own.
+const guestMode = "hvm"
 
 // limits tells whether the host's aggregates limit its servers.
 func (h *Host) limits() bool {

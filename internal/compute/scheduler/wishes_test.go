@@ -1,6 +1,9 @@
 package scheduler
 
-import "testing"
+import (
+	"net/netip"
+	"testing"
+)
 
 func TestWishes(t *testing.T) {
 	in := func(metadata ...map[string]string) func(*Host) {
@@ -33,6 +36,15 @@ func TestWishes(t *testing.T) {
 		{"enough servers", in(words("max_instances_per_host", "5")), Request{Loads: load}, FilterLoad, "the host has 5 servers, its aggregate allows 5"},
 		{"room for a server", in(words("max_instances_per_host", "6")), Request{Loads: load}, "", ""},
 		{"busy enough", in(words("max_io_ops_per_host", "2")), Request{Loads: load}, FilterLoad, "the host has 2 busy servers, its aggregate allows 2"},
+
+		{"near an address", func(h *Host) { h.Address = "10.1.2.3" }, Request{Near: netip.MustParsePrefix("10.1.2.0/24")}, "", ""},
+		{"not near it", func(h *Host) { h.Address = "10.1.3.3" }, Request{Near: netip.MustParsePrefix("10.1.2.0/24")}, FilterHint, "the host's address 10.1.3.3 is not in 10.1.2.0/24"},
+		{"nobody knows whether it is", nil, Request{Near: netip.MustParsePrefix("10.1.2.0/24")}, FilterHint, "the host's address none is not in 10.1.2.0/24"},
+		{"a version of the hypervisor", func(h *Host) { h.Version = 7002001 }, Request{Versions: ">=7.2, <8"}, "", ""},
+		{"another version", func(h *Host) { h.Version = 7002001 }, Request{Versions: ">7.2.1"}, FilterImage, "the image is for versions >7.2.1 of the hypervisor, the host has 7002001"},
+		{"a version that is none", nil, Request{Versions: ">= new"}, FilterImage, "the image is for versions >= new of the hypervisor, the host has 0"},
+		{"a machine of its own", nil, Request{VMMode: "hvm"}, "", ""},
+		{"a container", nil, Request{VMMode: "exe"}, FilterImage, "the image is for guests of mode exe, the host has hvm"},
 
 		{"a capability", nil, Request{Capabilities: words("hypervisor_type", "QEMU")}, "", ""},
 		{"not the capability", nil, Request{Capabilities: words("hypervisor_type", "s== KVM")}, FilterCapabilities, "the flavor wants hypervisor_type s== KVM, the host has QEMU"},
