@@ -39,7 +39,7 @@ type job struct {
 // and it takes those, so that they go on however many requests come.
 const (
 	maxGroup     = 256
-	patientShare = 16
+	patientShare = 4
 )
 
 var (
