@@ -69,6 +69,7 @@ type Service struct {
 	Identify func(c *Call) (auth.Caller, error)
 
 	Versions *Microversions // nil: the API has none
+	Strict   Version        // since when GETs refuse parameters that they don't know; 0 is never
 	Envelope Envelope
 	Routes   []Route
 
@@ -91,8 +92,10 @@ type Route struct {
 	Anonymous bool
 	Since     Version
 	Until     Version
-	OK        int   // status of a success; 0 is 200
-	MaxBody   int64 // bytes; 0 is DefaultMaxBody, -1 no limit (streams)
+	Query     Params  // what it knows in the query, where that is told
+	Strict    Version // since when it refuses other parameters; 0 is the service's for GET, Loose never
+	OK        int     // status of a success; 0 is 200
+	MaxBody   int64   // bytes; 0 is DefaultMaxBody, -1 no limit (streams)
 	Do        Handler
 
 	needs needs // Variant, read
@@ -231,6 +234,9 @@ func (c *Call) serve() {
 	}
 	c.service, c.route = e.service, e.route
 	err = c.legible()
+	if err == nil {
+		err = c.strictQuery()
+	}
 	if err != nil {
 		c.fail(err)
 		return

@@ -130,11 +130,16 @@ type FlavorQuery struct {
 	Public  *bool // nil: whichever
 	MinDisk int64
 	MinRAM  int64
+	Name    string // a regular expression, found anywhere in the name
 	Page    db.Page
 }
 
 // Flavors lists flavors.
 func (s *Service) Flavors(ctx context.Context, q FlavorQuery) (list []Flavor, more bool, err error) {
+	err = db.CheckPattern(q.Name)
+	if err != nil {
+		return nil, false, errs.BadRequestf("Invalid input for query parameters name. Value: %s. %s", q.Name, err)
+	}
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
 		if q.Page.Marker != "" {
 			_, err := flavor(ctx, tx, "", q.Page.Marker)
@@ -149,6 +154,9 @@ func (s *Service) Flavors(ctx context.Context, q FlavorQuery) (list []Flavor, mo
 		}
 		if q.Public != nil {
 			sel = sel.Where("public = ?", *q.Public)
+		}
+		if q.Name != "" {
+			sel = db.Matching(sel, "name", q.Name)
 		}
 		return q.Page.Cut(sel, "flavors", "id").Scan(ctx)
 	})

@@ -34,6 +34,7 @@ type Query struct {
 	NotTagsAny    []string // none of them
 	Page          db.Page
 	Brief         bool // only id and name are read
+	Request       bool // also what it was made of: the image's properties and the hints
 }
 
 // Sorting of servers in lists.
@@ -41,7 +42,7 @@ var newestFirst = []db.Sort{{Column: "created_at", Desc: true}, {Column: "id", D
 
 // unseen are columns that no view of a server shows: lists don't read them.
 var unseen = []string{
-	"generation", "flavor_id", "image_properties", "locked_by", "scheduler_hints", "running", "rest", "rebuilds", "other_flavor", "rescue", "shelf",
+	"generation", "flavor_id", "locked_by", "running", "rest", "rebuilds", "other_flavor", "rescue", "shelf",
 	"local_disks", "disk_image", "crash_dumps", "soft_reboots", "hard_reboots", "soft_deleted_at",
 }
 
@@ -66,10 +67,13 @@ func (s *Service) Servers(ctx context.Context, q Query) (list []Server, more boo
 			}
 		}
 		sel := q.where(tx.NewSelect().Model(&list))
-		if q.Brief {
+		switch {
+		case q.Brief:
 			sel = sel.Column("id", "name")
-		} else {
+		case q.Request:
 			sel = sel.ExcludeColumn(unseen...)
+		default:
+			sel = sel.ExcludeColumn(append(unseen, "image_properties", "scheduler_hints")...)
 		}
 		return q.Page.Cut(sel, "servers", "id").Scan(ctx)
 	})

@@ -19,14 +19,34 @@ type ServerUpdate struct {
 	AccessIP6   *string
 	Hostname    *string
 	AutoDisk    *bool
+	PinnedZone  *string // "" for none
 }
 
 // UpdateServer changes what an owner may change.
 func (s *Service) UpdateServer(ctx context.Context, act Act, in ServerUpdate) (Server, error) {
 	return s.edit(ctx, act, "update", func(server *Server) error {
 		in.apply(server)
-		return nil
-	}, "name", "description", "access_ip4", "access_ip6", "hostname", "auto_disk")
+		if in.PinnedZone == nil {
+			return nil
+		}
+		return s.pin(server, *in.PinnedZone)
+	}, "name", "description", "access_ip4", "access_ip6", "hostname", "auto_disk", "zone")
+}
+
+// pin keeps a server in the zone that it is in, whenever it moves, or lets it go
+// anywhere.
+func (s *Service) pin(server *Server, zone string) error {
+	at := s.ZoneOf(server.Host)
+	switch {
+	case zone == "" || zone == server.Zone:
+	case server.Zone != "":
+		return errs.Conflictf("Server %s is pinned to availability zone '%s' and cannot be pinned to '%s' directly: set pinned_availability_zone to null first.",
+			server.ID, server.Zone, zone)
+	case zone != at:
+		return errs.Conflictf("Server %s can only be pinned to its current availability zone '%s', and '%s' was requested.", server.ID, at, zone)
+	}
+	server.Zone = zone
+	return nil
 }
 
 // apply writes the change into the row.

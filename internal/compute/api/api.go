@@ -1,5 +1,5 @@
 // Package api is Nova's API on top of compute: version 2.1 with microversions
-// up to 2.97.
+// up to 2.104.
 //
 // Each resource has a file with its routes in the order of the public
 // reference, its requests and its views. A view is always in the newest shape;
@@ -18,7 +18,7 @@ import (
 // The microversions that are spoken.
 var (
 	minVersion = api.V(2, 1)
-	maxVersion = api.V(2, 97)
+	maxVersion = api.V(2, 104)
 )
 
 // New describes the service for the kernel.
@@ -27,10 +27,10 @@ func New(service *compute.Service) api.Service {
 	return api.Service{
 		Name: "nova", Type: "compute", Mount: "/compute/v2.1", Spec: "/v2.1", ProjectInPath: true,
 		Versions: &api.Microversions{Word: "compute", Legacy: "X-OpenStack-Nova-API-Version", Min: minVersion, Max: maxVersion},
-		Envelope: api.Nova,
-		Routes: slices.Concat(versionRoutes(), h.serverRoutes(), h.metadataRoutes(), h.tagRoutes(), h.actionRoutes(), h.lifeRoutes(), h.migrationRoutes(), h.shelveRoutes(), h.guestRoutes(), h.shareRoutes(), h.outsideRoutes(), h.consoleRoutes(), h.addressRoutes(),
+		Envelope: api.Nova, Strict: api.V(2, 102),
+		Routes: withQueries(slices.Concat(versionRoutes(), h.serverRoutes(), h.metadataRoutes(), h.tagRoutes(), h.actionRoutes(), h.lifeRoutes(), h.migrationRoutes(), h.shelveRoutes(), h.guestRoutes(), h.shareRoutes(), h.outsideRoutes(), h.consoleRoutes(), h.addressRoutes(),
 			h.historyRoutes(), h.volumeRoutes(), h.interfaceRoutes(), h.imageProxyRoutes(), h.volumeProxyRoutes(), h.groupProxyRoutes(), h.floatingProxyRoutes(), h.networkProxyRoutes(), h.flavorRoutes(), h.keypairRoutes(),
-			h.quotaRoutes(), h.usageRoutes(), h.hostRoutes(), h.oldHostRoutes(), h.groupRoutes(), h.aggregateRoutes(), h.extensionRoutes()),
+			h.quotaRoutes(), h.usageRoutes(), h.hostRoutes(), h.oldHostRoutes(), h.groupRoutes(), h.aggregateRoutes(), h.extensionRoutes())),
 		Removed: removedRoutes(),
 	}
 }

@@ -66,7 +66,7 @@ func TestBadInput(t *testing.T) {
 		{"tags before 2.52", "demo@2.51", "POST", "/servers", create(`,"tags":["x"],"networks":"auto"`), 400, "'tags' was unexpected"},
 		{"reader creates", "reader", "POST", "/servers", create(""), 403, "Policy doesn't allow os_compute_api:servers:create to be performed."},
 
-		{"microversion too high", "demo@2.500", "GET", "/servers", "", 406, "Version 2.500 is not supported by the API. Minimum is 2.1 and maximum is 2.97."},
+		{"microversion too high", "demo@2.500", "GET", "/servers", "", 406, "Version 2.500 is not supported by the API. Minimum is 2.1 and maximum is 2.104."},
 		{"microversion malformed", "demo@x", "GET", "/servers", "", 400, "API Version String x is of invalid format"},
 		{"call that was removed", "demo", "GET", "/os-cells/detail", "", 410, "no longer available"},
 		{"action that was removed", "demo@2.97", "POST", "/servers/" + id + "/action", `{"resetNetwork":null}`, 410, "no longer available"},

@@ -111,7 +111,7 @@ func (h handlers) oldConsole(c *api.Call, kind string) (oldConsoleReply, error) 
 type remoteConsoleRequest struct {
 	Console struct {
 		Protocol string `json:"protocol" check:"required,enum=vnc|spice|serial|rdp|mks"`
-		Type     string `json:"type" check:"required,enum=novnc|xvpvnc|spice-html5|serial|rdp-html5|webmks"`
+		Type     string `json:"type" check:"required,enum=novnc|xvpvnc|spice-html5|spice-direct|serial|rdp-html5|webmks"`
 	} `json:"remote_console" check:"required"`
 }
 
@@ -127,7 +127,7 @@ type remoteConsoleView struct {
 
 // protocolOf is the protocol that each type of console speaks.
 var protocolOf = map[string]string{
-	"novnc": "vnc", "xvpvnc": "vnc", "spice-html5": "spice", "serial": "serial", "rdp-html5": "rdp", "webmks": "mks",
+	"novnc": "vnc", "xvpvnc": "vnc", "spice-html5": "spice", "spice-direct": "spice", "serial": "serial", "rdp-html5": "rdp", "webmks": "mks",
 }
 
 func (h handlers) remoteConsole(c *api.Call, in remoteConsoleRequest) (remoteConsoleReply, error) {
@@ -139,6 +139,9 @@ func (h handlers) remoteConsole(c *api.Call, in remoteConsoleRequest) (remoteCon
 	if c.Version < api.V(2, 8) && protocol == "mks" {
 		return remoteConsoleReply{}, errs.BadRequestf(
 			"Invalid input for field/attribute protocol. Value: mks. 'mks' is not one of ['vnc', 'spice', 'rdp', 'serial']")
+	}
+	if c.Version < api.V(2, 99) && kind == "spice-direct" {
+		return remoteConsoleReply{}, errs.BadRequestf("Invalid input for field/attribute type. Value: spice-direct. 'spice-direct' is known since 2.99.")
 	}
 	if protocolOf[kind] != protocol {
 		return remoteConsoleReply{}, errs.BadRequestf("Invalid console type %s", kind)
@@ -156,6 +159,7 @@ type consoleTokenView struct {
 	Host   string  `json:"host"`
 	Port   int     `json:"port"`
 	Path   *string `json:"internal_access_path"`
+	TLS    *int    `json:"tls_port" since:"2.99"` // none: consoles are WebSockets
 }
 
 // consoleToken tells what the token of a console's address stands for. Before

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"maps"
 	"strings"
 
 	"nacre/internal/api"
@@ -39,10 +40,10 @@ type flavorView struct {
 	Disk        int64              `json:"disk"`
 	Swap        any                `json:"swap"`
 	Ephemeral   int64              `json:"OS-FLV-EXT-DATA:ephemeral"`
-	Disabled    bool               `json:"OS-FLV-DISABLED:disabled"`
+	Disabled    bool               `json:"OS-FLV-DISABLED:disabled" until:"2.101"`
 	VCPUs       int64              `json:"vcpus"`
-	Public      bool               `json:"os-flavor-access:is_public" check:"notnull"`
-	RxTx        float64            `json:"rxtx_factor" check:"notnull"`
+	Public      bool               `json:"os-flavor-access:is_public"`
+	RxTx        float64            `json:"rxtx_factor" until:"2.101"`
 	Links       []api.Link         `json:"links"`
 	Description *string            `json:"description" since:"2.55"`
 	ExtraSpecs  *map[string]string `json:"extra_specs,omitempty" since:"2.61"`
@@ -97,12 +98,18 @@ func (h handlers) flavors(c *api.Call) ([]compute.Flavor, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
-	page, err := c.Page(flavorList)
+	list, name := flavorList, ""
+	if c.Version >= api.V(2, 102) {
+		list.Sorts = maps.Clone(list.Sorts)
+		delete(list.Sorts, "rxtx_factor")
+		name = c.Query().Get("name")
+	}
+	page, err := c.Page(list)
 	if err != nil {
 		return nil, false, err
 	}
 	params := c.Query()
-	q := compute.FlavorQuery{Project: c.Caller.Project, Page: page}
+	q := compute.FlavorQuery{Project: c.Caller.Project, Name: name, Page: page}
 	for _, f := range []struct {
 		name string
 		into *int64
@@ -196,7 +203,7 @@ type createFlavorRequest struct {
 		Disk        notNegative `json:"disk" check:"required"`
 		Ephemeral   notNegative `json:"OS-FLV-EXT-DATA:ephemeral"`
 		Swap        notNegative `json:"swap"`
-		RxTx        *number     `json:"rxtx_factor" check:"notnull"`
+		RxTx        *number     `json:"rxtx_factor" until:"2.101" check:"notnull"`
 		Public      *api.Bool   `json:"os-flavor-access:is_public" check:"notnull"`
 		Description *string     `json:"description" since:"2.55" check:"max=65535"`
 	} `json:"flavor" check:"required"`

@@ -9,7 +9,6 @@ import (
 	"nacre/internal/auth"
 	"nacre/internal/compute"
 	"nacre/internal/db"
-	"nacre/internal/errs"
 )
 
 // migrationRoutes are the migrations of all servers.
@@ -55,13 +54,6 @@ var migrationList = api.List{Filters: map[string]db.Filter{
 	"source_compute": {Column: "source"}, "status": {Column: "status"}, "user_id": {Column: "user_id"},
 }}
 
-// migrationParams are the parameters of the list that are known since 2.59, when
-// unknown ones began to be refused, with those that came later.
-var migrationParams = map[string]api.Version{
-	"hidden": 0, "host": 0, "instance_uuid": 0, "migration_type": 0, "source_compute": 0, "status": 0,
-	"limit": 0, "marker": 0, "changes-since": 0, "changes-before": api.V(2, 66), "user_id": api.V(2, 80), "project_id": api.V(2, 80),
-}
-
 func (h handlers) listMigrations(c *api.Call) (migrationsReply, error) {
 	err := c.AuthorizeOwn()
 	if err != nil {
@@ -94,14 +86,6 @@ func (h handlers) listMigrations(c *api.Call) (migrationsReply, error) {
 func migrationQuery(c *api.Call) (compute.MigrationQuery, error) {
 	params := c.Query()
 	q := compute.MigrationQuery{Host: params.Get("host")}
-	if c.Version >= api.V(2, 59) {
-		for name := range params {
-			since, known := migrationParams[name]
-			if !known || c.Version < since {
-				return q, errs.BadRequestf("Invalid input for query parameters %s. Additional properties are not allowed ('%s' was unexpected)", name, name)
-			}
-		}
-	}
 	own := auth.Target{Project: c.Caller.Project}
 	all := c.May("os_compute_api:os-migrations:index:all_projects", own)
 	q.Project = c.Caller.Project
@@ -120,7 +104,7 @@ func migrationQuery(c *api.Call) (compute.MigrationQuery, error) {
 	} else {
 		list.Filters = map[string]db.Filter{}
 		for name, filter := range migrationList.Filters {
-			if migrationParams[name] == 0 {
+			if name != "user_id" && name != "project_id" {
 				list.Filters[name] = filter
 			}
 		}

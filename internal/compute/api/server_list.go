@@ -45,35 +45,13 @@ var userFilters = map[string]api.Version{
 	"task_state": api.V(2, 83), "vm_state": api.V(2, 83), "user_id": api.V(2, 83),
 }
 
-// otherParams are known parameters that are no filters of serverList, or no
-// filters here at all.
-var otherParams = []string{
-	"limit", "marker", "sort_key", "sort_dir", "all_tenants", "project_id", "tenant_id", "name", "display_name", "status", "uuid", "ip", "ip6",
-	"deleted", "soft_deleted", "changes-since", "changes-before", "tags", "tags-any", "not-tags", "not-tags-any", "created_at", "launched_at",
-	"terminated_at", "progress", "kernel_id", "ramdisk_id",
-}
-
-// known refuses parameters that nobody knows, since 2.75.
-func known(c *api.Call) error {
-	if c.Version < api.V(2, 75) {
-		return nil
-	}
-	for name := range c.Query() {
-		_, filter := serverList.Filters[name]
-		if !filter && !slices.Contains(otherParams, name) {
-			return errs.BadRequestf("Invalid input for query parameters %s. Additional properties are not allowed ('%s' was unexpected)", name, name)
-		}
-	}
-	return nil
-}
-
 func (h handlers) find(c *api.Call, action string) ([]compute.Server, bool, error) {
 	err := c.AuthorizeOwn()
 	if err != nil {
 		return nil, false, err
 	}
 	params := c.Query()
-	q := compute.Query{Project: c.Caller.Project, Name: params.Get("name"), IP: params.Get("ip"), Brief: action == "index"}
+	q := compute.Query{Project: c.Caller.Project, Name: params.Get("name"), IP: params.Get("ip"), Brief: action == "index", Request: c.Version >= api.V(2, 98)}
 	if q.Name == "" {
 		q.Name = params.Get("display_name")
 	}
@@ -119,10 +97,6 @@ func (h handlers) find(c *api.Call, action string) ([]compute.Server, bool, erro
 
 func filters(c *api.Call, q *compute.Query, admin bool) error {
 	params := c.Query()
-	err := known(c)
-	if err != nil {
-		return err
-	}
 	list := serverList
 	if !admin {
 		list.Filters = map[string]db.Filter{}
@@ -132,6 +106,7 @@ func filters(c *api.Call, q *compute.Query, admin bool) error {
 			}
 		}
 	}
+	var err error
 	q.Conds, err = c.Where(list)
 	if err != nil {
 		return err

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,6 +72,8 @@ type serverView struct {
 	ServerGroups *[]string `json:"server_groups,omitempty" since:"2.71"`
 	LockedReason *string   `json:"locked_reason" since:"2.73"`
 	PinnedZone   *string   `json:"pinned_availability_zone" since:"2.96"`
+
+	Hints map[string][]string `json:"scheduler_hints" since:"2.100"`
 }
 
 // updatedView is what an update answered before 2.75: the view without what
@@ -133,8 +137,9 @@ type serverFlavor struct {
 }
 
 type imageOfView struct {
-	ID    string     `json:"id"`
-	Links []api.Link `json:"links"`
+	ID         string            `json:"id"`
+	Links      []api.Link        `json:"links"`
+	Properties map[string]string `json:"properties" since:"2.98"`
 }
 
 type faultView struct {
@@ -198,7 +203,7 @@ func (h handlers) viewServer(c *api.Call, s compute.Server, d compute.Details, s
 		Zone: h.compute.ZoneOf(s.Host), KeyName: s.KeyName,
 		Launched: api.Micros(s.LaunchedAt.Time()), Terminated: api.Micros(s.TerminatedAt.Time()),
 		Groups: groupNames(d.Ports[s.ID]), VMState: string(s.VMState), PowerState: int(s.PowerState),
-		Locked: s.Locked, Description: s.Description, Tags: d.Tags[s.ID], LockedReason: s.LockedReason,
+		Locked: s.Locked, Description: s.Description, Tags: d.Tags[s.ID], LockedReason: s.LockedReason, Hints: viewHints(s.SchedulerHints.V),
 	}
 	if s.ConfigDrive {
 		v.ConfigDrive = "True"
@@ -283,7 +288,40 @@ func viewImageOf(c *api.Call, s compute.Server) any {
 	if s.Image == "" {
 		return ""
 	}
-	return imageOfView{s.Image, []api.Link{bookmark(c, "/images/"+s.Image)}}
+	return imageOfView{s.Image, []api.Link{bookmark(c, "/images/"+s.Image)}, standardProperties(s.ImageProperties.V)}
+}
+
+// standardProperties are those of an image that mean something to the cloud, as
+// far as their names tell.
+func standardProperties(all map[string]string) map[string]string {
+	out := map[string]string{}
+	for name, value := range all {
+		means := slices.ContainsFunc([]string{"hw_", "img_", "os_", "vmware_", "xenapi_"}, func(p string) bool { return strings.HasPrefix(name, p) })
+		if means || slices.Contains(otherProperties, name) {
+			out[name] = value
+		}
+	}
+	return out
+}
+
+var otherProperties = []string{
+	"architecture", "auto_disk_config", "bdm_v2", "bittorrent", "block_device_mapping", "cache_in_nova", "hypervisor_type",
+	"hypervisor_version_requires", "ipxe_boot", "mappings", "owner_id", "root_device_name", "traits_required", "vm_mode",
+}
+
+// viewHints shows each hint as a list, whatever it was given as.
+func viewHints(hints map[string]any) map[string][]string {
+	out := map[string][]string{}
+	for name, value := range hints {
+		list, several := value.([]any)
+		if !several {
+			list = []any{value}
+		}
+		for _, v := range list {
+			out[name] = append(out[name], fmt.Sprint(v))
+		}
+	}
+	return out
 }
 
 func viewServerFlavor(c *api.Call, s compute.Server, see shows) serverFlavor {

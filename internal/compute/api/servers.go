@@ -9,13 +9,16 @@ import (
 	"nacre/internal/compute"
 )
 
+// untilBoot is how long servers had an older name, too.
+var untilBoot = api.V(2, 102)
+
 // serverRoutes is the servers API in the order of the API reference.
 func (h handlers) serverRoutes() []api.Route {
 	return []api.Route{
 		{Method: "GET", Path: "/servers", Rule: "os_compute_api:servers:index", Do: api.Get(h.listServers)},
 		{Method: "POST", Path: "/servers", Rule: "os_compute_api:servers:create", OK: 202, Do: api.Body(h.createServer)},
-		{Method: "GET", Path: "/os-volumes_boot", Rule: "os_compute_api:servers:index", Do: api.Get(h.listServers)}, // an older name
-		{Method: "POST", Path: "/os-volumes_boot", Rule: "os_compute_api:servers:create", OK: 202, Do: api.Body(h.createServer)},
+		{Method: "GET", Path: "/os-volumes_boot", Until: untilBoot, Rule: "os_compute_api:servers:index", Do: api.Get(h.listServers)}, // an older name
+		{Method: "POST", Path: "/os-volumes_boot", Until: untilBoot, Rule: "os_compute_api:servers:create", OK: 202, Do: api.Body(h.createServer)},
 		{Method: "GET", Path: "/servers/detail", Rule: "os_compute_api:servers:detail", Do: api.Get(h.detailServers)},
 		{Method: "GET", Path: "/servers/{server_id}", Rule: "os_compute_api:servers:show", Do: api.Get(h.showServer)},
 		{Method: "PUT", Path: "/servers/{server_id}", Rule: "os_compute_api:servers:update", Do: api.Body(h.updateServer)},
@@ -170,6 +173,7 @@ type updateServer struct {
 	AccessIP4   *address        `json:"accessIPv4" check:"format=ipv4,notnull"`
 	AccessIP6   *address        `json:"accessIPv6" check:"format=ipv6,notnull"`
 	Description api.Opt[string] `json:"description" since:"2.19" check:"max=255"`
+	PinnedZone  api.Opt[string] `json:"pinned_availability_zone" since:"2.104" check:"min=1,max=255"`
 	Hostname    *hostname       `json:"hostname" since:"2.90" check:"notnull"`
 }
 
@@ -180,6 +184,9 @@ func (h handlers) updateServer(c *api.Call, in updateRequest) (any, error) {
 	}
 	change := compute.ServerUpdate{Name: in.Server.Name, Hostname: (*string)(in.Server.Hostname), AccessIP4: (*string)(in.Server.AccessIP4), AccessIP6: (*string)(in.Server.AccessIP6),
 		AutoDisk: autoDisk(in.Server.DiskConfig)}
+	if in.Server.PinnedZone.Set {
+		change.PinnedZone = &in.Server.PinnedZone.V // null is none
+	}
 	if in.Server.Description.Set {
 		text := &in.Server.Description.V
 		if in.Server.Description.Null {

@@ -12,7 +12,8 @@ func (h handlers) volumeRoutes() []api.Route {
 	const path = "/servers/{server_id}/os-volume_attachments"
 	return []api.Route{
 		{Method: "GET", Path: path, Rule: "os_compute_api:os-volumes-attachments:index", Do: api.Get(h.listAttachments)},
-		{Method: "POST", Path: path, Rule: "os_compute_api:os-volumes-attachments:create", Do: api.Body(h.attachVolume)},
+		{Method: "POST", Path: path, Until: api.V(2, 100), Rule: "os_compute_api:os-volumes-attachments:create", Do: api.Body(h.attachVolume)},
+		{Method: "POST", Path: path, Since: api.V(2, 101), Rule: "os_compute_api:os-volumes-attachments:create", OK: 202, Do: api.BodyEmpty(h.startAttach)},
 		{Method: "GET", Path: path + "/{volume_id}", Rule: "os_compute_api:os-volumes-attachments:show", Do: api.Get(h.showAttachment)},
 		{Method: "PUT", Path: path + "/{volume_id}", Rule: "os_compute_api:os-volumes-attachments:update", OK: 202, Do: api.BodyEmpty(h.updateAttachment)},
 		{Method: "DELETE", Path: path + "/{volume_id}", Rule: "os_compute_api:os-volumes-attachments:delete", OK: 202, Do: api.Empty(h.detachVolume)},
@@ -92,6 +93,13 @@ func (h handlers) attachVolume(c *api.Call, in attachRequest) (newAttachmentRepl
 	})
 	c.Log("volume_id", in.Attachment.Volume)
 	return newAttachmentReply{newAttachment{a.Volume, a.Server, a.Volume, a.Device, a.Tag, a.DeleteOnTermination}}, err
+}
+
+// startAttach is attachVolume since it answers nothing: what becomes of it, the
+// server's actions tell.
+func (h handlers) startAttach(c *api.Call, in attachRequest) error {
+	_, err := h.attachVolume(c, in)
+	return err
 }
 
 func (h handlers) showAttachment(c *api.Call) (attachmentReply, error) {
