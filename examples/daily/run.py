@@ -6,7 +6,7 @@ Stops at the first line that fails, and says how long each took. Lines that
 are empty or begin with # are left out; "until STATUS COMMAND" asks the command
 for the status of what it shows until it is that one, and "let NAME COLUMN COMMAND"
 keeps what the command shows in that column for $NAME in the lines below; several of
-each with commas between, and a column's spaces as underscores.
+each with commas between, and a column's spaces as plus signs.
 """
 import contextlib
 import io
@@ -41,7 +41,7 @@ def until(status, line):
 
 def let(names, columns, line):
     """The exit status of a command, and what it printed: a value for each name."""
-    status, printed = run(f"{line} -f value " + " ".join(f"-c '{column.replace('_', ' ')}'" for column in columns.split(",")))
+    status, printed = run(f"{line} -f value " + " ".join(f"-c '{column.replace('+', ' ')}'" for column in columns.split(",")))
     if status:
         return status, printed
     names, values = names.split(","), printed.split()
