@@ -15,7 +15,7 @@ const web = "../../web"
 // TestInBrowser walks through the dashboard in a real Chromium, against the
 // whole product on simulated hosts. The walk is web/e2e.
 func TestInBrowser(t *testing.T) {
-	cloud := testcloud.Start(t, testcloud.Nodes(2), testcloud.Reclaimed(3600))
+	cloud := busy(testcloud.Start(t, testcloud.Nodes(2), testcloud.Reclaimed(3600)))
 	page, err := http.Get(cloud.URL + "/dashboard")
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +33,16 @@ func TestInBrowser(t *testing.T) {
 // TestForms sends the request of every form of the dashboard to the whole
 // product. What is typed into them is in web/forms.
 func TestForms(t *testing.T) {
-	npm(t, testcloud.Start(t, testcloud.Nodes(2), testcloud.ShelvedFor(-1), testcloud.Reclaimed(3600)), "forms")
+	npm(t, busy(testcloud.Start(t, testcloud.Nodes(2), testcloud.ShelvedFor(-1), testcloud.Reclaimed(3600))), "forms")
+}
+
+// busy has guests on their way to another host stay there until somebody forces
+// them or calls them back.
+func busy(cloud *testcloud.Cloud) *testcloud.Cloud {
+	for _, machines := range cloud.App.Simulated.Machines {
+		machines.Busy(true)
+	}
+	return cloud
 }
 
 // npm runs a script of web/ against a cloud.

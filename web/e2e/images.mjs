@@ -63,6 +63,14 @@ step('keeps key pairs', async () => {
   await dialog().getByRole('button', { name: 'Import key pair' }).click();
   await row(`${name}-too`).waitFor();
   await drop(`${name}-too`);
+  await page().getByRole('button', { name: 'Create key pair' }).click();
+  await dialog().locator('#name').fill(`${name}-x509`);
+  await dialog().getByText('X.509 certificate').click();
+  await dialog().getByRole('button', { name: 'Create key pair' }).click();
+  assert.match(await dialog().locator('pre.secret').textContent(), /^-----BEGIN PRIVATE KEY-----[^-]+-----END PRIVATE KEY-----\n-----BEGIN CERTIFICATE-----/);
+  await dialog().getByRole('button', { name: 'I have kept it' }).click();
+  await row(`${name}-x509`).getByText('x509', { exact: true }).waitFor();
+  await drop(`${name}-x509`);
   await drop();
 });
 

@@ -90,6 +90,10 @@ step('shows operators the hosts, and all projects', async () => {
   await look('guests');
   await to('/migrations');
   await page.locator(`.ant-table-row:has(a[href*="${id}"]) [data-status=confirmed]`).waitFor({ timeout: slow });
+  await api('POST', `/compute/v2.1/servers/${id}/action`, { 'os-migrateLive': { host: null, block_migration: 'auto' } }); // its guest is too busy to leave
+  await row('Live migration').locator('[data-status=running]').waitFor({ timeout: slow });
+  await act('Abort migration', 'migration-abort', {}, 'Live migration');
+  await row('Live migration').locator('[data-status=cancelled]').waitFor({ timeout: slow });
   await to('/quotas');
   await page.locator('.panel[aria-label="Compute"]').getByRole('button', { name: 'Change quotas' }).click();
   await page.locator('#quota-compute_instances').fill('11');

@@ -37,7 +37,7 @@ export function encode(publicBytes: Uint8Array, seed: Uint8Array, check: Uint8Ar
   };
 }
 
-const bytes = (s: string) => new TextEncoder().encode(s);
+export const bytes = (s: string) => new TextEncoder().encode(s);
 const text = (s: string) => field(bytes(s));
 const field = (b: Uint8Array) => join(uint32(b.length), b);
 
@@ -47,7 +47,7 @@ function uint32(n: number): Uint8Array {
   return b;
 }
 
-function join(...parts: Uint8Array[]): Uint8Array {
+export function join(...parts: Uint8Array[]): Uint8Array {
   const whole = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
   let at = 0;
   for (const part of parts) {
@@ -57,7 +57,7 @@ function join(...parts: Uint8Array[]): Uint8Array {
   return whole;
 }
 
-const encode64 = (b: Uint8Array) => btoa(String.fromCharCode(...b));
+export const encode64 = (b: Uint8Array) => btoa(String.fromCharCode(...b));
 const decode64 = (s: string) =>
   Uint8Array.from(atob(s.replace(/-/g, '+').replace(/_/g, '/')), (c) => c.charCodeAt(0));
 

@@ -124,11 +124,13 @@ export const keyPairsQuery = queryOptions({
   },
 });
 
-export const newKeyPair = (name: string, publicKey: string): Call => ({
+export type KeyType = 'ssh' | 'x509';
+
+export const newKeyPair = (name: string, type: KeyType, publicKey: string): Call => ({
   service: 'compute',
   method: 'POST',
   path: '/os-keypairs',
-  body: { keypair: { name, type: 'ssh', public_key: publicKey } },
+  body: { keypair: { name, type, public_key: publicKey } },
 });
 
 export interface NewServer {

@@ -335,6 +335,8 @@ const computing: Spelling[] = [
     envelope: 'os-migrateLive',
     options: { host: (value) => (value === null ? [] : ['--host', String(value)]), block_migration: (value) => (value === 'auto' ? [] : null) },
   },
+  { on: 'DELETE compute /servers/{server}/migrations/{id}', say: 'server migration abort {server} {id}' },
+  { on: 'POST compute /servers/{server}/migrations/{id}/action', say: 'server migration force complete {server} {id}', envelope: 'force_complete' },
   { on: 'POST compute /servers/{id}/action', say: 'server evacuate {id}', envelope: 'evacuate', options: { host: '--host' } },
   { on: 'POST compute /servers/{id}/action', say: 'server delete --force {id}', envelope: 'forceDelete' },
   { on: 'POST compute /servers/{id}/action', say: 'server reboot {id}', envelope: 'reboot', options: { type: (value) => [value === 'HARD' ? '--hard' : '--soft'] } },
@@ -350,7 +352,7 @@ const computing: Spelling[] = [
     say: 'keypair create {name}',
     envelope: 'keypair',
     // The command reads the public key from a file.
-    shape: ({ name, type }) => ({ name, type, file: `${String(name)}.pub` }),
+    shape: ({ name, type }) => ({ name, type, file: `${String(name)}.${type === 'x509' ? 'crt' : 'pub'}` }),
     options: { type: '--type', file: '--public-key' },
   },
   {

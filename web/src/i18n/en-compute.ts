@@ -95,6 +95,10 @@ const compute = {
     way: 'From and to',
     progress: 'Progress',
     moved: 'Memory {{memory}}, disk {{disk}}',
+    force: 'Force complete',
+    forceAsk: 'The guest stands still until all of it is there, however long that takes.',
+    abort: 'Abort migration',
+    abortAsk: 'The instance stays where it is, and runs on.',
   },
   thing: {
     zones: { one: 'Availability zone', many: 'Availability zones', empty: 'A zone is a set of hosts that fail apart from the others. They appear with the hosts.' },

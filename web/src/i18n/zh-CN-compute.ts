@@ -93,6 +93,10 @@ const compute = {
     way: '从何处到何处',
     progress: '进度',
     moved: '内存 {{memory}}，磁盘 {{disk}}',
+    force: '强制完成',
+    forceAsk: '云主机会暂停，直到全部内容到达目标主机，无论需要多久。',
+    abort: '中止迁移',
+    abortAsk: '云主机留在原来的主机上，继续运行。',
   },
   thing: {
     zones: { one: '可用区', many: '可用区', empty: '可用区是与其他主机互不牵连故障的一组主机，随主机出现。' },

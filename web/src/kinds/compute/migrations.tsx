@@ -4,7 +4,7 @@ import { all, ask } from '../../api/client';
 import { planQuery } from '../../api/plans';
 import { bytes } from '../../format';
 import { code, created, Ref } from '../../resource/ref';
-import { define, type State } from '../../resource/resource';
+import { define, del, post, type Action, type State } from '../../resource/resource';
 import { SwapOutlined } from '../../ui/icons';
 import { Ago, Lasting } from '../../ui/time';
 
@@ -27,6 +27,16 @@ const moves = (row: Migration) => !over.has(row.status) && row.status !== 'finis
 
 const state = (row: Migration): State => ({ raw: row.status, tone: failed.has(row.status) ? 'bad' : moves(row) ? 'busy' : row.status === 'finished' ? 'warn' : 'ok' });
 
+const path = (row: Migration) => `/servers/${row.instance_uuid}/migrations/${row.id}`;
+
+/** What can be done with a running guest that is on its way, while its state is one of these. */
+const underway = (states: string[], action: Omit<Action<Migration>, 'able' | 'by' | 'bulk'>): Action<Migration> => ({
+  ...action,
+  by: 'manager',
+  bulk: true,
+  able: (row) => row.migration_type === 'live-migration' && states.includes(row.status),
+});
+
 /** The ways of servers from host to host, newest first: those under way with what they are at. */
 export default define<Migration>({
   kind: 'migrations',
@@ -45,6 +55,10 @@ export default define<Migration>({
     { word: 'migration.progress', show: (row) => <Progress row={row} /> },
     created(),
     { word: 'field.id', from: 'xl', show: (row) => code(row.uuid) },
+  ],
+  actions: [
+    underway(['running'], { key: 'migration-force', word: 'migration.force', ask: 'migration.forceAsk', call: (_, row) => post('compute', `${path(row)}/action`, { force_complete: null }) }),
+    underway(['accepted', 'preparing', 'running'], { key: 'migration-abort', word: 'migration.abort', ask: 'migration.abortAsk', danger: true, call: (_, row) => del('compute', path(row)) }),
   ],
 });
 

@@ -1,11 +1,13 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
-import { Alert, Button, Form, Input, Modal } from 'antd';
+import { Alert, Button, Form, Input, Modal, Radio } from 'antd';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { newKeyPair } from '../../api/compute';
+import { newKeyPair, type KeyType } from '../../api/compute';
 import { perform } from '../../api/client';
+import { generateCertificate } from '../../certificate';
 import { AsCommand } from '../../resource/as-command';
 import { refresh } from '../../resource/query';
+import { useHere } from '../../shell/here';
 import { generate } from '../../sshkey';
 import { CopyButton } from '../../ui/copy';
 import { save } from '../../ui/save';
@@ -16,34 +18,49 @@ interface Props {
   close: (name?: string) => void;
 }
 
-/** Makes a key pair here or takes over a public key. A private key is shown once and kept nowhere. */
+interface Fields {
+  name: string;
+  type: KeyType;
+  publicKey?: string;
+}
+
+const asked = {
+  ssh: { label: 'key.publicKey', needed: 'key.needPublicKey', bad: 'key.badPublicKey', is: /^\s*(ssh-|ecdsa-|sk-)\S+ \S+/, like: 'ssh-ed25519 AAAA… me@laptop' },
+  x509: { label: 'key.certificate', needed: 'key.needCertificate', bad: 'key.badCertificate', is: /^\s*-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\s*$/, like: '-----BEGIN CERTIFICATE-----' },
+} as const;
+
+/** Makes a key pair here or takes over a public key or a certificate. A private key is shown once and kept nowhere. */
 export function KeyPairDialog({ mode, close }: Props) {
   const { t } = useTranslation();
   const queryClient = useQueryClient();
-  const [form] = Form.useForm<{ name: string; publicKey?: string }>();
-  const typed = Form.useWatch([], form) as { name?: string; publicKey?: string } | undefined;
-  const [secret, setSecret] = useState<{ name: string; text: string } | null>(null);
+  const { user } = useHere();
+  const [form] = Form.useForm<Fields>();
+  const typed = Form.useWatch([], form) as Partial<Fields> | undefined;
+  const [secret, setSecret] = useState<Pick<Fields, 'name' | 'type'> & { text: string } | null>(null);
   const add = useMutation({
-    mutationFn: async ({ name, publicKey }: { name: string; publicKey?: string }) => {
+    mutationFn: async ({ name, type, publicKey }: Fields) => {
       if (mode === 'import') {
-        await perform(newKeyPair(name, (publicKey ?? '').trim()));
+        await perform(newKeyPair(name, type, (publicKey ?? '').trim()));
         return null;
       }
-      const made = await generate(name);
-      await perform(newKeyPair(name, made.publicKey));
-      return made.privateKey;
+      const made = await (type === 'x509' ? generateCertificate(user.id) : generate(name));
+      await perform(newKeyPair(name, type, made.publicKey));
+      // Whoever signs in by a certificate shows it, too.
+      return type === 'x509' ? made.privateKey + made.publicKey : made.privateKey;
     },
-    onSuccess: async (text, { name }) => {
+    onSuccess: async (text, { name, type }) => {
       await refresh(queryClient);
       if (text === null) {
         close(name);
       } else {
-        setSecret({ name, text });
+        setSecret({ name, type, text });
       }
     },
   });
   // The pair is made here, as the command line makes it too: the cloud gets its public half.
-  const calls = [newKeyPair(typed?.name ?? '', typed?.publicKey?.trim() ?? '')];
+  const type = typed?.type ?? 'ssh';
+  const key = asked[type];
+  const calls = [newKeyPair(typed?.name ?? '', type, typed?.publicKey?.trim() ?? '')];
   const file = `${secret?.name ?? ''}.pem`;
   if (secret !== null) {
     return (
@@ -69,7 +86,13 @@ export function KeyPairDialog({ mode, close }: Props) {
             <CopyButton text={secret.text} label={t('key.copy')} />
           </div>
           <div className="small muted">
-            {t('key.use')} <code className="mono">{`chmod 600 ${file} && ssh -i ${file} …`}</code>
+            {secret.type === 'x509' ? (
+              t('key.useX509')
+            ) : (
+              <>
+                {t('key.use')} <code className="mono">{`chmod 600 ${file} && ssh -i ${file} …`}</code>
+              </>
+            )}
           </div>
         </div>
       </Modal>
@@ -77,9 +100,9 @@ export function KeyPairDialog({ mode, close }: Props) {
   }
   return (
     <Modal open title={t(mode === 'create' ? 'key.create' : 'key.import')} onCancel={() => close()} footer={null} destroyOnHidden>
-      <Form form={form} layout="vertical" requiredMark={false} onFinish={(form: { name: string; publicKey?: string }) => add.mutate(form)}>
+      <Form form={form} layout="vertical" requiredMark={false} initialValues={{ type: 'ssh' }} onFinish={(form: Fields) => add.mutate(form)}>
         <p className="muted" style={{ marginTop: 0 }}>
-          {t(mode === 'create' ? 'key.createHelp' : 'key.importHelp')}
+          {t(mode === 'create' ? 'key.createHelp' : type === 'x509' ? 'key.importX509Help' : 'key.importHelp')}
         </p>
         <Form.Item
           name="name"
@@ -92,16 +115,25 @@ export function KeyPairDialog({ mode, close }: Props) {
         >
           <Input autoFocus maxLength={255} />
         </Form.Item>
+        <Form.Item name="type" label={t('field.type')} {...(type === 'x509' && { extra: t('key.x509Help') })}>
+          <Radio.Group
+            options={[
+              { value: 'ssh', label: t('key.ssh') },
+              { value: 'x509', label: t('key.x509') },
+            ]}
+          />
+        </Form.Item>
         {mode === 'import' && (
           <Form.Item
             name="publicKey"
-            label={t('key.publicKey')}
+            label={t(key.label)}
+            dependencies={['type']}
             rules={[
-              { required: true, message: t('key.needPublicKey') },
-              { pattern: /^\s*(ssh-|ecdsa-|sk-)\S+ \S+/, message: t('key.badPublicKey') },
+              { required: true, message: t(key.needed) },
+              { pattern: key.is, message: t(key.bad) },
             ]}
           >
-            <Input.TextArea rows={5} className="mono" placeholder="ssh-ed25519 AAAA… me@laptop" spellCheck={false} />
+            <Input.TextArea rows={5} className="mono" placeholder={key.like} spellCheck={false} />
           </Form.Item>
         )}
         {add.error && (
