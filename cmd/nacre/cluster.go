@@ -76,7 +76,9 @@ which it renews by itself. Later starts need no token. "nacre admin node revoke
 NAME" ends the certificate; the node is cut off at once.
 
 With --simulated N the process imagines N hosts called NAME-1 and so on, without
-root, for tests and measurements. They need "nacre sim-fabric".`,
+root, for tests and measurements. They need "nacre sim-fabric". With --scenario, a
+file says what happens to them, as for nacre dev; its hosts are called NAME-1 and so
+on, and it cannot have a speed, since the clock is the servers'.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			config.Servers = args
@@ -98,6 +100,7 @@ root, for tests and measurements. They need "nacre sim-fabric".`,
 	f.IntVar(&config.UnusedImageAge, "unused-image-age", 86400, "seconds for which images stay that no disk here is based on; -1 is for ever")
 	f.StringVar(&config.LogLevel, "log-level", "", "debug, info, warn or error (default info)")
 	f.IntVar(&config.Simulated, "simulated", 0, "imagine this many hosts instead")
+	f.StringVar(&config.Scenario, "scenario", "", "YAML file with what happens to the simulated hosts")
 	f.StringVar(&config.SimFabric, "sim-fabric", "", "where nacre sim-fabric listens, for simulated hosts")
 	return c
 }

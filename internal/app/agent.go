@@ -62,6 +62,8 @@ type NodeConfig struct {
 	Simulated int
 	// SimFabric is where their network is: the address of nacre sim-fabric.
 	SimFabric string
+	// Scenario is the YAML file with what happens to the simulated hosts; "" is nothing.
+	Scenario string
 	// Fabric makes the network's side of a simulated host, when a test has it.
 	Fabric func(host string) fabric.Host `json:"-"`
 	// Watch hears of the drivers of simulated hosts, when a test looks through them.
@@ -71,6 +73,7 @@ type NodeConfig struct {
 	Log   *slog.Logger `json:"-"`
 
 	joining chan struct{} // holds one for each simulated host that is joining
+	play    *play         // the scenario; nil for none
 }
 
 // joinsAtATime bounds how many simulated hosts of one process join at a time, as
@@ -142,6 +145,12 @@ func RunNode(ctx context.Context, c NodeConfig) error {
 		return err
 	}
 	defer release()
+	if c.Scenario != "" {
+		err = c.openScenario()
+		if err != nil {
+			return err
+		}
+	}
 	if c.Simulated == 0 {
 		return c.runReal(ctx)
 	}
@@ -159,6 +168,9 @@ func RunNode(ctx context.Context, c NodeConfig) error {
 	ended := make([]error, c.Simulated)
 	c.joining = make(chan struct{}, joinsAtATime)
 	var running sync.WaitGroup
+	if c.play != nil {
+		running.Go(func() { c.play.run(ctx) })
+	}
 	for i := range c.Simulated {
 		running.Go(func() {
 			ended[i] = c.runSimulated(ctx, fmt.Sprintf("%s-%d", c.Name, i+1))
@@ -178,7 +190,11 @@ func (c NodeConfig) runSimulated(ctx context.Context, name string) error {
 	if err != nil {
 		return ended(ctx, err)
 	}
-	machines, disks, err := simulatedHost(scenario.Host{}, name, dir, c.Clock)
+	var kind scenario.Host
+	if c.play != nil {
+		kind, _ = c.play.of.Host(name)
+	}
+	machines, disks, err := simulatedHost(kind, name, dir, c.Clock)
 	if err != nil {
 		return err
 	}
@@ -186,7 +202,22 @@ func (c NodeConfig) runSimulated(ctx context.Context, name string) error {
 	if c.Watch != nil {
 		c.Watch(name, machines, disks)
 	}
-	return c.run(ctx, name, dir, link, drivers{machines: machines, network: c.Fabric(name), disks: disks})
+	d := drivers{machines: machines, network: c.Fabric(name), disks: disks}
+	if c.play == nil {
+		return c.run(ctx, name, dir, link, d)
+	}
+	o, err := c.options(name, dir, link, d)
+	if err != nil {
+		return err
+	}
+	h := c.play.newStage(kind, machines, disks, d.network, link.Dial)
+	defer h.link.Close()
+	var running sync.WaitGroup
+	running.Go(func() { link.Run(ctx) })
+	notifyReady(c.Log)
+	h.run(ctx, o)
+	running.Wait()
+	return nil
 }
 
 func (c NodeConfig) connect(ctx context.Context, name, dir string) (*uplink.Uplink, error) {
@@ -195,21 +226,27 @@ func (c NodeConfig) connect(ctx context.Context, name, dir string) (*uplink.Upli
 	})
 }
 
-// run runs the agent of a host until the context ends.
-func (c NodeConfig) run(ctx context.Context, name, dir string, link *uplink.Uplink, d drivers) error {
+// options are those of the agent of a host.
+func (c NodeConfig) options(name, dir string, link *uplink.Uplink, d drivers) (node.Options, error) {
 	state := filepath.Join(dir, "node")
 	if c.Simulated > 0 {
 		state = "" // what is simulated needs no memory of its own: the servers tell it all at every start
 	}
 	cpus, err := node.ParseCPUs(c.CPUDedicatedSet, c.CPUSharedSet, c.ReservedHugePages)
-	if err != nil {
-		return err
-	}
-	agent, err := node.New(node.Options{
+	return node.Options{
 		Name: name, Dir: state, Virt: d.machines, Fabric: d.network, Block: d.disks, Images: d.images, Keys: d.keys,
 		SharedExports: c.Simulated > 0, Address: c.tunnelIP(), Clock: c.Clock, Log: c.Log,
 		CPUs: cpus, Dial: link.Dial, Learn: link.Learn, Sockets: d.sockets, SocketsOwner: d.owner,
-	})
+	}, err
+}
+
+// run runs the agent of a host until the context ends.
+func (c NodeConfig) run(ctx context.Context, name, dir string, link *uplink.Uplink, d drivers) error {
+	o, err := c.options(name, dir, link, d)
+	if err != nil {
+		return err
+	}
+	agent, err := node.New(o)
 	if err != nil {
 		return fmt.Errorf("start node %s: %w", name, err)
 	}

@@ -44,7 +44,6 @@ import (
 	"nacre/internal/object/s3"
 	"nacre/internal/placement"
 	placementapi "nacre/internal/placement/api"
-	"nacre/internal/scenario"
 	"nacre/internal/volume"
 	volumeapi "nacre/internal/volume/api"
 	"nacre/internal/work"
@@ -72,9 +71,7 @@ type Cloud struct {
 
 	Simulated Simulated // what it stands on, when that is imagined
 
-	scenario *scenario.Scenario // of its simulated hosts; nil for none
-	began    time.Time          // the scenario, by the cloud's clock
-	stages   []*stage           // the hosts in it
+	play *play // the scenario of its simulated hosts; nil for none
 
 	identity   *identity.Service
 	policy     *policyFile
@@ -285,9 +282,11 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 }
 
 // report logs why something that runs as long as the cloud has ended early.
-func (cloud *Cloud) report(what string, err error) {
+func (cloud *Cloud) report(what string, err error) { report(cloud.Config.Log, what, err) }
+
+func report(log *slog.Logger, what string, err error) {
 	if err != nil && !errors.Is(err, context.Canceled) {
-		cloud.Config.Log.Error("ended", "what", what, "error", err)
+		log.Error("ended", "what", what, "error", err)
 	}
 }
 

@@ -70,15 +70,15 @@ func (cloud *Cloud) simulatedGround() (ground, error) {
 	cloud.Simulated = Simulated{
 		Fabric: network, Machines: map[string]*virtsim.Host{}, Disks: map[string]*blocksim.Host{}, Plugs: map[string]*fabricsim.Host{},
 	}
-	if cloud.scenario != nil {
-		g.run = append(g.run, cloud.play)
+	if cloud.play != nil {
+		g.run = append(g.run, cloud.play.run)
 	}
 	for i := range cloud.Config.Hosts {
-		name := fmt.Sprintf("node-%d", i+1)
+		name := fmt.Sprintf("%s-%d", simulatedName, i+1)
 		dir := filepath.Join(cloud.Config.DataDir, "hosts", name)
 		var kind scenario.Host
-		if cloud.scenario != nil {
-			kind = cloud.scenario.Hosts[i]
+		if cloud.play != nil {
+			kind = cloud.play.of.Hosts[i]
 		}
 		machines, disks, err := simulatedHost(kind, name, dir, cloud.Config.Clock)
 		if err != nil {
@@ -88,13 +88,15 @@ func (cloud *Cloud) simulatedGround() (ground, error) {
 		plugs := network.Host(name)
 		cloud.Simulated.Machines[name], cloud.Simulated.Disks[name], cloud.Simulated.Plugs[name] = machines, disks, plugs
 		d := drivers{machines: machines, network: plugs, disks: disks}
-		if cloud.scenario != nil {
+		if cloud.play != nil {
 			o, err := cloud.nodeOptions(name, "", d)
 			if err != nil {
 				return g, err
 			}
-			h := cloud.newStage(kind, machines, disks, plugs)
-			cloud.stages = append(cloud.stages, h)
+			h := cloud.play.newStage(kind, machines, disks, plugs, func(ctx context.Context) (io.ReadWriteCloser, error) {
+				return cloud.serveHost(ctx, name), nil
+			})
+			cloud.closers = append(cloud.closers, h.link.Close)
 			g.run = append(g.run, func(ctx context.Context) { h.run(ctx, o) })
 			continue
 		}
@@ -103,10 +105,21 @@ func (cloud *Cloud) simulatedGround() (ground, error) {
 			return g, err
 		}
 	}
-	if cloud.scenario != nil {
-		cloud.setScene()
-	}
 	return g, nil
+}
+
+// simulatedName is what the hosts are called that a cloud imagines, before their
+// numbers.
+const simulatedName = "node"
+
+// serveHost is a connection of a simulated host with the cloud.
+func (cloud *Cloud) serveHost(ctx context.Context, name string) io.ReadWriteCloser {
+	ours, theirs := net.Pipe()
+	go func() {
+		err := cloud.Hosts.Serve(ctx, name, theirs)
+		cloud.Config.Log.Info("connection of simulated host ended", "host", name, "error", err)
+	}()
+	return ours
 }
 
 // simulatedHost makes the drivers of an imagined host of a kind that remembers in a

@@ -39,37 +39,71 @@ func (cloud *Cloud) openScenario() error {
 		if c.Real || c.Server {
 			return errors.New("only simulated hosts have a scenario")
 		}
-		s, err := scenario.Read(c.Scenario, c.Hosts)
+		s, err := scenario.Read(c.Scenario, simulatedName, c.Hosts)
 		if err != nil {
 			return err
 		}
-		cloud.scenario, c.Hosts, speed = s, len(s.Hosts), s.Speed
+		cloud.play, c.Hosts, speed = &play{of: s, log: c.Log}, len(s.Hosts), s.Speed
 	}
-	path := filepath.Join(c.DataDir, clockFile)
-	now := c.Clock.Now()
+	now, began, err := openClock(c.DataDir, c.Clock, c.Scenario != "", speed)
+	if err != nil {
+		return err
+	}
+	c.Clock = now
+	if cloud.play != nil {
+		cloud.play.clock, cloud.play.began = now, began
+	}
+	return nil
+}
+
+// openScenario reads the scenario of hosts that join a cluster. What it says of the
+// cloud is refused: that is not theirs.
+func (c *NodeConfig) openScenario() error {
+	if c.Simulated == 0 {
+		return errors.New("only simulated hosts have a scenario: use --simulated")
+	}
+	s, err := scenario.Read(c.Scenario, c.Name, c.Simulated)
+	if err != nil {
+		return err
+	}
+	if s.Speed != 1 {
+		return fmt.Errorf("scenario %s: the speed is that of the servers' clock, which hosts that join cannot set: leave it out", c.Scenario)
+	}
+	_, began, err := openClock(c.DataDir, c.Clock, true, s.Speed)
+	if err != nil {
+		return err
+	}
+	c.play, c.Simulated = &play{of: s, began: began, clock: c.Clock, log: c.Log}, len(s.Hosts)
+	return nil
+}
+
+// openClock is the clock that the folder of a cloud has, by the machine's, and when
+// its scenario began. A folder without one gets one when there is a scenario.
+func openClock(dir string, of clock.Clock, staged bool, speed float64) (clock.Clock, time.Time, error) {
+	path := filepath.Join(dir, clockFile)
+	now := of.Now()
 	state := clockState{Scenario: now, Began: now, Shown: now, Speed: speed}
 	text, err := os.ReadFile(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && c.Scenario == "":
-		return nil
+	case errors.Is(err, fs.ErrNotExist) && !staged:
+		return of, now, nil
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
-		return fmt.Errorf("read the cloud's time: %w", err)
+		return nil, now, fmt.Errorf("read the cloud's time: %w", err)
 	default:
 		var before clockState
 		err = json.Unmarshal(text, &before)
 		if err != nil {
-			return fmt.Errorf("read the cloud's time in %s: %w", path, err)
+			return nil, now, fmt.Errorf("read the cloud's time in %s: %w", path, err)
 		}
-		state.Scenario, state.Shown = before.Scenario, before.clock(c.Clock).Now()
+		state.Scenario, state.Shown = before.Scenario, before.clock(of).Now()
 	}
 	text, err = json.Marshal(state)
 	if err == nil {
 		err = atomicfile.Write(path, text, 0o600)
 	}
 	if err != nil {
-		return fmt.Errorf("keep the cloud's time: %w", err)
+		return nil, now, fmt.Errorf("keep the cloud's time: %w", err)
 	}
-	c.Clock, cloud.began = state.clock(c.Clock), state.Scenario
-	return nil
+	return state.clock(of), state.Scenario, nil
 }

@@ -222,3 +222,38 @@ func TestScenarioIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// Hosts that join a cluster have what the same file gives them, lose their guests
+// with their power, and come back with them.
+func TestScenarioOfNodes(t *testing.T) {
+	t.Parallel()
+	cloud := testcloud.Start(t, testcloud.Servers(1), testcloud.Nodes(1), testcloud.Scenario(scenarioFile(t, `
+hosts: [{vcpus: 3, takes: {boot: 100ms}}]
+events:
+  - {host: node-1, fault: down, at: 2s, for: 1s, every: 4s}
+  - {host: any, fault: slow, by: 2}
+`)))
+	var reply struct{ Hypervisors []struct{ VCPUs int } }
+	cloud.Admin().Must(t, 200, "GET", "/compute/v2.1/os-hypervisors/detail", nil, "OpenStack-API-Version", "compute 2.50").JSON(t, &reply)
+	if len(reply.Hypervisors) != 1 || reply.Hypervisors[0].VCPUs != 3 {
+		t.Errorf("got %+v, want one host with 3 processors", reply.Hypervisors)
+	}
+	id := cloud.Demo().CreateServer(t, "web")
+	cloud.Until(t, "the guest to be booted again", func() bool { return cloud.App.Simulated.Machines["node-1"].Run(id) >= 2 })
+}
+
+// What hosts that join cannot have is refused before they do.
+func TestScenarioOfNodesIsRefused(t *testing.T) {
+	t.Parallel()
+	for want, c := range map[string]app.NodeConfig{
+		"line 1: there is no host node-1; there are rack-1 to rack-2": {Simulated: 2, Scenario: scenarioFile(t, "events: [{host: node-1, fault: down}]")},
+		"the speed is that of the servers' clock":                     {Simulated: 1, Scenario: scenarioFile(t, "speed: 2")},
+		"only simulated hosts have a scenario":                        {Scenario: scenarioFile(t, "seed: 2")},
+	} {
+		c.Name, c.DataDir, c.LogLevel = "rack", t.TempDir(), "error"
+		err := app.RunNode(t.Context(), c)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -14,7 +15,7 @@ import (
 	blocksim "nacre/internal/blockdev/simulated"
 	"nacre/internal/clock"
 	"nacre/internal/errs"
-	fabricsim "nacre/internal/fabric/simulated"
+	"nacre/internal/fabric"
 	"nacre/internal/node"
 	"nacre/internal/scenario"
 	virtsim "nacre/internal/virt/simulated"
@@ -24,11 +25,12 @@ import (
 // unreliable as that says, its way to the servers can be cut, and it loses its
 // power.
 type stage struct {
-	cloud    *Cloud
 	kind     scenario.Host
 	machines *virtsim.Host
-	plugs    *fabricsim.Host
+	plugs    fabric.Host
 	link     *scenario.Link
+	way      func(ctx context.Context) (io.ReadWriteCloser, error) // to the servers, while the link is whole
+	log      *slog.Logger
 	changed  chan struct{} // a hint that now has changed
 
 	mu   sync.Mutex // guards what follows
@@ -37,15 +39,15 @@ type stage struct {
 	off  context.CancelFunc // ends the life of its agent; nil while there is none
 }
 
-// newStage puts a host into the scenario.
-func (cloud *Cloud) newStage(kind scenario.Host, machines *virtsim.Host, disks *blocksim.Host, plugs *fabricsim.Host) *stage {
+// newStage puts a host into the play. Its link ends with Close.
+func (p *play) newStage(kind scenario.Host, machines *virtsim.Host, disks *blocksim.Host, plugs fabric.Host, way func(ctx context.Context) (io.ReadWriteCloser, error)) *stage {
 	h := &stage{
-		cloud: cloud, kind: kind, machines: machines, plugs: plugs, link: scenario.NewLink(), changed: make(chan struct{}, 1),
-		dice: cloud.scenario.Dice(kind.Name),
+		kind: kind, machines: machines, plugs: plugs, link: scenario.NewLink(), way: way, log: p.log, changed: make(chan struct{}, 1),
+		dice: p.of.Dice(kind.Name),
 	}
 	machines.SetTrouble(func(op string) (time.Duration, error) { return h.trouble(machineOps[op]) })
 	disks.SetTrouble(func(call string) (time.Duration, error) { return h.trouble(diskOps[call]) })
-	cloud.closers = append(cloud.closers, h.link.Close)
+	p.enter(h)
 	return h
 }
 
@@ -90,7 +92,7 @@ func (h *stage) set(c scenario.Condition) {
 	case h.changed <- struct{}{}:
 	default:
 	}
-	h.cloud.Config.Log.Info("scenario", "host", h.kind.Name, "down", c.Down, "cut", c.Cut, "full", c.Full, "slow", c.Slow)
+	h.log.Info("scenario", "host", h.kind.Name, "down", c.Down, "cut", c.Cut, "full", c.Full, "slow", c.Slow)
 }
 
 // powered begins a life of the host, which ends with its power; nil while it has
@@ -129,7 +131,7 @@ func (h *stage) run(ctx context.Context, o node.Options) {
 		if ctx.Err() == nil && lost {
 			err = h.losePower(ctx)
 		}
-		h.cloud.report("node "+h.kind.Name, err)
+		report(h.log, "node "+h.kind.Name, err)
 	}
 }
 
@@ -144,58 +146,17 @@ func (h *stage) losePower(ctx context.Context) error {
 	return err
 }
 
-// dial connects the host with the cloud, through its link. The cloud's end lives on
-// when the host dies, until the cloud notices.
+// dial connects the host with the servers, through its link. Their end lives on
+// when the host dies, until they notice.
 func (h *stage) dial(ctx context.Context) (io.ReadWriteCloser, error) {
 	if h.link.Broken() {
 		return nil, errors.New("no way leads to the servers")
 	}
+	far, err := h.way(ctx)
+	if err != nil {
+		return nil, err
+	}
 	ours, near := net.Pipe()
-	far, theirs := net.Pipe()
 	h.link.Go(func() { h.link.Join(near, far) })
-	go func() {
-		err := h.cloud.Hosts.Serve(ctx, h.kind.Name, theirs)
-		h.cloud.Config.Log.Info("connection of simulated host ended", "host", h.kind.Name, "error", err)
-	}()
 	return ours, nil
-}
-
-// Befall has a host of the scenario be in a condition from now on, until the scenario
-// says otherwise. It is for tests that choose the moment.
-func (cloud *Cloud) Befall(host string, c scenario.Condition) {
-	for _, h := range cloud.stages {
-		if h.kind.Name == host {
-			h.set(c)
-		}
-	}
-}
-
-// play has the hosts be as the scenario says, until the context ends or nothing
-// changes any more.
-func (cloud *Cloud) play(ctx context.Context) {
-	for {
-		wait := cloud.setScene()
-		if wait == 0 {
-			return
-		}
-		select {
-		case <-cloud.Config.Clock.After(wait):
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// setScene has the hosts be as they are to be now, and says for how long; 0 is for
-// ever.
-func (cloud *Cloud) setScene() time.Duration {
-	now := cloud.Config.Clock.Now().Sub(cloud.began)
-	hosts, next := cloud.scenario.At(now)
-	for _, h := range cloud.stages {
-		h.set(hosts[h.kind.Name])
-	}
-	if next == 0 {
-		return 0
-	}
-	return next - now
 }

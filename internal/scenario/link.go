@@ -3,7 +3,6 @@ package scenario
 import (
 	"errors"
 	"io"
-	"net"
 	"sync"
 )
 
@@ -13,14 +12,14 @@ type Link struct {
 	mu     sync.Mutex // guards what follows
 	whole  *sync.Cond
 	broken bool
-	conns  map[net.Conn]bool
+	conns  map[io.ReadWriteCloser]bool
 	closed bool
 	work   sync.WaitGroup
 }
 
 // NewLink makes a link that is whole. Close ends it.
 func NewLink() *Link {
-	l := &Link{conns: map[net.Conn]bool{}}
+	l := &Link{conns: map[io.ReadWriteCloser]bool{}}
 	l.whole = sync.NewCond(&l.mu)
 	return l
 }
@@ -35,7 +34,7 @@ func (l *Link) Go(do func()) {
 }
 
 // Join carries bytes between two connections until one of them ends, and ends both.
-func (l *Link) Join(from, to net.Conn) {
+func (l *Link) Join(from, to io.ReadWriteCloser) {
 	defer from.Close()
 	defer to.Close()
 	l.mu.Lock()
@@ -55,7 +54,7 @@ func (l *Link) Join(from, to net.Conn) {
 	delete(l.conns, to)
 }
 
-func (l *Link) copy(to, from net.Conn) {
+func (l *Link) copy(to, from io.ReadWriteCloser) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)

@@ -21,14 +21,14 @@ const (
 	maxSlow  = 1000
 )
 
-// Read reads the scenario of a file. One that names no hosts gets so many usual
-// ones. An error says in which line, and why.
-func Read(path string, hosts int) (*Scenario, error) {
+// Read reads the scenario of a file, whose hosts are called name-1 and so on. One
+// that has no hosts gets so many usual ones. An error says in which line, and why.
+func Read(path, name string, hosts int) (*Scenario, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read scenario: %w", err)
 	}
-	s, err := parse(text, hosts)
+	s, err := parse(text, name, hosts)
 	if err != nil {
 		return nil, fmt.Errorf("scenario %s: %w", path, err)
 	}
@@ -40,9 +40,9 @@ func mistake(n *yaml.Node, format string, args ...any) error {
 	return fmt.Errorf("line %d: %w", n.Line, fmt.Errorf(format, args...))
 }
 
-func parse(text []byte, hosts int) (*Scenario, error) {
+func parse(text []byte, name string, hosts int) (*Scenario, error) {
 	s := &Scenario{Speed: 1, Seed: 1}
-	r := reader{s: s}
+	r := reader{s: s, name: name}
 	var file yaml.Node
 	err := yaml.NewDecoder(bytes.NewReader(text)).Decode(&file)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -60,7 +60,7 @@ func parse(text []byte, hosts int) (*Scenario, error) {
 		}
 	}
 	for len(s.Hosts) < hosts && !r.named {
-		s.Hosts = append(s.Hosts, Host{Name: nameOf(len(s.Hosts) + 1)})
+		s.Hosts = append(s.Hosts, Host{Name: r.next()})
 	}
 	for i, at := range r.hosts { // they may stand below the events
 		name := s.Events[i].Host
@@ -81,14 +81,16 @@ func (s *Scenario) names() string {
 	return fmt.Sprintf("there are %s to %s", first, last)
 }
 
-func nameOf(number int) string { return fmt.Sprintf("node-%d", number) }
-
 // reader reads hosts and events into a scenario.
 type reader struct {
 	s     *Scenario
+	name  string       // that all hosts begin with
 	named bool         // the file has hosts
 	hosts []*yaml.Node // where each event names its host
 }
+
+// next is the name of the next host.
+func (r *reader) next() string { return fmt.Sprintf("%s-%d", r.name, len(r.s.Hosts)+1) }
 
 // host reads a host, or several of a kind.
 func (r *reader) host(n *yaml.Node) error {
@@ -106,7 +108,7 @@ func (r *reader) host(n *yaml.Node) error {
 	}
 	r.named = true
 	for range count {
-		h.Name = nameOf(len(r.s.Hosts) + 1)
+		h.Name = r.next()
 		r.s.Hosts = append(r.s.Hosts, h)
 	}
 	if len(r.s.Hosts) > maxHosts {

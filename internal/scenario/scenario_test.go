@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -27,7 +28,7 @@ hosts:
     takes: {boot: 2s to 5s, remove: 500ms}
     fails: {boot: 1%}
   - memory_mb: 1024
-`), 9)
+`), "node", 9)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +47,7 @@ hosts:
 
 // A file without hosts gets usual ones, and an empty one says nothing.
 func TestReadNothing(t *testing.T) {
-	got, err := parse(nil, 2)
+	got, err := parse(nil, "node", 2)
 	if err != nil || got.Speed != 1 || len(got.Hosts) != 2 || got.Hosts[1].Name != "node-2" {
 		t.Errorf("got %+v, %v, want two usual hosts", got, err)
 	}
@@ -54,7 +55,7 @@ func TestReadNothing(t *testing.T) {
 
 // The example is one.
 func TestReadExample(t *testing.T) {
-	got, err := Read("../../examples/scenario.yaml", 2)
+	got, err := Read("../../examples/scenario.yaml", "node", 2)
 	if err != nil || len(got.Hosts) != 3 || len(got.Events) != 4 {
 		t.Errorf("got %+v, %v, want three hosts and four events", got, err)
 	}
@@ -89,7 +90,7 @@ func TestReadRefuses(t *testing.T) {
 		"hosts: [{count: 9999}, {}]\nevents: [{host: node-10001, fault: down}]":     `line 2: there is no host node-10001; there are node-1 to node-10000`,
 		"hosts:\n  - count: 9999\n  - count: 2\nevents: [{host: any, fault: down}]": `line 3: these are more than 10000 hosts`,
 	} {
-		_, err := parse([]byte(text), 2)
+		_, err := parse([]byte(text), "node", 2)
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q: got %v, want %s", text, err, want)
 		}
@@ -99,11 +100,11 @@ func TestReadRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = Read(path, 2)
+	_, err = Read(path, "node", 2)
 	if err == nil || err.Error() != "scenario "+path+`: line 1: "0" is no number from 1 to 100` {
 		t.Errorf("got %v, want the file, the line and the reason", err)
 	}
-	_, err = Read(path+".none", 2)
+	_, err = Read(path+".none", "node", 2)
 	if err == nil {
 		t.Error("a file that is not there was read")
 	}
@@ -142,7 +143,7 @@ func TestConditions(t *testing.T) {
 func TestAnyHost(t *testing.T) {
 	sc := &Scenario{Seed: 3, Events: []Event{{Fault: Cut, For: s, Every: m}}}
 	for i := range 4 {
-		sc.Hosts = append(sc.Hosts, Host{Name: nameOf(i + 1)})
+		sc.Hosts = append(sc.Hosts, Host{Name: fmt.Sprintf("node-%d", i+1)})
 	}
 	run := func() (list []string) {
 		for turn := range 40 {

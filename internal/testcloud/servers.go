@@ -32,6 +32,7 @@ func (c *Cloud) startCluster(t testing.TB, set options) {
 	for i := range set.servers {
 		config := set.Config
 		config.Server, config.DB, config.Fabric = true, source, network.View()
+		config.Scenario = "" // is of the nodes
 		config.DataDir = filepath.Join(set.DataDir, "server-"+strconv.Itoa(i+1))
 		config.Blobs, config.KeyFile = filepath.Join(set.DataDir, "blobs"), filepath.Join(set.DataDir, "keys")
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -72,7 +73,7 @@ func (c *Cloud) joinNodes(t testing.TB, set options, sim app.Simulated, addresse
 	ended := make(chan error, 1)
 	go func() {
 		ended <- app.RunNode(ctx, app.NodeConfig{
-			Servers: addresses, Join: token, DataDir: filepath.Join(set.DataDir, "nodes"), Name: "node", Simulated: set.Hosts,
+			Servers: addresses, Join: token, DataDir: filepath.Join(set.DataDir, "nodes"), Name: "node", Simulated: set.Hosts, Scenario: set.Scenario,
 			Fabric: func(host string) fabric.Host { return sim.Plugs[host] },
 			Watch: func(host string, machines *virtsim.Host, disks *blocksim.Host) {
 				mu.Lock()
