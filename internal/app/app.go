@@ -210,11 +210,15 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	vendor, err := c.VendorData.source(log)
+	if err != nil {
+		return err
+	}
 	cloud.Compute, err = compute.New(ctx, compute.Options{
 		DB: database, Clock: now, Log: log, Engine: cloud.Engine, Hosts: cloud.Hosts, Nudge: cloud.Loops.Nudge,
 		Placement: placements, Images: computeImages{images}, Networks: computeNetworks{cloud.Network},
 		Proxy: networkProxy{cloud.Network}, ImageProxy: computeImages{images}, VolumeProxy: volumeProxy{computeVolumes{volumes, cloud}},
-		Volumes: computeVolumes{volumes, cloud}, Consoles: consoles, ConfigDrive: configdrive.Build,
+		Volumes: computeVolumes{volumes, cloud}, Consoles: consoles, ConfigDrive: configdrive.Build, VendorData: vendor,
 		ConfirmAfter: time.Duration(c.ResizeConfirmWindow) * time.Second,
 		ShelvedFor:   time.Duration(c.ShelvedOffloadTime) * time.Second,
 		ReclaimAfter: time.Duration(c.ReclaimInstanceInterval) * time.Second,

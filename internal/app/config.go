@@ -148,6 +148,9 @@ type Config struct {
 	// commas between them: build_failure, io_ops; "" is the score alone.
 	Weighers string `koanf:"weighers"`
 
+	// VendorData is what the operator tells guests.
+	VendorData VendorData `koanf:",squash"`
+
 	// OAuth2 is how clients of OAuth 2.0 prove who they are.
 	OAuth2 OAuth2 `koanf:",squash"`
 	// LimitModel is how the unified limits of projects and of those above them go
@@ -277,6 +280,12 @@ func Settings() []Setting {
 		{"max_allocation_candidates", "NACRE_MAX_ALLOCATION_CANDIDATES", "10000", "how many allocation candidates a request gets that sets no lower limit, the best ones"},
 		{"reclaim_instance_interval", "NACRE_RECLAIM_INSTANCE_INTERVAL", "0 (not at all)", "seconds for which deleted servers can be restored"},
 		{"weighers", "NACRE_WEIGHERS", "", "what goes before the score of hosts, in this order, with commas: build_failure (failed builds since one worked), io_ops (servers being built, moved or saved)"},
+		{"vendordata_jsonfile_path", "NACRE_VENDORDATA_JSONFILE_PATH", "", "file with JSON that all guests are told (vendor_data.json), as Nova has it"},
+		{"vendordata_dynamic_targets", "NACRE_VENDORDATA_DYNAMIC_TARGETS", "", "services that are asked what a guest is told (vendor_data2.json): NAME@URL, with commas"},
+		{"vendordata_dynamic_ssl_certfile", "NACRE_VENDORDATA_DYNAMIC_SSL_CERTFILE", "those of this machine", "authorities of these services' certificates, in PEM"},
+		{"vendordata_dynamic_connect_timeout", "NACRE_VENDORDATA_DYNAMIC_CONNECT_TIMEOUT", "5", "seconds in which such a service is reached"},
+		{"vendordata_dynamic_read_timeout", "NACRE_VENDORDATA_DYNAMIC_READ_TIMEOUT", "5", "seconds in which it answers then"},
+		{"vendordata_dynamic_failure_fatal", "NACRE_VENDORDATA_DYNAMIC_FAILURE_FATAL", "false", "whether one that does not answer fails the build of a server with a config drive, and the guest's request"},
 		{"oauth2_authn_methods", "NACRE_OAUTH2_AUTHN_METHODS", "tls_client_auth,client_secret_basic", "how clients of OAuth 2.0 may prove who they are, with commas"},
 		{"oauth2_cert_dn_mapping_id", "NACRE_OAUTH2_CERT_DN_MAPPING_ID", "oauth2_mapping", "mapping that says for whom a client's certificate is"},
 		{"oauth2_client_ca_file", "NACRE_OAUTH2_CLIENT_CA_FILE", "", "authorities of clients' certificates, in PEM; without it none is taken"},

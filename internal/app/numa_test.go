@@ -1,12 +1,16 @@
 package app_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
 
 	"nacre/internal/compute"
+	"nacre/internal/db"
+	"nacre/internal/nodeapi"
 	"nacre/internal/testcloud"
 )
 
@@ -119,6 +123,35 @@ func TestDedicatedCoresAreNobodyElses(t *testing.T) {
 	if status := demo.ServerStatus(t, again); status != "ACTIVE" {
 		t.Errorf("a server for cores that were given back is %s", status)
 	}
+	// Its guest hears which of its processors have a core alone.
+	demo.Must(t, 204, "DELETE", "/compute/v2.1/servers/"+again, nil)
+	cloud.Settle(t)
+	told := demo.Must(t, 202, "POST", "/compute/v2.1/servers", map[string]any{"server": map[string]any{
+		"name": "told", "flavorRef": flavor, "imageRef": demo.Image(t, "cirros"), "networks": "none", "config_drive": true,
+	}}, "OpenStack-API-Version", "compute 2.37").Map(t)["server"].(map[string]any)["id"].(string)
+	cloud.Settle(t)
+	if drive := configDrive(t, cloud, told); !bytes.Contains(drive, []byte(`"dedicated_cpus":[0,1,2]`)) {
+		t.Errorf("the config drive does not tell of the cores: %d bytes", len(drive))
+	}
+}
+
+// configDrive is the image of a server's config drive, as its host gets it.
+func configDrive(t *testing.T, cloud *testcloud.Cloud, server string) []byte {
+	t.Helper()
+	var machine nodeapi.Machine
+	err := cloud.App.DB.Read(t.Context(), func(tx *db.Tx) error {
+		documents, err := cloud.App.Hosts.Documents(t.Context(), tx, server)
+		for _, d := range documents {
+			if err == nil && d.Kind == nodeapi.KindMachine {
+				err = json.Unmarshal(d.Desired, &machine)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return machine.ConfigDrive
 }
 
 // The topology of a server, as users and as operators see it; and where it is after

@@ -12,7 +12,7 @@ var pinnedCases = map[string]planCase{
 	"server.create: pinned": {plan: "server.create", pinned: true,
 		begin: func(t *testing.T, s *stage) { s.server = start(t, s.demo, "web", s.demo.Flavor(t, "pinned")) },
 		givenUp: left{kind: "servers", quota: map[string]int{"instances": 1, "cores": 2, "ram": 256},
-			rows: map[string]string{"server_secrets": "server=ID user_data= public_key= key_type= SEED password= files=null "}},
+			rows: secretsLeft},
 	},
 	"server.live_migrate: pinned": {plan: "server.live_migrate", hosts: 2, pinned: true, prepare: atHome(withPinned),
 		begin: adminDoes("os-migrateLive", map[string]any{"host": nil, "block_migration": "auto"})},

@@ -212,6 +212,11 @@ func withRecord(t *testing.T, s *stage) {
 		"backup_service": reply.Record.Service, "backup_url": base64.StdEncoding.EncodeToString([]byte(again))}}
 }
 
+// secretsLeft is what a server that could not be made keeps beside its row.
+var secretsLeft = map[string]string{
+	"server_secrets": "server=ID user_data= public_key= key_type= SEED password= files=null boot_roles=member,reader vendor_data=null ",
+}
+
 // planCases has a line for each plan.
 var planCases = map[string]planCase{
 	"server.create": {
@@ -229,7 +234,7 @@ var planCases = map[string]planCase{
 			s.server = reply.Server.ID
 		},
 		givenUp: left{kind: "servers", quota: map[string]int{"instances": 1, "cores": 1, "ram": 512},
-			rows: map[string]string{"server_secrets": "server=ID user_data= public_key= key_type= SEED password= files=null "}},
+			rows: secretsLeft},
 	},
 	"server.delete": {
 		prepare: withAttached,

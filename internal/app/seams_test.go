@@ -84,6 +84,17 @@ func TestShellWords(t *testing.T) {
 	}
 }
 
+// forgetTests takes the variables of tests, which are no settings, from the environment.
+func forgetTests(t *testing.T) {
+	for _, variable := range os.Environ() {
+		name, _, _ := strings.Cut(variable, "=")
+		if strings.HasPrefix(name, "NACRE_TEST_") {
+			t.Setenv(name, "")
+			os.Unsetenv(name)
+		}
+	}
+}
+
 func TestSettingsFileSetsNothingAndNamesAll(t *testing.T) {
 	var text strings.Builder
 	err := SettingsFile(&text)
@@ -95,13 +106,7 @@ func TestSettingsFileSetsNothingAndNamesAll(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, variable := range os.Environ() { // those of tests are no settings
-		name, _, _ := strings.Cut(variable, "=")
-		if strings.HasPrefix(name, "NACRE_TEST_") {
-			t.Setenv(name, "")
-			os.Unsetenv(name)
-		}
-	}
+	forgetTests(t)
 	got, err := Load(Config{Listen: "here"}, file)
 	if err != nil || got.Listen != "here" {
 		t.Errorf("got %+v, %v, want what was there", got, err)

@@ -26,6 +26,7 @@ import (
 
 	"nacre/internal/clock"
 	"nacre/internal/compute/scheduler"
+	"nacre/internal/compute/vendordata"
 	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/hosts"
@@ -52,6 +53,8 @@ type Options struct {
 	Consoles    consoles
 	// ConfigDrive makes an ISO image labelled config-2 of files by path.
 	ConfigDrive func(files map[string][]byte) ([]byte, error)
+	// VendorData is what the operator tells guests; nil is nothing.
+	VendorData *vendordata.Source
 
 	// Zone is the availability zone of hosts that are in no aggregate with
 	// one; "" is nova.
@@ -94,6 +97,7 @@ type Service struct {
 	volumes     volumes
 	consoles    consoles
 	configDrive func(files map[string][]byte) ([]byte, error)
+	vendor      *vendordata.Source
 
 	zone         string
 	cpuRatio     float64
@@ -110,6 +114,7 @@ type Service struct {
 	frozen frozen
 
 	intake sync.Map // host name → *sync.Mutex, held while the host is taken in
+	asking sync.Map // ids of servers whose guests wait for vendor data
 }
 
 // New makes the service, registers its plans with the engine and its ears with
@@ -118,7 +123,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	s := &Service{
 		db: o.DB, clock: o.Clock, newID: o.NewID, log: o.Log, engine: o.Engine, hosts: o.Hosts,
 		placement: o.Placement, images: o.Images, networks: o.Networks, proxy: o.Proxy, imageProxy: o.ImageProxy, volumeProxy: o.VolumeProxy, volumes: o.Volumes,
-		consoles: o.Consoles, configDrive: o.ConfigDrive,
+		consoles: o.Consoles, configDrive: o.ConfigDrive, vendor: o.VendorData,
 		zone: o.Zone, cpuRatio: o.CPURatio, reservedMB: o.ReservedMB, confirmAfter: o.ConfirmAfter, shelvedFor: o.ShelvedFor, reclaimAfter: o.ReclaimAfter, weighers: o.Weighers,
 		state: map[string]hostState{}, frozen: frozen{held: map[string]io.ReadWriteCloser{}},
 	}
@@ -130,6 +135,9 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	}
 	if s.log == nil {
 		s.log = slog.Default()
+	}
+	if s.vendor == nil {
+		s.vendor = &vendordata.Source{}
 	}
 	if s.zone == "" {
 		s.zone = "nova"

@@ -177,7 +177,7 @@ func (s *Service) insertServer(ctx context.Context, tx *db.Tx, server Server, in
 // startCreate writes the cards and disks of a new server and starts its plan.
 func (s *Service) startCreate(ctx context.Context, tx *db.Tx, server Server, plan createPlanned, in NewServer) error {
 	secret := plan.secret
-	secret.Server, secret.Seed = server.ID, seed()
+	secret.Server, secret.Seed, secret.BootRoles = server.ID, seed(), strings.Join(in.Caller.Roles, ",")
 	err := tx.Insert(ctx, &secret)
 	if err != nil {
 		return fmt.Errorf("insert secrets: %w", err)

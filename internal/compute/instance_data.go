@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"nacre/internal/nodeapi"
 )
 
 // instanceData is what a guest is told about itself, by the metadata service
@@ -19,11 +21,13 @@ type instanceData struct {
 	ports   []Port
 	cards   []Card
 	volumes []Attachment
+	cpus    *nodeapi.Topology
 	zone    string
+	static  json.RawMessage
 }
 
-func (s *Service) instanceData(server Server, secret secrets, ports []Port, cards []Card, volumes []Attachment) instanceData {
-	return instanceData{server, secret, ports, cards, volumes, s.ZoneOf(server.Host)}
+func (s *Service) instanceData(server Server, secret secrets, ports []Port, cards []Card, volumes []Attachment, cpus *nodeapi.Topology) instanceData {
+	return instanceData{server, secret, ports, cards, volumes, cpus, s.ZoneOf(server.Host), s.vendor.Static()}
 }
 
 // The versions of the two trees, oldest first. A guest may ask for any.
@@ -89,9 +93,21 @@ func (d instanceData) metaData(version string) metaData {
 		m.Devices = d.devices()
 	}
 	if version >= "2020-10-14" {
-		m.CPUs = &[]int{}
+		m.CPUs = d.dedicated()
 	}
 	return m
+}
+
+// dedicated are the guest's processors that have one of the host's alone.
+func (d instanceData) dedicated() *[]int {
+	list := []int{}
+	if d.cpus != nil {
+		for _, cell := range d.cpus.Cells {
+			list = slices.AppendSeq(list, maps.Keys(cell.Pins))
+		}
+	}
+	slices.Sort(list)
+	return &list
 }
 
 // grow makes many random bytes of a few. They are the same each time, so that a
@@ -306,14 +322,14 @@ func (d instanceData) userData() []byte {
 // folder is one version of the OpenStack tree: what is in it, by file name.
 func (d instanceData) folder(version string) (map[string][]byte, error) {
 	files := map[string]any{"meta_data.json": d.metaData(version)}
-	if version >= "2013-10-17" {
-		files["vendor_data.json"] = struct{}{}
+	if version >= vendorSince {
+		files["vendor_data.json"] = d.static
 	}
 	if version >= "2015-10-15" {
 		files["network_data.json"] = d.networkData()
 	}
-	if version >= "2016-10-06" {
-		files["vendor_data2.json"] = struct{}{}
+	if version >= vendor2Since {
+		files["vendor_data2.json"] = d.vendorData2()
 	}
 	out := map[string][]byte{}
 	for name, content := range files {

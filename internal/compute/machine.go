@@ -8,6 +8,7 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"nacre/internal/compute/vendordata"
 	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/nodeapi"
@@ -168,7 +169,7 @@ func (s *Service) machine(ctx context.Context, tx *db.Tx, server Server) (nodeap
 		if err != nil {
 			return m, err
 		}
-		files, err := s.instanceData(server, secrets, there, cards, volumes).files()
+		files, err := s.instanceData(server, secrets, there, cards, volumes, m.Topology).files()
 		if err != nil {
 			return m, err
 		}
@@ -213,6 +214,9 @@ type secrets struct {
 	KeyType   string
 	Seed      string // base64; the guest's random seed grows from it
 	Password  string
+
+	BootRoles  string                      // of who made the server, with commas
+	VendorData db.JSON[vendordata.Answers] // for its config drive; nil: nobody was asked
 }
 
 func secretsOf(ctx context.Context, tx *db.Tx, server string) (secrets, error) {

@@ -48,6 +48,21 @@ func (s *Service) AnswerMetadata(ctx context.Context, host string, payload json.
 	if q.Method != "GET" && q.Method != "HEAD" {
 		return page(405, "Method not allowed.\n"), nil
 	}
+	if wantsVendorData(parts) && s.vendor.Asks() {
+		// One question at a time, so that no guest takes all of its host's, or of the services.
+		_, busy := s.asking.LoadOrStore(id, true)
+		if busy {
+			return page(503, "The vendor data is being asked for.\n"), nil
+		}
+		defer s.asking.Delete(id)
+		d.secrets.VendorData.V, err = s.askVendorData(ctx, d.server, d.secrets)
+		if errs.Is(err, errs.Internal) {
+			return page(500, "There is no vendor data now.\n"), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 	return d.serve(parts)
 }
 
@@ -71,7 +86,11 @@ func (s *Service) readInstanceData(ctx context.Context, id string) (instanceData
 			return err
 		}
 		volumes, err := attachmentsOf(ctx, tx, id)
-		d = s.instanceData(server, secret, ports, cards, volumes)
+		if err != nil {
+			return err
+		}
+		topology, _, err := topologyOf(ctx, tx, server)
+		d = s.instanceData(server, secret, ports, cards, volumes, topology)
 		return err
 	})
 	return d, err

@@ -87,8 +87,13 @@ func (s *Service) undoClaim(ctx context.Context, tx *db.Tx, state *createState) 
 }
 
 // createVolumes makes the volumes that start with the server, all at once, and
-// waits until they have their bytes.
+// waits until they have their bytes. Whoever is to be asked for the server's config
+// drive is asked here: a step of its own would take the time of every server.
 func (s *Service) createVolumes(ctx context.Context, state *createState) error {
+	err := s.keepVendorData(ctx, state.Server)
+	if err != nil {
+		return err
+	}
 	for _, v := range state.NewVolumes {
 		err := s.volumes.CreateVolume(ctx, state.Caller, v.NewVolume)
 		if err != nil {

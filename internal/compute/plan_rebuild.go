@@ -143,8 +143,8 @@ func (s *Service) rebuildSecrets(ctx context.Context, tx *db.Tx, server *Server,
 	if in.UserData != nil {
 		row.UserData = *in.UserData
 	}
-	row.Files = db.Of(in.Files)
-	_, err = tx.Update(ctx, &row, "user_data", "public_key", "key_type", "files")
+	row.Files, row.VendorData.V = db.Of(in.Files), nil
+	_, err = tx.Update(ctx, &row, "user_data", "public_key", "key_type", "files", "vendor_data")
 	if err != nil {
 		return fmt.Errorf("write secrets of server %s: %w", server.ID, err)
 	}
@@ -157,12 +157,18 @@ func (s *Service) rebuildPlan() work.Plan[rebuildState] {
 	return work.Plan[rebuildState]{
 		Name: "server.rebuild", Action: "rebuild", Deadline: createDeadline,
 		Steps: []work.Step[rebuildState]{
+			{Name: "ask for vendor data", Do: s.rebuildAsk},
 			{Name: "want another disk", Tx: s.rebuildWant},
 			{Name: "wait", Do: s.rebuildWait},
 			{Name: "finish", Tx: s.rebuildFinish},
 		},
 		Undone: s.rebuildFailed,
 	}
+}
+
+// rebuildAsk asks what the config drive is to say from now on.
+func (s *Service) rebuildAsk(ctx context.Context, state *rebuildState) error {
+	return s.keepVendorData(ctx, state.Server)
 }
 
 func (s *Service) rebuildWant(ctx context.Context, tx *db.Tx, state *rebuildState) error {

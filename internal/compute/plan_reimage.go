@@ -90,6 +90,9 @@ func (s *Service) reimagePlan() work.Plan[reimageState] {
 	return work.Plan[reimageState]{
 		Name: "server.rebuild_volume", Action: "rebuild", Deadline: createDeadline,
 		Steps: []work.Step[reimageState]{
+			{Name: "ask for vendor data", Do: func(ctx context.Context, state *reimageState) error {
+				return s.keepVendorData(ctx, state.Server)
+			}},
 			{Name: "stop", Tx: s.reimageStop, UndoTx: func(ctx context.Context, tx *db.Tx, state *reimageState) error {
 				if state.Lost {
 					return nil
