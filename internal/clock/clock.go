@@ -81,6 +81,18 @@ func (m *Manual) After(d time.Duration) <-chan time.Time {
 	return ch
 }
 
+// Next is the earliest time that somebody waits for, the zero time for none.
+func (m *Manual) Next() (at time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, w := range m.waiters {
+		if at.IsZero() || w.at.Before(at) {
+			at = w.at
+		}
+	}
+	return at
+}
+
 // Advance moves the clock on and wakes whoever waited for less.
 func (m *Manual) Advance(d time.Duration) {
 	m.mu.Lock()
