@@ -6,7 +6,7 @@ import { ApiError } from './api/client';
 import { localeOf } from './i18n';
 import { router } from './router';
 import { ended } from './shell/become';
-import { useTheme } from './theme';
+import { useCalm, useTheme } from './theme';
 
 // A token can end at any moment: it expired, the password was changed, a role
 // was taken away. Whatever call notices it first leads back to the sign-in,
@@ -37,9 +37,10 @@ const queryClient: QueryClient = new QueryClient({
 export function App() {
   const { i18n } = useTranslation();
   const theme = useTheme();
+  const calm = useCalm();
   const locale = localeOf(i18n.language);
   return (
-    <ConfigProvider theme={theme} button={{ autoInsertSpace: false }} {...(locale && { locale })}>
+    <ConfigProvider theme={theme} button={{ autoInsertSpace: false }} wave={{ disabled: calm }} {...(locale && { locale })}>
       <QueryClientProvider client={queryClient}>
         <Ant>
           <RouterProvider router={router} />

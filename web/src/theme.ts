@@ -94,6 +94,9 @@ const dark: ThemeConfig = {
   },
 };
 
+// The durations of our own would win over what the library does without motion.
+const still = { motion: false, motionDurationFast: '0s', motionDurationMid: '0s', motionDurationSlow: '0s' };
+
 const wantsDark = window.matchMedia('(prefers-color-scheme: dark)');
 const wantsCalm = window.matchMedia('(prefers-reduced-motion: reduce)');
 
@@ -107,9 +110,12 @@ function useWish(wish: MediaQueryList): boolean {
   );
 }
 
+/** Whether the system asks for as little motion as can be. */
+export const useCalm = () => useWish(wantsCalm);
+
 /** The theme that the system asks for, also when it changes its mind. */
 export function useTheme(): ThemeConfig {
   const chosen = useWish(wantsDark) ? dark : light;
-  const calm = useWish(wantsCalm);
-  return useMemo(() => (calm ? { ...chosen, token: { ...chosen.token, motion: false } } : chosen), [chosen, calm]);
+  const calm = useCalm();
+  return useMemo(() => (calm ? { ...chosen, token: { ...chosen.token, ...still } } : chosen), [chosen, calm]);
 }
