@@ -13,6 +13,17 @@ import (
 // for all that begin so.
 type Params map[string]Version
 
+// Known names parameters that always were, with spaces between them.
+func Known(names string) Params { return Params{}.And(0, names) }
+
+// And adds those that came later.
+func (p Params) And(since Version, names string) Params {
+	for _, name := range strings.Fields(names) {
+		p[name] = since
+	}
+	return p
+}
+
 // Loose is the Strict of a row that never refuses a parameter.
 const Loose Version = -1
 

@@ -1,7 +1,7 @@
 package api
 
 import (
-	"strings"
+	"maps"
 
 	"nacre/internal/api"
 )
@@ -10,42 +10,41 @@ import (
 // GETs know nothing and refuse it since 2.102.
 type query struct {
 	since  api.Version
-	params parameters
+	params api.Params
 }
 
 var queries = map[string]query{
 	"GET /flavors":        {api.V(2, 75), flavorParams},
 	"GET /flavors/detail": {api.V(2, 75), flavorParams},
 
-	"GET /servers":                {api.V(2, 75), serverParams},
-	"GET /servers/detail":         {api.V(2, 75), serverParams},
-	"GET /os-volumes_boot":        {api.V(2, 75), serverParams},
-	"GET /os-volumes_boot/detail": {api.V(2, 75), serverParams},
+	"GET /servers":         {api.V(2, 75), serverParams},
+	"GET /servers/detail":  {api.V(2, 75), serverParams},
+	"GET /os-volumes_boot": {api.V(2, 75), serverParams},
 
 	"GET /os-hypervisors":                 {api.V(2, 53), hypervisorParams},
 	"GET /os-hypervisors/detail":          {api.V(2, 53), hypervisorParams},
-	"GET /os-hypervisors/{hypervisor_id}": {api.V(2, 53), params("with_servers")},
+	"GET /os-hypervisors/{hypervisor_id}": {api.V(2, 53), api.Known("with_servers")},
 
-	"GET /servers/{server_id}/os-instance-actions": {api.V(2, 58), params("limit marker changes-since").and(api.V(2, 66), "changes-before")},
-	"GET /os-migrations": {api.V(2, 59), params("hidden host instance_uuid migration_type source_compute status limit marker changes-since").
-		and(api.V(2, 66), "changes-before").and(api.V(2, 80), "user_id project_id")},
+	"GET /servers/{server_id}/os-instance-actions": {api.V(2, 58), api.Known("limit marker changes-since").And(api.V(2, 66), "changes-before")},
+	"GET /os-migrations": {api.V(2, 59), api.Known("hidden host instance_uuid migration_type source_compute status limit marker changes-since").
+		And(api.V(2, 66), "changes-before").And(api.V(2, 80), "user_id project_id")},
 
-	"GET /os-keypairs":                   {api.V(2, 75), params("limit marker user_id")},
-	"GET /os-keypairs/{keypair_name}":    {api.V(2, 75), params("user_id")},
-	"DELETE /os-keypairs/{keypair_name}": {api.V(2, 75), params("user_id")},
+	"GET /os-keypairs":                   {api.V(2, 75), api.Known("limit marker user_id")},
+	"GET /os-keypairs/{keypair_name}":    {api.V(2, 75), api.Known("user_id")},
+	"DELETE /os-keypairs/{keypair_name}": {api.V(2, 75), api.Known("user_id")},
 
-	"GET /limits":                           {api.V(2, 75), params("tenant_id")},
-	"GET /os-quota-sets/{tenant_id}":        {api.V(2, 75), params("user_id")},
-	"GET /os-quota-sets/{tenant_id}/detail": {api.V(2, 75), params("user_id")},
-	"PUT /os-quota-sets/{tenant_id}":        {api.V(2, 75), params("user_id")},
-	"DELETE /os-quota-sets/{tenant_id}":     {api.V(2, 75), params("user_id")},
+	"GET /limits":                           {api.V(2, 75), api.Known("tenant_id")},
+	"GET /os-quota-sets/{tenant_id}":        {api.V(2, 75), api.Known("user_id")},
+	"GET /os-quota-sets/{tenant_id}/detail": {api.V(2, 75), api.Known("user_id")},
+	"PUT /os-quota-sets/{tenant_id}":        {api.V(2, 75), api.Known("user_id")},
+	"DELETE /os-quota-sets/{tenant_id}":     {api.V(2, 75), api.Known("user_id")},
 
-	"GET /os-server-groups":                                      {api.V(2, 75), params("all_projects limit offset")},
-	"GET /os-services":                                           {api.V(2, 75), params("binary host")},
-	"GET /os-simple-tenant-usage":                                {api.V(2, 75), params("detailed start end limit marker")},
-	"GET /os-simple-tenant-usage/{tenant_id}":                    {api.V(2, 75), params("start end limit marker")},
-	"GET /servers/{server_id}/os-volume_attachments":             {api.V(2, 75), params("limit offset")},
-	"DELETE /os-assisted-volume-snapshots/{snapshot_id}":         {api.V(2, 75), params("delete_info")},
+	"GET /os-server-groups":                                      {api.V(2, 75), api.Known("all_projects limit offset")},
+	"GET /os-services":                                           {api.V(2, 75), api.Known("binary host")},
+	"GET /os-simple-tenant-usage":                                {api.V(2, 75), api.Known("detailed start end limit marker")},
+	"GET /os-simple-tenant-usage/{tenant_id}":                    {api.V(2, 75), api.Known("start end limit marker")},
+	"GET /servers/{server_id}/os-volume_attachments":             {api.V(2, 75), api.Known("limit offset")},
+	"DELETE /os-assisted-volume-snapshots/{snapshot_id}":         {api.V(2, 75), api.Known("delete_info")},
 	"GET /os-console-auth-tokens/{console_token}":                {api.V(2, 99), nil},
 	"GET /servers/{server_id}/shares":                            {api.V(2, 97), nil},
 	"GET /servers/{server_id}/shares/{share_id}":                 {api.V(2, 97), nil},
@@ -56,35 +55,27 @@ var queries = map[string]query{
 }
 
 var (
-	flavorParams     = params("is_public limit marker minDisk minRam sort_dir sort_key").and(api.V(2, 102), "name")
-	hypervisorParams = params("hypervisor_hostname_pattern limit marker with_servers")
-	serverParams     = params(`access_ip_v4 access_ip_v6 all_tenants auto_disk_config availability_zone block_device_mapping changes-before
+	flavorParams     = api.Known("is_public limit marker minDisk minRam sort_dir sort_key").And(api.V(2, 102), "name")
+	hypervisorParams = api.Known("hypervisor_hostname_pattern limit marker with_servers")
+	serverParams     = api.Known(`access_ip_v4 access_ip_v6 all_tenants auto_disk_config availability_zone block_device_mapping changes-before
 		changes-since config_drive created_at deleted description display_description display_name flavor host hostname image image_ref info_cache
 		ip ip6 kernel_id key_name launch_index launched_at limit locked locked_by marker metadata name node not-tags not-tags-any pci_devices
 		power_state progress project_id ramdisk_id reservation_id root_device_name security_groups services soft_deleted sort_dir sort_key status
 		system_metadata tags tags-any task_state tenant_id terminated_at user_id uuid vm_state _*`)
 )
 
-// parameters are the Params of a row while they are named.
-type parameters map[string]api.Version
-
-// params names parameters that always were.
-func params(names string) parameters { return parameters{}.and(0, names) }
-
-// and adds those that came later.
-func (p parameters) and(since api.Version, names string) parameters {
-	for _, name := range strings.Fields(names) {
-		p[name] = since
-	}
-	return p
-}
-
-// withQueries puts the queries into their rows.
+// withQueries puts the queries into their rows. It panics on one that no row has,
+// since that is a mistake in the program.
 func withQueries(routes []api.Route) []api.Route {
+	rest := maps.Clone(queries)
 	for i := range routes {
 		r := &routes[i]
-		q := queries[r.Method+" "+r.Path]
-		r.Query, r.Strict = api.Params(q.params), q.since
+		call := r.Method + " " + r.Path
+		r.Query, r.Strict = queries[call].params, queries[call].since
+		delete(rest, call)
+	}
+	for call := range rest {
+		panic("compute: no row is " + call)
 	}
 	return routes
 }
