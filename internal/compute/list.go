@@ -73,7 +73,7 @@ func (s *Service) Servers(ctx context.Context, q Query) (list []Server, more boo
 		case q.Request:
 			sel = sel.ExcludeColumn(unseen...)
 		default:
-			sel = sel.ExcludeColumn(append(unseen, "image_properties", "scheduler_hints")...)
+			sel = sel.ExcludeColumn(slices.Concat(unseen, []string{"image_properties", "scheduler_hints"})...)
 		}
 		return q.Page.Cut(sel, "servers", "id").Scan(ctx)
 	})

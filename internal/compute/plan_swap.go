@@ -145,13 +145,19 @@ func (s *Service) tellSwap(ctx context.Context, tx *db.Tx, state *swapState, act
 	return s.tellFacts(ctx, tx, action, told{Server: server, Volume: state.From, Swap: state.To})
 }
 
-// swapConnect has the new volume exported to the server's host, which copies to it.
-func (s *Service) swapConnect(ctx context.Context, tx *db.Tx, state *swapState) error {
+// swapParts are the server of a swap and the attachment that another one replaces.
+func swapParts(ctx context.Context, tx *db.Tx, state *swapState) (Server, Attachment, error) {
 	server, err := getServer(ctx, tx, "", state.Server)
 	if err != nil {
-		return err
+		return Server{}, Attachment{}, err
 	}
 	a, err := attachmentByID(ctx, tx, state.Old)
+	return server, a, err
+}
+
+// swapConnect has the new volume exported to the server's host, which copies to it.
+func (s *Service) swapConnect(ctx context.Context, tx *db.Tx, state *swapState) error {
+	server, a, err := swapParts(ctx, tx, state)
 	if err == nil {
 		err = s.tellSwap(ctx, tx, state, "volume_swap.start")
 	}
@@ -202,11 +208,7 @@ func (s *Service) swapCopied(ctx context.Context, state *swapState) error {
 }
 
 func (s *Service) swapGo(ctx context.Context, tx *db.Tx, state *swapState) error {
-	server, err := getServer(ctx, tx, "", state.Server)
-	if err != nil {
-		return err
-	}
-	a, err := attachmentByID(ctx, tx, state.Old)
+	server, a, err := swapParts(ctx, tx, state)
 	if err != nil {
 		return err
 	}
@@ -231,11 +233,7 @@ func (s *Service) swapWait(ctx context.Context, state *swapState) error {
 
 // swapFinish makes the new volume the server's, and the old one available.
 func (s *Service) swapFinish(ctx context.Context, tx *db.Tx, state *swapState) error {
-	server, err := getServer(ctx, tx, "", state.Server)
-	if err != nil {
-		return err
-	}
-	a, err := attachmentByID(ctx, tx, state.Old)
+	server, a, err := swapParts(ctx, tx, state)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -120,12 +121,8 @@ func groupNames(ctx context.Context, tx *db.Tx, rows []cardRow) (map[string]stri
 	if len(names) == 0 {
 		return names, nil
 	}
-	ids := make([]string, 0, len(names))
-	for id := range names {
-		ids = append(ids, id)
-	}
 	var groups []struct{ ID, Name string }
-	err := tx.All(ctx, &groups, "SELECT id, name FROM security_groups WHERE id IN (?)", db.In(ids))
+	err := tx.All(ctx, &groups, "SELECT id, name FROM security_groups WHERE id IN (?)", db.In(slices.Collect(maps.Keys(names))))
 	if err != nil {
 		return nil, fmt.Errorf("read security groups of ports: %w", err)
 	}

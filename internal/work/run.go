@@ -17,7 +17,7 @@ import (
 // to the worker that has it; the rest is guarded by the engine's mutex.
 type run struct {
 	row
-	written row       // as the database has it: the steps that carried is of are behind it
+	written row       // as the database has it, which does not know yet of what is carried
 	carried []StepRun // lines of the journal that the next transaction of the run writes
 	plan    *plan
 	claimed bool
