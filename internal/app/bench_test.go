@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -17,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nacre/internal/app"
 	"nacre/internal/db/dbtest"
 	"nacre/internal/testcloud"
 )
@@ -81,19 +81,13 @@ func wide() {
 func BenchmarkStart(b *testing.B) {
 	for range b.N {
 		dir, listen := filepath.Join(b.TempDir(), "cloud"), testcloud.FreeAddress(b)
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), "NACRE_TEST_CLOUD="+dir, "NACRE_TEST_LISTEN="+listen, "NACRE_TEST_CLOUD_DB="+dbtest.SourceIn(b, dir))
-		err := cmd.Start()
-		if err != nil {
-			b.Fatal(err)
-		}
+		cmd := child(b, asCloud, app.Config{DataDir: dir, DB: dbtest.SourceIn(b, dir), Listen: listen, Hosts: 3, LogLevel: "error"})
 		for !signsIn(dir, listen) {
 			<-time.After(2 * time.Millisecond)
 		}
 		b.StopTimer()
 		b.ReportMetric(resident(b, cmd.Process.Pid), "MB-resident")
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		kill(cmd)
 		b.StartTimer()
 	}
 }
@@ -116,14 +110,40 @@ func signsIn(dir, listen string) bool {
 	return reply.StatusCode == http.StatusCreated
 }
 
+// usedBy is the processor time of another process.
+func usedBy(b testing.TB, pid int) time.Duration {
+	b.Helper()
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(content), ") ") // behind the name, which may have blanks
+	fields := strings.Fields(rest)
+	user, err := strconv.Atoi(fields[11])
+	if err != nil {
+		b.Fatal(err)
+	}
+	system, err := strconv.Atoi(fields[12])
+	if err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(user+system) * 10 * time.Millisecond // the kernel's unit towards programs
+}
+
 // resident is the memory of a process in MB.
-func resident(b testing.TB, pid int) float64 {
+func resident(b testing.TB, pid int) float64 { return memory(b, pid, "VmRSS") }
+
+// peak is the most memory that a process has had, in MB.
+func peak(b testing.TB, pid int) float64 { return memory(b, pid, "VmHWM") }
+
+func memory(b testing.TB, pid int, field string) float64 {
+	b.Helper()
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		b.Fatal(err)
 	}
 	for _, line := range strings.Split(string(content), "\n") {
-		rest, found := strings.CutPrefix(line, "VmRSS:")
+		rest, found := strings.CutPrefix(line, field+":")
 		if found {
 			n, err := strconv.Atoi(strings.Fields(rest)[0])
 			if err != nil {
@@ -132,7 +152,7 @@ func resident(b testing.TB, pid int) float64 {
 			return float64(n) / 1024
 		}
 	}
-	b.Fatal("no VmRSS")
+	b.Fatal("no " + field)
 	return 0
 }
 

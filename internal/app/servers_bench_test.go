@@ -5,19 +5,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"sync"
 	"testing"
 	"time"
 
-	"nacre/internal/app"
 	"nacre/internal/await"
 	"nacre/internal/cluster"
 	"nacre/internal/db"
-	fabricsim "nacre/internal/fabric/simulated"
 	"nacre/internal/nodeapi"
 	"nacre/internal/testcloud"
 )
@@ -30,7 +26,11 @@ func BenchmarkThousandNodes(b *testing.B) {
 	server := cloud.App
 	before := resident(b, os.Getpid())
 	began := time.Now()
-	crowd(b, cloud, nodes)
+	token, _, err := server.Cluster.NewToken(context.Background(), cluster.JoinToken{Uses: nodes})
+	if err != nil {
+		b.Fatal(err)
+	}
+	crowd(b, server.Config.Advertise, token, simNetwork(b, cloud.App.Simulated.Fabric), nodes)
 	await.Until(b, "all nodes to be up", 5*time.Minute, func() bool {
 		list, err := server.Hosts.List(context.Background())
 		if err != nil {
@@ -104,42 +104,4 @@ func BenchmarkThousandNodes(b *testing.B) {
 	slices.Sort(took)
 	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "ms-p50")
 	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "ms-p99")
-}
-
-// crowd runs simulated nodes in a process of its own until the benchmark ends.
-func crowd(b *testing.B, cloud *testcloud.Cloud, count int) {
-	listener, err := fabricsim.Listen("127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	var serving sync.WaitGroup
-	serving.Go(func() { _ = fabricsim.Serve(ctx, cloud.App.Simulated.Fabric, listener) })
-	b.Cleanup(func() {
-		stop()
-		serving.Wait()
-	})
-	token, _, err := cloud.App.Cluster.NewToken(ctx, cluster.JoinToken{Uses: count})
-	if err != nil {
-		b.Fatal(err)
-	}
-	dir := b.TempDir()
-	text, err := json.Marshal(app.NodeConfig{
-		Servers: []string{cloud.App.Config.Advertise}, Join: token, DataDir: filepath.Join(dir, "crowd"), Name: "crowd",
-		Simulated: count, SimFabric: listener.Addr().String(), LogLevel: "error",
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "NACRE_TEST_NODES="+string(text))
-	cmd.Stderr = os.Stderr
-	err = cmd.Start()
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
 }

@@ -200,6 +200,14 @@ func Start(t testing.TB, opts ...Option) *Cloud {
 	return c
 }
 
+// Reach is a cloud that runs in a process of its own, as far as its users reach it.
+func Reach(t testing.TB, url string, secrets app.Secrets) *Cloud {
+	return &Cloud{
+		App: &app.Cloud{Secrets: secrets}, URL: url, URLs: []string{url},
+		t: t, errors: &recorder{}, tokens: map[string]string{},
+	}
+}
+
 // startServer runs a server until the test ends.
 func (c *Cloud) startServer(t testing.TB, config app.Config) *app.Cloud {
 	t.Helper()
