@@ -75,7 +75,7 @@ func (s *Service) Servers(ctx context.Context, q Query) (list []Server, more boo
 		default:
 			sel = sel.ExcludeColumn(slices.Concat(unseen, []string{"image_properties", "scheduler_hints"})...)
 		}
-		return q.Page.Cut(sel, "servers", "id").Scan(ctx)
+		return tx.Select(ctx, q.Page.Cut(sel, "servers", "id"), &list)
 	})
 	if err != nil {
 		return nil, false, fmt.Errorf("list servers: %w", err)

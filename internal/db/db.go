@@ -32,10 +32,9 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/uptrace/bun"
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 
 	"nacre/internal/clock"
+	"nacre/internal/db/lite"
 )
 
 // DB is an open database. Its methods may be called concurrently.
@@ -44,6 +43,7 @@ type DB struct {
 	reads bun.IDB   // read, as the query builder uses it
 	texts *prepared // of read: the texts of Tx
 	forms *prepared // and those of the query builder
+	pool  *sql.DB   // SQLite's readers, see rows.go
 	store store
 	hub   hub
 	clock clock.Clock
@@ -71,6 +71,7 @@ type Tx struct {
 	bun.IDB
 	home     *DB
 	prepared *prepared // nil: arguments are written into the text
+	pool     *sql.DB   // where rows are read past the query builder; nil: nowhere
 	hold     string
 	after    []func()
 }
@@ -137,7 +138,7 @@ func (d *DB) Read(ctx context.Context, do func(tx *Tx) error) error {
 	if err != nil {
 		return err
 	}
-	return do(&Tx{IDB: d.reads, home: d, prepared: d.texts})
+	return do(&Tx{IDB: d.reads, home: d, prepared: d.texts, pool: d.pool})
 }
 
 // Exclusive runs the function while no other caller runs one of the same name,
@@ -217,6 +218,12 @@ func (tx *Tx) All(ctx context.Context, dest any, query string, args ...any) erro
 }
 
 func (tx *Tx) scan(ctx context.Context, dest any, query string, args []any) error {
+	if tx.pool != nil {
+		text, values, ok := bind(query, args)
+		if ok {
+			return tx.read(ctx, dest, text, values)
+		}
+	}
 	stmt, values, err := tx.prepared.get(ctx, query, args)
 	if err != nil {
 		return err
@@ -276,26 +283,13 @@ func (tx *Tx) Update(ctx context.Context, row any, columns ...string) (int64, er
 // Write returns. It must be quick: hints, wake-ups.
 func (tx *Tx) After(do func()) { tx.after = append(tx.after, do) }
 
-// In makes an argument for "x IN (?)". Nothing is in an empty list. One value
-// stands for itself: such a statement is parsed once.
-func In[T any](list []T) any {
-	if len(list) == 1 {
-		return list[0]
-	}
-	return bun.List(list)
-}
-
 // IsDuplicate tells whether a statement broke a unique index or primary key.
 func IsDuplicate(err error) bool {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		return pg.Code == pgDuplicate
 	}
-	var e *sqlite.Error
-	if !errors.As(err, &e) {
-		return false
-	}
-	return e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY
+	return lite.IsDuplicate(err)
 }
 
 // Like makes the pattern for "x LIKE ? ESCAPE '\'" that finds the text anywhere.

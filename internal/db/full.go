@@ -5,8 +5,8 @@ import (
 	"syscall"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
+
+	"nacre/internal/db/lite"
 )
 
 // pgDiskFull is PostgreSQL's word for a full disk.
@@ -18,10 +18,9 @@ func IsFull(err error) bool {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return true
 	}
-	var lite *sqlite.Error
-	if errors.As(err, &lite) {
-		return lite.Code()&0xff == sqlite3.SQLITE_FULL
-	}
 	var pg *pgconn.PgError
-	return errors.As(err, &pg) && pg.Code == pgDiskFull
+	if errors.As(err, &pg) {
+		return pg.Code == pgDiskFull
+	}
+	return lite.IsFull(err)
 }

@@ -10,6 +10,7 @@ import (
 	"regexp"
 
 	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/database"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/schema"
 )
@@ -60,7 +61,14 @@ func migrate(ctx context.Context, conn *sql.DB, dialect goose.Dialect, in func(t
 		}
 		steps = append(steps, goose.NewGoMigration(version, &goose.GoFunc{RunTx: up}, nil))
 	}
-	provider, err := goose.NewProvider(dialect, conn, nil, goose.WithGoMigrations(steps...))
+	versions, err := database.NewStore(dialect, goose.DefaultTablename)
+	if err != nil {
+		return fmt.Errorf("prepare migrations: %w", err)
+	}
+	if dialect == goose.DialectSQLite3 {
+		versions = liteVersions{versions}
+	}
+	provider, err := goose.NewProvider("", conn, nil, goose.WithStore(versions), goose.WithGoMigrations(steps...))
 	if err != nil {
 		return fmt.Errorf("prepare migrations: %w", err)
 	}
@@ -77,6 +85,16 @@ func migrate(ctx context.Context, conn *sql.DB, dialect goose.Dialect, in func(t
 		return fmt.Errorf("migrate: %w", err)
 	}
 	return nil
+}
+
+// liteVersions finds goose's table in SQLite's own list of tables: goose would look
+// into it, for a time, which SQLite does not have.
+type liteVersions struct{ database.Store }
+
+// TableExists implements database.StoreExtender.
+func (liteVersions) TableExists(ctx context.Context, conn database.DBTxConn) (exists bool, err error) {
+	err = conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?)", goose.DefaultTablename).Scan(&exists)
+	return exists, err
 }
 
 // admits refuses a database that a newer program has changed in a way that this

@@ -3,8 +3,6 @@ package db
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
-	"reflect"
 	"sync"
 )
 
@@ -32,15 +30,11 @@ func (p *prepared) get(ctx context.Context, query string, args []any) (*sql.Stmt
 	if p == nil {
 		return nil, nil, nil
 	}
-	values := make([]any, len(args))
-	for i, a := range args {
-		v, ok := bindable(a)
-		if !ok {
-			return nil, nil, nil
-		}
-		values[i] = v
+	text, values, ok := bind(query, args)
+	if !ok {
+		return nil, nil, nil
 	}
-	stmt, err := p.find(ctx, query)
+	stmt, err := p.find(ctx, text)
 	return stmt, values, err
 }
 
@@ -69,37 +63,6 @@ func (p *prepared) steadied(ctx context.Context) context.Context {
 		return context.WithoutCancel(ctx)
 	}
 	return ctx
-}
-
-// bindable turns an argument into one of the driver's values.
-func bindable(a any) (any, bool) {
-	switch a := a.(type) {
-	case nil, string, int64, float64, driver.Valuer:
-		return a, true
-	}
-	v := reflect.ValueOf(a)
-	switch v.Kind() {
-	case reflect.Pointer:
-		if v.IsNil() {
-			return nil, true
-		}
-		return bindable(v.Elem().Interface())
-	case reflect.String:
-		if v.Type().PkgPath() == "github.com/uptrace/bun" || v.Type().PkgPath() == "github.com/uptrace/bun/schema" {
-			return nil, false // a name or a part of the text
-		}
-		return v.String(), true
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		return v.Int(), true
-	case reflect.Float32, reflect.Float64:
-		return v.Float(), true
-	case reflect.Bool:
-		if v.Bool() {
-			return int64(1), true
-		}
-		return int64(0), true
-	}
-	return nil, false
 }
 
 // close forgets all statements.

@@ -1,14 +1,12 @@
 package db
 
 import (
-	"database/sql/driver"
 	"fmt"
 	"regexp"
-	"sync"
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
-	"modernc.org/sqlite"
+	"zombiezen.com/go/sqlite"
 )
 
 // longestPattern bounds what a regular expression may cost.
@@ -34,24 +32,22 @@ func Matching(q *bun.SelectQuery, column, pattern string) *bun.SelectQuery {
 }
 
 // giveRegexp makes SQLite's operator work, whose function it leaves to us.
-var giveRegexp = sync.OnceFunc(func() {
-	var mu sync.Mutex // guards text and last
+func giveRegexp(conn *sqlite.Conn) error {
 	var text string
 	var last *regexp.Regexp // of text: a query asks about one pattern, row by row
-	sqlite.MustRegisterDeterministicScalarFunction("regexp", 2, func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
-		pattern, _ := args[0].(string)
-		value, _ := args[1].(string)
-		mu.Lock()
-		if last == nil || pattern != text {
-			compiled, err := regexp.Compile("(?i)" + pattern)
-			if err != nil {
-				mu.Unlock()
-				return nil, err
+	return conn.CreateFunction("regexp", &sqlite.FunctionImpl{NArgs: 2, Deterministic: true, AllowIndirect: true,
+		Scalar: func(_ sqlite.Context, args []sqlite.Value) (sqlite.Value, error) {
+			pattern := args[0].Text()
+			if last == nil || pattern != text {
+				compiled, err := regexp.Compile("(?i)" + pattern)
+				if err != nil {
+					return sqlite.Value{}, err
+				}
+				text, last = pattern, compiled
 			}
-			text, last = pattern, compiled
-		}
-		re := last
-		mu.Unlock()
-		return re.MatchString(value), nil
-	})
-})
+			if last.MatchString(args[1].Text()) {
+				return sqlite.IntegerValue(1), nil
+			}
+			return sqlite.IntegerValue(0), nil
+		}})
+}

@@ -8,45 +8,41 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
-	"strings"
+	"slices"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
 
 	"nacre/internal/clock"
+	"nacre/internal/db/lite"
 )
 
-// pragmas: LIKE tells a from A, as in PostgreSQL.
-const pragmas = "?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
-	"&_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&_pragma=wal_autocheckpoint(4000)" +
-	"&_pragma=case_sensitive_like(1)&_pragma=temp_store(2)"
+// pragmas of every connection: LIKE tells a from A, as in PostgreSQL.
+var pragmas = []string{
+	"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "wal_autocheckpoint(4000)", "case_sensitive_like(1)", "temp_store(2)",
+}
 
 func openSQLite(ctx context.Context, file string, version int64) (*DB, error) {
-	giveRegexp()
 	err := private(file)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	writer, err := sql.Open("sqlite", uri(file))
-	if err != nil {
-		return nil, fmt.Errorf("open database %s: %w", file, err)
-	}
+	to := lite.Connector{File: file, Pragmas: pragmas, Busy: 5 * time.Second, Setup: giveRegexp}
+	writer := sql.OpenDB(to)
 	writer.SetMaxOpenConns(1)
 	err = migrate(ctx, writer, goose.DialectSQLite3, sameWords, version)
 	if err != nil {
 		writer.Close()
 		return nil, fmt.Errorf("open database %s: %w", file, err)
 	}
-	reader, err := sql.Open("sqlite", uri(file)+"&_pragma=query_only(1)")
-	if err != nil {
-		writer.Close()
-		return nil, fmt.Errorf("open database %s: %w", file, err)
-	}
+	to.Pragmas = append(slices.Clone(pragmas), "query_only(1)")
+	reader := sql.OpenDB(to)
 	reader.SetMaxOpenConns(4 * runtime.NumCPU())
 	reader.SetMaxIdleConns(4 * runtime.NumCPU())
 	d := &DB{
 		read: through(reader, sqlitedialect.New()), clock: clock.Real{},
-		texts: &prepared{prepare: reader.PrepareContext}, forms: &prepared{prepare: reader.PrepareContext},
+		texts: &prepared{prepare: reader.PrepareContext}, forms: &prepared{prepare: reader.PrepareContext}, pool: reader,
 	}
 	d.reads = built{d.read, d.forms}
 	d.store, err = startGroup(ctx, d, through(writer, sqlitedialect.New()))
@@ -56,11 +52,6 @@ func openSQLite(ctx context.Context, file string, version int64) (*DB, error) {
 		return nil, fmt.Errorf("open database %s: %w", file, err)
 	}
 	return d, nil
-}
-
-// uri makes the file part of a URI, where some bytes have a meaning.
-func uri(file string) string {
-	return "file:" + strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(file) + pragmas
 }
 
 // private makes the file its owner's alone before SQLite opens it: it holds

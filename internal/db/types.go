@@ -57,7 +57,7 @@ func (j *JSON[T]) Scan(src any) error {
 	default:
 		return fmt.Errorf("read JSON column: cannot read %T", src)
 	}
-	if len(b) == 0 {
+	if len(b) == 0 || string(b) == "null" {
 		return nil
 	}
 	err := json.Unmarshal(b, &j.V)

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"nacre/internal/db/lite"
 )
 
 // The Debian package is installed, started as systemd would start it, upgraded,
@@ -138,17 +140,14 @@ func sameGuest(t *testing.T, c *cloud, address string, uptime *float64) {
 // do: it adds, and says so in goose's table.
 func migrateFurther(t *testing.T, file string) {
 	t.Helper()
-	database, err := sql.Open("sqlite", "file:"+file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	database := sql.OpenDB(lite.Connector{File: file})
 	defer database.Close()
 	for _, statement := range []string{
 		"CREATE TABLE of_the_next_version (id TEXT PRIMARY KEY)",
 		"ALTER TABLE servers ADD COLUMN of_the_next_version TEXT",
 		"INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, 1)",
 	} {
-		_, err = database.Exec(statement)
+		_, err := database.Exec(statement)
 		if err != nil {
 			t.Fatal(err)
 		}

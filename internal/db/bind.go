@@ -1,0 +1,115 @@
+package db
+
+import (
+	"database/sql/driver"
+	"encoding/json"
+	"reflect"
+	"strings"
+	"sync"
+
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/schema"
+)
+
+// In makes an argument for "x IN (?)". Nothing is in an empty list. One value
+// stands for itself.
+func In[T any](list []T) any {
+	if len(list) == 1 {
+		return list[0]
+	}
+	return in{list}
+}
+
+type in struct{ list any }
+
+// AppendQuery implements bun's QueryAppender: one value behind the other.
+func (i in) AppendQuery(gen schema.QueryGen, b []byte) ([]byte, error) {
+	return bun.List(i.list).AppendQuery(gen, b)
+}
+
+// bind makes a statement and its values such that SQLite parses the text once,
+// whatever the values: a list is one value, an array in JSON. It is not ok with an
+// argument that is a part of the text, such as a name.
+func bind(query string, args []any) (text string, values []any, ok bool) {
+	text, values = query, make([]any, len(args))
+	var lists uint64 // the arguments that are lists, by their bits
+	for i, a := range args {
+		list, is := a.(in)
+		if is {
+			b, err := json.Marshal(list.list)
+			if err != nil || i > 63 {
+				return "", nil, false
+			}
+			values[i] = string(b)
+			lists |= 1 << i
+			continue
+		}
+		values[i], ok = bindable(a)
+		if !ok {
+			return "", nil, false
+		}
+	}
+	if lists > 0 {
+		text = unfold(query, lists)
+	}
+	return text, values, true
+}
+
+var unfolded sync.Map // folded → string
+
+type folded struct {
+	text  string
+	lists uint64
+}
+
+// unfold writes a query for the arrays among its arguments.
+func unfold(text string, lists uint64) string {
+	known, ok := unfolded.Load(folded{text, lists})
+	if ok {
+		return known.(string)
+	}
+	var b strings.Builder
+	for i, part := range strings.Split(text, "?") {
+		switch {
+		case i == 0:
+		case lists&(1<<(i-1)) != 0:
+			b.WriteString("SELECT value FROM json_each(?)")
+		default:
+			b.WriteByte('?')
+		}
+		b.WriteString(part)
+	}
+	unfolded.Store(folded{text, lists}, b.String())
+	return b.String()
+}
+
+// bindable turns an argument into one of the driver's values.
+func bindable(a any) (any, bool) {
+	switch a := a.(type) {
+	case nil, string, int64, float64, driver.Valuer:
+		return a, true
+	}
+	v := reflect.ValueOf(a)
+	switch v.Kind() {
+	case reflect.Pointer:
+		if v.IsNil() {
+			return nil, true
+		}
+		return bindable(v.Elem().Interface())
+	case reflect.String:
+		if v.Type().PkgPath() == "github.com/uptrace/bun" || v.Type().PkgPath() == "github.com/uptrace/bun/schema" {
+			return nil, false // a name or a part of the text
+		}
+		return v.String(), true
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return v.Int(), true
+	case reflect.Float32, reflect.Float64:
+		return v.Float(), true
+	case reflect.Bool:
+		if v.Bool() {
+			return int64(1), true
+		}
+		return int64(0), true
+	}
+	return nil, false
+}

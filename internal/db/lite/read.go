@@ -1,0 +1,92 @@
+package lite
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+
+	"zombiezen.com/go/sqlite"
+)
+
+// mostKept bounds the statements that a connection keeps.
+const mostKept = 2000
+
+// Read runs a query on one of the pool's connections and visits its rows as they
+// are, past database/sql. A row is valid until visit returns. The text is kept
+// with the connection, parsed, for the next time.
+func Read(ctx context.Context, pool *sql.DB, text string, args []any, visit func(row *sqlite.Stmt) error) error {
+	taken, err := pool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer taken.Close()
+	return taken.Raw(func(of any) error {
+		c := of.(*conn)
+		return c.told(ctx, c.read(ctx, text, args, visit))
+	})
+}
+
+func (c *conn) read(ctx context.Context, text string, args []any, visit func(row *sqlite.Stmt) error) (err error) {
+	s, err := c.keep(text)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.release(text, s)) }()
+	named := make([]driver.NamedValue, len(args))
+	for i, a := range args {
+		valuer, ok := a.(driver.Valuer)
+		if ok {
+			a, err = valuer.Value()
+			if err != nil {
+				return err
+			}
+		}
+		named[i] = driver.NamedValue{Ordinal: i + 1, Value: a}
+	}
+	if len(named) != s.BindParamCount() {
+		return fmt.Errorf("%d values for %d parameters: %s", len(named), s.BindParamCount(), text)
+	}
+	err = (&stmt{conn: c, lite: s}).bind(named)
+	if err != nil {
+		return err
+	}
+	defer c.heed(ctx)()
+	for {
+		more, err := s.Step()
+		if err != nil || !more {
+			return err
+		}
+		err = visit(s)
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (c *conn) keep(text string) (*sqlite.Stmt, error) {
+	s := c.kept[text]
+	if s != nil {
+		return s, nil
+	}
+	made, err := c.Prepare(text)
+	if err != nil {
+		return nil, err
+	}
+	s = made.(*stmt).lite
+	if len(c.kept) < mostKept {
+		if c.kept == nil {
+			c.kept = map[string]*sqlite.Stmt{}
+		}
+		c.kept[text] = s
+	}
+	return s, nil
+}
+
+func (c *conn) release(text string, s *sqlite.Stmt) error {
+	if c.kept[text] != s {
+		return s.Finalize()
+	}
+	return s.Reset()
+}

@@ -1,0 +1,168 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"reflect"
+	"sync"
+
+	"github.com/uptrace/bun"
+	"zombiezen.com/go/sqlite"
+
+	"nacre/internal/db/lite"
+)
+
+// Reading from SQLite goes past database/sql and the query builder: lists of a
+// thousand rows spend most of their time there.
+
+// setter puts a column into a value.
+type setter func(into reflect.Value, row *sqlite.Stmt, column int) error
+
+// columns are the setters of a query's columns, for rows of one type; nil passes
+// a column over.
+type columns []setter
+
+var knownColumns sync.Map // columnsOf{type, text} → columns
+
+type columnsOf struct {
+	row  reflect.Type
+	text string
+}
+
+// Select scans what a query of the builder finds into dest, a pointer to a slice
+// of row structs.
+func (tx *Tx) Select(ctx context.Context, q *bun.SelectQuery, dest any) error {
+	if tx.pool != nil {
+		form, values, ok := lift(q.String())
+		if ok {
+			return tx.read(ctx, dest, form, values)
+		}
+	}
+	return q.Scan(ctx, dest)
+}
+
+// read is scan on SQLite, outside of transactions.
+func (tx *Tx) read(ctx context.Context, dest any, text string, values []any) error {
+	into := reflect.ValueOf(dest).Elem()
+	row, many := into.Type(), into.Kind() == reflect.Slice && into.Type().Elem().Kind() != reflect.Uint8
+	if many {
+		row = row.Elem()
+		into.SetZero()
+	}
+	of := columnsOf{row, text}
+	found := 0
+	visit := func(s *sqlite.Stmt) error {
+		known, ok := knownColumns.Load(of)
+		if !ok {
+			known = tx.home.columns(row, s)
+			knownColumns.Store(of, known)
+		}
+		found++
+		one := into
+		switch {
+		case many:
+			if found > into.Cap() {
+				into.Grow(max(found, 8))
+			}
+			into.SetLen(found)
+			one = into.Index(found - 1)
+		case found > 1:
+			return nil
+		}
+		for i, set := range known.(columns) {
+			if set == nil {
+				continue
+			}
+			err := set(one, s, i)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	err := lite.Read(ctx, tx.pool, text, values, visit)
+	if err == nil && found == 0 && !many {
+		return sql.ErrNoRows
+	}
+	return err
+}
+
+// columns finds where the columns of the statement go in a row of that type.
+func (d *DB) columns(row reflect.Type, s *sqlite.Stmt) columns {
+	if row.Kind() != reflect.Struct || isScanner(row) {
+		set := setterOf(row)
+		if set == nil {
+			set = func(reflect.Value, *sqlite.Stmt, int) error { return fmt.Errorf("columns are not read into %s", row) }
+		}
+		return columns{set}
+	}
+	table := d.read.Table(row)
+	all := make(columns, s.ColumnCount())
+	for i := range all {
+		field := table.LookupField(s.ColumnName(i))
+		if field == nil {
+			continue // of a newer program
+		}
+		set := setterOf(field.StructField.Type)
+		if set == nil {
+			set = func(into reflect.Value, row *sqlite.Stmt, column int) error {
+				return field.Scan(into, lite.Value(row, column))
+			}
+		}
+		all[i] = func(into reflect.Value, row *sqlite.Stmt, column int) error {
+			return set(field.Value(into), row, column)
+		}
+	}
+	return all
+}
+
+func isScanner(t reflect.Type) bool {
+	return reflect.PointerTo(t).Implements(reflect.TypeFor[sql.Scanner]())
+}
+
+// setterOf is the setter for values of a type, nil for one that only the query
+// builder knows. NULL is the zero value.
+func setterOf(t reflect.Type) setter {
+	if isScanner(t) {
+		return func(into reflect.Value, row *sqlite.Stmt, column int) error {
+			return into.Addr().Interface().(sql.Scanner).Scan(lite.Value(row, column))
+		}
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		set := setterOf(t.Elem())
+		if set == nil {
+			return nil
+		}
+		return func(into reflect.Value, row *sqlite.Stmt, column int) error {
+			if row.ColumnIsNull(column) {
+				into.SetZero()
+				return nil
+			}
+			into.Set(reflect.New(t.Elem()))
+			return set(into.Elem(), row, column)
+		}
+	case reflect.String:
+		return func(into reflect.Value, row *sqlite.Stmt, column int) error {
+			into.SetString(row.ColumnText(column))
+			return nil
+		}
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return func(into reflect.Value, row *sqlite.Stmt, column int) error {
+			into.SetInt(row.ColumnInt64(column))
+			return nil
+		}
+	case reflect.Bool:
+		return func(into reflect.Value, row *sqlite.Stmt, column int) error {
+			into.SetBool(row.ColumnInt64(column) != 0)
+			return nil
+		}
+	case reflect.Float64:
+		return func(into reflect.Value, row *sqlite.Stmt, column int) error {
+			into.SetFloat(row.ColumnFloat(column))
+			return nil
+		}
+	}
+	return nil
+}

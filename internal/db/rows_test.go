@@ -1,0 +1,72 @@
+package db
+
+import (
+	"database/sql"
+	"errors"
+	"reflect"
+	"testing"
+)
+
+// TestReadsAsTheBuilderDoes: rows are the same whether they are read past the query
+// builder or by it.
+func TestReadsAsTheBuilderDoes(t *testing.T) {
+	t.Parallel()
+	d, err := openSQLite(t.Context(), t.TempDir()+"/db", newest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	text := "it's ?"
+	rows := []inserted{
+		{part: part{"a"}, Word: "w", Text: text, Pointer: &text, Count: -3, Time: 5, Yes: true, JSON: Of(map[string]string{"k": "v"})},
+		{part: part{"b"}},
+		{part: part{"c"}, Pointer: new(string), JSON: Of(map[string]string{})},
+	}
+	err = d.Write(t.Context(), func(tx *Tx) error {
+		_, err := tx.Exec(t.Context(), `CREATE TABLE inserted (id TEXT PRIMARY KEY, word TEXT, written TEXT, "null" TEXT, pointer TEXT,
+			count INTEGER, time BIGINT, yes INTEGER, json TEXT, newer TEXT DEFAULT 'of a newer program')`)
+		if err != nil {
+			return err
+		}
+		return tx.Insert(t.Context(), &rows)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = d.Read(t.Context(), func(tx *Tx) error {
+		var built, all, selected []inserted
+		err := errors.Join(
+			tx.NewSelect().Model(&built).ColumnExpr("*").Order("id").Scan(t.Context()),
+			tx.All(t.Context(), &all, "SELECT * FROM inserted ORDER BY id"),
+			tx.Select(t.Context(), tx.NewSelect().Model(&selected).Where("id <> ?", "none").Order("id"), &selected))
+		if !reflect.DeepEqual(built, rows) || !reflect.DeepEqual(all, built) || !reflect.DeepEqual(selected, built) {
+			t.Errorf("got %+v and %+v, by the builder %+v, want %+v", all, selected, built, rows)
+		}
+		var one inserted
+		var words []word
+		var count int
+		var null *string
+		var value JSON[map[string]string]
+		err = errors.Join(err, tx.Get(t.Context(), &one, "SELECT * FROM inserted WHERE id >= ? ORDER BY id", "b"),
+			tx.All(t.Context(), &words, "SELECT word FROM inserted ORDER BY id"),
+			tx.Get(t.Context(), &count, "SELECT COUNT(*) FROM inserted"),
+			tx.Get(t.Context(), &null, "SELECT NULL"),
+			tx.Get(t.Context(), &value, "SELECT json FROM inserted WHERE id = 'a'"))
+		if !reflect.DeepEqual(one, rows[1]) || !reflect.DeepEqual(words, []word{"w", "", ""}) || count != 3 || null != nil || value.V["k"] != "v" {
+			t.Errorf("got %+v, %q, %d, %v, %v", one, words, count, null, value)
+		}
+		none := tx.Get(t.Context(), &one, "SELECT * FROM inserted WHERE id = 'z'")
+		if !errors.Is(none, sql.ErrNoRows) {
+			t.Errorf("no row is %v, want %v", none, sql.ErrNoRows)
+		}
+		all = nil
+		err = errors.Join(err, tx.All(t.Context(), &all, "SELECT * FROM inserted WHERE id = 'z'"))
+		if len(all) != 0 {
+			t.Errorf("got %+v, want none", all)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
