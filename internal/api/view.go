@@ -1,7 +1,6 @@
 package api
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -237,22 +236,42 @@ func compileSlice(t reflect.Type, v Version) appender {
 // longSlice is how many items are worth writing side by side.
 const longSlice = 400
 
+// parts are buffers for those of long slices, which are as large again and again.
+var parts = sync.Pool{New: func() any { return new([]byte) }}
+
 // appendParts writes a part of the slice on each processor.
 func appendParts(dst []byte, value reflect.Value, v Version, items appender) ([]byte, error) {
-	texts := make([][]byte, runtime.GOMAXPROCS(0))
-	var parts errgroup.Group
+	texts := make([]*[]byte, runtime.GOMAXPROCS(0))
+	var writing errgroup.Group
 	for i := range texts {
+		text := parts.Get().(*[]byte)
+		defer parts.Put(text)
+		texts[i] = text
 		part := value.Slice(i*value.Len()/len(texts), (i+1)*value.Len()/len(texts))
-		parts.Go(func() (err error) {
-			texts[i], err = items(nil, part, v)
+		writing.Go(func() error {
+			written, err := items((*text)[:0], part, v)
+			if err == nil {
+				*text = written
+			}
 			return err
 		})
 	}
-	err := parts.Wait()
+	err := writing.Wait()
 	if err != nil {
 		return nil, err
 	}
-	return append(dst, bytes.Join(texts, []byte{','})...), nil
+	size := 0
+	for _, text := range texts {
+		size += len(*text) + 1
+	}
+	dst = slices.Grow(dst, size+64) // and what stands behind
+	for i, text := range texts {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, *text...)
+	}
+	return dst, nil
 }
 
 func compileMap(t reflect.Type, v Version) appender {

@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 
 	"github.com/uptrace/bun"
-	"golang.org/x/sync/errgroup"
 
 	"nacre/internal/db"
 	"nacre/internal/errs"
@@ -195,39 +193,9 @@ type Details struct {
 	Data    map[string]string // user data, base64
 }
 
-// detailPart is how many servers are detailed by one set of queries: parts are
-// read side by side.
-const detailPart = 250
-
 // Details reads what belongs to the servers. The user data, which may be
 // large, is read when asked for.
 func (s *Service) Details(ctx context.Context, servers []Server, userData bool) (Details, error) {
-	all := Details{Ports: map[string][]Port{}, Volumes: map[string][]Attachment{}, Tags: map[string][]string{}, Data: map[string]string{}}
-	parts := slices.Collect(slices.Chunk(servers, detailPart))
-	read := make([]Details, len(parts))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for i, part := range parts {
-		group.Go(func() error {
-			var err error
-			read[i], err = s.detailsOf(ctx, part, userData)
-			return err
-		})
-	}
-	err := group.Wait()
-	if err != nil {
-		return all, err
-	}
-	for _, d := range read {
-		maps.Copy(all.Ports, d.Ports)
-		maps.Copy(all.Volumes, d.Volumes)
-		maps.Copy(all.Tags, d.Tags)
-		maps.Copy(all.Data, d.Data)
-	}
-	return all, nil
-}
-
-func (s *Service) detailsOf(ctx context.Context, servers []Server, userData bool) (Details, error) {
 	d := Details{Volumes: map[string][]Attachment{}, Tags: map[string][]string{}, Data: map[string]string{}}
 	ids := make([]string, len(servers))
 	for i, server := range servers {

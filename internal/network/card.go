@@ -1,6 +1,7 @@
 package network
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -56,8 +57,10 @@ type cardRow struct {
 	Status      string             `bun:"status"`
 	FixedIPs    db.JSON[[]FixedIP] `bun:"fixed_ips"`
 	Groups      db.JSON[[]string]  `bun:"security_groups"`
+	CreatedAt   db.Time            `bun:"created_at"`
 	Floating    string             `bun:"floating"`
 	To          string             `bun:"floats_to"`
+	Since       db.Time            `bun:"floats_since"`
 }
 
 // Cards returns the ports of the servers, by server, each in the order of
@@ -70,12 +73,16 @@ func (s *Service) Cards(ctx context.Context, tx *db.Tx, servers ...string) (map[
 	var rows []cardRow
 	err := tx.All(ctx, &rows, `
 		SELECT p.id, p.project_id, p.server, p.network_id, n.name, p.mac_address, n.mtu, p.status, p.fixed_ips, p.security_groups,
-			COALESCE(f.address, '') AS floating, COALESCE(f.fixed_ip, '') AS floats_to
+			p.created_at, COALESCE(f.address, '') AS floating, COALESCE(f.fixed_ip, '') AS floats_to, COALESCE(f.created_at, 0) AS floats_since
 		FROM ports AS p JOIN networks AS n ON n.id = p.network_id LEFT JOIN floating_ips AS f ON f.fixed_port = p.id
-		WHERE p.server IN (?) ORDER BY p.created_at, p.id, f.created_at, f.id`, db.In(servers))
+		WHERE p.server IN (?)`, db.In(servers))
 	if err != nil {
 		return nil, fmt.Errorf("list ports of servers: %w", err)
 	}
+	// The database would write all of them twice to sort them.
+	slices.SortFunc(rows, func(a, b cardRow) int {
+		return cmp.Or(cmp.Compare(a.CreatedAt, b.CreatedAt), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Since, b.Since), cmp.Compare(a.Floating, b.Floating))
+	})
 	names, err := groupNames(ctx, tx, rows)
 	if err != nil {
 		return nil, err

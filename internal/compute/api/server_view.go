@@ -2,9 +2,12 @@ package api
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"nacre/internal/api"
 	"nacre/internal/auth"
@@ -181,20 +184,31 @@ func seen(c *api.Call, target auth.Target) shows {
 	}
 }
 
+// viewPart is how many servers of a list are rendered together, beside others.
+const viewPart = 250
+
 // viewServers renders servers with everything that belongs to them.
 func (h handlers) viewServers(c *api.Call, servers []compute.Server, see shows) ([]serverView, error) {
-	details, err := h.compute.Details(c.Context(), servers, see.attributes && c.Version >= api.V(2, 3))
-	if err != nil {
-		return nil, err
-	}
 	views := make([]serverView, len(servers))
-	for i, server := range servers {
-		views[i] = h.viewServer(c, server, details, see)
+	parts, ctx := errgroup.WithContext(c.Context())
+	parts.SetLimit(runtime.GOMAXPROCS(0))
+	for from := 0; from < len(servers); from += viewPart {
+		to := min(from+viewPart, len(servers))
+		parts.Go(func() error {
+			details, err := h.compute.Details(ctx, servers[from:to], see.attributes && c.Version >= api.V(2, 3))
+			if err != nil {
+				return err
+			}
+			for i := from; i < to; i++ {
+				views[i] = h.viewServer(c, &servers[i], details, see)
+			}
+			return nil
+		})
 	}
-	return views, nil
+	return views, parts.Wait()
 }
 
-func (h handlers) viewServer(c *api.Call, s compute.Server, d compute.Details, see shows) serverView {
+func (h handlers) viewServer(c *api.Call, s *compute.Server, d compute.Details, see shows) serverView {
 	v := serverView{
 		ID: s.ID, Name: s.Name, Status: s.Status(), TenantID: s.Project, UserID: s.UserID,
 		Metadata: s.Metadata.V, HostID: s.HostID(), Image: viewImageOf(c, s), Flavor: viewServerFlavor(c, s, see),
@@ -257,7 +271,7 @@ func (h handlers) viewServer(c *api.Call, s compute.Server, d compute.Details, s
 }
 
 // addAttributes shows what is about the host and the request, to admins.
-func addAttributes(v *serverView, s compute.Server, d compute.Details) {
+func addAttributes(v *serverView, s *compute.Server, d compute.Details) {
 	host := orNull(s.Host)
 	name, none := s.InstanceName(), ""
 	root, userData := orNull(s.RootDevice), orNull(d.UserData(s.ID))
@@ -284,7 +298,7 @@ func (h handlers) hostStatus(host string) string {
 	return "DOWN"
 }
 
-func viewImageOf(c *api.Call, s compute.Server) any {
+func viewImageOf(c *api.Call, s *compute.Server) any {
 	if s.Image == "" {
 		return ""
 	}
@@ -324,7 +338,7 @@ func viewHints(hints map[string]any) map[string][]string {
 	return out
 }
 
-func viewServerFlavor(c *api.Call, s compute.Server, see shows) serverFlavor {
+func viewServerFlavor(c *api.Call, s *compute.Server, see shows) serverFlavor {
 	f := s.Flavor.V
 	v := serverFlavor{
 		ID: f.ID, VCPUs: f.VCPUs, RAM: f.RAM, Disk: f.Disk, Ephemeral: f.Ephemeral, Swap: f.Swap, Name: f.Name,
