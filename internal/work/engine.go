@@ -188,7 +188,7 @@ func (e *Engine) every(ctx context.Context, period time.Duration, do func(contex
 
 // find looks in the database for plans that nobody told us of.
 func (e *Engine) find(ctx context.Context) error {
-	var rows []row
+	var rows []brief
 	err := e.db.Read(ctx, func(tx *db.Tx) error {
 		var err error
 		rows, err = due(ctx, tx)
@@ -206,7 +206,7 @@ func (e *Engine) find(ctx context.Context) error {
 // renew prolongs the leases, learns of cancellations made elsewhere, and gives
 // back plans that are ours by the database and unknown to us.
 func (e *Engine) renew(ctx context.Context) error {
-	var ours []row
+	var ours []brief
 	err := e.db.Read(ctx, func(tx *db.Tx) error {
 		return tx.All(ctx, &ours, `
 			SELECT id, resource, attempt, cancelled, phase FROM plans WHERE owner = ? AND phase IN ('doing', 'undoing')`, e.owner)
@@ -244,7 +244,7 @@ func (e *Engine) renew(ctx context.Context) error {
 // strays are those of our plans that we don't know of: a claim that was committed
 // after we had begun anew, by a transaction of our former life, or one whose commit
 // was not answered. Their leases would be prolonged for ever.
-func (e *Engine) strays(ours []row) (list []row) {
+func (e *Engine) strays(ours []brief) (list []brief) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, r := range ours {
@@ -336,6 +336,7 @@ func (e *Engine) next(worker bool) *run {
 	defer e.mu.Unlock()
 	for len(e.ready) > 0 && (!worker || e.live) {
 		r := e.ready[0]
+		e.ready[0] = nil // else what has run stays as long as the queue does
 		e.ready = e.ready[1:]
 		if e.runs[r.ID] != r || r.place != inReady {
 			continue
@@ -508,6 +509,7 @@ func (h *parkedHeap) Push(x any)        { *h = append(*h, x.(parkedRun)) }
 func (h *parkedHeap) Pop() any {
 	old := *h
 	last := old[len(old)-1]
+	old[len(old)-1] = parkedRun{}
 	*h = old[:len(old)-1]
 	return last
 }

@@ -17,7 +17,7 @@ import (
 // to the worker that has it; the rest is guarded by the engine's mutex.
 type run struct {
 	row
-	written row       // as the database has it, which does not know yet of what is carried
+	written fence     // as the database has it, which does not know yet of what is carried
 	carried []StepRun // lines of the journal that the next transaction of the run writes
 	plan    *plan
 	claimed bool
@@ -104,7 +104,7 @@ func (e *Engine) hold(ctx context.Context, r *run) error {
 		if err != nil {
 			return err
 		}
-		r.row, r.written, r.carried, r.seq = held, held, nil, 0
+		r.row, r.written, r.carried, r.seq = held, held.fence(), nil, 0
 		if held.Attempt == 1 {
 			return nil
 		}
@@ -144,7 +144,7 @@ func (e *Engine) advance(ctx context.Context, r *run) (verdict, error) {
 	case giveUp && now.After(deadline):
 		return e.giveUp(ctx, r, lateBecause(r))
 	}
-	stepCtx, stop := context.WithCancel(ctx)
+	stepCtx, stop := ctx, func() {}
 	if giveUp {
 		stepCtx, stop = context.WithTimeout(ctx, deadline.Sub(now))
 		e.interruptible(r, stop)
@@ -253,14 +253,14 @@ func (e *Engine) put(ctx context.Context, r *run, next *row, do func(tx *db.Tx) 
 				return err
 			}
 		}
-		err := save(ctx, tx, &r.written, next)
+		err := save(ctx, tx, r.written, next)
 		if err != nil || !next.Phase.Finished() {
 			return err
 		}
 		return promote(ctx, tx, r.Resource)
 	})
 	if err == nil {
-		r.row, r.written, r.carried = *next, *next, nil
+		r.row, r.written, r.carried = *next, next.fence(), nil
 	}
 	return err
 }

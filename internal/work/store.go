@@ -66,6 +66,16 @@ type row struct {
 	UpdatedAt db.Time         `bun:"updated_at"`
 }
 
+// fence is what a plan still has to be when its holder writes it.
+type fence struct {
+	owner   string
+	attempt int64
+	step    string
+	phase   Phase
+}
+
+func (r *row) fence() fence { return fence{r.Owner, r.Attempt, r.Step, r.Phase} }
+
 // lock lets one transaction at a time decide which plan of a resource is active.
 func lock(ctx context.Context, tx *db.Tx, resource string) error {
 	return tx.Lock(ctx, "plans of "+resource)
@@ -123,9 +133,18 @@ func claim(ctx context.Context, tx *db.Tx, id, owner string, lease db.Time) (row
 	return r, err
 }
 
+// brief is what there is to know of many plans at once.
+type brief struct {
+	ID        string
+	Resource  string
+	Attempt   int64
+	Cancelled bool
+	Phase     Phase
+}
+
 // due lists plans that could run and that nobody holds.
-func due(ctx context.Context, tx *db.Tx) ([]row, error) {
-	var rows []row
+func due(ctx context.Context, tx *db.Tx) ([]brief, error) {
+	var rows []brief
 	err := tx.All(ctx, &rows, `
 		SELECT id, resource FROM plans
 		WHERE phase IN ('doing', 'undoing') AND wake <= ? AND (owner = '' OR lease < ?)
@@ -135,7 +154,7 @@ func due(ctx context.Context, tx *db.Tx) ([]row, error) {
 
 // save writes the moving columns of a plan, provided it still is as was held,
 // and learns whether somebody cancelled it meanwhile.
-func save(ctx context.Context, tx *db.Tx, held, next *row) error {
+func save(ctx context.Context, tx *db.Tx, held fence, next *row) error {
 	next.UpdatedAt = db.At(tx.Now())
 	err := tx.Get(ctx, &next.Cancelled, `
 		UPDATE plans SET state = ?, step = ?, phase = ?, tries = ?, owner = ?, wake = ?,
@@ -144,7 +163,7 @@ func save(ctx context.Context, tx *db.Tx, held, next *row) error {
 		RETURNING cancelled`,
 		next.State, next.Step, next.Phase, next.Tries, next.Owner, next.Wake,
 		next.Fault, next.Reason, next.Since, next.UpdatedAt,
-		held.ID, held.Owner, held.Attempt, held.Step, held.Phase)
+		next.ID, held.owner, held.attempt, held.step, held.phase)
 	if errors.Is(err, sql.ErrNoRows) {
 		return errLost
 	}
