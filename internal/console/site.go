@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"io"
 	"io/fs"
 	"mime"
 	"net/http"
@@ -32,7 +33,7 @@ type site map[string]asset
 type asset struct {
 	kind  string // media type
 	etag  string
-	plain []byte
+	plain []byte // nil when there is gzip
 	gzip  []byte // nil when compression gains nothing
 }
 
@@ -94,9 +95,25 @@ func newAsset(name string, content []byte) asset {
 		panic(err)
 	}
 	if small.Len() < len(content)*9/10 {
-		a.gzip = small.Bytes()
+		a.plain, a.gzip = nil, bytes.Clone(small.Bytes())
 	}
 	return a
+}
+
+// unpacked is the asset for the few who take no gzip.
+func (a asset) unpacked() []byte {
+	if a.gzip == nil {
+		return a.plain
+	}
+	z, err := gzip.NewReader(bytes.NewReader(a.gzip))
+	if err != nil {
+		panic(err) // newAsset wrote it
+	}
+	content, err := io.ReadAll(z)
+	if err != nil {
+		panic(err)
+	}
+	return content
 }
 
 // mediaType knows the few kinds that the build makes, so that the machine's
@@ -163,9 +180,9 @@ func (a asset) serve(w http.ResponseWriter, r *http.Request, hashed bool) {
 	if hashed {
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	}
-	body, etag := a.plain, a.etag
-	if a.gzip != nil && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-		body, etag = a.gzip, strings.TrimSuffix(a.etag, `"`)+`-gz"`
+	packed, etag := a.gzip != nil && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip"), a.etag
+	if packed {
+		etag = strings.TrimSuffix(a.etag, `"`) + `-gz"`
 		h.Set("Content-Encoding", "gzip")
 	}
 	h.Set("ETag", etag)
@@ -173,6 +190,10 @@ func (a asset) serve(w http.ResponseWriter, r *http.Request, hashed bool) {
 		h.Del("Content-Encoding")
 		w.WriteHeader(http.StatusNotModified)
 		return
+	}
+	body := a.gzip
+	if !packed {
+		body = a.unpacked()
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(http.StatusOK)
