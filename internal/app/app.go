@@ -14,7 +14,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"time"
 
@@ -297,8 +296,8 @@ func report(log *slog.Logger, what string, err error) {
 // Background runs plans, loops and nodes until the context ends. It returns
 // when all of them have.
 func (cloud *Cloud) Background(ctx context.Context) {
-	defer runtime.KeepAlive(ballast)
 	var running sync.WaitGroup
+	running.Go(func() { cloud.carryBallast(ctx) })
 	running.Go(func() { cloud.report("plans", cloud.Engine.Run(ctx)) })
 	running.Go(func() { cloud.Surroundings(ctx) })
 	running.Wait()

@@ -38,8 +38,11 @@ func openSQLite(ctx context.Context, file string, version int64) (*DB, error) {
 	}
 	to.Pragmas = append(slices.Clone(pragmas), "query_only(1)")
 	reader := sql.OpenDB(to)
-	reader.SetMaxOpenConns(4 * runtime.NumCPU())
-	reader.SetMaxIdleConns(4 * runtime.NumCPU())
+	// Each has pages and parsed statements of its own, 6 MB in a large cloud, and
+	// more of them than processors wait for each other.
+	most := max(4, min(runtime.NumCPU(), 16))
+	reader.SetMaxOpenConns(most)
+	reader.SetMaxIdleConns(most)
 	d := &DB{
 		read: through(reader, sqlitedialect.New()), clock: clock.Real{},
 		texts: &prepared{prepare: reader.PrepareContext}, forms: &prepared{prepare: reader.PrepareContext}, pool: reader,
