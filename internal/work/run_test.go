@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -187,4 +188,31 @@ func TestStrayClaimIsGivenBack(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+// hidden is a context that those below it cannot be noted in: each is followed by a
+// goroutine until it ends.
+type hidden struct{ context.Context }
+
+func (hidden) Value(any) any { return nil }
+
+// What a step ran in ends with it: an engine runs for years.
+func TestStepsLeaveNothingBehind(t *testing.T) {
+	const plans = 100
+	b := newBench(t)
+	p := work.Plan[state]{Name: "p", Steps: []work.Step[state]{
+		{Name: "one", Do: func(context.Context, *state) error { return nil }},
+		{Name: "two", Do: func(context.Context, *state) error { return nil }},
+	}}
+	work.Register(b.engine, p)
+	before := runtime.NumGoroutine()
+	for i := range plans {
+		start(b, p, fmt.Sprint("r", i), state{})
+	}
+	_, err := b.engine.Turn(hidden{t.Context()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.want("r0", "p done | one success | two success")
+	await.Until(t, "the contexts of steps to end", 10*time.Second, func() bool { return runtime.NumGoroutine() < before+plans })
 }
