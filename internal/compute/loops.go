@@ -2,6 +2,7 @@ package compute
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -25,18 +26,15 @@ func (s *Service) Loops() []loop.Loop {
 	}
 }
 
-// followPower looks at the power state of every server, as the hint that a
-// host reported may have been lost.
-func (s *Service) followPower(ctx context.Context) error {
-	var ids []string
-	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		return tx.All(ctx, &ids, "SELECT id FROM servers WHERE deleted_at = 0 AND host <> '' AND task_state = ''")
-	})
+// eachHost does something for one host after the other, so that what is held and
+// read at a time does not grow with the cloud.
+func (s *Service) eachHost(ctx context.Context, do func(host string) error) error {
+	all, err := s.hosts.List(ctx)
 	if err != nil {
-		return fmt.Errorf("list servers: %w", err)
+		return err
 	}
-	for _, id := range ids {
-		err = s.syncPower(ctx, id)
+	for _, h := range all {
+		err = do(h.Name)
 		if err != nil {
 			return err
 		}
@@ -44,50 +42,124 @@ func (s *Service) followPower(ctx context.Context) error {
 	return nil
 }
 
+// followPower looks at the power state of every server, as the hint that a
+// host reported may have been lost.
+func (s *Service) followPower(ctx context.Context) error {
+	return s.eachHost(ctx, func(host string) error {
+		var differ []string
+		err := s.db.Read(ctx, func(tx *db.Tx) error {
+			var err error
+			differ, err = s.differing(ctx, tx, host)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("compare servers of host %s: %w", host, err)
+		}
+		for _, id := range differ {
+			err = s.syncPower(ctx, id)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// differing are the idle servers of a host that may not be as it sees them.
+func (s *Service) differing(ctx context.Context, tx *db.Tx, host string) (ids []string, err error) {
+	var servers []Server
+	err = tx.All(ctx, &servers, "SELECT id, vm_state, power_state FROM servers WHERE host = ? AND deleted_at = 0 AND task_state = ''", host)
+	if err != nil || len(servers) == 0 {
+		return nil, err
+	}
+	documents, err := s.hosts.Seen(ctx, tx, host, nodeapi.KindMachine)
+	if err != nil {
+		return nil, err
+	}
+	byID := make(map[string]hosts.Document, len(documents))
+	for _, d := range documents {
+		byID[d.ID] = d
+	}
+	for _, server := range servers {
+		d, exists := byID[server.ID]
+		if exists && (d.Forgotten || d.Answered != d.Generation) {
+			continue // its answer will be heard
+		}
+		var seen nodeapi.MachineObserved
+		if len(d.Observed) > 0 {
+			err = json.Unmarshal(d.Observed, &seen)
+			if err != nil {
+				return nil, fmt.Errorf("read what was observed of server %s: %w", server.ID, err)
+			}
+		}
+		state, power := server.settled(seen)
+		if state != server.VMState || power != server.PowerState {
+			ids = append(ids, server.ID)
+		}
+	}
+	return ids, nil
+}
+
 // forgetOrphans makes hosts forget machines of servers that are elsewhere or
 // gone.
 func (s *Service) forgetOrphans(ctx context.Context) error {
-	var documents []hosts.Document
-	homes := map[string]string{}
-	moving := map[string]bool{}
-	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		var err error
-		documents, err = s.hosts.OfKind(ctx, tx, nodeapi.KindMachine)
-		if err != nil {
+	return s.eachHost(ctx, func(host string) error {
+		var orphans []string
+		err := s.db.Read(ctx, func(tx *db.Tx) error {
+			var err error
+			orphans, err = s.orphansOn(ctx, tx, host)
 			return err
-		}
-		var rows []struct{ ID, Host string }
-		// Read after the documents: a server's row, and that of its migration, is
-		// there before its document.
-		err = tx.All(ctx, &rows, "SELECT id, host FROM servers WHERE deleted_at = 0")
-		for _, row := range rows {
-			homes[row.ID] = row.Host
-		}
+		})
 		if err != nil {
-			return err
+			return fmt.Errorf("list machines of host %s: %w", host, err)
 		}
-		var open []Migration
-		err = tx.All(ctx, &open, "SELECT * FROM migrations WHERE status NOT IN (?)", db.In(over))
-		for _, m := range open {
-			moving[m.Server+" "+m.Source], moving[m.Server+" "+m.Dest] = true, true
+		for _, id := range orphans {
+			err = s.db.Write(ctx, func(tx *db.Tx) error { return s.hosts.Forget(ctx, tx, host, nodeapi.KindMachine, id) })
+			if err != nil {
+				return err
+			}
+			loop.Did(ctx, "server_id", id)
 		}
-		return err
+		return nil
 	})
+}
+
+// orphansOn are a host's machines of servers that are elsewhere or gone.
+func (s *Service) orphansOn(ctx context.Context, tx *db.Tx, host string) (orphans []string, err error) {
+	documents, err := s.hosts.Seen(ctx, tx, host, nodeapi.KindMachine)
+	if err != nil || len(documents) == 0 {
+		return nil, err
+	}
+	ids := make([]string, len(documents))
+	for i, d := range documents {
+		ids[i] = d.ID
+	}
+	// Read after the documents: a server's row, and that of its migration, is
+	// there before its document.
+	var home []string
+	err = tx.All(ctx, &home, "SELECT id FROM servers WHERE id IN (?) AND host IN (?, '') AND deleted_at = 0", db.In(ids), host)
 	if err != nil {
-		return fmt.Errorf("list machines: %w", err)
+		return nil, err
+	}
+	known := make(map[string]bool, len(home))
+	for _, id := range home {
+		known[id] = true
 	}
 	for _, d := range documents {
-		home, exists := homes[d.ID]
-		if d.Forgotten || (exists && (home == d.Host || home == "" || moving[d.ID+" "+d.Host])) {
+		if d.Forgotten || known[d.ID] {
 			continue
 		}
-		err = s.db.Write(ctx, func(tx *db.Tx) error { return s.hosts.Forget(ctx, tx, d.Host, nodeapi.KindMachine, d.ID) })
+		var moving int
+		err = tx.Get(ctx, &moving, "SELECT COUNT(*) FROM migrations WHERE server = ? AND (source = ? OR dest = ?) AND status NOT IN (?)",
+			d.ID, host, host, db.In(over))
 		if err != nil {
-			return err
+			return nil, err
 		}
-		loop.Did(ctx, "server_id", d.ID)
+		if moving == 0 {
+			orphans = append(orphans, d.ID)
+		}
 	}
-	return nil
+	return orphans, nil
 }
 
 // recount sets right what quotas say is used.

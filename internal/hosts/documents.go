@@ -137,15 +137,21 @@ func (s *Service) Documents(ctx context.Context, tx *db.Tx, id string) ([]Docume
 	return viewDocuments(rows), nil
 }
 
-// OfKind returns all documents of a kind, host by host. It is meant for loops
-// that compare everything.
-func (s *Service) OfKind(ctx context.Context, tx *db.Tx, kind string) ([]Document, error) {
+// Seen returns a host's documents of a kind without what they want, which is most
+// of their bytes. It is meant for loops that compare everything, host by host.
+func (s *Service) Seen(ctx context.Context, tx *db.Tx, host, kind string) ([]Document, error) {
 	var rows []documentRow
-	err := tx.All(ctx, &rows, "SELECT * FROM documents WHERE kind = ? ORDER BY host, id", kind)
+	err := tx.All(ctx, &rows, `
+		SELECT host, kind, id, generation, SUBSTR(desired, 1, 1) AS desired, answered, observed
+		FROM documents WHERE host = ? AND kind = ? ORDER BY id`, host, kind)
 	if err != nil {
-		return nil, fmt.Errorf("read documents of kind %s: %w", kind, err)
+		return nil, fmt.Errorf("read documents of kind %s of host %s: %w", kind, host, err)
 	}
-	return viewDocuments(rows), nil
+	list := viewDocuments(rows)
+	for i := range list {
+		list[i].Desired = nil
+	}
+	return list, nil
 }
 
 func viewDocuments(rows []documentRow) []Document {

@@ -88,13 +88,10 @@ func (c *cloud) world(t *testing.T) any {
 	}
 	for _, kind := range []string{"machine", "volume"} {
 		err = c.db.Read(c.ctx, func(tx *db.Tx) error {
-			documents, err := c.hosts.OfKind(c.ctx, tx, kind)
+			documents, err := hoststest.OfKind(c.ctx, tx, kind)
 			for _, d := range documents {
-				if d.Forgotten {
-					continue // the node is about to confirm it
-				}
 				var desired map[string]any
-				err := json.Unmarshal(d.Desired, &desired)
+				err := json.Unmarshal([]byte(d.Desired), &desired)
 				if err != nil {
 					return err
 				}

@@ -20,3 +20,13 @@ func Owed(ctx context.Context, tx *db.Tx) ([]string, error) {
 				WHERE source.kind = documents.kind AND source.id = documents.id AND source.observed LIKE '%"phase":"gone"%')`)
 	return list, err
 }
+
+// Wanted is a document that its host is to have.
+type Wanted struct{ Host, ID, Desired string }
+
+// OfKind lists all documents of a kind that are wanted, host by host.
+func OfKind(ctx context.Context, tx *db.Tx, kind string) ([]Wanted, error) {
+	var list []Wanted
+	err := tx.All(ctx, &list, "SELECT host, id, desired FROM documents WHERE kind = ? AND desired <> '' ORDER BY host, id", kind)
+	return list, err
+}
