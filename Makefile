@@ -74,7 +74,8 @@ check: test-packages web ## linters
 	@cd web && PATH="$(CURDIR)/.nacre/node/bin:$$PATH" npm run --silent check
 
 bench: ## figures, printed as they are measured
-	@go test -run '^$$' -bench . -benchtime 2s ./...
+	@go test -run '^$$' -bench . -skip HundredThousand -benchtime 2s ./...
+	@go test -run '^$$' -bench HundredThousand -benchtime 1x -timeout 30m ./internal/app
 
 web: $(WEB_BUILT)
 

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -86,6 +87,15 @@ func (a *apart) ready() bool {
 	}
 	reply.Body.Close()
 	return reply.StatusCode == http.StatusOK
+}
+
+// stop ends the server as an operator does.
+func (a *apart) stop(b testing.TB) {
+	err := a.server.Process.Signal(syscall.SIGTERM)
+	if err != nil {
+		b.Fatal(err)
+	}
+	_ = a.server.Wait() // it says by which signal
 }
 
 // cost is the processor time of the server, and of hosts and clients.

@@ -36,7 +36,7 @@ func openSQLite(ctx context.Context, file string, version int64) (*DB, error) {
 		writer.Close()
 		return nil, fmt.Errorf("open database %s: %w", file, err)
 	}
-	to.Pragmas = append(slices.Clone(pragmas), "query_only(1)")
+	to.Pragmas = append(slices.Clone(pragmas), "query_only(1)", "cache_size(-1000)")
 	reader := sql.OpenDB(to)
 	// Each has pages and parsed statements of its own, 6 MB in a large cloud, and
 	// more of them than processors wait for each other.
