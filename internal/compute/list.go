@@ -44,16 +44,21 @@ var unseen = []string{
 	"local_disks", "disk_image", "crash_dumps", "soft_reboots", "hard_reboots", "soft_deleted_at",
 }
 
+// listPart is how many servers a list hands over at a time.
+const listPart = 250
+
 // Servers lists servers as users see them, newest first unless the page says
-// otherwise. What only plans need of them is left out.
-func (s *Service) Servers(ctx context.Context, q Query) (list []Server, more bool, err error) {
+// otherwise, and hands them over part by part while it reads on. What only plans
+// need of them is left out.
+func (s *Service) Servers(ctx context.Context, q Query, part func([]Server)) (more bool, err error) {
 	if q.Page.Sort == nil {
 		q.Page.Sort = newestFirst
 	}
 	err = db.CheckPattern(q.Name)
 	if err != nil {
-		return nil, false, errs.BadRequestf("Invalid input for query parameters name. Value: %s. %s", q.Name, err)
+		return false, errs.BadRequestf("Invalid input for query parameters name. Value: %s. %s", q.Name, err)
 	}
+	left := q.Page.Limit
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
 		if q.Page.Marker != "" {
 			_, err := anyServer(ctx, tx, q.Project, q.Page.Marker)
@@ -64,7 +69,7 @@ func (s *Service) Servers(ctx context.Context, q Query) (list []Server, more boo
 				return err
 			}
 		}
-		sel := q.where(tx.NewSelect().Model(&list))
+		sel := q.where(tx.NewSelect().Model((*Server)(nil)))
 		switch {
 		case q.Brief:
 			sel = sel.Column("id", "name")
@@ -73,13 +78,19 @@ func (s *Service) Servers(ctx context.Context, q Query) (list []Server, more boo
 		default:
 			sel = sel.ExcludeColumn(slices.Concat(unseen, []string{"image_properties", "scheduler_hints"})...)
 		}
-		return tx.Select(ctx, q.Page.Cut(sel, "servers", "id"), &list)
+		return db.Parts(ctx, tx, q.Page.Cut(sel, "servers", "id"), listPart, func(servers []Server) error {
+			if q.Page.Limit > 0 && len(servers) > left {
+				servers, more = servers[:left], true // the last only tells of a further page
+			}
+			left -= len(servers)
+			part(servers)
+			return nil
+		})
 	})
 	if err != nil {
-		return nil, false, fmt.Errorf("list servers: %w", err)
+		return false, fmt.Errorf("list servers: %w", err)
 	}
-	list, more = db.Trim(q.Page, list)
-	return list, more, nil
+	return more, nil
 }
 
 func (q Query) where(sel *bun.SelectQuery) *bun.SelectQuery {
@@ -197,6 +208,9 @@ type Details struct {
 // large, is read when asked for.
 func (s *Service) Details(ctx context.Context, servers []Server, userData bool) (Details, error) {
 	d := Details{Volumes: map[string][]Attachment{}, Tags: map[string][]string{}, Data: map[string]string{}}
+	if len(servers) == 0 {
+		return d, nil
+	}
 	ids := make([]string, len(servers))
 	for i, server := range servers {
 		ids[i] = server.ID

@@ -30,62 +30,101 @@ type columnsOf struct {
 	text string
 }
 
-// Select scans what a query of the builder finds into dest, a pointer to a slice
-// of row structs.
-func (tx *Tx) Select(ctx context.Context, q *bun.SelectQuery, dest any) error {
+// Parts hands over what a query of the builder finds, so many rows at a time,
+// while it reads on.
+func Parts[T any](ctx context.Context, tx *Tx, q *bun.SelectQuery, size int, do func(part []T) error) error {
+	var part []T
+	form, values, ok := "", []any(nil), false
 	if tx.pool != nil {
-		form, values, ok := lift(q.String())
-		if ok {
-			return tx.read(ctx, dest, form, values)
-		}
+		form, values, ok = lift(q.String())
 	}
-	return q.Scan(ctx, dest)
+	if !ok {
+		err := q.Scan(ctx, &part)
+		for len(part) > size && err == nil {
+			err = do(part[:size:size])
+			part = part[size:]
+		}
+		if err != nil {
+			return err
+		}
+		return do(part)
+	}
+	err := tx.visit(ctx, reflect.TypeFor[T](), form, values, func() (reflect.Value, error) {
+		if len(part) == size {
+			err := do(part)
+			if err != nil {
+				return reflect.Value{}, err
+			}
+			part = nil
+		}
+		if part == nil {
+			part = make([]T, 0, size)
+		}
+		part = part[:len(part)+1]
+		return reflect.ValueOf(&part[len(part)-1]).Elem(), nil
+	})
+	if err != nil {
+		return err
+	}
+	return do(part)
 }
 
 // read is scan on SQLite, outside of transactions.
 func (tx *Tx) read(ctx context.Context, dest any, text string, values []any) error {
 	into := reflect.ValueOf(dest).Elem()
-	row, many := into.Type(), into.Kind() == reflect.Slice && into.Type().Elem().Kind() != reflect.Uint8
-	if many {
-		row = row.Elem()
-		into.SetZero()
-	}
-	of := columnsOf{row, text}
 	found := 0
-	visit := func(s *sqlite.Stmt) error {
-		known, ok := knownColumns.Load(of)
-		if !ok {
-			known = tx.home.columns(row, s)
-			knownColumns.Store(of, known)
-		}
-		found++
-		one := into
-		switch {
-		case many:
+	if into.Kind() == reflect.Slice && into.Type().Elem().Kind() != reflect.Uint8 {
+		into.SetZero()
+		return tx.visit(ctx, into.Type().Elem(), text, values, func() (reflect.Value, error) {
+			found++
 			if found > into.Cap() {
 				into.Grow(max(found, 8))
 			}
 			into.SetLen(found)
-			one = into.Index(found - 1)
-		case found > 1:
-			return nil
+			return into.Index(found - 1), nil
+		})
+	}
+	err := tx.visit(ctx, into.Type(), text, values, func() (reflect.Value, error) {
+		found++
+		if found > 1 {
+			return reflect.New(into.Type()).Elem(), nil
 		}
-		for i, set := range known.(columns) {
+		return into, nil
+	})
+	if err == nil && found == 0 {
+		return sql.ErrNoRows
+	}
+	return err
+}
+
+// visit reads rows of a type into the values that place finds for them.
+func (tx *Tx) visit(ctx context.Context, row reflect.Type, text string, values []any, place func() (reflect.Value, error)) error {
+	of := columnsOf{row, text}
+	var setters columns
+	return lite.Read(ctx, tx.pool, text, values, func(s *sqlite.Stmt) error {
+		if setters == nil {
+			known, ok := knownColumns.Load(of)
+			if !ok {
+				known = tx.home.columns(row, s)
+				knownColumns.Store(of, known)
+			}
+			setters = known.(columns)
+		}
+		into, err := place()
+		if err != nil {
+			return err
+		}
+		for i, set := range setters {
 			if set == nil {
 				continue
 			}
-			err := set(one, s, i)
+			err = set(into, s, i)
 			if err != nil {
 				return err
 			}
 		}
 		return nil
-	}
-	err := lite.Read(ctx, tx.pool, text, values, visit)
-	if err == nil && found == 0 && !many {
-		return sql.ErrNoRows
-	}
-	return err
+	})
 }
 
 // columns finds where the columns of the statement go in a row of that type.

@@ -35,12 +35,20 @@ func TestReadsAsTheBuilderDoes(t *testing.T) {
 	}
 	err = d.Read(t.Context(), func(tx *Tx) error {
 		var built, all, selected []inserted
+		var sizes []int
 		err := errors.Join(
 			tx.NewSelect().Model(&built).ColumnExpr("*").Order("id").Scan(t.Context()),
 			tx.All(t.Context(), &all, "SELECT * FROM inserted ORDER BY id"),
-			tx.Select(t.Context(), tx.NewSelect().Model(&selected).Where("id <> ?", "none").Order("id"), &selected))
+			Parts(t.Context(), tx, tx.NewSelect().Model(&inserted{}).Where("id <> ?", "none").Order("id"), 2, func(part []inserted) error {
+				sizes = append(sizes, len(part))
+				selected = append(selected, part...)
+				return nil
+			}))
 		if !reflect.DeepEqual(built, rows) || !reflect.DeepEqual(all, built) || !reflect.DeepEqual(selected, built) {
 			t.Errorf("got %+v and %+v, by the builder %+v, want %+v", all, selected, built, rows)
+		}
+		if !reflect.DeepEqual(sizes, []int{2, 1}) {
+			t.Errorf("parts of %d rows, want two and one", sizes)
 		}
 		var one inserted
 		var words []word

@@ -79,26 +79,32 @@ func (s *Service) Cards(ctx context.Context, tx *db.Tx, servers ...string) (map[
 	if err != nil {
 		return nil, fmt.Errorf("list ports of servers: %w", err)
 	}
-	// The database would write all of them twice to sort them.
-	slices.SortFunc(rows, func(a, b cardRow) int {
-		return cmp.Or(cmp.Compare(a.CreatedAt, b.CreatedAt), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Since, b.Since), cmp.Compare(a.Floating, b.Floating))
-	})
+	of := map[string][]cardRow{}
+	for _, row := range rows {
+		of[row.Server] = append(of[row.Server], row)
+	}
 	names, err := groupNames(ctx, tx, rows)
 	if err != nil {
 		return nil, err
 	}
-	for _, row := range rows {
-		list := cards[row.Server]
-		if len(list) == 0 || list[len(list)-1].ID != row.ID {
-			list = append(list, row.card(names))
-			cards[row.Server] = list
-		}
-		for i := range list[len(list)-1].Addresses {
-			a := &list[len(list)-1].Addresses[i]
-			if row.Floating != "" && a.IP == row.To {
-				a.Floating = append(a.Floating, row.Floating)
+	for server, rows := range of {
+		// The database would write all of them twice to sort them.
+		slices.SortFunc(rows, func(a, b cardRow) int {
+			return cmp.Or(cmp.Compare(a.CreatedAt, b.CreatedAt), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Since, b.Since), cmp.Compare(a.Floating, b.Floating))
+		})
+		var list []Card
+		for _, row := range rows {
+			if len(list) == 0 || list[len(list)-1].ID != row.ID {
+				list = append(list, row.card(names))
+			}
+			for i := range list[len(list)-1].Addresses {
+				a := &list[len(list)-1].Addresses[i]
+				if row.Floating != "" && a.IP == row.To {
+					a.Floating = append(a.Floating, row.Floating)
+				}
 			}
 		}
+		cards[server] = list
 	}
 	return cards, nil
 }

@@ -45,10 +45,12 @@ var userFilters = map[string]api.Version{
 	"task_state": api.V(2, 83), "vm_state": api.V(2, 83), "user_id": api.V(2, 83),
 }
 
-func (h handlers) find(c *api.Call, action string) ([]compute.Server, bool, error) {
-	err := c.AuthorizeOwn()
+// find hands the servers over that a list asks for, part by part, and tells
+// whether there are more.
+func (h handlers) find(c *api.Call, action string, part func([]compute.Server)) (more bool, err error) {
+	err = c.AuthorizeOwn()
 	if err != nil {
-		return nil, false, err
+		return false, err
 	}
 	params := c.Query()
 	q := compute.Query{Project: c.Caller.Project, Name: params.Get("name"), IP: params.Get("ip"), Brief: action == "index", Request: c.Version >= api.V(2, 98)}
@@ -66,7 +68,7 @@ func (h handlers) find(c *api.Call, action string) ([]compute.Server, bool, erro
 		var ok bool
 		all, ok = api.ParseBool(params.Get("all_tenants"))
 		if !ok && params.Get("all_tenants") != "" {
-			return nil, false, errs.BadRequestf("Invalid input for query parameters all_tenants. Value: %s. It is not a truth value.", params.Get("all_tenants"))
+			return false, errs.BadRequestf("Invalid input for query parameters all_tenants. Value: %s. It is not a truth value.", params.Get("all_tenants"))
 		}
 		all = all || !ok
 	}
@@ -74,7 +76,7 @@ func (h handlers) find(c *api.Call, action string) ([]compute.Server, bool, erro
 	if all {
 		err = c.AuthorizeRule("os_compute_api:servers:"+action+":get_all_tenants", auth.Target{Project: c.Caller.Project})
 		if err != nil {
-			return nil, false, err
+			return false, err
 		}
 		q.Project = params.Get("project_id")
 		if q.Project == "" {
@@ -83,16 +85,17 @@ func (h handlers) find(c *api.Call, action string) ([]compute.Server, bool, erro
 	}
 	q.Page, err = c.Page(serverList)
 	if err != nil {
-		return nil, false, err
+		return false, err
 	}
+	q.Page.Reverse = false // Nova has no such pages
 	err = filters(c, &q, admin)
 	if err != nil {
-		return nil, false, err
+		return false, err
 	}
 	if q.IP == "" {
-		return h.compute.Servers(c.Context(), q)
+		return h.compute.Servers(c.Context(), q, part)
 	}
-	return h.byAddress(c, q)
+	return h.byAddress(c, q, part)
 }
 
 func filters(c *api.Call, q *compute.Query, admin bool) error {
@@ -174,16 +177,17 @@ func changes(c *api.Call, since, before *db.Time) error {
 
 // byAddress filters by address, which is the ports' matter: all servers are
 // looked at, and the page is cut afterwards.
-func (h handlers) byAddress(c *api.Call, q compute.Query) ([]compute.Server, bool, error) {
+func (h handlers) byAddress(c *api.Call, q compute.Query, part func([]compute.Server)) (more bool, err error) {
 	page := q.Page
 	q.Page.Limit = 0
-	servers, _, err := h.compute.Servers(c.Context(), q)
+	var servers []compute.Server
+	_, err = h.compute.Servers(c.Context(), q, func(some []compute.Server) { servers = append(servers, some...) })
 	if err != nil {
-		return nil, false, err
+		return false, err
 	}
 	details, err := h.compute.Details(c.Context(), servers, false)
 	if err != nil {
-		return nil, false, err
+		return false, err
 	}
 	want := strings.Trim(q.IP, "^$")
 	var found []compute.Server
@@ -198,8 +202,7 @@ func (h handlers) byAddress(c *api.Call, q compute.Query) ([]compute.Server, boo
 			found = append(found, server)
 		}
 	}
-	if page.Limit > 0 && len(found) > page.Limit {
-		return found[:page.Limit], true, nil
-	}
-	return found, false, nil
+	found, more = db.Trim(page, found)
+	part(found)
+	return more, nil
 }

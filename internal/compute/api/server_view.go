@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"slices"
@@ -184,28 +185,46 @@ func seen(c *api.Call, target auth.Target) shows {
 	}
 }
 
-// viewPart is how many servers of a list are rendered together, beside others.
-const viewPart = 250
+// serverRendering renders servers with everything that belongs to them, those of
+// each part beside the others.
+type serverRendering struct {
+	h     handlers
+	c     *api.Call
+	see   shows
+	group *errgroup.Group
+	ctx   context.Context
+	parts [][]serverView
+}
 
-// viewServers renders servers with everything that belongs to them.
-func (h handlers) viewServers(c *api.Call, servers []compute.Server, see shows) ([]serverView, error) {
+func (h handlers) renderServers(c *api.Call, see shows) *serverRendering {
+	group, ctx := errgroup.WithContext(c.Context())
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	return &serverRendering{h: h, c: c, see: see, group: group, ctx: ctx}
+}
+
+// add takes a part of the servers, which come behind those before.
+func (r *serverRendering) add(servers []compute.Server) {
 	views := make([]serverView, len(servers))
-	parts, ctx := errgroup.WithContext(c.Context())
-	parts.SetLimit(runtime.GOMAXPROCS(0))
-	for from := 0; from < len(servers); from += viewPart {
-		to := min(from+viewPart, len(servers))
-		parts.Go(func() error {
-			details, err := h.compute.Details(ctx, servers[from:to], see.attributes && c.Version >= api.V(2, 3))
-			if err != nil {
-				return err
-			}
-			for i := from; i < to; i++ {
-				views[i] = h.viewServer(c, &servers[i], details, see)
-			}
-			return nil
-		})
+	r.parts = append(r.parts, views)
+	r.group.Go(func() error {
+		details, err := r.h.compute.Details(r.ctx, servers, r.see.attributes && r.c.Version >= api.V(2, 3))
+		if err != nil {
+			return err
+		}
+		for i := range servers {
+			views[i] = r.h.viewServer(r.c, &servers[i], details, r.see)
+		}
+		return nil
+	})
+}
+
+// done waits for the views of all.
+func (r *serverRendering) done() ([]serverView, error) {
+	err := r.group.Wait()
+	if len(r.parts) == 1 {
+		return r.parts[0], err
 	}
-	return views, parts.Wait()
+	return slices.Concat(r.parts...), err
 }
 
 func (h handlers) viewServer(c *api.Call, s *compute.Server, d compute.Details, see shows) serverView {

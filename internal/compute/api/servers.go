@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/netip"
 
@@ -114,32 +115,28 @@ type basicServersReply struct {
 }
 
 func (h handlers) listServers(c *api.Call) (basicServersReply, error) {
-	servers, more, err := h.find(c, "index")
-	if err != nil {
-		return basicServersReply{}, err
-	}
-	reply := basicServersReply{Servers: make([]basicServer, len(servers))}
-	for i, server := range servers {
-		reply.Servers[i] = basicServer{server.ID, server.Name, links(c, "/servers/"+server.ID)}
-	}
+	reply := basicServersReply{Servers: []basicServer{}}
+	more, err := h.find(c, "index", func(servers []compute.Server) {
+		for _, server := range servers {
+			reply.Servers = append(reply.Servers, basicServer{server.ID, server.Name, links(c, "/servers/"+server.ID)})
+		}
+	})
 	if more {
-		reply.Links = next(c, more, servers[len(servers)-1].ID)
+		reply.Links = next(c, more, reply.Servers[len(reply.Servers)-1].ID)
 	}
-	return reply, nil
+	return reply, err
 }
 
 func (h handlers) detailServers(c *api.Call) (serversReply, error) {
-	servers, more, err := h.find(c, "detail")
-	if err != nil {
-		return serversReply{}, err
-	}
-	views, err := h.viewServers(c, servers, seen(c, auth.Target{Project: c.Caller.Project, User: c.Caller.User}))
-	if err != nil {
-		return serversReply{}, err
+	rendering := h.renderServers(c, seen(c, auth.Target{Project: c.Caller.Project, User: c.Caller.User}))
+	more, err := h.find(c, "detail", rendering.add)
+	views, renderErr := rendering.done()
+	if err != nil || renderErr != nil {
+		return serversReply{}, cmp.Or(err, renderErr)
 	}
 	reply := serversReply{Servers: views}
 	if more {
-		reply.Links = next(c, more, servers[len(servers)-1].ID)
+		reply.Links = next(c, more, views[len(views)-1].ID)
 	}
 	return reply, nil
 }
@@ -156,7 +153,9 @@ func (h handlers) showServer(c *api.Call) (serverReply, error) {
 func (h handlers) full(c *api.Call, server compute.Server) (serverReply, error) {
 	see := seen(c, of(server))
 	see.groups = true
-	views, err := h.viewServers(c, []compute.Server{server}, see)
+	rendering := h.renderServers(c, see)
+	rendering.add([]compute.Server{server})
+	views, err := rendering.done()
 	if err != nil {
 		return serverReply{}, err
 	}
