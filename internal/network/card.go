@@ -66,7 +66,7 @@ type cardRow struct {
 // Cards returns the ports of the servers, by server, each in the order of
 // creation. That takes two queries, however many servers there are.
 func (s *Service) Cards(ctx context.Context, tx *db.Tx, servers ...string) (map[string][]Card, error) {
-	cards := map[string][]Card{}
+	cards := make(map[string][]Card, len(servers))
 	if len(servers) == 0 {
 		return cards, nil
 	}
@@ -79,9 +79,9 @@ func (s *Service) Cards(ctx context.Context, tx *db.Tx, servers ...string) (map[
 	if err != nil {
 		return nil, fmt.Errorf("list ports of servers: %w", err)
 	}
-	of := map[string][]cardRow{}
-	for _, row := range rows {
-		of[row.Server] = append(of[row.Server], row)
+	of := make(map[string][]*cardRow, len(servers))
+	for i := range rows {
+		of[rows[i].Server] = append(of[rows[i].Server], &rows[i])
 	}
 	names, err := groupNames(ctx, tx, rows)
 	if err != nil {
@@ -89,7 +89,7 @@ func (s *Service) Cards(ctx context.Context, tx *db.Tx, servers ...string) (map[
 	}
 	for server, rows := range of {
 		// The database would write all of them twice to sort them.
-		slices.SortFunc(rows, func(a, b cardRow) int {
+		slices.SortFunc(rows, func(a, b *cardRow) int {
 			return cmp.Or(cmp.Compare(a.CreatedAt, b.CreatedAt), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Since, b.Since), cmp.Compare(a.Floating, b.Floating))
 		})
 		var list []Card
@@ -109,7 +109,7 @@ func (s *Service) Cards(ctx context.Context, tx *db.Tx, servers ...string) (map[
 	return cards, nil
 }
 
-func (row cardRow) card(names map[string]string) Card {
+func (row *cardRow) card(names map[string]string) Card {
 	c := Card{
 		ID: row.ID, Project: row.Project, Server: row.Server, Network: row.Network, NetworkName: row.NetworkName, MAC: row.MAC, MTU: row.MTU,
 		Status: row.Status, Addresses: make([]CardAddress, len(row.FixedIPs.V)), Groups: make([]GroupName, len(row.Groups.V)),
