@@ -226,7 +226,7 @@ var usageQuery = []parameter{
 
 func (h handlers) usages(c *api.Call) (any, error) {
 	q := c.Query()
-	project := q.Get("project_id")
+	project := last(q["project_id"])
 	err := allowedFor(c, project)
 	if err == nil {
 		err = checkQuery(c, usageQuery)
@@ -237,8 +237,8 @@ func (h handlers) usages(c *api.Call) (any, error) {
 	if project == "" {
 		return nil, badQuery("required", "'project_id' is a required property")
 	}
-	kind := q.Get("consumer_type")
-	used, counts, err := h.placement.Usage(c.Context(), project, q.Get("user_id"), kind)
+	kind := last(q["consumer_type"])
+	used, counts, err := h.placement.Usage(c.Context(), project, last(q["user_id"]), kind)
 	if err != nil {
 		return nil, err
 	}

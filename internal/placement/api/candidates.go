@@ -130,8 +130,9 @@ func wholeAsk(c *api.Call, ask *placement.Ask) error {
 		var err error
 		ask.Limit, err = strconv.Atoi(q.Get("limit"))
 		if err != nil {
-			ask.Limit = 0 // more digits than any list has entries
+			ask.Limit = 0 // more digits than any list has entries, or an earlier value that nobody looked at
 		}
+		ask.Limit = max(ask.Limit, 0)
 	}
 	if len(q["root_required"]) > 1 {
 		return errs.BadRequestf("Query parameter 'root_required' may be specified only once.").Typed("placement.query.duplicate_key")

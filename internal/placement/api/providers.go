@@ -72,7 +72,7 @@ func (h handlers) listProviders(c *api.Call) (providersReply, error) {
 		return providersReply{}, err
 	}
 	q := c.Query()
-	need.Name, need.ID, need.InTree = q.Get("name"), canonical(q.Get("uuid")), canonical(need.InTree)
+	need.Name, need.ID, need.InTree = last(q["name"]), canonical(last(q["uuid"])), canonical(need.InTree)
 	found, err := h.placement.Find(c.Context(), need)
 	reply := providersReply{}
 	for _, f := range found {

@@ -33,7 +33,8 @@ func (p parameter) as(rule, form string) parameter {
 // id is a parameter of some length, as projects and users are named.
 func (p parameter) id() parameter { return p.as("maxLength", "^.{0,255}$") }
 
-// checkQuery refuses what the call's microversion does not know.
+// checkQuery refuses what the call's microversion does not know. Of a parameter that is
+// there several times the last one counts, as for Placement.
 func checkQuery(c *api.Call, known []parameter) error {
 	for name, values := range c.Query() {
 		var found *parameter
@@ -57,24 +58,21 @@ func checkQuery(c *api.Call, known []parameter) error {
 		case found.form == nil:
 			continue
 		}
-		for _, value := range values {
-			if value == "" && found.rule == "maxLength" {
-				return badQuery("minLength", "'' is too short")
-			}
-			if found.form.MatchString(value) {
-				continue
-			}
-			switch found.rule {
-			case "maxLength":
-				return badQuery(found.rule, "'%s' is too long", value)
-			case "enum":
-				words := strings.NewReplacer("(?s)^(", "", ")$", "", "|", "', '").Replace(found.form.String())
-				return badQuery(found.rule, "'%s' is not one of ['%s']", value, words)
-			case "format":
-				return badQuery(found.rule, "'%s' is not a 'uuid'", value)
-			}
-			return badQuery(found.rule, "'%s' does not match '%s'", value, strings.TrimPrefix(found.form.String(), "(?s)"))
+		value := last(values)
+		switch {
+		case value == "" && found.rule == "maxLength":
+			return badQuery("minLength", "'' is too short")
+		case found.form.MatchString(value):
+			continue
+		case found.rule == "maxLength":
+			return badQuery(found.rule, "'%s' is too long", value)
+		case found.rule == "enum":
+			words := strings.NewReplacer("(?s)^(", "", ")$", "", "|", "', '").Replace(found.form.String())
+			return badQuery(found.rule, "'%s' is not one of ['%s']", value, words)
+		case found.rule == "format":
+			return badQuery(found.rule, "'%s' is not a 'uuid'", value)
 		}
+		return badQuery(found.rule, "'%s' does not match '%s'", value, strings.TrimPrefix(found.form.String(), "(?s)"))
 	}
 	return nil
 }
@@ -125,7 +123,13 @@ func needOf(c *api.Call, suffix string) (placement.Need, error) {
 	return need, nil
 }
 
-func last(values []string) string { return values[len(values)-1] }
+// last is the last of the values, "" of none.
+func last(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[len(values)-1]
+}
 
 // amounts reads "VCPU:2,DISK_GB:10".
 func amounts(text string) (placement.Resources, error) {

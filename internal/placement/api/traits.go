@@ -85,7 +85,7 @@ func (h handlers) listTraits(c *api.Call) (traitsReply, error) {
 		return traitsReply{}, err
 	}
 	q := c.Query()
-	associated := strings.ToLower(q.Get("associated"))
+	associated := strings.ToLower(last(q["associated"]))
 	if q.Has("associated") && associated != "true" && associated != "false" {
 		return traitsReply{}, errs.BadRequestf("The query parameter \"associated\" only accepts \"true\" or \"false\"")
 	}
@@ -101,10 +101,10 @@ func (h handlers) listTraits(c *api.Call) (traitsReply, error) {
 		list = slices.DeleteFunc(list, func(name string) bool { return slices.Contains(used, name) })
 	}
 	if q.Has("name") {
-		text := q.Get("name")
+		text := last(q["name"])
 		prefix, starts := strings.CutPrefix(text, "startswith:")
 		names, in := strings.CutPrefix(text, "in:")
-		if !starts && !in {
+		if !strings.Contains(text, ":") {
 			return traitsReply{}, errs.BadRequestf("Badly formatted name parameter. Expected name query string parameter in form: ?name=[in|startswith]:[name1,name2|prefix]. Got: \"%s\"", text)
 		}
 		set := strings.Split(names, ",")
