@@ -221,7 +221,7 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 		ConfirmAfter: time.Duration(c.ResizeConfirmWindow) * time.Second,
 		ShelvedFor:   time.Duration(c.ShelvedOffloadTime) * time.Second,
 		ReclaimAfter: time.Duration(c.ReclaimInstanceInterval) * time.Second,
-		Weighers:     weighers,
+		Weighers:     weighers, Rules: c.HostRules.rules(),
 	})
 	if err != nil {
 		return err

@@ -148,6 +148,9 @@ type Config struct {
 	// commas between them: build_failure, io_ops; "" is the score alone.
 	Weighers string `koanf:"weighers"`
 
+	// HostRules say who may go to which host.
+	HostRules HostRules `koanf:",squash"`
+
 	// VendorData is what the operator tells guests.
 	VendorData VendorData `koanf:",squash"`
 
@@ -280,6 +283,10 @@ func Settings() []Setting {
 		{"max_allocation_candidates", "NACRE_MAX_ALLOCATION_CANDIDATES", "10000", "how many allocation candidates a request gets that sets no lower limit, the best ones"},
 		{"reclaim_instance_interval", "NACRE_RECLAIM_INSTANCE_INTERVAL", "0 (not at all)", "seconds for which deleted servers can be restored"},
 		{"weighers", "NACRE_WEIGHERS", "", "what goes before the score of hosts, in this order, with commas: build_failure (failed builds since one worked), io_ops (servers being built, moved or saved)"},
+		{"unscoped_extra_specs", "NACRE_UNSCOPED_EXTRA_SPECS", "false", "whether extra specs of flavors without a scope must be in the metadata of a host's aggregates, as Nova's AggregateInstanceExtraSpecsFilter wants it"},
+		{"isolated_hosts", "NACRE_ISOLATED_HOSTS", "", "hosts, by name and with commas, that are kept for isolated_images"},
+		{"isolated_images", "NACRE_ISOLATED_IMAGES", "", "images, by id and with commas, whose servers go to isolated_hosts alone"},
+		{"restrict_isolated_hosts_to_isolated_images", "NACRE_RESTRICT_ISOLATED_HOSTS_TO_ISOLATED_IMAGES", "true", "whether isolated_hosts are for nothing else; else others go there too"},
 		{"vendordata_jsonfile_path", "NACRE_VENDORDATA_JSONFILE_PATH", "", "file with JSON that all guests are told (vendor_data.json), as Nova has it"},
 		{"vendordata_dynamic_targets", "NACRE_VENDORDATA_DYNAMIC_TARGETS", "", "services that are asked what a guest is told (vendor_data2.json): NAME@URL, with commas"},
 		{"vendordata_dynamic_ssl_certfile", "NACRE_VENDORDATA_DYNAMIC_SSL_CERTFILE", "those of this machine", "authorities of these services' certificates, in PEM"},

@@ -21,4 +21,25 @@ func (c Config) weighers() ([]scheduler.Weigher, error) {
 	return list, nil
 }
 
+// HostRules are what Nova's filters of hosts do beyond what servers, flavors and
+// aggregates say, named as Nova's settings where it has one.
+type HostRules struct {
+	// UnscopedSpecs is whether extra specs without a scope must be in the metadata of
+	// a host's aggregates.
+	UnscopedSpecs bool `koanf:"unscoped_extra_specs"`
+	// IsolatedHosts, by name, are for IsolatedImages, by id; either with commas
+	// between them.
+	IsolatedHosts  string `koanf:"isolated_hosts"`
+	IsolatedImages string `koanf:"isolated_images"`
+	// Restrict is whether isolated hosts are for nothing else; nil is true.
+	Restrict *bool `koanf:"restrict_isolated_hosts_to_isolated_images"`
+}
+
+func (r HostRules) rules() scheduler.Rules {
+	return scheduler.Rules{
+		Unscoped: r.UnscopedSpecs, IsolatedHosts: list(r.IsolatedHosts), IsolatedImages: list(r.IsolatedImages),
+		Shared: r.Restrict != nil && !*r.Restrict,
+	}
+}
+
 func separates(r rune) bool { return r == ',' || r == ' ' }

@@ -77,6 +77,8 @@ type Options struct {
 	ReservedMB int64
 	// Weighers go before the score when hosts are ordered; none is the score alone.
 	Weighers []scheduler.Weigher
+	// Rules are what the scheduler keeps to in every decision; the zero value is none.
+	Rules scheduler.Rules
 }
 
 // Service is compute.
@@ -106,6 +108,7 @@ type Service struct {
 	shelvedFor   time.Duration
 	reclaimAfter time.Duration
 	weighers     []scheduler.Weigher
+	rules        scheduler.Rules
 
 	mu       sync.RWMutex // guards snapshot and state
 	snapshot scheduler.Snapshot
@@ -124,7 +127,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		db: o.DB, clock: o.Clock, newID: o.NewID, log: o.Log, engine: o.Engine, hosts: o.Hosts,
 		placement: o.Placement, images: o.Images, networks: o.Networks, proxy: o.Proxy, imageProxy: o.ImageProxy, volumeProxy: o.VolumeProxy, volumes: o.Volumes,
 		consoles: o.Consoles, configDrive: o.ConfigDrive, vendor: o.VendorData,
-		zone: o.Zone, cpuRatio: o.CPURatio, reservedMB: o.ReservedMB, confirmAfter: o.ConfirmAfter, shelvedFor: o.ShelvedFor, reclaimAfter: o.ReclaimAfter, weighers: o.Weighers,
+		zone: o.Zone, cpuRatio: o.CPURatio, reservedMB: o.ReservedMB, confirmAfter: o.ConfirmAfter, shelvedFor: o.ShelvedFor, reclaimAfter: o.ReclaimAfter, weighers: o.Weighers, rules: o.Rules,
 		state: map[string]hostState{}, frozen: frozen{held: map[string]io.ReadWriteCloser{}},
 	}
 	if s.clock == nil {

@@ -137,8 +137,9 @@ func (s *Service) ask(ctx context.Context, tx *db.Tx, server Server, forced stri
 		r.Arch = properties["architecture"]
 	}
 	r.Versions, r.VMMode = properties["img_hv_requested_version"], properties["hw_vm_mode"]
-	r.Weighers = s.weighers
+	r.ImageID, r.Weighers, r.Rules = server.Image, s.weighers, s.rules
 	r.Capabilities, r.AggregateSpecs = specsOf(flavor.ExtraSpecs.V, "capabilities:"), specsOf(flavor.ExtraSpecs.V, "aggregate_instance_extra_specs:")
+	r.Unscoped = specsOf(flavor.ExtraSpecs.V, "")
 	err = s.askHosts(ctx, tx, &r)
 	if err != nil {
 		return r, err
@@ -184,12 +185,12 @@ func (s *Service) ask(ctx context.Context, tx *db.Tx, server Server, forced stri
 	return r, nil
 }
 
-// specsOf picks the extra specs of a scope, without it.
+// specsOf picks the extra specs of a scope, without it; those of the scope "" have none.
 func specsOf(specs map[string]string, scope string) map[string]string {
 	var out map[string]string
 	for key, value := range specs {
 		name, of := strings.CutPrefix(key, scope)
-		if of {
+		if of && (scope != "" || !strings.Contains(key, ":")) {
 			if out == nil {
 				out = map[string]string{}
 			}

@@ -153,6 +153,26 @@ func TestFailedBuildsWeigh(t *testing.T) {
 	}
 }
 
+// What the operator says of hosts is kept to, and the fault says which rule it was.
+func TestHostRules(t *testing.T) {
+	c := start(t, options{hosts: 2, configure: func(o *compute.Options) {
+		o.Rules = scheduler.Rules{Unscoped: true, IsolatedHosts: []string{"node-1"}, IsolatedImages: []string{imageID}}
+	}})
+	for range 2 { // the second one would go where the first one is not
+		id := c.active("isolated", "")
+		if got := c.status(id, "ACTIVE").at(t, "server", "OS-EXT-SRV-ATTR:host"); got != "node-1" {
+			t.Errorf("the isolated image is on %v, want node-1", got)
+		}
+	}
+	c.must(200, "admin", "POST", "/flavors/1/os-extra_specs", `{"extra_specs":{"ssd":"true"}}`)
+	id := c.server("fast", "")
+	got := c.status(id, "ERROR").at(t, "server", "fault", "message").(string)
+	const want = "2 by aggregate properties (node-1: the flavor wants an aggregate with ssd true, the host's have none)"
+	if !strings.Contains(got, want) {
+		t.Errorf("got fault %s, want %s in it", got, want)
+	}
+}
+
 func TestHostFailsOnce(t *testing.T) {
 	c := start(t, options{hosts: 1})
 	c.machines["node-1"].FailNext(virtsim.OpEnsure, errors.New("not now"))

@@ -127,7 +127,7 @@ func (s *Snapshot) why(q *query, i int, f Filter) string {
 				return "the host has the forbidden trait " + t
 			}
 		}
-	case FilterHint, FilterCapabilities, FilterAggregateSpecs, FilterTenants, FilterLoad:
+	case FilterHint, FilterCapabilities, FilterAggregateSpecs, FilterTenants, FilterIsolated, FilterLoad:
 		_, reason := q.wish(s, i, true)
 		return reason
 	case FilterImage:

@@ -12,23 +12,23 @@ import (
 // without an operator the text itself. "= 4" means at least 4, as in Nova.
 func matches(value, requirement string) bool {
 	words := strings.Fields(requirement)
-	if len(words) == 0 {
+	if len(words) == 0 || !slices.Contains(operators, words[0]) {
 		return value == requirement
 	}
 	rest := words[1:]
+	if len(rest) == 0 {
+		return false
+	}
 	switch words[0] {
 	case "<or>":
 		return slices.Contains(strings.Fields(strings.ReplaceAll(requirement, "<or>", " ")), value)
 	case "<in>":
-		return len(rest) > 0 && strings.Contains(value, rest[0])
+		return strings.Contains(value, rest[0])
 	case "<all-in>":
 		return !slices.ContainsFunc(rest, func(part string) bool { return !strings.Contains(value, part) })
 	}
 	text, isText := strings.CutPrefix(words[0], "s")
-	switch {
-	case len(rest) == 0 || text == "" || !strings.Contains("=!<>", text[:1]):
-		return value == requirement
-	case isText:
+	if isText {
 		return compares(text, strings.Compare(value, rest[0]))
 	}
 	have, haveErr := strconv.ParseFloat(value, 64)
@@ -42,6 +42,8 @@ func matches(value, requirement string) bool {
 	}
 	return compares(words[0], sign)
 }
+
+var operators = strings.Fields("= == != >= <= > < s== s!= s>= s<= s> s< <in> <all-in> <or>")
 
 // compares tells whether an operator holds of a comparison.
 func compares(operator string, sign int) bool {

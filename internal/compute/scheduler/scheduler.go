@@ -21,7 +21,9 @@ package scheduler
 
 import (
 	"hash/fnv"
+	"maps"
 	"net/netip"
+	"slices"
 
 	"nacre/internal/compute/numa"
 )
@@ -118,9 +120,12 @@ type Request struct {
 	Traits         []string          // that are required of the host or of what is below it
 	Project        string            // who asks
 	Flavor         string            // name
-	Image          map[string]string // properties
 	Capabilities   map[string]string // what attributes of the host must be
 	AggregateSpecs map[string]string // what metadata of the host's aggregates must be
+	Unscoped       map[string]string // extra specs without a scope: capabilities, where hosts have some of that name
+	Image          map[string]string // properties
+	ImageID        string            // "" for none
+	Rules          Rules             // of the operator
 	Same           []string          // names of hosts, one of which it must be; nil for any
 	Different      []string          // names of hosts that it must not be
 	Query          string            // a condition in JSON, "" for none
@@ -135,6 +140,18 @@ type Request struct {
 // Load is how many servers a host has, how many of them are being built, moved or
 // saved, and how many builds failed there since one worked.
 type Load struct{ Servers, Busy, Failed int }
+
+// Rules are what an operator says of hosts for all requests.
+type Rules struct {
+	// Unscoped is whether extra specs of flavors without a scope must be in the
+	// metadata of a host's aggregates.
+	Unscoped bool
+	// IsolatedHosts, by name, are the only ones for IsolatedImages, by id, and for
+	// nothing else unless Shared.
+	IsolatedHosts  []string
+	IsolatedImages []string
+	Shared         bool
+}
 
 // Filter names a reason for refusal.
 type Filter string
@@ -155,6 +172,7 @@ const (
 	FilterCapabilities   Filter = "capabilities"
 	FilterAggregateSpecs Filter = "aggregate properties"
 	FilterTenants        Filter = "aggregate projects"
+	FilterIsolated       Filter = "isolated hosts"
 	FilterLoad           Filter = "load"
 	FilterNUMA           Filter = "NUMA topology"
 )
@@ -206,8 +224,22 @@ type query struct {
 	soft       int    // +1 soft-affinity, −1 soft-anti-affinity, 0 neither
 	max        int    // anti-affinity
 
-	ask                                    *ask
-	capabilityNames, specNames, imageNames []string // of the maps, in order
+	ask                 *ask
+	capabilities, specs []spec   // in the order of their names
+	imageNames          []string // in order
+	isolated            bool     // the image is for isolated hosts
+}
+
+// spec is one that a flavor has.
+type spec struct{ name, value string }
+
+// specs are those of a map, in the order of their names.
+func specs(m map[string]string) []spec {
+	var list []spec
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		list = append(list, spec{name, m[name]})
+	}
+	return list
 }
 
 func (s *Snapshot) compile(r Request) query {
@@ -243,7 +275,16 @@ func (s *Snapshot) compile(r Request) query {
 		}
 	}
 	q.ask = parseAsk(r.Query)
-	q.capabilityNames, q.specNames, q.imageNames = sorted(r.Capabilities), sorted(r.AggregateSpecs), sorted(r.Image)
+	q.capabilities, q.specs, q.imageNames = specs(r.Capabilities), specs(r.AggregateSpecs), slices.Sorted(maps.Keys(r.Image))
+	for _, one := range specs(r.Unscoped) {
+		if attributes[one.name] != nil {
+			q.capabilities = append(q.capabilities, one)
+		}
+		if r.Rules.Unscoped {
+			q.specs = append(q.specs, one)
+		}
+	}
+	q.isolated = r.ImageID != "" && slices.Contains(r.Rules.IsolatedImages, r.ImageID)
 	if r.Group != nil {
 		switch r.Group.Policy {
 		case SoftAffinity:

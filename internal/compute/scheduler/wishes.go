@@ -3,7 +3,6 @@ package scheduler
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -13,41 +12,67 @@ import (
 // What Nova's operators and users say about hosts besides: the metadata of
 // aggregates, capabilities in flavors, and hints.
 
-// attribute is what a host tells of itself by the names that flavors
-// (capabilities:…) and queries ($…) use; memory is in MB, disk in GB where the name
-// says so and else in MB.
-func (q *query) attribute(s *Snapshot, i int, name string) (string, bool) {
-	h := &s.host[i]
-	number := func(n int64) (string, bool) { return strconv.FormatInt(n, 10), true }
-	capacity := func(r Resource) int64 { return h.Inventory[r].Total }
-	used := func(r Resource) int64 { return h.Used[r] + s.held[i][r] }
-	switch name {
-	case "host", "hypervisor_hostname":
-		return h.Name, true
-	case "hypervisor_type":
-		return h.Hypervisor, true
-	case "hypervisor_version":
-		return number(h.Version)
-	case "cpu_arch", "cpu_info:arch":
-		return h.Arch, true
-	case "vcpus_total":
-		return number(capacity(VCPU))
-	case "vcpus_used":
-		return number(used(VCPU))
-	case "total_usable_ram_mb":
-		return number(capacity(MemoryMB))
-	case "free_ram_mb":
-		return number(capacity(MemoryMB) - used(MemoryMB))
-	case "total_usable_disk_gb":
-		return number(capacity(DiskGB))
-	case "free_disk_mb":
-		return number((capacity(DiskGB) - used(DiskGB)) * 1024)
-	case "num_instances":
-		return number(int64(q.Loads[h.Name].Servers))
-	case "num_io_ops":
-		return number(int64(q.Loads[h.Name].Busy))
+// telling is a host that is asked about itself.
+type telling struct {
+	*Host
+	used Amounts
+	load Load
+}
+
+func number(n int64) string { return strconv.FormatInt(n, 10) }
+
+// ratio is written as OpenStack writes it: 4 is 4.0.
+func (t telling) ratio(r Resource) string {
+	text := strconv.FormatFloat(t.Inventory[r].Ratio, 'f', -1, 64)
+	if strings.Contains(text, ".") {
+		return text
 	}
-	return "", false
+	return text + ".0"
+}
+
+func (t telling) name() string           { return t.Name }
+func (t telling) arch() string           { return t.Arch }
+func (t telling) total(r Resource) int64 { return t.Inventory[r].Total }
+func (t telling) free(r Resource) int64  { return t.total(r) - t.used[r] }
+
+// attributes are what hosts tell of themselves by the names that flavors
+// (capabilities:…, and without a scope) and queries ($…) use; memory is in MB, disk
+// in GB where the name says so and else in MB.
+var attributes = map[string]func(telling) string{
+	"host":                  telling.name,
+	"nodename":              telling.name,
+	"hypervisor_hostname":   telling.name,
+	"uuid":                  func(t telling) string { return t.ID },
+	"host_ip":               func(t telling) string { return t.Address },
+	"hypervisor_type":       func(t telling) string { return t.Hypervisor },
+	"hypervisor_version":    func(t telling) string { return number(t.Version) },
+	"cpu_arch":              telling.arch,
+	"cpu_info:arch":         telling.arch,
+	"vcpus_total":           func(t telling) string { return number(t.total(VCPU)) },
+	"vcpus_used":            func(t telling) string { return number(t.used[VCPU]) },
+	"total_usable_ram_mb":   func(t telling) string { return number(t.total(MemoryMB)) },
+	"free_ram_mb":           func(t telling) string { return number(t.free(MemoryMB)) },
+	"total_usable_disk_gb":  func(t telling) string { return number(t.total(DiskGB)) },
+	"disk_mb_used":          func(t telling) string { return number(t.used[DiskGB] * 1024) },
+	"free_disk_mb":          func(t telling) string { return number(t.free(DiskGB) * 1024) },
+	"cpu_allocation_ratio":  func(t telling) string { return t.ratio(VCPU) },
+	"ram_allocation_ratio":  func(t telling) string { return t.ratio(MemoryMB) },
+	"disk_allocation_ratio": func(t telling) string { return t.ratio(DiskGB) },
+	"num_instances":         func(t telling) string { return number(int64(t.load.Servers)) },
+	"num_io_ops":            func(t telling) string { return number(int64(t.load.Busy)) },
+	"failed_builds":         func(t telling) string { return number(int64(t.load.Failed)) },
+}
+
+// counted are the attributes that come from Loads.
+var counted = []string{"num_instances", "num_io_ops", "failed_builds"}
+
+func (q *query) attribute(s *Snapshot, i int, name string) (string, bool) {
+	tell, known := attributes[name]
+	if !known {
+		return "", false
+	}
+	h := &s.host[i]
+	return tell(telling{h, h.Used.Add(s.held[i]), q.Loads[h.Name]}), true
 }
 
 // wish asks the filters of this file. It gives the reason only when asked to.
@@ -71,10 +96,10 @@ func (q *query) wish(s *Snapshot, i int, say bool) (Filter, string) {
 			return FilterHint, reason("the host's address %s is not in %s", orNone(h.Address), q.Near)
 		}
 	}
-	for _, name := range q.capabilityNames {
-		value, known := q.attribute(s, i, name)
-		if !known || !matches(value, q.Capabilities[name]) {
-			return FilterCapabilities, reason("the flavor wants %s %s, the host has %s", name, q.Capabilities[name], orNone(value))
+	for _, want := range q.capabilities {
+		value, known := q.attribute(s, i, want.name)
+		if !known || !matches(value, want.value) {
+			return FilterCapabilities, reason("the flavor wants %s %s, the host has %s", want.name, want.value, orNone(value))
 		}
 	}
 	if q.ask != nil {
@@ -86,9 +111,19 @@ func (q *query) wish(s *Snapshot, i int, say bool) (Filter, string) {
 			return FilterHint, reason("the hint query does not hold")
 		}
 	}
-	for _, key := range q.specNames {
-		if !slices.ContainsFunc(h.Metadata[key], func(value string) bool { return matches(value, q.AggregateSpecs[key]) }) {
-			return FilterAggregateSpecs, reason("the flavor wants an aggregate with %s %s, the host's have %s", key, q.AggregateSpecs[key], orNone(strings.Join(h.Metadata[key], ", ")))
+	for _, want := range q.specs {
+		values := h.Metadata[want.name]
+		if !slices.ContainsFunc(values, func(value string) bool { return matches(value, want.value) }) {
+			return FilterAggregateSpecs, reason("the flavor wants an aggregate with %s %s, the host's have %s", want.name, want.value, orNone(strings.Join(values, ", ")))
+		}
+	}
+	if len(q.Rules.IsolatedHosts) > 0 || q.isolated {
+		isolated := slices.Contains(q.Rules.IsolatedHosts, h.Name)
+		switch {
+		case q.isolated && !isolated:
+			return FilterIsolated, reason("the image is for isolated hosts, the host is none of them")
+		case isolated && !q.isolated && !q.Rules.Shared:
+			return FilterIsolated, reason("the host is kept for isolated images")
 		}
 	}
 	if h.Metadata == nil {
@@ -117,7 +152,7 @@ func (q *query) aggregateWish(h *Host, reason func(string, ...any) string) (Filt
 			continue // what it requires was asked for already
 		}
 		values := h.Metadata[key]
-		if len(values) > 0 && !slices.Contains(values, q.Image[key]) {
+		if len(values) > 0 && q.Image[key] != "" && !slices.Contains(values, q.Image[key]) {
 			return FilterImage, reason("the image has %s %s, the host's aggregate is for %s", key, q.Image[key], strings.Join(values, ", "))
 		}
 	}
@@ -164,9 +199,12 @@ func isolates(metadata map[string][]string) []string {
 // NeedsLoads tells whether the decision depends on how many servers hosts have:
 // aggregates limit them, or the request asks for it.
 func (s *Snapshot) NeedsLoads(r Request) bool {
-	_, servers := r.Capabilities["num_instances"]
-	_, busy := r.Capabilities["num_io_ops"]
-	return servers || busy || len(r.Weighers) > 0 || strings.Contains(r.Query, "$num_") || s.limited > 0
+	asked := slices.ContainsFunc(counted, func(name string) bool {
+		_, capability := r.Capabilities[name]
+		_, unscoped := r.Unscoped[name]
+		return capability || unscoped || strings.Contains(r.Query, "$"+name)
+	})
+	return asked || len(r.Weighers) > 0 || s.limited > 0
 }
 
 // hasVersion tells whether a hypervisor's version meets conditions such as ">=6.0, <8".
@@ -232,5 +270,3 @@ func orNone(text string) string {
 	}
 	return text
 }
-
-func sorted(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

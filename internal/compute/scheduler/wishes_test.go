@@ -14,6 +14,9 @@ func TestWishes(t *testing.T) {
 		}
 	}
 	words := func(pairs ...string) map[string]string { return map[string]string{pairs[0]: pairs[1]} }
+	isolated := Rules{IsolatedHosts: []string{"name-a"}, IsolatedImages: []string{"i"}}
+	shared := isolated
+	shared.Shared = true
 	load := map[string]Load{"name-a": {Servers: 5, Busy: 2}}
 	testFilters(t, []filterTest{
 		{"on the host of a server", nil, Request{Same: []string{"name-a"}}, "", ""},
@@ -50,6 +53,24 @@ func TestWishes(t *testing.T) {
 		{"not the capability", nil, Request{Capabilities: words("hypervisor_type", "s== KVM")}, FilterCapabilities, "the flavor wants hypervisor_type s== KVM, the host has QEMU"},
 		{"a number", nil, Request{Capabilities: words("free_ram_mb", ">= 1512")}, "", ""},
 		{"too small a number", func(h *Host) { h.Used[MemoryMB] = 1 }, Request{Capabilities: words("free_ram_mb", ">= 1512")}, FilterCapabilities, "the flavor wants free_ram_mb >= 1512, the host has 1511"},
+		{"a ratio", func(h *Host) { h.Inventory[VCPU].Ratio = 4 }, Request{Capabilities: words("cpu_allocation_ratio", "4.0")}, "", ""},
+		{"a capability without a scope", nil, Request{Unscoped: words("free_ram_mb", ">= 1513")}, FilterCapabilities, "the flavor wants free_ram_mb >= 1513, the host has 1512"},
+		{"both, and only one is met", nil, Request{Capabilities: words("hypervisor_type", "QEMU"), Unscoped: words("hypervisor_type", "s== KVM")}, FilterCapabilities, "the flavor wants hypervisor_type s== KVM, the host has QEMU"},
+		{"no capability without a scope", nil, Request{Unscoped: words("ssd", "true")}, "", ""},
+		{"where aggregates are asked", nil, Request{Unscoped: words("ssd", "true"), Rules: Rules{Unscoped: true}}, FilterAggregateSpecs, "the flavor wants an aggregate with ssd true, the host's have none"},
+		{"and have it", in(words("ssd", "true")), Request{Unscoped: words("ssd", "<in> ru"), Rules: Rules{Unscoped: true}}, "", ""},
+		{"and have another number", in(words("disks", "2,4")), Request{Unscoped: words("disks", ">= 5"), Rules: Rules{Unscoped: true}}, FilterAggregateSpecs, "the flavor wants an aggregate with disks >= 5, the host's have 2, 4"},
+		{"an empty property of an image", in(words("os_distro", "windows")), Request{Image: words("os_distro", "")}, "", ""},
+
+		{"an isolated image on its host", nil, Request{ImageID: "i", Rules: isolated}, "", ""},
+		{"an isolated image elsewhere", func(h *Host) { h.Name = "name-b" }, Request{ImageID: "i", Rules: isolated}, FilterIsolated, "the image is for isolated hosts, the host is none of them"},
+		{"another image on the isolated host", nil, Request{ImageID: "j", Rules: isolated}, FilterIsolated, "the host is kept for isolated images"},
+		{"no image on the isolated host", nil, Request{Rules: isolated}, FilterIsolated, "the host is kept for isolated images"},
+		{"another image elsewhere", func(h *Host) { h.Name = "name-b" }, Request{ImageID: "j", Rules: isolated}, "", ""},
+		{"another image on an isolated host for all", nil, Request{ImageID: "j", Rules: shared}, "", ""},
+		{"an isolated image beside a host for all", func(h *Host) { h.Name = "name-b" }, Request{ImageID: "i", Rules: shared}, FilterIsolated, "the image is for isolated hosts, the host is none of them"},
+		{"an isolated image without hosts", nil, Request{ImageID: "i", Rules: Rules{IsolatedImages: isolated.IsolatedImages}}, FilterIsolated, "the image is for isolated hosts, the host is none of them"},
+
 		{"a capability of no host", nil, Request{Capabilities: words("wings", "2")}, FilterCapabilities, "the flavor wants wings 2, the host has none"},
 
 		{"a query", nil, Request{Query: `["and", [">=", "$free_ram_mb", 1024], ["in", "$host", "name-a", "name-b"]]`}, "", ""},
@@ -76,6 +97,7 @@ func TestMatches(t *testing.T) {
 		{"a", "s== a", true}, {"b", "s!= a", true}, {"10", "s< 9", true}, {"9", "s>= 10", true},
 		{"12311321", "<in> 11", true}, {"12310321", "<in> 11", false}, {"x86 aes mmx", "<all-in> aes mmx", true}, {"x86 aes", "<all-in> aes mmx", false},
 		{"12", "<or> 11 <or> 12", true}, {"13", "<or> 11 <or> 12", false}, {"some thing", "some thing", true}, {"s", "s", true}, {"", "", true},
+		{"4", "=", false}, {"x", "<all-in>", false}, {"s= x", "s= x", true}, {"x", "s= x", false},
 	} {
 		if got := matches(test.value, test.requirement); got != test.want {
 			t.Errorf("%q meets %q: got %v", test.value, test.requirement, got)
@@ -95,6 +117,9 @@ func TestWhoNeedsLoads(t *testing.T) {
 	}
 	s.Put(limited)
 	s.Put(host("a"))
+	if !s.NeedsLoads(Request{Unscoped: map[string]string{"failed_builds": "== 0"}}) {
+		t.Error("failed builds are not counted for a flavor that asks for them")
+	}
 	if s.NeedsLoads(Request{}) || !s.NeedsLoads(Request{Query: `["<", "$num_io_ops", 8]`}) {
 		t.Error("only a query asks for servers now")
 	}
