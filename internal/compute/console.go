@@ -18,20 +18,28 @@ func (s *Service) ConsoleLog(ctx context.Context, server Server, lines int) ([]b
 }
 
 // consoleKinds are the types of consoles that we have, by what users call them.
-var consoleKinds = map[string]string{"novnc": nodeapi.StreamVNC, "serial": nodeapi.StreamSerial}
+// What spice-direct gives is the address of a SPICE server on a host's network, and
+// no host of ours opens such a port.
+var consoleKinds = map[string]string{"novnc": nodeapi.StreamVNC, "serial": nodeapi.StreamSerial, "spice-html5": nodeapi.StreamSPICE}
 
 // Console makes an address under which the server's console is reached: a page
-// with the screen, or a WebSocket to the serial line.
+// with the screen, or a WebSocket to the serial line or to the screen in SPICE, which
+// guests with a screen for that have.
 func (s *Service) Console(ctx context.Context, server Server, kind string) (string, error) {
 	if server.Host == "" || server.VMState == Building {
 		return "", errs.Conflictf("Instance %s is not ready", server.ID)
 	}
 	stream := consoleKinds[kind]
-	if stream == "" || s.consoles == nil {
+	if stream == "" || s.consoles == nil || stream == nodeapi.StreamSPICE && !server.hasSPICE() {
 		return "", errs.BadRequestf("Unavailable console type %s.", kind)
 	}
 	url, _, err := s.consoles.New(ctx, stream, server.ID)
 	return url, err
+}
+
+func (server Server) hasSPICE() bool {
+	h := server.hardware()
+	return h != nil && h.SPICE()
 }
 
 // OpenConsole connects to a console of a server, on whichever host it is now.

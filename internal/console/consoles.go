@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,6 +27,7 @@ import (
 // The kinds of consoles.
 const (
 	VNC    = "vnc"    // the guest's screen, in RFB; its URL is a page
+	SPICE  = "spice"  // the guest's screen, in SPICE; its URL is a WebSocket
 	Serial = "serial" // the guest's serial port; its URL is a WebSocket
 )
 
@@ -72,7 +74,10 @@ type Consoles struct {
 	ended  sync.WaitGroup // counts live
 }
 
-// ticket is the right to one connection. It is kept under a hash of its token,
+// kinds are all of them.
+var kinds = []string{VNC, SPICE, Serial}
+
+// ticket is the right to one connection; in SPICE to one session, which has several. It is kept under a hash of its token,
 // so that neither the table nor how long a look-up takes says anything about
 // tokens.
 type ticket struct {
@@ -110,7 +115,7 @@ func NewConsoles(o ConsolesOptions) *Consoles {
 // New makes a URL that connects whoever opens it first, until it expires, to
 // the server's console. Only the newest few of a server are good.
 func (c *Consoles) New(ctx context.Context, kind, server string) (string, time.Time, error) {
-	if kind != VNC && kind != Serial {
+	if !slices.Contains(kinds, kind) {
 		return "", time.Time{}, errs.BadRequestf("Unsupported console type %s.", kind)
 	}
 	token := secret()
@@ -142,8 +147,8 @@ func (c *Consoles) Revoke(ctx context.Context, tx *db.Tx, server string) error {
 }
 
 // address is what the user opens, as each kind's clients expect it: for the screen
-// a page, with the path of the WebSocket as noVNC has it; for the serial port the
-// bare WebSocket.
+// a page, with the path of the WebSocket as noVNC has it; for the others the bare
+// WebSocket.
 func (c *Consoles) address(kind, token string) string {
 	path := "console/" + kind + "?token=" + url.QueryEscape(token)
 	if kind == VNC {

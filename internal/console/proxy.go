@@ -1,11 +1,13 @@
 package console
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,10 +26,10 @@ const (
 	pingWithin = 15 * time.Second
 )
 
-// ServeHTTP implements http.Handler for /console/vnc and /console/serial.
+// ServeHTTP implements http.Handler for /console/ and a kind.
 func (c *Consoles) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	kind, ok := strings.CutPrefix(r.URL.Path, "/console/")
-	if !ok || kind != VNC && kind != Serial {
+	if !ok || !slices.Contains(kinds, kind) {
 		http.NotFound(w, r)
 		return
 	}
@@ -40,16 +42,6 @@ func (c *Consoles) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // Accept has answered
 	}
-	server, err := c.take(r.Context(), kind, r.URL.Query().Get("token"))
-	if err != nil {
-		c.log.Error("console", "error", err)
-		closeSocket(socket, websocket.StatusInternalError, "the cloud cannot look up this address now; try again in a moment")
-		return
-	}
-	if server == "" {
-		closeSocket(socket, CloseUnknown, "")
-		return
-	}
 	// A console lasts for hours: deadlines of the request are not its own.
 	ctx, end := context.WithCancelCause(context.WithoutCancel(r.Context()))
 	defer end(nil)
@@ -59,7 +51,26 @@ func (c *Consoles) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer c.end(conn)
-	c.connect(ctx, socket, kind, server)
+	token := r.URL.Query().Get("token")
+	var server string
+	var said []byte
+	if kind == SPICE {
+		var leave func()
+		server, said, leave, err = c.join(ctx, socket, token)
+		defer leave()
+	} else {
+		server, err = c.take(ctx, kind, token)
+	}
+	if err != nil {
+		c.log.Error("console", "error", err)
+		closeSocket(socket, websocket.StatusInternalError, "the cloud cannot look up this address now; try again in a moment")
+		return
+	}
+	if server == "" {
+		closeSocket(socket, CloseUnknown, "")
+		return
+	}
+	c.connect(ctx, socket, kind, server, said)
 }
 
 func (c *Consoles) origins() []string {
@@ -70,8 +81,9 @@ func (c *Consoles) origins() []string {
 	return []string{u.Host}
 }
 
-// connect carries bytes between browser and guest until one of them, or ctx, ends.
-func (c *Consoles) connect(ctx context.Context, socket *websocket.Conn, kind, server string) {
+// connect carries bytes between browser and guest until one of them, or ctx, ends:
+// what the browser has said already first.
+func (c *Consoles) connect(ctx context.Context, socket *websocket.Conn, kind, server string, said []byte) {
 	began := c.clock.Now()
 	log := c.log.With("server_id", server, "kind", kind)
 	dialing, stop := context.WithTimeout(ctx, dialWithin)
@@ -89,7 +101,7 @@ func (c *Consoles) connect(ctx context.Context, socket *websocket.Conn, kind, se
 	browser := websocket.NetConn(carrying, socket, websocket.MessageBinary)
 	results := make(chan result, 3)
 	go func() {
-		n, err := io.Copy(guest, browser)
+		n, err := io.Copy(guest, io.MultiReader(bytes.NewReader(said), browser))
 		results <- result{fromBrowser: true, bytes: n, err: err}
 	}()
 	go func() {

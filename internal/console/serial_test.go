@@ -11,24 +11,29 @@ import (
 	"github.com/coder/websocket"
 
 	"nacre/internal/testcloud"
+	"nacre/internal/virt/virttest"
 )
 
 // TestSerialConsole goes the whole way of a serial console: a user asks for its
 // address, a client that is no browser opens it, types a line and reads what
-// the guest makes of it; the guest's log has both.
+// the guest makes of it; the guest's log has both. Its screen in SPICE
+// is reached the same way.
 func TestSerialConsole(t *testing.T) {
 	cloud := testcloud.Start(t, testcloud.Nodes(2))
 	demo, admin := cloud.Demo(), cloud.Admin()
+	admin.Must(t, 200, "PATCH", "/image/v2/images/"+admin.Image(t, "cirros"), []map[string]any{{"op": "add", "path": "/hw_video_model", "value": "qxl"}},
+		"Content-Type", "application/openstack-images-v2.1-json-patch")
 	server := demo.MustCreateServer(t, "web")
-	open := func() string {
+	openAs := func(protocol, kind string) string {
 		t.Helper()
 		var reply struct {
 			Console struct{ Protocol, Type, URL string } `json:"remote_console"`
 		}
 		demo.Must(t, 200, "POST", "/compute/v2.1/servers/"+server+"/remote-consoles",
-			`{"remote_console":{"protocol":"serial","type":"serial"}}`).JSON(t, &reply)
+			`{"remote_console":{"protocol":"`+protocol+`","type":"`+kind+`"}}`).JSON(t, &reply)
 		return reply.Console.URL
 	}
+	open := func() string { return openAs("serial", "serial") }
 	address := open()
 	token := tokenIn(t, address)
 	found := admin.Must(t, 200, "GET", "/compute/v2.1/os-console-auth-tokens/"+token, nil).Map(t)
@@ -76,6 +81,13 @@ func TestSerialConsole(t *testing.T) {
 	}
 
 	admin.Must(t, 404, "GET", "/compute/v2.1/os-console-auth-tokens/"+token, nil)
+	spice, _, err := websocket.Dial(ctx, openAs("spice", "spice-html5"), &websocket.DialOptions{Subprotocols: []string{"binary"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer spice.CloseNow()
+	virttest.HelloSPICE(t, websocket.NetConn(ctx, spice, websocket.MessageBinary))
+
 	late := open()
 	demo.Act(t, server, "os-stop")
 	_, err = io.Copy(io.Discard, line)

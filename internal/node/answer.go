@@ -131,6 +131,8 @@ func (n *Node) stream(ctx context.Context, kind, id string) (func(*nodeapi.Strea
 	switch kind {
 	case nodeapi.StreamVNC:
 		open = n.o.Virt.VNC
+	case nodeapi.StreamSPICE:
+		open = n.o.Virt.SPICE
 	case nodeapi.StreamSerial:
 		open = n.o.Virt.Serial
 	case nodeapi.StreamRoot:

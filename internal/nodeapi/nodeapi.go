@@ -49,7 +49,8 @@ import (
 //   - 18: 2026-11-28: hosts that emulate processors
 //   - 19: 2026-11-28: volumes that take the place of others
 //   - 20: 2026-11-28: limits of a machine's own disks and processors
-const Version = 20
+//   - 21: 2026-11-28: SPICE
+const Version = 21
 
 // Swaps is the first version of a node that knows of Disk.Swap.
 const Swaps = 19
@@ -73,6 +74,7 @@ const (
 	QueryExport   = "export"   // server: ExportQuery → Address
 	QueryKey      = "key"      // server: KeyQuery → KeyReply
 	StreamVNC     = "vnc"      // node: a machine's screen in RFB, by machine id
+	StreamSPICE   = "spice"    // node: a channel of a machine's screen in SPICE, by machine id
 	StreamSerial  = "serial"   // node: a machine's serial line, by machine id
 	StreamRoot    = "root"     // node: a disk of a machine as one qcow2 file, by DiskID; server: the same, of the host that it comes from
 	StreamFreeze  = "freeze"   // node: has the file systems of a machine frozen while it is open, by machine id; answers each byte while they are
@@ -217,6 +219,10 @@ type Hardware struct {
 	NIC         string `json:"nic,omitempty"`        // virtio, e1000e or vmxnet3
 	Tablet      bool   `json:"tablet,omitempty"`     // a pointer that knows where it is
 }
+
+// SPICE tells whether the machine has its screen in SPICE as well as in RFB: one of
+// the model that was made for it. The others need no server for that.
+func (h Hardware) SPICE() bool { return h.Video == "qxl" }
 
 // Quotas are what a machine may take of its host.
 type Quotas struct {

@@ -234,6 +234,11 @@ type Host interface {
 	// VNC connects to the machine's screen in RFB. The caller closes it.
 	VNC(ctx context.Context, id string) (io.ReadWriteCloser, error)
 
+	// SPICE connects to the screen of a machine whose hardware has one for it
+	// (nodeapi.Hardware.SPICE) by one of the channels of that protocol. A machine
+	// without is a conflict. The caller closes it.
+	SPICE(ctx context.Context, id string) (io.ReadWriteCloser, error)
+
 	// Serial connects to the machine's serial line, as it goes on from now.
 	// Several may be connected: each sees what the guest writes, and what any
 	// of them types goes to the guest. A guest is not held up by whoever reads

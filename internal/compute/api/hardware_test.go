@@ -77,6 +77,15 @@ func TestHardware(t *testing.T) {
 	if m.Hardware != want || len(m.Blanks) != 1 || m.Blanks[0].Format != "secure" {
 		t.Errorf("the machine has %+v and disks %+v, want %+v and variables of a secure firmware", m.Hardware, m.Blanks, want)
 	}
+	spice := `{"os-getSPICEConsole":{"type":"spice-html5"}}`
+	if r := c.must(200, "admin", "POST", "/servers/"+id+"/action", spice); !strings.Contains(string(r.body), "/spice?token=T") {
+		t.Errorf("its SPICE console is %s", r.body)
+	}
+	remote := `{"remote_console":{"protocol":"spice","type":"spice-%s"}}`
+	c.must(200, "admin@2.6", "POST", "/servers/"+id+"/remote-consoles", fmt.Sprintf(remote, "html5"))
+	if r := c.must(400, "admin@2.99", "POST", "/servers/"+id+"/remote-consoles", fmt.Sprintf(remote, "direct")); !strings.Contains(string(r.body), "Unavailable console type spice-direct.") {
+		t.Errorf("the way to a port of a host is %s", r.body)
+	}
 	c.live(id, "null")
 	c.migration(id, "completed")
 	c.status(id, "ACTIVE")

@@ -61,6 +61,9 @@ func arguments(m virt.Machine, s settings) []string {
 		// Guests recognise by these names that there is metadata for them.
 		"-smbios", "type=1,manufacturer=Nacre,product=OpenStack Nova,serial=" + m.ID + ",family=Virtual Machine",
 	}
+	if m.Hardware.SPICE() {
+		args = append(args, "-spice", "unix=on,addr=run/spice.sock,disable-ticketing=on") // the folder is the guest's alone
+	}
 	args = append(args, machineArgs(m)...)
 	args = append(args, extraArgs(m.Hardware)...)
 	if isUUID.MatchString(m.ID) {

@@ -133,6 +133,21 @@ func (h *Host) VNC(ctx context.Context, id string) (io.ReadWriteCloser, error) {
 	return h.dial(ctx, id, "vnc.sock")
 }
 
+// SPICE implements virt.Host.
+func (h *Host) SPICE(ctx context.Context, id string) (io.ReadWriteCloser, error) {
+	m, _, err := h.running(id)
+	if err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	has := m.record.Machine.Hardware.SPICE()
+	h.mu.Unlock()
+	if !has {
+		return nil, errs.Conflictf("Instance %s has no screen for SPICE.", id)
+	}
+	return h.dial(ctx, id, "spice.sock")
+}
+
 // dial connects to a socket of the machine's process, which runs a guest.
 func (h *Host) dial(ctx context.Context, id, socket string) (net.Conn, error) {
 	m, _, err := h.running(id)

@@ -16,11 +16,11 @@ func TestHardware(t *testing.T) {
 		format   string // of the firmware's variables
 		has, not []string
 	}{
-		"usual":        {has: []string{"-machine q35 -boot strict=on ", usual, `"driver":"virtio-net-pci"`}, not: []string{"i6300esb", "pflash", "usb-tablet"}},
+		"usual":        {has: []string{"-machine q35 -boot strict=on ", usual, `"driver":"virtio-net-pci"`}, not: []string{"i6300esb", "pflash", "usb-tablet", "-spice"}},
 		"type":         {hardware: nodeapi.Hardware{MachineType: "pc-q35-6.2"}, has: []string{"-machine pc-q35-6.2 ", usual}},
 		"boot menu":    {hardware: nodeapi.Hardware{BootMenu: true}, has: []string{"-boot strict=on,menu=on"}},
 		"screen":       {hardware: nodeapi.Hardware{Video: "cirrus", VideoMB: 16}, has: []string{"-device cirrus-vga,vgamem_mb=16 "}},
-		"odd memory":   {hardware: nodeapi.Hardware{Video: "qxl", VideoMB: 20}, has: []string{"-device qxl-vga,vgamem_mb=32 "}},
+		"odd memory":   {hardware: nodeapi.Hardware{Video: "qxl", VideoMB: 20}, has: []string{"-device qxl-vga,vgamem_mb=32 ", "-spice unix=on,addr=run/spice.sock,disable-ticketing=on ", "-vnc unix:"}},
 		"bochs":        {hardware: nodeapi.Hardware{Video: "bochs", VideoMB: 64}, has: []string{"-device bochs-display,vgamem=64M "}},
 		"virtio":       {hardware: nodeapi.Hardware{Video: "virtio", VideoMB: 64}, has: []string{"-device virtio-vga "}},
 		"no screen":    {hardware: nodeapi.Hardware{Video: "none"}, not: []string{"VGA", "vga"}},

@@ -15,6 +15,7 @@ import (
 	"nacre/internal/clock"
 	"nacre/internal/nodeapi"
 	"nacre/internal/virt"
+	"nacre/internal/virt/virttest"
 )
 
 // nextDoor reaches another host without anything in between.
@@ -270,6 +271,7 @@ func TestMove(t *testing.T) {
 	s := w.line(true)
 	late := w.labs[0].disk(t, clock.UUID())
 	w.guest.Disks = append(w.guest.Disks, late)
+	w.guest.Hardware.Video = "qxl"
 	w.ensure(0, nil, nil)
 	s.run("echo kept > kept; sudo mkfs -t ext4 -q /dev/vdc && sudo mount /dev/vdc /mnt && sudo sh -c 'echo volume > /mnt/kept'; sync")
 	s.run("sudo mkdir /ephemeral && sudo mount /dev/vdb /ephemeral && sudo chmod 777 /ephemeral && echo passing > /ephemeral/kept")
@@ -277,6 +279,12 @@ func TestMove(t *testing.T) {
 	before := uptime(t, s)
 	for range 2 {
 		w.move()
+		spice, err := w.labs[w.here].host.SPICE(t.Context(), w.guest.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		virttest.HelloSPICE(t, spice)
+		spice.Close()
 		if on, _ := affinity(t, w.labs[w.here].host, w.guest.ID); !slices.Equal(on[0], w.cores[w.here:w.here+1]) {
 			t.Errorf("where it has gone to the guest's processor runs on %v, want %d", on, w.cores[w.here])
 		}

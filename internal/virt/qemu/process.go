@@ -351,7 +351,7 @@ func (h *Host) spawn(ctx context.Context, m *machine, kept map[int]string) error
 		accel: h.accel, hasConfigDrive: hasConfigDrive, consoleFD: firstExtra + 1, tapFDs: taps, kept: kept,
 	})
 	// No process holds the machine's lock, so these sockets are nobody's.
-	for _, name := range []string{"qmp.sock", "vnc.sock", "serial.sock", "agent.sock", "nbd.sock"} {
+	for _, name := range []string{"qmp.sock", "vnc.sock", "spice.sock", "serial.sock", "agent.sock", "nbd.sock"} {
 		err = os.Remove(filepath.Join(m.dir, "run", name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

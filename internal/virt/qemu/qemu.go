@@ -12,7 +12,7 @@
 //	DIR/<id>/console.log    what the guest said on its serial line
 //	DIR/<id>/qemu.log       what QEMU itself has complained about
 //	DIR/<id>/lock           locked (flock) from before the process exists until it is gone
-//	DIR/<id>/run/           the process's own: pid, qmp.sock, vnc.sock, serial.sock, agent.sock
+//	DIR/<id>/run/           the process's own: pid, qmp.sock, vnc.sock, spice.sock, serial.sock, agent.sock
 //
 // Whether a process lives is asked of the kernel, not of a number in a file:
 // QEMU holds a lock on its pid file for as long as it lives, and the kernel

@@ -61,14 +61,13 @@ var nativeFormat = pixelFormat{
 	RedShift: 16, GreenShift: 8, BlueShift: 0,
 }
 
-// openScreen starts the one goroutine that an open screen has. The caller
-// holds mu.
-func (h *Host) openScreen(m machine) io.ReadWriteCloser {
+// serve starts the one goroutine that an open screen has, with one end of the
+// connection that it returns. The caller holds mu.
+func (h *Host) serve(screen func(net.Conn)) io.ReadWriteCloser {
 	client, server := net.Pipe()
-	s := &screen{conn: server, title: m.hostname(), text: string(m.console()), format: nativeFormat}
 	h.ends[server] = struct{}{}
 	h.screens.Go(func() {
-		s.serve() // ends with the connection, whatever the reason
+		screen(server) // ends with the connection, whatever the reason
 		server.Close()
 		h.mu.Lock()
 		delete(h.ends, server)

@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -48,6 +49,7 @@ const (
 	OpUptime   = "uptime"
 	OpLog      = "log"
 	OpVNC      = "vnc"
+	OpSPICE    = "spice"
 	OpSerial   = "serial"
 	OpDisk     = "disk"
 	OpDiagnose = "diagnose"
@@ -403,6 +405,37 @@ func (h *Host) VNC(ctx context.Context, id string) (io.ReadWriteCloser, error) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	m, err := h.onScreen(id)
+	if err != nil {
+		return nil, err
+	}
+	s := &screen{title: m.hostname(), text: string(m.console()), format: nativeFormat}
+	return h.serve(func(conn net.Conn) {
+		s.conn = conn
+		s.serve()
+	}), nil
+}
+
+// SPICE implements virt.Host.
+func (h *Host) SPICE(ctx context.Context, id string) (io.ReadWriteCloser, error) {
+	err := h.enter(ctx, OpSPICE, 0)
+	if err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	m, err := h.onScreen(id)
+	if err != nil {
+		return nil, err
+	}
+	if !m.Machine.Hardware.SPICE() {
+		return nil, errs.Conflictf("Instance %s has no screen for SPICE.", id)
+	}
+	return h.serve(serveSPICE), nil
+}
+
+// onScreen is a machine that runs. The caller holds mu.
+func (h *Host) onScreen(id string) (*machine, error) {
 	m, known := h.machines[id]
 	if !known {
 		return nil, errs.NotFoundf("Instance %s could not be found.", id)
@@ -410,7 +443,7 @@ func (h *Host) VNC(ctx context.Context, id string) (io.ReadWriteCloser, error) {
 	if !m.Running || h.closed {
 		return nil, errs.Conflictf("Instance %s is not running.", id)
 	}
-	return h.openScreen(*m), nil
+	return m, nil
 }
 
 // Changed implements virt.Host.

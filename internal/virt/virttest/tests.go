@@ -26,6 +26,10 @@ func stopped(t *testing.T, s *suite) {
 	if err == nil {
 		t.Error("a machine that does not run has a screen, want an error")
 	}
+	_, err = s.Host.SPICE(t.Context(), m.ID)
+	if err == nil {
+		t.Error("a machine that does not run has a screen in SPICE, want an error")
+	}
 	_, err = s.Host.Serial(t.Context(), m.ID)
 	if err == nil {
 		t.Error("a machine that does not run has a serial line, want an error")
@@ -37,10 +41,12 @@ func stopped(t *testing.T, s *suite) {
 // power: on, on again, off, off again, on; then gone, and gone again.
 func power(t *testing.T, s *suite) {
 	m := s.machine()
+	m.Hardware.Video = "qxl"
 	s.ensure(t, m)
 	s.expect(t, m, true, false)
 	first := s.Run(t, m.ID)
 	s.greeting(t, m.ID)
+	s.spice(t, m.ID)
 
 	s.ensure(t, m)
 	s.expect(t, m, true, false)
