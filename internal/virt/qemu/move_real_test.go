@@ -267,11 +267,10 @@ func (w *two) line(signIn bool) *typist {
 // own, a volume, devices that were not there when it started, and a core of its own
 // on each host.
 func TestMove(t *testing.T) {
-	w := newTwo(t, func(w *two) { w.cores = mine(t)[:2] })
+	w := newTwo(t, func(w *two) { w.cores, w.guest.Hardware.Video = mine(t)[:2], "qxl" })
 	s := w.line(true)
 	late := w.labs[0].disk(t, clock.UUID())
 	w.guest.Disks = append(w.guest.Disks, late)
-	w.guest.Hardware.Video = "qxl"
 	w.ensure(0, nil, nil)
 	s.run("echo kept > kept; sudo mkfs -t ext4 -q /dev/vdc && sudo mount /dev/vdc /mnt && sudo sh -c 'echo volume > /mnt/kept'; sync")
 	s.run("sudo mkdir /ephemeral && sudo mount /dev/vdb /ephemeral && sudo chmod 777 /ephemeral && echo passing > /ephemeral/kept")
