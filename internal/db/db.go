@@ -41,8 +41,7 @@ import (
 type DB struct {
 	read  *bun.DB
 	reads bun.IDB   // read, as the query builder uses it
-	texts *prepared // of read: the texts of Tx
-	forms *prepared // and those of the query builder
+	forms *prepared // the texts of the query builder, of read
 	pool  *sql.DB   // SQLite's readers, see rows.go
 	store store
 	hub   hub
@@ -119,7 +118,6 @@ func IsPostgres(source string) bool {
 
 // Close waits for running transactions and closes the database.
 func (d *DB) Close() error {
-	d.texts.close()
 	d.forms.close()
 	return errors.Join(d.store.close(), d.read.Close())
 }
@@ -138,7 +136,7 @@ func (d *DB) Read(ctx context.Context, do func(tx *Tx) error) error {
 	if err != nil {
 		return err
 	}
-	return do(&Tx{IDB: d.reads, home: d, prepared: d.texts, pool: d.pool})
+	return do(&Tx{IDB: d.reads, home: d, pool: d.pool})
 }
 
 // Exclusive runs the function while no other caller runs one of the same name,

@@ -29,28 +29,39 @@ type inserted struct {
 	Unseen  string `bun:"-"`
 }
 
-// TestInsertWritesAsTheBuilderDoes: a row of a type is the same whether a prepared
-// statement inserts it or the query builder.
-func TestInsertWritesAsTheBuilderDoes(t *testing.T) {
-	t.Parallel()
+// openInserted opens a database that has a table for rows of that type, and a column
+// of a newer program.
+func openInserted(t *testing.T) *DB {
+	t.Helper()
 	d, err := openSQLite(t.Context(), t.TempDir()+"/db", newest)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.Close()
+	t.Cleanup(func() { d.Close() })
+	err = d.Write(t.Context(), func(tx *Tx) error {
+		_, err := tx.Exec(t.Context(), `CREATE TABLE inserted (id TEXT PRIMARY KEY, word TEXT, written TEXT, "null" TEXT, pointer TEXT,
+			count INTEGER, time BIGINT, yes INTEGER, json TEXT, newer TEXT DEFAULT 'of a newer program')`)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// TestInsertWritesAsTheBuilderDoes: a row of a type is the same whether a prepared
+// statement inserts it or the query builder.
+func TestInsertWritesAsTheBuilderDoes(t *testing.T) {
+	t.Parallel()
+	d := openInserted(t)
 	text := "it's ?"
 	row := inserted{part: part{"a"}, Word: "w", Text: text, Pointer: &text, Count: -3, Time: 5, Yes: true, JSON: Of(map[string]string{"k": "v"})}
 	if d.insertionOf(reflect.TypeFor[inserted]()) == nil {
 		t.Fatal("the type is left to the query builder")
 	}
 	var got []inserted
-	err = d.Write(t.Context(), func(tx *Tx) error {
-		_, err := tx.Exec(t.Context(), `CREATE TABLE inserted (id TEXT PRIMARY KEY, word TEXT, written TEXT, "null" TEXT, pointer TEXT,
-			count INTEGER, time BIGINT, yes INTEGER, json TEXT)`)
-		if err != nil {
-			return err
-		}
-		err = tx.Insert(t.Context(), &row)
+	err := d.Write(t.Context(), func(tx *Tx) error {
+		err := tx.Insert(t.Context(), &row)
 		if err != nil {
 			return err
 		}

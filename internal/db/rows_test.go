@@ -11,25 +11,14 @@ import (
 // builder or by it.
 func TestReadsAsTheBuilderDoes(t *testing.T) {
 	t.Parallel()
-	d, err := openSQLite(t.Context(), t.TempDir()+"/db", newest)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
+	d := openInserted(t)
 	text := "it's ?"
 	rows := []inserted{
 		{part: part{"a"}, Word: "w", Text: text, Pointer: &text, Count: -3, Time: 5, Yes: true, JSON: Of(map[string]string{"k": "v"})},
 		{part: part{"b"}},
 		{part: part{"c"}, Pointer: new(string), JSON: Of(map[string]string{})},
 	}
-	err = d.Write(t.Context(), func(tx *Tx) error {
-		_, err := tx.Exec(t.Context(), `CREATE TABLE inserted (id TEXT PRIMARY KEY, word TEXT, written TEXT, "null" TEXT, pointer TEXT,
-			count INTEGER, time BIGINT, yes INTEGER, json TEXT, newer TEXT DEFAULT 'of a newer program')`)
-		if err != nil {
-			return err
-		}
-		return tx.Insert(t.Context(), &rows)
-	})
+	err := d.Write(t.Context(), func(tx *Tx) error { return tx.Insert(t.Context(), &rows) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ func openSQLite(ctx context.Context, file string, version int64) (*DB, error) {
 	reader.SetMaxIdleConns(most)
 	d := &DB{
 		read: through(reader, sqlitedialect.New()), clock: clock.Real{},
-		texts: &prepared{prepare: reader.PrepareContext}, forms: &prepared{prepare: reader.PrepareContext}, pool: reader,
+		forms: &prepared{prepare: reader.PrepareContext}, pool: reader,
 	}
 	d.reads = built{d.read, d.forms}
 	d.store, err = startGroup(ctx, d, through(writer, sqlitedialect.New()))

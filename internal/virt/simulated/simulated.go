@@ -399,26 +399,28 @@ func lastLines(text []byte, lines int) []byte {
 
 // VNC implements virt.Host.
 func (h *Host) VNC(ctx context.Context, id string) (io.ReadWriteCloser, error) {
-	err := h.enter(ctx, OpVNC, 0)
-	if err != nil {
-		return nil, err
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	m, err := h.onScreen(id)
-	if err != nil {
-		return nil, err
-	}
-	s := &screen{title: m.hostname(), text: string(m.console()), format: nativeFormat}
-	return h.serve(func(conn net.Conn) {
-		s.conn = conn
-		s.serve()
-	}), nil
+	return h.openScreen(ctx, OpVNC, id, func(m *machine) (func(net.Conn), error) {
+		s := &screen{title: m.hostname(), text: string(m.console()), format: nativeFormat}
+		return func(conn net.Conn) {
+			s.conn = conn
+			s.serve()
+		}, nil
+	})
 }
 
 // SPICE implements virt.Host.
 func (h *Host) SPICE(ctx context.Context, id string) (io.ReadWriteCloser, error) {
-	err := h.enter(ctx, OpSPICE, 0)
+	return h.openScreen(ctx, OpSPICE, id, func(m *machine) (func(net.Conn), error) {
+		if !m.Machine.Hardware.SPICE() {
+			return nil, errs.Conflictf("Instance %s has no screen for SPICE.", id)
+		}
+		return serveSPICE, nil
+	})
+}
+
+// openScreen connects to a machine's screen, by what is to serve it.
+func (h *Host) openScreen(ctx context.Context, op, id string, of func(*machine) (func(net.Conn), error)) (io.ReadWriteCloser, error) {
+	err := h.enter(ctx, op, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -428,10 +430,11 @@ func (h *Host) SPICE(ctx context.Context, id string) (io.ReadWriteCloser, error)
 	if err != nil {
 		return nil, err
 	}
-	if !m.Machine.Hardware.SPICE() {
-		return nil, errs.Conflictf("Instance %s has no screen for SPICE.", id)
+	serve, err := of(m)
+	if err != nil {
+		return nil, err
 	}
-	return h.serve(serveSPICE), nil
+	return h.serve(serve), nil
 }
 
 // onScreen is a machine that runs. The caller holds mu.
