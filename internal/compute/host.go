@@ -157,7 +157,7 @@ func (s *Service) insertService(ctx context.Context, h hosts.Host) error {
 		if err != nil {
 			return err
 		}
-		tx.Notify(hostsChannel, h.Name)
+		tx.NotifyElsewhere(hostsChannel, h.Name) // here, setService knows
 		err = tx.Insert(ctx, &row)
 		if err != nil {
 			return err
@@ -378,7 +378,7 @@ func (s *Service) SetService(ctx context.Context, id, host string, change func(*
 		row = rows[0]
 		change(&row)
 		row.UpdatedAt = db.At(s.clock.Now())
-		tx.Notify(hostsChannel, row.Host)
+		tx.NotifyElsewhere(hostsChannel, row.Host)
 		_, err = tx.Update(ctx, &row, "disabled", "reason", "forced_down", "updated_at")
 		if err != nil {
 			return fmt.Errorf("update compute service: %w", err)
@@ -459,7 +459,7 @@ func (s *Service) DeleteService(ctx context.Context, id string) error {
 				return err
 			}
 		}
-		tx.Notify(hostsChannel, row.Host)
+		tx.NotifyElsewhere(hostsChannel, row.Host)
 		return tellService(ctx, tx, "delete", row)
 	})
 	if err != nil {

@@ -5,6 +5,8 @@ import (
 	"io"
 	"time"
 
+	"github.com/uptrace/bun"
+
 	"nacre/internal/auth"
 	"nacre/internal/db"
 )
@@ -197,6 +199,9 @@ type networks interface {
 	// PortsOf returns the ports of the servers, by server, each in the order of
 	// creation. Of their subnets they have the ids, and no metadata port.
 	PortsOf(ctx context.Context, tx *db.Tx, servers ...string) (map[string][]Port, error)
+	// ByAddress narrows a query of servers to those of whose addresses, or of the
+	// floating ones that lead there, one contains the text.
+	ByAddress(servers *bun.SelectQuery, text string) *bun.SelectQuery
 	// NetworkInfo returns the ports of a server with all that its guest is told.
 	NetworkInfo(ctx context.Context, tx *db.Tx, server string) ([]Port, error)
 	// PortDown finds a port of the server that the network does not report up, ""

@@ -202,7 +202,7 @@ func (s *Service) confirmAll(ctx context.Context) error {
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		return tx.All(ctx, &ids, `
 			SELECT servers.id FROM servers JOIN migrations ON migrations.server = servers.id
-			WHERE servers.vm_state = ? AND servers.task_state = '' AND migrations.status = ? AND migrations.updated_at <= ?`,
+			WHERE `+seldom+` AND servers.vm_state = ? AND servers.task_state = '' AND migrations.status = ? AND migrations.updated_at <= ?`,
 			Resized, Finished, db.At(s.clock.Now().Add(-s.confirmAfter)))
 	})
 	if err != nil {

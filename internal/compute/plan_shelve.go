@@ -228,7 +228,7 @@ func (s *Service) clearShelf(ctx context.Context) error {
 	}
 	var servers []Server
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		return tx.All(ctx, &servers, "SELECT * FROM servers WHERE vm_state = ? AND task_state = '' AND deleted_at = 0", Shelved)
+		return tx.All(ctx, &servers, "SELECT * FROM servers WHERE "+seldom+" AND vm_state = ? AND task_state = '' AND deleted_at = 0", Shelved)
 	})
 	if err != nil {
 		return fmt.Errorf("list shelved servers: %w", err)

@@ -75,7 +75,7 @@ func (s *Service) reclaimDeleted(ctx context.Context) error {
 	}
 	var ids []string
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		return tx.All(ctx, &ids, "SELECT id FROM servers WHERE vm_state = ? AND task_state = '' AND deleted_at = 0 AND soft_deleted_at <= ?",
+		return tx.All(ctx, &ids, "SELECT id FROM servers WHERE "+seldom+" AND vm_state = ? AND task_state = '' AND deleted_at = 0 AND soft_deleted_at <= ?",
 			SoftDeleted, db.At(s.clock.Now().Add(-s.reclaimAfter)))
 	})
 	if err != nil {

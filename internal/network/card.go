@@ -10,6 +10,8 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/uptrace/bun"
+
 	"nacre/internal/db"
 )
 
@@ -143,6 +145,17 @@ func groupNames(ctx context.Context, tx *db.Tx, rows []cardRow) (map[string]stri
 		names[g.ID] = g.Name
 	}
 	return names, nil
+}
+
+// ByAddress narrows a query of servers to those of whose cards an address, or a
+// floating one that leads there, contains the text. CROSS JOIN makes SQLite begin
+// with the addresses: it would go through all servers.
+func (s *Service) ByAddress(servers *bun.SelectQuery, text string) *bun.SelectQuery {
+	return servers.ModelTableExpr(`(
+		SELECT p.server FROM port_ips AS i JOIN ports AS p ON p.id = i.port_id WHERE i.ip_address LIKE ?0 ESCAPE '\'
+		UNION SELECT p.server FROM floating_ips AS f JOIN port_ips AS i ON i.port_id = f.fixed_port AND i.ip_address = f.fixed_ip
+			JOIN ports AS p ON p.id = f.fixed_port WHERE f.address LIKE ?0 ESCAPE '\') AS found CROSS JOIN servers`,
+		db.Like(text)).Where("servers.id = found.server")
 }
 
 // NetworkInfo returns the ports of a server with their subnets and the metadata

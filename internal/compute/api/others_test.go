@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/uptrace/bun"
+
 	"nacre/internal/auth"
 	"nacre/internal/compute"
 	"nacre/internal/db"
@@ -265,6 +267,10 @@ func (n networks) PortsOf(ctx context.Context, tx *db.Tx, servers ...string) (ma
 		out[row.Server] = append(out[row.Server], row.view())
 	}
 	return out, err
+}
+
+func (n networks) ByAddress(servers *bun.SelectQuery, text string) *bun.SelectQuery {
+	return servers.Where(`servers.id IN (SELECT server FROM test_ports WHERE ip LIKE ? ESCAPE '\')`, db.Like(text))
 }
 
 func (n networks) NetworkInfo(ctx context.Context, tx *db.Tx, server string) ([]compute.Port, error) {

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"slices"
 	"strings"
 
 	"nacre/internal/api"
@@ -92,10 +91,7 @@ func (h handlers) find(c *api.Call, action string, part func([]compute.Server)) 
 	if err != nil {
 		return false, err
 	}
-	if q.IP == "" {
-		return h.compute.Servers(c.Context(), q, part)
-	}
-	return h.byAddress(c, q, part)
+	return h.compute.Servers(c.Context(), q, part)
 }
 
 func filters(c *api.Call, q *compute.Query, admin bool) error {
@@ -173,36 +169,4 @@ func changes(c *api.Call, since, before *db.Time) error {
 		return errs.BadRequestf("The value of changes-since must be less than or equal to changes-before.")
 	}
 	return nil
-}
-
-// byAddress filters by address, which is the ports' matter: all servers are
-// looked at, and the page is cut afterwards.
-func (h handlers) byAddress(c *api.Call, q compute.Query, part func([]compute.Server)) (more bool, err error) {
-	page := q.Page
-	q.Page.Limit = 0
-	var servers []compute.Server
-	_, err = h.compute.Servers(c.Context(), q, func(some []compute.Server) { servers = append(servers, some...) })
-	if err != nil {
-		return false, err
-	}
-	details, err := h.compute.Details(c.Context(), servers, false)
-	if err != nil {
-		return false, err
-	}
-	want := strings.Trim(q.IP, "^$")
-	var found []compute.Server
-	for _, server := range servers {
-		hit := false
-		for _, p := range details.Ports[server.ID] {
-			for _, a := range p.Addresses {
-				hit = hit || strings.Contains(a.IP, want) || slices.ContainsFunc(a.Floating, func(ip string) bool { return strings.Contains(ip, want) })
-			}
-		}
-		if hit {
-			found = append(found, server)
-		}
-	}
-	found, more = db.Trim(page, found)
-	part(found)
-	return more, nil
 }
