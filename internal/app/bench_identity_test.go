@@ -48,9 +48,9 @@ func newMultitude(b *testing.B) multitude {
 			args []any
 		}{
 			{`INSERT INTO projects (id, domain_id, parent_id, name, enabled, created_at) ` + series(manyProjects) +
-				`SELECT 'project' || i, 'default', 'default', 'project' || i, TRUE, ? FROM n`, []any{now}},
+				`SELECT 'project' || i, 'default', 'default', 'project' || i, 1, ? FROM n`, []any{now}},
 			{`INSERT INTO users (id, domain_id, name, password_hash, enabled, created_at) ` + series(manyUsers) +
-				`SELECT 'user' || i, 'default', 'user' || i, ?, TRUE, ? FROM n`, []any{string(hash), now}},
+				`SELECT 'user' || i, 'default', 'user' || i, ?, 1, ? FROM n`, []any{string(hash), now}},
 			{`INSERT INTO grants (actor_kind, actor_id, target_kind, target_id, role_id) ` + series(manyUsers) +
 				`SELECT 'user', 'user' || i, 'project', 'project' || (i % ? + 1), (SELECT id FROM roles WHERE name = 'member') FROM n`, []any{manyProjects}},
 			{`INSERT INTO revoked_tokens (audit_id, expires_at) ` + series(manyUsers) + `SELECT 'audit' || i, ? FROM n`, []any{db.At(time.Now().Add(time.Hour))}},

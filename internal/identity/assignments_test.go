@@ -28,10 +28,10 @@ func TestAssignmentsOfSomeAreThoseOfAll(t *testing.T) {
 	user, group, project, role := name("u", 3), name("g", 2), name("p", 5), name("r", 3)
 	err = p.db.Write(t.Context(), func(tx *db.Tx) error {
 		for _, insert := range []string{
-			`INSERT INTO users (id, domain_id, name, enabled, created_at) VALUES ('u0', 'default', 'u0', TRUE, 0), ('u1', 'default', 'u1', TRUE, 0), ('u2', 'default', 'u2', TRUE, 0)`,
+			`INSERT INTO users (id, domain_id, name, enabled, created_at) VALUES ('u0', 'default', 'u0', 1, 0), ('u1', 'default', 'u1', 1, 0), ('u2', 'default', 'u2', 1, 0)`,
 			`INSERT INTO user_groups (id, domain_id, name, created_at) VALUES ('g0', 'default', 'g0', 0), ('g1', 'default', 'g1', 0)`,
-			`INSERT INTO projects (id, domain_id, parent_id, name, enabled, created_at) VALUES ('p0', 'default', 'default', 'p0', TRUE, 0), ('p1', 'default', 'p0', 'p1', TRUE, 0),
-				('p2', 'default', 'p1', 'p2', TRUE, 0), ('p3', 'default', 'p0', 'p3', TRUE, 0), ('p4', 'default', 'default', 'p4', TRUE, 0)`,
+			`INSERT INTO projects (id, domain_id, parent_id, name, enabled, created_at) VALUES ('p0', 'default', 'default', 'p0', 1, 0), ('p1', 'default', 'p0', 'p1', 1, 0),
+				('p2', 'default', 'p1', 'p2', 1, 0), ('p3', 'default', 'p0', 'p3', 1, 0), ('p4', 'default', 'default', 'p4', 1, 0)`,
 			`INSERT INTO roles (id, name, created_at) VALUES ('r0', 'r0', 0), ('r1', 'r1', 0), ('r2', 'r2', 0)`,
 			`INSERT INTO role_implications (prior_id, implied_id) VALUES ('r0', 'r1')`,
 			`INSERT INTO group_members (group_id, user_id) VALUES ('g0', 'u0'), ('g0', 'u1'), ('g1', 'u1')`,
