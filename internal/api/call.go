@@ -251,6 +251,7 @@ func (c *Call) render(reply any) {
 			return
 		}
 		c.write(status, "application/json", body)
+		leave(body)
 	}
 }
 

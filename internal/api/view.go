@@ -39,12 +39,12 @@ type Fields struct {
 // Cinder and Nova's instance actions do: 2026-12-01T08:00:00.000000.
 type Micros time.Time
 
-// MarshalJSON implements json.Marshaler.
-func (m Micros) MarshalJSON() ([]byte, error) {
-	if time.Time(m).IsZero() {
-		return []byte("null"), nil
+func appendMicros(dst []byte, value reflect.Value, _ Version) ([]byte, error) {
+	t := time.Time(value.Interface().(Micros))
+	if t.IsZero() {
+		return append(dst, "null"...), nil
 	}
-	return []byte(`"` + time.Time(m).UTC().Format("2006-01-02T15:04:05.000000") + `"`), nil
+	return t.UTC().AppendFormat(dst, `"2006-01-02T15:04:05.000000"`), nil
 }
 
 // Encode writes a view as JSON in the shape of the microversion.
@@ -88,6 +88,7 @@ var (
 	versionedType = reflect.TypeFor[Versioned]()
 	marshalerType = reflect.TypeFor[json.Marshaler]()
 	timeType      = reflect.TypeFor[time.Time]()
+	microsType    = reflect.TypeFor[Micros]()
 	fieldsType    = reflect.TypeFor[Fields]()
 )
 
@@ -99,8 +100,12 @@ func compileView(t reflect.Type, v Version) appender {
 	switch {
 	case t == fieldsType:
 		return appendFields
+	case t == writtenType:
+		return appendWritten
 	case t == timeType:
 		return appendTime
+	case t == microsType:
+		return appendMicros
 	case t.Implements(versionedType):
 		return appendVersioned
 	case t.Implements(marshalerType):
@@ -175,9 +180,7 @@ func appendTime(dst []byte, value reflect.Value, _ Version) ([]byte, error) {
 	if t.IsZero() {
 		return append(dst, "null"...), nil
 	}
-	dst = append(dst, '"')
-	dst = t.UTC().AppendFormat(dst, "2006-01-02T15:04:05Z")
-	return append(dst, '"'), nil
+	return t.UTC().AppendFormat(dst, `"2006-01-02T15:04:05Z"`), nil
 }
 
 func appendVersioned(dst []byte, value reflect.Value, v Version) ([]byte, error) {
@@ -236,9 +239,6 @@ func compileSlice(t reflect.Type, v Version) appender {
 // longSlice is how many items are worth writing side by side.
 const longSlice = 400
 
-// parts are buffers for those of long slices, which are as large again and again.
-var parts = sync.Pool{New: func() any { return new([]byte) }}
-
 // appendParts writes a part of the slice on each processor.
 func appendParts(dst []byte, value reflect.Value, v Version, items appender) ([]byte, error) {
 	texts := make([]*[]byte, runtime.GOMAXPROCS(0))
@@ -260,18 +260,7 @@ func appendParts(dst []byte, value reflect.Value, v Version, items appender) ([]
 	if err != nil {
 		return nil, err
 	}
-	size := 0
-	for _, text := range texts {
-		size += len(*text) + 1
-	}
-	dst = slices.Grow(dst, size+64) // and what stands behind
-	for i, text := range texts {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = append(dst, *text...)
-	}
-	return dst, nil
+	return join(dst, texts), nil
 }
 
 func compileMap(t reflect.Type, v Version) appender {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"slices"
 
 	"nacre/internal/auth"
 	"nacre/internal/compute"
@@ -91,9 +92,11 @@ func portOf(c network.Card) compute.Port {
 		ID: c.ID, Project: c.Project, Server: c.Server, Network: c.Network, NetworkName: c.NetworkName,
 		MAC: c.MAC, MTU: c.MTU, Status: c.Status,
 	}
+	p.Addresses = slices.Grow(p.Addresses, len(c.Addresses))
 	for _, address := range c.Addresses {
 		p.Addresses = append(p.Addresses, addressOf(address))
 	}
+	p.Groups = slices.Grow(p.Groups, len(c.Groups))
 	for _, g := range c.Groups {
 		p.Groups = append(p.Groups, compute.SecurityGroup(g))
 	}
@@ -104,10 +107,11 @@ func portOf(c network.Card) compute.Port {
 }
 
 func addressOf(c network.CardAddress) compute.Address {
-	out := compute.Address{
-		IP: c.IP, Subnet: c.Subnet, CIDR: c.On.CIDR, Gateway: c.On.Gateway, DNS: c.On.DNS.V,
-		DHCP: c.On.DHCP, Floating: c.Floating,
+	out := compute.Address{IP: c.IP, Subnet: c.Subnet, Floating: c.Floating}
+	if c.On == nil {
+		return out
 	}
+	out.CIDR, out.Gateway, out.DNS, out.DHCP = c.On.CIDR, c.On.Gateway, c.On.DNS.V, c.On.DHCP
 	for _, r := range c.On.Routes.V {
 		out.Routes = append(out.Routes, compute.Route(r))
 	}

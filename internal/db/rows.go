@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 
 	"github.com/uptrace/bun"
@@ -16,8 +17,41 @@ import (
 // Reading from SQLite goes past database/sql and the query builder: lists of a
 // thousand rows spend most of their time there.
 
-// setter puts a column into a value.
-type setter func(into reflect.Value, row *sqlite.Stmt, column int) error
+// setter puts a column into a value, which shares what the row before has there if
+// the texts are the same: rows of a list have most of them in common. What a list
+// was read into must therefore not be changed in place, maps in it for example.
+type setter func(into reflect.Value, row *sqlite.Stmt, column int, last *before) error
+
+// before is what the columns of the row before had in them; nil before the first,
+// which often is the only one.
+type before struct {
+	columns []past
+	room    []byte
+}
+
+// past is the last text of a column.
+type past struct {
+	text  string
+	made  reflect.Value // by a Scanner, of the text if it is fresh
+	fresh bool
+}
+
+var nothing past
+
+// text reads a column's text and tells what else is known of the same one.
+func (b *before) text(row *sqlite.Stmt, column int) (string, *past) {
+	if b == nil {
+		return row.ColumnText(column), &nothing
+	}
+	size := row.ColumnLen(column)
+	b.room = slices.Grow(b.room[:0], size)[:size]
+	row.ColumnBytes(column, b.room)
+	known := &b.columns[column]
+	if string(b.room) != known.text {
+		known.text, known.fresh = string(b.room), false
+	}
+	return known.text, known
+}
 
 // columns are the setters of a query's columns, for rows of one type; nil passes
 // a column over.
@@ -101,6 +135,8 @@ func (tx *Tx) read(ctx context.Context, dest any, text string, values []any) err
 func (tx *Tx) visit(ctx context.Context, row reflect.Type, text string, values []any, place func() (reflect.Value, error)) error {
 	of := columnsOf{row, text}
 	var setters columns
+	var last *before
+	rows := 0
 	return lite.Read(ctx, tx.pool, text, values, func(s *sqlite.Stmt) error {
 		if setters == nil {
 			known, ok := knownColumns.Load(of)
@@ -110,6 +146,10 @@ func (tx *Tx) visit(ctx context.Context, row reflect.Type, text string, values [
 			}
 			setters = known.(columns)
 		}
+		rows++
+		if rows == 2 {
+			last = &before{columns: make([]past, len(setters))}
+		}
 		into, err := place()
 		if err != nil {
 			return err
@@ -118,7 +158,7 @@ func (tx *Tx) visit(ctx context.Context, row reflect.Type, text string, values [
 			if set == nil {
 				continue
 			}
-			err = set(into, s, i)
+			err = set(into, s, i, last)
 			if err != nil {
 				return err
 			}
@@ -132,7 +172,9 @@ func (d *DB) columns(row reflect.Type, s *sqlite.Stmt) columns {
 	if row.Kind() != reflect.Struct || isScanner(row) {
 		set := setterOf(row)
 		if set == nil {
-			set = func(reflect.Value, *sqlite.Stmt, int) error { return fmt.Errorf("columns are not read into %s", row) }
+			set = func(reflect.Value, *sqlite.Stmt, int, *before) error {
+				return fmt.Errorf("columns are not read into %s", row)
+			}
 		}
 		return columns{set}
 	}
@@ -145,12 +187,12 @@ func (d *DB) columns(row reflect.Type, s *sqlite.Stmt) columns {
 		}
 		set := setterOf(field.StructField.Type)
 		if set == nil {
-			set = func(into reflect.Value, row *sqlite.Stmt, column int) error {
+			set = func(into reflect.Value, row *sqlite.Stmt, column int, _ *before) error {
 				return field.Scan(into, lite.Value(row, column))
 			}
 		}
-		all[i] = func(into reflect.Value, row *sqlite.Stmt, column int) error {
-			return set(field.Value(into), row, column)
+		all[i] = func(into reflect.Value, row *sqlite.Stmt, column int, last *before) error {
+			return set(field.Value(into), row, column, last)
 		}
 	}
 	return all
@@ -164,8 +206,25 @@ func isScanner(t reflect.Type) bool {
 // builder knows. NULL is the zero value.
 func setterOf(t reflect.Type) setter {
 	if isScanner(t) {
-		return func(into reflect.Value, row *sqlite.Stmt, column int) error {
-			return into.Addr().Interface().(sql.Scanner).Scan(lite.Value(row, column))
+		return func(into reflect.Value, row *sqlite.Stmt, column int, last *before) error {
+			if row.ColumnType(column) != sqlite.TypeText {
+				return into.Addr().Interface().(sql.Scanner).Scan(lite.Value(row, column))
+			}
+			text, past := last.text(row, column)
+			if past.fresh {
+				into.Set(past.made)
+				return nil
+			}
+			err := into.Addr().Interface().(sql.Scanner).Scan(text)
+			if err != nil || last == nil {
+				return err
+			}
+			if !past.made.IsValid() {
+				past.made = reflect.New(t).Elem()
+			}
+			past.made.Set(into)
+			past.fresh = true
+			return nil
 		}
 	}
 	switch t.Kind() {
@@ -174,31 +233,32 @@ func setterOf(t reflect.Type) setter {
 		if set == nil {
 			return nil
 		}
-		return func(into reflect.Value, row *sqlite.Stmt, column int) error {
+		return func(into reflect.Value, row *sqlite.Stmt, column int, last *before) error {
 			if row.ColumnIsNull(column) {
 				into.SetZero()
 				return nil
 			}
 			into.Set(reflect.New(t.Elem()))
-			return set(into.Elem(), row, column)
+			return set(into.Elem(), row, column, last)
 		}
 	case reflect.String:
-		return func(into reflect.Value, row *sqlite.Stmt, column int) error {
-			into.SetString(row.ColumnText(column))
+		return func(into reflect.Value, row *sqlite.Stmt, column int, last *before) error {
+			text, _ := last.text(row, column)
+			into.SetString(text)
 			return nil
 		}
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		return func(into reflect.Value, row *sqlite.Stmt, column int) error {
+		return func(into reflect.Value, row *sqlite.Stmt, column int, _ *before) error {
 			into.SetInt(row.ColumnInt64(column))
 			return nil
 		}
 	case reflect.Bool:
-		return func(into reflect.Value, row *sqlite.Stmt, column int) error {
+		return func(into reflect.Value, row *sqlite.Stmt, column int, _ *before) error {
 			into.SetBool(row.ColumnInt64(column) != 0)
 			return nil
 		}
 	case reflect.Float64:
-		return func(into reflect.Value, row *sqlite.Stmt, column int) error {
+		return func(into reflect.Value, row *sqlite.Stmt, column int, _ *before) error {
 			into.SetFloat(row.ColumnFloat(column))
 			return nil
 		}

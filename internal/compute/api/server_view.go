@@ -20,8 +20,8 @@ type serverReply struct {
 }
 
 type serversReply struct {
-	Servers []serverView `json:"servers"`
-	Links   []api.Link   `json:"servers_links,omitempty"`
+	Servers []*api.Written `json:"servers"` // serverView each
+	Links   []api.Link     `json:"servers_links,omitempty"`
 }
 
 // serverView is the full view. Fields that a policy rule hides are pointers
@@ -193,7 +193,8 @@ type serverRendering struct {
 	see   shows
 	group *errgroup.Group
 	ctx   context.Context
-	parts [][]serverView
+	parts []*api.Written
+	last  string // id
 }
 
 func (h handlers) renderServers(c *api.Call, see shows) *serverRendering {
@@ -204,27 +205,34 @@ func (h handlers) renderServers(c *api.Call, see shows) *serverRendering {
 
 // add takes a part of the servers, which come behind those before.
 func (r *serverRendering) add(servers []compute.Server) {
-	views := make([]serverView, len(servers))
-	r.parts = append(r.parts, views)
+	if len(servers) == 0 {
+		return
+	}
+	part := &api.Written{}
+	r.parts, r.last = append(r.parts, part), servers[len(servers)-1].ID
 	r.group.Go(func() error {
-		details, err := r.h.compute.Details(r.ctx, servers, r.see.attributes && r.c.Version >= api.V(2, 3))
+		details, err := r.h.details(r.ctx, r.c, servers, r.see)
 		if err != nil {
 			return err
 		}
+		var view serverView
 		for i := range servers {
-			views[i] = r.h.viewServer(r.c, &servers[i], details, r.see)
+			view = r.h.viewServer(r.c, &servers[i], details, r.see)
+			err = part.Add(&view, r.c.Version)
+			if err != nil {
+				return err
+			}
 		}
 		return nil
 	})
 }
 
-// done waits for the views of all.
-func (r *serverRendering) done() ([]serverView, error) {
-	err := r.group.Wait()
-	if len(r.parts) == 1 {
-		return r.parts[0], err
-	}
-	return slices.Concat(r.parts...), err
+// done waits for all to be written.
+func (r *serverRendering) done() ([]*api.Written, error) { return r.parts, r.group.Wait() }
+
+// details reads what the views of the servers show besides their rows.
+func (h handlers) details(ctx context.Context, c *api.Call, servers []compute.Server, see shows) (compute.Details, error) {
+	return h.compute.Details(ctx, servers, see.attributes && c.Version >= api.V(2, 3))
 }
 
 func (h handlers) viewServer(c *api.Call, s *compute.Server, d compute.Details, see shows) serverView {
@@ -327,6 +335,9 @@ func viewImageOf(c *api.Call, s *compute.Server) any {
 // standardProperties are those of an image that mean something to the cloud, as
 // far as their names tell.
 func standardProperties(all map[string]string) map[string]string {
+	if len(all) == 0 {
+		return nil
+	}
 	out := map[string]string{}
 	for name, value := range all {
 		means := slices.ContainsFunc([]string{"hw_", "img_", "os_", "vmware_", "xenapi_"}, func(p string) bool { return strings.HasPrefix(name, p) })
@@ -344,6 +355,9 @@ var otherProperties = []string{
 
 // viewHints shows each hint as a list, whatever it was given as.
 func viewHints(hints map[string]any) map[string][]string {
+	if len(hints) == 0 {
+		return nil
+	}
 	out := map[string][]string{}
 	for name, value := range hints {
 		list, several := value.([]any)

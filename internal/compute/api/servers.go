@@ -130,15 +130,11 @@ func (h handlers) listServers(c *api.Call) (basicServersReply, error) {
 func (h handlers) detailServers(c *api.Call) (serversReply, error) {
 	rendering := h.renderServers(c, seen(c, auth.Target{Project: c.Caller.Project, User: c.Caller.User}))
 	more, err := h.find(c, "detail", rendering.add)
-	views, renderErr := rendering.done()
+	written, renderErr := rendering.done()
 	if err != nil || renderErr != nil {
 		return serversReply{}, cmp.Or(err, renderErr)
 	}
-	reply := serversReply{Servers: views}
-	if more {
-		reply.Links = next(c, more, views[len(views)-1].ID)
-	}
-	return reply, nil
+	return serversReply{Servers: written, Links: next(c, more, rendering.last)}, nil
 }
 
 func (h handlers) showServer(c *api.Call) (serverReply, error) {
@@ -153,13 +149,11 @@ func (h handlers) showServer(c *api.Call) (serverReply, error) {
 func (h handlers) full(c *api.Call, server compute.Server) (serverReply, error) {
 	see := seen(c, of(server))
 	see.groups = true
-	rendering := h.renderServers(c, see)
-	rendering.add([]compute.Server{server})
-	views, err := rendering.done()
+	details, err := h.details(c.Context(), c, []compute.Server{server}, see)
 	if err != nil {
 		return serverReply{}, err
 	}
-	return serverReply{views[0]}, nil
+	return serverReply{h.viewServer(c, &server, details, see)}, nil
 }
 
 type updateRequest struct {
