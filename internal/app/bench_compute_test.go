@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"slices"
@@ -50,23 +51,26 @@ func boot(b testing.TB, cloud *testcloud.Cloud, n int) []time.Duration {
 	return took
 }
 
-// countServers counts those of a list, page by page, until there are enough.
+// countServers counts those of a list, page by page, until there are enough. All are
+// called bench. Of a page only the link at its end is parsed: what a client makes of
+// two megabytes of JSON is its own matter.
 func countServers(b testing.TB, cloud *testcloud.Cloud, token, list string, enough int) int {
-	count, marker := 0, ""
+	count, url := 0, cloud.URL+"/compute/v2.1"+list
 	for {
-		var page struct {
-			Servers []struct{ ID string }
-			Links   []json.RawMessage `json:"servers_links"`
-		}
-		err := json.Unmarshal(ask(b, "GET", cloud.URL+"/compute/v2.1"+list+marker, token, nil, 200), &page)
-		if err != nil {
-			b.Fatal(err)
-		}
-		count += len(page.Servers)
-		if count >= enough || len(page.Links) == 0 {
+		text := ask(b, "GET", url, token, nil, 200)
+		count += bytes.Count(text, []byte(`"name":"bench"`))
+		at := bytes.LastIndex(text, []byte(`"servers_links":`))
+		if count >= enough || at < 0 {
 			return count
 		}
-		marker = "&marker=" + page.Servers[len(page.Servers)-1].ID
+		var end struct {
+			Links []struct{ Href string } `json:"servers_links"`
+		}
+		err := json.Unmarshal(append([]byte("{"), text[at:]...), &end)
+		if err != nil || len(end.Links) == 0 {
+			b.Fatalf("a page ends with %s: %v", text[at:], err)
+		}
+		url = end.Links[0].Href
 	}
 }
 
