@@ -287,6 +287,8 @@ func Settings() []Setting {
 		{"isolated_hosts", "NACRE_ISOLATED_HOSTS", "", "hosts, by name and with commas, that are kept for isolated_images"},
 		{"isolated_images", "NACRE_ISOLATED_IMAGES", "", "images, by id and with commas, whose servers go to isolated_hosts alone"},
 		{"restrict_isolated_hosts_to_isolated_images", "NACRE_RESTRICT_ISOLATED_HOSTS_TO_ISOLATED_IMAGES", "true", "whether isolated_hosts are for nothing else; else others go there too"},
+		{"max_instances_per_host", "NACRE_MAX_INSTANCES_PER_HOST", "0 (any number)", "how many servers a host may have whose aggregates do not say max_instances_per_host"},
+		{"max_io_ops_per_host", "NACRE_MAX_IO_OPS_PER_HOST", "0 (any number)", "how many servers of a host may be built, moved or saved at once whose aggregates do not say max_io_ops_per_host"},
 		{"vendordata_jsonfile_path", "NACRE_VENDORDATA_JSONFILE_PATH", "", "file with JSON that all guests are told (vendor_data.json), as Nova has it"},
 		{"vendordata_dynamic_targets", "NACRE_VENDORDATA_DYNAMIC_TARGETS", "", "services that are asked what a guest is told (vendor_data2.json): NAME@URL, with commas"},
 		{"vendordata_dynamic_ssl_certfile", "NACRE_VENDORDATA_DYNAMIC_SSL_CERTFILE", "those of this machine", "authorities of these services' certificates, in PEM"},

@@ -33,12 +33,16 @@ type HostRules struct {
 	IsolatedImages string `koanf:"isolated_images"`
 	// Restrict is whether isolated hosts are for nothing else; nil is true.
 	Restrict *bool `koanf:"restrict_isolated_hosts_to_isolated_images"`
+	// MaxServers and MaxBusy are the most servers of a host, and the most of them that
+	// are being built, moved or saved, where its aggregates do not say; 0 is any number.
+	MaxServers int `koanf:"max_instances_per_host"`
+	MaxBusy    int `koanf:"max_io_ops_per_host"`
 }
 
 func (r HostRules) rules() scheduler.Rules {
 	return scheduler.Rules{
 		Unscoped: r.UnscopedSpecs, IsolatedHosts: list(r.IsolatedHosts), IsolatedImages: list(r.IsolatedImages),
-		Shared: r.Restrict != nil && !*r.Restrict,
+		Shared: r.Restrict != nil && !*r.Restrict, MaxServers: r.MaxServers, MaxBusy: r.MaxBusy,
 	}
 }
 

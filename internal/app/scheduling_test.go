@@ -25,6 +25,7 @@ func TestHostRules(t *testing.T) {
 		{"unscoped extra specs", "unscoped_extra_specs: true\n", scheduler.Rules{Unscoped: true}},
 		{"isolated hosts", both, isolated},
 		{"for nothing else", both + "restrict_isolated_hosts_to_isolated_images: true\n", isolated},
+		{"so many at most", "max_instances_per_host: 50\nmax_io_ops_per_host: 8\n", scheduler.Rules{MaxServers: 50, MaxBusy: 8}},
 		{"for others too", both + "restrict_isolated_hosts_to_isolated_images: false\n", shared},
 	} {
 		path := filepath.Join(t.TempDir(), "nacre.yaml")

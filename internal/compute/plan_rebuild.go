@@ -26,6 +26,15 @@ type Rebuild struct {
 
 type rebuildState struct {
 	Server string
+	Change *imageChange // nil when it keeps its image
+}
+
+// imageChange is another image for a server.
+type imageChange struct {
+	To         string            // its id, also where the bytes of a volume change
+	Before     string            // the server's
+	Properties map[string]string // of the image before
+	Begun      bool              // the disk is not the former one any more
 }
 
 // RebuildServer begins a server anew from an image: same id, addresses and
@@ -104,6 +113,10 @@ func (s *Service) RebuildServer(ctx context.Context, act Act, caller auth.Caller
 		if err != nil {
 			return err
 		}
+		state := rebuildState{Server: server.ID}
+		if ofVolume || server.Image != image.ID {
+			state.Change = &imageChange{To: image.ID, Before: server.Image, Properties: server.ImageProperties.V}
+		}
 		in.apply(&server)
 		if in.Metadata != nil {
 			server.Metadata.V = in.Metadata
@@ -124,9 +137,9 @@ func (s *Service) RebuildServer(ctx context.Context, act Act, caller auth.Caller
 			return err
 		}
 		if ofVolume {
-			return s.startReimage(ctx, tx, act, server, caller, image, in.OfVolume)
+			return s.startReimage(ctx, tx, act, server, state, caller, in.OfVolume)
 		}
-		_, err = work.Start(ctx, tx, s.rebuildPlan(), server.ID, rebuildState{server.ID}, act.options(server)...)
+		_, err = work.Start(ctx, tx, s.rebuildPlan(), server.ID, state, act.options(server)...)
 		return err
 	})
 	return server, err
@@ -157,7 +170,7 @@ func (s *Service) rebuildPlan() work.Plan[rebuildState] {
 	return work.Plan[rebuildState]{
 		Name: "server.rebuild", Action: "rebuild", Deadline: createDeadline,
 		Steps: []work.Step[rebuildState]{
-			{Name: "ask for vendor data", Do: s.rebuildAsk},
+			{Name: "ask for vendor data", Do: s.rebuildAsk, UndoTx: s.rebuildKeep},
 			{Name: "want another disk", Tx: s.rebuildWant},
 			{Name: "wait", Do: s.rebuildWait},
 			{Name: "finish", Tx: s.rebuildFinish},
@@ -166,12 +179,44 @@ func (s *Service) rebuildPlan() work.Plan[rebuildState] {
 	}
 }
 
-// rebuildAsk asks what the config drive is to say from now on.
+// rebuildAsk asks whether the host takes another image, and what the config drive is
+// to say from now on.
 func (s *Service) rebuildAsk(ctx context.Context, state *rebuildState) error {
+	if state.Change != nil {
+		server, err := s.Server(ctx, "", state.Server)
+		if err == nil {
+			err = s.takesImage(server, state.Change.To)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	return s.keepVendorData(ctx, state.Server)
 }
 
+// rebuildKeep says that the server has the image that it had, as long as the disk is
+// that of it.
+func (s *Service) rebuildKeep(ctx context.Context, tx *db.Tx, state *rebuildState) error {
+	before := state.Change
+	if before == nil || before.Begun {
+		return nil
+	}
+	_, err := s.change(ctx, tx, state.Server, func(server *Server) error {
+		server.Image, server.ImageProperties = before.Before, db.Of(before.Properties)
+		return nil
+	}, "image", "image_properties")
+	return err
+}
+
+// begin remembers that the disk is thrown away.
+func (state *rebuildState) begin() {
+	if state.Change != nil {
+		state.Change.Begun = true
+	}
+}
+
 func (s *Service) rebuildWant(ctx context.Context, tx *db.Tx, state *rebuildState) error {
+	state.begin()
 	server, err := s.change(ctx, tx, state.Server, func(server *Server) error {
 		server.TaskState = Rebuilding
 		return nil

@@ -66,17 +66,17 @@ func (s *Service) checkReimage(ctx context.Context, caller auth.Caller, server S
 	return checkImage(image, server.Flavor.V, false)
 }
 
-func (s *Service) startReimage(ctx context.Context, tx *db.Tx, act Act, server Server, caller auth.Caller, image Image, anew bool) error {
+func (s *Service) startReimage(ctx context.Context, tx *db.Tx, act Act, server Server, of rebuildState, caller auth.Caller, anew bool) error {
 	root, err := rootVolume(ctx, tx, server.ID)
 	if err != nil {
 		return err
 	}
 	state := reimageState{
-		rebuildState: rebuildState{server.ID}, Attachment: root.ID, Volume: root.Volume,
+		rebuildState: of, Attachment: root.ID, Volume: root.Volume,
 		Running: server.VMState != Stopped, Before: server.Running, Rest: server.Rest, Caller: kept(caller),
 	}
 	if anew {
-		state.Image = image.ID
+		state.Image = of.Change.To
 	}
 	_, err = work.Start(ctx, tx, s.reimagePlan(), server.ID, state, act.options(server)...)
 	return err
@@ -91,7 +91,9 @@ func (s *Service) reimagePlan() work.Plan[reimageState] {
 		Name: "server.rebuild_volume", Action: "rebuild", Deadline: createDeadline,
 		Steps: []work.Step[reimageState]{
 			{Name: "ask for vendor data", Do: func(ctx context.Context, state *reimageState) error {
-				return s.keepVendorData(ctx, state.Server)
+				return s.rebuildAsk(ctx, &state.rebuildState)
+			}, UndoTx: func(ctx context.Context, tx *db.Tx, state *reimageState) error {
+				return s.rebuildKeep(ctx, tx, &state.rebuildState)
 			}},
 			{Name: "stop", Tx: s.reimageStop, UndoTx: func(ctx context.Context, tx *db.Tx, state *reimageState) error {
 				if state.Lost {
@@ -135,6 +137,7 @@ func (s *Service) reimageStop(ctx context.Context, tx *db.Tx, state *reimageStat
 }
 
 func (s *Service) reimageDisconnect(ctx context.Context, tx *db.Tx, state *reimageState) error {
+	state.begin()
 	if state.Image == "" {
 		return nil
 	}

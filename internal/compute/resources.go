@@ -75,10 +75,8 @@ func (s Server) demand(f Flavor) (ResourceRequest, *numa.Want, error) {
 			own.Resources = with(own.Resources, class, n)
 		}
 	}
-	image := s.ImageProperties.V
-	for _, key := range slices.Sorted(maps.Keys(image)) {
-		trait, isTrait := strings.CutPrefix(key, "trait:")
-		if isTrait && image[key] == "required" && !slices.Contains(own.Required, trait) {
+	for _, trait := range imageTraits(s.ImageProperties.V) {
+		if !slices.Contains(own.Required, trait) {
 			own.Required = append(own.Required, trait)
 		}
 	}
@@ -87,6 +85,18 @@ func (s Server) demand(f Flavor) (ResourceRequest, *numa.Want, error) {
 		return slices.ContainsFunc(names, func(name string) bool { _, known := r.Groups[name]; return !known || name == "" })
 	})
 	return r, lie, nil
+}
+
+// imageTraits are the traits that an image requires.
+func imageTraits(image map[string]string) []string {
+	var traits []string
+	for _, key := range slices.Sorted(maps.Keys(image)) {
+		trait, isTrait := strings.CutPrefix(key, "trait:")
+		if isTrait && image[key] == "required" {
+			traits = append(traits, trait)
+		}
+	}
+	return traits
 }
 
 func with(resources map[string]int64, class string, n int64) map[string]int64 {

@@ -117,9 +117,8 @@ type question struct {
 // ask translates a server into a question.
 func (s *Service) ask(ctx context.Context, tx *db.Tx, server Server, forced string) (question, error) {
 	flavor := server.Flavor.V
-	r := question{Request: scheduler.Request{
-		Server: server.ID, Zone: server.Zone, Host: forced, Project: server.Project, Flavor: flavor.Name, Image: server.ImageProperties.V,
-	}}
+	r := question{Request: s.askImage(server)}
+	r.Server, r.Zone, r.Host, r.Project, r.Flavor = server.ID, server.Zone, forced, server.Project, flavor.Name
 	var err error
 	r.demand, r.NUMA, err = server.demand(flavor)
 	if err != nil {
@@ -131,13 +130,7 @@ func (s *Service) ask(ctx context.Context, tx *db.Tx, server Server, forced stri
 			return r, err
 		}
 	}
-	properties := server.ImageProperties.V
-	r.Arch, r.Hypervisor = properties["hw_architecture"], properties["img_hv_type"]
-	if r.Arch == "" {
-		r.Arch = properties["architecture"]
-	}
-	r.Versions, r.VMMode = properties["img_hv_requested_version"], properties["hw_vm_mode"]
-	r.ImageID, r.Weighers, r.Rules = server.Image, s.weighers, s.rules
+	r.Weighers = s.weighers
 	r.Capabilities, r.AggregateSpecs = specsOf(flavor.ExtraSpecs.V, "capabilities:"), specsOf(flavor.ExtraSpecs.V, "aggregate_instance_extra_specs:")
 	r.Unscoped = specsOf(flavor.ExtraSpecs.V, "")
 	err = s.askHosts(ctx, tx, &r)
@@ -183,6 +176,37 @@ func (s *Service) ask(ctx context.Context, tx *db.Tx, server Server, forced stri
 		}
 	}
 	return r, nil
+}
+
+// askImage is what the image of a server asks of hosts, but for traits.
+func (s *Service) askImage(server Server) scheduler.Request {
+	properties := server.ImageProperties.V
+	return scheduler.Request{
+		Image: properties, ImageID: server.Image, Rules: s.rules,
+		Arch: cmp.Or(properties["hw_architecture"], properties["architecture"]), Hypervisor: properties["img_hv_type"],
+		Versions: properties["img_hv_requested_version"], VMMode: properties["hw_vm_mode"],
+	}
+}
+
+// takesImage asks whether the host of a server takes it with another image.
+func (s *Service) takesImage(server Server, image string) error {
+	r := s.askImage(server)
+	r.Server, r.Host, r.Keep, r.ImageID = server.ID, server.Host, true, image
+	needFirmware(server, &r)
+	demand, _, err := server.demand(server.Flavor.V)
+	if err != nil {
+		return err
+	}
+	if plain(demand) { // else what is below the host may have them
+		r.Required = append(r.Required, imageTraits(server.ImageProperties.V)...)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	explanation := s.snapshot.Explain(r, 1, 1)
+	if explanation.Passed == 0 {
+		return noValidHost(explanation)
+	}
+	return nil
 }
 
 // specsOf picks the extra specs of a scope, without it; those of the scope "" have none.

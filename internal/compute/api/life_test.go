@@ -173,6 +173,33 @@ func TestHostRules(t *testing.T) {
 	}
 }
 
+// A host takes another image only if it would take a server with it. Refused, the
+// server has the image and the disk that it had.
+func TestRebuildAsksTheHost(t *testing.T) {
+	c := start(t, options{hosts: 1, configure: func(o *compute.Options) {
+		o.Rules = scheduler.Rules{IsolatedHosts: []string{"other"}, IsolatedImages: []string{quietImageID}}
+	}})
+	id := c.active("web", "")
+	rebuild := func(image string) {
+		t.Helper()
+		c.must(202, "demo", "POST", "/servers/"+id+"/action", `{"rebuild":{"imageRef":"`+image+`"}}`)
+	}
+	service := c.must(200, "admin@2.53", "GET", "/os-services", "").at(t, "services", 0, "id").(string)
+	c.must(200, "admin@2.53", "PUT", "/os-services/"+service, `{"status":"disabled"}`) // which counts for new ones
+	rebuild(quietImageID)
+	r := c.status(id, "ERROR")
+	got, _ := r.at(t, "server", "fault", "message").(string)
+	const want = "1 by isolated hosts (node-1: the image is for isolated hosts, the host is none of them)"
+	if !strings.HasPrefix(got, "No valid host was found.") || !strings.Contains(got, want) {
+		t.Errorf("got fault %q, want %q in it", got, want)
+	}
+	if got := r.at(t, "server", "image", "id"); got != imageID {
+		t.Errorf("the server is said to have image %v, want %s as before", got, imageID)
+	}
+	rebuild(imageID)
+	c.status(id, "ACTIVE")
+}
+
 func TestHostFailsOnce(t *testing.T) {
 	c := start(t, options{hosts: 1})
 	c.machines["node-1"].FailNext(virtsim.OpEnsure, errors.New("not now"))

@@ -11,6 +11,9 @@ import (
 // refuse returns the first filter that does not let host i pass, "" when it
 // passes. The cheap and selective questions come first.
 func (s *Snapshot) refuse(q *query, i int) Filter {
+	if q.Keep {
+		return s.refuseImage(q, i)
+	}
 	if !s.ready[i] && !(q.Anyway && s.host[i].Up) {
 		return FilterState
 	}
@@ -61,6 +64,33 @@ func (s *Snapshot) unfit(q *query, i int) Filter {
 	if len(q.aggregates) > 0 && !slices.ContainsFunc(q.aggregates, s.aggregates[i].has) {
 		return FilterAggregates
 	}
+	f := s.unfitImage(q, i)
+	if f != "" {
+		return f
+	}
+	if q.Group != nil && !q.groupAllows(s.ids[i]) {
+		return FilterGroup
+	}
+	return ""
+}
+
+// refuseImage is refuse for a server that gets another image on the host that it
+// has, which may be down, disabled or full. Nova asks the same of its filters
+// (those with RUN_ON_REBUILD; the topology stays as it is).
+func (s *Snapshot) refuseImage(q *query, i int) Filter {
+	if s.host[i].Name != q.Host {
+		return FilterHost
+	}
+	f := s.unfitImage(q, i)
+	if f != "" {
+		return f
+	}
+	f, _ = q.wish(s, i, false)
+	return f
+}
+
+// unfitImage is the part of unfit that the image has a say in.
+func (s *Snapshot) unfitImage(q *query, i int) Filter {
 	if q.unknown != "" || !s.traits[i].contains(q.required) || s.traits[i].meets(q.forbidden) {
 		return FilterTraits
 	}
@@ -72,9 +102,6 @@ func (s *Snapshot) unfit(q *query, i int) Filter {
 	}
 	if q.Versions != "" && !hasVersion(s.host[i].Version, q.Versions) || q.VMMode != "" && q.VMMode != guestMode {
 		return FilterImage
-	}
-	if q.Group != nil && !q.groupAllows(s.ids[i]) {
-		return FilterGroup
 	}
 	return ""
 }

@@ -102,6 +102,7 @@ type Request struct {
 	Zone       string   // availability zone, "" for any
 	Host       string   // name of the only host to take, "" for any
 	Anyway     bool     // Host is to take it whatever else is asked for, if it is up and has room
+	Keep       bool     // Host has the server already: only what its image asks of hosts counts
 	Exclude    []string // ids of hosts that were tried already
 	Aggregates []string // the host must be in one of these; empty for any
 	Required   []string // traits that the host must have
@@ -151,6 +152,9 @@ type Rules struct {
 	IsolatedHosts  []string
 	IsolatedImages []string
 	Shared         bool
+	// MaxServers and MaxBusy are how many servers a host may have, and how many of
+	// them being built, moved or saved, where its aggregates do not say; 0 is any number.
+	MaxServers, MaxBusy int
 }
 
 // Filter names a reason for refusal.

@@ -84,6 +84,13 @@ func (q *query) wish(s *Snapshot, i int, say bool) (Filter, string) {
 		}
 		return ""
 	}
+	if q.Keep {
+		f, why := q.isolation(h, reason)
+		if f == "" {
+			f, why = q.imageWish(h, reason)
+		}
+		return f, why
+	}
 	if q.Same != nil && !slices.Contains(q.Same, h.Name) {
 		return FilterHint, reason("only hosts of the servers named in same_host were asked for")
 	}
@@ -117,19 +124,26 @@ func (q *query) wish(s *Snapshot, i int, say bool) (Filter, string) {
 			return FilterAggregateSpecs, reason("the flavor wants an aggregate with %s %s, the host's have %s", want.name, want.value, orNone(strings.Join(values, ", ")))
 		}
 	}
-	if len(q.Rules.IsolatedHosts) > 0 || q.isolated {
-		isolated := slices.Contains(q.Rules.IsolatedHosts, h.Name)
-		switch {
-		case q.isolated && !isolated:
-			return FilterIsolated, reason("the image is for isolated hosts, the host is none of them")
-		case isolated && !q.isolated && !q.Rules.Shared:
-			return FilterIsolated, reason("the host is kept for isolated images")
-		}
+	f, why := q.isolation(h, reason)
+	if f == "" {
+		f, why = q.aggregateWish(h, reason)
 	}
-	if h.Metadata == nil {
-		return "", ""
+	if f == "" {
+		f, why = q.limit(h, reason)
 	}
-	return q.aggregateWish(h, reason)
+	return f, why
+}
+
+// isolation asks whether host and image are kept for each other.
+func (q *query) isolation(h *Host, reason func(string, ...any) string) (Filter, string) {
+	isolated := slices.Contains(q.Rules.IsolatedHosts, h.Name)
+	switch {
+	case q.isolated && !isolated:
+		return FilterIsolated, reason("the image is for isolated hosts, the host is none of them")
+	case isolated && !q.isolated && !q.Rules.Shared:
+		return FilterIsolated, reason("the host is kept for isolated images")
+	}
+	return "", ""
 }
 
 // aggregateWish asks what the metadata of a host's aggregates say of servers.
@@ -147,6 +161,11 @@ func (q *query) aggregateWish(h *Host, reason func(string, ...any) string) (Filt
 			return FilterAggregateSpecs, reason("the host's aggregate is for servers that require trait %s", trait)
 		}
 	}
+	return q.imageWish(h, reason)
+}
+
+// imageWish asks which images a host's aggregates are for.
+func (q *query) imageWish(h *Host, reason func(string, ...any) string) (Filter, string) {
 	for _, key := range q.imageNames {
 		if strings.HasPrefix(key, traitPrefix) {
 			continue // what it requires was asked for already
@@ -156,16 +175,27 @@ func (q *query) aggregateWish(h *Host, reason func(string, ...any) string) (Filt
 			return FilterImage, reason("the image has %s %s, the host's aggregate is for %s", key, q.Image[key], strings.Join(values, ", "))
 		}
 	}
+	return "", ""
+}
+
+// limit asks how many servers a host may have: as its aggregates say, the least of
+// them, or else as the operator does.
+func (q *query) limit(h *Host, reason func(string, ...any) string) (Filter, string) {
+	load := q.Loads[h.Name]
 	for _, limit := range []struct {
-		key  string
-		have int
-		what string
-	}{{busyKey, q.Loads[h.Name].Busy, "busy servers"}, {serversKey, q.Loads[h.Name].Servers, "servers"}} {
+		key        string
+		most, have int
+		what       string
+	}{{busyKey, q.Rules.MaxBusy, load.Busy, "busy servers"}, {serversKey, q.Rules.MaxServers, load.Servers, "servers"}} {
+		most, who, limited := limit.most, "the operator", limit.most > 0
 		for _, text := range h.Metadata[limit.key] {
-			most, err := strconv.Atoi(text)
-			if err == nil && limit.have >= most {
-				return FilterLoad, reason("the host has %d %s, its aggregate allows %d", limit.have, limit.what, most)
+			n, err := strconv.Atoi(text)
+			if err == nil && (who == "the operator" || n < most) {
+				most, who, limited = n, "its aggregate", true
 			}
+		}
+		if limited && limit.have >= most {
+			return FilterLoad, reason("the host has %d %s, %s allows %d", limit.have, limit.what, who, most)
 		}
 	}
 	return "", ""
@@ -204,7 +234,7 @@ func (s *Snapshot) NeedsLoads(r Request) bool {
 		_, unscoped := r.Unscoped[name]
 		return capability || unscoped || strings.Contains(r.Query, "$"+name)
 	})
-	return asked || len(r.Weighers) > 0 || s.limited > 0
+	return asked || len(r.Weighers) > 0 || s.limited > 0 || r.Rules.MaxServers > 0 || r.Rules.MaxBusy > 0
 }
 
 // hasVersion tells whether a hypervisor's version meets conditions such as ">=6.0, <8".

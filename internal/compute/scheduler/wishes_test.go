@@ -71,6 +71,16 @@ func TestWishes(t *testing.T) {
 		{"an isolated image beside a host for all", func(h *Host) { h.Name = "name-b" }, Request{ImageID: "i", Rules: shared}, FilterIsolated, "the image is for isolated hosts, the host is none of them"},
 		{"an isolated image without hosts", nil, Request{ImageID: "i", Rules: Rules{IsolatedImages: isolated.IsolatedImages}}, FilterIsolated, "the image is for isolated hosts, the host is none of them"},
 
+		{"a server that stays with an isolated image", func(h *Host) { h.Name = "name-b" }, Request{Keep: true, Host: "name-b", ImageID: "i", Rules: isolated}, FilterIsolated, "the image is for isolated hosts, the host is none of them"},
+		{"a server that stays with an image for others", in(words("os_distro", "windows")), Request{Keep: true, Host: "name-a", Image: words("os_distro", "debian")}, FilterImage, "the image has os_distro debian, the host's aggregate is for windows"},
+		{"a server that stays where others may go", in(words("filter_tenant_id", "q")), Request{Keep: true, Host: "name-a", Project: "p", Amounts: Amounts{1000}, Zone: "moon"}, "", ""},
+
+		{"so many servers as the operator allows", nil, Request{Rules: Rules{MaxServers: 5}, Loads: load}, FilterLoad, "the host has 5 servers, the operator allows 5"},
+		{"one less", nil, Request{Rules: Rules{MaxServers: 6}, Loads: load}, "", ""},
+		{"one less, and busy", nil, Request{Rules: Rules{MaxServers: 6, MaxBusy: 2}, Loads: load}, FilterLoad, "the host has 2 busy servers, the operator allows 2"},
+		{"more than the operator allows where its aggregate does", in(words("max_instances_per_host", "9")), Request{Rules: Rules{MaxServers: 5}, Loads: load}, "", ""},
+		{"the least of its aggregates", in(words("max_instances_per_host", "9,5,many")), Request{Rules: Rules{MaxServers: 50}, Loads: load}, FilterLoad, "the host has 5 servers, its aggregate allows 5"},
+
 		{"a capability of no host", nil, Request{Capabilities: words("wings", "2")}, FilterCapabilities, "the flavor wants wings 2, the host has none"},
 
 		{"a query", nil, Request{Query: `["and", [">=", "$free_ram_mb", 1024], ["in", "$host", "name-a", "name-b"]]`}, "", ""},
