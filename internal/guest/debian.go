@@ -13,8 +13,32 @@ import (
 	"strings"
 )
 
-// kernelPackage is the meta package whose newest dependency is the kernel.
-const kernelPackage = "linux-image-cloud-amd64"
+// choice is a kernel, and what is loaded of it. Names of modules are those of the
+// files, dashes as underscores; one that the kernel has built in is left out.
+type choice struct {
+	meta  string   // package whose newest dependency is the kernel
+	disks []string // what the ramdisk needs to find the root
+	rest  []string // what the guest loads besides
+}
+
+// lean knows what machines of clouds usually have, withDrivers what they may have.
+var (
+	lean = choice{
+		meta:  "linux-image-cloud-amd64",
+		disks: []string{"virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod"},
+		rest: []string{
+			"virtio_net", "virtio_rng", "virtio_balloon", "virtio_console", "button", "evdev",
+			"sr_mod", "isofs", "vfat", "nls_cp437", "nls_iso8859_1", "nls_ascii", "8021q",
+		},
+	}
+	withDrivers = choice{
+		meta: "linux-image-amd64",
+		disks: slices.Concat(lean.disks, []string{
+			"ahci", "ata_piix", "sym53c8xx", "mptsas", "megaraid_sas", "vmw_pvscsi", "xhci_pci", "usb_storage", "crc32c_generic", "ext4",
+		}),
+		rest: slices.Concat(lean.rest, []string{"af_packet", "e1000", "e1000e", "8139cp", "ne2k_pci", "pcnet32", "vmxnet3"}),
+	}
+)
 
 // needs lists what the build takes from the host, and the Debian package that
 // has it. The first group runs here, the second runs in the guest.
@@ -61,18 +85,18 @@ func checkHost() error {
 	return nil
 }
 
-var kernelName = regexp.MustCompile(`(?m)^\s*Depends: (linux-image-[0-9][a-z0-9.+-]*-cloud-amd64)$`)
+var kernelName = regexp.MustCompile(`(?m)^\s*Depends: (linux-image-[0-9][a-z0-9.+-]*-amd64)$`)
 
 // kernel downloads and unpacks the kernel package, and returns the folder with
 // boot and lib in it.
 func (b *builder) kernel(ctx context.Context) (string, error) {
-	out, err := b.run(ctx, "", "apt-cache", "depends", kernelPackage)
+	out, err := b.run(ctx, "", "apt-cache", "depends", b.choice.meta)
 	if err != nil {
 		return "", err
 	}
 	found := kernelName.FindStringSubmatch(out)
 	if found == nil {
-		return "", fmt.Errorf("package %s is not known here: run apt-get update", kernelPackage)
+		return "", fmt.Errorf("package %s is not known here: run apt-get update", b.choice.meta)
 	}
 	cache := filepath.Join(b.cache, "packages")
 	err = os.MkdirAll(cache, 0o755)
@@ -84,7 +108,7 @@ func (b *builder) kernel(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if len(debs) == 0 {
-		b.progress("downloading " + found[1] + " (27 MB)")
+		b.progress("downloading " + found[1])
 		// apt-get writes into its working folder; only a whole file is moved
 		// to where the next build looks.
 		fresh := filepath.Join(b.work, "download")

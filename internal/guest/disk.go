@@ -26,6 +26,7 @@ type builder struct {
 	work     string // scratch folder
 	cache    string // survives
 	progress func(string)
+	choice   choice
 }
 
 // build makes the image and returns its path in the scratch folder.
@@ -82,7 +83,7 @@ func (b *builder) ramdisk(kernel string) (string, error) {
 			return "", err
 		}
 	}
-	err = copyModules(kernel, filepath.Join(dir, "lib/modules"), diskModules)
+	err = copyModules(kernel, filepath.Join(dir, "lib/modules"), b.choice.disks)
 	if err != nil {
 		return "", err
 	}

@@ -37,6 +37,10 @@ var files embed.FS
 type Options struct {
 	Dir      string       // keeps the image and the downloaded packages; made if missing
 	Progress func(string) // hears one line per step; nil: nobody listens
+
+	// Drivers makes an image whose kernel knows the disks and network cards that
+	// machines had before virtio: it is larger, and so is its download.
+	Drivers bool
 }
 
 // Build makes the image if Dir does not have it yet, and returns its path.
@@ -60,6 +64,10 @@ func Build(ctx context.Context, o Options) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	b := &builder{cache: o.Dir, progress: o.Progress, choice: lean}
+	if o.Drivers {
+		key, b.choice = key+"-drivers", withDrivers
+	}
 	image := filepath.Join(o.Dir, "nacre-guest-"+key+".qcow2")
 	_, err = os.Stat(image)
 	if err == nil {
@@ -80,7 +88,7 @@ func Build(ctx context.Context, o Options) (string, error) {
 	}
 	defer os.RemoveAll(work)
 
-	b := &builder{work: work, cache: o.Dir, progress: o.Progress}
+	b.work = work
 	built, err := b.build(ctx)
 	if err != nil {
 		return "", fmt.Errorf("build guest image: %w", err)

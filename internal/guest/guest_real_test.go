@@ -35,6 +35,11 @@ func TestBuild(t *testing.T) {
 	if err != nil || again != path {
 		t.Errorf("second build gave %q, %v, want the same image", again, err)
 	}
+	o.Drivers = true
+	other, err := Build(ctx, o)
+	if err != nil || other == path {
+		t.Errorf("with more drivers it is %q, %v, want another image", other, err)
+	}
 	later, err := os.Stat(path)
 	if err != nil {
 		t.Fatal(err)

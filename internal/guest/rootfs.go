@@ -7,18 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
-)
-
-// rootModules are what the guest loads, diskModules what the ramdisk needs to
-// find the root. Names are those of the files, dashes as underscores.
-var (
-	diskModules = []string{"virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod"}
-	rootModules = []string{
-		"virtio_net", "virtio_rng", "virtio_balloon", "virtio_console", "button", "evdev",
-		"sr_mod", "isofs", "vfat", "nls_cp437", "nls_iso8859_1", "nls_ascii", "8021q",
-	}
 )
 
 // placed is a file of the guest that comes from the folder files.
@@ -114,8 +105,7 @@ func (b *builder) rootfs(ctx context.Context, kernel string) (string, error) {
 			return "", err
 		}
 	}
-	all := append(append([]string{}, diskModules...), rootModules...)
-	return root, copyModules(kernel, filepath.Join(root, "lib/modules"), all)
+	return root, copyModules(kernel, filepath.Join(root, "lib/modules"), slices.Concat(b.choice.disks, b.choice.rest))
 }
 
 // applets links every command that busybox has and no real program took.
