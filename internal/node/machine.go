@@ -97,10 +97,10 @@ func (n *Node) makeMachine(ctx context.Context, d *doc, machine nodeapi.Machine,
 		want.Rescue = &virt.Rescue{Image: r.Image, Device: r.Device, Bus: r.Bus}
 	}
 	if machine.Root != nil {
-		want.Root = &virt.Root{Image: machine.Root.Image, SizeGB: machine.Root.SizeGB, Rebuilds: machine.Root.Rebuilds, Arrives: machine.Root.From != ""}
+		want.Root = &virt.Root{Image: machine.Root.Image, SizeGB: machine.Root.SizeGB, Rebuilds: machine.Root.Rebuilds, Arrives: machine.Root.From != "", Bus: machine.Root.Bus, CDROM: machine.Root.CDROM}
 	}
 	for _, b := range machine.Blanks {
-		want.Blanks = append(want.Blanks, virt.Blank{Name: b.Name, SizeMB: b.SizeMB, Format: b.Format, Rebuilds: b.Rebuilds, Arrives: b.From != ""})
+		want.Blanks = append(want.Blanks, virt.Blank{Name: b.Name, SizeMB: b.SizeMB, Format: b.Format, Rebuilds: b.Rebuilds, Arrives: b.From != "", Bus: b.Bus})
 	}
 	for _, disk := range machine.Disks {
 		export, err := n.exported(ctx, d, disk)
@@ -109,7 +109,7 @@ func (n *Node) makeMachine(ctx context.Context, d *doc, machine nodeapi.Machine,
 		}
 		wanted := diskOf(disk, export)
 		if swap := disk.Swap; swap != nil {
-			to := nodeapi.Disk{Volume: swap.Volume, Device: disk.Device, Epoch: swap.Epoch, SizeGB: swap.SizeGB, Limits: swap.Limits}
+			to := nodeapi.Disk{Volume: swap.Volume, Device: disk.Device, Epoch: swap.Epoch, SizeGB: swap.SizeGB, Limits: swap.Limits, Bus: disk.Bus, CDROM: disk.CDROM}
 			export, err = n.exported(ctx, d, to)
 			if err != nil {
 				return err
@@ -147,6 +147,7 @@ func (n *Node) makeMachine(ctx context.Context, d *doc, machine nodeapi.Machine,
 func diskOf(disk nodeapi.Disk, export nodeapi.Address) virt.Disk {
 	return virt.Disk{
 		ID: disk.Volume, Socket: export.Socket, Export: export.Name, Device: disk.Device, SizeGB: disk.SizeGB, ReadOnly: export.ReadOnly, Limits: disk.Limits,
+		Bus: disk.Bus, CDROM: disk.CDROM,
 	}
 }
 

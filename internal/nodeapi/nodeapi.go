@@ -50,7 +50,8 @@ import (
 //   - 19: 2026-11-28: volumes that take the place of others
 //   - 20: 2026-11-28: limits of a machine's own disks and processors
 //   - 21: 2026-11-28: SPICE
-const Version = 21
+//   - 22: 2026-11-29: buses of disks, machines of type pc
+const Version = 22
 
 // Swaps is the first version of a node that knows of Disk.Swap.
 const Swaps = 19
@@ -125,7 +126,7 @@ type Machine struct {
 type Rescue struct {
 	Image  string `json:"image"`
 	Device string `json:"device,omitempty"` // disk or cdrom, behind its own disks; "": a disk before them
-	Bus    string `json:"bus,omitempty"`    // virtio, scsi, ide or usb
+	Bus    string `json:"bus,omitempty"`    // virtio, scsi, sata, ide or usb
 }
 
 // Incoming is a machine that runs on another host and is to arrive here as it runs.
@@ -188,6 +189,9 @@ type Root struct {
 	Rebuilds int64 `json:"rebuilds"`
 
 	From string `json:"from,omitempty"` // host whose disk it starts as a copy of
+
+	Bus   string `json:"bus,omitempty"`   // virtio, scsi, sata, ide or usb; "" is virtio
+	CDROM bool   `json:"cdrom,omitempty"` // it is a CD
 }
 
 // Blank is a disk that is empty but for a file system, and lives and dies with the
@@ -199,6 +203,7 @@ type Blank struct {
 	Rebuilds int64  `json:"rebuilds"` // raising it makes the disk anew
 
 	From string `json:"from,omitempty"` // host whose disk it starts as a copy of
+	Bus  string `json:"bus,omitempty"`  // as that of a root disk
 }
 
 // Variables is the name of the blank disk that a UEFI firmware keeps its variables
@@ -208,7 +213,7 @@ const Variables = "nvram"
 
 // Hardware is what a machine has other than usual. It comes with the next start.
 type Hardware struct {
-	MachineType string `json:"machine_type,omitempty"` // q35 or a version of it
+	MachineType string `json:"machine_type,omitempty"` // q35 or pc, or a version of it
 	BootMenu    bool   `json:"boot_menu,omitempty"`
 	Video       string `json:"video,omitempty"` // vga, cirrus, qxl, virtio, bochs or none
 	VideoMB     int    `json:"video_mb,omitempty"`
@@ -216,8 +221,22 @@ type Hardware struct {
 	NoRNG       bool   `json:"no_rng,omitempty"`
 	RNGBytes    int    `json:"rng_bytes,omitempty"`  // that it gives in a period
 	RNGPeriod   int    `json:"rng_period,omitempty"` // ms; 0 is 1000
-	NIC         string `json:"nic,omitempty"`        // virtio, e1000e or vmxnet3
+	NIC         string `json:"nic,omitempty"`        // virtio, e1000, e1000e, ne2k_pci, pcnet, rtl8139 or vmxnet3
+	DiskBus     string `json:"disk_bus,omitempty"`   // of disks that come while it runs
+	SCSI        string `json:"scsi,omitempty"`       // model of its SCSI controller: virtio-scsi, lsilogic, lsisas1068, lsisas1078 or vmpvscsi
+	CDROMBus    string `json:"cdrom_bus,omitempty"`  // of its config drive; "" is scsi
 	Tablet      bool   `json:"tablet,omitempty"`     // a pointer that knows where it is
+}
+
+// DiskPrefix is how the names begin that guests give to the disks of a bus.
+func DiskPrefix(bus string) string {
+	switch bus {
+	case "", "virtio":
+		return "vd"
+	case "ide":
+		return "hd"
+	}
+	return "sd"
 }
 
 // SPICE tells whether the machine has its screen in SPICE as well as in RFB: one of
@@ -266,6 +285,8 @@ type Disk struct {
 	Attachment string `json:"attachment,omitempty"`
 	Epoch      int64  `json:"epoch"`
 	SizeGB     int    `json:"size_gb,omitempty"` // that the guest is to see; 0: whatever it was plugged with
+	Bus        string `json:"bus,omitempty"`     // as that of a root disk
+	CDROM      bool   `json:"cdrom,omitempty"`   // it is a CD
 
 	// Limits are what the guest may do with it in a second, by the names of QoS
 	// specs: total_iops_sec, read_bytes_sec …

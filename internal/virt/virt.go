@@ -70,7 +70,7 @@ type Machine struct {
 type Rescue struct {
 	Image  string
 	Device string // disk or cdrom, behind the machine's own disks; "": a disk before them
-	Bus    string // virtio, scsi, ide or usb; "" is virtio, and scsi for a cdrom
+	Bus    string // as that of a root disk; "" of a cdrom is scsi
 }
 
 // Incoming is a machine that comes as it runs. The driver makes ready for it, and
@@ -126,6 +126,9 @@ type Root struct {
 	// Arrives: where the disk is missing, it is a copy of the one that the machine
 	// has on another host.
 	Arrives bool `json:",omitempty"`
+
+	Bus   string `json:",omitempty"` // virtio, scsi, sata, ide or usb; "" is virtio
+	CDROM bool   `json:",omitempty"` // it is a CD, which is not written to
 }
 
 // Blank is a disk that is empty but for a file system, and lives with the machine
@@ -136,6 +139,7 @@ type Blank struct {
 	Format   string // ext2, ext3, ext4, xfs or swap; of nodeapi.Variables uefi or secure
 	Rebuilds int64  // as that of a root disk
 	Arrives  bool   `json:",omitempty"` // as that of a root disk
+	Bus      string `json:",omitempty"` // as that of a root disk
 }
 
 // Disk is an attached volume, reached by NBD over a unix socket.
@@ -148,6 +152,11 @@ type Disk struct {
 	SizeGB   int  `json:",omitempty"` // that the guest is to see, now that the volume has grown; 0: as it was plugged
 	ReadOnly bool `json:",omitempty"`
 
+	// Bus and CDROM are as those of a root disk. A running guest is given no disk that
+	// is Fixed, nor does it lose one: that is a conflict.
+	Bus   string `json:",omitempty"`
+	CDROM bool   `json:",omitempty"`
+
 	// Limits are what the guest may do with it in a second, by the names of QoS
 	// specs: {total,read,write}_{bytes,iops}_sec, with _max for a burst, and
 	// size_iops_sec. They do not change while the guest has the disk.
@@ -155,6 +164,9 @@ type Disk struct {
 
 	Swap *Swap `json:",omitempty"` // what is to take its place
 }
+
+// Fixed tells whether the disk is on a bus that guests look at only when they start.
+func (d Disk) Fixed() bool { return d.Bus == "sata" || d.Bus == "ide" }
 
 // Swap is a volume that takes the place of another one under a guest. Ensure begins
 // to copy the bytes and does not wait for that: State.Swaps tells how far it is. From

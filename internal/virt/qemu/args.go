@@ -1,6 +1,7 @@
 package qemu
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
@@ -26,8 +27,8 @@ type settings struct {
 	accel          accelerator
 	hasConfigDrive bool
 	consoleFD      int
-	tapFDs         []int          // one per card
-	kept           map[int]string // which device has to sit in which port; nil: as they come
+	tapFDs         []int            // one per card
+	kept           map[place]string // where devices have to sit; nil: as they come
 }
 
 // options is a part of the command line or a QMP argument.
@@ -80,72 +81,96 @@ func arguments(m virt.Machine, s settings) []string {
 	}
 	ports := portsFor(len(m.Blanks) + len(m.Disks) + len(m.NICs) + 2)
 	if s.kept != nil {
-		ports = len(s.kept)
+		ports = portsOf(s.kept)
 		args = append(args, "-incoming", "defer")
 	}
+	pc := isPC(m.Hardware.MachineType)
 	for i := range ports {
-		args = append(args, "-device", rootPort(i).String())
-	}
-	port, boot := 0, 1
-	device := func(o options) {
-		o["bus"] = portName(port)
-		port++
-		for at, name := range s.kept {
-			if name == o["id"] {
-				o["bus"] = portName(at)
-			}
+		if !pc {
+			args = append(args, "-device", rootPort(i, m.Hardware.NIC).String())
 		}
-		args = append(args, "-device", o.String())
+	}
+	devices, controllers := deviceArgs(m, s, pc)
+	return append(append(args, controllers...), devices...)
+}
+
+// deviceArgs are the devices that have places, and the controllers that these need.
+func deviceArgs(m virt.Machine, s settings, pc bool) (args, controllers []string) {
+	sites := &sites{pc: pc, kept: s.kept, taken: map[place]bool{}}
+	boot := 1
+	disk := func(node, o options, name, bus string, cdrom bool) {
+		at := sites.find(name, bus)
+		at.at(o, pc)
+		at.disk(o, cdrom)
+		o["id"] = name
+		args = append(args, "-blockdev", node.String(), "-device", o.String())
+	}
+	// The first unit of SCSI is its, unless another bus is asked for. A guest of a host
+	// that did not name its device yet has it there in any case.
+	if s.hasConfigDrive {
+		bus := cmp.Or(m.Hardware.CDROMBus, busSCSI)
+		if s.kept != nil {
+			bus = busSCSI
+		}
+		disk(options{"driver": "raw", "node-name": configName, "read-only": true, "file": options{"driver": "file", "filename": "config.iso"}},
+			options{"drive": configName}, configName, bus, true)
+	}
+	rescue := func() {
+		disk(rescueNode(*m.Rescue), options{"drive": rescueName, "bootindex": 1}, rescueName, rescueBus(*m.Rescue), m.Rescue.Device == "cdrom")
 	}
 	if m.Rescue != nil {
-		args = append(args, "-blockdev", rescueNode(*m.Rescue).String())
-		boot++ // it is the first in any case
+		boot++ // its disk is the first in any case
 		if m.Rescue.Device == "" {
-			device(rescueDevice(*m.Rescue))
+			rescue()
 		}
 	}
 	for _, name := range diskOrder(m) {
-		node, o := localNode(name), options{"driver": "virtio-blk-pci", "id": name, "drive": name}
+		bus, cdrom := busOf(m, name)
+		node, o := localNode(name), options{"drive": name}
 		for _, d := range m.Disks {
 			if name == diskPrefix+d.ID {
 				node, o = diskNode(d), diskDevice(d)
 			}
 		}
-		args = append(args, "-blockdev", node.String())
+		if cdrom {
+			node["read-only"] = true
+		}
 		if !blankName.MatchString(name) { // nobody boots from an empty disk
 			o["bootindex"] = boot
 			boot++
 		}
-		device(o)
+		disk(node, o, name, bus, cdrom)
 	}
 	for i, n := range m.NICs {
-		args = append(args, "-netdev", fmt.Sprintf("tap,id=%s%s,fd=%d", nicPrefix, n.ID, s.tapFDs[i]))
-		device(nicDevice(n, m.Hardware.NIC))
+		o := nicDevice(n, m.Hardware.NIC)
+		sites.find(nicPrefix+n.ID, busVirtio).at(o, pc)
+		args = append(args, "-netdev", fmt.Sprintf("tap,id=%s%s,fd=%d", nicPrefix, n.ID, s.tapFDs[i]), "-device", o.String())
 	}
-	bus := ""
 	if m.Rescue != nil && m.Rescue.Device != "" {
-		bus = rescueBus(*m.Rescue)
+		rescue()
 	}
-	if s.hasConfigDrive || bus == "scsi" {
-		args = append(args, "-device", "virtio-scsi-pci,id=scsi")
+	return args, sites.controllerArgs(m.Hardware)
+}
+
+// configName names the node and the device of a config drive.
+const configName = "config"
+
+// busOf is the bus of a machine's disk, and whether it is a CD.
+func busOf(m virt.Machine, name string) (bus string, cdrom bool) {
+	if name == nodeapi.RootDisk {
+		return cmp.Or(m.Root.Bus, busVirtio), m.Root.CDROM
 	}
-	if s.hasConfigDrive {
-		args = append(args,
-			"-blockdev", options{"driver": "raw", "node-name": "config", "read-only": true,
-				"file": options{"driver": "file", "filename": "config.iso"}}.String(),
-			"-device", "scsi-cd,bus=scsi.0,drive=config",
-		)
+	for _, b := range m.Blanks {
+		if b.Name == name {
+			return cmp.Or(b.Bus, busVirtio), false
+		}
 	}
-	switch bus {
-	case "":
-	case "virtio":
-		device(rescueDevice(*m.Rescue))
-	case "usb":
-		args = append(args, "-device", "qemu-xhci,id=usb", "-device", rescueDevice(*m.Rescue).String())
-	default:
-		args = append(args, "-device", rescueDevice(*m.Rescue).String())
+	for _, d := range m.Disks {
+		if diskPrefix+d.ID == name {
+			return cmp.Or(d.Bus, busVirtio), d.CDROM
+		}
 	}
-	return args
+	return busVirtio, false
 }
 
 var (
@@ -174,14 +199,22 @@ func portName(i int) string { return fmt.Sprintf("port%d", i) }
 
 // rootPort is one place for a device that may come and go. Eight share a slot
 // of the root bus.
-func rootPort(i int) options {
+func rootPort(i int, card string) options {
+	reserve := 0 // there are not enough I/O ports for so many, and virtio needs none
+	if i < ioPorts && slices.Contains([]string{"e1000", "rtl8139", "ne2k_pci", "pcnet"}, card) {
+		reserve = 4096
+	}
 	return options{
 		"driver": "pcie-root-port", "id": portName(i), "bus": "pcie.0",
 		"addr": fmt.Sprintf("0x%x.0x%x", 0x10+i/8, i%8), "multifunction": i%8 == 0,
 		"chassis": i + 1, "slot": i + 1,
-		"io-reserve": 0, // there are not enough I/O ports for so many, and virtio needs none
+		"io-reserve": reserve,
 	}
 }
+
+// ioPorts is for how many cards there are I/O ports, of which each port of PCI takes
+// a part as large as a bridge can have.
+const ioPorts = 6
 
 // diskOrder is the names of a machine's disks as the guest has them: the first one,
 // the blank ones, the others.
@@ -225,13 +258,13 @@ func diskNode(d virt.Disk) options {
 		"server": options{"type": "unix", "path": filepath.Clean(d.Socket)},
 		// A volume that grows, and one of another host whose node starts anew, is
 		// away for a moment.
-		"reconnect-delay": 30, "read-only": d.ReadOnly,
+		"reconnect-delay": 30, "read-only": d.ReadOnly || d.CDROM,
 	}
 }
 
 func diskDevice(d virt.Disk) options {
 	return options{
-		"driver": "virtio-blk-pci", "id": diskPrefix + d.ID, "drive": diskNodeName(d.ID),
+		"id": diskPrefix + d.ID, "drive": diskNodeName(d.ID),
 		"serial": d.ID[:min(len(d.ID), 20)],
 	}
 }

@@ -35,7 +35,7 @@ func TestPorts(t *testing.T) {
 	}
 	seen := map[any]bool{}
 	for i := range 32 {
-		addr := rootPort(i)["addr"]
+		addr := rootPort(i, "")["addr"]
 		if seen[addr] {
 			t.Errorf("address %v is given twice", addr)
 		}

@@ -87,7 +87,7 @@ func (h *Host) Capacity(ctx context.Context) (virt.Capacity, error) {
 			c.Traits = append(c.Traits, trait)
 		}
 	}
-	c.Traits = append(c.Traits, firmwareTraits()...)
+	c.Traits = append(c.Traits, hardwareTraits()...)
 	slices.Sort(c.Traits)
 	info, err := json.Marshal(map[string]any{
 		"arch": "x86_64", "vendor": vendor, "model": model, "features": flags,

@@ -102,13 +102,18 @@ func (h *Host) traffic(ctx context.Context, client *qmp.Client, g *guest, want v
 	}
 	devices = append(devices, diskOrder(want)...)
 	var out []nodeapi.DiskTraffic
-	h.mu.Lock()
-	for i, device := range devices {
-		devices[i] = g.real(device)
-	}
-	h.mu.Unlock()
-	for i, device := range devices {
-		one := nodeapi.DiskTraffic{Name: fmt.Sprintf("vd%c", 'a'+i)}
+	letters := map[string]rune{}
+	for _, device := range devices {
+		bus, _ := busOf(want, device)
+		if device == rescueName {
+			bus = rescueBus(*want.Rescue)
+		}
+		prefix := nodeapi.DiskPrefix(bus)
+		one := nodeapi.DiskTraffic{Name: fmt.Sprintf("%s%c", prefix, 'a'+letters[prefix])}
+		letters[prefix]++
+		h.mu.Lock()
+		device = g.real(device)
+		h.mu.Unlock()
 		for _, entry := range list {
 			rest, ours := strings.CutPrefix(entry.Device, peripheral+device)
 			if ours && (rest == "" || rest[0] == '/') {

@@ -1,11 +1,13 @@
 package qemu
 
 import (
+	"cmp"
 	"fmt"
 	"math/bits"
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 
 	"nacre/internal/errs"
 	"nacre/internal/nodeapi"
@@ -22,9 +24,17 @@ var firmwares = map[string]firmware{
 	"secure": {"/usr/share/OVMF/OVMF_CODE_4M.ms.fd", "/usr/share/OVMF/OVMF_VARS_4M.ms.fd"}, // with the usual keys enrolled
 }
 
-// firmwareTraits are what the host can boot guests by.
-func firmwareTraits() []string {
+// hardwareTraits are what the host can boot guests by, and what it can give them.
+func hardwareTraits() []string {
 	traits := []string{"COMPUTE_FIRMWARE_BIOS"}
+	for bus := range units {
+		traits = append(traits, "COMPUTE_STORAGE_BUS_"+strings.ToUpper(bus))
+	}
+	for model := range cards {
+		if model != "" {
+			traits = append(traits, "COMPUTE_NET_VIF_MODEL_"+strings.ToUpper(model))
+		}
+	}
 	for format, trait := range map[string]string{"uefi": "COMPUTE_FIRMWARE_UEFI", "secure": "COMPUTE_SECURITY_UEFI_SECURE_BOOT"} {
 		if firmwares[format].there() == nil {
 			traits = append(traits, trait)
@@ -45,10 +55,7 @@ func (f firmware) there() error {
 
 // machineArgs are the machine's type and what it boots by.
 func machineArgs(m virt.Machine) []string {
-	kind := m.Hardware.MachineType
-	if kind == "" {
-		kind = "q35"
-	}
+	kind := cmp.Or(m.Hardware.MachineType, "q35")
 	boot := "strict=on"
 	if m.Hardware.BootMenu {
 		boot = "strict=on,menu=on,splash-time=5000"
@@ -114,9 +121,12 @@ func extraArgs(h nodeapi.Hardware) []string {
 }
 
 // cards are QEMU's devices for models of network cards.
-var cards = map[string]string{"": "virtio-net-pci", "virtio": "virtio-net-pci", "e1000e": "e1000e", "vmxnet3": "vmxnet3"}
+var cards = map[string]string{
+	"": "virtio-net-pci", "virtio": "virtio-net-pci", "e1000": "e1000", "e1000e": "e1000e",
+	"rtl8139": "rtl8139", "ne2k_pci": "ne2k_pci", "pcnet": "pcnet", "vmxnet3": "vmxnet3",
+}
 
-var machineType = regexp.MustCompile(`^(q35|pc-q35-[0-9]+\.[0-9]+)$`)
+var machineType = regexp.MustCompile(`^(pc|q35|pc-(q35|i440fx)-[0-9]+\.[0-9]+)$`)
 
 // checkMachine refuses what cannot be built here.
 func checkMachine(m virt.Machine) error {
@@ -133,8 +143,15 @@ func checkMachine(m virt.Machine) error {
 	case h.MachineType != "" && !machineType.MatchString(h.MachineType):
 		return errs.BadRequestf("The machine type %q is not supported.", h.MachineType)
 	}
-	if variables, uefi := findBlank(m.Blanks, nodeapi.Variables); uefi {
-		return firmwares[variables.Format].there()
+	variables, uefi := findBlank(m.Blanks, nodeapi.Variables)
+	switch {
+	case uefi && variables.Format == "secure" && isPC(h.MachineType):
+		return errs.BadRequestf("Secure boot is not supported by machine type %s.", h.MachineType)
+	case uefi:
+		err := firmwares[variables.Format].there()
+		if err != nil {
+			return err
+		}
 	}
-	return nil
+	return checkBuses(m)
 }

@@ -23,7 +23,9 @@ func TestHardwareStarts(t *testing.T) {
 		{MachineType: "pc-q35-6.2", BootMenu: true, Video: "cirrus", VideoMB: 16, Watchdog: "reset", NoRNG: true, NIC: "e1000e", Tablet: true},
 		{Video: "qxl", VideoMB: 20, Watchdog: "pause", RNGBytes: 2048, RNGPeriod: 500, NIC: "vmxnet3"},
 		{Video: "bochs", VideoMB: 64, Watchdog: "poweroff"},
-		{Video: "virtio", Watchdog: "none"}, {Video: "none"},
+		{Video: "virtio", Watchdog: "none"}, {Video: "none", NIC: "e1000"}, {NIC: "rtl8139"}, {NIC: "ne2k_pci"},
+		{MachineType: "pc", Watchdog: "reset", Tablet: true, NIC: "pcnet", DiskBus: "scsi", SCSI: "lsisas1068"},
+		{DiskBus: "scsi", SCSI: "lsisas1078"},
 	} {
 		m := virt.Machine{
 			ID: clock.UUID(), VCPUs: 1, MemoryMB: 64, Running: true, Root: &virt.Root{SizeGB: 1}, Hardware: hardware,

@@ -53,7 +53,7 @@ func TestHardware(t *testing.T) {
 			}
 		}
 	}
-	for _, h := range []nodeapi.Hardware{{Video: "vmvga"}, {NIC: "ne2k_pci,x"}, {Watchdog: "shout"}, {MachineType: "pc,dumpdtb=/x"}} {
+	for _, h := range []nodeapi.Hardware{{Video: "vmvga"}, {NIC: "ne2k_pci,x"}, {DiskBus: "fdc"}, {CDROMBus: "scsi,x"}, {SCSI: "buslogic"}, {MachineType: "pc-i440fx"}, {Watchdog: "shout"}, {MachineType: "pc,dumpdtb=/x"}} {
 		if checkMachine(virt.Machine{Hardware: h}) == nil {
 			t.Errorf("%+v can be built, want an error", h)
 		}

@@ -3,6 +3,7 @@ package qemu
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 
 	"nacre/internal/errs"
 	"nacre/internal/nodeapi"
@@ -15,7 +16,9 @@ import (
 type layout struct {
 	Version     int // of QEMU
 	Accel, CPU  string
-	Ports       []string // which device sits in which port, "" for none
+	Ports       []string         // which device sits in which port, "" for none
+	Units       map[place]string `json:",omitempty"` // which device sits elsewhere
+	PC          bool             `json:",omitempty"` // its machine is of type pc
 	RootBytes   int64
 	Blanks      []virt.Blank `json:",omitempty"` // as large as they are
 	ConfigDrive bool
@@ -29,12 +32,14 @@ func (h *Host) layoutOf(m *machine) string {
 		return ""
 	}
 	l := layout{
-		Version: h.version, Accel: h.accel.accel, CPU: h.accel.cpu, Ports: make([]string, len(g.ports)),
+		Version: h.version, Accel: h.accel.accel, CPU: h.accel.cpu, Ports: make([]string, portsOf(g.ports)), Units: map[place]string{}, PC: g.pc,
 		RootBytes: m.record.RootBytes, Blanks: m.record.Blanks, ConfigDrive: m.record.ConfigDrive,
 	}
 	for port, device := range g.ports {
-		if port >= 0 && port < len(l.Ports) {
-			l.Ports[port] = device
+		if port.bus == "" {
+			l.Ports[port.unit] = device
+		} else {
+			l.Units[port] = device
 		}
 	}
 	text, err := json.Marshal(l)
@@ -56,6 +61,9 @@ func (h *Host) readLayout(want virt.Machine) (*layout, error) {
 		return nil, errs.Conflictf("Unacceptable CPU info: this host has another hypervisor or processor (QEMU %d, %s, %s) than the one that instance %s comes from (QEMU %d, %s, %s).",
 			h.version, h.accel.accel, h.accel.cpu, want.ID, l.Version, l.Accel, l.CPU)
 	}
+	if l.PC != isPC(want.Hardware.MachineType) {
+		return nil, errs.Conflictf("The guest of instance %s still runs on a machine of another type: it has to be stopped and started.", want.ID)
+	}
 	devices := map[string]bool{}
 	if want.Root != nil {
 		devices["root"] = true
@@ -74,8 +82,8 @@ func (h *Host) readLayout(want virt.Machine) (*layout, error) {
 	for _, n := range want.NICs {
 		devices[nicPrefix+n.ID] = true
 	}
-	for _, device := range l.Ports {
-		if device != "" && !devices[device] {
+	for _, device := range l.kept() {
+		if device != "" && device != configName && !devices[device] {
 			return nil, fmt.Errorf("the guest of machine %s still has %s", want.ID, device)
 		}
 		delete(devices, device)
@@ -86,11 +94,12 @@ func (h *Host) readLayout(want virt.Machine) (*layout, error) {
 	return &l, nil
 }
 
-// kept is which device sits in which port.
-func (l *layout) kept() map[int]string {
-	ports := make(map[int]string, len(l.Ports))
+// kept is which device sits where.
+func (l *layout) kept() map[place]string {
+	ports := make(map[place]string, len(l.Ports)+len(l.Units))
+	maps.Copy(ports, l.Units)
 	for i, device := range l.Ports {
-		ports[i] = device
+		ports[place{unit: i}] = device
 	}
 	return ports
 }

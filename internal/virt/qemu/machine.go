@@ -53,8 +53,8 @@ type record struct {
 
 	Frozen bool `json:",omitempty"` // the guest's file systems may be
 
-	Rescue *virt.Rescue   `json:",omitempty"` // that rescue.qcow2 is for, and a guest that runs boots from
-	Kept   map[int]string `json:",omitempty"` // which device sits in which port of the guest whose memory is in memory.state
+	Rescue *virt.Rescue     `json:",omitempty"` // that rescue.qcow2 is for, and a guest that runs boots from
+	Kept   map[place]string `json:",omitempty"` // where the devices sit of the guest whose memory is in memory.state
 
 	// Swapped are volumes that have taken the place of others, which they are named
 	// by, for as long as the definition still names both.

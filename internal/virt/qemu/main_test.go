@@ -77,13 +77,20 @@ func (o oneImage) Path(context.Context, string) (string, string, error) { return
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
+	return newLabOf(t, false)
+}
+
+// newLabOf may have a guest that knows more devices than usual. (The image is built
+// by the tests of package guest: here is no network to get its kernel by.)
+func newLabOf(t *testing.T, drivers bool) *lab {
+	t.Helper()
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	built, err := testguest.Build(ctx, testguest.Options{Dir: filepath.Join(cache, "nacre")})
+	built, err := testguest.Build(ctx, testguest.Options{Dir: filepath.Join(cache, "nacre"), Drivers: drivers})
 	if err != nil {
 		t.Fatal(err)
 	}

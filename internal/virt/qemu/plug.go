@@ -1,11 +1,10 @@
 package qemu
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -17,47 +16,57 @@ import (
 	"nacre/internal/virt"
 )
 
-// inventory asks a guest which device sits in which port. Free ports are in it
-// with an empty name. A volume's device is named by the volume that it has now, and
-// among the aliases when QEMU has another name for it. (query-pci doesn't help: it
-// sees nothing behind a port until the firmware has numbered the buses.)
-func inventory(ctx context.Context, client *qmp.Client, disks []virt.Disk) (ports map[int]string, aliases map[string]string, err error) {
-	const all = peripheral
+// found is what a guest has: the fields of that name.
+type found struct {
+	ports   map[place]string
+	aliases map[string]string
+	pc      bool
+}
+
+// inventory asks a guest which device sits where. A volume's device is named by the
+// volume that it has now, and among the aliases when QEMU has another name for it.
+// (query-pci doesn't help: it sees nothing behind a port until the firmware has numbered
+// the buses.)
+func inventory(ctx context.Context, client *qmp.Client, disks []virt.Disk) (found, error) {
+	has := found{map[place]string{}, map[string]string{}, true}
 	var devices []struct{ Name string }
-	err = client.Execute(ctx, "qom-list", options{"path": all}, &devices)
+	err := client.Execute(ctx, "qom-list", options{"path": peripheral}, &devices)
 	if err != nil {
-		return nil, nil, err
+		return has, err
 	}
 	nodes, err := deviceNodes(ctx, client)
 	if err != nil {
-		return nil, nil, err
+		return has, err
 	}
-	ports, aliases = map[int]string{}, map[string]string{}
 	for _, d := range devices {
 		port, ok := portNumber(d.Name)
-		if ok && ports[port] == "" {
-			ports[port] = ""
-			continue
-		}
-		if d.Name != "root" && d.Name != rescueName && !blankName.MatchString(d.Name) && !strings.HasPrefix(d.Name, diskPrefix) && !strings.HasPrefix(d.Name, nicPrefix) {
-			continue
-		}
-		var bus string
-		err = client.Execute(ctx, "qom-get", options{"path": all + d.Name, "property": "parent_bus"}, &bus)
-		if err != nil {
-			return nil, nil, err
-		}
-		port, ok = portNumber(path.Base(bus))
-		if !ok {
-			continue
-		}
-		name := deviceName(d.Name, nodes[d.Name], disks)
-		ports[port] = name
-		if name != d.Name {
-			aliases[name] = d.Name
+		if ok {
+			has.ports[place{unit: port}], has.pc = "", false
 		}
 	}
-	return ports, aliases, nil
+	for port := range pcPorts {
+		if has.pc {
+			has.ports[place{unit: port}] = ""
+		}
+	}
+	for _, d := range devices {
+		if d.Name != nodeapi.RootDisk && d.Name != configName && d.Name != rescueName && !blankName.MatchString(d.Name) && !strings.HasPrefix(d.Name, diskPrefix) && !strings.HasPrefix(d.Name, nicPrefix) {
+			continue
+		}
+		at, ours, err := findPlace(ctx, client, d.Name, has.pc)
+		if err != nil {
+			return has, err
+		}
+		if !ours {
+			continue
+		}
+		name := deviceName(d.Name, nodes[d.Name].node, disks)
+		has.ports[at] = name
+		if name != d.Name {
+			has.aliases[name] = d.Name
+		}
+	}
+	return has, nil
 }
 
 func portNumber(name string) (int, bool) {
@@ -144,6 +153,12 @@ func (h *Host) replug(ctx context.Context, m *machine, g *guest) error {
 // behind the device is removed after that: QEMU refuses it before.
 func (h *Host) unplug(ctx context.Context, client *qmp.Client, g *guest, device string) error {
 	h.mu.Lock()
+	for at, has := range g.ports {
+		if has == device && (at.bus == busSATA || at.bus == busIDE) {
+			h.mu.Unlock()
+			return errs.Conflictf("disk bus '%s' cannot be hotplugged", at.bus)
+		}
+	}
 	device = g.real(device)
 	h.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, h.options.UnplugTimeout)
@@ -235,7 +250,7 @@ func blockNodes(ctx context.Context, client *qmp.Client) (map[string]blockNode, 
 }
 
 func (h *Host) plugDisk(ctx context.Context, client *qmp.Client, g *guest, d virt.Disk) error {
-	port, err := h.freePort(g)
+	at, err := h.vacancy(g, cmp.Or(d.Bus, busVirtio))
 	if err != nil {
 		return err
 	}
@@ -243,7 +258,9 @@ func (h *Host) plugDisk(ctx context.Context, client *qmp.Client, g *guest, d vir
 	if err != nil {
 		return err
 	}
-	return h.addDevice(ctx, client, g, port, diskDevice(d))
+	device := diskDevice(d)
+	at.disk(device, d.CDROM)
+	return h.addDevice(ctx, client, g, at, device)
 }
 
 // openNode connects to a volume. An interrupted attempt may have left a node, perhaps
@@ -269,7 +286,7 @@ func (h *Host) showSize(ctx context.Context, client *qmp.Client, g *guest, d vir
 		return err
 	}
 	h.mu.Lock()
-	node := nodes[g.real(diskPrefix+d.ID)]
+	node := nodes[g.real(diskPrefix+d.ID)].node
 	h.mu.Unlock()
 	if node == windowName(d.ID) {
 		err = client.Execute(ctx, "blockdev-reopen", options{"options": []options{windowNode(d.ID)}}, nil)
@@ -290,7 +307,7 @@ func (h *Host) showSize(ctx context.Context, client *qmp.Client, g *guest, d vir
 }
 
 func (h *Host) plugNIC(ctx context.Context, client *qmp.Client, g *guest, n virt.NIC, model string) error {
-	port, err := h.freePort(g)
+	port, err := h.vacancy(g, busVirtio)
 	if err != nil {
 		return err
 	}
@@ -315,38 +332,23 @@ func (h *Host) plugNIC(ctx context.Context, client *qmp.Client, g *guest, n virt
 	return h.addDevice(ctx, client, g, port, nicDevice(n, model))
 }
 
-func (h *Host) addDevice(ctx context.Context, client *qmp.Client, g *guest, port int, device options) error {
+func (h *Host) addDevice(ctx context.Context, client *qmp.Client, g *guest, at place, device options) error {
 	name := device["id"].(string)
 	h.mu.Lock()
-	device["bus"], device["id"] = portName(port), g.freeName(name)
+	at.at(device, g.pc)
+	device["id"] = g.freeName(name)
 	h.mu.Unlock()
 	err := client.Execute(ctx, "device_add", device, nil)
 	if err != nil {
 		return err
 	}
 	h.mu.Lock()
-	g.ports[port] = name
+	g.ports[at] = name
 	if device["id"] != name {
 		g.aliases[name] = device["id"].(string)
 	}
 	h.mu.Unlock()
 	return nil
-}
-
-// freePort returns the lowest port that has no device.
-func (h *Host) freePort(g *guest) (int, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	free := -1
-	for port, device := range g.ports {
-		if device == "" && (free < 0 || port < free) {
-			free = port
-		}
-	}
-	if free < 0 {
-		return 0, errors.New("the guest has no free slot; it gets more when it is stopped and started")
-	}
-	return free, nil
 }
 
 // limitDisks limits the disks of a guest that has just been started with them.
@@ -417,14 +419,18 @@ func (h *Host) limit(ctx context.Context, client *qmp.Client, g *guest, d virt.D
 
 // throttle makes a device as slow as it is to be.
 func throttle(ctx context.Context, client *qmp.Client, device, what string, limits map[string]int64) error {
-	args := options{"id": peripheral + device + "/virtio-backend"}
+	drives, err := deviceNodes(ctx, client)
+	if err != nil {
+		return err
+	}
+	args := options{"id": drives[device].path}
 	for _, name := range []string{"bps", "bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr"} {
 		args[name] = 0 // all of them have to be named
 	}
 	for name, value := range limits {
 		args[throttles[name]] = value
 	}
-	err := client.Execute(ctx, "block_set_io_throttle", args, nil)
+	err = client.Execute(ctx, "block_set_io_throttle", args, nil)
 	if qmp.IsClass(err, "GenericError") {
 		return errs.BadRequestf("The limits %v of %s cannot be kept: %v", limits, what, err)
 	}

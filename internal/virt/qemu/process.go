@@ -42,7 +42,8 @@ type guest struct {
 	paused   bool
 	stopping bool                        // we are ending it: its end is no news
 	patience time.Time                   // until when it may take to shut down; zero: nobody asked
-	ports    map[int]string              // which device sits in which port
+	ports    map[place]string            // which device sits where; free ports of PCI are in it with an empty name
+	pc       bool                        // its machine is of type pc
 	aliases  map[string]string           // what QEMU calls a device whose volume is another one than it was plugged with
 	swaps    map[string]nodeapi.SwapSeen // how far volumes are that take the place of others
 }
@@ -135,7 +136,7 @@ func (h *Host) adopt(ctx context.Context, m *machine) error {
 	if err != nil {
 		return fmt.Errorf("machine %s: open process %d: %w", m.id, pid, err)
 	}
-	g := &guest{pid: pid, pidfd: os.NewFile(uintptr(fd), "pidfd"), gone: make(chan struct{}), news: make(chan struct{}, 1), ports: map[int]string{}, swaps: map[string]nodeapi.SwapSeen{}}
+	g := &guest{pid: pid, pidfd: os.NewFile(uintptr(fd), "pidfd"), gone: make(chan struct{}), news: make(chan struct{}, 1), ports: map[place]string{}, swaps: map[string]nodeapi.SwapSeen{}}
 	// The number may have changed hands between the two calls; the lock has not.
 	again, err := lockHolder(filepath.Join(m.dir, "run", "pid"))
 	if err != nil || again != pid {
@@ -203,12 +204,11 @@ func (h *Host) monitor(ctx context.Context, m *machine, g *guest) (*qmp.Client, 
 	var status struct{ Status string }
 	err = client.Execute(ctx, "query-status", nil, &status)
 	if err == nil {
-		var ports map[int]string
-		var aliases map[string]string
-		ports, aliases, err = inventory(ctx, client, disks)
+		var has found
+		has, err = inventory(ctx, client, disks)
 		if err == nil {
 			h.mu.Lock()
-			g.ports, g.aliases = ports, aliases
+			g.ports, g.aliases, g.pc = has.ports, has.aliases, has.pc
 			g.off = status.Status == "shutdown"
 			g.paused = stands[status.Status]
 			g.status = status.Status
@@ -298,7 +298,10 @@ func (h *Host) event(m *machine, g *guest, e qmp.Event) {
 	case "DEVICE_DELETED":
 		for port, device := range g.ports {
 			if device != "" && g.real(device) == data.Device {
-				g.ports[port] = ""
+				delete(g.ports, port)
+				if port.bus == "" {
+					g.ports[port] = ""
+				}
 				delete(g.aliases, device)
 			}
 		}
@@ -309,7 +312,7 @@ func (h *Host) event(m *machine, g *guest, e qmp.Event) {
 
 // spawn starts the process and waits until it answers. With ports it waits for the
 // memory of a guest whose devices sit in them.
-func (h *Host) spawn(ctx context.Context, m *machine, kept map[int]string) error {
+func (h *Host) spawn(ctx context.Context, m *machine, kept map[place]string) error {
 	pid, held, err := findOrLock(ctx, m.dir)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package qemu
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,33 +24,10 @@ func rescueNode(r virt.Rescue) options {
 }
 
 func rescueBus(r virt.Rescue) string {
-	switch {
-	case r.Bus != "":
-		return r.Bus
-	case r.Device == "cdrom":
-		return "scsi"
+	if r.Bus == "" && r.Device == "cdrom" {
+		return busSCSI
 	}
-	return "virtio"
-}
-
-// rescueDevice is first in the order of booting, wherever it sits.
-func rescueDevice(r virt.Rescue) options {
-	o := options{"id": rescueName, "drive": rescueName, "bootindex": 1}
-	kind := "hd"
-	if r.Device == "cdrom" {
-		kind = "cd"
-	}
-	switch rescueBus(r) {
-	case "scsi":
-		o["driver"], o["bus"] = "scsi-"+kind, "scsi.0"
-	case "ide":
-		o["driver"], o["bus"] = "ide-"+kind, "ide.0"
-	case "usb":
-		o["driver"], o["bus"], o["removable"] = "usb-storage", "usb.0", kind == "cd"
-	default:
-		o["driver"] = "virtio-blk-pci"
-	}
-	return o
+	return cmp.Or(r.Bus, busVirtio)
 }
 
 // rescue gives the machine another disk to boot from, or takes it away again, with

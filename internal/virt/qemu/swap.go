@@ -179,7 +179,7 @@ func (h *Host) startMirror(ctx context.Context, client *qmp.Client, g *guest, fr
 		return err
 	}
 	h.mu.Lock()
-	source := devices[g.real(diskPrefix+from)]
+	source := devices[g.real(diskPrefix+from)].node
 	h.mu.Unlock()
 	target, size := diskNodeName(to.ID), nodes[source].Image.Size
 	if nodes[target].Image.Size > size {
@@ -298,11 +298,11 @@ func (h *Host) goOver(ctx context.Context, client *qmp.Client, g *guest, device,
 			return err
 		}
 		switch {
-		case job == nil && showsVolume(nodes[device], to.ID):
+		case job == nil && showsVolume(nodes[device].node, to.ID):
 			return nil
 		case job == nil:
 			err = h.startMirror(ctx, client, g, from, to)
-		case job.Ready && showsVolume(nodes[device], from):
+		case job.Ready && showsVolume(nodes[device].node, from):
 			client.Execute(ctx, "block-job-complete", options{"device": job.Device}, nil) // it may have heard it before
 		}
 		if err == nil {
@@ -400,8 +400,12 @@ func address(d virt.Disk) string {
 // peripheral is where QEMU keeps the devices that have names.
 const peripheral = "/machine/peripheral/"
 
-// deviceNodes is which block node each device has.
-func deviceNodes(ctx context.Context, client *qmp.Client) (map[string]string, error) {
+// drive is where QEMU has the disk of a device, which is behind the device or a part
+// of it, and the block node that it shows.
+type drive struct{ path, node string }
+
+// deviceNodes is which drive each device has.
+func deviceNodes(ctx context.Context, client *qmp.Client) (map[string]drive, error) {
 	var all []struct {
 		Qdev     string
 		Inserted struct {
@@ -412,12 +416,12 @@ func deviceNodes(ctx context.Context, client *qmp.Client) (map[string]string, er
 	if err != nil {
 		return nil, err
 	}
-	nodes := map[string]string{}
+	nodes := map[string]drive{}
 	for _, b := range all {
 		name, named := strings.CutPrefix(b.Qdev, peripheral)
 		name, _, _ = strings.Cut(name, "/")
 		if named {
-			nodes[name] = b.Inserted.Node
+			nodes[name] = drive{b.Qdev, b.Inserted.Node}
 		}
 	}
 	return nodes, nil

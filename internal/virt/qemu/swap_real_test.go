@@ -161,7 +161,7 @@ func (l *lab) wantSize(t *testing.T, h *Host, id string, want int64) {
 	t.Helper()
 	m := h.machines[id]
 	client, err := h.monitor(t.Context(), m, m.guest)
-	var devices map[string]string
+	var devices map[string]drive
 	if err == nil {
 		devices, err = deviceNodes(t.Context(), client)
 	}
@@ -172,7 +172,7 @@ func (l *lab) wantSize(t *testing.T, h *Host, id string, want int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := nodes[devices[m.guest.real(diskPrefix+m.record.Machine.Disks[0].ID)]].Image.Size
+	got := nodes[devices[m.guest.real(diskPrefix+m.record.Machine.Disks[0].ID)].node].Image.Size
 	if got != want {
 		t.Errorf("the guest has a disk of %d bytes, want %d", got, want)
 	}

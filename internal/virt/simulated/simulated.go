@@ -15,6 +15,7 @@ package simulated
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -134,7 +135,12 @@ func New(o Options) (*Host, error) {
 		c.Cells = cells(c.VCPUs, c.MemoryMB)
 	}
 	if c.Traits == nil {
-		c.Traits = []string{"COMPUTE_FIRMWARE_BIOS", "COMPUTE_FIRMWARE_UEFI", "COMPUTE_SECURITY_UEFI_SECURE_BOOT", "HW_CPU_X86_SSE2"}
+		c.Traits = []string{
+			"COMPUTE_FIRMWARE_BIOS", "COMPUTE_FIRMWARE_UEFI", "COMPUTE_SECURITY_UEFI_SECURE_BOOT", "HW_CPU_X86_SSE2",
+			"COMPUTE_STORAGE_BUS_IDE", "COMPUTE_STORAGE_BUS_SATA", "COMPUTE_STORAGE_BUS_SCSI", "COMPUTE_STORAGE_BUS_USB", "COMPUTE_STORAGE_BUS_VIRTIO",
+			"COMPUTE_NET_VIF_MODEL_E1000", "COMPUTE_NET_VIF_MODEL_E1000E", "COMPUTE_NET_VIF_MODEL_NE2K_PCI", "COMPUTE_NET_VIF_MODEL_PCNET",
+			"COMPUTE_NET_VIF_MODEL_RTL8139", "COMPUTE_NET_VIF_MODEL_VIRTIO", "COMPUTE_NET_VIF_MODEL_VMXNET3",
+		}
 	}
 	h := &Host{
 		options:  o,
@@ -258,10 +264,31 @@ func (h *Host) Ensure(ctx context.Context, want virt.Machine) error {
 	case want.HardReboots > before.Machine.HardReboots || want.SoftReboots > before.Machine.SoftReboots:
 		next.start(h.options.Clock.Now(), false)
 	default:
+		err := plugs(before.Machine.Disks, want.Disks)
+		if err != nil {
+			return err
+		}
 		next.typing = before.typing
 	}
 	next.Swaps = swaps
 	return h.put(&next)
+}
+
+// plugs refuses to give a guest that runs a disk that is fixed, or to take one from it.
+// One whose volume is another one now has not gone.
+func plugs(before, want []virt.Disk) error {
+	missing := func(from, in []virt.Disk) error {
+		for _, d := range from {
+			has := slices.ContainsFunc(in, func(other virt.Disk) bool {
+				return other.ID == d.ID || d.Swap != nil && other.ID == d.Swap.To.ID || other.Swap != nil && other.Swap.To.ID == d.ID
+			})
+			if d.Fixed() && !has {
+				return errs.Conflictf("disk bus '%s' cannot be hotplugged", d.Bus)
+			}
+		}
+		return nil
+	}
+	return cmp.Or(missing(want, before), missing(before, want))
 }
 
 // paused tells whether the machine does not run because it was on its way, and can

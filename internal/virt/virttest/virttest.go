@@ -62,6 +62,7 @@ func Run(t *testing.T, open func(t *testing.T) Rig) {
 		{"Blank", blank},
 		{"Suspend", suspend},
 		{"Swap", swap},
+		{"Buses", buses},
 		{"Strangers", strangers},
 		{"Unknown", unknown},
 		{"Uptime", uptime},
