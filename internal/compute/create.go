@@ -67,6 +67,8 @@ type BlockDevice struct {
 	DeleteOnTermination bool
 	Format              string // of a blank one that is local: swap, or a file system
 	Tag                 *string
+	Bus                 string // "" is as the image says
+	Type                string // disk, cdrom
 }
 
 // CreateServers accepts servers: they are visible, counted and on their way to
@@ -197,11 +199,15 @@ func (s *Service) startCreate(ctx context.Context, tx *db.Tx, server Server, pla
 			return fmt.Errorf("insert port: %w", err)
 		}
 	}
-	devices := deviceNames(plan.disks, server)
+	devices, err := deviceNames(plan.disks, server)
+	if err != nil {
+		return err
+	}
 	for i, d := range plan.disks {
 		row := Attachment{
 			ID: s.newID(), Server: server.ID, Volume: d.ID, Device: devices[i], BootIndex: d.BootIndex,
 			DeleteOnTermination: d.DeleteOnTermination, Tag: d.Tag, State: attaching, CreatedAt: server.CreatedAt,
+			Bus: d.Bus, CDROM: d.Type == "cdrom",
 		}
 		if d.Source != "volume" {
 			row.Volume = s.newID()
@@ -227,38 +233,6 @@ func (s *Service) startCreate(ctx context.Context, tx *db.Tx, server Server, pla
 	_, err = work.Start(ctx, tx, s.createPlan(), server.ID, state,
 		work.Project(server.Project), work.By(work.Caller{User: in.Caller.User, Project: in.Caller.Project, Request: in.Request}))
 	return err
-}
-
-// deviceNames gives each disk the name that the API calls it by.
-// The server's blank disks come after the one that it boots from.
-func deviceNames(disks []BlockDevice, server Server) []string {
-	taken := map[string]bool{server.RootDevice: true}
-	for _, name := range server.blankDevices(nil) {
-		taken[name] = true
-	}
-	names := make([]string, len(disks))
-	for i, d := range disks {
-		if d.BootIndex != nil && *d.BootIndex == 0 {
-			names[i] = server.RootDevice
-		}
-	}
-	for i := range disks {
-		if names[i] == "" {
-			names[i] = freeDevice(taken)
-			taken[names[i]] = true
-		}
-	}
-	return names
-}
-
-func freeDevice(taken map[string]bool) string {
-	for c := 'a'; c <= 'z'; c++ {
-		name := "/dev/vd" + string(c)
-		if !taken[name] {
-			return name
-		}
-	}
-	return ""
 }
 
 func seed() string {

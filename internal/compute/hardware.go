@@ -27,7 +27,10 @@ var truth = []string{"true", "false", "yes", "no", "on", "off", "1", "0", "t", "
 var hardwareWords = []word{
 	{image: "hw_firmware_type", allowed: []string{"bios", "uefi"}},
 	{image: "os_secure_boot", flavor: "os:secure_boot", allowed: []string{"required", "optional", "disabled"}},
-	{image: "hw_machine_type", pattern: regexp.MustCompile(`^(q35|pc-q35-[0-9]+\.[0-9]+)$`)},
+	{image: "hw_machine_type", pattern: regexp.MustCompile(`^(pc|q35|pc-(q35|i440fx)-[0-9]+\.[0-9]+)$`)},
+	{image: "hw_disk_bus", allowed: buses},
+	{image: "hw_cdrom_bus", allowed: cdromBuses},
+	{image: "hw_scsi_model", allowed: []string{"virtio-scsi", "lsilogic", "lsisas1068", "lsisas1078", "vmpvscsi"}},
 	{image: "hw_boot_menu", flavor: "hw:boot_menu", allowed: truth},
 	{image: "hw_video_model", allowed: []string{"vga", "cirrus", "qxl", "virtio", "bochs", "none"}},
 	{image: "hw_video_ram", pattern: number},
@@ -37,7 +40,7 @@ var hardwareWords = []word{
 	{flavor: "hw_rng:allowed", allowed: truth},
 	{flavor: "hw_rng:rate_bytes", pattern: number},
 	{flavor: "hw_rng:rate_period", pattern: number},
-	{image: "hw_vif_model", allowed: []string{"virtio", "e1000e", "vmxnet3"}},
+	{image: "hw_vif_model", allowed: []string{"virtio", "e1000", "e1000e", "ne2k_pci", "pcnet", "rtl8139", "vmxnet3"}},
 	{image: "hw_pointer_model", allowed: []string{"usbtablet"}},
 }
 
@@ -150,6 +153,9 @@ func (server Server) hardware() *nodeapi.Hardware {
 		RNGPeriod:   amount(specs["hw_rng:rate_period"]),
 		NIC:         image["hw_vif_model"],
 		Tablet:      image["hw_pointer_model"] == "usbtablet",
+		DiskBus:     server.Buses.V.Disk,
+		SCSI:        image["hw_scsi_model"],
+		CDROMBus:    image["hw_cdrom_bus"],
 	}
 	if h.Watchdog == "" {
 		h.Watchdog = specs["hw:watchdog_action"]

@@ -31,6 +31,8 @@ type imageDisk struct {
 	Device              string  `json:"device_name,omitempty"`
 	Tag                 *string `json:"tag,omitempty"`
 	Format              *string `json:"guest_format,omitempty"`
+	Bus                 string  `json:"disk_bus,omitempty"`
+	DeviceType          string  `json:"device_type,omitempty"`
 	DeleteOnTermination bool    `json:"delete_on_termination"`
 }
 
@@ -60,11 +62,11 @@ func (s *Service) imageOfVolumes(ctx context.Context, caller auth.Caller, server
 		planned = append(planned, snapshot)
 		disks = append(disks, imageDisk{
 			Source: "snapshot", Destination: "volume", Snapshot: snapshot.ID, BootIndex: a.BootIndex, SizeGB: v.SizeGB,
-			Device: a.Device, Tag: a.Tag, DeleteOnTermination: a.DeleteOnTermination,
+			Device: a.Device, Tag: a.Tag, DeleteOnTermination: a.DeleteOnTermination, Bus: a.Bus, DeviceType: deviceType(a.CDROM),
 		})
 	}
 	for _, d := range server.LocalDisks.V {
-		disk := imageDisk{Source: "blank", Destination: "local", SizeGB: d.Size, Tag: d.Tag, DeleteOnTermination: true}
+		disk := imageDisk{Source: "blank", Destination: "local", SizeGB: d.Size, Tag: d.Tag, DeleteOnTermination: true, Bus: d.Bus}
 		if d.Swap {
 			d.Format = swapName
 		}
@@ -81,6 +83,14 @@ func (s *Service) imageOfVolumes(ctx context.Context, caller auth.Caller, server
 	delete(image.Properties, "base_image_ref")
 	image.Properties[mapping], image.Properties[mappingForm], image.Properties["root_device_name"] = string(text), "True", server.RootDevice
 	return planned, nil
+}
+
+// deviceType is what a disk is, where that is not the usual.
+func deviceType(cdrom bool) string {
+	if cdrom {
+		return "cdrom"
+	}
+	return ""
 }
 
 // takeSnapshots takes the snapshots of an image, all at once, and waits for them.
@@ -172,7 +182,7 @@ func (s *Service) expand(ctx context.Context, in *NewServer, f Flavor) (Image, e
 		}
 		all = append(all, BlockDevice{
 			Format: format, Source: d.Source, Destination: d.Destination, ID: d.Snapshot + d.Volume + d.Image, BootIndex: d.BootIndex, SizeGB: d.SizeGB,
-			Tag: d.Tag, DeleteOnTermination: d.DeleteOnTermination,
+			Tag: d.Tag, DeleteOnTermination: d.DeleteOnTermination, Bus: d.Bus, Type: d.DeviceType,
 		})
 	}
 	for i, d := range in.Disks {

@@ -1,6 +1,7 @@
 package compute
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -21,6 +22,7 @@ type LocalDisk struct {
 	Size   int64   `json:"size,omitempty"`   // GiB, MiB of swap; 0: the flavor's
 	Format string  `json:"format,omitempty"` // file system of an ephemeral one
 	Tag    *string `json:"tag,omitempty"`
+	Bus    string  `json:"bus,omitempty"` // "" is that of the server's disks
 }
 
 // mostLocal is how many disks of a server may live with it.
@@ -34,7 +36,12 @@ var fileSystems = []string{"ext2", "ext3", "ext4", "xfs"}
 // localDisk checks a disk that starts empty and lives with the server.
 func localDisk(d BlockDevice) (LocalDisk, error) {
 	out := LocalDisk{Swap: d.Format == "swap", Size: d.SizeGB, Tag: d.Tag}
+	if slices.Contains(buses, d.Bus) {
+		out.Bus = d.Bus
+	}
 	switch {
+	case d.Type != "" && d.Type != "disk":
+		return out, errs.BadRequestf("Block Device Mapping is Invalid: device type '%s' of a blank disk is not supported", d.Type)
 	case d.ID != "":
 		return out, errs.BadRequestf("Block Device Mapping is Invalid: Invalid device UUID.")
 	case d.BootIndex != nil:
@@ -92,13 +99,14 @@ func (server Server) blanks() []nodeapi.Blank {
 	}
 	var ephemeral, swap []nodeapi.Blank
 	for _, d := range asked {
+		bus := cmp.Or(d.Bus, server.Buses.V.Disk)
 		if d.Swap {
 			size := flavor.Swap
 			if d.Size > 0 {
 				size = min(size, d.Size)
 			}
 			if size > 0 {
-				swap = []nodeapi.Blank{{Name: swapName, SizeMB: int(size), Format: "swap", Rebuilds: server.Rebuilds}}
+				swap = []nodeapi.Blank{{Name: swapName, SizeMB: int(size), Format: "swap", Rebuilds: server.Rebuilds, Bus: bus}}
 			}
 			continue
 		}
@@ -111,7 +119,7 @@ func (server Server) blanks() []nodeapi.Blank {
 		}
 		if size > 0 {
 			name := fmt.Sprintf("ephemeral%d", len(ephemeral))
-			ephemeral = append(ephemeral, nodeapi.Blank{Name: name, SizeMB: int(size) << 10, Format: format, Rebuilds: server.Rebuilds})
+			ephemeral = append(ephemeral, nodeapi.Blank{Name: name, SizeMB: int(size) << 10, Format: format, Rebuilds: server.Rebuilds, Bus: bus})
 		}
 	}
 	return append(ephemeral, swap...)
@@ -143,8 +151,8 @@ func (server Server) blankDevices(volumes []Attachment) []string {
 		taken[a.Device] = true
 	}
 	var names []string
-	for range server.blanks() {
-		name := freeDevice(taken)
+	for _, b := range server.blanks() {
+		name := freeDevice(taken, b.Bus)
 		taken[name] = true
 		names = append(names, name)
 	}

@@ -51,6 +51,8 @@ type Attachment struct {
 	Grown               int64 // GiB that the volume has become; 0: as it was attached
 	Limits              db.JSON[map[string]int64]
 	Swap                db.JSON[*VolumeSwap]
+	Bus                 string // "" is virtio
+	CDROM               bool   `bun:"cdrom"`
 	CreatedAt           db.Time
 }
 
@@ -107,7 +109,7 @@ func (s *Service) machine(ctx context.Context, tx *db.Tx, server Server) (nodeap
 		return m, err
 	}
 	if server.Image != "" {
-		m.Root = &nodeapi.Root{Image: server.Image, SizeGB: int(flavor.Disk), Rebuilds: server.Rebuilds}
+		m.Root = &nodeapi.Root{Image: server.Image, SizeGB: int(flavor.Disk), Rebuilds: server.Rebuilds, Bus: server.Buses.V.root(), CDROM: server.Buses.V.CDROM}
 		if server.DiskImage != "" {
 			m.Root.Image = server.DiskImage
 		}
@@ -133,7 +135,7 @@ func (s *Service) machine(ctx context.Context, tx *db.Tx, server Server) (nodeap
 		// One without an epoch is reserved and not yet connected.
 		if a.State != detaching && a.Epoch > 0 {
 			m.Disks = append(m.Disks, nodeapi.Disk{
-				Volume: a.Volume, Device: a.Device, Attachment: a.ID, Epoch: a.Epoch, SizeGB: int(a.Grown), Limits: a.Limits.V, Swap: a.Swap.V.document(),
+				Volume: a.Volume, Device: a.Device, Attachment: a.ID, Epoch: a.Epoch, SizeGB: int(a.Grown), Limits: a.Limits.V, Swap: a.Swap.V.document(), Bus: a.Bus, CDROM: a.CDROM,
 			})
 		}
 	}

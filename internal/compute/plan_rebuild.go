@@ -132,7 +132,14 @@ func (s *Service) RebuildServer(ctx context.Context, act Act, caller auth.Caller
 		if !ofVolume {
 			server.Image = image.ID
 		}
-		err = s.save(ctx, tx, &server, "image", "image_properties", "name", "description", "access_ip4", "access_ip6", "hostname", "auto_disk", "metadata", "key_name", "certificates", "task_state")
+		volumes, err := attachmentsOf(ctx, tx, server.ID)
+		if err == nil {
+			err = server.rebus(volumes)
+		}
+		if err != nil {
+			return err
+		}
+		err = s.save(ctx, tx, &server, "image", "image_properties", "buses", "root_device", "name", "description", "access_ip4", "access_ip6", "hostname", "auto_disk", "metadata", "key_name", "certificates", "task_state")
 		if err != nil {
 			return err
 		}

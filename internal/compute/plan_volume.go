@@ -43,6 +43,11 @@ func (s *Service) AttachVolume(ctx context.Context, act Act, caller auth.Caller,
 		if err != nil {
 			return err
 		}
+		bus := server.Buses.V.Disk
+		err = server.plugs("attach_volume", bus)
+		if err != nil {
+			return err
+		}
 		have, err := attachmentsOf(ctx, tx, server.ID)
 		if err != nil {
 			return err
@@ -58,11 +63,11 @@ func (s *Service) AttachVolume(ctx context.Context, act Act, caller auth.Caller,
 			taken[name] = true
 		}
 		row = Attachment{
-			ID: s.newID(), Server: server.ID, Volume: v.ID, Device: freeDevice(taken), Tag: in.Tag,
+			ID: s.newID(), Server: server.ID, Volume: v.ID, Device: freeDevice(taken, bus), Bus: bus, Tag: in.Tag,
 			DeleteOnTermination: in.DeleteOnTermination, State: attaching, CreatedAt: db.At(s.clock.Now()),
 		}
 		if row.Device == "" {
-			return errs.Forbiddenf("The maximum allowed number of disk devices (26) to attach to a single instance has been exceeded.")
+			return errTooMany(bus)
 		}
 		err = s.volumes.Reserve(ctx, tx, row.ID, row.Volume, server.ID)
 		if err != nil {
@@ -206,6 +211,8 @@ func (s *Service) DetachVolume(ctx context.Context, act Act, volume string) erro
 		switch {
 		case a.BootIndex != nil && *a.BootIndex == 0:
 			return errs.BadRequestf("Cannot detach a root device volume")
+		case server.plugs("detach_volume", a.Bus) != nil:
+			return server.plugs("detach_volume", a.Bus)
 		case a.State != attached:
 			// Also while it is being attached: a plan that undoes the attachment
 			// would take away what the plan that ends it is about.

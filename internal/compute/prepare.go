@@ -29,7 +29,7 @@ func (s *Service) prepare(ctx context.Context, in NewServer) (Server, createPlan
 		VMState: Building, TaskState: Scheduling, Zone: in.Zone,
 		KeyName: in.KeyName, ConfigDrive: in.ConfigDrive, Metadata: db.Of(in.Metadata),
 		AccessIP4: in.AccessIP4, AccessIP6: in.AccessIP6,
-		Reservation: "r-" + clock.Hex()[:8], RootDevice: "/dev/vda", Running: true,
+		Reservation: "r-" + clock.Hex()[:8], Running: true,
 		ServerGroup: in.ServerGroup, SchedulerHints: db.Of(in.Hints), Certificates: db.Of(in.Certificates),
 		CreatedAt: now, UpdatedAt: now,
 	}
@@ -206,7 +206,11 @@ func (s *Service) prepareDisks(ctx context.Context, in NewServer, server *Server
 		bootImage = root.ID
 	}
 	if bootImage == "" {
-		return checkHardware(server.ImageProperties.V, f)
+		err = checkHardware(server.ImageProperties.V, f)
+		if err != nil {
+			return err
+		}
+		return server.chooseBuses(root, plan.disks)
 	}
 	if image.ID != bootImage {
 		image, err = s.images.Image(ctx, in.Caller, bootImage)
@@ -219,6 +223,9 @@ func (s *Service) prepareDisks(ctx context.Context, in NewServer, server *Server
 	}
 	server.ImageProperties = db.Of(image.Properties)
 	err = checkHardware(image.Properties, f)
+	if err == nil {
+		err = server.chooseBuses(root, plan.disks)
+	}
 	if err != nil {
 		return err
 	}

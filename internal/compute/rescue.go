@@ -1,6 +1,7 @@
 package compute
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -19,7 +20,7 @@ type NewRescue struct {
 // What images may say of the disk that is made of them for a rescue.
 var (
 	rescueDevices = []string{"disk", "cdrom"}
-	rescueBuses   = []string{"virtio", "scsi", "ide", "usb"}
+	rescueBuses   = buses
 )
 
 // RescueServer restarts a server from a disk made of an image, beside which it has
@@ -63,6 +64,13 @@ func (s *Service) RescueServer(ctx context.Context, act Act, caller auth.Caller,
 		rescue.Device = "disk"
 	case ofVolume && rescue.Device == "":
 		return errs.BadRequestf("Instance %s cannot be rescued: Cannot rescue a volume-backed instance by an image without hw_rescue_device or hw_rescue_bus", server.ID)
+	case rescue.Device == "cdrom":
+		rescue.Bus = cmp.Or(rescue.Bus, image.Properties["hw_cdrom_bus"])
+	default:
+		rescue.Bus = cmp.Or(rescue.Bus, image.Properties["hw_disk_bus"], server.Buses.V.Disk)
+	}
+	if rescue.Bus != "" && !slices.Contains(rescueBuses, rescue.Bus) {
+		return errs.BadRequestf("Requested rescue bus '%s' is not supported", rescue.Bus)
 	}
 	return s.power(ctx, act, "rescue", powerState{Task: Rescuing, Name: "rescue", Running: true, State: Rescued, Rescue: &rescue}, states...)
 }

@@ -137,7 +137,7 @@ func (s *Service) ask(ctx context.Context, tx *db.Tx, server Server, forced stri
 	if err != nil {
 		return r, err
 	}
-	needFirmware(server, &r.Request)
+	needHardware(server, &r.Request)
 	switch {
 	case r.NUMA == nil:
 	case r.NUMA.Threads == numa.Require:

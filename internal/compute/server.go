@@ -137,6 +137,7 @@ type Server struct {
 	Rescue          db.JSON[*Rescue] // what it boots from instead, while it is rescued
 	Shelf           db.JSON[*Shelf]  // while it is shelved
 	LocalDisks      db.JSON[[]LocalDisk]
+	Buses           db.JSON[Buses]
 	Certificates    db.JSON[[]string] // that may have signed its image; kept as they were said
 	DiskImage       string            // what its root disk was made of, if not of Image
 	CrashDumps      int64
@@ -172,7 +173,7 @@ const (
 type Rescue struct {
 	Image  string `json:"image"`
 	Device string `json:"device,omitempty"` // disk or cdrom; "": it takes the place of the first disk
-	Bus    string `json:"bus,omitempty"`    // virtio, scsi, ide or usb
+	Bus    string `json:"bus,omitempty"`    // "" is virtio
 }
 
 // Shelf is what is kept of a shelved server.

@@ -71,7 +71,7 @@ func (in createRequest) disks(c *api.Call, out *compute.NewServer) error {
 		}
 		one := compute.BlockDevice{
 			Source: d.Source, Destination: d.Destination, ID: d.UUID, DeleteOnTermination: bool(d.Delete), Tag: d.Tag,
-			Device: d.Device, Format: d.Format,
+			Device: d.Device, Format: d.Format, Bus: d.Bus, Type: d.DeviceType,
 		}
 		if d.BootIndex != nil && *d.BootIndex >= 0 {
 			n := int(*d.BootIndex)

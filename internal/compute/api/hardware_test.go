@@ -42,11 +42,11 @@ func TestHardware(t *testing.T) {
 	}
 	for key, value := range map[string]string{
 		"hw_firmware_type": "coreboot", "os_secure_boot": "maybe", "hw_machine_type": "pc,x", "hw_boot_menu": "perhaps", "hw_video_model": "vmvga",
-		"hw_video_ram": "much", "hw_watchdog_action": "shout", "hw_rng_model": "dice", "hw_vif_model": "ne2k_pci", "hw_pointer_model": "mouse",
+		"hw_video_ram": "much", "hw_watchdog_action": "shout", "hw_rng_model": "dice", "hw_vif_model": "netfront", "hw_pointer_model": "mouse",
 	} {
 		shelf.properties = map[string]string{key: value}
 		if r := create(); r.status != 400 || !strings.Contains(string(r.body), "Invalid image metadata") ||
-			key == "hw_vif_model" && !strings.Contains(string(r.body), "it may be virtio, e1000e, vmxnet3") {
+			key == "hw_vif_model" && !strings.Contains(string(r.body), "it may be virtio, e1000, e1000e, ne2k_pci, pcnet, rtl8139, vmxnet3") {
 			t.Errorf("%s=%s: got %d %s, want 400", key, value, r.status, r.body)
 		}
 	}
