@@ -1,6 +1,7 @@
 package compute
 
 import (
+	"cmp"
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
@@ -24,10 +25,12 @@ type instanceData struct {
 	cpus    *nodeapi.Topology
 	zone    string
 	static  json.RawMessage
+
+	addresses map[string]string // of its devices on PCI, as far as its host has told
 }
 
 func (s *Service) instanceData(server Server, secret secrets, ports []Port, cards []Card, volumes []Attachment, cpus *nodeapi.Topology) instanceData {
-	return instanceData{server, secret, ports, cards, volumes, cpus, s.ZoneOf(server.Host), s.vendor.Static()}
+	return instanceData{server, secret, ports, cards, volumes, cpus, s.ZoneOf(server.Host), s.vendor.Static(), nil}
 }
 
 // The versions of the two trees, oldest first. A guest may ask for any.
@@ -127,21 +130,39 @@ func (d instanceData) devices() []deviceData {
 	for _, card := range d.cards {
 		at := slices.IndexFunc(d.ports, func(p Port) bool { return p.ID == card.Port })
 		if card.Tag != nil && at >= 0 {
-			list = append(list, deviceData{Type: "nic", Bus: "pci", MAC: d.ports[at].MAC, Tags: []string{*card.Tag}})
+			list = append(list, deviceData{Type: "nic", Bus: "pci", Address: d.addressOf(card.Port), MAC: d.ports[at].MAC, Tags: []string{*card.Tag}})
+		}
+	}
+	disk := func(name, bus, path, serial string, tag *string) {
+		if tag != nil {
+			list = append(list, deviceData{Type: "disk", Bus: shownBus(bus), Address: d.addressOf(name), Path: path, Serial: serial, Tags: []string{*tag}})
 		}
 	}
 	for _, a := range d.volumes {
-		if a.Tag != nil {
-			list = append(list, deviceData{Type: "disk", Bus: "virtio", Address: "", Path: a.Device, Serial: a.Volume, Tags: []string{*a.Tag}})
-		}
+		disk(a.Volume, a.Bus, a.Device, a.Volume, a.Tag)
 	}
 	devices := d.server.blankDevices(d.volumes)
 	for i, b := range d.server.blanks() {
-		if tag := d.server.tagOf(b.Name); tag != nil {
-			list = append(list, deviceData{Type: "disk", Bus: "virtio", Address: "", Path: devices[i], Tags: []string{*tag}})
-		}
+		disk(b.Name, b.Bus, devices[i], "", d.server.tagOf(b.Name))
 	}
 	return list
+}
+
+// none is what guests are told where nothing is known.
+const none = "none"
+
+// addressOf is where a device is on PCI. As in Nova, what is elsewhere has no address.
+func (d instanceData) addressOf(name string) string { return cmp.Or(d.addresses[name], none) }
+
+// shownBus is a bus of disks in the words of Nova's metadata, which has none for SATA.
+func shownBus(bus string) string {
+	switch bus {
+	case "", busVirtio:
+		return "pci"
+	case "sata":
+		return none
+	}
+	return bus
 }
 
 type networkData struct {

@@ -90,7 +90,13 @@ func (s *Service) readInstanceData(ctx context.Context, id string) (instanceData
 			return err
 		}
 		topology, _, err := topologyOf(ctx, tx, server)
+		if err != nil {
+			return err
+		}
 		d = s.instanceData(server, secret, ports, cards, volumes, topology)
+		var seen nodeapi.MachineObserved
+		_, err = s.hosts.Observed(ctx, tx, server.Host, nodeapi.KindMachine, id, &seen)
+		d.addresses = seen.Addresses
 		return err
 	})
 	return d, err

@@ -253,6 +253,7 @@ func (n *Node) observeMachine(ctx context.Context, d *doc, generation int64, pro
 			HardReboots: state.HardReboots,
 			CrashDumps:  state.CrashDumps,
 			Layout:      state.Layout,
+			Addresses:   state.Addresses,
 			Move:        (*nodeapi.Move)(state.Move),
 		}
 		d.stopped = 0

@@ -50,7 +50,7 @@ import (
 //   - 19: 2026-11-28: volumes that take the place of others
 //   - 20: 2026-11-28: limits of a machine's own disks and processors
 //   - 21: 2026-11-28: SPICE
-//   - 22: 2026-11-29: buses of disks, machines of type pc
+//   - 22: 2026-11-29: buses of disks, machines of type pc, addresses of devices
 const Version = 22
 
 // Swaps is the first version of a node that knows of Disk.Swap.
@@ -343,6 +343,8 @@ type MachineObserved struct {
 	CrashDumps  int64      `json:"crash_dumps,omitempty"`
 	Move        *Move      `json:"move,omitempty"`
 	Layout      string     `json:"layout,omitempty"` // how the guest's machine is built, for the host that it goes to
+
+	Addresses map[string]string `json:"addresses,omitempty"` // on PCI, by the ids of volumes and ports and the names of other disks
 
 	Problem string `json:"problem,omitempty"` // empty when all is as desired
 	Refused bool   `json:"refused,omitempty"` // the problem will not go away by itself

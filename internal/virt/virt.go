@@ -199,6 +199,10 @@ type State struct {
 	HardReboots int64
 	CrashDumps  int64
 
+	// Addresses are where a guest that runs sees on PCI what sits there of its volumes,
+	// ports and own disks, by their ids and names: 0000:01:00.0.
+	Addresses map[string]string
+
 	Layout string // how it is built, for the driver of the host that it goes to; "" when it does not run
 	Move   *Move  // nil: it is not on its way
 }

@@ -149,3 +149,27 @@ func TestBuses(t *testing.T) {
 		c.status(id, "ACTIVE")
 	}
 }
+
+// A guest is told where its tagged devices are: on PCI by an address, elsewhere without.
+func TestTaggedDevices(t *testing.T) {
+	c := start(t, options{hosts: 1})
+	network := c.must(200, "admin", "GET", "/servers/"+c.active("first", "")+"/os-interface", "").at(t, "interfaceAttachments", 0, "net_id")
+	r := c.must(202, "admin@2.96", "POST", "/servers", fmt.Sprintf(`{"server":{"name":"web","imageRef":%q,"flavorRef":"1","networks":[{"uuid":%q,"tag":"front"}],
+		"block_device_mapping_v2":[{"source_type":"image","destination_type":"local","uuid":%q,"boot_index":0},
+		{"source_type":"volume","destination_type":"volume","uuid":%q,"tag":"fast"},
+		{"source_type":"volume","destination_type":"volume","uuid":%q,"tag":"old","disk_bus":"sata"}]}}`, imageID, network, imageID, volumeID, volumeID2))
+	id := r.at(t, "server", "id").(string)
+	c.status(id, "ACTIVE")
+	card := c.must(200, "admin", "GET", "/servers/"+id+"/os-interface", "")
+	ip, mac := card.at(t, "interfaceAttachments", 0, "fixed_ips", 0, "ip_address").(string), card.at(t, "interfaceAttachments", 0, "mac_addr").(string)
+	told := string(c.ask(t, "node-1", ip, "GET", "/openstack/latest/meta_data.json", "").Body)
+	for _, want := range []string{
+		`{"type":"nic","bus":"pci","address":"0000:02:00.0","mac":"` + mac + `","tags":["front"]}`,
+		`{"type":"disk","bus":"pci","address":"0000:01:00.0","serial":"` + volumeID + `","path":"/dev/vdb","tags":["fast"]}`,
+		`{"type":"disk","bus":"none","address":"none","serial":"` + volumeID2 + `","path":"/dev/sda","tags":["old"]}`,
+	} {
+		if !strings.Contains(told, want) {
+			t.Errorf("no %s in what the guest is told: %s", want, told)
+		}
+	}
+}

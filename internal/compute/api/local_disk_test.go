@@ -147,7 +147,7 @@ func TestAskedLocalDisks(t *testing.T) {
 		t.Errorf("server has %d GB of the host's disk, want the flavor's 7", got)
 	}
 	ip := c.must(200, "admin", "GET", "/servers/"+id+"/ips", "").at(t, "addresses", "private", 0, "addr").(string)
-	if r := c.ask(t, "node-1", ip, "GET", "/openstack/latest/meta_data.json", ""); !strings.Contains(string(r.Body), `"path":"/dev/vdb","tags":["scratch"]`) {
+	if r := c.ask(t, "node-1", ip, "GET", "/openstack/latest/meta_data.json", ""); !strings.Contains(string(r.Body), `{"type":"disk","bus":"pci","address":"0000:01:00.0","path":"/dev/vdb","tags":["scratch"]}`) {
 		t.Errorf("the guest is told %s, want the tag of its disk", r.Body)
 	}
 	halves := c.must(202, "admin@2.96", "POST", "/servers", flavored("13", blank(`,"volume_size":1`)+","+blank(`,"volume_size":3`)))

@@ -116,6 +116,10 @@ func TestFamilies(t *testing.T) {
 			eventually(t, 30*time.Second, "card in the guest", func() bool {
 				return strings.Contains(s.run("readlink /sys/class/net/eth0/device/driver"), "/"+test.card+"\r\n")
 			})
+			address := state(t, h, m.ID).Addresses[m.NICs[0].ID]
+			if got := s.run("readlink /sys/class/net/eth0/device"); address == "" || !strings.Contains(got, "/"+address+"\r\n") {
+				t.Errorf("the card is at %q, want %q", got, address)
+			}
 			if !plugs {
 				return
 			}
@@ -148,7 +152,7 @@ func (l *lab) signIn(t *testing.T, h *Host, id string) *typist {
 		return s
 	}
 	if !strings.Contains(string(log), "inside login: ") { // the name is from the config drive
-		s.await("inside login: ", 240*time.Second)
+		s.await("inside login: ", 8*time.Minute) // firmware reads from IDE word by word
 	}
 	s.send("cirros")
 	s.await("assword: ", 60*time.Second)

@@ -46,8 +46,12 @@ func (p *place) UnmarshalText(text []byte) error {
 	if !named {
 		bus, unit = "", bus
 	}
+	most := mostPorts
+	if named {
+		most = units[bus]
+	}
 	n, err := strconv.Atoi(unit)
-	if err != nil || n < 0 || named && units[bus] == 0 {
+	if err != nil || n < 0 || n >= most {
 		return fmt.Errorf("%q is no place of a device", text)
 	}
 	*p = place{bus, n}
@@ -57,6 +61,9 @@ func (p *place) UnmarshalText(text []byte) error {
 // units is how many disks a bus has at most: the machine's own controller of IDE, the
 // one of SCSI and of USB that we give it, and as many of SATA as that takes.
 var units = map[string]int{busSCSI: 255, busSATA: 24, busIDE: 4, busUSB: 15}
+
+// mostPorts is how many ports of PCI a machine has room for.
+const mostPorts = 128
 
 // sataPorts is how many disks a controller of SATA has.
 const sataPorts = 6
@@ -102,6 +109,18 @@ func (p place) at(o options, pc bool) {
 	default:
 		o["bus"] = portName(p.unit)
 	}
+}
+
+// address is where the guest sees on PCI what sits there, "" for what sits elsewhere.
+// The ports of PCI Express are the only bridges, so that they are numbered in their order.
+func (p place) address(pc bool) string {
+	switch {
+	case p.bus != "":
+		return ""
+	case pc:
+		return fmt.Sprintf("0000:00:%02x.0", pcFirst+p.unit)
+	}
+	return fmt.Sprintf("0000:%02x:00.0", p.unit+1)
 }
 
 // sataName is what QEMU calls a controller of SATA. Machines of type q35 have one by

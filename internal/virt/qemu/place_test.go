@@ -24,7 +24,7 @@ func TestPlaceText(t *testing.T) {
 	if err != nil || !maps.Equal(places, back) {
 		t.Errorf("they are read as %v, %v; want %v", back, err, places)
 	}
-	for _, bad := range []string{"", "x", "-1", "scsi:", "fdc:1", "scsi:-2"} {
+	for _, bad := range []string{"", "x", "-1", "scsi:", "fdc:1", "scsi:-2", "sata:24", "128"} {
 		if json.Unmarshal([]byte(`{"`+bad+`":""}`), &back) == nil {
 			t.Errorf("%q is taken for a place", bad)
 		}

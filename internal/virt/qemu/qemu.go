@@ -287,12 +287,18 @@ func (h *Host) List(ctx context.Context) ([]virt.State, error) {
 		case !g.off:
 			st.Running = true
 			st.Paused = g.paused
-			for _, device := range g.ports {
-				if disk, ok := strings.CutPrefix(device, diskPrefix); ok {
-					st.Disks = append(st.Disks, disk)
+			st.Addresses = map[string]string{}
+			for at, device := range g.ports {
+				name, isDisk := strings.CutPrefix(device, diskPrefix)
+				if isDisk {
+					st.Disks = append(st.Disks, name)
 				}
-				if nic, ok := strings.CutPrefix(device, nicPrefix); ok {
-					st.NICs = append(st.NICs, nic)
+				name, isNIC := strings.CutPrefix(name, nicPrefix)
+				if isNIC {
+					st.NICs = append(st.NICs, name)
+				}
+				if address := at.address(g.pc); address != "" && name != "" {
+					st.Addresses[name] = address
 				}
 			}
 			slices.Sort(st.Disks)

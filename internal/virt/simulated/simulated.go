@@ -367,11 +367,22 @@ func (h *Host) List(ctx context.Context) ([]virt.State, error) {
 		}
 		st.Swaps = m.Swaps
 		if m.Running {
+			st.Addresses = map[string]string{}
+			sits := func(name, bus string) {
+				if nodeapi.DiskPrefix(bus) == "vd" {
+					st.Addresses[name] = fmt.Sprintf("0000:%02x:00.0", len(st.Addresses)+1)
+				}
+			}
+			for _, b := range m.Machine.Blanks {
+				sits(b.Name, b.Bus)
+			}
 			for _, d := range m.Machine.Disks {
 				st.Disks = append(st.Disks, d.ID)
+				sits(d.ID, d.Bus)
 			}
 			for _, n := range m.Machine.NICs {
 				st.NICs = append(st.NICs, n.ID)
+				sits(n.ID, "")
 			}
 		}
 		all = append(all, st)
