@@ -438,12 +438,17 @@ func lastLines(text []byte, lines int) []byte {
 // VNC implements virt.Host.
 func (h *Host) VNC(ctx context.Context, id string) (io.ReadWriteCloser, error) {
 	return h.openScreen(ctx, OpVNC, id, func(m *machine) (func(net.Conn), error) {
-		s := &screen{title: m.hostname(), text: string(m.console()), format: nativeFormat}
+		s := m.screen()
 		return func(conn net.Conn) {
 			s.conn = conn
 			s.serve()
 		}, nil
 	})
+}
+
+// screen is what the machine shows when somebody looks.
+func (m *machine) screen() *screen {
+	return &screen{title: m.hostname(), text: string(m.console()), format: nativeFormat}
 }
 
 // SPICE implements virt.Host.
@@ -452,7 +457,11 @@ func (h *Host) SPICE(ctx context.Context, id string) (io.ReadWriteCloser, error)
 		if !m.Machine.Hardware.SPICE() {
 			return nil, errs.Conflictf("Instance %s has no screen for SPICE.", id)
 		}
-		return serveSPICE, nil
+		s := &spice{picture: m.screen().paint()}
+		return func(conn net.Conn) {
+			s.conn = conn
+			s.serve()
+		}, nil
 	})
 }
 
