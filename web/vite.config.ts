@@ -1,11 +1,12 @@
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vitest/config';
+import { spiceHtml5 } from './scripts/spice-html5';
 
 // The build goes into the Go package that embeds it. public/.keep is copied
 // along, so that the folder exists also in a clone that was never built.
 export default defineConfig({
   base: '/dashboard/',
-  plugins: [react()],
+  plugins: [react(), spiceHtml5()],
   build: {
     outDir: '../internal/console/dist',
     emptyOutDir: true,

@@ -27,7 +27,7 @@ import (
 // The kinds of consoles.
 const (
 	VNC    = "vnc"    // the guest's screen, in RFB; its URL is a page
-	SPICE  = "spice"  // the guest's screen, in SPICE; its URL is a WebSocket
+	SPICE  = "spice"  // the guest's screen, in SPICE; its URL is a page
 	Serial = "serial" // the guest's serial port; its URL is a WebSocket
 )
 
@@ -146,13 +146,17 @@ func (c *Consoles) Revoke(ctx context.Context, tx *db.Tx, server string) error {
 	return nil
 }
 
-// address is what the user opens, as each kind's clients expect it: for the screen
-// a page, with the path of the WebSocket as noVNC has it; for the others the bare
-// WebSocket.
+// address is what the user opens, as each kind's clients expect it: for a screen a
+// page, with the path of the WebSocket as noVNC has it, or with the token as
+// spice-html5 has it; for the serial line the bare WebSocket.
 func (c *Consoles) address(kind, token string) string {
-	path := "console/" + kind + "?token=" + url.QueryEscape(token)
-	if kind == VNC {
+	query := "?token=" + url.QueryEscape(token)
+	path := "console/" + kind + query
+	switch kind {
+	case VNC:
 		return c.public + "/dashboard/vnc?path=" + url.QueryEscape(path)
+	case SPICE:
+		return c.public + "/dashboard/spice" + query
 	}
 	// http becomes ws, https becomes wss.
 	return "ws" + strings.TrimPrefix(c.public, "http") + "/" + path

@@ -117,7 +117,7 @@ func (f fixture) tokenOf(t *testing.T, kind, server string) string {
 		t.Errorf("got expiry %v, want %v", expires, want)
 	}
 	prefix := map[string]string{VNC: "http://cloud.example:5000/dashboard/vnc?path=console%2Fvnc%3Ftoken%3D", Serial: "ws://cloud.example:5000/console/serial?token=",
-		SPICE: "ws://cloud.example:5000/console/spice?token="}[kind]
+		SPICE: "http://cloud.example:5000/dashboard/spice?token="}[kind]
 	token, ok := strings.CutPrefix(address, prefix)
 	if !ok {
 		t.Fatalf("got address %q, want one that begins with %q", address, prefix)

@@ -81,7 +81,11 @@ func TestSerialConsole(t *testing.T) {
 	}
 
 	admin.Must(t, 404, "GET", "/compute/v2.1/os-console-auth-tokens/"+token, nil)
-	spice, _, err := websocket.Dial(ctx, openAs("spice", "spice-html5"), &websocket.DialOptions{Subprotocols: []string{"binary"}})
+	screen, isPage := strings.CutPrefix(openAs("spice", "spice-html5"), cloud.URL+"/dashboard/spice")
+	if !isPage {
+		t.Fatalf("the screen in SPICE is not at a page of %s", cloud.URL)
+	}
+	spice, _, err := websocket.Dial(ctx, cloud.URL+"/console/spice"+screen, &websocket.DialOptions{Subprotocols: []string{"binary"}})
 	if err != nil {
 		t.Fatal(err)
 	}

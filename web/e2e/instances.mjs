@@ -1,30 +1,9 @@
 // Signing in, and all that is done with an instance.
 import assert from 'node:assert/strict';
 import { base, open, password } from './browser.mjs';
-import { choose, command, look, name, row, settled, signIn, slow, step, to, walk } from './walk.mjs';
+import { choose, command, look, name, painted, row, settled, signIn, slow, step, to, walk } from './walk.mjs';
 
 const page = () => walk.page;
-
-/** Whether the canvas shows more than one colour. */
-const painted = (on) =>
-  on.waitForFunction(
-    () => {
-      const canvas = document.querySelector('[data-testid=screen] canvas');
-      if (canvas === null || canvas.width === 0 || canvas.height === 0) {
-        return false;
-      }
-      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-      const first = data[0] + 256 * data[1] + 65536 * data[2];
-      for (let i = 4; i < data.length; i += 4) {
-        if (data[i] + 256 * data[i + 1] + 65536 * data[i + 2] !== first) {
-          return true;
-        }
-      }
-      return false;
-    },
-    null,
-    { timeout: 30_000 },
-  );
 
 step('signs in in Chinese, and remembers it', async () => {
   const chinese = await open(walk.browser, { locale: 'zh-CN' });
@@ -218,7 +197,7 @@ step('a console address works once, for whoever has it', async () => {
   const url = await page().evaluate(async (server) => {
     const reply = await fetch(`/compute/v2.1/servers/${server}/remote-consoles`, {
       method: 'POST',
-      headers: { 'X-Nacre-Dashboard': '1', 'Content-Type': 'application/json', 'OpenStack-API-Version': 'compute 2.96' },
+      headers: { 'X-Nacre-Dashboard': '1', 'Content-Type': 'application/json', 'OpenStack-API-Version': 'compute 2.98' },
       body: JSON.stringify({ remote_console: { protocol: 'vnc', type: 'novnc' } }),
     });
     return (await reply.json()).remote_console.url;

@@ -71,7 +71,7 @@ export const api = (method, path, body, on = walk.page) =>
     async ([how, where, what]) => {
       const reply = await fetch(where, {
         method: how,
-        headers: { 'X-Nacre-Dashboard': '1', 'Content-Type': 'application/json', 'OpenStack-API-Version': where.startsWith('/volume') ? 'volume 3.70' : 'compute 2.96' },
+        headers: { 'X-Nacre-Dashboard': '1', 'Content-Type': 'application/json', 'OpenStack-API-Version': where.startsWith('/volume') ? 'volume 3.70' : 'compute 2.98' },
         ...(what !== null && { body: JSON.stringify(what) }),
       });
       const text = await reply.text();
@@ -84,13 +84,34 @@ export const api = (method, path, body, on = walk.page) =>
   );
 
 /** Launches the smallest instance there can be. */
-export async function launch(called, on = walk.page) {
+export async function launch(called, on = walk.page, from = 'cirros') {
   const [{ flavors }, { images }, { networks }] = await Promise.all([api('GET', '/compute/v2.1/flavors/detail', null, on), api('GET', '/image/v2/images', null, on), api('GET', '/network/v2.0/networks', null, on)]);
   const [flavor] = flavors.sort((a, b) => a.disk - b.disk);
   const network = networks.find((each) => each.name === 'private'); // the others are of another walk, which takes them away
-  const image = images.find((each) => each.name.startsWith('cirros'));
+  const image = images.find((each) => each.name.startsWith(from));
   await api('POST', '/compute/v2.1/servers', { server: { name: called, flavorRef: flavor.id, imageRef: image.id, networks: [{ uuid: network.id }] } }, on);
 }
+
+/** Whether the canvas shows more than one colour. */
+export const painted = (on) =>
+  on.waitForFunction(
+    () => {
+      const canvas = document.querySelector('[data-testid=screen] canvas');
+      if (canvas === null || canvas.width === 0 || canvas.height === 0) {
+        return false;
+      }
+      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+      const first = data[0] + 256 * data[1] + 65536 * data[2];
+      for (let i = 4; i < data.length; i += 4) {
+        if (data[i] + 256 * data[i + 1] + 65536 * data[i + 2] !== first) {
+          return true;
+        }
+      }
+      return false;
+    },
+    null,
+    { timeout: 30_000 },
+  );
 
 /** A public key to have something in its place. */
 export const publicKey = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIHTPwq+1lXLiyMvvIhbcgLmzEFDGYs6IJ2MRIYRhGVC walk';

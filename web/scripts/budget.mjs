@@ -3,7 +3,7 @@
 // Counted is what a browser fetches before the first page can be drawn: the
 // entry with everything it imports statically, the larger language, and the
 // sign-in page. The code of consoles must not be part of it.
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 
@@ -51,6 +51,14 @@ for (const [console, word] of [
   if (!Object.values(manifest).some((chunk) => has(chunk.file))) {
     throw new Error(`no chunk has the ${console} in it`);
   }
+}
+// spice-html5 is in no chunk: its licence wants it to be a thing of its own.
+const spice = 'SPICE_MSGC_MAIN_ATTACH_CHANNELS';
+if (Object.values(manifest).some((chunk) => readFileSync(join(folder, chunk.file), 'utf8').includes(spice))) {
+  throw new Error('spice-html5 got into a chunk of ours: load it from its own files (scripts/spice-html5.ts)');
+}
+if (!readFileSync(join(folder, 'spice-html5/enums.js'), 'utf8').includes(spice) || !existsSync(join(folder, 'spice-html5/COPYING.LESSER.txt'))) {
+  throw new Error('spice-html5 or its licence is missing in the build');
 }
 if (total > budget) {
   throw new Error(`the first page costs ${kB(total)}, the budget is ${kB(budget)}: make a route lazy or drop a dependency`);

@@ -15,6 +15,12 @@ const screen = createRoute({
   component: lazyRouteComponent(() => import('./pages/screen')),
 });
 
+const spice = createRoute({
+  getParentRoute: () => root,
+  path: '/spice',
+  component: lazyRouteComponent(() => import('./pages/spice')),
+});
+
 const terminal = createRoute({
   getParentRoute: () => root,
   path: '/serial',
@@ -119,6 +125,7 @@ const one = createRoute({
 export const router = createRouter({
   routeTree: root.addChildren([
     screen,
+    spice,
     terminal,
     notSignedIn,
     signedInElsewhere,

@@ -29,7 +29,7 @@ describe('a request', () => {
     expect(asked[0]?.url).toBe('/compute/v2.1/servers');
     expect(asked[0]?.init.headers).toMatchObject({
       'X-Nacre-Dashboard': '1',
-      'OpenStack-API-Version': 'compute 2.96',
+      'OpenStack-API-Version': 'compute 2.98',
       'Content-Type': 'application/json',
     });
     expect(asked[0]?.init.body).toBe('{"server":{}}');

@@ -19,7 +19,7 @@ export const prefix: Record<Service, string> = {
 
 // The newest microversions that these pages know.
 export const version: Partial<Record<Service, string>> = {
-  compute: 'compute 2.96',
+  compute: 'compute 2.98',
   volume: 'volume 3.70',
 };
 

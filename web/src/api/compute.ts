@@ -24,7 +24,7 @@ export interface Server {
   user_id: string;
   tenant_id: string;
   description: string | null;
-  image: { id: string } | '';
+  image: { id: string; properties: Record<string, string> } | '';
   flavor: { original_name: string; vcpus: number; ram: number; disk: number };
   addresses: Record<string, Address[]>;
   key_name: string | null;
@@ -165,9 +165,9 @@ export interface Zone {
 export const zones = async (signal: AbortSignal, detail = false) =>
   (await ask<{ availabilityZoneInfo: Zone[] }>('compute', detail ? '/os-availability-zone/detail' : '/os-availability-zone', { signal })).availabilityZoneInfo;
 
-export type ConsoleKind = 'vnc' | 'serial';
+export type ConsoleKind = 'vnc' | 'spice' | 'serial';
 
-const consoleTypes = { vnc: 'novnc', serial: 'serial' };
+const consoleTypes = { vnc: 'novnc', spice: 'spice-html5', serial: 'serial' };
 
 export async function openConsole(id: string, kind: ConsoleKind): Promise<string> {
   const reply = await ask<{ remote_console: { url: string } }>('compute', `/servers/${id}/remote-consoles`, {
@@ -176,6 +176,25 @@ export async function openConsole(id: string, kind: ConsoleKind): Promise<string
   });
   return reply.remote_console.url;
 }
+
+/** Whether a guest has its screen in SPICE too. Its image said so: the one it was made of, or that of the volume it boots from. */
+export const hasSpiceQuery = (server: Server | undefined) => {
+  const image = server?.image;
+  const root = server?.['os-extended-volumes:volumes_attached']?.[0]?.id;
+  return queryOptions({
+    queryKey: ['servers', server?.id, 'spice', image, root],
+    enabled: server !== undefined && (image !== '' || root !== undefined),
+    staleTime: Infinity,
+    queryFn: async ({ signal }) => {
+      let properties = image === '' ? undefined : image?.properties;
+      if (properties === undefined) {
+        const { volume } = await ask<{ volume: { volume_image_metadata?: Record<string, string> } }>('volume', `/volumes/${root}`, { signal });
+        properties = volume.volume_image_metadata;
+      }
+      return properties?.['hw_video_model'] === 'qxl';
+    },
+  });
+};
 
 /** The last lines of what the guest wrote to its serial line. */
 export async function readLog(id: string, lines: number, signal?: AbortSignal): Promise<string> {

@@ -262,7 +262,7 @@ const en = {
     useX509: 'The file holds the private key and its certificate.',
     unsupported: 'This browser cannot make Ed25519 keys. Make one with ssh-keygen and import its public key.',
   },
-  tab: { overview: 'Overview', console: 'Console', serial: 'Serial console', log: 'Log', inside: 'Diagnostics', history: 'History' },
+  tab: { overview: 'Overview', console: 'Console', spice: 'Console (SPICE)', serial: 'Serial console', log: 'Log', inside: 'Diagnostics', history: 'History' },
   instance: {
     gone: 'This instance doesn’t exist',
     goneText: 'It was deleted, or it belongs to another project.',
@@ -290,6 +290,7 @@ const en = {
     full: 'Full screen',
     window: 'New window',
     keys: 'Shift+Esc leaves the console',
+    drawnBy: 'Drawn by spice-html5 (LGPL)',
   },
   serial: {
     off: 'The serial line can be used when the instance is active.',

@@ -262,7 +262,7 @@ const zh = {
     useX509: '文件中包含私钥及其证书。',
     unsupported: '此浏览器无法生成 Ed25519 密钥。请用 ssh-keygen 生成并导入其公钥。',
   },
-  tab: { overview: '概览', console: '控制台', serial: '串口控制台', log: '日志', inside: '诊断', history: '操作历史' },
+  tab: { overview: '概览', console: '控制台', spice: '控制台（SPICE）', serial: '串口控制台', log: '日志', inside: '诊断', history: '操作历史' },
   instance: {
     gone: '此云主机不存在',
     goneText: '它已被删除，或属于其他项目。',
@@ -290,6 +290,7 @@ const zh = {
     full: '全屏',
     window: '新窗口',
     keys: '按 Shift+Esc 离开控制台',
+    drawnBy: '由 spice-html5（LGPL）绘制',
   },
   serial: {
     off: '云主机运行时才能使用串口。',

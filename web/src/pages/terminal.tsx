@@ -1,15 +1,8 @@
 import { useTranslation } from 'react-i18next';
-import { useTitle } from '../ui/page';
-import { tokenOf } from '../ui/remote';
+import { Alone } from '../ui/alone';
 import { SerialTerminal } from '../ui/terminal';
 
-/** A serial console on a page of its own, for whoever has its token. The token works once. */
 export default function StandaloneTerminal() {
   const { t } = useTranslation();
-  useTitle(t('tab.serial'));
-  return (
-    <main className="standalone">
-      <SerialTerminal alone again={false} token={() => Promise.resolve(tokenOf(location.href))} />
-    </main>
-  );
+  return <Alone title={t('tab.serial')} of={SerialTerminal} />;
 }

@@ -3,7 +3,7 @@
 import { FitAddon } from '@xterm/addon-fit';
 import { Terminal } from '@xterm/xterm';
 import '@xterm/xterm/css/xterm.css';
-import type { Shown } from './remote';
+import { openSocket, type Shown } from './remote';
 
 // How many bytes may wait to be drawn. A guest that floods writes faster than
 // anybody draws: what is beyond is left out, as the node does on its side.
@@ -19,7 +19,8 @@ export interface Line extends Shown {
 /** Line feeds as a terminal wants them, whatever a log has. */
 export const forTerminal = (log: string) => log.replace(/\r?\n/g, '\r\n');
 
-export function showLine(place: HTMLElement, socket: WebSocket, connected: () => void, label: string, before: string): Line {
+export function showLine(place: HTMLElement, address: string, connected: () => void, label: string, before: string): Line {
+  const socket = openSocket(address);
   const terminal = new Terminal({
     fontFamily: 'ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, "Noto Sans Mono CJK SC", monospace',
     fontSize: 14,
@@ -77,6 +78,7 @@ export function showLine(place: HTMLElement, socket: WebSocket, connected: () =>
     return !(chord && event.code === 'KeyV');
   });
   return {
+    socket,
     focus: () => terminal.focus(),
     blur: () => terminal.blur(),
     close: () => {

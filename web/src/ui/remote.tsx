@@ -1,6 +1,7 @@
 import { Button, Spin } from 'antd';
 import { useEffect, useRef, useState, type ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
+import type { ConsoleKind } from '../api/compute';
 import { FullscreenOutlined } from './icons';
 import { problemText } from './problem';
 import { Mark } from './status';
@@ -12,6 +13,8 @@ export function tokenOf(url: string): string {
   return encodeURIComponent(query.get('token') ?? ofPath.get('token') ?? '');
 }
 
+export const openSocket = (address: string) => new WebSocket(address, ['binary']);
+
 // What the browser says of a socket that is closed without a code, as for a token that was used or has expired.
 const unknownToken = 1005;
 
@@ -19,6 +22,8 @@ type State = { is: 'connecting' | 'connected' } | { is: 'ended'; why: string };
 
 /** What shows a guest in a place of the page. */
 export interface Shown {
+  /** By which it comes; a session of several has a first one. */
+  socket: WebSocket;
   focus(): void;
   blur(): void;
   close(): void;
@@ -37,10 +42,10 @@ export interface ConsoleProps {
 }
 
 interface Props<T extends Shown> extends ConsoleProps {
-  kind: 'vnc' | 'serial';
+  kind: ConsoleKind;
   label: string;
-  /** Shows in the place what comes by the socket, and tells when there is something. */
-  show: (place: HTMLElement, socket: WebSocket, connected: () => void) => T;
+  /** Shows in the place what comes by a socket to the address, and tells when there is something. */
+  show: (place: HTMLElement, address: string, connected: () => void) => T;
   /** What can be done with the guest; null while it isn't connected. */
   buttons: (shown: T | null) => ReactNode;
 }
@@ -83,8 +88,11 @@ export function Remote<T extends Shown>({ kind, label, show, buttons, token, aga
         return;
       }
       const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
-      const socket = new WebSocket(`${scheme}://${location.host}/console/${kind}?token=${key}`, ['binary']);
-      socket.addEventListener('close', (event) => {
+      const made = current.current.show(target, `${scheme}://${location.host}/console/${kind}?token=${key}`, () => {
+        setState({ is: 'connected' });
+        made.focus();
+      });
+      made.socket.addEventListener('close', (event) => {
         const reasons: Record<number, string> = {
           1000: t('console.ended'),
           1001: t('console.goneAway'),
@@ -92,10 +100,6 @@ export function Remote<T extends Shown>({ kind, label, show, buttons, token, aga
           [unknownToken]: t('console.used'),
         };
         end(reasons[event.code] ?? t('console.lost'));
-      });
-      const made = current.current.show(target, socket, () => {
-        setState({ is: 'connected' });
-        made.focus();
       });
       mine = made;
       setShown(made);

@@ -1,19 +1,17 @@
 import RFB from '@novnc/novnc';
-import { Button } from 'antd';
 import { useTranslation } from 'react-i18next';
-import { Remote, type ConsoleProps, type Shown } from './remote';
+import { Attention, type Screened } from './attention';
+import { openSocket, Remote, type ConsoleProps } from './remote';
 
-interface Screened extends Shown {
-  attention(): void;
-}
-
-function show(place: HTMLElement, socket: WebSocket, connected: () => void): Screened {
+function show(place: HTMLElement, address: string, connected: () => void): Screened {
+  const socket = openSocket(address);
   const screen = new RFB(place, socket, { shared: true });
   screen.scaleViewport = true;
   screen.resizeSession = true;
   screen.background = '#0b0e11';
   screen.addEventListener('connect', connected);
   return {
+    socket,
     focus: () => screen.focus({ preventScroll: true }),
     blur: () => screen.blur(),
     close: () => screen.disconnect(),
@@ -24,17 +22,5 @@ function show(place: HTMLElement, socket: WebSocket, connected: () => void): Scr
 /** A guest's screen by noVNC. */
 export function Screen(props: ConsoleProps) {
   const { t } = useTranslation();
-  return (
-    <Remote
-      kind="vnc"
-      label={t('tab.console')}
-      show={show}
-      buttons={(screen) => (
-        <Button disabled={screen === null} onClick={() => screen?.attention()}>
-          Ctrl+Alt+Del
-        </Button>
-      )}
-      {...props}
-    />
-  );
+  return <Remote kind="vnc" label={t('tab.console')} show={show} buttons={(screen) => <Attention screen={screen} />} {...props} />;
 }

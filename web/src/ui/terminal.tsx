@@ -22,7 +22,7 @@ export function SerialTerminal({ before, token, ...props }: Props) {
         written.current = (await before?.().catch(() => '')) ?? '';
         return token();
       }}
-      show={(place, socket, connected) => showLine(place, socket, connected, t('tab.serial'), written.current)}
+      show={(place, address, connected) => showLine(place, address, connected, t('tab.serial'), written.current)}
       buttons={(line) => (
         <>
           <Button disabled={line === null} onClick={() => line?.copy()}>

@@ -4,7 +4,7 @@ import { Button, Dropdown, Spin, Tabs } from 'antd';
 import { lazy, Suspense, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { ApiError } from '../../api/client';
-import { serverQuery, type Server } from '../../api/compute';
+import { hasSpiceQuery, serverQuery, type Server } from '../../api/compute';
 import { menuOf, serverActions, startByKey } from '../../kinds/compute/server-actions';
 import servers from '../../kinds/compute/servers';
 import { useActs } from '../../resource/acts';
@@ -22,12 +22,13 @@ import { Overview } from './overview';
 import type { Tab } from './tabs';
 import { DesktopOutlined, EllipsisOutlined } from '../../ui/icons';
 
-// noVNC and xterm are loaded by those who open a console.
+// noVNC, spice-html5 and xterm are loaded by those who open a console.
 const Console = lazy(() => import('./console'));
+const Spice = lazy(() => import('./spice'));
 const Serial = lazy(() => import('./serial'));
 const kind = servers as unknown as Resource<Server>;
 // Whoever may only read sees nothing of what the guest shows or writes.
-const forMembers = ['console', 'serial', 'log'];
+const forMembers = ['console', 'spice', 'serial', 'log'];
 const route = getRouteApi('/signed-in/instances/$id/$tab');
 
 export default function Instance() {
@@ -37,6 +38,7 @@ export default function Instance() {
   const { roles } = useHere();
   const changes = may(roles, 'member');
   const { data: server, error, refetch } = useQuery(serverQuery(id));
+  const { data: spice } = useQuery(hasSpiceQuery(server));
   if (error instanceof ApiError && error.status === 404) {
     return (
       <Empty icon={<DesktopOutlined />} title={t('instance.gone')} text={t('instance.goneText')}>
@@ -83,6 +85,15 @@ export default function Instance() {
             ),
           },
           {
+            key: 'spice',
+            label: t('tab.spice'),
+            children: (
+              <Suspense fallback={<Spin />}>
+                <Spice server={server} />
+              </Suspense>
+            ),
+          },
+          {
             key: 'serial',
             label: t('tab.serial'),
             children: (
@@ -94,7 +105,9 @@ export default function Instance() {
           { key: 'log', label: t('tab.log'), children: <Log server={server} /> },
           { key: 'inside', label: t('tab.inside'), children: <Inside server={server} /> },
           { key: 'history', label: t('tab.history'), children: <History server={server} /> },
-        ].filter(({ key }) => changes || !forMembers.includes(key))}
+        ]
+          .filter(({ key }) => changes || !forMembers.includes(key))
+          .filter(({ key }) => key !== 'spice' || spice === true)}
       />
     </>
   );

@@ -1,3 +1,3 @@
 // The tabs of an instance's page, as its address names them.
-export const tabs = ['overview', 'console', 'serial', 'log', 'inside', 'history'] as const;
+export const tabs = ['overview', 'console', 'spice', 'serial', 'log', 'inside', 'history'] as const;
 export type Tab = (typeof tabs)[number];

@@ -1,0 +1,4 @@
+import './spice.mjs';
+import { run } from './walk.mjs';
+
+run('spice');
