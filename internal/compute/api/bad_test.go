@@ -160,7 +160,7 @@ func TestBadInput(t *testing.T) {
 		{"old serial console without a type", "demo", "POST", "/servers/" + id + "/action", `{"os-getSerialConsole":{}}`, 400, "'type' is a required property"},
 		{"old serial console since 2.6", "demo@2.6", "POST", "/servers/" + id + "/action", `{"os-getSerialConsole":{"type":"serial"}}`, 404, "could not be found"},
 		{"old SPICE console", "demo", "POST", "/servers/" + id + "/action", `{"os-getSPICEConsole":{"type":"spice-html5"}}`, 400, "Unavailable console type spice-html5."},
-		{"console token before 2.31", "admin", "GET", "/os-console-auth-tokens/T", "", 401, "The requested console type details are not accessible"},
+		{"console token before 2.31", "admin", "GET", "/os-console-auth-tokens/T", "", 400, "The server could not comply with the request"},
 		{"unknown console token", "admin@2.31", "GET", "/os-console-auth-tokens/none", "", 404, "Token not found"},
 		{"console token by a user", "demo@2.31", "GET", "/os-console-auth-tokens/T", "", 403, "os-console-auth-tokens"},
 	}

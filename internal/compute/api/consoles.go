@@ -159,22 +159,20 @@ type consoleTokenView struct {
 	Host   string  `json:"host"`
 	Port   int     `json:"port"`
 	Path   *string `json:"internal_access_path"`
-	TLS    *int    `json:"tls_port" since:"2.99"` // none: consoles are WebSockets
 }
 
 // consoleToken tells what the token of a console's address stands for. Before
-// 2.31 only tokens of RDP consoles may be asked about, which we have none of.
+// 2.31 only tokens of RDP consoles could be asked about, which no cloud has any longer.
+// Those of direct SPICE consoles, of which there are none here, would show a tls_port
+// since 2.99; the others show none.
 func (h handlers) consoleToken(c *api.Call) (consoleTokenReply, error) {
+	if c.Version < api.V(2, 31) {
+		return consoleTokenReply{}, errs.BadRequestf("The server could not comply with the request since it is either malformed or otherwise incorrect.")
+	}
 	err := c.Authorize(auth.Target{})
 	if err != nil {
 		return consoleTokenReply{}, err
 	}
 	token, err := h.compute.ConsoleToken(c.Context(), c.PathValue("console_token"))
-	if err != nil {
-		return consoleTokenReply{}, err
-	}
-	if c.Version < api.V(2, 31) {
-		return consoleTokenReply{}, errs.Unauthorizedf("The requested console type details are not accessible")
-	}
-	return consoleTokenReply{consoleTokenView{Server: token.Server, Host: token.Host, Port: token.Port}}, nil
+	return consoleTokenReply{consoleTokenView{Server: token.Server, Host: token.Host, Port: token.Port}}, err
 }

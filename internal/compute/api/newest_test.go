@@ -37,13 +37,15 @@ func TestNewestMicroversions(t *testing.T) {
 
 	console := server + "/remote-consoles"
 	direct := `{"remote_console":{"protocol":"spice","type":"spice-direct"}}`
-	c.must(400, "demo@2.98", "POST", console, direct)
-	if r := c.must(400, "demo@2.99", "POST", console, direct); !strings.Contains(string(r.body), "Unavailable console type") {
+	if r := c.must(400, "demo@2.98", "POST", console, direct); !strings.Contains(string(r.body), "Value: spice-direct.") {
+		t.Errorf("a direct SPICE console before 2.99: got %s", r.body)
+	}
+	if r := c.must(400, "demo@2.99", "POST", console, direct); !strings.Contains(string(r.body), "Unavailable console type spice-direct.") {
 		t.Errorf("a direct SPICE console: got %s", r.body)
 	}
 	token := c.must(200, "admin@2.99", "GET", "/os-console-auth-tokens/T", "").at(t, "console").(map[string]any)
-	if port, has := token["tls_port"]; !has || port != nil {
-		t.Errorf("the token stands for %v, want a tls_port that is null", token)
+	if port, has := token["tls_port"]; has || token["port"] == nil {
+		t.Errorf("the token stands for %v with port %v, want a port and no tls_port, which only those of direct SPICE consoles have", token, port)
 	}
 
 	volumes := server + "/os-volume_attachments"
