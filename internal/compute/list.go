@@ -41,7 +41,7 @@ var newestFirst = []db.Sort{{Column: "created_at", Desc: true}, {Column: "id", D
 // unseen are columns that no view of a server shows: lists don't read them.
 var unseen = []string{
 	"generation", "flavor_id", "locked_by", "running", "rest", "rebuilds", "other_flavor", "rescue", "shelf",
-	"local_disks", "disk_image", "crash_dumps", "soft_reboots", "hard_reboots", "soft_deleted_at",
+	"local_disks", "buses", "disk_image", "crash_dumps", "soft_reboots", "hard_reboots", "soft_deleted_at",
 }
 
 // listPart is how many servers a list hands over at a time.

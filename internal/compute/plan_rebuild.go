@@ -34,6 +34,8 @@ type imageChange struct {
 	To         string            // its id, also where the bytes of a volume change
 	Before     string            // the server's
 	Properties map[string]string // of the image before
+	Buses      Buses             // of the disks before
+	RootDevice string            // before
 	Begun      bool              // the disk is not the former one any more
 }
 
@@ -115,7 +117,7 @@ func (s *Service) RebuildServer(ctx context.Context, act Act, caller auth.Caller
 		}
 		state := rebuildState{Server: server.ID}
 		if ofVolume || server.Image != image.ID {
-			state.Change = &imageChange{To: image.ID, Before: server.Image, Properties: server.ImageProperties.V}
+			state.Change = &imageChange{To: image.ID, Before: server.Image, Properties: server.ImageProperties.V, Buses: server.Buses.V, RootDevice: server.RootDevice}
 		}
 		in.apply(&server)
 		if in.Metadata != nil {
@@ -210,8 +212,9 @@ func (s *Service) rebuildKeep(ctx context.Context, tx *db.Tx, state *rebuildStat
 	}
 	_, err := s.change(ctx, tx, state.Server, func(server *Server) error {
 		server.Image, server.ImageProperties = before.Before, db.Of(before.Properties)
+		server.Buses, server.RootDevice = db.Of(before.Buses), before.RootDevice
 		return nil
-	}, "image", "image_properties")
+	}, "image", "image_properties", "buses", "root_device")
 	return err
 }
 

@@ -192,7 +192,7 @@ func (s *Service) askImage(server Server) scheduler.Request {
 func (s *Service) takesImage(server Server, image string) error {
 	r := s.askImage(server)
 	r.Server, r.Host, r.Keep, r.ImageID = server.ID, server.Host, true, image
-	needFirmware(server, &r)
+	needHardware(server, &r)
 	demand, _, err := server.demand(server.Flavor.V)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"nacre/internal/compute"
+	"nacre/internal/compute/scheduler"
 	"nacre/internal/nodeapi"
 )
 
@@ -170,6 +171,29 @@ func TestTaggedDevices(t *testing.T) {
 	} {
 		if !strings.Contains(told, want) {
 			t.Errorf("no %s in what the guest is told: %s", want, told)
+		}
+	}
+}
+
+// A rebuild that the host refuses leaves the disks where they are.
+func TestBusesOfRefusedRebuild(t *testing.T) {
+	shelf := &propertied{}
+	c := start(t, options{hosts: 1, configure: func(o *compute.Options) {
+		shelf.images = o.Images.(images)
+		o.Images = shelf
+		o.Rules = scheduler.Rules{IsolatedHosts: []string{"other"}, IsolatedImages: []string{quietImageID}}
+	}})
+	id := c.active("web", "")
+	shelf.properties = map[string]string{"hw_disk_bus": "sata"}
+	for _, step := range []struct{ image, status, root string }{
+		{quietImageID, "ERROR", "/dev/vda"},
+		{imageID, "ACTIVE", "/dev/sda"},
+	} {
+		c.must(202, "demo", "POST", "/servers/"+id+"/action", `{"rebuild":{"imageRef":"`+step.image+`"}}`)
+		c.status(id, step.status)
+		got := c.must(200, "admin@2.3", "GET", "/servers/"+id, "").at(t, "server", "OS-EXT-SRV-ATTR:root_device_name")
+		if got != step.root {
+			t.Errorf("after a rebuild from %s: got root device %v, want %s", step.image, got, step.root)
 		}
 	}
 }
