@@ -67,3 +67,36 @@ func TestReadsAsTheBuilderDoes(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestRowsOfOneText: what a row shares with the one before is what it would be alone,
+// whatever stands between.
+func TestRowsOfOneText(t *testing.T) {
+	t.Parallel()
+	d := openInserted(t)
+	a, empty := "a", ""
+	one, other := Of(map[string]string{"k": "v"}), Of(map[string]string{"k": "w"})
+	rows := []inserted{
+		{part: part{"1"}, Word: "w", Text: "long enough", Pointer: &a, JSON: one},
+		{part: part{"2"}, Word: "w", Text: "long enough", Pointer: &a, JSON: one},
+		{part: part{"3"}, JSON: one},
+		{part: part{"4"}, Word: "w", Text: "long", Pointer: &empty},
+		{part: part{"5"}, Word: "w", Text: "long", Pointer: &a, JSON: other},
+		{part: part{"6"}, Word: "v", Text: "long enough", Pointer: &a, JSON: other},
+		{part: part{"7"}, Word: "w", JSON: one},
+	}
+	err := d.Write(t.Context(), func(tx *Tx) error { return tx.Insert(t.Context(), &rows) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = d.Read(t.Context(), func(tx *Tx) error {
+		var all []inserted
+		err := tx.All(t.Context(), &all, "SELECT * FROM inserted ORDER BY id")
+		if !reflect.DeepEqual(all, rows) {
+			t.Errorf("got %+v, want %+v", all, rows)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
