@@ -49,14 +49,43 @@ func OpenFile(t testing.TB, source string) *db.DB {
 	return d
 }
 
-// Source names a fresh database for db.Open.
+// Source names a fresh database for db.Open. It has its tables: tests that start a
+// thousand times would make them for most of their time.
 func Source(t testing.TB) string {
 	t.Helper()
 	if Postgres() {
 		return PostgresSource(t)
 	}
-	return filepath.Join(t.TempDir(), "nacre.db")
+	content, err := file()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "nacre.db")
+	err = os.WriteFile(path, content, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
+
+// file is the SQLite file that those of this test binary are copies of.
+var file = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "nacre-dbtest-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "nacre.db")
+	d, err := db.Open(context.Background(), path)
+	if err != nil {
+		return nil, err
+	}
+	err = d.Close() // which leaves nothing in a journal
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
 
 // homes are the databases of the folders that SourceIn was asked for.
 var homes sync.Map
