@@ -197,10 +197,10 @@ func (server *Server) rebus(volumes []Attachment) error {
 	return server.chooseMachine(used)
 }
 
-// plugs refuses to give a server that runs a disk on a bus that is only looked at when
-// a machine starts, or to take one from it.
+// plugs refuses to give a server that runs a disk on a bus without hot-plugging, or to
+// take one from it.
 func (server Server) plugs(action, bus string) error {
-	if server.VMState == Active && (bus == "sata" || bus == busIDE) {
+	if server.VMState == Active && !nodeapi.HotPlugs(bus) {
 		return errs.Conflictf("Cannot '%s' instance %s while it is in vm_state %s: disk bus '%s' cannot be hotplugged", action, server.ID, server.VMState, bus)
 	}
 	return nil

@@ -208,12 +208,14 @@ func (s *Service) DetachVolume(ctx context.Context, act Act, volume string) erro
 		if err != nil {
 			return err
 		}
-		switch {
-		case a.BootIndex != nil && *a.BootIndex == 0:
+		if a.BootIndex != nil && *a.BootIndex == 0 {
 			return errs.BadRequestf("Cannot detach a root device volume")
-		case server.plugs("detach_volume", a.Bus) != nil:
-			return server.plugs("detach_volume", a.Bus)
-		case a.State != attached:
+		}
+		err = server.plugs("detach_volume", a.Bus)
+		if err != nil {
+			return err
+		}
+		if a.State != attached {
 			// Also while it is being attached: a plan that undoes the attachment
 			// would take away what the plan that ends it is about.
 			return errs.Conflictf("Invalid volume: Invalid input received: Invalid volume: Volume status must be 'in-use'. Currently in '%s' status", a.State)

@@ -228,6 +228,10 @@ type Hardware struct {
 	Tablet      bool   `json:"tablet,omitempty"`     // a pointer that knows where it is
 }
 
+// HotPlugs tells whether a guest that runs may be given a disk on the bus, or lose one:
+// SATA and IDE are looked at only when it starts.
+func HotPlugs(bus string) bool { return bus != "sata" && bus != "ide" }
+
 // DiskPrefix is how the names begin that guests give to the disks of a bus.
 func DiskPrefix(bus string) string {
 	switch bus {

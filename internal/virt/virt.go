@@ -165,8 +165,8 @@ type Disk struct {
 	Swap *Swap `json:",omitempty"` // what is to take its place
 }
 
-// Fixed tells whether the disk is on a bus that guests look at only when they start.
-func (d Disk) Fixed() bool { return d.Bus == "sata" || d.Bus == "ide" }
+// Fixed tells whether the disk stays where it is as long as the guest runs.
+func (d Disk) Fixed() bool { return !nodeapi.HotPlugs(d.Bus) }
 
 // Swap is a volume that takes the place of another one under a guest. Ensure begins
 // to copy the bytes and does not wait for that: State.Swaps tells how far it is. From

@@ -251,7 +251,7 @@ func (h *Host) vacancy(g *guest, bus string) (place, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	bus = on(bus, g.pc)
-	if bus == busSATA || bus == busIDE {
+	if !nodeapi.HotPlugs(bus) {
 		return place{}, errs.Conflictf("disk bus '%s' cannot be hotplugged", bus)
 	}
 	if bus != "" {

@@ -154,7 +154,7 @@ func (h *Host) replug(ctx context.Context, m *machine, g *guest) error {
 func (h *Host) unplug(ctx context.Context, client *qmp.Client, g *guest, device string) error {
 	h.mu.Lock()
 	for at, has := range g.ports {
-		if has == device && (at.bus == busSATA || at.bus == busIDE) {
+		if has == device && !nodeapi.HotPlugs(at.bus) {
 			h.mu.Unlock()
 			return errs.Conflictf("disk bus '%s' cannot be hotplugged", at.bus)
 		}
