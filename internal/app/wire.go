@@ -28,6 +28,6 @@ func (a computeImages) Image(ctx context.Context, caller auth.Caller, id string)
 	return compute.Image{
 		ID: found.ID, Name: found.Name, Status: found.Status,
 		MinDiskGB: found.MinDisk, MinRAMMB: found.MinRAM, SizeBytes: max(found.VirtualSize, 0),
-		Properties: found.Properties.V, Bootable: found.Usable(),
+		Properties: found.Properties.V, ISO: found.DiskFormat == "iso", Bootable: found.Usable(),
 	}, nil
 }

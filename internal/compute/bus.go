@@ -31,11 +31,15 @@ var (
 type Buses struct {
 	Disk  string `json:"disk,omitempty"`  // of what is not said to be elsewhere, now and later
 	Root  string `json:"root,omitempty"`  // of the root disk, if the request says so
-	CDROM bool   `json:"cdrom,omitempty"` // the root disk is a CD
+	CDROM bool   `json:"cdrom,omitempty"` // the request says that the root disk is a CD
+	ISO   string `json:"iso,omitempty"`   // of the root disk whose image is that of a CD, if the request says nothing
 }
 
 // root is the bus of the server's first disk.
-func (b Buses) root() string { return cmp.Or(b.Root, b.Disk) }
+func (b Buses) root() string { return cmp.Or(b.Root, b.ISO, b.Disk) }
+
+// cd tells whether the root disk is a CD, which is as large as its image.
+func (b Buses) cd() bool { return b.CDROM || b.ISO != "" }
 
 // mostDisks is how many names of disks a bus has.
 func mostDisks(bus string) int {
@@ -91,11 +95,14 @@ func deviceNames(disks []BlockDevice, server Server) ([]string, error) {
 }
 
 // chooseBuses says on which bus each disk of a new server is, and gives the server a
-// machine that has them.
-func (server *Server) chooseBuses(root *BlockDevice, volumes []BlockDevice) error {
+// machine that has them. The disk that it boots from is a CD if its image is that of one.
+func (server *Server) chooseBuses(root *BlockDevice, volumes []BlockDevice, iso bool) error {
 	properties := server.ImageProperties.V
 	b := &server.Buses.V
 	*b = Buses{}
+	if iso && server.Image != "" && (root == nil || root.Bus == "" && root.Type == "") {
+		b.ISO = cdromBus(properties)
+	}
 	if bus := properties["hw_disk_bus"]; bus != busVirtio {
 		b.Disk = bus
 	}
@@ -144,7 +151,7 @@ func (server *Server) chooseBuses(root *BlockDevice, volumes []BlockDevice) erro
 		used = append(used, d.Bus)
 	}
 	server.RootDevice = freeDevice(nil, b.root())
-	return server.chooseMachine(append(used, b.Root))
+	return server.chooseMachine(append(used, b.root()))
 }
 
 // cdromBus is the bus of drives for CDs.
@@ -178,9 +185,12 @@ func errNoIDE(machine string) error {
 
 // rebus says on which buses the disks of a server are that is rebuilt from an image
 // whose properties it has already. Its volumes stay where they are.
-func (server *Server) rebus(volumes []Attachment) error {
+func (server *Server) rebus(volumes []Attachment, iso bool) error {
 	b := &server.Buses.V
-	b.Disk = ""
+	b.Disk, b.ISO = "", ""
+	if iso && server.Image != "" && b.Root == "" && !b.CDROM {
+		b.ISO = cdromBus(server.ImageProperties.V)
+	}
 	if bus := server.ImageProperties.V["hw_disk_bus"]; bus != busVirtio {
 		b.Disk = bus
 	}
@@ -210,7 +220,7 @@ func (server Server) plugs(action, bus string) error {
 func needHardware(server Server, r *scheduler.Request) {
 	needFirmware(server, r)
 	image := server.ImageProperties.V
-	used := map[string]bool{server.Buses.V.Disk: true, server.Buses.V.Root: true, image["hw_cdrom_bus"]: true}
+	used := map[string]bool{server.Buses.V.Disk: true, server.Buses.V.root(): true, image["hw_cdrom_bus"]: true}
 	for _, d := range server.LocalDisks.V {
 		used[d.Bus] = true
 	}

@@ -109,7 +109,10 @@ func (s *Service) machine(ctx context.Context, tx *db.Tx, server Server) (nodeap
 		return m, err
 	}
 	if server.Image != "" {
-		m.Root = &nodeapi.Root{Image: server.Image, SizeGB: int(flavor.Disk), Rebuilds: server.Rebuilds, Bus: server.Buses.V.root(), CDROM: server.Buses.V.CDROM}
+		m.Root = &nodeapi.Root{Image: server.Image, SizeGB: int(flavor.Disk), Rebuilds: server.Rebuilds, Bus: server.Buses.V.root(), CDROM: server.Buses.V.cd()}
+		if m.Root.CDROM {
+			m.Root.SizeGB = 0
+		}
 		if server.DiskImage != "" {
 			m.Root.Image = server.DiskImage
 		}

@@ -71,6 +71,7 @@ type Image struct {
 	MinRAMMB   int64
 	SizeBytes  int64 // of the virtual disk
 	Properties map[string]string
+	ISO        bool // its disk format is that of a CD
 	// Bootable is why the bytes may not be booted from, nil when they may: what
 	// the inspector found differs from what the image claims to be.
 	Bootable error

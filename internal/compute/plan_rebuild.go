@@ -136,7 +136,7 @@ func (s *Service) RebuildServer(ctx context.Context, act Act, caller auth.Caller
 		}
 		volumes, err := attachmentsOf(ctx, tx, server.ID)
 		if err == nil {
-			err = server.rebus(volumes)
+			err = server.rebus(volumes, image.ISO)
 		}
 		if err != nil {
 			return err

@@ -210,7 +210,7 @@ func (s *Service) prepareDisks(ctx context.Context, in NewServer, server *Server
 		if err != nil {
 			return err
 		}
-		return server.chooseBuses(root, plan.disks)
+		return server.chooseBuses(root, plan.disks, false)
 	}
 	if image.ID != bootImage {
 		image, err = s.images.Image(ctx, in.Caller, bootImage)
@@ -224,7 +224,7 @@ func (s *Service) prepareDisks(ctx context.Context, in NewServer, server *Server
 	server.ImageProperties = db.Of(image.Properties)
 	err = checkHardware(image.Properties, f)
 	if err == nil {
-		err = server.chooseBuses(root, plan.disks)
+		err = server.chooseBuses(root, plan.disks, image.ISO)
 	}
 	if err != nil {
 		return err

@@ -57,7 +57,7 @@ type Images struct {
 type attempt struct{ err error }
 
 // formats are the ones a cached image can have; its file is named after it.
-var formats = []string{"raw", "qcow2"}
+var formats = []string{"raw", "qcow2", "iso"}
 
 // NewImages opens the cache in the folder.
 func NewImages(o ImagesOptions) (*Images, error) {

@@ -593,7 +593,7 @@ type CacheReply struct {
 
 // ImageReply describes an image whose bytes were inspected and found harmless.
 type ImageReply struct {
-	Format string `json:"format"` // raw or qcow2
+	Format string `json:"format"` // raw, iso or qcow2
 	Size   int64  `json:"size"`   // bytes of the file
 	SHA512 string `json:"sha512"` // hex, "" when unknown
 }

@@ -51,6 +51,7 @@ func TestVolumes(t *testing.T) {
 	t.Run("multi-attach", func(t *testing.T) { l.shared(t, id, first, fromVolume, second) })
 	goes := ""
 	t.Run("tagged", func(t *testing.T) { goes = l.tagged(t, fromVolume, second) })
+	t.Run("CD", func(t *testing.T) { fromCD(t, demo) })
 	t.Run("images fetched ahead", func(t *testing.T) { ahead(t, c, demo) })
 	first.Close()
 	second.Close()

@@ -173,7 +173,10 @@ func (h *Host) imageSource(ctx context.Context, v blockdev.Volume, want int64) (
 		return "", fmt.Errorf("open image %s: %w", v.Source.Image, err)
 	}
 	err = found.Matches(format)
-	if err == nil && format != inspect.QCOW2 && format != inspect.Raw {
+	switch {
+	case format == inspect.ISO:
+		format = inspect.Raw // to QEMU
+	case err == nil && format != inspect.QCOW2 && format != inspect.Raw:
 		err = fmt.Errorf("no volume can be made from the format %s", format)
 	}
 	if err != nil {

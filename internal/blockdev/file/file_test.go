@@ -264,6 +264,17 @@ func TestHostileImagesAreRefused(t *testing.T) {
 	}
 }
 
+// A CD's image has the bytes of the disk, whatever else can be read into them.
+func TestVolumeOfCD(t *testing.T) {
+	path := filepath.Join(tempDir(t), "cd.iso")
+	content := bytes.Repeat([]byte{0x11}, 1<<20)
+	copy(content[16*2048:], "\x01CD001")
+	must(t, os.WriteFile(path, content, 0o600))
+	host := open(t, tempDir(t), Options{Images: images{path, "iso"}})
+	must(t, host.Ensure(ctx, blockdev.Volume{ID: "a", SizeGB: 1, Source: blockdev.Source{Image: "image"}}))
+	mustRun(t, "qemu-io", "-f", "raw", "-c", "read -P 0x11 0 32k", "-c", "read -P 0x11 64k 960k", "-c", "read -P 0 1M 1M", export(t, host, "a", 1))
+}
+
 func TestBrokenFileHidesNoOther(t *testing.T) {
 	host := open(t, tempDir(t), Options{})
 	must(t, host.Ensure(ctx, blockdev.Volume{ID: "a", SizeGB: 1}))

@@ -197,3 +197,43 @@ func TestBusesOfRefusedRebuild(t *testing.T) {
 		}
 	}
 }
+
+// A disk whose image is that of a CD is one, unless the request says otherwise.
+func TestISO(t *testing.T) {
+	shelf := &propertied{}
+	c := start(t, options{hosts: 1, configure: func(o *compute.Options) {
+		shelf.images = o.Images.(images)
+		o.Images = shelf
+	}})
+	shows := func(id, want string) {
+		t.Helper()
+		name := c.status(id, "ACTIVE").at(t, "server", "OS-EXT-SRV-ATTR:root_device_name")
+		m, _ := c.machines["node-1"].Machine(id)
+		if got := fmt.Sprint(name, " ", m.Root.Bus, " ", m.Root.CDROM, " ", m.Root.SizeGB); got != want {
+			t.Errorf("the root disk is %s, want %s", got, want)
+		}
+	}
+	create := func(root string) string {
+		t.Helper()
+		return c.must(202, "admin@2.96", "POST", "/servers", fmt.Sprintf(
+			`{"server":{"name":"web","imageRef":%q,"flavorRef":"1","networks":"none"%s}}`, imageID, root)).at(t, "server", "id").(string)
+	}
+	asked := func(more string) string {
+		return fmt.Sprintf(`,"block_device_mapping_v2":[{"source_type":"image","destination_type":"local","uuid":%q,"boot_index":0%s}]`, imageID, more)
+	}
+	shelf.iso = true
+	shows(create(asked("")), "/dev/sda scsi true 0")
+	shows(create(asked(`,"device_type":"disk"`)), "/dev/vda  false 1")
+	shows(create(asked(`,"disk_bus":"usb"`)), "/dev/sda usb false 1")
+	shelf.properties = map[string]string{"hw_cdrom_bus": "sata", "hw_disk_bus": "scsi"}
+	id := create("")
+	shows(id, "/dev/sda sata true 0")
+	for _, step := range []struct {
+		iso  bool
+		want string
+	}{{false, "/dev/sda scsi false 1"}, {true, "/dev/sda sata true 0"}} {
+		shelf.iso = step.iso
+		c.must(202, "admin", "POST", "/servers/"+id+"/action", `{"rebuild":{"imageRef":"`+imageID+`"}}`)
+		shows(id, step.want)
+	}
+}

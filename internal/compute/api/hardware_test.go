@@ -18,11 +18,12 @@ import (
 type propertied struct {
 	images
 	properties map[string]string
+	iso        bool
 }
 
 func (p *propertied) Image(ctx context.Context, caller auth.Caller, id string) (compute.Image, error) {
 	image, err := p.images.Image(ctx, caller, id)
-	image.Properties = p.properties
+	image.Properties, image.ISO = p.properties, p.iso
 	return image, err
 }
 

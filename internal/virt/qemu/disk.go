@@ -102,6 +102,9 @@ func (h *Host) makeDisk(ctx context.Context, m *machine, name string, want virt.
 			return errs.BadRequestf("Flavor's disk is too small for requested image. Flavor disk is %d bytes, image is %d bytes.", size, virtual)
 		}
 		size = max(size, virtual)
+		if format == "iso" {
+			format = "raw" // to QEMU
+		}
 		args = append(args, "-b", base, "-F", format)
 	}
 	if size == 0 {
@@ -154,7 +157,7 @@ func virtualSize(path, format string) (int64, error) {
 	}
 	defer f.Close()
 	switch format {
-	case "raw":
+	case "raw", "iso":
 		info, err := f.Stat()
 		if err != nil {
 			return 0, err
