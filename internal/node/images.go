@@ -204,7 +204,8 @@ func (c *Images) fetch(ctx context.Context, image string) (path, format string, 
 		return "", "", err
 	}
 	if !slices.Contains(formats, format) {
-		return "", "", errs.BadRequestf("Image %s has format %q, which machines cannot use.", image, format)
+		return "", "", errs.BadRequestf("Image %s has the format %s, which machines cannot use: it must be %s. Convert it (qemu-img convert), or have the cloud convert what is imported (setting image_conversion).",
+			image, format, strings.Join(formats, ", "))
 	}
 	path = filepath.Join(c.o.Dir, image+"."+format)
 	now := c.o.Clock.Now()

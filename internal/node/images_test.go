@@ -132,6 +132,32 @@ func TestImagesFromTheServer(t *testing.T) {
 	}
 }
 
+// Disks can be made of some formats alone; the others leave nothing here.
+func TestImagesOfAllFormats(t *testing.T) {
+	dir := t.TempDir()
+	source := filepath.Join(t.TempDir(), "image")
+	err := os.WriteFile(source, []byte("bytes"), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	images, err := node.NewImages(node.ImagesOptions{
+		Dir: dir, Local: func(_ context.Context, image string) (string, string, error) { return source, image, nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, format := range []string{"raw", "qcow2", "iso", "vmdk", "vhd"} {
+		path, got, err := images.Path(t.Context(), format)
+		_, statErr := os.Stat(filepath.Join(dir, format+"."+format))
+		switch used := strings.Contains("raw, qcow2, iso", format); {
+		case used && (err != nil || statErr != nil || got != format || path != filepath.Join(dir, format+"."+format)):
+			t.Errorf("%s: got %q, %q, %v, %v", format, path, got, err, statErr)
+		case !used && (!errs.Is(err, errs.BadRequest) || !strings.Contains(err.Error(), "must be raw, qcow2, iso") || statErr == nil):
+			t.Errorf("%s: got %v, want it refused with what may be used", format, err)
+		}
+	}
+}
+
 func TestImagesAge(t *testing.T) {
 	r := start(t)
 	now := clock.NewManual(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
