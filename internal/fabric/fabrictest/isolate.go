@@ -54,8 +54,8 @@ func runIsolated(m *testing.M) (int, error) {
 	return 0, err
 }
 
-// moveIn makes the namespaces usable: mounts stay inside, /proc shows our
-// processes, the loopback device is up.
+// moveIn makes the namespaces usable: mounts and the names of network namespaces,
+// which are files, stay inside, /proc shows our processes, the loopback device is up.
 func moveIn() error {
 	err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
 	if errors.Is(err, unix.EINVAL) {
@@ -67,6 +67,14 @@ func moveIn() error {
 	err = unix.Mount("proc", "/proc", "proc", 0, "")
 	if err != nil {
 		return fmt.Errorf("mount /proc: %w", err)
+	}
+	const names = "/run/netns"
+	err = os.MkdirAll(names, 0o755)
+	if err == nil {
+		err = unix.Mount("tmpfs", names, "tmpfs", 0, "")
+	}
+	if err != nil {
+		return fmt.Errorf("keep names of namespaces inside: %w", err)
 	}
 	loopback, err := netlink.LinkByName("lo")
 	if err != nil {
