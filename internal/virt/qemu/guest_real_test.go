@@ -280,6 +280,6 @@ func (s *typist) run(command string) string {
 	s.turn++
 	n := itoa(s.turn)
 	s.send("echo be''gin" + n + "; " + command + "; echo e''nd" + n)
-	s.await("begin"+n, 30*time.Second)
-	return s.await("end"+n, 30*time.Second)
+	s.await("begin"+n, time.Minute)
+	return s.await("end"+n, 3*time.Minute) // an emulated guest may be told to write much
 }
