@@ -82,13 +82,7 @@ func (l *lab) wreck(seed uint64, kills int64) *Faults {
 	}
 	for i, n := range l.nodes {
 		wreckers.Go(func() {
-			f.Often(Dice(seed, uint64(200+i)), 500*time.Millisecond, func(r *rand.Rand) {
-				since := time.Now()
-				f.Hurt(r, n)
-				if r.IntN(4) > 0 {
-					l.hear(n, since)
-				}
-			})
+			f.Often(Dice(seed, uint64(200+i)), 500*time.Millisecond, func(r *rand.Rand) { f.Hurt(r, n) })
 		})
 	}
 	wreckers.Go(func() {
@@ -111,28 +105,6 @@ func (l *lab) wreck(seed uint64, kills int64) *Faults {
 	})
 	wreckers.Wait()
 	return f
-}
-
-// hear waits until the hosts of a node have been heard of since then, for some seconds at
-// most: there may be nobody to hear. Those of which nobody hears for ten seconds are
-// down, and where all are no server can be made: without this a slow machine would kill
-// its nodes before they say anything.
-func (l *lab) hear(node *Process, since time.Time) {
-	base, err := sql.Open("pgx", "postgres://postgres@/nacre?host="+l.postgres.Folder)
-	if err != nil {
-		l.t.Error(err)
-		return
-	}
-	defer base.Close()
-	for range 60 {
-		var heard int
-		err = base.QueryRow("SELECT COUNT(*) FROM hosts WHERE name LIKE $1 AND seen_at > $2",
-			strings.TrimPrefix(node.Name, "node ")+"-%", since.UnixMicro()).Scan(&heard)
-		if err == nil && heard == hostsPerNode {
-			return
-		}
-		<-time.After(100 * time.Millisecond)
-	}
 }
 
 // repair waits until the cluster is whole again.
