@@ -384,3 +384,29 @@ func TestLostVolumeIsNotReplaced(t *testing.T) {
 	r.forget(nodeapi.KindVolume, "v")
 	r.until("the document is gone", r.gone)
 }
+
+// A volume that is wanted again while it is removed is made anew: it was not lost.
+func TestVolumeWantedAgainWhileItGoes(t *testing.T) {
+	r := start(t)
+	going, heard := make(chan bool), make(chan bool)
+	r.hook = func(call string) {
+		if call == "removed volume" {
+			going <- true
+			<-heard
+		}
+	}
+	r.run()
+	r.connected()
+	there := func(id string) func() bool {
+		return func() bool { ok, v := r.volume(id); return ok && v.Present && v.Problem == "" }
+	}
+	r.wantVolume(theVolume(0))
+	r.until("the volume is there", there("v"))
+	r.forget(nodeapi.KindVolume, "v")
+	<-going
+	r.wantVolume(theVolume(1))
+	r.wantVolume(nodeapi.Volume{ID: "next", SizeGB: 1}) // the node hears of one after the other
+	r.until("the node has heard", there("next"))
+	close(heard)
+	r.until("the volume is there again", there("v"))
+}

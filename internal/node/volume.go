@@ -148,6 +148,15 @@ func (n *Node) letGo(ctx context.Context, d *doc, name string, generation int64)
 	return nil
 }
 
+// absent writes down, before the volume is removed, that it isn't there: one that is
+// wanted again while it goes is made anew, since nothing is lost.
+func (n *Node) absent(d *doc) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	d.volumeSeen.Present = false
+	return n.save(d)
+}
+
 // removeVolume removes the volume. The bytes of one that the servers do not
 // know stay: they may be all that is left of it.
 func (n *Node) removeVolume(ctx context.Context, d *doc, generation int64) error {
@@ -155,6 +164,9 @@ func (n *Node) removeVolume(ctx context.Context, d *doc, generation int64) error
 	if err == nil && generation == unknown {
 		err = n.o.Block.Unexport(ctx, d.key.id)
 	} else if err == nil {
+		err = n.absent(d)
+	}
+	if err == nil && generation != unknown {
 		err = n.o.Block.Remove(ctx, d.key.id)
 	}
 	if err != nil {

@@ -133,8 +133,14 @@ var epochs = regexp.MustCompile(`"epoch":\d+`)
 // still waits until the nodes have answered everything.
 func (c *cloud) still(t *testing.T) {
 	t.Helper()
+	var owed []string
+	defer func() {
+		if len(owed) > 0 {
+			t.Logf("nodes owe %q", owed)
+		}
+	}()
 	c.until("nodes are still", func() bool {
-		var owed []string
+		owed = nil
 		err := c.db.Read(c.ctx, func(tx *db.Tx) error {
 			var err error
 			owed, err = hoststest.Owed(c.ctx, tx)
