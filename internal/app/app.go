@@ -154,7 +154,10 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cloud.Hosts = hosts.New(hosts.Options{DB: database, Clock: now, Log: log, Server: owner, Bus: cloud.Bus, Peers: cloud.Cluster})
+	cloud.Hosts, err = hosts.New(ctx, hosts.Options{DB: database, Clock: now, Log: log, Server: owner, Bus: cloud.Bus, Peers: cloud.Cluster})
+	if err != nil {
+		return err
+	}
 
 	// The services, each on those above it.
 	clients, err := c.OAuth2.settings()

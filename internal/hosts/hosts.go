@@ -15,7 +15,9 @@
 // whoever accepted the connection, never from the node.
 //
 // A host is up while it is connected, to whichever server, or was seen a moment
-// ago. Being seen is written for all hosts of a server in one statement. Which
+// ago. Being seen is written for all hosts of a server in one statement. Time in
+// which no server could hear anybody, since all were away, counts for no host's
+// silence: who was up then has a moment to come back. Which
 // server holds a host's connection stands in its row, with an epoch that grows
 // with each connection: what comes over an older one is not written any more. A
 // question to a host that another server holds goes there by the bus, a stream
@@ -93,9 +95,13 @@ type Service struct {
 	queries    map[string]QueryFunc
 	streams    map[string]StreamFunc
 
-	mu    sync.Mutex // guards links and told
-	links map[string]*link
-	told  map[string]state // as the hooks were told last
+	deaf bool // Run's: the last look failed
+
+	mu     sync.Mutex // guards all below
+	links  map[string]*link
+	told   map[string]state // as the hooks were told last
+	newest db.Time          // when any host was seen last, before
+	away   time.Duration    // in which nobody could see hosts
 }
 
 // state is what makes a host worth telling about.
@@ -137,7 +143,7 @@ type hostRow struct {
 }
 
 // New makes the service.
-func New(o Options) *Service {
+func New(ctx context.Context, o Options) (*Service, error) {
 	s := &Service{
 		db:         o.DB,
 		clock:      o.Clock,
@@ -169,7 +175,33 @@ func New(o Options) *Service {
 		default:
 		}
 	})
-	return s
+	return s, s.hearAgain(ctx)
+}
+
+// hearAgain notes for how long nobody could hear the hosts: there was no server, or
+// none that reached the database.
+func (s *Service) hearAgain(ctx context.Context) error {
+	var newest db.Time
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		return tx.Get(ctx, &newest, "SELECT COALESCE(MAX(seen_at), 0) FROM hosts")
+	})
+	if err != nil {
+		return fmt.Errorf("read when hosts were seen last: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.newest, s.away = newest, max(0, s.clock.Now().Sub(newest.Time()))
+	return nil
+}
+
+// up tells whether a host is up that was seen last at that moment, or has the
+// connection. The lock is held.
+func (s *Service) up(l *link, seen db.Time) bool {
+	silence := s.clock.Now().Sub(seen.Time())
+	if seen <= s.newest {
+		silence -= s.away
+	}
+	return l != nil || silence < silent
 }
 
 // OnHost calls the function whenever a host came up, went down or changed
@@ -220,12 +252,14 @@ func (s *Service) Get(ctx context.Context, name string) (Host, error) {
 }
 
 func (s *Service) host(row hostRow) Host {
-	here := s.link(row.Name) != nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.links[row.Name]
 	return Host{
 		ID:        row.ID,
 		Name:      row.Name,
-		Up:        here || s.clock.Now().Sub(row.SeenAt.Time()) < silent,
-		Here:      here,
+		Up:        s.up(l, row.SeenAt),
+		Here:      l != nil,
 		Server:    row.Server,
 		SeenAt:    row.SeenAt.Time(),
 		CreatedAt: row.CreatedAt.Time(),
@@ -254,7 +288,7 @@ func (s *Service) Run(ctx context.Context) error {
 			return ctx.Err()
 		case <-next:
 			next = s.clock.After(tick)
-			err = s.look(ctx)
+			err = s.turn(ctx)
 		case <-s.kick:
 			select {
 			case <-ctx.Done():
@@ -267,6 +301,20 @@ func (s *Service) Run(ctx context.Context) error {
 			s.log.Error("look after hosts", "error", err)
 		}
 	}
+}
+
+// turn looks after the hosts, at first at how long nobody could when the turn before
+// came to nothing.
+func (s *Service) turn(ctx context.Context) error {
+	if s.deaf {
+		err := s.hearAgain(ctx)
+		if err != nil {
+			return err
+		}
+	}
+	err := s.look(ctx)
+	s.deaf = err != nil
+	return err
 }
 
 // look cuts off connections that have gone silent, writes who is there, and
@@ -314,7 +362,6 @@ func (s *Service) tellChanges(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read who was seen: %w", err)
 	}
-	since := db.At(s.clock.Now().Add(-silent))
 	var changed []string
 	s.mu.Lock()
 	for _, row := range rows {
@@ -326,7 +373,7 @@ func (s *Service) tellChanges(ctx context.Context) error {
 			l.looked = row.Sequence
 			l.send()
 		}
-		now := state{up: l != nil || row.SeenAt > since, updated: row.UpdatedAt}
+		now := state{up: s.up(l, row.SeenAt), updated: row.UpdatedAt}
 		if s.told[row.Name] != now {
 			s.told[row.Name] = now
 			changed = append(changed, row.Name)

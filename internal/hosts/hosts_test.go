@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -44,7 +46,19 @@ func start(t *testing.T) *rig {
 		cancel()
 		d.Close()
 	})
-	return &rig{Service: New(Options{DB: d, Clock: now}), t: t, db: d, now: now, ctx: ctx}
+	r := &rig{t: t, db: d, now: now, ctx: ctx}
+	r.restart()
+	return r
+}
+
+// restart is a new server on the same database.
+func (r *rig) restart() {
+	r.t.Helper()
+	var err error
+	r.Service, err = New(r.ctx, Options{DB: r.db, Clock: r.now})
+	if err != nil {
+		r.t.Fatal(err)
+	}
 }
 
 func (r *rig) write(do func(tx *db.Tx) error) {
@@ -350,6 +364,63 @@ func TestUpAndDown(t *testing.T) {
 	list, err := r.List(r.ctx)
 	if err != nil || len(list) != 1 || list[0].ID != h.ID {
 		t.Errorf("hosts are %+v, %v; want a with its first id", list, err)
+	}
+}
+
+// Servers that were away, or could not reach the database, take no host for dead
+// that was up before: it gets the time to come back.
+func TestAwayServersSilenceNobody(t *testing.T) {
+	r := start(t)
+	r.connect("dead").end()
+	r.now.Advance(silent)
+	r.connect("alive").end()
+	state := func() map[string]bool {
+		list, err := r.List(r.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		up := map[string]bool{}
+		for _, h := range list {
+			up[h.Name] = h.Up
+		}
+		return up
+	}
+	check := func(when string, alive bool) {
+		t.Helper()
+		want := map[string]bool{"dead": false, "alive": alive}
+		got := state()
+		if !maps.Equal(got, want) {
+			t.Errorf("%s hosts are up: %v; want %v", when, got, want)
+		}
+	}
+	again := map[string]func(){
+		"the servers were away": r.restart,
+		"the database was away": func() {
+			unreachable, cancel := context.WithCancel(r.ctx)
+			cancel()
+			r.turn(unreachable)
+			r.turn(r.ctx)
+		},
+	}
+	for _, why := range slices.Sorted(maps.Keys(again)) {
+		r.now.Advance(time.Hour)
+		again[why]()
+		check("after "+why, true)
+		r.now.Advance(silent - time.Second)
+		check("a while after "+why, true)
+		told := map[string]bool{}
+		r.OnHost(func(h Host) { told[h.Name] = h.Up })
+		r.turn(r.ctx)
+		if up, heard := told["alive"]; heard && !up || told["dead"] {
+			t.Errorf("after %s hooks were told %v", why, told)
+		}
+		r.now.Advance(time.Second)
+		check("long after "+why, false)
+		r.turn(r.ctx)
+		if up, heard := told["alive"]; up || !heard {
+			t.Errorf("long after %s hooks were told %v", why, told)
+		}
+		r.connect("alive").end()
 	}
 }
 

@@ -46,7 +46,10 @@ func benchHosts(b *testing.B, count int, dir string) {
 		b.Fatal(err)
 	}
 	defer d.Close()
-	service := hosts.New(hosts.Options{DB: d})
+	service, err := hosts.New(b.Context(), hosts.Options{DB: d})
+	if err != nil {
+		b.Fatal(err)
+	}
 	answered := make(chan string, 10_000)
 	service.OnObserved(nodeapi.KindMachine, func(id string) { answered <- id })
 	up := make(chan struct{}, count)

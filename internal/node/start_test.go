@@ -62,7 +62,10 @@ func start(t *testing.T) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.hosts = hosts.New(hosts.Options{DB: r.db})
+	r.hosts, err = hosts.New(ctx, hosts.Options{DB: r.db})
+	if err != nil {
+		t.Fatal(err)
+	}
 	r.newDrivers()
 	t.Cleanup(func() {
 		r.end()

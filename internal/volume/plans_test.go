@@ -61,7 +61,10 @@ func startRig(t *testing.T) *rig {
 	log := slog.New(slog.DiscardHandler)
 	r := &rig{ctx: ctx, db: database, who: volume.Viewer{Project: "p", User: "u"}, objects: newMemory(), images: newGallery()}
 	r.engine = work.New(work.Options{DB: database, Log: log, Owner: "test"})
-	r.hosts = hosts.New(hosts.Options{DB: database, Log: log})
+	r.hosts, err = hosts.New(ctx, hosts.Options{DB: database, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
 	ids := 0
 	r.service = volume.New(volume.Options{DB: database, Log: log, Engine: r.engine, Hosts: r.hosts, Images: r.images, Vault: r.objects, Servers: nobody{}, Sealer: glue{}, NewID: func() string {
 		ids++

@@ -75,7 +75,10 @@ func start(t testing.TB, o options) *cloud {
 	log := slog.New(slog.NewTextHandler(o.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	c := &cloud{t: t, ctx: ctx, db: d, machines: map[string]*virtsim.Host{}}
 	c.engine = work.New(work.Options{DB: d, Log: log})
-	c.hosts = hosts.New(hosts.Options{DB: d, Log: log})
+	c.hosts, err = hosts.New(ctx, hosts.Options{DB: d, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
 	c.placement, err = placement.New(ctx, placement.Options{DB: d})
 	if err != nil {
 		t.Fatal(err)

@@ -114,7 +114,10 @@ func start(t testing.TB, number int) *cloud {
 	log := slog.New(slog.DiscardHandler)
 	c.db = database
 	c.engine = work.New(work.Options{DB: database, Log: log, Owner: "test"})
-	c.hosts = hosts.New(hosts.Options{DB: database, Log: log})
+	c.hosts, err = hosts.New(ctx, hosts.Options{DB: database, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
 	c.service = volume.New(volume.Options{DB: database, Log: log, Engine: c.engine, Hosts: c.hosts, Images: imageShelf{}})
 	err = c.service.Bootstrap(ctx)
 	if err != nil {
