@@ -95,7 +95,7 @@ type Service struct {
 	queries    map[string]QueryFunc
 	streams    map[string]StreamFunc
 
-	deaf bool // Run's: the last look failed
+	deaf bool // Run's: it could not look, the last time
 
 	mu     sync.Mutex // guards all below
 	links  map[string]*link
@@ -288,14 +288,14 @@ func (s *Service) Run(ctx context.Context) error {
 			return ctx.Err()
 		case <-next:
 			next = s.clock.After(tick)
-			err = s.turn(ctx)
+			err = s.attend(ctx, s.look)
 		case <-s.kick:
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
 			case <-s.clock.After(gather):
 			}
-			err = s.tellChanges(ctx)
+			err = s.attend(ctx, s.tellChanges)
 		}
 		if err != nil && ctx.Err() == nil {
 			s.log.Error("look after hosts", "error", err)
@@ -303,16 +303,16 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 }
 
-// turn looks after the hosts, at first at how long nobody could when the turn before
-// came to nothing.
-func (s *Service) turn(ctx context.Context) error {
+// attend looks after the hosts, and first for how long nobody could when the time
+// before came to nothing.
+func (s *Service) attend(ctx context.Context, look func(context.Context) error) error {
 	if s.deaf {
 		err := s.hearAgain(ctx)
 		if err != nil {
 			return err
 		}
 	}
-	err := s.look(ctx)
+	err := look(ctx)
 	s.deaf = err != nil
 	return err
 }

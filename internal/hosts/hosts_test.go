@@ -398,8 +398,8 @@ func TestAwayServersSilenceNobody(t *testing.T) {
 		"the database was away": func() {
 			unreachable, cancel := context.WithCancel(r.ctx)
 			cancel()
-			r.turn(unreachable)
-			r.turn(r.ctx)
+			r.attend(unreachable, r.look)
+			r.attend(r.ctx, r.look)
 		},
 	}
 	for _, why := range slices.Sorted(maps.Keys(again)) {
@@ -410,13 +410,13 @@ func TestAwayServersSilenceNobody(t *testing.T) {
 		check("a while after "+why, true)
 		told := map[string]bool{}
 		r.OnHost(func(h Host) { told[h.Name] = h.Up })
-		r.turn(r.ctx)
+		r.attend(r.ctx, r.look)
 		if up, heard := told["alive"]; heard && !up || told["dead"] {
 			t.Errorf("after %s hooks were told %v", why, told)
 		}
 		r.now.Advance(time.Second)
 		check("long after "+why, false)
-		r.turn(r.ctx)
+		r.attend(r.ctx, r.look)
 		if up, heard := told["alive"]; up || !heard {
 			t.Errorf("long after %s hooks were told %v", why, told)
 		}

@@ -63,15 +63,13 @@ func TestCampaign(t *testing.T) {
 	day.Lives = true
 	admin.Must(t, "PUT", "/compute/v2.1/os-quota-sets/"+day.project, object{"quota_set": object{"instances": 40, "cores": 60, "ram": 100000}}, 200, nil)
 	day.Work(6, 1, 8*time.Millisecond)
-	f, wanted := NewFaults(t, 10), int64(few)
+	// What needs a host that is down, with a server, waits for one.
+	f, wanted := NewFaults(t, 10, func() bool { return day.Enough(10, 10) && len(day.undone()) == 0 }), int64(few)
 	if f.until.After(time.Now()) {
 		wanted = operations
 	}
 	r := Dice(seed, 99)
-	// What needs a host that is down, with a server, waits for one.
-	patience := time.Now().Add(time.Until(f.until) + 3*time.Minute)
-	for f.Kills.Load() < f.wanted || day.accepted.Load() < wanted || time.Now().Before(f.until) ||
-		len(day.undone()) > 0 && time.Now().Before(patience) {
+	for f.More() || day.accepted.Load() < wanted {
 		Pause(r, 3*time.Second)
 		v.process.Kill()
 		v.Start()
@@ -79,7 +77,7 @@ func TestCampaign(t *testing.T) {
 	}
 	day.End()
 	t.Log(f, ", ", day.accepted.Load(), " changes accepted")
-	day.Enough(10, 10)
+	day.MustEnough(10, 10)
 	t.Logf("done with servers: %v", day.done)
 	if undone := day.undone(); len(undone) > 0 {
 		t.Errorf("never done: %v", undone)

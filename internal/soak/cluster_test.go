@@ -19,11 +19,12 @@ func TestClusterUnderFaults(t *testing.T) {
 	l := newLab(t)
 	day := NewDay(t, seed, l.client)
 	day.Work(3, 4, 45*time.Millisecond)
-	f := l.wreck(seed, 200)
+	f := NewFaults(t, 200, func() bool { return day.Enough(10, 10) })
+	l.wreck(seed, f)
 	day.End()
 	l.repair()
 	t.Log(f)
-	day.Enough(10, 10)
+	day.MustEnough(10, 10)
 	admin := l.admin()
 	auditHosts(t, l.dir, Audit(t, admin, day, NoExcuse))
 	day.Tidy()
@@ -66,11 +67,9 @@ func (l *lab) noOrphanBytes() {
 	})
 }
 
-// wreck breaks things until so many processes were killed, and as long as the run
-// is meant to last. Everything runs when it returns.
-func (l *lab) wreck(seed uint64, kills int64) *Faults {
+// wreck breaks things as long as that is wanted. Everything runs when it returns.
+func (l *lab) wreck(seed uint64, f *Faults) {
 	l.t.Helper()
-	f := NewFaults(l.t, kills)
 	var wreckers sync.WaitGroup
 	for i, s := range l.servers {
 		wreckers.Go(func() {
@@ -104,7 +103,6 @@ func (l *lab) wreck(seed uint64, kills int64) *Faults {
 		})
 	})
 	wreckers.Wait()
-	return f
 }
 
 // repair waits until the cluster is whole again.

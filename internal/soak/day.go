@@ -120,10 +120,15 @@ func (d *Day) End() {
 		len(d.Floating.created), len(d.Floating.removed))
 }
 
-// Enough fails a test in which the users got hardly anything done.
-func (d *Day) Enough(servers, volumes int) {
+// Enough tells whether the users have made and removed so many servers and volumes.
+func (d *Day) Enough(servers, volumes int) bool {
+	return d.Servers.gone() >= servers && d.Volumes.gone() >= volumes
+}
+
+// MustEnough fails a test in which the users got hardly anything done.
+func (d *Day) MustEnough(servers, volumes int) {
 	d.t.Helper()
-	if len(d.Servers.removed) < servers || len(d.Volumes.removed) < volumes {
+	if !d.Enough(servers, volumes) {
 		d.t.Errorf("the users got hardly anything done, so this run proves little")
 	}
 }

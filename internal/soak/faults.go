@@ -18,15 +18,19 @@ import (
 type Faults struct {
 	Kills, Freezes, Cuts, Fills atomic.Int64
 
-	until  time.Time
-	wanted int64
+	until, latest time.Time
+	wanted        int64
+	enough        func() bool
 }
 
-// NewFaults breaks things until so many processes were killed, and as long as
-// NACRE_SOAK_MINUTES says.
-func NewFaults(t *testing.T, kills int64) *Faults {
+// overtime is how much longer things break for the users to get enough done.
+const overtime = 3 * time.Minute
+
+// NewFaults breaks things until so many processes were killed and the users got
+// enough done, and as long as NACRE_SOAK_MINUTES says.
+func NewFaults(t *testing.T, kills int64, enough func() bool) *Faults {
 	t.Helper()
-	f := &Faults{wanted: kills, until: time.Now()}
+	f := &Faults{wanted: kills, enough: enough, until: time.Now()}
 	text := os.Getenv("NACRE_SOAK_MINUTES")
 	if text != "" {
 		n, err := strconv.Atoi(text)
@@ -35,6 +39,7 @@ func NewFaults(t *testing.T, kills int64) *Faults {
 		}
 		f.until = f.until.Add(time.Duration(n) * time.Minute)
 	}
+	f.latest = f.until.Add(overtime)
 	return f
 }
 
@@ -43,9 +48,18 @@ func (f *Faults) String() string {
 	return fmt.Sprintf("%d kills, %d freezes, %d cut links, %d full disks", f.Kills.Load(), f.Freezes.Load(), f.Cuts.Load(), f.Fills.Load())
 }
 
-// Often does harm again and again, with a pause of up to max before each.
+// More tells whether to break more things.
+func (f *Faults) More() bool { return f.killing() || !f.enough() && time.Now().Before(f.latest) }
+
+func (f *Faults) killing() bool { return f.Kills.Load() < f.wanted || time.Now().Before(f.until) }
+
+// Often does harm again and again, with a pause of up to max before each; a longer
+// one when only the users are behind, whose machine is slow.
 func (f *Faults) Often(r *rand.Rand, max time.Duration, harm func(r *rand.Rand)) {
-	for f.Kills.Load() < f.wanted || time.Now().Before(f.until) {
+	for f.More() {
+		if !f.killing() {
+			max = min(5*max, 12*time.Second)
+		}
 		Pause(r, max)
 		harm(r)
 	}

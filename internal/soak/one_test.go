@@ -56,13 +56,13 @@ func TestKilledAtRandomMoments(t *testing.T) {
 	day := NewDay(t, seed, func(user string) *Client { return map[string]*Client{"admin": admin, "demo": demo}[user] })
 	day.Work(4, 2, 8*time.Millisecond)
 	r := Dice(seed, 99)
-	for range kills {
+	for killed := 0; killed < kills || !day.Enough(10, 10) && killed < 4*kills; killed++ {
 		<-time.After(time.Duration(50+r.IntN(600)) * time.Millisecond)
 		v.process.Kill()
 		v.Start()
 	}
 	day.End()
-	day.Enough(10, 10)
+	day.MustEnough(10, 10)
 	auditHosts(t, filepath.Dir(v.dir), Audit(t, admin, day, NoExcuse))
 	day.Tidy()
 	v.process.Kill()

@@ -31,6 +31,13 @@ func (l *Ledger) note(in map[string]bool, id string) {
 	in[id] = true
 }
 
+// gone counts what was removed.
+func (l *Ledger) gone() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.removed)
+}
+
 // Check compares with what exists at the end.
 func (l *Ledger) Check(t *testing.T, what string, exists func(id string) bool) {
 	t.Helper()

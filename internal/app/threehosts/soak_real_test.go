@@ -60,7 +60,7 @@ func TestHostsUnderFaults(t *testing.T) {
 	day := soak.NewDay(t, seed, l.client)
 	day.Deaf = true // nothing runs in them
 	day.Work(2, 2, 400*time.Millisecond)
-	w := &wreckage{Faults: soak.NewFaults(t, kills), lab: l}
+	w := &wreckage{Faults: soak.NewFaults(t, kills, func() bool { return day.Enough(2, 2) }), lab: l}
 	w.wreck(seed, database, disks, func(r *rand.Rand) { w.HurtBroker(t, r, messages) })
 	day.End()
 	for _, s := range l.servers {
@@ -69,7 +69,7 @@ func TestHostsUnderFaults(t *testing.T) {
 	l.waitUp(l.servers[1])
 	t.Logf("%s, %d of them guests", w, w.guests)
 
-	day.Enough(2, 2)
+	day.MustEnough(2, 2)
 	admin := l.client("admin")
 	l.auditHosts(soak.Audit(t, admin, day, func(string) bool { return w.Fills.Load() > 0 }))
 	day.Tidy()
