@@ -68,11 +68,11 @@ type store interface {
 // to returns.
 type Tx struct {
 	bun.IDB
-	home     *DB
-	prepared *prepared // nil: arguments are written into the text
-	pool     *sql.DB   // where rows are read past the query builder; nil: nowhere
-	hold     string
-	after    []func()
+	home  *DB
+	pool  *sql.DB   // SQLite's readers, for what goes past the query builder (rows.go)
+	conn  *sql.Conn // its writer
+	hold  string
+	after []func()
 }
 
 // Open opens the database, a postgres:// URL or the path of an SQLite file,
@@ -183,16 +183,13 @@ func (tx *Tx) Lock(ctx context.Context, key string) error {
 
 // Exec runs a statement and returns how many rows it changed.
 func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
-	stmt, values, err := tx.prepared.get(ctx, query, args)
-	if err != nil {
-		return 0, err
+	if tx.conn != nil {
+		text, values, ok := bind(query, args)
+		if ok {
+			return tx.exec(ctx, text, values)
+		}
 	}
-	var result sql.Result
-	if stmt != nil {
-		result, err = stmt.ExecContext(tx.prepared.steadied(ctx), values...)
-	} else {
-		result, err = tx.IDB.NewRaw(query, args...).Exec(ctx)
-	}
+	result, err := tx.IDB.NewRaw(query, args...).Exec(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -216,41 +213,13 @@ func (tx *Tx) All(ctx context.Context, dest any, query string, args ...any) erro
 }
 
 func (tx *Tx) scan(ctx context.Context, dest any, query string, args []any) error {
-	if tx.pool != nil {
+	if tx.pool != nil || tx.conn != nil {
 		text, values, ok := bind(query, args)
 		if ok {
 			return tx.read(ctx, dest, text, values)
 		}
 	}
-	stmt, values, err := tx.prepared.get(ctx, query, args)
-	if err != nil {
-		return err
-	}
-	if stmt == nil {
-		return tx.IDB.NewRaw(query, args...).Scan(ctx, dest)
-	}
-	rows, err := stmt.QueryContext(tx.prepared.steadied(ctx), values...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	if reflect.TypeOf(dest).Elem().Kind() == reflect.Slice {
-		return tx.home.read.ScanRows(ctx, rows, dest)
-	}
-	if !rows.Next() {
-		err = rows.Err()
-		if err == nil {
-			err = sql.ErrNoRows
-		}
-		return err
-	}
-	err = tx.home.read.ScanRow(ctx, rows, dest)
-	if err != nil {
-		return err
-	}
-	for rows.Next() { // an UPDATE … RETURNING is done when its rows are read
-	}
-	return rows.Err()
+	return tx.IDB.NewRaw(query, args...).Scan(ctx, dest)
 }
 
 // Insert adds a row (a pointer to a struct) or rows (a pointer to a slice, not
@@ -270,6 +239,10 @@ func (tx *Tx) Insert(ctx context.Context, rows any) error {
 // Update writes the named columns of the row with the same primary key and
 // returns how many rows that were, 0 or 1.
 func (tx *Tx) Update(ctx context.Context, row any, columns ...string) (int64, error) {
+	changed, done, err := tx.updateRow(ctx, reflect.ValueOf(row).Elem(), columns)
+	if done {
+		return changed, err
+	}
 	result, err := tx.IDB.NewUpdate().Model(row).Column(columns...).WherePK().Exec(ctx)
 	if err != nil {
 		return 0, err

@@ -7,6 +7,8 @@ import (
 	"syscall"
 
 	"github.com/uptrace/bun"
+
+	"nacre/internal/db/lite"
 )
 
 // group is the one writer of an SQLite database. It takes whatever waits, runs
@@ -16,7 +18,6 @@ type group struct {
 	home  *DB
 	own   *bun.DB
 	conn  bun.Conn
-	texts *prepared // of Tx
 	forms *prepared // of the query builder
 	queue *queue
 	done  chan struct{} // closed when the writer has ended
@@ -54,7 +55,6 @@ func startGroup(ctx context.Context, home *DB, own *bun.DB) (*group, error) {
 	}
 	g := &group{
 		home: home, own: own, conn: conn, queue: newQueue(), done: make(chan struct{}),
-		texts: &prepared{prepare: conn.Conn.PrepareContext, steady: true},
 		forms: &prepared{prepare: conn.Conn.PrepareContext, steady: true},
 	}
 	go g.run()
@@ -115,7 +115,6 @@ func (g *group) write(ctx context.Context, do func(tx *Tx) error) error {
 func (g *group) run() {
 	defer close(g.done)
 	defer g.conn.Close()
-	defer g.texts.close()
 	defer g.forms.close()
 	for j := g.queue.first(); j != nil; j = g.queue.first() {
 		jobs := g.commit(j)
@@ -177,19 +176,19 @@ func (g *group) runJob(ctx context.Context, j *job) (whole bool) {
 	if j.err != nil {
 		return true
 	}
-	_, j.err = g.conn.ExecContext(ctx, "SAVEPOINT job")
+	_, j.err = lite.Exec(ctx, g.conn.Conn, "SAVEPOINT job", nil)
 	if j.err != nil {
 		return false
 	}
-	j.tx = &Tx{IDB: built{g.conn, g.forms}, home: g.home, prepared: g.texts}
+	j.tx = &Tx{IDB: built{g.conn, g.forms}, home: g.home, conn: g.conn.Conn}
 	g.call(j)
 	if j.err == nil && j.panicked == nil {
-		_, j.err = g.conn.ExecContext(ctx, "RELEASE job")
+		_, j.err = lite.Exec(ctx, g.conn.Conn, "RELEASE job", nil)
 		return j.err == nil
 	}
-	_, err := g.conn.ExecContext(ctx, "ROLLBACK TO job")
+	_, err := lite.Exec(ctx, g.conn.Conn, "ROLLBACK TO job", nil)
 	if err == nil {
-		_, err = g.conn.ExecContext(ctx, "RELEASE job")
+		_, err = lite.Exec(ctx, g.conn.Conn, "RELEASE job", nil)
 	}
 	if err != nil {
 		j.err = errors.Join(j.err, fmt.Errorf("undo: %w", err))

@@ -10,22 +10,22 @@ import (
 	"github.com/uptrace/bun/schema"
 )
 
-// insertion is how a row of one type is inserted into SQLite: by a statement that
-// is parsed once.
-type insertion struct {
+// written is how a row of one type gets into SQLite: by a statement that is parsed
+// once, with the values of these fields.
+type written struct {
 	text   string
 	fields []*schema.Field
 }
 
-var insertions sync.Map // reflect.Type → *insertion; nil: the query builder has to spell it
+var insertions sync.Map // reflect.Type → *written; nil: the query builder has to spell it
 
-func (d *DB) insertionOf(t reflect.Type) *insertion {
+func (d *DB) insertionOf(t reflect.Type) *written {
 	known, ok := insertions.Load(t)
 	if ok {
-		return known.(*insertion)
+		return known.(*written)
 	}
 	table := d.read.Table(t)
-	in := &insertion{fields: table.Fields}
+	in := &written{fields: table.Fields}
 	names := make([]string, len(table.Fields))
 	for i, f := range table.Fields {
 		names[i] = string(f.SQLName)
@@ -40,21 +40,79 @@ func (d *DB) insertionOf(t reflect.Type) *insertion {
 	return in
 }
 
-// insertRow inserts a row by a prepared statement. It is not done where there is
-// none, or where a value is none of the driver's.
+// insertRow inserts a row by a statement that is parsed once. It is not done where
+// there is none, or where a value is none of the driver's.
 func (tx *Tx) insertRow(ctx context.Context, row reflect.Value) (done bool, err error) {
-	in := tx.home.insertionOf(row.Type())
-	if tx.prepared == nil || in == nil {
+	if tx.conn == nil {
 		return false, nil
 	}
-	values := make([]any, len(in.fields))
-	for i, f := range in.fields {
+	in := tx.home.insertionOf(row.Type())
+	if in == nil {
+		return false, nil
+	}
+	_, done, err = tx.execRow(ctx, row, *in)
+	return done, err
+}
+
+// execRow runs a statement with a row's values.
+func (tx *Tx) execRow(ctx context.Context, row reflect.Value, w written) (changed int64, done bool, err error) {
+	values := make([]any, len(w.fields))
+	for i, f := range w.fields {
 		values[i] = f.Value(row).Interface()
 	}
-	stmt, values, err := tx.prepared.get(ctx, in.text, values)
-	if stmt == nil || err != nil {
-		return err != nil, err
+	text, values, ok := bind(w.text, values)
+	if !ok {
+		return 0, false, nil
 	}
-	_, err = stmt.ExecContext(tx.prepared.steadied(ctx), values...)
-	return true, err
+	changed, err = tx.exec(ctx, text, values)
+	return changed, true, err
+}
+
+var updates sync.Map // updateKey → *written; nil: the query builder has to spell it
+
+type updateKey struct {
+	row     reflect.Type
+	columns string
+}
+
+func (d *DB) updateOf(t reflect.Type, columns []string) *written {
+	key := updateKey{t, strings.Join(columns, " ")}
+	known, ok := updates.Load(key)
+	if ok {
+		return known.(*written)
+	}
+	table := d.read.Table(t)
+	w := &written{text: "UPDATE " + string(table.SQLName) + " SET "}
+	for i, name := range columns {
+		f := table.LookupField(name)
+		if f == nil || f.NullZero || f.NotNull && f.IsPtr {
+			w = nil
+			break
+		}
+		if i > 0 {
+			w.text += ", "
+		}
+		w.text += string(f.SQLName) + " = ?"
+		w.fields = append(w.fields, f)
+	}
+	if w != nil {
+		for i, f := range table.PKs {
+			w.text += []string{" WHERE ", " AND "}[min(i, 1)] + string(f.SQLName) + " = ?"
+			w.fields = append(w.fields, f)
+		}
+	}
+	updates.Store(key, w)
+	return w
+}
+
+// updateRow is insertRow for columns of a row that is there.
+func (tx *Tx) updateRow(ctx context.Context, row reflect.Value, columns []string) (changed int64, done bool, err error) {
+	if tx.conn == nil || len(columns) == 0 {
+		return 0, false, nil
+	}
+	w := tx.home.updateOf(row.Type(), columns)
+	if w == nil {
+		return 0, false, nil
+	}
+	return tx.execRow(ctx, row, *w)
 }

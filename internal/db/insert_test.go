@@ -87,3 +87,51 @@ func TestInsertWritesAsTheBuilderDoes(t *testing.T) {
 		t.Errorf("the query builder wrote %+v, want %+v", got[1], got[0])
 	}
 }
+
+// TestUpdateWritesAsTheBuilderDoes: so does an update.
+func TestUpdateWritesAsTheBuilderDoes(t *testing.T) {
+	t.Parallel()
+	d := openInserted(t)
+	text := "it's ?"
+	a, b := inserted{part: part{"a"}, Pointer: &text}, inserted{part: part{"b"}, Null: &text}
+	want := inserted{part: part{"a"}, Word: "w", Text: text, Pointer: &text, Count: -3, Time: 5, Yes: true, JSON: Of(map[string]string{"k": "v"})}
+	columns := []string{"word", "written", "null", "pointer", "count", "time", "yes", "json"}
+	if d.updateOf(reflect.TypeFor[inserted](), columns) == nil {
+		t.Fatal("the columns are left to the query builder")
+	}
+	var got []inserted
+	err := d.Write(t.Context(), func(tx *Tx) error {
+		for _, row := range []*inserted{&a, &b} {
+			err := tx.Insert(t.Context(), row)
+			if err != nil {
+				return err
+			}
+		}
+		changed, err := tx.Update(t.Context(), &want, columns...)
+		if changed != 1 || err != nil {
+			t.Errorf("%d rows changed, %v", changed, err)
+		}
+		missing := inserted{part: part{"c"}}
+		changed, err = tx.Update(t.Context(), &missing, "word")
+		if changed != 0 || err != nil {
+			t.Errorf("of a row that isn't there %d were changed, %v", changed, err)
+		}
+		other := want
+		other.ID = "b"
+		_, err = tx.IDB.NewUpdate().Model(&other).Column(columns...).WherePK().Exec(t.Context())
+		if err != nil {
+			return err
+		}
+		return tx.All(t.Context(), &got, "SELECT * FROM inserted ORDER BY id")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 2 || !reflect.DeepEqual(got[0], want) {
+		t.Fatalf("got %+v, want %+v", got, want)
+	}
+	got[1].ID = "a"
+	if !reflect.DeepEqual(got[0], got[1]) {
+		t.Errorf("the query builder wrote %+v, want %+v", got[1], got[0])
+	}
+}

@@ -6,9 +6,8 @@ import (
 	"sync"
 )
 
-// prepared keeps statements that SQLite has parsed. Their texts are few: those of
-// Exec, Get and All are constants of the program, and those of the query builder
-// have lost their values.
+// prepared keeps statements of the query builder that SQLite has parsed. Their texts
+// are few, since they have lost their values.
 type prepared struct {
 	prepare func(ctx context.Context, query string) (*sql.Stmt, error)
 	// steady makes a statement that has begun run to its end, also when its caller
@@ -23,20 +22,6 @@ type prepared struct {
 
 // mostPrepared bounds what is kept, should texts be made after all.
 const mostPrepared = 2000
-
-// get returns the statement and its arguments, or nil when an argument is a part
-// of the text, such as a list or a name: then the query builder writes it.
-func (p *prepared) get(ctx context.Context, query string, args []any) (*sql.Stmt, []any, error) {
-	if p == nil {
-		return nil, nil, nil
-	}
-	text, values, ok := bind(query, args)
-	if !ok {
-		return nil, nil, nil
-	}
-	stmt, err := p.find(ctx, text)
-	return stmt, values, err
-}
 
 // find returns the statement, or nil when there are enough of them.
 func (p *prepared) find(ctx context.Context, query string) (*sql.Stmt, error) {

@@ -16,7 +16,7 @@ func TestRequestsGoFirst(t *testing.T) {
 	defer d.Close()
 	g := &group{home: d, queue: newQueue()}
 	held := d.store.(*group)
-	g.conn, g.texts, g.forms = held.conn, held.texts, held.forms // which waits for its first job meanwhile
+	g.conn, g.forms = held.conn, held.forms // which waits for its first job meanwhile
 	var ran strings.Builder
 	push := func(ctx string, patient bool) {
 		g.queue.push(&job{ctx: t.Context(), patient: patient, done: make(chan struct{}), do: func(*Tx) error {

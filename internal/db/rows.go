@@ -14,7 +14,7 @@ import (
 	"nacre/internal/db/lite"
 )
 
-// Reading from SQLite goes past database/sql and the query builder: lists of a
+// Rows of SQLite go past database/sql and the query builder: lists of a
 // thousand rows spend most of their time there.
 
 // setter puts a column into a value, which shares what the row before has there if
@@ -103,7 +103,23 @@ func Parts[T any](ctx context.Context, tx *Tx, q *bun.SelectQuery, size int, do 
 	return do(part)
 }
 
-// read is scan on SQLite, outside of transactions.
+// exec runs a statement of the writer, to its end, also when its caller goes away:
+// SQLite answers an interrupted write by rolling back the whole transaction, and that
+// is everybody's in the group. Statements are short; whoever is gone is refused
+// before its turn.
+func (tx *Tx) exec(ctx context.Context, text string, values []any) (changed int64, err error) {
+	return lite.Exec(context.WithoutCancel(ctx), tx.conn, text, values)
+}
+
+// rows visits what a query finds.
+func (tx *Tx) rows(ctx context.Context, text string, values []any, visit func(row *sqlite.Stmt) error) error {
+	if tx.conn != nil {
+		return lite.ReadOn(context.WithoutCancel(ctx), tx.conn, text, values, visit)
+	}
+	return lite.Read(ctx, tx.pool, text, values, visit)
+}
+
+// read is scan on SQLite.
 func (tx *Tx) read(ctx context.Context, dest any, text string, values []any) error {
 	into := reflect.ValueOf(dest).Elem()
 	found := 0
@@ -137,7 +153,7 @@ func (tx *Tx) visit(ctx context.Context, row reflect.Type, text string, values [
 	var setters columns
 	var last *before
 	rows := 0
-	return lite.Read(ctx, tx.pool, text, values, func(s *sqlite.Stmt) error {
+	return tx.rows(ctx, text, values, func(s *sqlite.Stmt) error {
 		if setters == nil {
 			known, ok := knownColumns.Load(of)
 			if !ok {
@@ -147,7 +163,7 @@ func (tx *Tx) visit(ctx context.Context, row reflect.Type, text string, values [
 			setters = known.(columns)
 		}
 		rows++
-		if rows == 2 {
+		if rows == 2 && tx.conn == nil { // who writes changes what it has read
 			last = &before{columns: make([]past, len(setters))}
 		}
 		into, err := place()

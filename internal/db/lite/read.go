@@ -22,10 +22,29 @@ func Read(ctx context.Context, pool *sql.DB, text string, args []any, visit func
 		return err
 	}
 	defer taken.Close()
+	return ReadOn(ctx, taken, text, args, visit)
+}
+
+// ReadOn is Read on one connection. What visits the rows must not use it.
+func ReadOn(ctx context.Context, taken *sql.Conn, text string, args []any, visit func(row *sqlite.Stmt) error) error {
 	return taken.Raw(func(of any) error {
 		c := of.(*conn)
 		return c.told(ctx, c.read(ctx, text, args, visit))
 	})
+}
+
+// Exec runs a statement on a connection, which keeps it, and tells how many rows
+// that has changed.
+func Exec(ctx context.Context, taken *sql.Conn, text string, args []any) (changed int64, err error) {
+	err = ReadOn(ctx, taken, text, args, func(*sqlite.Stmt) error { return nil })
+	if err != nil {
+		return 0, err
+	}
+	err = taken.Raw(func(of any) error {
+		changed = int64(of.(*conn).lite.Changes())
+		return nil
+	})
+	return changed, err
 }
 
 func (c *conn) read(ctx context.Context, text string, args []any, visit func(row *sqlite.Stmt) error) (err error) {
