@@ -109,21 +109,28 @@ func (m *Manual) Advance(d time.Duration) {
 	m.waiters = rest
 }
 
-// UUID makes a random (version 4) UUID with dashes.
+// UUID makes a version 4 UUID with dashes. Its first byte counts quarters of a second,
+// the rest is random: what is made together stands together in the indexes of a
+// database, so that a transaction changes few of their pages.
 func UUID() string {
-	h := Hex()
-	b := []byte(h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:])
-	return string(b)
+	b := random()
+	b[0] = byte(time.Now().UnixMilli() >> 8)
+	h := hex.EncodeToString(b[:])
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }
 
 // Hex makes a random UUID as 32 hex digits, the form of identity's ids.
 func Hex() string {
-	var b [16]byte
+	b := random()
+	return hex.EncodeToString(b[:])
+}
+
+func random() (b [16]byte) {
 	_, err := rand.Read(b[:])
 	if err != nil {
 		panic(err) // crypto/rand never fails on the systems we support
 	}
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
-	return hex.EncodeToString(b[:])
+	return b
 }
