@@ -32,6 +32,7 @@ type Buses struct {
 	Disk  string `json:"disk,omitempty"`  // of what is not said to be elsewhere, now and later
 	Root  string `json:"root,omitempty"`  // of the root disk, if the request says so
 	CDROM bool   `json:"cdrom,omitempty"` // the request says that the root disk is a CD
+	Plain bool   `json:"plain,omitempty"` // the request says that it is a disk, or on which bus
 	ISO   string `json:"iso,omitempty"`   // of the root disk whose image is that of a CD, if the request says nothing
 }
 
@@ -100,12 +101,11 @@ func (server *Server) chooseBuses(root *BlockDevice, volumes []BlockDevice, iso 
 	properties := server.ImageProperties.V
 	b := &server.Buses.V
 	*b = Buses{}
-	if iso && server.Image != "" && (root == nil || root.Bus == "" && root.Type == "") {
-		b.ISO = cdromBus(properties)
+	if root != nil {
+		b.CDROM = root.Type == "cdrom"
+		b.Plain = !b.CDROM && (root.Type != "" || slices.Contains(buses, root.Bus))
 	}
-	if bus := properties["hw_disk_bus"]; bus != busVirtio {
-		b.Disk = bus
-	}
+	server.imageBuses(iso)
 	choose := func(d *BlockDevice) error {
 		// One that nobody knows is none, as in Nova.
 		if !slices.Contains(buses, d.Bus) {
@@ -142,7 +142,6 @@ func (server *Server) chooseBuses(root *BlockDevice, volumes []BlockDevice, iso 
 		if first.Bus != b.Disk {
 			b.Root = first.Bus
 		}
-		b.CDROM = first.Type == "cdrom"
 	}
 	for _, d := range server.LocalDisks.V {
 		used = append(used, d.Bus)
@@ -152,6 +151,18 @@ func (server *Server) chooseBuses(root *BlockDevice, volumes []BlockDevice, iso 
 	}
 	server.RootDevice = freeDevice(nil, b.root())
 	return server.chooseMachine(append(used, b.root()))
+}
+
+// imageBuses takes from the image what the request has left to it.
+func (server *Server) imageBuses(iso bool) {
+	b, properties := &server.Buses.V, server.ImageProperties.V
+	b.Disk, b.ISO = "", ""
+	if bus := properties["hw_disk_bus"]; bus != busVirtio {
+		b.Disk = bus
+	}
+	if iso && server.Image != "" && b.Root == "" && !b.CDROM && !b.Plain {
+		b.ISO = cdromBus(properties)
+	}
 }
 
 // cdromBus is the bus of drives for CDs.
@@ -187,13 +198,7 @@ func errNoIDE(machine string) error {
 // whose properties it has already. Its volumes stay where they are.
 func (server *Server) rebus(volumes []Attachment, iso bool) error {
 	b := &server.Buses.V
-	b.Disk, b.ISO = "", ""
-	if iso && server.Image != "" && b.Root == "" && !b.CDROM {
-		b.ISO = cdromBus(server.ImageProperties.V)
-	}
-	if bus := server.ImageProperties.V["hw_disk_bus"]; bus != busVirtio {
-		b.Disk = bus
-	}
+	server.imageBuses(iso)
 	used := []string{b.root(), b.Disk, cdromBus(server.ImageProperties.V)}
 	for _, d := range server.LocalDisks.V {
 		used = append(used, d.Bus)

@@ -173,10 +173,8 @@ func (h *Host) imageSource(ctx context.Context, v blockdev.Volume, want int64) (
 		return "", fmt.Errorf("open image %s: %w", v.Source.Image, err)
 	}
 	err = found.Matches(format)
-	switch {
-	case format == inspect.ISO:
-		format = inspect.Raw // to QEMU
-	case err == nil && format != inspect.QCOW2 && format != inspect.Raw:
+	format = inspect.AsDisk(format)
+	if err == nil && format != inspect.QCOW2 && format != inspect.Raw {
 		err = fmt.Errorf("no volume can be made from the format %s", format)
 	}
 	if err != nil {

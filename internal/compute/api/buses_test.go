@@ -223,7 +223,15 @@ func TestISO(t *testing.T) {
 	}
 	shelf.iso = true
 	shows(create(asked("")), "/dev/sda scsi true 0")
-	shows(create(asked(`,"device_type":"disk"`)), "/dev/vda  false 1")
+	plain := create(asked(`,"device_type":"disk"`))
+	shows(plain, "/dev/vda  false 1")
+	rebuild := func(id string) {
+		t.Helper()
+		c.must(202, "admin", "POST", "/servers/"+id+"/action", `{"rebuild":{"imageRef":"`+imageID+`"}}`)
+	}
+	rebuild(plain)
+	shows(plain, "/dev/vda  false 1")
+	shows(create(asked(`,"disk_bus":"virtio"`)), "/dev/vda  false 1")
 	shows(create(asked(`,"disk_bus":"usb"`)), "/dev/sda usb false 1")
 	shelf.properties = map[string]string{"hw_cdrom_bus": "sata", "hw_disk_bus": "scsi"}
 	id := create("")
@@ -233,7 +241,7 @@ func TestISO(t *testing.T) {
 		want string
 	}{{false, "/dev/sda scsi false 1"}, {true, "/dev/sda sata true 0"}} {
 		shelf.iso = step.iso
-		c.must(202, "admin", "POST", "/servers/"+id+"/action", `{"rebuild":{"imageRef":"`+imageID+`"}}`)
+		rebuild(id)
 		shows(id, step.want)
 	}
 }

@@ -43,6 +43,15 @@ const (
 	LUKS  = "luks"
 )
 
+// AsDisk is what a program calls the format that presents the image as a disk: an
+// ISO has no form of its own.
+func AsDisk(format string) string {
+	if format == ISO {
+		return Raw
+	}
+	return format
+}
+
 // MaxVirtualSize is the largest disk an image may claim to be: 1 PiB.
 const MaxVirtualSize = 1 << 50
 

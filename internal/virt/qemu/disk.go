@@ -16,6 +16,7 @@ import (
 
 	"nacre/internal/atomicfile"
 	"nacre/internal/errs"
+	"nacre/internal/image/inspect"
 	"nacre/internal/nodeapi"
 	"nacre/internal/virt"
 )
@@ -94,6 +95,7 @@ func (h *Host) makeDisk(ctx context.Context, m *machine, name string, want virt.
 		if err != nil {
 			return fmt.Errorf("image %s: %w", want.Image, err)
 		}
+		format = inspect.AsDisk(format)
 		virtual, err := virtualSize(base, format)
 		if err != nil {
 			return fmt.Errorf("image %s: %w", want.Image, err)
@@ -102,9 +104,6 @@ func (h *Host) makeDisk(ctx context.Context, m *machine, name string, want virt.
 			return errs.BadRequestf("Flavor's disk is too small for requested image. Flavor disk is %d bytes, image is %d bytes.", size, virtual)
 		}
 		size = max(size, virtual)
-		if format == "iso" {
-			format = "raw" // to QEMU
-		}
 		args = append(args, "-b", base, "-F", format)
 	}
 	if size == 0 {
@@ -157,13 +156,13 @@ func virtualSize(path, format string) (int64, error) {
 	}
 	defer f.Close()
 	switch format {
-	case "raw", "iso":
+	case inspect.Raw:
 		info, err := f.Stat()
 		if err != nil {
 			return 0, err
 		}
 		return (info.Size() + 511) / 512 * 512, nil
-	case "qcow2":
+	case inspect.QCOW2:
 		head := make([]byte, 32)
 		_, err = io.ReadFull(f, head)
 		if err != nil || string(head[:4]) != "QFI\xfb" {
