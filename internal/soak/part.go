@@ -15,10 +15,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"nacre/internal/app"
+	"nacre/internal/fabric/fabrictest"
 )
 
 // Part is what a test binary is when it is not the tests: one process of a
@@ -79,27 +79,14 @@ type Room struct {
 }
 
 // keep makes the namespaces of this process fit for a host, until its input
-// ends. Named network namespaces are files: those of one host must not meet
-// another's.
+// ends.
 func (r Room) keep() error {
-	const names = "/run/netns"
-	err := errors.Join(
-		unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
-		os.MkdirAll(names, 0o755),
-		unix.Mount("tmpfs", names, "tmpfs", 0, ""),
-	)
+	err := fabrictest.MoveIn()
 	if err == nil && r.Disk != "" {
 		err = r.mount()
 	}
 	if err != nil {
 		return fmt.Errorf("give the host names and a disk of its own: %w", err)
-	}
-	loopback, err := netlink.LinkByName("lo")
-	if err == nil {
-		err = netlink.LinkSetUp(loopback)
-	}
-	if err != nil {
-		return err
 	}
 	fmt.Println("ready")
 	orders := bufio.NewScanner(os.Stdin)

@@ -31,7 +31,10 @@ func Main(m *testing.M) {
 
 func runIsolated(m *testing.M) (int, error) {
 	if os.Getenv(isolated) != "" {
-		err := moveIn()
+		err := MoveIn()
+		if err == nil {
+			err = unix.Mount("proc", "/proc", "proc", 0, "") // which shows our processes
+		}
 		if err != nil {
 			return 0, err
 		}
@@ -54,19 +57,15 @@ func runIsolated(m *testing.M) (int, error) {
 	return 0, err
 }
 
-// moveIn makes the namespaces usable: mounts and the names of network namespaces,
-// which are files, stay inside, /proc shows our processes, the loopback device is up.
-func moveIn() error {
+// MoveIn makes new network and mount namespaces usable: mounts and the names of
+// network namespaces, which are files, stay inside, the loopback device is up.
+func MoveIn() error {
 	err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
 	if errors.Is(err, unix.EINVAL) {
 		return errors.New("the root folder is no mount point, as in a plain chroot: mount it onto itself (mount --bind) before entering it")
 	}
 	if err != nil {
 		return fmt.Errorf("keep mounts inside: %w", err)
-	}
-	err = unix.Mount("proc", "/proc", "proc", 0, "")
-	if err != nil {
-		return fmt.Errorf("mount /proc: %w", err)
 	}
 	const names = "/run/netns"
 	err = os.MkdirAll(names, 0o755)
