@@ -82,27 +82,27 @@ func (d *DB) updateOf(t reflect.Type, columns []string) *written {
 		return known.(*written)
 	}
 	table := d.read.Table(t)
-	w := &written{text: "UPDATE " + string(table.SQLName) + " SET "}
-	for i, name := range columns {
+	w := &written{}
+	for _, name := range columns {
 		f := table.LookupField(name)
 		if f == nil || f.NullZero || f.NotNull && f.IsPtr {
-			w = nil
-			break
+			updates.Store(key, (*written)(nil))
+			return nil
 		}
-		if i > 0 {
-			w.text += ", "
-		}
-		w.text += string(f.SQLName) + " = ?"
 		w.fields = append(w.fields, f)
 	}
-	if w != nil {
-		for i, f := range table.PKs {
-			w.text += []string{" WHERE ", " AND "}[min(i, 1)] + string(f.SQLName) + " = ?"
-			w.fields = append(w.fields, f)
-		}
-	}
+	w.text = "UPDATE " + string(table.SQLName) + " SET " + terms(w.fields, ", ") + " WHERE " + terms(table.PKs, " AND ")
+	w.fields = append(w.fields, table.PKs...)
 	updates.Store(key, w)
 	return w
+}
+
+func terms(fields []*schema.Field, between string) string {
+	list := make([]string, len(fields))
+	for i, f := range fields {
+		list[i] = string(f.SQLName) + " = ?"
+	}
+	return strings.Join(list, between)
 }
 
 // updateRow is insertRow for columns of a row that is there.
