@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"nacre/internal/boolean"
 	"nacre/internal/errs"
 )
 
@@ -125,24 +126,12 @@ type Bool bool
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (v *Bool) UnmarshalJSON(b []byte) error {
-	value, ok := ParseBool(strings.Trim(string(b), `"`))
+	value, ok := boolean.Parse(strings.Trim(string(b), `"`))
 	if !ok {
 		return errors.New("not a truth value")
 	}
 	*v = Bool(value)
 	return nil
-}
-
-// ParseBool reads the words that OpenStack takes for true and false, in any
-// case.
-func ParseBool(text string) (value, ok bool) {
-	switch strings.ToLower(text) {
-	case "1", "t", "true", "on", "y", "yes":
-		return true, true
-	case "0", "f", "false", "off", "n", "no":
-		return false, true
-	}
-	return false, false
 }
 
 // Opt is a field that may be missing, null or set: what an update needs to

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"nacre/internal/boolean"
 	"nacre/internal/db"
 	"nacre/internal/errs"
 )
@@ -43,7 +44,7 @@ func (c *Call) Page(l List) (db.Page, error) {
 			p.Limit, p.None = maxLimit, l.ZeroIsNone
 		}
 	}
-	reverse, _ := ParseBool(q.Get("page_reverse"))
+	reverse, _ := boolean.Parse(q.Get("page_reverse"))
 	p.Reverse = reverse
 	sorts, err := sorting(q, l)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"nacre/internal/boolean"
 	"nacre/internal/compute/scheduler"
 	"nacre/internal/errs"
 	"nacre/internal/nodeapi"
@@ -144,11 +145,11 @@ func (server Server) hardware() *nodeapi.Hardware {
 	image, specs := server.ImageProperties.V, server.Flavor.V.ExtraSpecs.V
 	h := nodeapi.Hardware{
 		MachineType: image["hw_machine_type"],
-		BootMenu:    isTrue(image["hw_boot_menu"]) || isTrue(specs["hw:boot_menu"]),
+		BootMenu:    boolean.Is(image["hw_boot_menu"]) || boolean.Is(specs["hw:boot_menu"]),
 		Video:       image["hw_video_model"],
 		VideoMB:     amount(image["hw_video_ram"]),
 		Watchdog:    image["hw_watchdog_action"],
-		NoRNG:       specs["hw_rng:allowed"] != "" && !isTrue(specs["hw_rng:allowed"]),
+		NoRNG:       specs["hw_rng:allowed"] != "" && !boolean.Is(specs["hw_rng:allowed"]),
 		RNGBytes:    amount(specs["hw_rng:rate_bytes"]),
 		RNGPeriod:   amount(specs["hw_rng:rate_period"]),
 		NIC:         image["hw_vif_model"],

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/uptrace/bun"
 
+	"nacre/internal/boolean"
 	"nacre/internal/compute/vendordata"
 	"nacre/internal/db"
 	"nacre/internal/errs"
@@ -101,8 +101,8 @@ func (s *Service) machine(ctx context.Context, tx *db.Tx, server Server) (nodeap
 		VCPUs: int(flavor.VCPUs), MemoryMB: int(flavor.RAM), Running: server.Running && server.Rest != Suspends,
 		Paused: server.Running && server.Rest == Stands, Suspended: server.Running && server.Rest == Suspends,
 		SoftReboots: server.SoftReboots, HardReboots: server.HardReboots, CrashDumps: server.CrashDumps,
-		Agent:   isTrue(server.ImageProperties.V["hw_qemu_guest_agent"]),
-		Quiesce: isTrue(server.ImageProperties.V["os_require_quiesce"]),
+		Agent:   boolean.Is(server.ImageProperties.V["hw_qemu_guest_agent"]),
+		Quiesce: boolean.Is(server.ImageProperties.V["os_require_quiesce"]),
 	}
 	m.Topology, m.Sockets, err = topologyOf(ctx, tx, server)
 	if err != nil {
@@ -197,15 +197,6 @@ func comesFrom(m *nodeapi.Machine, host string) {
 			m.Blanks[i].From = host
 		}
 	}
-}
-
-// isTrue reads a property of an image that is a truth value.
-func isTrue(text string) bool {
-	switch strings.ToLower(text) {
-	case "yes", "true", "on", "1", "y", "t":
-		return true
-	}
-	return false
 }
 
 // secrets is what a server keeps apart from its row.

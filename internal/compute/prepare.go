@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"nacre/internal/auth"
+	"nacre/internal/boolean"
 	"nacre/internal/clock"
 	"nacre/internal/db"
 	"nacre/internal/errs"
@@ -125,7 +126,7 @@ func checkImage(image Image, f Flavor, local bool) error {
 func autoDisk(image Image, asked *bool) (bool, error) {
 	says := words(image.Properties)["auto_disk_config"]
 	if asked == nil {
-		return isTrue(says), nil
+		return boolean.Is(says), nil
 	}
 	if *asked && says == "disabled" {
 		return false, errs.BadRequestf("Requested image %s has automatic disk resize disabled.", image.ID)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"sync"
 
+	"nacre/internal/boolean"
 	"nacre/internal/errs"
 	"nacre/internal/nodeapi"
 	"nacre/internal/work"
@@ -30,7 +31,7 @@ type frozen struct {
 func (s *Service) freeze(ctx context.Context, server Server, state *snapshotState) error {
 	image := state.Image
 	must := server.mustFreeze()
-	if server.VMState != Active || !must && !isTrue(server.ImageProperties.V["hw_qemu_guest_agent"]) {
+	if server.VMState != Active || !must && !boolean.Is(server.ImageProperties.V["hw_qemu_guest_agent"]) {
 		return nil
 	}
 	s.frozen.mu.Lock()
@@ -78,7 +79,7 @@ func (s *Service) freeze(ctx context.Context, server Server, state *snapshotStat
 
 // mustFreeze tells whether a snapshot of the server, as it is, needs its agent.
 func (server Server) mustFreeze() bool {
-	return server.VMState == Active && isTrue(server.ImageProperties.V["os_require_quiesce"])
+	return server.VMState == Active && boolean.Is(server.ImageProperties.V["os_require_quiesce"])
 }
 
 // thaw lets the guest go on, and tells whether it was frozen until now.

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/uptrace/bun"
+
+	"nacre/internal/boolean"
 )
 
 // Match says how a filter compares.
@@ -41,14 +43,15 @@ func (f Filter) Cond(values []string) (Cond, error) {
 	for _, text := range values {
 		switch f.Match {
 		case Flag:
-			switch strings.ToLower(text) {
-			case "true", "1", "yes", "on", "t", "y":
-				c.Values = append(c.Values, 1)
-			case "false", "0", "no", "off", "f", "n":
-				c.Values = append(c.Values, 0)
-			default:
+			value, ok := boolean.Parse(text)
+			if !ok {
 				return Cond{}, errors.New("it is not a truth value")
 			}
+			bit := 0
+			if value {
+				bit = 1
+			}
+			c.Values = append(c.Values, bit)
 		case Number, AtLeast, AtMost:
 			n, err := strconv.ParseInt(text, 10, 64)
 			if err != nil {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
+
+	"nacre/internal/boolean"
 )
 
 // Config says where a directory is and how its entries are read. It is made by
@@ -260,15 +262,12 @@ func (r *reader) seconds(option string) time.Duration {
 }
 
 func (r *reader) flag(option string) bool {
-	text := strings.ToLower(r.text(option))
-	switch text {
-	case "", "false", "0", "no", "off":
-		return false
-	case "true", "1", "yes", "on":
-		return true
+	text := r.text(option)
+	value, ok := boolean.Parse(text)
+	if text != "" && !ok {
+		r.bad(option, "%q is neither true nor false", text)
 	}
-	r.bad(option, "%q is neither true nor false", text)
-	return false
+	return value
 }
 
 func (r *reader) list(option string) []string {

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"nacre/internal/boolean"
 	"nacre/internal/db"
 )
 
@@ -98,7 +99,7 @@ func satisfies(value, want string) bool {
 		}
 		return true
 	case "<is>":
-		return truth(value) == truth(operand)
+		return boolean.Is(value) == boolean.Is(operand)
 	case "s==", "s!=", "s<", "s<=", "s>", "s>=":
 		return holds(operator[1:], strings.Compare(value, operand))
 	case "=", "==", "!=", ">=", "<=":
@@ -135,12 +136,4 @@ func holds(operator string, order int) bool {
 		return order > 0
 	}
 	return order >= 0
-}
-
-func truth(text string) bool {
-	switch strings.ToLower(text) {
-	case "true", "1", "t", "on", "y", "yes":
-		return true
-	}
-	return false
 }

@@ -7,6 +7,7 @@ import (
 
 	"nacre/internal/api"
 	"nacre/internal/auth"
+	"nacre/internal/boolean"
 	"nacre/internal/compute"
 	"nacre/internal/db"
 	"nacre/internal/errs"
@@ -134,7 +135,7 @@ func (h handlers) flavors(c *api.Call) ([]compute.Flavor, bool, error) {
 			public := true
 			if text != "" {
 				var ok bool
-				public, ok = api.ParseBool(text)
+				public, ok = boolean.Parse(text)
 				if !ok {
 					return nil, false, errs.BadRequestf("Invalid is_public filter [%s]", text)
 				}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"nacre/internal/api"
+	"nacre/internal/boolean"
 	"nacre/internal/compute"
 	"nacre/internal/compute/scheduler"
 	"nacre/internal/errs"
@@ -270,7 +271,7 @@ func (h handlers) hypervisors(c *api.Call, view func(compute.Hypervisor, hypervi
 			reply.Links = next(c, true, last(reply.Hypervisors))
 			break
 		}
-		with, _ := api.ParseBool(c.Query().Get("with_servers"))
+		with, _ := boolean.Parse(c.Query().Get("with_servers"))
 		v.Servers, err = h.serversOn(c, host, with)
 		if err != nil {
 			return hypervisorsReply{}, err
@@ -353,7 +354,7 @@ func (h handlers) showHypervisor(c *api.Call) (hypervisorReply, error) {
 		return hypervisorReply{}, err
 	}
 	v := detailHypervisor(c, host)
-	with, _ := api.ParseBool(c.Query().Get("with_servers"))
+	with, _ := boolean.Parse(c.Query().Get("with_servers"))
 	v.Servers, err = h.serversOn(c, host, with)
 	if err != nil {
 		return hypervisorReply{}, err

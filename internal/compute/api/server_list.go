@@ -5,6 +5,7 @@ import (
 
 	"nacre/internal/api"
 	"nacre/internal/auth"
+	"nacre/internal/boolean"
 	"nacre/internal/compute"
 	"nacre/internal/db"
 	"nacre/internal/errs"
@@ -65,7 +66,7 @@ func (h handlers) find(c *api.Call, action string, part func([]compute.Server)) 
 	all := false
 	if params.Has("all_tenants") {
 		var ok bool
-		all, ok = api.ParseBool(params.Get("all_tenants"))
+		all, ok = boolean.Parse(params.Get("all_tenants"))
 		if !ok && params.Get("all_tenants") != "" {
 			return false, errs.BadRequestf("Invalid input for query parameters all_tenants. Value: %s. It is not a truth value.", params.Get("all_tenants"))
 		}
@@ -111,8 +112,8 @@ func filters(c *api.Call, q *compute.Query, admin bool) error {
 		return err
 	}
 	if admin {
-		q.Deleted, _ = api.ParseBool(params.Get("deleted"))
-		q.SoftDeleted, _ = api.ParseBool(params.Get("soft_deleted"))
+		q.Deleted, _ = boolean.Parse(params.Get("deleted"))
+		q.SoftDeleted, _ = boolean.Parse(params.Get("soft_deleted"))
 	}
 	if params.Has("uuid") {
 		q.IDs = params["uuid"]

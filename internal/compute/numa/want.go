@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"nacre/internal/boolean"
 	"nacre/internal/errs"
 	"nacre/internal/nodeapi"
 )
@@ -158,7 +159,7 @@ func (g Guest) dedicated(w *Want) (map[int]bool, error) {
 	if mask != nil && (len(mask) == 0 || len(mask) == g.VCPUs) {
 		return nil, errs.BadRequestf("Mixed instance must have at least 1 pinned vCPU and 1 unpinned vCPU. See 'hw:cpu_dedicated_mask'.")
 	}
-	if isTrue(g.Specs["hw:cpu_realtime"]) {
+	if boolean.Is(g.Specs["hw:cpu_realtime"]) {
 		text, image := g.both("cpu_realtime_mask")
 		if image != "" {
 			text = image
@@ -290,10 +291,10 @@ func pageSize(text string) (int, error) {
 
 func (g Guest) locked() (bool, error) {
 	flavor, image := g.both("locked_memory")
-	if flavor != "" && image != "" && isTrue(flavor) != isTrue(image) {
-		return false, errs.BadRequestf("Locked memory of the flavor (%t) conflicts with that of the image (%t).", isTrue(flavor), isTrue(image))
+	if flavor != "" && image != "" && boolean.Is(flavor) != boolean.Is(image) {
+		return false, errs.BadRequestf("Locked memory of the flavor (%t) conflicts with that of the image (%t).", boolean.Is(flavor), boolean.Is(image))
 	}
-	locked := isTrue(flavor) || isTrue(image)
+	locked := boolean.Is(flavor) || boolean.Is(image)
 	sizeFlavor, sizeImage := g.both("mem_page_size")
 	if locked && sizeFlavor+sizeImage == "" {
 		return false, errs.BadRequestf("locked_memory value in image or flavor is forbidden when mem_page_size is not set.")
@@ -397,12 +398,4 @@ func set(list []int) map[int]bool {
 		out[n] = true
 	}
 	return out
-}
-
-func isTrue(text string) bool {
-	switch strings.ToLower(text) {
-	case "yes", "true", "on", "1", "y", "t":
-		return true
-	}
-	return false
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"nacre/internal/api"
 	"nacre/internal/auth"
+	"nacre/internal/boolean"
 	"nacre/internal/errs"
 	"nacre/internal/identity"
 )
@@ -43,7 +44,7 @@ type assignmentsReply struct {
 
 func flag(c *api.Call, name string) bool {
 	q := c.Query()
-	value, ok := api.ParseBool(q.Get(name))
+	value, ok := boolean.Parse(q.Get(name))
 	return q.Has(name) && (value || !ok)
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"nacre/internal/api"
 	"nacre/internal/auth"
+	"nacre/internal/boolean"
 	"nacre/internal/errs"
 	"nacre/internal/identity"
 )
@@ -227,7 +228,7 @@ func enabledFilter(c *api.Call) *bool {
 	if !q.Has("enabled") {
 		return nil
 	}
-	value, ok := api.ParseBool(q.Get("enabled"))
+	value, ok := boolean.Parse(q.Get("enabled"))
 	enabled := value || !ok
 	return &enabled
 }

@@ -6,6 +6,7 @@ import (
 
 	"nacre/internal/api"
 	"nacre/internal/auth"
+	"nacre/internal/boolean"
 	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/identity"
@@ -114,7 +115,7 @@ func (h handlers) listProjects(c *api.Call) (projectsReply, error) {
 		return projectsReply{}, err
 	}
 	q := c.Query()
-	asDomains, _ := api.ParseBool(q.Get("is_domain"))
+	asDomains, _ := boolean.Parse(q.Get("is_domain"))
 	if asDomains {
 		return h.listDomainsAsProjects(c)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"nacre/internal/api"
+	"nacre/internal/boolean"
 	"nacre/internal/errs"
 	"nacre/internal/image"
 )
@@ -314,7 +315,7 @@ func (h handlers) setTagDefinitions(c *api.Call) (any, error) {
 	for _, tag := range in.Tags {
 		items = append(items, image.NewItem(image.DefinedTag, tag.Name, image.Body{}))
 	}
-	keep, _ := api.ParseBool(c.Header("X-Openstack-Append"))
+	keep, _ := boolean.Parse(c.Header("X-Openstack-Append"))
 	err = h.images.SetTags(c.Context(), n, items, keep)
 	if err != nil {
 		return nil, err

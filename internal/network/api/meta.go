@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"nacre/internal/api"
+	"nacre/internal/boolean"
 	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/network"
@@ -108,7 +109,7 @@ func matches(c *api.Call, has map[string]string) (bool, error) {
 			return false, notFilter(name)
 		}
 		keep = keep && (!known || slices.ContainsFunc(values, func(v string) bool {
-			b, isBool := api.ParseBool(v)
+			b, isBool := boolean.Parse(v)
 			return v == value || isBool && word(b) == value
 		}))
 	}

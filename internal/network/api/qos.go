@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"nacre/internal/api"
+	"nacre/internal/boolean"
 	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/network"
@@ -164,7 +165,7 @@ func (h handlers) listRuleTypes(c *api.Call) (map[string]any, error) {
 	for _, t := range ruleTypes {
 		views = append(views, ruleTypeView{Type: t.Type})
 	}
-	everything, _ := api.ParseBool(c.Query().Get("all_rules"))
+	everything, _ := boolean.Parse(c.Query().Get("all_rules"))
 	if everything {
 		for _, name := range otherRuleTypes {
 			views = append(views, ruleTypeView{Type: name})

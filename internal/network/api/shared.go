@@ -12,6 +12,7 @@ import (
 
 	"nacre/internal/api"
 	"nacre/internal/auth"
+	"nacre/internal/boolean"
 	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/network"
@@ -221,7 +222,7 @@ func flag(c *api.Call, name string) (*bool, error) {
 	if !c.Query().Has(name) {
 		return nil, nil
 	}
-	want, ok := api.ParseBool(text)
+	want, ok := boolean.Parse(text)
 	if !ok {
 		return nil, errs.BadRequestf("Invalid input for operation: '%s' is not a truth value for %s.", text, name).Typed("InvalidInput")
 	}
@@ -248,7 +249,7 @@ func render[R keyed](c *api.Call, plural string, rows []R, view func(R) any) map
 		if len(rows) > 0 {
 			first, last = rows[0].Key(), rows[len(rows)-1].Key()
 		}
-		reverse, _ := api.ParseBool(q.Get("page_reverse"))
+		reverse, _ := boolean.Parse(q.Get("page_reverse"))
 		full := len(rows) >= limit
 		if full || reverse {
 			links = append(links, api.Link{Rel: "next", Href: c.PageURL(last, false)})

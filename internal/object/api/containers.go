@@ -8,6 +8,7 @@ import (
 
 	"nacre/internal/api"
 	"nacre/internal/auth"
+	"nacre/internal/boolean"
 	"nacre/internal/errs"
 	"nacre/internal/object"
 )
@@ -283,7 +284,7 @@ func setVersions(c *api.Call, s *object.Settings) error {
 	}
 	value, set := sent(c, "X-Versions-Enabled")
 	if set && value != "" {
-		enabled, ok := api.ParseBool(value)
+		enabled, ok := boolean.Parse(value)
 		if !ok {
 			return sentence(errs.BadRequest, "X-Versions-Enabled must be true or false")
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"nacre/internal/api"
+	"nacre/internal/boolean"
 	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/object"
@@ -135,7 +136,7 @@ func (h handlers) copy(from object.Place, to entry) (any, error) {
 
 // derived is what a copy is like: as its source, but for what the headers say.
 func derived(c *api.Call, target, source object.Object) object.Object {
-	fresh, _ := api.ParseBool(c.Header("X-Fresh-Metadata"))
+	fresh, _ := boolean.Parse(c.Header("X-Fresh-Metadata"))
 	if c.Header("Content-Type") == "" {
 		target.ContentType = source.ContentType
 	}

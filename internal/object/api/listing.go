@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"nacre/internal/api"
+	"nacre/internal/boolean"
 	"nacre/internal/errs"
 	"nacre/internal/object"
 )
@@ -25,7 +26,7 @@ func listing(c *api.Call) (object.Listing, error) {
 		Limit: object.MaxListing, Marker: q.Get("marker"), EndMarker: q.Get("end_marker"),
 		Prefix: q.Get("prefix"), Delimiter: q.Get("delimiter"), VersionMarker: q.Get("version_marker"),
 	}
-	l.Reverse, _ = api.ParseBool(q.Get("reverse"))
+	l.Reverse, _ = boolean.Parse(q.Get("reverse"))
 	if q.Has("path") {
 		l.Prefix, l.Delimiter, l.Flat = q.Get("path"), "/", true
 		if l.Prefix != "" {

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"nacre/internal/api"
+	"nacre/internal/boolean"
 	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/object"
@@ -213,7 +214,7 @@ func headers(c *api.Call) map[string]string {
 
 // contentType is what the client says, or what the name looks like.
 func contentType(c *api.Call, name string) string {
-	detect, _ := api.ParseBool(c.Header("X-Detect-Content-Type"))
+	detect, _ := boolean.Parse(c.Header("X-Detect-Content-Type"))
 	sent := c.Header("Content-Type")
 	if sent != "" && !detect {
 		return sent

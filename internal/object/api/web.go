@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"nacre/internal/api"
+	"nacre/internal/boolean"
 	"nacre/internal/errs"
 	"nacre/internal/object"
 )
@@ -20,12 +21,12 @@ func (e *entry) isWeb() bool {
 	if e.box == nil || (method != http.MethodGet && method != http.MethodHead) || e.signed != "" {
 		return false
 	}
-	wanted, _ := api.ParseBool(e.c.Header("X-Web-Mode"))
+	wanted, _ := boolean.Parse(e.c.Header("X-Web-Mode"))
 	if e.c.Caller.User != "" && !wanted {
 		return false
 	}
 	m := e.box.Meta.V
-	lists, _ := api.ParseBool(m["web-listings"])
+	lists, _ := boolean.Parse(m["web-listings"])
 	return m["web-index"] != "" || m["web-error"] != "" || lists
 }
 
@@ -81,7 +82,7 @@ func (h handlers) webFolder(e entry, prefix string) (any, error) {
 			return nil, err
 		}
 	}
-	lists, _ := api.ParseBool(m["web-listings"])
+	lists, _ := boolean.Parse(m["web-listings"])
 	if !lists {
 		return h.webError(e)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"nacre/internal/api"
 	"nacre/internal/auth"
+	"nacre/internal/boolean"
 	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/volume"
@@ -54,7 +55,7 @@ func of(project string) auth.Target { return auth.Target{Project: project} }
 // scope is the project whose things are listed: the caller's, or, for an admin
 // who asks for all, any or the one named.
 func scope(c *api.Call) string {
-	all, _ := api.ParseBool(c.Query().Get("all_tenants"))
+	all, _ := boolean.Parse(c.Query().Get("all_tenants"))
 	if c.Caller.Admin() && all {
 		return c.Query().Get("project_id")
 	}
@@ -150,7 +151,7 @@ func without[T any](c *api.Call, rows []T, offset int) []T {
 
 // counted tells whether the caller wants to know how many rows there are.
 func counted(c *api.Call) bool {
-	yes, _ := api.ParseBool(c.Query().Get("with_count"))
+	yes, _ := boolean.Parse(c.Query().Get("with_count"))
 	return yes && c.Version >= api.V(3, 45)
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"nacre/internal/api"
+	"nacre/internal/boolean"
 	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/volume"
@@ -63,7 +64,7 @@ func (h handlers) viewGroup(c *api.Call, g volume.Group) (groupView, error) {
 	if c.May("group:group_project_attribute", of(g.Project)) {
 		view.Project = g.Project
 	}
-	listed, _ := api.ParseBool(c.Query().Get("list_volume"))
+	listed, _ := boolean.Parse(c.Query().Get("list_volume"))
 	if !listed || c.Version < api.V(3, 25) {
 		return view, nil
 	}

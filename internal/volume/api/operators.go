@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"nacre/internal/api"
+	"nacre/internal/boolean"
 	"nacre/internal/errs"
 	"nacre/internal/volume"
 )
@@ -147,7 +148,7 @@ func (h handlers) pools(c *api.Call) (poolsReply, error) {
 		kind = q.Get("volume_type")
 	}
 	backends, err := h.service.BackendsFor(c.Context(), kind)
-	detail, _ := api.ParseBool(q.Get("detail"))
+	detail, _ := boolean.Parse(q.Get("detail"))
 	for _, b := range backends {
 		view := poolView{Name: pool(b.Host.Name)}
 		if c.Version >= api.V(3, 28) && q.Has("name") && q.Get("name") != view.Name {

@@ -5,6 +5,7 @@ import (
 	"maps"
 
 	"nacre/internal/api"
+	"nacre/internal/boolean"
 	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/volume"
@@ -122,7 +123,7 @@ func (h handlers) deleteQos(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	force, _ := api.ParseBool(c.Query().Get("force"))
+	force, _ := boolean.Parse(c.Query().Get("force"))
 	return h.service.DeleteQos(c.Context(), c.PathValue("qos_id"), force)
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"nacre/internal/api"
+	"nacre/internal/boolean"
 	"nacre/internal/errs"
 	"nacre/internal/quota"
 	"nacre/internal/volume"
@@ -97,7 +98,7 @@ func (h handlers) showQuotas(c *api.Call) (quotaReply, error) {
 		return quotaReply{}, err
 	}
 	quotas, err := h.service.Quotas(c.Context(), project)
-	usage, _ := api.ParseBool(c.Query().Get("usage"))
+	usage, _ := boolean.Parse(c.Query().Get("usage"))
 	return quotaReply{set(project, quotas, usage)}, err
 }
 

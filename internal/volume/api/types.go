@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"nacre/internal/api"
+	"nacre/internal/boolean"
 	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/volume"
@@ -115,7 +116,7 @@ func publicOnly(c *api.Call) (*bool, error) {
 	if text == "" || strings.EqualFold(text, "none") {
 		return nil, nil
 	}
-	public, ok := api.ParseBool(text)
+	public, ok := boolean.Parse(text)
 	if !ok {
 		return nil, errs.BadRequestf("Invalid is_public filter [%s]", text)
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"nacre/internal/api"
+	"nacre/internal/boolean"
 	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/volume"
@@ -267,8 +268,8 @@ func (h handlers) delete(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	cascade, _ := api.ParseBool(c.Query().Get("cascade"))
-	force, _ := api.ParseBool(c.Query().Get("force"))
+	cascade, _ := boolean.Parse(c.Query().Get("cascade"))
+	force, _ := boolean.Parse(c.Query().Get("force"))
 	force = force && c.Version >= api.V(3, 23)
 	if force {
 		err = c.AuthorizeRule("volume:force_delete", of(v.Project))
