@@ -133,6 +133,8 @@ func (l *lab) addCable(h *host, number int, to, address string) {
 	}))
 	end, err := netlink.LinkByName(name)
 	l.must(err)
+	// With its host the cable would go some time later, and be in the next lab's way.
+	l.t.Cleanup(func() { l.must(netlink.LinkDel(end)) })
 	l.must(netlink.LinkSetUp(end))
 	if address == "" {
 		return
