@@ -315,12 +315,7 @@ func (s *Service) save(ctx context.Context, tx *db.Tx, server *Server, columns .
 	read := server.Generation
 	server.Generation++
 	server.UpdatedAt = db.At(s.clock.Now())
-	result, err := tx.NewUpdate().Model(server).Column(append(columns, "generation", "updated_at")...).
-		Where("id = ? AND generation = ?", server.ID, read).Exec(ctx)
-	if err != nil {
-		return fmt.Errorf("write server %s: %w", server.ID, err)
-	}
-	n, err := result.RowsAffected()
+	n, err := tx.UpdateAt(ctx, server, read, append(columns, "generation", "updated_at")...)
 	if err != nil {
 		return fmt.Errorf("write server %s: %w", server.ID, err)
 	}

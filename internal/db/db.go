@@ -189,11 +189,7 @@ func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error
 			return tx.exec(ctx, text, values)
 		}
 	}
-	result, err := tx.IDB.NewRaw(query, args...).Exec(ctx)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+	return affected(tx.IDB.NewRaw(query, args...).Exec(ctx))
 }
 
 // Get scans one row into dest, a pointer to a row struct or to a value. None
@@ -223,27 +219,37 @@ func (tx *Tx) scan(ctx context.Context, dest any, query string, args []any) erro
 }
 
 // Insert adds a row (a pointer to a struct) or rows (a pointer to a slice, not
-// empty).
+// empty). When it fails, some of the rows may be there: the transaction is to be given
+// up.
 func (tx *Tx) Insert(ctx context.Context, rows any) error {
-	v := reflect.ValueOf(rows).Elem()
-	if v.Kind() == reflect.Struct {
-		done, err := tx.insertRow(ctx, v)
-		if done {
-			return err
-		}
+	done, err := tx.insertRows(ctx, reflect.ValueOf(rows).Elem())
+	if done {
+		return err
 	}
-	_, err := tx.IDB.NewInsert().Model(rows).Exec(ctx)
+	_, err = tx.IDB.NewInsert().Model(rows).Exec(ctx)
 	return err
 }
 
 // Update writes the named columns of the row with the same primary key and
 // returns how many rows that were, 0 or 1.
 func (tx *Tx) Update(ctx context.Context, row any, columns ...string) (int64, error) {
-	changed, done, err := tx.updateRow(ctx, reflect.ValueOf(row).Elem(), columns)
+	changed, done, err := tx.updateRow(ctx, row, columns)
 	if done {
 		return changed, err
 	}
-	result, err := tx.IDB.NewUpdate().Model(row).Column(columns...).WherePK().Exec(ctx)
+	return affected(tx.IDB.NewUpdate().Model(row).Column(columns...).WherePK().Exec(ctx))
+}
+
+// UpdateAt is Update, provided that the row in the database has that generation.
+func (tx *Tx) UpdateAt(ctx context.Context, row any, generation int64, columns ...string) (int64, error) {
+	changed, done, err := tx.updateRow(ctx, row, columns, generation)
+	if done {
+		return changed, err
+	}
+	return affected(tx.IDB.NewUpdate().Model(row).Column(columns...).WherePK().Where("generation = ?", generation).Exec(ctx))
+}
+
+func affected(result sql.Result, err error) (int64, error) {
 	if err != nil {
 		return 0, err
 	}

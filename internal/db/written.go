@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -40,12 +41,28 @@ func (d *DB) insertionOf(t reflect.Type) *written {
 	return in
 }
 
-// insertRow inserts a row by a statement that is parsed once. It is not done where
-// there is none, or where a value is none of the driver's.
-func (tx *Tx) insertRow(ctx context.Context, row reflect.Value) (done bool, err error) {
+// insertRows inserts a row or several by a statement that is parsed once. It is not
+// done where there is none, or where a value is none of the driver's.
+func (tx *Tx) insertRows(ctx context.Context, rows reflect.Value) (done bool, err error) {
 	if tx.conn == nil {
 		return false, nil
 	}
+	if rows.Kind() == reflect.Struct {
+		return tx.insertRow(ctx, rows)
+	}
+	for i := range rows.Len() {
+		done, err = tx.insertRow(ctx, reflect.Indirect(rows.Index(i)))
+		if !done && i > 0 {
+			return true, fmt.Errorf("row %d has other values than the first", i)
+		}
+		if !done || err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+func (tx *Tx) insertRow(ctx context.Context, row reflect.Value) (done bool, err error) {
 	in := tx.home.insertionOf(row.Type())
 	if in == nil {
 		return false, nil
@@ -54,13 +71,13 @@ func (tx *Tx) insertRow(ctx context.Context, row reflect.Value) (done bool, err 
 	return done, err
 }
 
-// execRow runs a statement with a row's values.
-func (tx *Tx) execRow(ctx context.Context, row reflect.Value, w written) (changed int64, done bool, err error) {
-	values := make([]any, len(w.fields))
+// execRow runs a statement with a row's values, and more behind them.
+func (tx *Tx) execRow(ctx context.Context, row reflect.Value, w written, more ...any) (changed int64, done bool, err error) {
+	values := make([]any, len(w.fields), len(w.fields)+len(more))
 	for i, f := range w.fields {
 		values[i] = f.Value(row).Interface()
 	}
-	text, values, ok := bind(w.text, values)
+	text, values, ok := bind(w.text, append(values, more...))
 	if !ok {
 		return 0, false, nil
 	}
@@ -105,14 +122,19 @@ func terms(fields []*schema.Field, between string) string {
 	return strings.Join(list, between)
 }
 
-// updateRow is insertRow for columns of a row that is there.
-func (tx *Tx) updateRow(ctx context.Context, row reflect.Value, columns []string) (changed int64, done bool, err error) {
+// updateRow writes columns of a row that is there, if need be only at a generation.
+func (tx *Tx) updateRow(ctx context.Context, row any, columns []string, generation ...any) (changed int64, done bool, err error) {
 	if tx.conn == nil || len(columns) == 0 {
 		return 0, false, nil
 	}
-	w := tx.home.updateOf(row.Type(), columns)
+	of := reflect.ValueOf(row).Elem()
+	w := tx.home.updateOf(of.Type(), columns)
 	if w == nil {
 		return 0, false, nil
 	}
-	return tx.execRow(ctx, row, *w)
+	update := *w
+	if len(generation) > 0 {
+		update.text += " AND generation = ?"
+	}
+	return tx.execRow(ctx, of, update, generation...)
 }

@@ -40,7 +40,7 @@ func openInserted(t *testing.T) *DB {
 	t.Cleanup(func() { d.Close() })
 	err = d.Write(t.Context(), func(tx *Tx) error {
 		_, err := tx.Exec(t.Context(), `CREATE TABLE inserted (id TEXT PRIMARY KEY, word TEXT, written TEXT, "null" TEXT, pointer TEXT,
-			count INTEGER, time BIGINT, yes INTEGER, json TEXT, newer TEXT DEFAULT 'of a newer program')`)
+			count INTEGER, time BIGINT, yes INTEGER, json TEXT, newer TEXT DEFAULT 'of a newer program', generation INTEGER DEFAULT 0)`)
 		return err
 	})
 	if err != nil {
@@ -67,7 +67,13 @@ func TestInsertWritesAsTheBuilderDoes(t *testing.T) {
 		}
 		second := row
 		second.ID = "b"
-		err = tx.Insert(t.Context(), &[]inserted{second})
+		_, err = tx.IDB.NewInsert().Model(&[]inserted{second}).Exec(t.Context())
+		if err != nil {
+			return err
+		}
+		third, fourth := row, row
+		third.ID, fourth.ID = "c", "d"
+		err = tx.Insert(t.Context(), &[]*inserted{&third, &fourth})
 		if err != nil {
 			return err
 		}
@@ -79,12 +85,14 @@ func TestInsertWritesAsTheBuilderDoes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(got) != 2 || !reflect.DeepEqual(got[0], row) {
+	if len(got) != 4 || !reflect.DeepEqual(got[0], row) {
 		t.Fatalf("got %+v, want %+v", got, row)
 	}
-	got[1].ID = "a"
-	if !reflect.DeepEqual(got[0], got[1]) {
-		t.Errorf("the query builder wrote %+v, want %+v", got[1], got[0])
+	for i := range got {
+		got[i].ID = "a"
+		if !reflect.DeepEqual(got[0], got[i]) {
+			t.Errorf("row %d is %+v, want %+v", i, got[i], got[0])
+		}
 	}
 }
 
@@ -115,6 +123,12 @@ func TestUpdateWritesAsTheBuilderDoes(t *testing.T) {
 		changed, err = tx.Update(t.Context(), &missing, "word")
 		if changed != 0 || err != nil {
 			t.Errorf("of a row that isn't there %d were changed, %v", changed, err)
+		}
+		for count, expected := range map[int64]int64{8: 0, 0: 1} { // the column generation is one of a newer program here
+			changed, err = tx.UpdateAt(t.Context(), &want, count, "word")
+			if changed != expected || err != nil {
+				t.Errorf("at generation %d %d rows were changed, %v; want %d", count, changed, err, expected)
+			}
 		}
 		other := want
 		other.ID = "b"

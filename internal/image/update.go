@@ -108,13 +108,8 @@ func (s *Service) change(ctx context.Context, id string, do func(i *Image) error
 			return err
 		}
 		image.Generation, image.UpdatedAt = read+1, db.At(tx.Now())
-		result, err := tx.NewUpdate().Model(&image).Column("name", "owner", "visibility", "status", "disk_format", "container_format",
-			"min_disk", "min_ram", "protected", "hidden", "properties", "tags", "stores", "generation", "updated_at").
-			WherePK().Where("generation = ?", read).Exec(ctx)
-		if err != nil {
-			return err
-		}
-		n, err := result.RowsAffected()
+		n, err := tx.UpdateAt(ctx, &image, read, "name", "owner", "visibility", "status", "disk_format", "container_format",
+			"min_disk", "min_ram", "protected", "hidden", "properties", "tags", "stores", "generation", "updated_at")
 		if err != nil {
 			return err
 		}

@@ -49,8 +49,8 @@ func readSubnets(ctx context.Context, tx *db.Tx, ids []string) (map[string]Subne
 		return byID, nil
 	}
 	var rows []Subnet
-	err := tx.NewSelect().Model(&rows).Where("id IN (?)", db.In(ids)).Scan(ctx)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	err := tx.All(ctx, &rows, "SELECT * FROM subnets WHERE id IN (?)", db.In(ids))
+	if err != nil {
 		return nil, fmt.Errorf("read subnets: %w", err)
 	}
 	for _, sub := range rows {

@@ -128,8 +128,8 @@ func readSubnet(ctx context.Context, tx *db.Tx, id string) (Subnet, error) {
 // subnetsOf reads a network's subnets, oldest first.
 func subnetsOf(ctx context.Context, tx *db.Tx, network string) ([]Subnet, error) {
 	var list []Subnet
-	err := tx.NewSelect().Model(&list).Where("network_id = ?", network).Order("created_at", "id").Scan(ctx)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	err := tx.All(ctx, &list, "SELECT * FROM subnets WHERE network_id = ? ORDER BY created_at, id", network)
+	if err != nil {
 		return nil, fmt.Errorf("list subnets of network %s: %w", network, err)
 	}
 	return list, nil
