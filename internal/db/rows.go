@@ -103,10 +103,8 @@ func Parts[T any](ctx context.Context, tx *Tx, q *bun.SelectQuery, size int, do 
 	return do(part)
 }
 
-// exec runs a statement of the writer, to its end, also when its caller goes away:
-// SQLite answers an interrupted write by rolling back the whole transaction, and that
-// is everybody's in the group. Statements are short; whoever is gone is refused
-// before its turn.
+// exec runs a statement of the writer to its end, for the reason that prepared.steady
+// gives.
 func (tx *Tx) exec(ctx context.Context, text string, values []any) (changed int64, err error) {
 	return lite.Exec(context.WithoutCancel(ctx), tx.conn, text, values)
 }

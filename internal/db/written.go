@@ -33,7 +33,7 @@ func (d *DB) insertionOf(t reflect.Type) *written {
 	}
 	in.text = "INSERT INTO " + string(table.SQLName) + " (" + strings.Join(names, ", ") + ") VALUES (?" + strings.Repeat(", ?", len(names)-1) + ")"
 	if slices.ContainsFunc(table.Fields, func(f *schema.Field) bool {
-		return f.AutoIncrement || f.NullZero || f.SQLDefault != "" || f.NotNull && f.IsPtr
+		return f.AutoIncrement || f.SQLDefault != "" || !isPlain(f)
 	}) {
 		in = nil // the database may choose a value
 	}
@@ -102,7 +102,7 @@ func (d *DB) updateOf(t reflect.Type, columns []string) *written {
 	w := &written{}
 	for _, name := range columns {
 		f := table.LookupField(name)
-		if f == nil || f.NullZero || f.NotNull && f.IsPtr {
+		if f == nil || !isPlain(f) {
 			updates.Store(key, (*written)(nil))
 			return nil
 		}
@@ -113,6 +113,10 @@ func (d *DB) updateOf(t reflect.Type, columns []string) *written {
 	updates.Store(key, w)
 	return w
 }
+
+// isPlain tells whether the builder writes the field's value as it is, not NULL or the
+// column's default for some.
+func isPlain(f *schema.Field) bool { return !f.NullZero && !(f.NotNull && f.IsPtr) }
 
 func terms(fields []*schema.Field, between string) string {
 	list := make([]string, len(fields))

@@ -36,13 +36,11 @@ func ReadOn(ctx context.Context, taken *sql.Conn, text string, args []any, visit
 // Exec runs a statement on a connection, which keeps it, and tells how many rows
 // that has changed.
 func Exec(ctx context.Context, taken *sql.Conn, text string, args []any) (changed int64, err error) {
-	err = ReadOn(ctx, taken, text, args, func(*sqlite.Stmt) error { return nil })
-	if err != nil {
-		return 0, err
-	}
 	err = taken.Raw(func(of any) error {
-		changed = int64(of.(*conn).lite.Changes())
-		return nil
+		c := of.(*conn)
+		err := c.read(ctx, text, args, func(*sqlite.Stmt) error { return nil })
+		changed = int64(c.lite.Changes())
+		return c.told(ctx, err)
 	})
 	return changed, err
 }
