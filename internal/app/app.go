@@ -82,6 +82,7 @@ type Cloud struct {
 // Run runs a cloud until the context ends. It is ready once /healthz answers. A
 // database server that is away is waited for.
 func Run(ctx context.Context, c Config) error {
+	haveThreads()
 	cloud, err := Start(ctx, c)
 	for db.IsPostgres(c.DB) && db.IsAway(err) {
 		slog.Warn("the database does not answer: trying again", "error", err)

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"os"
 	"runtime"
 	"runtime/metrics"
 	"time"
@@ -30,4 +31,16 @@ func (cloud *Cloud) carryBallast(ctx context.Context) {
 		metrics.Read(alive)
 	}
 	runtime.KeepAlive(load)
+}
+
+// fewest is how many threads run at least. On two processors the database's writer
+// and the collector would have both for ten milliseconds at a time, before requests
+// get one; with more threads than processors the kernel shares these out, more often.
+const fewest = 4
+
+// haveThreads has as many threads run, unless the environment says how many.
+func haveThreads() {
+	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < fewest {
+		runtime.GOMAXPROCS(fewest)
+	}
 }

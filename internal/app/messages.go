@@ -56,6 +56,9 @@ func (cloud *Cloud) connect(ctx context.Context) error {
 	if cloud.Bus != bus.Bus(alone) {
 		cloud.background = append(cloud.background, bus.NewHints(cloud.DB, cloud.Bus, log).Run)
 	}
+	if events == bus.Publisher(alone) {
+		bus.EmitFor(cloud.DB, alone.Heard)
+	}
 	relay := bus.NewRelay(cloud.DB, events, c.Clock, log)
 	cloud.Loops.Add(relay.Loop())
 	cloud.background = append(cloud.background, func(ctx context.Context) { relay.Listen(ctx, cloud.Loops.Nudge) })

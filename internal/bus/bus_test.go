@@ -138,6 +138,24 @@ func TestRelayPublishesCommittedEventsInOrder(t *testing.T) {
 	}
 }
 
+// TestEventsThatNobodyHears are not written: the outbox stays empty until somebody
+// does.
+func TestEventsThatNobodyHears(t *testing.T) {
+	d, b := open(t), quiet()
+	bus.EmitFor(d, b.Heard)
+	emit(t, d, "unheard", "r", nil)
+	var got []string
+	b.Subscribe("t", func(_ context.Context, m bus.Message) { got = append(got, m.Type) })
+	emit(t, d, "heard", "r", nil)
+	_, err := bus.NewRelay(d, b, nil, slog.New(slog.DiscardHandler)).Turn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, []string{"heard"}) {
+		t.Errorf("got %v, want what was emitted since somebody heard", got)
+	}
+}
+
 func TestRelayIsWokenByACommit(t *testing.T) {
 	d, b := open(t), quiet()
 	heard := make(chan string, 10)

@@ -60,6 +60,13 @@ func (b *InProcess) Publish(ctx context.Context, m Message) error {
 	return nil
 }
 
+// Heard tells whether there is any subscriber.
+func (b *InProcess) Heard() bool {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return len(b.subscribers) > 0
+}
+
 // deliver keeps a subscriber's panic from the publisher and the others.
 func (b *InProcess) deliver(ctx context.Context, s subscriber, m Message) {
 	defer func() {

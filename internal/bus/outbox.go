@@ -19,8 +19,12 @@ type Event struct {
 const outboxChannel = "bus.outbox"
 
 // Emit writes the event into the outbox. It leaves if and when the transaction
-// is on disk. Who the context says it happens for goes with it.
+// is on disk. Who the context says it happens for goes with it. Where events go
+// nowhere, nothing is written, as with the driver "noop" of OpenStack's services.
 func Emit(ctx context.Context, tx *db.Tx, e Event) error {
+	if !Emits(tx) {
+		return nil
+	}
 	payload, err := json.Marshal(e.Payload)
 	if err != nil {
 		return fmt.Errorf("emit %s: %w", e.Type, err)
@@ -37,6 +41,13 @@ func Emit(ctx context.Context, tx *db.Tx, e Event) error {
 	tx.Notify(outboxChannel, "")
 	return nil
 }
+
+// Emits tells whether events go anywhere. Who would have to gather the facts for
+// one asks first.
+func Emits(tx *db.Tx) bool { return tx.Wanted(outboxChannel) }
+
+// EmitFor has the events of the database written only while somebody hears them.
+func EmitFor(d *db.DB, heard func() bool) { d.Want(outboxChannel, heard) }
 
 // Initiator is for whom something happens. The zero value is the cloud itself.
 type Initiator struct {

@@ -42,6 +42,9 @@ func (s *Service) tellUpdate(ctx context.Context, tx *db.Tx, before, server Serv
 }
 
 func (s *Service) tellFacts(ctx context.Context, tx *db.Tx, action string, facts told) error {
+	if !bus.Emits(tx) {
+		return nil
+	}
 	server := facts.Server
 	ports, err := s.networks.PortsOf(ctx, tx, server.ID)
 	if err != nil {
@@ -66,6 +69,9 @@ func (s *Service) tellFacts(ctx context.Context, tx *db.Tx, action string, facts
 
 // tellID is tell for steps that don't have the server at hand.
 func (s *Service) tellID(ctx context.Context, tx *db.Tx, action, id string) error {
+	if !bus.Emits(tx) {
+		return nil
+	}
 	server, err := anyServer(ctx, tx, "", id)
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ type hub struct {
 	listeners map[string]map[int]func(key string)
 	next      int
 	forward   func(channel, key string)
+	wanted    map[string]func() bool
 }
 
 // Listen calls the function with each key that a committed transaction of
@@ -37,6 +38,28 @@ func (d *DB) Listen(channel string, hear func(key string)) (stop func()) {
 		defer h.mu.Unlock()
 		delete(h.listeners[channel], n)
 	}
+}
+
+// Want has the function say whether anybody, in whatever process, wants what goes
+// by the channel.
+func (d *DB) Want(channel string, wanted func() bool) {
+	h := &d.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.wanted == nil {
+		h.wanted = map[string]func() bool{}
+	}
+	h.wanted[channel] = wanted
+}
+
+// Wanted tells whether anybody wants what goes by the channel. Where nothing is
+// known of that, somebody might.
+func (tx *Tx) Wanted(channel string) bool {
+	h := &tx.home.hub
+	h.mu.RLock()
+	wanted := h.wanted[channel]
+	h.mu.RUnlock()
+	return wanted == nil || wanted()
 }
 
 // Notify announces the key on the channel once the transaction is on disk. It

@@ -64,6 +64,20 @@ type columnsOf struct {
 	text string
 }
 
+// TableOf names the table that has the rows.
+func TableOf[R any](tx *Tx) string { return tx.home.read.Table(reflect.TypeFor[R]()).Name }
+
+// Find scans what a query of the builder finds into dest, as Get and All do.
+func (tx *Tx) Find(ctx context.Context, q *bun.SelectQuery, dest any) error {
+	if tx.pool != nil || tx.conn != nil {
+		form, values, ok := lift(q.String())
+		if ok {
+			return tx.read(ctx, dest, form, values)
+		}
+	}
+	return q.Scan(ctx, dest)
+}
+
 // Parts hands over what a query of the builder finds, so many rows at a time,
 // while it reads on.
 func Parts[T any](ctx context.Context, tx *Tx, q *bun.SelectQuery, size int, do func(part []T) error) error {
@@ -126,7 +140,7 @@ func (tx *Tx) read(ctx context.Context, dest any, text string, values []any) err
 		return tx.visit(ctx, into.Type().Elem(), text, values, func() (reflect.Value, error) {
 			found++
 			if found > into.Cap() {
-				into.Grow(max(found, 8))
+				into.Grow(found) // most lists are short
 			}
 			into.SetLen(found)
 			return into.Index(found - 1), nil

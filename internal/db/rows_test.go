@@ -2,6 +2,7 @@ package db
 
 import (
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"reflect"
 	"testing"
@@ -23,18 +24,19 @@ func TestReadsAsTheBuilderDoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = d.Read(t.Context(), func(tx *Tx) error {
-		var built, all, selected []inserted
+		var built, all, selected, found []inserted
 		var sizes []int
 		err := errors.Join(
+			tx.Find(t.Context(), tx.NewSelect().Model(&found).Where("id <> ?", "none").Order("id"), &found),
 			tx.NewSelect().Model(&built).ColumnExpr("*").Order("id").Scan(t.Context()),
-			tx.All(t.Context(), &all, "SELECT * FROM inserted ORDER BY id"),
+			tx.All(t.Context(), &all, "SELECT * FROM "+TableOf[inserted](tx)+" ORDER BY id"),
 			Parts(t.Context(), tx, tx.NewSelect().Model(&inserted{}).Where("id <> ?", "none").Order("id"), 2, func(part []inserted) error {
 				sizes = append(sizes, len(part))
 				selected = append(selected, part...)
 				return nil
 			}))
-		if !reflect.DeepEqual(built, rows) || !reflect.DeepEqual(all, built) || !reflect.DeepEqual(selected, built) {
-			t.Errorf("got %+v and %+v, by the builder %+v, want %+v", all, selected, built, rows)
+		if !reflect.DeepEqual(built, rows) || !reflect.DeepEqual(all, built) || !reflect.DeepEqual(selected, built) || !reflect.DeepEqual(found, built) {
+			t.Errorf("got %+v, %+v and %+v, by the builder %+v, want %+v", all, selected, found, built, rows)
 		}
 		if !reflect.DeepEqual(sizes, []int{2, 1}) {
 			t.Errorf("parts of %d rows, want two and one", sizes)
@@ -56,10 +58,15 @@ func TestReadsAsTheBuilderDoes(t *testing.T) {
 		if !errors.Is(none, sql.ErrNoRows) {
 			t.Errorf("no row is %v, want %v", none, sql.ErrNoRows)
 		}
+		none = tx.Find(t.Context(), tx.NewSelect().Model(&one).Where("id = 'z'"), &one)
+		if !errors.Is(none, sql.ErrNoRows) {
+			t.Errorf("no row is %v, want %v", none, sql.ErrNoRows)
+		}
 		all = nil
-		err = errors.Join(err, tx.All(t.Context(), &all, "SELECT * FROM inserted WHERE id = 'z'"))
-		if len(all) != 0 {
-			t.Errorf("got %+v, want none", all)
+		err = errors.Join(err, tx.All(t.Context(), &all, "SELECT * FROM inserted WHERE id = 'z'"),
+			tx.Find(t.Context(), tx.NewSelect().Model(&found).Where("id = 'z'"), &found))
+		if len(all) != 0 || len(found) != 0 {
+			t.Errorf("got %+v and %+v, want none", all, found)
 		}
 		return err
 	})
@@ -98,5 +105,47 @@ func TestRowsOfOneText(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestFoundInsideATransaction: what a transaction has written, Find finds, on either
+// database.
+func TestFoundInsideATransaction(t *testing.T) {
+	t.Parallel()
+	d := openInserted(t)
+	err := d.Write(t.Context(), func(tx *Tx) error {
+		rows := []inserted{{part: part{"a"}, Word: "w"}, {part: part{"b"}}}
+		err := tx.Insert(t.Context(), &rows)
+		var held inserted
+		var all []inserted
+		err = errors.Join(err, tx.Find(t.Context(), tx.Held(tx.NewSelect().Model(&held).Where("id = ?", "a")), &held),
+			tx.Find(t.Context(), tx.NewSelect().Model(&all).Order("id"), &all))
+		if held.Word != "w" || len(all) != 2 {
+			t.Errorf("got %+v of %+v, want the row with the word", held, all)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestEmptyJSON: what is read without a parser is what the parser makes of it.
+func TestEmptyJSON(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"{}", "[]", "null", `{"a":"b"}`} {
+		sameJSON(t, text, map[string]string(nil))
+		sameJSON(t, text, []int(nil))
+		sameJSON(t, text, struct{ A string }{})
+	}
+}
+
+func sameJSON[T any](t *testing.T, text string, parsed T) {
+	t.Helper()
+	column := Of(parsed)
+	want := json.Unmarshal([]byte(text), &parsed)
+	err := column.Scan(text)
+	if (err == nil) != (want == nil) || err == nil && !reflect.DeepEqual(column.V, parsed) {
+		t.Errorf("%s is read as %#v, %v, want %#v, %v", text, column.V, err, parsed, want)
 	}
 }

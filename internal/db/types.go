@@ -4,6 +4,7 @@ import (
 	"database/sql/driver"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"time"
 )
 
@@ -57,7 +58,14 @@ func (j *JSON[T]) Scan(src any) error {
 	default:
 		return fmt.Errorf("read JSON column: cannot read %T", src)
 	}
-	if len(b) == 0 || string(b) == "null" {
+	switch kind := reflect.TypeFor[T]().Kind(); { // the usual ones, without a parser
+	case len(b) == 0 || string(b) == "null":
+		return nil
+	case string(b) == "{}" && kind == reflect.Map:
+		reflect.ValueOf(&j.V).Elem().Set(reflect.MakeMap(reflect.TypeFor[T]()))
+		return nil
+	case string(b) == "[]" && kind == reflect.Slice:
+		reflect.ValueOf(&j.V).Elem().Set(reflect.MakeSlice(reflect.TypeFor[T](), 0, 0))
 		return nil
 	}
 	err := json.Unmarshal(b, &j.V)

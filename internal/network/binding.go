@@ -57,7 +57,7 @@ func (p *Port) binding() Binding {
 }
 
 func waitingBindings(ctx context.Context, tx *db.Tx, ports ...string) ([]Binding, error) {
-	list, err := rowsOfOrdered[Binding](ctx, tx, "port_id", ports, "created_at", "host")
+	list, err := rowsOfOrdered[Binding](ctx, tx, "port_id", ports, "created_at, host")
 	if err != nil {
 		return nil, fmt.Errorf("list bindings: %w", err)
 	}

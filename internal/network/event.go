@@ -56,6 +56,9 @@ const wireTime = "2006-01-02T15:04:05Z"
 // and as it is after the change; a deleted one is as it was before. Networks
 // and routers are in the zones.
 func tell(ctx context.Context, tx *db.Tx, change string, row any, zones ...string) error {
+	if !bus.Emits(tx) {
+		return nil
+	}
 	port, isPort := row.(Port)
 	if isPort {
 		err := describePorts(ctx, tx, []*Port{&port})
@@ -277,7 +280,7 @@ func tellAndDirty(ctx context.Context, tx *db.Tx, change string, row any, kind f
 
 // tellPorts tells that the ports changed.
 func tellPorts(ctx context.Context, tx *db.Tx, ids []string) error {
-	if len(ids) == 0 {
+	if len(ids) == 0 || !bus.Emits(tx) {
 		return nil
 	}
 	ports, err := rowsOf[Port](ctx, tx, "id", ids)

@@ -39,14 +39,14 @@ func (k kind) see(q *bun.SelectQuery, s Scope) *bun.SelectQuery {
 // one reads a row that the scope may see.
 func one[R any](ctx context.Context, tx *db.Tx, k kind, scope Scope, id string) (R, error) {
 	var row R
-	err := k.see(tx.NewSelect().Model(&row), scope).Where("?.id = ?", bun.Ident(k.table), id).Scan(ctx)
+	err := tx.Find(ctx, k.see(tx.NewSelect().Model(&row), scope).Where("?.id = ?", bun.Ident(k.table), id), &row)
 	return row, k.read(err, id)
 }
 
 // hold reads a row that is going to be changed.
 func hold[R any](ctx context.Context, tx *db.Tx, k kind, id string) (R, error) {
 	var row R
-	err := tx.Held(tx.NewSelect().Model(&row).Where("?.id = ?", bun.Ident(k.table), id)).Scan(ctx)
+	err := tx.Find(ctx, tx.Held(tx.NewSelect().Model(&row).Where("?.id = ?", bun.Ident(k.table), id)), &row)
 	return row, k.read(err, id)
 }
 

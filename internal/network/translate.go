@@ -2,14 +2,10 @@ package network
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
-
-	"github.com/uptrace/bun"
 
 	"nacre/internal/db"
 	"nacre/internal/fabric"
@@ -58,15 +54,11 @@ func translate(ctx context.Context, tx *db.Tx, rows []dirtyRow) (translation, er
 
 // rowsOf reads rows by a column; none is no error.
 func rowsOf[R any](ctx context.Context, tx *db.Tx, column string, ids []string) ([]R, error) {
-	return rowsOfOrdered[R](ctx, tx, column, ids, "created_at", "id")
+	return rowsOfOrdered[R](ctx, tx, column, ids, "created_at, id")
 }
 
-func rowsOfOrdered[R any](ctx context.Context, tx *db.Tx, column string, ids []string, order ...string) ([]R, error) {
-	var rows []R
-	err := tx.NewSelect().Model(&rows).Where("? IN (?)", bun.Ident(column), db.In(ids)).Order(order...).Scan(ctx)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = nil
-	}
+func rowsOfOrdered[R any](ctx context.Context, tx *db.Tx, column string, ids []string, order string) (rows []R, err error) {
+	err = tx.All(ctx, &rows, fmt.Sprintf("SELECT * FROM %s WHERE %s IN (?) ORDER BY %s", db.TableOf[R](tx), column, order), db.In(ids))
 	return rows, err
 }
 

@@ -79,6 +79,9 @@ const wireTime = "2006-01-02T15:04:05"
 // emit tells of what happens to a volume, in the transaction that makes it
 // happen. The volume is read anew; one that is gone has nothing to tell.
 func (s *Service) emit(ctx context.Context, tx *db.Tx, event, id string) error {
+	if !bus.Emits(tx) {
+		return nil
+	}
 	v, err := getVolume(ctx, tx, id)
 	if err != nil {
 		return err
@@ -88,6 +91,9 @@ func (s *Service) emit(ctx context.Context, tx *db.Tx, event, id string) error {
 
 // emitVolume is emit for a volume that is at hand.
 func emitVolume(ctx context.Context, tx *db.Tx, event string, v Volume) error {
+	if !bus.Emits(tx) {
+		return nil
+	}
 	list := []Volume{v}
 	err := withAttachments(ctx, tx, list)
 	if err != nil {
@@ -113,6 +119,9 @@ func emitVolume(ctx context.Context, tx *db.Tx, event string, v Volume) error {
 
 // emitSnapshot is emit for snapshots.
 func (s *Service) emitSnapshot(ctx context.Context, tx *db.Tx, event, id string) error {
+	if !bus.Emits(tx) {
+		return nil
+	}
 	snapshot, err := getSnapshot(ctx, tx, id)
 	if err != nil {
 		return err

@@ -199,7 +199,7 @@ type serverRendering struct {
 
 func (h handlers) renderServers(c *api.Call, see shows) *serverRendering {
 	group, ctx := errgroup.WithContext(c.Context())
-	group.SetLimit(runtime.GOMAXPROCS(0))
+	group.SetLimit(runtime.NumCPU())
 	return &serverRendering{h: h, c: c, see: see, group: group, ctx: ctx}
 }
 

@@ -226,22 +226,30 @@ func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driv
 
 func (s *stmt) bind(args []driver.NamedValue) error {
 	for _, a := range args {
-		switch v := a.Value.(type) {
-		case nil:
-			s.lite.BindNull(a.Ordinal)
-		case int64:
-			s.lite.BindInt64(a.Ordinal, v)
-		case bool:
-			s.lite.BindBool(a.Ordinal, v)
-		case float64:
-			s.lite.BindFloat(a.Ordinal, v)
-		case string:
-			s.lite.BindText(a.Ordinal, v)
-		case []byte:
-			s.lite.BindBytes(a.Ordinal, v)
-		default:
-			return fmt.Errorf("SQLite keeps no %T", v)
+		err := bind(s.lite, a.Ordinal, a.Value)
+		if err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func bind(s *sqlite.Stmt, at int, value any) error {
+	switch v := value.(type) {
+	case nil:
+		s.BindNull(at)
+	case int64:
+		s.BindInt64(at, v)
+	case bool:
+		s.BindBool(at, v)
+	case float64:
+		s.BindFloat(at, v)
+	case string:
+		s.BindText(at, v)
+	case []byte:
+		s.BindBytes(at, v)
+	default:
+		return fmt.Errorf("SQLite keeps no %T", v)
 	}
 	return nil
 }

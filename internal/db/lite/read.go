@@ -51,7 +51,9 @@ func (c *conn) read(ctx context.Context, text string, args []any, visit func(row
 		return err
 	}
 	defer func() { err = errors.Join(err, c.release(text, s)) }()
-	named := make([]driver.NamedValue, len(args))
+	if len(args) != s.BindParamCount() {
+		return fmt.Errorf("%d values for %d parameters: %s", len(args), s.BindParamCount(), text)
+	}
 	for i, a := range args {
 		valuer, ok := a.(driver.Valuer)
 		if ok {
@@ -60,14 +62,10 @@ func (c *conn) read(ctx context.Context, text string, args []any, visit func(row
 				return err
 			}
 		}
-		named[i] = driver.NamedValue{Ordinal: i + 1, Value: a}
-	}
-	if len(named) != s.BindParamCount() {
-		return fmt.Errorf("%d values for %d parameters: %s", len(named), s.BindParamCount(), text)
-	}
-	err = (&stmt{conn: c, lite: s}).bind(named)
-	if err != nil {
-		return err
+		err = bind(s, i+1, a)
+		if err != nil {
+			return err
+		}
 	}
 	defer c.heed(ctx)()
 	for {
