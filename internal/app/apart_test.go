@@ -122,8 +122,15 @@ func simNetwork(b testing.TB, network *fabricsim.Cluster) string {
 
 // crowd runs simulated nodes in a process of its own until the benchmark ends.
 func crowd(b testing.TB, server, token, network string, count int) *exec.Cmd {
+	b.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "nacre-crowd")
+	if err != nil {
+		dir = filepath.Join(b.TempDir(), "crowd")
+	} else {
+		b.Cleanup(func() { os.RemoveAll(dir) })
+	}
 	return child(b, asNodes, app.NodeConfig{
-		Servers: []string{server}, Join: token, DataDir: filepath.Join(b.TempDir(), "crowd"), Name: "crowd",
+		Servers: []string{server}, Join: token, DataDir: dir, Name: "crowd",
 		Simulated: count, SimFabric: network, LogLevel: "error",
 	})
 }
