@@ -108,8 +108,7 @@ func TestRowsOfOneText(t *testing.T) {
 	}
 }
 
-// TestFoundInsideATransaction: what a transaction has written, Find finds, on either
-// database.
+// TestFoundInsideATransaction: what a transaction has written, Find finds.
 func TestFoundInsideATransaction(t *testing.T) {
 	t.Parallel()
 	d := openInserted(t)
