@@ -39,10 +39,11 @@ import (
 	"nacre/internal/virt"
 )
 
-// Timing.
+// Timing. A server that says nothing is left before the others hold its hosts down,
+// eight seconds after it fell silent at the soonest (internal/hosts).
 const (
-	pulse      = 3 * time.Second  // how often we ping
-	silent     = 10 * time.Second // how long a server may say nothing
+	pulse      = 2 * time.Second  // how often we ping
+	silent     = 6 * time.Second  // how long a server may say nothing
 	survey     = 30 * time.Second // how often we look at everything, hint or not
 	greeting   = 10 * time.Second
 	firstRetry = 100 * time.Millisecond
