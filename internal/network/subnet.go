@@ -127,8 +127,7 @@ func readSubnet(ctx context.Context, tx *db.Tx, id string) (Subnet, error) {
 
 // subnetsOf reads a network's subnets, oldest first.
 func subnetsOf(ctx context.Context, tx *db.Tx, network string) ([]Subnet, error) {
-	var list []Subnet
-	err := tx.All(ctx, &list, "SELECT * FROM subnets WHERE network_id = ? ORDER BY created_at, id", network)
+	list, err := rowsOf[Subnet](ctx, tx, "network_id", []string{network})
 	if err != nil {
 		return nil, fmt.Errorf("list subnets of network %s: %w", network, err)
 	}
