@@ -156,6 +156,40 @@ func TestNodeJoinsOnceAndComesBack(t *testing.T) {
 	}
 }
 
+// A server whose process stands still goes on to take connections.
+func TestNodeLeavesForAnotherServer(t *testing.T) {
+	t.Parallel()
+	d, sealer := open(t)
+	at := clock.NewManual(time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC))
+	first, second := start(t, "one", d, sealer, at), start(t, "two", d, sealer, at)
+	u, err := uplink.Open(t.Context(), uplink.Options{
+		Dir: t.TempDir(), Host: "node-1", Servers: []string{first.url, second.url}, Token: first.token(t, JoinToken{}),
+		Clock: at, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last string
+	for range 4 {
+		stream, err := u.Dial(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var now string
+		select {
+		case <-first.hosts:
+			now = first.url
+		case <-second.hosts:
+			now = second.url
+		}
+		if now == last {
+			t.Errorf("the node came back to %s, whose connection had ended", now)
+		}
+		last = now
+		stream.Close()
+	}
+}
+
 func TestJoiningIsRefused(t *testing.T) {
 	t.Parallel()
 	r := one(t)

@@ -44,12 +44,8 @@ import (
 	"nacre/internal/nodeapi"
 )
 
-// Timing of liveness.
-const (
-	tick   = 2 * time.Second        // how often we look after connections and write who was seen
-	silent = 10 * time.Second       // how long a host may say nothing before it is down
-	gather = 100 * time.Millisecond // hosts that change in this time are looked at together
-)
+// gather is for how long hosts that change are looked at together.
+const gather = 100 * time.Millisecond
 
 // Channels on which transactions announce hosts.
 const (
@@ -201,7 +197,7 @@ func (s *Service) up(l *link, seen db.Time) bool {
 	if seen <= s.newest {
 		silence -= s.away
 	}
-	return l != nil || silence < silent
+	return l != nil || silence < nodeapi.HostSilent
 }
 
 // OnHost calls the function whenever a host came up, went down or changed
@@ -287,7 +283,7 @@ func (s *Service) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-next:
-			next = s.clock.After(tick)
+			next = s.clock.After(nodeapi.Look)
 			err = s.attend(ctx, s.look)
 		case <-s.kick:
 			select {

@@ -341,7 +341,7 @@ func TestUpAndDown(t *testing.T) {
 	if err != nil || !h.Up {
 		t.Errorf("a moment after the connection broke: up %v, %v; want still up", h.Up, err)
 	}
-	r.now.Advance(silent + time.Second)
+	r.now.Advance(nodeapi.HostSilent + time.Second)
 	err = r.look(r.ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -354,7 +354,7 @@ func TestUpAndDown(t *testing.T) {
 	n = r.connect("a")
 	n.whole(t)
 	for range 2 {
-		r.now.Advance(silent)
+		r.now.Advance(nodeapi.HostSilent)
 		err = r.look(r.ctx)
 		if err != nil {
 			t.Fatal(err)
@@ -372,7 +372,7 @@ func TestUpAndDown(t *testing.T) {
 func TestAwayServersSilenceNobody(t *testing.T) {
 	r := start(t)
 	r.connect("dead").end()
-	r.now.Advance(silent)
+	r.now.Advance(nodeapi.HostSilent)
 	r.connect("alive").end()
 	state := func() map[string]bool {
 		list, err := r.List(r.ctx)
@@ -406,7 +406,7 @@ func TestAwayServersSilenceNobody(t *testing.T) {
 		r.now.Advance(time.Hour)
 		again[why]()
 		check("after "+why, true)
-		r.now.Advance(silent - time.Second)
+		r.now.Advance(nodeapi.HostSilent - time.Second)
 		check("a while after "+why, true)
 		told := map[string]bool{}
 		r.OnHost(func(h Host) { told[h.Name] = h.Up })

@@ -37,7 +37,7 @@ func notConnected(host string) error { return errs.Unavailablef("Host %s is not 
 func (s *Service) holder(ctx context.Context, host string) (string, error) {
 	var servers []string
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		return tx.All(ctx, &servers, "SELECT server FROM hosts WHERE name = ? AND seen_at > ?", host, db.At(s.clock.Now().Add(-silent)))
+		return tx.All(ctx, &servers, "SELECT server FROM hosts WHERE name = ? AND seen_at > ?", host, db.At(s.clock.Now().Add(-nodeapi.HostSilent)))
 	})
 	if err != nil {
 		return "", fmt.Errorf("find the server of host %s: %w", host, err)

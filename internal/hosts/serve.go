@@ -142,7 +142,7 @@ func (l *link) alive(now time.Time) bool {
 		l.received = received
 		l.heard = now
 	}
-	return now.Sub(l.heard) < silent
+	return now.Sub(l.heard) < nodeapi.HostSilent
 }
 
 // tellServers tells the node where the servers are, unless it knows. The

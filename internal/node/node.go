@@ -39,11 +39,8 @@ import (
 	"nacre/internal/virt"
 )
 
-// Timing. A server that says nothing is left before the others hold its hosts down,
-// eight seconds after it fell silent at the soonest (internal/hosts).
+// Timing, besides that of nodeapi.
 const (
-	pulse      = 2 * time.Second  // how often we ping
-	silent     = 6 * time.Second  // how long a server may say nothing
 	survey     = 30 * time.Second // how often we look at everything, hint or not
 	greeting   = 10 * time.Second
 	firstRetry = 100 * time.Millisecond
@@ -369,7 +366,7 @@ func (n *Node) watch(ctx context.Context) {
 	var received uint64
 	quiet := time.Duration(0)
 	sinceSurvey := time.Duration(0)
-	next := n.clock.After(pulse)
+	next := n.clock.After(nodeapi.Pulse)
 	for {
 		select {
 		case <-ctx.Done():
@@ -382,24 +379,24 @@ func (n *Node) watch(ctx context.Context) {
 			}
 			n.mu.Unlock()
 		case <-next:
-			next = n.clock.After(pulse)
+			next = n.clock.After(nodeapi.Pulse)
 			conn := n.connection()
 			if conn == nil {
 				quiet = 0
 			} else {
 				count := conn.Received()
-				quiet += pulse
+				quiet += nodeapi.Pulse
 				if count != received {
 					received, quiet = count, 0
 				}
-				if quiet >= silent {
+				if quiet >= nodeapi.ServerSilent {
 					conn.Close()
 					quiet = 0
 				}
 				conn.Ping()
 			}
 			n.saveAgain()
-			sinceSurvey += pulse
+			sinceSurvey += nodeapi.Pulse
 			if sinceSurvey >= survey {
 				sinceSurvey = 0
 				n.survey(ctx)

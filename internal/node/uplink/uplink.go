@@ -55,6 +55,7 @@ type Uplink struct {
 	mu      sync.Mutex // guards all below
 	now     identity
 	servers []string // the one to try first comes first
+	held    string   // the server of the last connection, "" when Dial has left it
 }
 
 // Open joins, or finds that the node has joined before.
@@ -131,7 +132,7 @@ func (u *Uplink) Learn(servers []string) {
 			known = append(known, s)
 		}
 	}
-	// The order of those that stay is kept: the first is the one that answered.
+	// The order of those that stay is kept: the one that answered comes first.
 	kept := slices.DeleteFunc(slices.Clone(u.servers), func(s string) bool { return !slices.Contains(known, s) })
 	for _, s := range known {
 		if !slices.Contains(kept, s) {
@@ -149,9 +150,13 @@ func (u *Uplink) Learn(servers []string) {
 	}
 }
 
-// Dial connects to the first server that answers.
+// Dial connects to the first server that answers. The one of the last connection,
+// which has ended, comes last: when its process stands still it goes on to take
+// connections and answers nothing, and the others hold the host down before long.
 func (u *Uplink) Dial(ctx context.Context) (io.ReadWriteCloser, error) {
 	u.mu.Lock()
+	u.moveBack(u.held)
+	u.held = ""
 	servers := slices.Clone(u.servers)
 	u.mu.Unlock()
 	var failures error
@@ -161,9 +166,14 @@ func (u *Uplink) Dial(ctx context.Context) (io.ReadWriteCloser, error) {
 		cancel()
 		if err != nil {
 			failures = errors.Join(failures, fmt.Errorf("server %s: %w", server, err))
+			u.mu.Lock()
 			u.moveBack(server)
+			u.mu.Unlock()
 			continue
 		}
+		u.mu.Lock()
+		u.held = server
+		u.mu.Unlock()
 		u.o.Log.Info("connected", "host", u.o.Host, "server", server)
 		return websocket.NetConn(ctx, socket, websocket.MessageBinary), nil
 	}
@@ -173,10 +183,8 @@ func (u *Uplink) Dial(ctx context.Context) (io.ReadWriteCloser, error) {
 	return nil, failures
 }
 
-// moveBack makes a server that did not answer the last to be tried.
+// moveBack makes a server the last to be tried. The lock is held.
 func (u *Uplink) moveBack(server string) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
 	i := slices.Index(u.servers, server)
 	if i < 0 {
 		return
