@@ -22,7 +22,7 @@ type World map[string][]string
 // way: none of that is left behind.
 var unseen = []string{
 	"auth_revision", "cloud_facts", "cloud_servers", "deleted_images", "fernet_keys", "hosts", "image_tasks", "join_tokens", "jws_keys", "loop_leases", "network_dirty", "nobody",
-	"node_certificates", "openid_devices", "openid_grants", "openid_keys", "openid_secrets", "outbox", "plan_steps", "plans", "quota_limits", "revoked_tokens", "saml_keys", "schedules", "token_floors", "volume_messages",
+	"node_certificates", "openid_devices", "openid_grants", "openid_keys", "openid_secrets", "outbox", "plan_engines", "plan_steps", "plans", "quota_limits", "revoked_tokens", "saml_keys", "schedules", "token_floors", "volume_messages",
 	"server_tags", "object_blobs", // kept for servers that were deleted, and until a sweep
 }
 

@@ -152,6 +152,9 @@ func (e *Engine) release(ctx context.Context) error {
 	err := e.db.Write(ctx, func(tx *db.Tx) error {
 		// Hints were lost meanwhile, so what waits looks again at once.
 		_, err := tx.Exec(ctx, `UPDATE plans SET owner = '', lease = 0, wake = ? WHERE owner = ?`, db.At(tx.Now()), e.owner)
+		if err == nil {
+			_, err = tx.Exec(ctx, `DELETE FROM plan_engines WHERE owner = ?`, e.owner)
+		}
 		return err
 	})
 	if err != nil {
@@ -203,7 +206,7 @@ func (e *Engine) find(ctx context.Context) error {
 	return nil
 }
 
-// renew prolongs the leases, learns of cancellations made elsewhere, and gives
+// renew says that we are alive, learns of cancellations made elsewhere, and gives
 // back plans that are ours by the database and unknown to us.
 func (e *Engine) renew(ctx context.Context) error {
 	var ours []brief
@@ -219,7 +222,9 @@ func (e *Engine) renew(ctx context.Context) error {
 	}
 	strays := e.strays(ours)
 	err = e.db.Write(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE plans SET lease = ? WHERE owner = ?`, db.At(e.clock.Now().Add(leaseTime)), e.owner)
+		_, err := tx.Exec(ctx, `
+			INSERT INTO plan_engines (owner, lease) VALUES (?, ?) ON CONFLICT (owner) DO UPDATE SET lease = excluded.lease`,
+			e.owner, db.At(e.clock.Now().Add(leaseTime)))
 		for _, r := range strays {
 			if err == nil {
 				_, err = tx.Exec(ctx, `UPDATE plans SET owner = '', lease = 0 WHERE id = ? AND owner = ? AND attempt = ?`, r.ID, e.owner, r.Attempt)
@@ -243,7 +248,7 @@ func (e *Engine) renew(ctx context.Context) error {
 
 // strays are those of our plans that we don't know of: a claim that was committed
 // after we had begun anew, by a transaction of our former life, or one whose commit
-// was not answered. Their leases would be prolonged for ever.
+// was not answered. They would be held for ever.
 func (e *Engine) strays(ours []brief) (list []brief) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

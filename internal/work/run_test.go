@@ -153,7 +153,7 @@ func BenchmarkSteps(b *testing.B) {
 }
 
 // A claim that nobody here knows of, made by a transaction that outlived its
-// process, is given back: else its lease would be prolonged for ever.
+// process, is given back: else it would be held for ever.
 func TestStrayClaimIsGivenBack(t *testing.T) {
 	b := newBench(t)
 	ran := make(chan struct{}, 1)

@@ -120,13 +120,18 @@ func announced(key string) (id, resource string) {
 // is finished. Nothing may be written then.
 var errLost = errors.New("plan is held by another")
 
+// free tells, of two times that are now, whether nobody holds a plan: it is held from
+// its claim on for leaseTime, and for as long as its owner says that it is alive.
+const free = `(owner = '' OR lease < ? AND owner NOT IN (SELECT owner FROM plan_engines WHERE lease >= ?))`
+
 // claim takes the lease of a plan that is due and that nobody holds.
 func claim(ctx context.Context, tx *db.Tx, id, owner string, lease db.Time) (row, error) {
 	var r row
+	now := db.At(tx.Now())
 	err := tx.Get(ctx, &r, `
 		UPDATE plans SET owner = ?, lease = ?, attempt = attempt + 1
-		WHERE id = ? AND phase IN ('doing', 'undoing') AND (owner = '' OR lease < ?)
-		RETURNING *`, owner, lease, id, db.At(tx.Now()))
+		WHERE id = ? AND phase IN ('doing', 'undoing') AND `+free+`
+		RETURNING *`, owner, lease, id, now, now)
 	if errors.Is(err, sql.ErrNoRows) {
 		return row{}, errLost
 	}
@@ -145,10 +150,11 @@ type brief struct {
 // due lists plans that could run and that nobody holds.
 func due(ctx context.Context, tx *db.Tx) ([]brief, error) {
 	var rows []brief
+	now := db.At(tx.Now())
 	err := tx.All(ctx, &rows, `
 		SELECT id, resource FROM plans
-		WHERE phase IN ('doing', 'undoing') AND wake <= ? AND (owner = '' OR lease < ?)
-		ORDER BY wake LIMIT 1000`, db.At(tx.Now()), db.At(tx.Now()))
+		WHERE phase IN ('doing', 'undoing') AND wake <= ? AND `+free+`
+		ORDER BY wake LIMIT 1000`, now, now, now)
 	return rows, err
 }
 

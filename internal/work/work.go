@@ -10,9 +10,9 @@
 // happen again after a crash, so it must be safe to repeat.
 //
 // One plan of a resource is active at a time; later ones queue behind it in
-// the order of their start. An engine holds a plan by a lease. Its writes are
-// fenced by owner, attempt and step, so an engine that lost its lease changes
-// nothing any more.
+// the order of their start. An engine holds its plans as long as it says that it
+// is alive. Its writes are fenced by owner, attempt and step, so an engine that
+// others took for dead changes nothing any more.
 //
 // An error of a step is one of three things:
 //   - classified (package errs): the plan gives up and undoes its steps,

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"nacre/internal/await"
 	"nacre/internal/clock"
 	"nacre/internal/db"
 	"nacre/internal/db/dbtest"
@@ -376,6 +377,60 @@ func TestLeaseFencesOffASleeper(t *testing.T) {
 	close(woken)
 	sleeper.Wait()
 	b.want("r", "p done | a success | b success")
+}
+
+// An engine that says that it is alive holds its plans, however long they take and
+// however many there are.
+func TestHeldWhileItsEngineLives(t *testing.T) {
+	b := newBench(t)
+	p := work.Plan[struct{}]{Name: "long", Deadline: time.Hour, Steps: []work.Step[struct{}]{{Name: "wait", Do: func(context.Context, *struct{}) error {
+		return work.NotYet("waiting")
+	}}}}
+	work.Register(b.engine, p)
+	second := work.New(work.Options{DB: b.db, Clock: b.clock, Owner: "second", Log: slog.New(slog.DiscardHandler)})
+	work.Register(second, p)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- b.engine.Run(ctx) }()
+	start(b, p, "r", struct{}{})
+	for range 10 {
+		await.Until(t, "the engine to speak", time.Minute, func() bool {
+			var lives int
+			b.write(func(tx *db.Tx) error {
+				return tx.Get(t.Context(), &lives, `SELECT COUNT(*) FROM plan_engines WHERE owner = 'nacre' AND lease > ?`, db.At(b.clock.Now().Add(3*time.Second)))
+			})
+			if lives == 0 {
+				b.clock.Advance(time.Second / 2) // it had nothing to hold when it began
+			}
+			return lives == 1
+		})
+		b.clock.Advance(2 * time.Second)
+	}
+	_, err := second.Turn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var owner string
+	b.write(func(tx *db.Tx) error { return tx.Get(t.Context(), &owner, `SELECT owner FROM plans`) })
+	if owner != "nacre" {
+		t.Errorf("the plan is held by %s now, want the engine that lives", owner)
+	}
+	stop()
+	err = <-ended
+	if err != nil {
+		t.Error(err)
+	}
+	var held, speak int
+	b.write(func(tx *db.Tx) error {
+		err := tx.Get(t.Context(), &held, `SELECT COUNT(*) FROM plans WHERE owner <> ''`)
+		if err != nil {
+			return err
+		}
+		return tx.Get(t.Context(), &speak, `SELECT COUNT(*) FROM plan_engines`)
+	})
+	if held != 0 || speak != 0 {
+		t.Errorf("an engine that ended leaves %d plans held and %d words that it lives", held, speak)
+	}
 }
 
 func TestRestartReleasesOwnLeases(t *testing.T) {
