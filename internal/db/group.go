@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"syscall"
@@ -20,6 +21,7 @@ type group struct {
 	conn  bun.Conn
 	forms *prepared // of the query builder
 	queue *queue
+	keep  *keeper
 	done  chan struct{} // closed when the writer has ended
 
 	turns turns
@@ -48,13 +50,13 @@ var (
 	errRolledBack = errors.New("another caller's failure rolled the transaction back")
 )
 
-func startGroup(ctx context.Context, home *DB, own *bun.DB) (*group, error) {
+func startGroup(ctx context.Context, home *DB, own *bun.DB, keeping *sql.DB) (*group, error) {
 	conn, err := own.Conn(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("take the writing connection: %w", err)
 	}
 	g := &group{
-		home: home, own: own, conn: conn, queue: newQueue(), done: make(chan struct{}),
+		home: home, own: own, conn: conn, queue: newQueue(), keep: startKeeper(keeping), done: make(chan struct{}),
 		forms: &prepared{prepare: conn.Conn.PrepareContext, steady: true},
 	}
 	go g.run()
@@ -64,7 +66,7 @@ func startGroup(ctx context.Context, home *DB, own *bun.DB) (*group, error) {
 func (g *group) close() error {
 	g.queue.close()
 	<-g.done
-	return g.own.Close()
+	return errors.Join(g.keep.close(), g.own.Close())
 }
 
 // lock implements store: the one writer is alone.
@@ -117,7 +119,9 @@ func (g *group) run() {
 	defer g.conn.Close()
 	defer g.forms.close()
 	for j := g.queue.first(); j != nil; j = g.queue.first() {
+		g.keep.finish(g.conn)
 		jobs := g.commit(j)
+		g.keep.wrote(len(jobs))
 		for _, j := range jobs {
 			close(j.done)
 		}

@@ -18,9 +18,10 @@ import (
 	"nacre/internal/db/lite"
 )
 
-// pragmas of every connection: LIKE tells a from A, as in PostgreSQL.
+// pragmas of every connection: LIKE tells a from A, as in PostgreSQL. The journal has
+// its pages copied in time by the keeper, or inside of a commit when it is behind.
 var pragmas = []string{
-	"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "wal_autocheckpoint(4000)", "case_sensitive_like(1)", "temp_store(2)",
+	"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "wal_autocheckpoint(16000)", "case_sensitive_like(1)", "temp_store(2)",
 }
 
 func openSQLite(ctx context.Context, file string, version int64) (*DB, error) {
@@ -48,8 +49,11 @@ func openSQLite(ctx context.Context, file string, version int64) (*DB, error) {
 		forms: &prepared{prepare: reader.PrepareContext}, pool: reader,
 	}
 	d.reads = built{d.read, d.forms}
-	d.store, err = startGroup(ctx, d, through(writer, sqlitedialect.New()))
+	to.Pragmas = append(slices.Clone(pragmas), "cache_size(-100)") // it copies past that
+	keeping := sql.OpenDB(to)
+	d.store, err = startGroup(ctx, d, through(writer, sqlitedialect.New()), keeping)
 	if err != nil {
+		keeping.Close()
 		reader.Close()
 		writer.Close()
 		return nil, fmt.Errorf("open database %s: %w", file, err)

@@ -32,6 +32,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,8 +45,10 @@ import (
 	"nacre/internal/nodeapi"
 )
 
-// gather is for how long hosts that change are looked at together.
-const gather = 100 * time.Millisecond
+const (
+	gather   = 100 * time.Millisecond // hosts that change in this time are looked at together
+	together = 200                    // hosts are written at a time: requests wait that long, two milliseconds
+)
 
 // Channels on which transactions announce hosts.
 const (
@@ -328,16 +331,10 @@ func (s *Service) look(ctx context.Context) error {
 		l.conn.Close()
 	}
 	s.mu.Unlock()
-	if len(here) > 0 {
+	for part := range slices.Chunk(here, together) {
 		err := s.db.Write(ctx, func(tx *db.Tx) error {
-			for start := 0; start < len(here); start += 500 {
-				part := here[start:min(start+500, len(here))]
-				_, err := tx.Exec(ctx, "UPDATE hosts SET seen_at = ? WHERE server = ? AND name IN (?)", db.At(now), s.server, db.In(part))
-				if err != nil {
-					return err
-				}
-			}
-			return nil
+			_, err := tx.Exec(ctx, "UPDATE hosts SET seen_at = ? WHERE server = ? AND name IN (?)", db.At(now), s.server, db.In(part))
+			return err
 		})
 		if err != nil {
 			return fmt.Errorf("write who was seen: %w", err)

@@ -108,41 +108,13 @@ func (s *Service) setStatus(ctx context.Context, ports, up map[string]bool) erro
 	for id := range ports {
 		all = append(all, id)
 	}
-	changed := 0
 	for len(all) > 0 {
 		ids := all[:min(len(all), batch)]
 		all = all[len(ids):]
-		err := s.db.Write(ctx, func(tx *db.Tx) error {
-			var rows []portStatus
-			err := tx.All(ctx, &rows, `SELECT id, status, host, device_id, device_owner FROM ports WHERE id IN (?) ORDER BY id`+tx.Hold(), db.In(ids))
-			if err != nil {
-				return fmt.Errorf("read status of ports: %w", err)
-			}
-			moved := []string{}
-			for _, p := range rows {
-				status := "DOWN"
-				if p.Host != "" && up[p.ID] {
-					status = "ACTIVE"
-				}
-				if isService(p.Owner) || status == p.Status {
-					continue
-				}
-				moved = append(moved, p.ID)
-				_, err = tx.Exec(ctx, `UPDATE ports SET status = ?, revision = revision + 1, updated_at = ? WHERE id = ?`,
-					status, db.At(tx.Now()), p.ID)
-				if err != nil {
-					return fmt.Errorf("set status of port %s: %w", p.ID, err)
-				}
-				if p.Device != "" {
-					work.Wake(tx, p.Device)
-				}
-				err = followTrunk(ctx, tx, p.ID, p.Host, status)
-				if err != nil {
-					return err
-				}
-			}
-			changed = len(moved)
-			return tellPorts(ctx, tx, moved)
+		var changed int
+		err := s.db.Write(ctx, func(tx *db.Tx) (err error) {
+			changed, err = moveStatus(ctx, tx, ids, up)
+			return err
 		})
 		if err != nil {
 			return err
@@ -152,6 +124,51 @@ func (s *Service) setStatus(ctx context.Context, ports, up map[string]bool) erro
 		}
 	}
 	return nil
+}
+
+// moveStatus writes the status of the ports that have another one, and tells how
+// many these are.
+func moveStatus(ctx context.Context, tx *db.Tx, ids []string, up map[string]bool) (changed int, err error) {
+	var rows []portStatus
+	err = tx.All(ctx, &rows, `SELECT id, status, host, device_id, device_owner FROM ports WHERE id IN (?) ORDER BY id`+tx.Hold(), db.In(ids))
+	if err != nil {
+		return 0, fmt.Errorf("read status of ports: %w", err)
+	}
+	var moved []string
+	to := map[string][]string{} // ids, by status
+	hosts := map[string]string{}
+	for _, p := range rows {
+		status := "DOWN"
+		if p.Host != "" && up[p.ID] {
+			status = "ACTIVE"
+		}
+		if isService(p.Owner) || status == p.Status {
+			continue
+		}
+		moved, hosts[p.ID] = append(moved, p.ID), p.Host
+		to[status] = append(to[status], p.ID)
+		if p.Device != "" {
+			work.Wake(tx, p.Device)
+		}
+	}
+	for status, ids := range to {
+		_, err = tx.Exec(ctx, `UPDATE ports SET status = ?, revision = revision + 1, updated_at = ? WHERE id IN (?)`, status, db.At(tx.Now()), db.In(ids))
+		if err != nil {
+			return 0, fmt.Errorf("set status of ports: %w", err)
+		}
+		var parents []string
+		err = tx.All(ctx, &parents, `SELECT port_id FROM trunks WHERE port_id IN (?)`, db.In(ids))
+		if err != nil {
+			return 0, fmt.Errorf("look for trunks: %w", err)
+		}
+		for _, id := range parents {
+			err = followTrunk(ctx, tx, id, hosts[id], status)
+			if err != nil {
+				return 0, err
+			}
+		}
+	}
+	return len(moved), tellPorts(ctx, tx, moved)
 }
 
 // recount repairs the usage that quotas are compared with.
