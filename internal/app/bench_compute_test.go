@@ -15,8 +15,9 @@ import (
 )
 
 // boot asks for servers, sixteen at a time, and waits until all are ACTIVE. It
-// returns how long the answers took, the quickest first.
-func boot(b testing.TB, cloud *testcloud.Cloud, n int) []time.Duration {
+// returns how long the answers took, the quickest first. At a pace, so many a second,
+// an answer takes the time from when it was due to be asked for.
+func boot(b testing.TB, cloud *testcloud.Cloud, n, pace int) []time.Duration {
 	admin := cloud.Admin()
 	token := admin.Token()
 	network := createNetwork(b, admin, "10.64.0.0/12")
@@ -32,10 +33,15 @@ func boot(b testing.TB, cloud *testcloud.Cloud, n int) []time.Duration {
 	took := make([]time.Duration, n)
 	var next atomic.Int64
 	var clients sync.WaitGroup
+	start := time.Now()
 	for range 16 {
 		clients.Go(func() {
 			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
 				began := time.Now()
+				if pace > 0 {
+					began = start.Add(time.Duration(i) * time.Second / time.Duration(pace))
+					<-time.After(time.Until(began))
+				}
 				ask(b, "POST", cloud.URL+"/compute/v2.1/servers", token, body, 202)
 				took[i] = time.Since(began)
 			}
@@ -83,7 +89,7 @@ func BenchmarkThousandServers(b *testing.B) {
 		raise(b, cloud.Admin())
 		start := used(b)
 		b.StartTimer()
-		boot(b, cloud, 1000)
+		boot(b, cloud, 1000, 0)
 		b.ReportMetric((used(b) - start).Seconds(), "cpu-s")
 	}
 }
@@ -100,7 +106,7 @@ func BenchmarkTenThousandServers(b *testing.B) {
 		b.ReportMetric(resident(b, pid), "MB-before")
 		server, others := cloud.cost(b)
 		b.StartTimer()
-		took := boot(b, cloud.Cloud, 10_000)
+		took := boot(b, cloud.Cloud, 10_000, 0)
 		b.StopTimer()
 		serverThen, othersThen := cloud.cost(b)
 		b.ReportMetric((serverThen - server).Seconds(), "cpu-s")
@@ -129,11 +135,30 @@ func BenchmarkTenThousandServers(b *testing.B) {
 	}
 }
 
+// BenchmarkPacedServers asks for 340 servers a second, ten thousand in half a minute,
+// whether those before are answered or not.
+func BenchmarkPacedServers(b *testing.B) {
+	for range b.N {
+		b.StopTimer()
+		cloud := startApart(b, 1000)
+		raise(b, cloud.Admin())
+		server, others := cloud.cost(b)
+		b.StartTimer()
+		took := boot(b, cloud.Cloud, 10_000, 340)
+		b.StopTimer()
+		serverThen, othersThen := cloud.cost(b)
+		b.ReportMetric((serverThen - server).Seconds(), "cpu-s")
+		b.ReportMetric((othersThen - others).Seconds(), "cpu-s-others")
+		b.ReportMetric(took[len(took)/2].Seconds()*1000, "ms-post-p50")
+		b.ReportMetric(took[len(took)*99/100].Seconds()*1000, "ms-post-p99")
+	}
+}
+
 func BenchmarkServersDetail(b *testing.B) {
 	wide()
 	cloud := testcloud.Start(b, testcloud.Nodes(100))
 	raise(b, cloud.Admin())
-	boot(b, cloud, 1000)
+	boot(b, cloud, 1000, 0)
 	token := cloud.Admin().Token()
 	defer measure(b, "lists")()
 	for range b.N {

@@ -20,7 +20,7 @@ func BenchmarkHundredThousandServers(b *testing.B) {
 		raise(b, cloud.Admin())
 		server, others := cloud.cost(b)
 		b.StartTimer()
-		boot(b, cloud.Cloud, servers)
+		boot(b, cloud.Cloud, servers, 0)
 		b.StopTimer()
 		serverThen, othersThen := cloud.cost(b)
 		b.ReportMetric((serverThen - server).Seconds(), "cpu-s")
