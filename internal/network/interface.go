@@ -48,8 +48,7 @@ func readSubnets(ctx context.Context, tx *db.Tx, ids []string) (map[string]Subne
 	if len(ids) == 0 {
 		return byID, nil
 	}
-	var rows []Subnet
-	err := tx.All(ctx, &rows, "SELECT * FROM subnets WHERE id IN (?)", db.In(ids))
+	rows, err := rowsOf[Subnet](ctx, tx, "id", ids)
 	if err != nil {
 		return nil, fmt.Errorf("read subnets: %w", err)
 	}

@@ -168,9 +168,8 @@ func withRules(ctx context.Context, tx *db.Tx, list []*Group) error {
 		byID[g.ID] = g
 		g.Rules = []Rule{}
 	}
-	var rules []Rule
-	err := tx.NewSelect().Model(&rules).Where("group_id IN (?)", db.In(ids)).Order("created_at", "id").Scan(ctx)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	rules, err := rowsOf[Rule](ctx, tx, "group_id", ids)
+	if err != nil {
 		return fmt.Errorf("list security group rules: %w", err)
 	}
 	for _, r := range rules {
