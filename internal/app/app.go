@@ -213,7 +213,7 @@ func (cloud *Cloud) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	vendor, err := c.VendorData.source(log)
+	vendor, err := c.VendorData.source(log, identities, now)
 	if err != nil {
 		return err
 	}

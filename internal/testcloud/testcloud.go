@@ -113,6 +113,9 @@ func PolicyFile(path string) Option { return func(o *options) { o.Config.PolicyF
 // section of that name does.
 func Federation(f app.Federation) Option { return func(o *options) { o.Config.Federation = f } }
 
+// VendorData sets what guests are told by the operator.
+func VendorData(v app.VendorData) Option { return func(o *options) { o.Config.VendorData = v } }
+
 // Read has the test read the cloud's log.
 func Read(log slog.Handler) Option { return func(o *options) { o.readers = append(o.readers, log) } }
 

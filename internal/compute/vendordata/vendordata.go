@@ -83,6 +83,10 @@ type Options struct {
 	Roots   *x509.CertPool // of the services' certificates; nil: the usual ones
 	Fatal   bool           // a target that fails is an error
 	Log     *slog.Logger   // nil: the default
+
+	// Token is what the services know the cloud by, another one than the refused; nil:
+	// they are sent none.
+	Token func(ctx context.Context, refused string) (string, error)
 }
 
 // Source has the static data and asks for the dynamic ones. The zero value has none.
@@ -92,13 +96,14 @@ type Source struct {
 	fatal   bool
 	client  *http.Client
 	log     *slog.Logger
+	token   func(ctx context.Context, refused string) (string, error)
 }
 
 // New makes a source.
 func New(o Options) *Source {
 	connect, read := cmp.Or(o.Connect, defaultTime), cmp.Or(o.Read, defaultTime)
 	return &Source{
-		static: o.Static, targets: o.Targets, fatal: o.Fatal, log: cmp.Or(o.Log, slog.Default()),
+		static: o.Static, targets: o.Targets, fatal: o.Fatal, log: cmp.Or(o.Log, slog.Default()), token: o.Token,
 		client: &http.Client{
 			Timeout: connect + read,
 			Transport: &http.Transport{
@@ -169,19 +174,8 @@ func (s *Source) Ask(ctx context.Context, q Question) (Answers, error) {
 }
 
 func (s *Source) ask(ctx context.Context, t Target, question []byte) (json.RawMessage, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, t.URL, bytes.NewReader(question))
+	reply, err := s.post(ctx, t, question)
 	if err != nil {
-		return nil, err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Accept", "application/json")
-	request.Header.Set("User-Agent", "openstack-nova-vendordata")
-	reply, err := s.client.Do(request)
-	if err != nil {
-		var about *url.Error
-		if errors.As(err, &about) {
-			err = about.Err // the URL may be a secret
-		}
 		return nil, err
 	}
 	defer reply.Body.Close()
@@ -196,6 +190,40 @@ func (s *Source) ask(ctx context.Context, t Target, question []byte) (json.RawMe
 		return empty, nil
 	}
 	return Check(body)
+}
+
+// post sends the question, with a token of ours where services want one. A token that
+// a service refuses may have been revoked: it gets another one, once.
+func (s *Source) post(ctx context.Context, t Target, question []byte) (*http.Response, error) {
+	token := ""
+	for again := false; ; again = true {
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, t.URL, bytes.NewReader(question))
+		if err != nil {
+			return nil, err
+		}
+		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("Accept", "application/json")
+		request.Header.Set("User-Agent", "openstack-nova-vendordata")
+		if s.token != nil {
+			token, err = s.token(ctx, token)
+			if err != nil {
+				return nil, fmt.Errorf("there is no token for it: %w", err)
+			}
+			request.Header.Set("X-Auth-Token", token)
+		}
+		reply, err := s.client.Do(request)
+		if err != nil {
+			var about *url.Error
+			if errors.As(err, &about) {
+				err = about.Err // the URL may be a secret
+			}
+			return nil, err
+		}
+		if again || s.token == nil || reply.StatusCode != http.StatusUnauthorized {
+			return reply, nil
+		}
+		reply.Body.Close()
+	}
 }
 
 // Check takes what is JSON and not too much.
