@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -21,6 +22,8 @@ const (
 	leaseTime = 6 * time.Second
 	heartbeat = 2 * time.Second
 	lookAgain = time.Second
+
+	lookAround = 10 * time.Second // for plans that are ours and unknown to us
 )
 
 // Options are what an engine is made of.
@@ -118,6 +121,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	keepers.Go(func() { e.keepTime(ctx) })
 	keepers.Go(func() { e.every(ctx, lookAgain, e.find) })
 	keepers.Go(func() { e.every(ctx, heartbeat, e.renew) })
+	keepers.Go(func() { e.every(ctx, lookAround, e.giveBack) })
 	<-ctx.Done()
 	e.mu.Lock()
 	e.live = false
@@ -151,7 +155,7 @@ func (e *Engine) begin(ctx context.Context) error {
 func (e *Engine) release(ctx context.Context) error {
 	err := e.db.Write(ctx, func(tx *db.Tx) error {
 		// Hints were lost meanwhile, so what waits looks again at once.
-		_, err := tx.Exec(ctx, `UPDATE plans SET owner = '', lease = 0, wake = ? WHERE owner = ?`, db.At(tx.Now()), e.owner)
+		_, err := tx.Exec(ctx, `UPDATE plans SET owner = '', lease = 0, wake = ? WHERE `+held, db.At(tx.Now()), e.owner)
 		if err == nil {
 			_, err = tx.Exec(ctx, `DELETE FROM plan_engines WHERE owner = ?`, e.owner)
 		}
@@ -206,58 +210,57 @@ func (e *Engine) find(ctx context.Context) error {
 	return nil
 }
 
-// renew says that we are alive, learns of cancellations made elsewhere, and gives
-// back plans that are ours by the database and unknown to us.
+// renew says that we are alive, if we have any plan, and learns of cancellations made
+// elsewhere.
 func (e *Engine) renew(ctx context.Context) error {
-	var ours []brief
-	err := e.db.Read(ctx, func(tx *db.Tx) error {
-		return tx.All(ctx, &ours, `
-			SELECT id, resource, attempt, cancelled, phase FROM plans WHERE owner = ? AND phase IN ('doing', 'undoing')`, e.owner)
-	})
-	if err != nil {
-		return fmt.Errorf("renew leases: %w", err)
-	}
-	if len(ours) == 0 {
+	e.mu.Lock()
+	none := len(e.runs) == 0
+	e.mu.Unlock()
+	if none {
 		return nil
 	}
-	strays := e.strays(ours)
-	err = e.db.Write(ctx, func(tx *db.Tx) error {
+	var cancelled []brief
+	err := e.db.Write(ctx, func(tx *db.Tx) error {
 		_, err := tx.Exec(ctx, `
 			INSERT INTO plan_engines (owner, lease) VALUES (?, ?) ON CONFLICT (owner) DO UPDATE SET lease = excluded.lease`,
 			e.owner, db.At(e.clock.Now().Add(leaseTime)))
-		for _, r := range strays {
-			if err == nil {
-				_, err = tx.Exec(ctx, `UPDATE plans SET owner = '', lease = 0 WHERE id = ? AND owner = ? AND attempt = ?`, r.ID, e.owner, r.Attempt)
-			}
+		if err != nil {
+			return err
 		}
-		return err
+		return tx.All(ctx, &cancelled, `SELECT id, resource FROM plans WHERE `+held+` AND cancelled = 1 AND phase = 'doing'`, e.owner)
 	})
 	if err != nil {
-		return fmt.Errorf("renew leases: %w", err)
+		return fmt.Errorf("say that this engine lives: %w", err)
 	}
-	for _, r := range strays {
-		e.look(r.ID, r.Resource)
-	}
-	for _, r := range ours {
-		if r.Cancelled && r.Phase == doing {
-			e.heed(r.ID, r.Resource)
-		}
+	for _, r := range cancelled {
+		e.heed(r.ID, r.Resource)
 	}
 	return nil
 }
 
-// strays are those of our plans that we don't know of: a claim that was committed
-// after we had begun anew, by a transaction of our former life, or one whose commit
-// was not answered. They would be held for ever.
-func (e *Engine) strays(ours []brief) (list []brief) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, r := range ours {
-		if e.runs[r.ID] == nil {
-			list = append(list, r)
-		}
+// giveBack gives back the plans that are ours by the database and unknown to us: by a
+// claim that was committed after we had begun anew, in a transaction of our former
+// life, or one whose commit was not answered. They would be held for ever.
+func (e *Engine) giveBack(ctx context.Context) error {
+	var ours []string
+	err := e.db.Read(ctx, func(tx *db.Tx) error { return tx.All(ctx, &ours, `SELECT id FROM plans WHERE `+held, e.owner) })
+	if err != nil {
+		return fmt.Errorf("look for stray plans: %w", err)
 	}
-	return list
+	e.mu.Lock()
+	strays := slices.DeleteFunc(ours, func(id string) bool { return e.runs[id] != nil })
+	e.mu.Unlock()
+	if len(strays) == 0 {
+		return nil
+	}
+	err = e.db.Write(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE plans SET owner = '', lease = 0 WHERE `+held+` AND id IN (?)`, e.owner, db.In(strays))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("give stray plans back: %w", err)
+	}
+	return e.find(ctx)
 }
 
 // Wake hints that steps about the resource that said NotYet should look again.

@@ -120,6 +120,9 @@ func announced(key string) (id, resource string) {
 // is finished. Nothing may be written then.
 var errLost = errors.New("plan is held by another")
 
+// held finds the plans of an owner, in the words of their index.
+const held = `owner = ? AND owner <> ''`
+
 // free tells, of two times that are now, whether nobody holds a plan: it is held from
 // its claim on for leaseTime, and for as long as its owner says that it is alive.
 const free = `(owner = '' OR lease < ? AND owner NOT IN (SELECT owner FROM plan_engines WHERE lease >= ?))`
@@ -140,11 +143,8 @@ func claim(ctx context.Context, tx *db.Tx, id, owner string, lease db.Time) (row
 
 // brief is what there is to know of many plans at once.
 type brief struct {
-	ID        string
-	Resource  string
-	Attempt   int64
-	Cancelled bool
-	Phase     Phase
+	ID       string
+	Resource string
 }
 
 // due lists plans that could run and that nobody holds.

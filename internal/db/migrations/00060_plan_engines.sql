@@ -6,3 +6,8 @@ CREATE TABLE plan_engines (
     owner TEXT PRIMARY KEY,
     lease BIGINT NOT NULL -- until when
 );
+
+-- Of all plans ever, few are held, and fewer were cancelled meanwhile.
+DROP INDEX plans_owner;
+CREATE INDEX plans_held ON plans (owner, id) WHERE owner <> '';
+CREATE INDEX plans_cancelled ON plans (owner) WHERE owner <> '' AND cancelled = 1;
