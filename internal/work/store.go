@@ -147,14 +147,35 @@ type brief struct {
 	Resource string
 }
 
-// due lists plans that could run and that nobody holds.
+// due lists plans that could run and that nobody holds: those that nobody has claimed,
+// and those of owners who are silent. However many plans are held, it reads none of them
+// for as long as all owners live.
 func due(ctx context.Context, tx *db.Tx) ([]brief, error) {
-	var rows []brief
+	const most = 1000
 	now := db.At(tx.Now())
+	var rows []brief
 	err := tx.All(ctx, &rows, `
 		SELECT id, resource FROM plans
-		WHERE phase IN ('doing', 'undoing') AND wake <= ? AND `+free+`
-		ORDER BY wake LIMIT 1000`, now, now, now)
+		WHERE owner = '' AND phase IN ('doing', 'undoing') AND wake <= ? ORDER BY wake LIMIT ?`, now, most)
+	if err != nil {
+		return nil, err
+	}
+	var silent []string
+	err = tx.All(ctx, &silent, `
+		WITH RECURSIVE engines (id) AS (
+			SELECT MIN(owner) FROM plans WHERE owner <> ''
+			UNION ALL
+			SELECT (SELECT MIN(owner) FROM plans WHERE owner <> '' AND owner > engines.id) FROM engines WHERE engines.id IS NOT NULL)
+		SELECT engines.id FROM engines WHERE engines.id NOT IN (SELECT owner FROM plan_engines WHERE lease >= ?)`, now)
+	for _, owner := range silent {
+		var left []brief
+		if err == nil {
+			err = tx.All(ctx, &left, `
+				SELECT id, resource FROM plans
+				WHERE `+held+` AND lease < ? AND phase IN ('doing', 'undoing') AND wake <= ? LIMIT ?`, owner, now, now, most)
+		}
+		rows = append(rows, left...)
+	}
 	return rows, err
 }
 
