@@ -12,6 +12,10 @@ import (
 
 const statusLoop = "network.status"
 
+// statuses is how many ports have their status written at a time: requests wait that
+// long, some milliseconds.
+const statuses = 100
+
 // recheck has the status loop look at a port.
 func (s *Service) recheck(port string) {
 	s.mu.Lock()
@@ -109,7 +113,7 @@ func (s *Service) setStatus(ctx context.Context, ports, up map[string]bool) erro
 		all = append(all, id)
 	}
 	for len(all) > 0 {
-		ids := all[:min(len(all), batch)]
+		ids := all[:min(len(all), statuses)]
 		all = all[len(ids):]
 		var changed int
 		err := s.db.Write(ctx, func(tx *db.Tx) (err error) {
