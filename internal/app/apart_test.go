@@ -103,6 +103,19 @@ func (a *apart) cost(b testing.TB) (server, others time.Duration) {
 	return usedBy(b, a.server.Process.Pid), usedBy(b, a.hosts.Process.Pid) + used(b)
 }
 
+// boot is the function of that name, which alone is timed, and reports its cost.
+func (a *apart) boot(b *testing.B, n, pace int) []time.Duration {
+	raise(b, a.Admin())
+	server, others := a.cost(b)
+	b.StartTimer()
+	took := boot(b, a.Cloud, n, pace)
+	b.StopTimer()
+	serverThen, othersThen := a.cost(b)
+	b.ReportMetric((serverThen - server).Seconds(), "cpu-s")
+	b.ReportMetric((othersThen - others).Seconds(), "cpu-s-others")
+	return took
+}
+
 // simNetwork lets other processes use the network of simulated hosts until the
 // benchmark ends, and says where.
 func simNetwork(b testing.TB, network *fabricsim.Cluster) string {

@@ -93,16 +93,16 @@ type vendorToken struct {
 	users *identity.Service
 	clock clock.Clock
 
-	mu  sync.Mutex // guards now
-	now auth.Caller
+	mu   sync.Mutex // guards last
+	last auth.Caller
 }
 
 // get is a token that lives for minutes yet and is not the one that was refused.
 func (t *vendorToken) get(ctx context.Context, refused string) (string, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.now.Token != "" && t.now.Token != refused && t.clock.Now().Add(5*time.Minute).Before(t.now.ExpiresAt) {
-		return t.now.Token, nil
+	if t.last.Token != "" && t.last.Token != refused && t.clock.Now().Add(5*time.Minute).Before(t.last.ExpiresAt) {
+		return t.last.Token, nil
 	}
 	in := func(name string) *identity.Ref { return &identity.Ref{Name: cmp.Or(name, "Default")} }
 	user := identity.Ref{Name: t.login.User, Domain: in(t.login.UserDomain)}
@@ -111,6 +111,6 @@ func (t *vendorToken) get(ctx context.Context, refused string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("sign in %s: %w", t.login.User, err)
 	}
-	t.now = issued.Caller
-	return t.now.Token, nil
+	t.last = issued.Caller
+	return t.last.Token, nil
 }

@@ -99,10 +99,10 @@ func one(t *testing.T) *rig {
 	return start(t, "one", d, sealer, clock.NewManual(time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC)))
 }
 
-func (r *rig) node(t *testing.T, dir, host, token string) (*uplink.Uplink, error) {
+func (r *rig) node(t *testing.T, dir, host, token string, others ...string) (*uplink.Uplink, error) {
 	t.Helper()
 	return uplink.Open(t.Context(), uplink.Options{
-		Dir: dir, Host: host, Servers: []string{r.url}, Token: token, Clock: r.clock, Log: slog.New(slog.DiscardHandler),
+		Dir: dir, Host: host, Servers: append([]string{r.url}, others...), Token: token, Clock: r.clock, Log: slog.New(slog.DiscardHandler),
 	})
 }
 
@@ -162,10 +162,7 @@ func TestNodeLeavesForAnotherServer(t *testing.T) {
 	d, sealer := open(t)
 	at := clock.NewManual(time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC))
 	first, second := start(t, "one", d, sealer, at), start(t, "two", d, sealer, at)
-	u, err := uplink.Open(t.Context(), uplink.Options{
-		Dir: t.TempDir(), Host: "node-1", Servers: []string{first.url, second.url}, Token: first.token(t, JoinToken{}),
-		Clock: at, Log: slog.New(slog.DiscardHandler),
-	})
+	u, err := first.node(t, t.TempDir(), "node-1", first.token(t, JoinToken{}), second.url)
 	if err != nil {
 		t.Fatal(err)
 	}

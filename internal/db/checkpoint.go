@@ -23,7 +23,7 @@ type keeper struct {
 }
 
 // A checkpoint is due after so many jobs, of which each leaves some eight pages, and
-// is left to the writer when less than rest pages are to be copied, or after a few tries.
+// is left to the writer when fewer than restPages are to be copied, or after a few tries.
 const (
 	manyJobs  = 1000
 	restPages = 300

@@ -3,6 +3,8 @@ package network
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"nacre/internal/db"
 	"nacre/internal/loop"
@@ -108,13 +110,7 @@ type portStatus struct {
 
 // setStatus writes the status of the ports and wakes whoever waits for it.
 func (s *Service) setStatus(ctx context.Context, ports, up map[string]bool) error {
-	all := make([]string, 0, len(ports))
-	for id := range ports {
-		all = append(all, id)
-	}
-	for len(all) > 0 {
-		ids := all[:min(len(all), statuses)]
-		all = all[len(ids):]
+	for ids := range slices.Chunk(slices.Collect(maps.Keys(ports)), statuses) {
 		var changed int
 		err := s.db.Write(ctx, func(tx *db.Tx) (err error) {
 			changed, err = moveStatus(ctx, tx, ids, up)
@@ -138,9 +134,8 @@ func moveStatus(ctx context.Context, tx *db.Tx, ids []string, up map[string]bool
 	if err != nil {
 		return 0, fmt.Errorf("read status of ports: %w", err)
 	}
-	var moved []string
-	to := map[string][]string{} // ids, by status
-	hosts := map[string]string{}
+	moved := map[string]portStatus{} // as they are then
+	to := map[string][]string{}      // ids, by status
 	for _, p := range rows {
 		status := "DOWN"
 		if p.Host != "" && up[p.ID] {
@@ -149,30 +144,34 @@ func moveStatus(ctx context.Context, tx *db.Tx, ids []string, up map[string]bool
 		if isService(p.Owner) || status == p.Status {
 			continue
 		}
-		moved, hosts[p.ID] = append(moved, p.ID), p.Host
-		to[status] = append(to[status], p.ID)
+		p.Status = status
+		moved[p.ID], to[status] = p, append(to[status], p.ID)
 		if p.Device != "" {
 			work.Wake(tx, p.Device)
 		}
+	}
+	if len(moved) == 0 {
+		return 0, nil
 	}
 	for status, ids := range to {
 		_, err = tx.Exec(ctx, `UPDATE ports SET status = ?, revision = revision + 1, updated_at = ? WHERE id IN (?)`, status, db.At(tx.Now()), db.In(ids))
 		if err != nil {
 			return 0, fmt.Errorf("set status of ports: %w", err)
 		}
-		var parents []string
-		err = tx.All(ctx, &parents, `SELECT port_id FROM trunks WHERE port_id IN (?)`, db.In(ids))
+	}
+	ids = slices.Collect(maps.Keys(moved))
+	var parents []string
+	err = tx.All(ctx, &parents, `SELECT port_id FROM trunks WHERE port_id IN (?) ORDER BY port_id`, db.In(ids))
+	if err != nil {
+		return 0, fmt.Errorf("look for trunks: %w", err)
+	}
+	for _, id := range parents {
+		err = followTrunk(ctx, tx, id, moved[id].Host, moved[id].Status)
 		if err != nil {
-			return 0, fmt.Errorf("look for trunks: %w", err)
-		}
-		for _, id := range parents {
-			err = followTrunk(ctx, tx, id, hosts[id], status)
-			if err != nil {
-				return 0, err
-			}
+			return 0, err
 		}
 	}
-	return len(moved), tellPorts(ctx, tx, moved)
+	return len(moved), tellPorts(ctx, tx, ids)
 }
 
 // recount repairs the usage that quotas are compared with.

@@ -167,16 +167,20 @@ func due(ctx context.Context, tx *db.Tx) ([]brief, error) {
 			UNION ALL
 			SELECT (SELECT MIN(owner) FROM plans WHERE owner <> '' AND owner > engines.id) FROM engines WHERE engines.id IS NOT NULL)
 		SELECT engines.id FROM engines WHERE engines.id NOT IN (SELECT owner FROM plan_engines WHERE lease >= ?)`, now)
+	if err != nil {
+		return nil, err
+	}
 	for _, owner := range silent {
 		var left []brief
-		if err == nil {
-			err = tx.All(ctx, &left, `
-				SELECT id, resource FROM plans
-				WHERE `+held+` AND lease < ? AND phase IN ('doing', 'undoing') AND wake <= ? LIMIT ?`, owner, now, now, most)
+		err = tx.All(ctx, &left, `
+			SELECT id, resource FROM plans
+			WHERE `+held+` AND lease < ? AND phase IN ('doing', 'undoing') AND wake <= ? LIMIT ?`, owner, now, now, most)
+		if err != nil {
+			return nil, err
 		}
 		rows = append(rows, left...)
 	}
-	return rows, err
+	return rows, nil
 }
 
 // save writes the moving columns of a plan, provided it still is as was held,
