@@ -26,6 +26,9 @@ func TestDeleteAtEveryStep(t *testing.T) {
 			d.learn(t)
 			for _, p := range d.points {
 				t.Run(nameOf(p), func(t *testing.T) { d.at(t, p) })
+				if !p.After {
+					t.Run("during "+strings.TrimPrefix(nameOf(p), "before "), func(t *testing.T) { d.during(t, p) })
+				}
 			}
 		})
 	}
@@ -135,6 +138,46 @@ func (d *deletion) at(t *testing.T, point work.Point) {
 	s := d.stage(t)
 	d.hold(t, s, point)
 	s.demo.Must(t, 204, "DELETE", "/compute/v2.1/servers/"+s.server, nil)
+	d.compare(t, s)
+}
+
+// during deletes the server while the plan has begun a step, and does not hear of it
+// before the effect. From then on the server is being deleted, whatever the plan does
+// with it: who may do something else to it could call the deletion off.
+func (d *deletion) during(t *testing.T, point work.Point) {
+	s := d.stage(t)
+	asked := false
+	d.hook(func(p work.Point) error {
+		if p == point && !asked {
+			asked = true
+			s.demo.Must(t, 204, "DELETE", "/compute/v2.1/servers/"+s.server, nil)
+		}
+		if asked {
+			var got struct {
+				Server struct {
+					Task string `json:"OS-EXT-STS:task_state"`
+				}
+			}
+			s.demo.Must(t, 200, "GET", "/compute/v2.1/servers/"+s.server, nil).JSON(t, &got)
+			if got.Server.Task != "deleting" {
+				t.Errorf("%s, task_state is %q", nameOf(p), got.Server.Task)
+			}
+		}
+		if point.Undo && !asked {
+			return d.giveUp(p)
+		}
+		return nil
+	})
+	d.line.begin(t, s)
+	d.compare(t, s)
+	if !asked {
+		t.Errorf("the plan never came to %+v", point)
+	}
+}
+
+// compare lets the deletion and the plan end, and looks at the world.
+func (d *deletion) compare(t *testing.T, s *stage) {
+	t.Helper()
 	d.turn(t)
 	d.cloud.App.Engine.Interfere(nil)
 	d.remove(t, s)

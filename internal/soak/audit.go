@@ -41,16 +41,16 @@ type portRow struct {
 func Audit(t *testing.T, admin *Client, d *Day, excuse func(fault string) bool) map[string]ServerRow {
 	t.Helper()
 	var plans []plan
+	var machines []ServerRow
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("plans at the end: %+v", plans)
+			t.Logf("at the end, plans: %+v; servers: %+v", plans, machines)
 		}
 	})
 	await.Until(t, "the plans to end", 4*time.Minute, func() bool {
 		admin.List(t, "/nacre/v1/plans?unfinished=true", "plans", &plans)
 		return len(plans) == 0
 	})
-	var machines []ServerRow
 	admin.List(t, "/compute/v2.1/servers/detail?all_tenants=1", "servers", &machines)
 	byID := map[string]ServerRow{}
 	for _, s := range machines {

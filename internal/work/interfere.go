@@ -27,30 +27,21 @@ var (
 	errAgain = errors.New("repeated by a test")
 )
 
-// Interfere lets a test see every point that runs pass, and break them there.
-// Nil ends it. package worktest is built on it.
+// Interfere lets a test see every point that runs pass, and break them there. What
+// comes after an effect on the database is in its transaction. Nil ends it. Package
+// worktest is built on it.
 func (e *Engine) Interfere(hook func(Point) error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.hook = hook
 }
 
-func (e *Engine) interfere(p Point, do func() (string, error)) (string, error) {
+func (e *Engine) interfere(p Point) error {
 	e.mu.Lock()
 	hook := e.hook
 	e.mu.Unlock()
 	if hook == nil || p.Step == "" {
-		return do()
+		return nil
 	}
-	err := hook(p)
-	if err != nil {
-		return "", err
-	}
-	state, err := do()
-	if err != nil {
-		return "", err
-	}
-	p.After = true
-	err = hook(p)
-	return state, err
+	return hook(p)
 }

@@ -162,7 +162,7 @@ func (e *Engine) advance(ctx context.Context, r *run) (verdict, error) {
 	switch {
 	case errors.Is(err, errLost), errors.Is(err, errCrash), ctx.Err() != nil:
 		return over, err
-	case giveUp && e.heard(r):
+	case errors.Is(err, ErrCancelled), giveUp && e.heard(r):
 		return e.giveUp(ctx, r, ErrCancelled)
 	case errors.Is(err, ErrNotYet):
 		return e.notYet(ctx, r, err)
@@ -194,6 +194,11 @@ func (e *Engine) do(ctx context.Context, r *run, i int) error {
 func (e *Engine) effect(ctx context.Context, r *run, do doFunc, inTx txFunc, undo bool, next *row) error {
 	point := Point{Plan: r.Name, Step: r.Step, Undo: undo, Resource: r.Resource}
 	started := max(r.Since, 1)
+	err := e.interfere(point)
+	if err != nil {
+		return err
+	}
+	point.After = true
 	if do != nil {
 		once := func() (string, error) { return do(ctx, r.State) }
 		state, err := e.guarded(point, once)
@@ -226,10 +231,14 @@ func (e *Engine) effect(ctx context.Context, r *run, do doFunc, inTx txFunc, und
 		line := e.line(r, undo, started, nil)
 		return tx.Insert(ctx, &line)
 	}
-	// The effect is done: it is journalled even when the step was cancelled meanwhile.
-	err := e.put(context.WithoutCancel(ctx), r, next, write)
+	// An effect on the world is done: it is journalled even when the step was cancelled
+	// meanwhile. One on the database is not for a plan that was cancelled before.
+	held := r.written
+	held.wanted = inTx != nil && !undo && !r.plan.pastReturn(r.plan.index(r.Step))
+	once := func() error { return e.put(context.WithoutCancel(ctx), r, held, next, write) }
+	err = once()
 	if errors.Is(err, errAgain) {
-		err = e.put(context.WithoutCancel(ctx), r, next, write)
+		err = once()
 	}
 	if err == nil {
 		r.seq++
@@ -237,9 +246,9 @@ func (e *Engine) effect(ctx context.Context, r *run, do doFunc, inTx txFunc, und
 	return err
 }
 
-// put moves the plan to next, in a transaction with what the function does, which
-// may be nil. The end of a plan lets the next one of its resource begin.
-func (e *Engine) put(ctx context.Context, r *run, next *row, do func(tx *db.Tx) error) error {
+// put moves the plan from what is held to next, in a transaction with what the function
+// does, which may be nil. The end of a plan lets the next one of its resource begin.
+func (e *Engine) put(ctx context.Context, r *run, held fence, next *row, do func(tx *db.Tx) error) error {
 	err := e.db.Write(ctx, func(tx *db.Tx) error {
 		if len(r.carried) > 0 {
 			err := tx.Insert(ctx, &r.carried)
@@ -253,7 +262,7 @@ func (e *Engine) put(ctx context.Context, r *run, next *row, do func(tx *db.Tx) 
 				return err
 			}
 		}
-		err := save(ctx, tx, r.written, next)
+		err := save(ctx, tx, held, next)
 		if err != nil || !next.Phase.Finished() {
 			return err
 		}
@@ -274,7 +283,7 @@ func (e *Engine) giveUp(ctx context.Context, r *run, cause error) (verdict, erro
 	next.Since = db.At(e.clock.Now())
 	next.Wake = next.Since
 	line := e.line(r, false, max(r.Since, 1), cause)
-	err := e.put(ctx, r, &next, func(tx *db.Tx) error { return tx.Insert(ctx, &line) })
+	err := e.put(ctx, r, r.written, &next, func(tx *db.Tx) error { return tx.Insert(ctx, &line) })
 	if err != nil {
 		return over, err
 	}
@@ -326,13 +335,13 @@ func (e *Engine) moveTo(ctx context.Context, r *run, step string) error {
 	}
 	next := r.row
 	next.Step = step
-	return e.put(ctx, r, &next, nil)
+	return e.put(ctx, r, r.written, &next, nil)
 }
 
 // end writes the fault and finishes an undone run.
 func (e *Engine) end(ctx context.Context, r *run, next *row) error {
 	cause := readFault(r.Fault)
-	return e.put(ctx, r, next, func(tx *db.Tx) error {
+	return e.put(ctx, r, r.written, next, func(tx *db.Tx) error {
 		if r.plan.undone != nil {
 			state, err := e.guarded(Point{}, func() (string, error) { return r.plan.undone(ctx, tx, r.State, cause) })
 			if err != nil {
@@ -376,7 +385,7 @@ func (e *Engine) retry(ctx context.Context, r *run, err error) (verdict, error) 
 }
 
 func (e *Engine) lay(ctx context.Context, r *run, next row) (verdict, error) {
-	err := e.put(ctx, r, &next, nil)
+	err := e.put(ctx, r, r.written, &next, nil)
 	if err != nil {
 		return over, err
 	}
@@ -408,7 +417,11 @@ func (e *Engine) guarded(p Point, do func() (string, error)) (state string, err 
 			e.log.Error("plan step panicked", "plan", p.Plan, "step", p.Step, "panic", caught, "stack", string(debug.Stack()))
 		}
 	}()
-	return e.interfere(p, do)
+	state, err = do()
+	if err != nil {
+		return "", err
+	}
+	return state, e.interfere(p)
 }
 
 func (e *Engine) interruptible(r *run, stop context.CancelFunc) {

@@ -72,9 +72,12 @@ type fence struct {
 	attempt int64
 	step    string
 	phase   Phase
+	wanted  bool // and nobody has cancelled it
 }
 
-func (r *row) fence() fence { return fence{r.Owner, r.Attempt, r.Step, r.Phase} }
+func (r *row) fence() fence {
+	return fence{owner: r.Owner, attempt: r.Attempt, step: r.Step, phase: r.Phase}
+}
 
 // lock lets one transaction at a time decide which plan of a resource is active.
 func lock(ctx context.Context, tx *db.Tx, resource string) error {
@@ -197,6 +200,9 @@ func save(ctx context.Context, tx *db.Tx, held fence, next *row) error {
 		next.ID, held.owner, held.attempt, held.step, held.phase)
 	if errors.Is(err, sql.ErrNoRows) {
 		return errLost
+	}
+	if err == nil && held.wanted && next.Cancelled {
+		return ErrCancelled
 	}
 	return err
 }
