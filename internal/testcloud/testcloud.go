@@ -12,6 +12,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -389,16 +390,17 @@ func (c *Cloud) unfinished(ctx context.Context, plans bool) (left []string, err 
 	return left, err
 }
 
-// FreeAddress finds a port that nobody listens on, nor on the one behind it,
-// where S3 is.
+// FreeAddress finds a port that nobody listens on, nor on the one behind it, where S3
+// is. It is below those that the kernel gives to connections, one of which could have
+// it when a cloud that was killed starts again.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
 	for range 100 {
-		free, err := net.Listen("tcp", "127.0.0.1:0")
+		at := net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 10000 + 2*rand.IntN(11000)}
+		free, err := net.ListenTCP("tcp", &at)
 		if err != nil {
-			t.Fatal(err)
+			continue
 		}
-		at := free.Addr().(*net.TCPAddr)
 		next, err := net.ListenTCP("tcp", &net.TCPAddr{IP: at.IP, Port: at.Port + 1})
 		free.Close()
 		if err == nil {

@@ -3,6 +3,7 @@ package ovn_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +20,7 @@ import (
 	"nacre/internal/fabric"
 	"nacre/internal/fabric/fabrictest"
 	"nacre/internal/fabric/ovn"
+	"nacre/internal/fabric/ovn/ovsdb"
 )
 
 // pair is two guests on one network, and their addresses.
@@ -136,8 +138,14 @@ func TestRepair(t *testing.T) {
 		if err != nil {
 			t.Fatalf("repair after %s: %v", name, err)
 		}
-		if now := pids(t, dir)[name]; now == pid {
+		now := pids(t, dir)
+		if now[name] == pid {
 			t.Errorf("%s has not been started anew", name)
+		}
+		ctl := filepath.Join(dir, "chassis", fmt.Sprintf("ovs-vswitchd.%d.ctl", now["vswitchd"]))
+		checks, err := ovsdb.Call(ctx, ctl, "dpctl/ct-get-tcp-seq-chk")
+		if err != nil || !strings.Contains(checks, "disabled") {
+			t.Errorf("after %s: %q, %v; TCP connections would not survive a live migration and the way back", name, checks, err)
 		}
 		extra := guests.topology.Ports[0]
 		extra.ID, extra.IPs, extra.MAC = "77777777-"+name, nil, "fa:16:3e:77:77:77"
