@@ -63,21 +63,20 @@ func openPostgres(ctx context.Context, source string, version int64) (*DB, error
 	d := &DB{clock: clock.Real{}}
 	p := &postgres{home: d, turns: stdlib.OpenDB(*config)}
 	p.turns.SetMaxIdleConns(0)
-	err = checkEncoding(ctx, p.turns)
-	if err == nil {
-		err = p.exclusive(ctx, "migrate", func(ctx context.Context) error {
-			return migrate(ctx, p.turns, goose.DialectPostgres, inPostgres, version)
-		})
-	}
-	if err != nil {
-		p.turns.Close()
-		return nil, fmt.Errorf("open %s: %w", shown, err)
-	}
 	reader, writer := stdlib.OpenDB(*config), stdlib.OpenDB(*config)
 	reader.SetMaxOpenConns(pgReaders)
 	reader.SetMaxIdleConns(pgReaders)
 	writer.SetMaxOpenConns(pgWriters)
 	writer.SetMaxIdleConns(pgWriters)
+	err = checkEncoding(ctx, writer)
+	if err == nil {
+		err = p.exclusive(ctx, "migrate", func(ctx context.Context) error {
+			return migrate(ctx, writer, goose.DialectPostgres, inPostgres, version)
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", shown, errors.Join(err, reader.Close(), writer.Close(), p.turns.Close()))
+	}
 	d.read = through(reader, newPGDialect())
 	d.reads = d.read
 	p.writers = through(writer, newPGDialect())
