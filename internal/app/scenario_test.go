@@ -144,6 +144,36 @@ events:
 	})
 }
 
+// A server can be deleted, and restored, while its host is cut off. Nobody moves it
+// elsewhere meanwhile.
+func TestScenarioOfSoftDelete(t *testing.T) {
+	t.Parallel()
+	cloud := staged(t, 1, `
+speed: 20
+hosts: [{}]
+events:
+  - {at: 200s, for: 100s, host: node-1, fault: cut}
+`, testcloud.Reclaimed(3600))
+	demo := cloud.Demo()
+	id := demo.MustCreateServer(t, "web")
+	act := func(want int, body map[string]any) {
+		t.Helper()
+		cloud.Admin().Must(t, want, "POST", "/compute/v2.1/servers/"+id+"/action", body)
+	}
+	running := func() int { return cloud.App.Simulated.Machines["node-1"].Run(id) }
+	cloud.Until(t, "the host to count as down", func() bool { return !hostUp(t, cloud, "node-1") })
+	demo.Must(t, 204, "DELETE", "/compute/v2.1/servers/"+id, nil)
+	act(409, map[string]any{"evacuate": map[string]any{}})
+	cloud.Until(t, "the server to be deleted", func() bool { return cloud.Admin().ServerStatus(t, id) == "SOFT_DELETED" })
+	act(409, map[string]any{"evacuate": map[string]any{}})
+	if hostUp(t, cloud, "node-1") || running() != 1 {
+		t.Errorf("its guest has run %d times, want once, on a host that is down", running())
+	}
+	cloud.Until(t, "its guest to stop, as the host is back", func() bool { return running() == 0 })
+	act(202, map[string]any{"restore": nil})
+	cloud.Until(t, "the server to be back", func() bool { return demo.ServerStatus(t, id) == "ACTIVE" && running() > 0 })
+}
+
 // On a full disk no guest begins, until there is room again; a slow host is slow.
 func TestScenarioOfFullAndSlow(t *testing.T) {
 	t.Parallel()

@@ -69,8 +69,8 @@ func (s *Service) deletePlan() work.Plan[deleteState] {
 	}
 }
 
-// deleteBegin says again that the server is being deleted: a plan that was
-// cancelled may have ended its own task after the request.
+// deleteBegin says again that the server is being deleted, whatever an operator has
+// set its state to meanwhile.
 func (s *Service) deleteBegin(ctx context.Context, tx *db.Tx, state *deleteState) error {
 	server, err := s.change(ctx, tx, state.Server, func(server *Server) error {
 		server.TaskState = DeletingTask

@@ -47,9 +47,10 @@ func (s *Service) EvacuateServer(ctx context.Context, act Act, in Evacuate) erro
 		if err != nil {
 			return err
 		}
-		// Whatever is being done to it waits for a host that may not come back.
+		// Whatever is being done to it waits for a host that may not come back; but its
+		// end was acknowledged.
 		asked := server
-		if asked.TaskState != DeletingTask {
+		if asked.TaskState != DeletingTask && asked.TaskState != SoftDeleting {
 			asked.TaskState = ""
 		}
 		err = act.allow(asked, "evacuate", Active, Stopped, Errored)
@@ -223,9 +224,7 @@ func (s *Service) evacuateFinish(ctx context.Context, tx *db.Tx, state *evacuate
 		if state.Run {
 			server.VMState, server.PowerState = Active, Running
 		}
-		if server.TaskState != DeletingTask {
-			server.TaskState = ""
-		}
+		server.TaskState = ""
 		server.Fault = db.Of[*Fault](nil)
 		server.LaunchedAt = db.At(s.clock.Now())
 		return nil

@@ -2,6 +2,7 @@ package compute
 
 import (
 	"context"
+	"errors"
 
 	"nacre/internal/db"
 	"nacre/internal/errs"
@@ -143,12 +144,10 @@ func (s *Service) powerPlan() work.Plan[powerState] {
 	}
 }
 
-// idle ends the task of a server that is not being deleted.
+// idle ends the task of a server.
 func (s *Service) idle(ctx context.Context, tx *db.Tx, id string) error {
 	_, err := s.change(ctx, tx, id, func(server *Server) error {
-		if server.TaskState != DeletingTask {
-			server.TaskState = ""
-		}
+		server.TaskState = ""
 		return nil
 	}, "task_state")
 	return err
@@ -157,9 +156,6 @@ func (s *Service) idle(ctx context.Context, tx *db.Tx, id string) error {
 func (s *Service) powerWant(ctx context.Context, tx *db.Tx, state *powerState) error {
 	server, err := s.change(ctx, tx, state.Server, func(server *Server) error {
 		server.Running, server.Rest, server.Rescue = state.Running, state.Rest, db.Of(state.Rescue)
-		// Said again, since a plan that was cancelled may have ended its own task
-		// after the request.
-		server.TaskState = state.Task
 		if state.Soft {
 			server.SoftReboots++
 		}
@@ -169,7 +165,7 @@ func (s *Service) powerWant(ctx context.Context, tx *db.Tx, state *powerState) e
 			server.HardReboots++
 		}
 		return nil
-	}, "running", "rest", "rescue", "task_state", "soft_reboots", "hard_reboots")
+	}, "running", "rest", "rescue", "soft_reboots", "hard_reboots")
 	if err != nil {
 		return err
 	}
@@ -200,6 +196,9 @@ func (s *Service) powerWait(ctx context.Context, state *powerState) error {
 	}
 	var seen nodeapi.MachineObserved
 	err = s.wait(ctx, server, &seen)
+	if state.State == SoftDeleted && errors.Is(err, work.ErrNotYet) && !s.hostUp(server.Host) {
+		return nil // it stops as soon as the host is back, and may be had back until then, too
+	}
 	if err != nil {
 		return err
 	}
@@ -225,9 +224,7 @@ var powerOf = map[VMState]Power{Active: Running, Stopped: Shutdown, PausedState:
 func (s *Service) powerFinish(ctx context.Context, tx *db.Tx, state *powerState) error {
 	server, err := s.change(ctx, tx, state.Server, func(server *Server) error {
 		server.VMState, server.PowerState = state.State, powerOf[state.State]
-		if server.TaskState != DeletingTask {
-			server.TaskState = ""
-		}
+		server.TaskState = ""
 		server.Fault = db.Of[*Fault](nil)
 		return nil
 	}, "vm_state", "power_state", "task_state", "fault")

@@ -146,9 +146,7 @@ func (s *Service) resizePlan() work.Plan[resizeState] {
 			}
 			server, err := s.endResize(ctx, tx, state.Server, func(server *Server) {
 				server.VMState = state.State
-				if server.TaskState != DeletingTask {
-					server.TaskState = ""
-				}
+				server.TaskState = ""
 			})
 			if err != nil {
 				return err

@@ -110,9 +110,7 @@ func (s *Service) shelveFinish(ctx context.Context, tx *db.Tx, state *shelveStat
 	server, err := s.change(ctx, tx, state.Server, func(server *Server) error {
 		server.VMState, server.PowerState = Shelved, Shutdown
 		server.Shelf = db.Of(&Shelf{Image: state.Image, Since: db.At(s.clock.Now())})
-		if server.TaskState != DeletingTask {
-			server.TaskState = ""
-		}
+		server.TaskState = ""
 		return nil
 	}, "vm_state", "power_state", "shelf", "task_state")
 	if err != nil {
@@ -210,9 +208,7 @@ func (s *Service) offloadFinish(ctx context.Context, tx *db.Tx, state *offloadSt
 		if server.Shelf.V == nil {
 			server.Shelf = db.Of(&Shelf{Since: db.At(s.clock.Now())})
 		}
-		if server.TaskState != DeletingTask {
-			server.TaskState = ""
-		}
+		server.TaskState = ""
 		return nil
 	}, "vm_state", "power_state", "host", "shelf", "task_state")
 	if err != nil {

@@ -85,9 +85,7 @@ func (s *Service) unshelvePlan() work.Plan[unshelveState] {
 		Undone: func(ctx context.Context, tx *db.Tx, state *unshelveState, _ error) error {
 			_, err := s.change(ctx, tx, state.Server, func(server *Server) error {
 				server.Zone = state.Zone
-				if server.TaskState != DeletingTask {
-					server.TaskState = ""
-				}
+				server.TaskState = ""
 				return nil
 			}, "zone", "task_state")
 			return err
@@ -183,9 +181,7 @@ func (s *Service) unshelveFinish(ctx context.Context, tx *db.Tx, state *unshelve
 	}
 	server, err := s.change(ctx, tx, state.Server, func(server *Server) error {
 		server.VMState, server.PowerState, server.Shelf = Active, Running, db.Of[*Shelf](nil)
-		if server.TaskState != DeletingTask {
-			server.TaskState = ""
-		}
+		server.TaskState = ""
 		server.LaunchedAt = db.At(s.clock.Now())
 		return nil
 	}, "vm_state", "power_state", "shelf", "task_state", "launched_at")
