@@ -6,10 +6,12 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"time"
 
@@ -28,15 +30,21 @@ type event struct {
 func main() {
 	began := time.Now()
 	sum := summary{output: map[string]*strings.Builder{}}
+	// Who is interrupted has go end its tests, and leaves nothing behind.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+	defer stop()
 	ok := true
 	memory, free := inMemory()
 	for i, args := range split(os.Args[1:]) {
+		if ctx.Err() != nil {
+			break
+		}
 		var env []string
 		if i > 0 {
 			fmt.Println("on PostgreSQL:", strings.Join(args, " "))
 			env = append(memory, "NACRE_TEST_DB=postgres")
 		}
-		ok = sum.run(args, env) && ok
+		ok = sum.run(ctx, args, env) && ok
 	}
 	free()
 	fmt.Printf("in %s\n%d passed, %d failed, %d skipped\n", time.Since(began).Round(time.Second), sum.passed, sum.failed, sum.skipped)
@@ -87,8 +95,9 @@ func inMemory() (env []string, free func()) {
 }
 
 // run runs go test and tells whether all went well.
-func (s *summary) run(args, env []string) bool {
-	cmd := exec.Command("go", append([]string{"test", "-json", "-timeout", "25m"}, args...)...)
+func (s *summary) run(ctx context.Context, args, env []string) bool {
+	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-json", "-timeout", "25m"}, args...)...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
