@@ -153,14 +153,9 @@ func (d *deletion) during(t *testing.T, point work.Point) {
 			s.demo.Must(t, 204, "DELETE", "/compute/v2.1/servers/"+s.server, nil)
 		}
 		if asked {
-			var got struct {
-				Server struct {
-					Task string `json:"OS-EXT-STS:task_state"`
-				}
-			}
-			s.demo.Must(t, 200, "GET", "/compute/v2.1/servers/"+s.server, nil).JSON(t, &got)
-			if got.Server.Task != "deleting" {
-				t.Errorf("%s, task_state is %q", nameOf(p), got.Server.Task)
+			task := shownTo(t, s.demo, s.server)["OS-EXT-STS:task_state"]
+			if task != "deleting" {
+				t.Errorf("%s, task_state is %v", nameOf(p), task)
 			}
 		}
 		if point.Undo && !asked {

@@ -47,8 +47,8 @@ func (s *Service) EvacuateServer(ctx context.Context, act Act, in Evacuate) erro
 		if err != nil {
 			return err
 		}
-		// Whatever is being done to it waits for a host that may not come back; but its
-		// end was acknowledged.
+		// Whatever is being done to it waits for a host that may not come back, and is
+		// called off; a deletion, which was acknowledged, is not.
 		asked := server
 		if asked.TaskState != DeletingTask && asked.TaskState != SoftDeleting {
 			asked.TaskState = ""
