@@ -31,7 +31,7 @@ func (s *Service) Diagnose(ctx context.Context, server Server) (nodeapi.Diagnost
 }
 
 // PowerWord is how a power state is spelled.
-func (s Server) PowerWord() string { return powerWords[s.PowerState] }
+func (s *Server) PowerWord() string { return powerWords[s.PowerState] }
 
 // ChangePassword has the agent in the guest change the administrator's password.
 // Nothing of the password is kept, so it is asked at once or not at all; that it
@@ -64,7 +64,7 @@ func (s *Service) ChangePassword(ctx context.Context, act Act, password string) 
 }
 
 // administrator is the account whose password is changed.
-func (s Server) administrator() string {
+func (s *Server) administrator() string {
 	properties := s.ImageProperties.V
 	switch {
 	case properties["os_admin_user"] != "":

@@ -529,7 +529,7 @@ func (s *Service) syncPower(ctx context.Context, id string) error {
 }
 
 // settled is the state of an idle server whose host sees this.
-func (s Server) settled(seen nodeapi.MachineObserved) (VMState, Power) {
+func (s *Server) settled(seen nodeapi.MachineObserved) (VMState, Power) {
 	power := Shutdown
 	switch {
 	case seen.Crashed:

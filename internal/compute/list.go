@@ -242,6 +242,7 @@ func (s *Service) Details(ctx context.Context, servers []Server, userData bool) 
 	for i, server := range servers {
 		ids[i] = server.ID
 	}
+	asked := db.Each(ids)
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		var err error
 		d.Ports, err = s.networks.PortsOf(ctx, tx, ids...)
@@ -249,7 +250,9 @@ func (s *Service) Details(ctx context.Context, servers []Server, userData bool) 
 			return err
 		}
 		var volumes []Attachment
-		err = tx.All(ctx, &volumes, "SELECT * FROM server_volumes WHERE server IN (?) ORDER BY created_at, device", db.In(ids))
+		err = tx.All(ctx, &volumes, `
+			SELECT v.* FROM ? AS asked CROSS JOIN server_volumes AS v WHERE v.server = asked.value
+			ORDER BY v.created_at, v.device`, asked)
 		if err != nil {
 			return fmt.Errorf("read volumes: %w", err)
 		}
@@ -257,7 +260,9 @@ func (s *Service) Details(ctx context.Context, servers []Server, userData bool) 
 			d.Volumes[v.Server] = append(d.Volumes[v.Server], v)
 		}
 		var tags []struct{ Server, Tag string }
-		err = tx.All(ctx, &tags, "SELECT server, tag FROM server_tags WHERE server IN (?) ORDER BY server, tag", db.In(ids))
+		err = tx.All(ctx, &tags, `
+			SELECT t.server, t.tag FROM ? AS asked CROSS JOIN server_tags AS t WHERE t.server = asked.value
+			ORDER BY t.server, t.tag`, asked)
 		if err != nil {
 			return fmt.Errorf("read tags: %w", err)
 		}
@@ -268,7 +273,9 @@ func (s *Service) Details(ctx context.Context, servers []Server, userData bool) 
 			return nil
 		}
 		var rows []struct{ Server, UserData string }
-		err = tx.All(ctx, &rows, "SELECT server, user_data FROM server_secrets WHERE server IN (?) AND user_data <> ''", db.In(ids))
+		err = tx.All(ctx, &rows, `
+			SELECT s.server, s.user_data FROM ? AS asked CROSS JOIN server_secrets AS s WHERE s.server = asked.value AND s.user_data <> ''`,
+			asked)
 		if err != nil {
 			return fmt.Errorf("read user data: %w", err)
 		}

@@ -39,7 +39,7 @@ func (s *Service) RestoreServer(ctx context.Context, act Act) error {
 }
 
 // uses is what of its project's quota a server takes.
-func (s Server) uses() []quota.Item {
+func (s *Server) uses() []quota.Item {
 	vcpus, ram := s.holds()
 	return []quota.Item{quota.Servers(1), quota.VCPUs(int(vcpus)), quota.Memory(int(ram))}
 }

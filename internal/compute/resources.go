@@ -30,7 +30,7 @@ var subtreeKey = regexp.MustCompile(`^same_subtree([a-zA-Z0-9_-]{1,64})?$`)
 
 // demand is what the server takes with that flavor, and how it is to lie on its
 // host, nil for wherever.
-func (s Server) demand(f Flavor) (ResourceRequest, *numa.Want, error) {
+func (s *Server) demand(f Flavor) (ResourceRequest, *numa.Want, error) {
 	r := ResourceRequest{Groups: map[string]ResourceGroup{}}
 	specs := f.ExtraSpecs.V
 	given := map[string]bool{} // classes that the extra specs speak of

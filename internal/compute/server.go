@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/uptrace/bun"
 
@@ -209,7 +208,7 @@ var statusOf = map[VMState]struct {
 }
 
 // Status is the word that users see for state and task.
-func (s Server) Status() string {
+func (s *Server) Status() string {
 	is := statusOf[s.VMState]
 	word, own := is.tasks[s.TaskState]
 	if own {
@@ -219,7 +218,7 @@ func (s Server) Status() string {
 }
 
 // Progress is a percentage, in the states that have one.
-func (s Server) Progress() (percent int, has bool) {
+func (s *Server) Progress() (percent int, has bool) {
 	switch s.Status() {
 	case "BUILD", "ACTIVE", "REBOOT", "HARD_REBOOT", "REBUILD", "RESIZE", "VERIFY_RESIZE":
 		return 0, true
@@ -229,7 +228,7 @@ func (s Server) Progress() (percent int, has bool) {
 
 // holds is what of processors and memory the server's project has used up for
 // it: the larger of its flavors while it has two.
-func (s Server) holds() (vcpus, ram int64) {
+func (s *Server) holds() (vcpus, ram int64) {
 	f := s.Flavor.V
 	vcpus, ram = f.VCPUs, f.RAM
 	if other := s.OtherFlavor.V; other != nil {
@@ -239,18 +238,19 @@ func (s Server) holds() (vcpus, ram int64) {
 }
 
 // InstanceName is what the hypervisor calls the server.
-func (s Server) InstanceName() string {
-	return "instance-" + strings.ReplaceAll(s.ID, "-", "")[:8]
+func (s *Server) InstanceName() string {
+	return "instance-" + s.ID[:8]
 }
 
 // HostID names the host without telling which it is: servers of one project on
 // one host have the same.
-func (s Server) HostID() string {
+func (s *Server) HostID() string {
 	if s.Host == "" {
 		return ""
 	}
-	sum := sha256.Sum224([]byte(s.Project + s.Host))
-	return hex.EncodeToString(sum[:])
+	var room [128]byte
+	sum := sha256.Sum224(append(append(room[:0], s.Project...), s.Host...))
+	return string(hex.AppendEncode(room[:0], sum[:]))
 }
 
 // getServer reads a server that was not deleted. With a project, a server of

@@ -35,7 +35,7 @@ type cellClaim struct {
 }
 
 // guest is what a server with that flavor says of its processors and memory.
-func (s Server) guest(f Flavor) numa.Guest {
+func (s *Server) guest(f Flavor) numa.Guest {
 	return numa.Guest{
 		VCPUs: int(f.VCPUs), MemoryMB: int(f.RAM), Flavor: f.Name, Specs: f.ExtraSpecs.V, Image: s.ImageProperties.V,
 	}
@@ -43,7 +43,7 @@ func (s Server) guest(f Flavor) numa.Guest {
 
 // amounts is what the server takes of a host with that flavor, and how it is to lie
 // there; nil for wherever.
-func (s Server) amounts(f Flavor) (scheduler.Amounts, *numa.Want, error) {
+func (s *Server) amounts(f Flavor) (scheduler.Amounts, *numa.Want, error) {
 	vcpus, mb, gb := f.amounts(s.Image == "")
 	a := scheduler.Amounts{scheduler.VCPU: vcpus, scheduler.MemoryMB: mb, scheduler.DiskGB: gb}
 	want, err := s.guest(f).Topology()
@@ -65,7 +65,7 @@ func classes(a scheduler.Amounts) map[string]int64 {
 }
 
 // checkTopology refuses what flavor and image must not say, or not both.
-func (s Server) checkTopology() error {
+func (s *Server) checkTopology() error {
 	guest := s.guest(s.Flavor.V)
 	_, err := guest.Topology()
 	if err == nil {
@@ -76,7 +76,7 @@ func (s Server) checkTopology() error {
 
 // sameTopology refuses properties of an image that would have the server lie
 // elsewhere on its host.
-func (s Server) sameTopology(properties map[string]string) error {
+func (s *Server) sameTopology(properties map[string]string) error {
 	before, err := s.guest(s.Flavor.V).Topology()
 	if err != nil {
 		return err

@@ -27,30 +27,50 @@ func (i in) AppendQuery(gen schema.QueryGen, b []byte) ([]byte, error) {
 	return bun.List(i.list).AppendQuery(gen, b)
 }
 
+// Each makes an argument for "FROM ? AS x CROSS JOIN …": a table of the texts, in the
+// column x.value. Rows of many texts are found by it in two thirds of the time that
+// IN takes on SQLite, which sorts the list first. It can be used again.
+func Each(list []string) any {
+	text, _ := json.Marshal(list) // which texts cannot fail at
+	return each{list, string(text)}
+}
+
+type each struct {
+	list []string
+	text string
+}
+
+// AppendQuery implements bun's QueryAppender.
+func (e each) AppendQuery(gen schema.QueryGen, b []byte) ([]byte, error) {
+	b = append(b, "(SELECT unnest(ARRAY["...)
+	b, err := bun.List(e.list).AppendQuery(gen, b)
+	return append(b, "]::text[]) AS value)"...), err
+}
+
 // bind makes a statement and its values such that SQLite parses the text once,
 // whatever the values: a list is one value, an array in JSON. It is not ok with an
 // argument that is a part of the text, such as a name.
 func bind(query string, args []any) (text string, values []any, ok bool) {
 	text, values = query, make([]any, len(args))
-	var lists uint64 // the arguments that are lists, by their bits
+	lists, tables := uint64(0), uint64(0) // the arguments that are such, by their bits
 	for i, a := range args {
-		list, is := a.(in)
-		if is {
+		switch list := a.(type) {
+		case in:
 			b, err := json.Marshal(list.list)
-			if err != nil || i > 63 {
-				return "", nil, false
-			}
-			values[i] = string(b)
+			values[i], ok = string(b), err == nil && i < 64
 			lists |= 1 << i
-			continue
+		case each:
+			values[i], ok = list.text, i < 64
+			tables |= 1 << i
+		default:
+			values[i], ok = bindable(a)
 		}
-		values[i], ok = bindable(a)
 		if !ok {
 			return "", nil, false
 		}
 	}
-	if lists > 0 {
-		text = unfold(query, lists)
+	if lists|tables > 0 {
+		text = unfold(folded{query, lists, tables})
 	}
 	return text, values, true
 }
@@ -58,28 +78,30 @@ func bind(query string, args []any) (text string, values []any, ok bool) {
 var unfolded sync.Map // folded → string
 
 type folded struct {
-	text  string
-	lists uint64
+	text          string
+	lists, tables uint64
 }
 
 // unfold writes a query for the arrays among its arguments.
-func unfold(text string, lists uint64) string {
-	known, ok := unfolded.Load(folded{text, lists})
+func unfold(f folded) string {
+	known, ok := unfolded.Load(f)
 	if ok {
 		return known.(string)
 	}
 	var b strings.Builder
-	for i, part := range strings.Split(text, "?") {
+	for i, part := range strings.Split(f.text, "?") {
 		switch {
 		case i == 0:
-		case lists&(1<<(i-1)) != 0:
+		case f.lists&(1<<(i-1)) != 0:
 			b.WriteString("SELECT value FROM json_each(?)")
+		case f.tables&(1<<(i-1)) != 0:
+			b.WriteString("json_each(?)")
 		default:
 			b.WriteByte('?')
 		}
 		b.WriteString(part)
 	}
-	unfolded.Store(folded{text, lists}, b.String())
+	unfolded.Store(f, b.String())
 	return b.String()
 }
 

@@ -32,3 +32,25 @@ func TestIn(t *testing.T) {
 		}
 	}
 }
+
+// TestEach: a table of texts finds what IN does, once for each.
+func TestEach(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	text := "SELECT t.n FROM ? AS asked CROSS JOIN (SELECT 'a' AS name, 1 AS n UNION ALL SELECT 'b''\"', 2 UNION ALL SELECT 'c', 3) AS t " +
+		"WHERE t.name = asked.value AND ? <> '' AND t.n IN (?) ORDER BY 1"
+	for _, c := range []struct {
+		names []string
+		want  []int64
+	}{
+		{nil, nil}, {[]string{}, nil}, {[]string{"a"}, []int64{1}}, {[]string{"x", `b'"`, "c"}, []int64{2, 3}},
+	} {
+		var got []int64
+		err := d.Read(t.Context(), func(tx *db.Tx) error {
+			return tx.All(t.Context(), &got, text, db.Each(c.names), "x", db.In([]int64{1, 2, 3}))
+		})
+		if err != nil || !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%q: got %d, %v, want %d", c.names, got, err, c.want)
+		}
+	}
+}

@@ -136,7 +136,7 @@ func (tx *Tx) read(ctx context.Context, dest any, text string, values []any) err
 	into := reflect.ValueOf(dest).Elem()
 	found := 0
 	if into.Kind() == reflect.Slice && into.Type().Elem().Kind() != reflect.Uint8 {
-		into.SetZero()
+		into.SetLen(0)
 		return tx.visit(ctx, into.Type().Elem(), text, values, func() (reflect.Value, error) {
 			found++
 			if found > into.Cap() {
@@ -219,8 +219,12 @@ func (d *DB) columns(row reflect.Type, s *sqlite.Stmt) columns {
 				return field.Scan(into, lite.Value(row, column))
 			}
 		}
+		value := field.Value
+		if len(field.Index) == 1 {
+			value = func(of reflect.Value) reflect.Value { return of.Field(field.Index[0]) }
+		}
 		all[i] = func(into reflect.Value, row *sqlite.Stmt, column int, last *before) error {
-			return set(field.Value(into), row, column, last)
+			return set(value(into), row, column, last)
 		}
 	}
 	return all

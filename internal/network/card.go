@@ -109,12 +109,12 @@ func (s *Service) Cards(ctx context.Context, tx *db.Tx, servers ...string) (map[
 	if len(servers) == 0 {
 		return cards, nil
 	}
-	var rows []cardRow
+	rows := make([]cardRow, 0, len(servers)) // most have one port
 	err := tx.All(ctx, &rows, `
 		SELECT p.id, p.project_id, p.server, p.network_id, p.mac_address, p.status, p.fixed_ips, p.security_groups, p.created_at,
 			COALESCE(f.address, '') AS floating, COALESCE(f.fixed_ip, '') AS floats_to, COALESCE(f.created_at, 0) AS floats_since
-		FROM ports AS p LEFT JOIN floating_ips AS f ON f.fixed_port = p.id
-		WHERE p.server IN (?)`, db.In(servers))
+		FROM ? AS asked CROSS JOIN ports AS p LEFT JOIN floating_ips AS f ON f.fixed_port = p.id
+		WHERE p.server = asked.value`, db.Each(servers))
 	if err != nil {
 		return nil, fmt.Errorf("list ports of servers: %w", err)
 	}

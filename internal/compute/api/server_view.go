@@ -261,7 +261,8 @@ func (h handlers) viewServer(c *api.Call, s *compute.Server, d compute.Details, 
 	}
 	percent, has := s.Progress()
 	if has {
-		v.Progress = &percent
+		shown := percent
+		v.Progress = &shown
 	}
 	if s.Fault.V != nil && (v.Status == "ERROR" || v.Status == "DELETED") {
 		f := s.Fault.V
@@ -287,9 +288,8 @@ func (h handlers) viewServer(c *api.Call, s *compute.Server, d compute.Details, 
 	if len(s.Certificates.V) > 0 {
 		v.Certificates = &s.Certificates.V
 	}
-	hostname := s.Hostname
 	if see.attributes || c.Version >= api.V(2, 90) {
-		v.Hostname = &hostname
+		v.Hostname = &s.Hostname
 	}
 	if see.attributes {
 		addAttributes(&v, s, d)
@@ -299,12 +299,22 @@ func (h handlers) viewServer(c *api.Call, s *compute.Server, d compute.Details, 
 
 // addAttributes shows what is about the host and the request, to admins.
 func addAttributes(v *serverView, s *compute.Server, d compute.Details) {
-	host := orNull(s.Host)
-	name, none := s.InstanceName(), ""
-	root, userData := orNull(s.RootDevice), orNull(d.UserData(s.ID))
-	v.Host, v.Hypervisor, v.InstanceName = &host, &host, &name
-	v.Kernel, v.Ramdisk = &none, &none
-	v.LaunchIndex, v.Reservation, v.RootDevice, v.UserData = &s.LaunchIndex, &s.Reservation, &root, &userData
+	at := &struct { // together, for lists are long
+		host, root, userData *string
+		name, data, none     string
+	}{name: s.InstanceName(), data: d.UserData(s.ID)}
+	if s.Host != "" {
+		at.host = &s.Host
+	}
+	if s.RootDevice != "" {
+		at.root = &s.RootDevice
+	}
+	if at.data != "" {
+		at.userData = &at.data
+	}
+	v.Host, v.Hypervisor, v.InstanceName = &at.host, &at.host, &at.name
+	v.Kernel, v.Ramdisk = &at.none, &at.none
+	v.LaunchIndex, v.Reservation, v.RootDevice, v.UserData = &s.LaunchIndex, &s.Reservation, &at.root, &at.userData
 }
 
 // orNull makes a pointer for a field that is null when there is nothing.
@@ -372,7 +382,7 @@ func viewHints(hints map[string]any) map[string][]string {
 }
 
 func viewServerFlavor(c *api.Call, s *compute.Server, see shows) serverFlavor {
-	f := s.Flavor.V
+	f := &s.Flavor.V
 	v := serverFlavor{
 		ID: f.ID, VCPUs: f.VCPUs, RAM: f.RAM, Disk: f.Disk, Ephemeral: f.Ephemeral, Swap: f.Swap, Name: f.Name,
 	}
