@@ -308,8 +308,7 @@ func (s *Service) ZoneOf(host string) string {
 func (s *Service) hostUp(name string) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	state := s.state[name]
-	return state.host.Up && !state.service.ForcedDown
+	return s.state[name].host.Up && !s.state[name].service.ForcedDown // a copy of the whole costs more
 }
 
 // HostUp tells whether the host counts as up.
