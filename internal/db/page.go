@@ -54,19 +54,24 @@ func (p Page) Cut(q *bun.SelectQuery, table, key string) *bun.SelectQuery {
 }
 
 // behind spells (a, b, key) > (marker's a, b, key) for mixed directions:
-// a > m.a OR (a = m.a AND (b > m.b OR (b = m.b AND key > m.key))).
+// a > m.a OR (a = m.a AND (b > m.b OR (b = m.b AND key > m.key))). That a >= m.a is
+// said, too, for an index to begin there.
 func (p Page) behind(q *bun.SelectQuery, table, key string, sorts []Sort) *bun.SelectQuery {
 	var text strings.Builder
 	var args []any
 	for i, s := range sorts {
-		op := " > "
+		op := " >"
 		if s.Desc != p.Reverse {
-			op = " < "
+			op = " <"
 		}
 		last := i == len(sorts)-1
 		column := []any{bun.Ident(s.Column)}
 		marker := []any{bun.Ident(s.Column), bun.Ident(table), bun.Ident(key), p.Marker}
-		text.WriteString("(?" + op + "(SELECT ? FROM ? WHERE ? = ?)")
+		if i == 0 && !last {
+			text.WriteString("?" + op + "= (SELECT ? FROM ? WHERE ? = ?) AND ")
+			args = append(append(args, column...), marker...)
+		}
+		text.WriteString("(?" + op + " (SELECT ? FROM ? WHERE ? = ?)")
 		args = append(append(args, column...), marker...)
 		if !last {
 			text.WriteString(" OR (? = (SELECT ? FROM ? WHERE ? = ?) AND ")
