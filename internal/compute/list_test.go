@@ -12,8 +12,9 @@ import (
 )
 
 // Who looks for the few servers in a state that is seldom does not go through those
-// that run; who looks for those that run takes them in the order of lists.
-func TestSeldomStatesHaveAnIndex(t *testing.T) {
+// that run; who looks for those that run takes them in the order of lists, and a page
+// begins at its marker.
+func TestListsHaveAnIndex(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	d := dbtest.OpenFile(t, filepath.Join(t.TempDir(), "nacre.db"))
@@ -21,7 +22,7 @@ func TestSeldomStatesHaveAnIndex(t *testing.T) {
 		return "SELECT " + columns + " FROM servers WHERE " + seldom + " AND vm_state = 'x' AND task_state = '' AND deleted_at = 0" + more
 	}
 	list := func(q Query) string {
-		q.Page = db.Page{Limit: 1000, Sort: newestFirst}
+		q.Page.Limit, q.Page.Sort = 1000, newestFirst
 		var text string
 		err := d.Read(ctx, func(tx *db.Tx) error {
 			text = q.Page.Cut(q.where(tx.NewSelect().Model((*Server)(nil))), "servers", "id").String()
@@ -39,6 +40,7 @@ func TestSeldomStatesHaveAnIndex(t *testing.T) {
 		"on no host":            {list(Query{Statuses: []string{"SHELVED_OFFLOADED"}}), "servers_seldom (vm_state=? AND deleted_at=?)"},
 		"running":               {list(Query{Statuses: []string{"ACTIVE"}}), "servers_created (deleted_at=?)"},
 		"running, of a project": {list(Query{Project: "p", Statuses: []string{"ACTIVE"}}), "servers_project (project=? AND deleted_at=?)"},
+		"behind a marker":       {list(Query{Page: db.Page{Marker: "x"}}), "servers_created (deleted_at=? AND created_at<?)"},
 		"being rebuilt":         {list(Query{Statuses: []string{"REBUILD"}}), "servers_created (deleted_at=?)"},
 	} {
 		var plan []struct{ ID, Parent, Notused, Detail string }
