@@ -31,19 +31,8 @@ func (i in) AppendQuery(gen schema.QueryGen, b []byte) ([]byte, error) {
 // column x.value. Rows of many texts are found by it in two thirds of the time that
 // IN takes on SQLite, which sorts the list first. It can be used again.
 func Each(list []string) any {
-	if len(list) == 1 {
-		return one(list[0])
-	}
 	text, _ := json.Marshal(list) // which texts cannot fail at
 	return each{list, string(text)}
-}
-
-// one is a table of one text.
-type one string
-
-// AppendQuery implements bun's QueryAppender.
-func (o one) AppendQuery(gen schema.QueryGen, b []byte) ([]byte, error) {
-	return gen.AppendQuery(b, "(SELECT ? AS value)", string(o)), nil
 }
 
 type each struct {
@@ -73,9 +62,10 @@ func bind(query string, args []any) (text string, values []any, ok bool) {
 		case each:
 			values[i], ok = list.text, i < 64
 			f.tables |= 1 << i
-		case one:
-			values[i], ok = string(list), i < 64
-			f.ones |= 1 << i
+			if len(list.list) == 1 { // the usual, for plans
+				values[i] = list.list[0]
+				f.ones |= 1 << i
+			}
 		default:
 			values[i], ok = bindable(a)
 		}
@@ -83,7 +73,7 @@ func bind(query string, args []any) (text string, values []any, ok bool) {
 			return "", nil, false
 		}
 	}
-	if f.lists|f.tables|f.ones > 0 {
+	if f.lists|f.tables > 0 {
 		text = unfold(f)
 	}
 	return text, values, true
@@ -91,7 +81,8 @@ func bind(query string, args []any) (text string, values []any, ok bool) {
 
 var unfolded sync.Map // folded → string
 
-// folded is a query and which of its arguments are no values, by their bits.
+// folded is a query and which of its arguments are lists, tables, and of these such
+// of one row, by their bits.
 type folded struct {
 	text                string
 	lists, tables, ones uint64
@@ -109,10 +100,10 @@ func unfold(f folded) string {
 		case i == 0:
 		case f.lists&(1<<(i-1)) != 0:
 			b.WriteString("SELECT value FROM json_each(?)")
-		case f.tables&(1<<(i-1)) != 0:
-			b.WriteString("json_each(?)")
 		case f.ones&(1<<(i-1)) != 0:
 			b.WriteString("(SELECT ? AS value)")
+		case f.tables&(1<<(i-1)) != 0:
+			b.WriteString("json_each(?)")
 		default:
 			b.WriteByte('?')
 		}

@@ -199,7 +199,8 @@ func (tx *Tx) Get(ctx context.Context, dest any, query string, args ...any) erro
 }
 
 // All scans every row into dest, a pointer to a slice of row structs or of
-// values. None is an empty slice.
+// values. None is an empty slice. Rows that dest has are left alone; an empty one with
+// room for rows may keep that.
 func (tx *Tx) All(ctx context.Context, dest any, query string, args ...any) error {
 	err := tx.scan(ctx, dest, query, args)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -214,6 +215,10 @@ func (tx *Tx) scan(ctx context.Context, dest any, query string, args []any) erro
 		if ok {
 			return tx.read(ctx, dest, text, values)
 		}
+	}
+	into := reflect.ValueOf(dest).Elem()
+	if into.Kind() == reflect.Slice {
+		into.SetZero() // the builder would write over rows of before
 	}
 	return tx.IDB.NewRaw(query, args...).Scan(ctx, dest)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -301,4 +302,34 @@ func BenchmarkWrite(b *testing.B) {
 		}
 	})
 	b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "writes/s")
+}
+
+// TestRoomForRows: rows go where the caller has made room, and never over those of
+// the time before.
+func TestRoomForRows(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	type row struct{ A, B int64 }
+	read := func(into *[]row, query string) {
+		t.Helper()
+		err := d.Read(t.Context(), func(tx *db.Tx) error { return tx.All(t.Context(), into, query) })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows := make([]row, 0, 4)
+	room := &rows[:1][0]
+	*room = row{7, 7}
+	read(&rows, "SELECT 1 AS a UNION ALL SELECT 2")
+	if !slices.Equal(rows, []row{{1, 0}, {2, 0}}) {
+		t.Fatalf("got %v", rows)
+	}
+	before := rows
+	read(&rows, "SELECT 3 AS a")
+	if !slices.Equal(rows, []row{{3, 0}}) || !slices.Equal(before, []row{{1, 0}, {2, 0}}) {
+		t.Errorf("got %v, and %v from before", rows, before)
+	}
+	if read(&rows, "SELECT 3 AS a WHERE 1 = 0"); len(rows) != 0 {
+		t.Errorf("got %v of nothing", rows)
+	}
 }

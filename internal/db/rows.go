@@ -136,13 +136,16 @@ func (tx *Tx) read(ctx context.Context, dest any, text string, values []any) err
 	into := reflect.ValueOf(dest).Elem()
 	found := 0
 	if into.Kind() == reflect.Slice && into.Type().Elem().Kind() != reflect.Uint8 {
-		into.SetLen(0)
+		if into.Len() > 0 {
+			into.SetZero() // somebody may have the rows of before
+		}
 		return tx.visit(ctx, into.Type().Elem(), text, values, func() (reflect.Value, error) {
 			found++
 			if found > into.Cap() {
 				into.Grow(found) // most lists are short
 			}
 			into.SetLen(found)
+			into.Index(found - 1).SetZero() // in the room that the caller made, there may be something
 			return into.Index(found - 1), nil
 		})
 	}

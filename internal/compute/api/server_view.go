@@ -261,8 +261,7 @@ func (h handlers) viewServer(c *api.Call, s *compute.Server, d compute.Details, 
 	}
 	percent, has := s.Progress()
 	if has {
-		shown := percent
-		v.Progress = &shown
+		v.Progress = new(percent)
 	}
 	if s.Fault.V != nil && (v.Status == "ERROR" || v.Status == "DELETED") {
 		f := s.Fault.V
