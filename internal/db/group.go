@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
 	"syscall"
 
 	"github.com/uptrace/bun"
@@ -125,6 +126,7 @@ func (g *group) run() {
 		for _, j := range jobs {
 			close(j.done)
 		}
+		runtime.Gosched() // who has its answer goes on, before the next group takes the processor
 	}
 }
 
