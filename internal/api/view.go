@@ -45,9 +45,10 @@ func appendMicros(dst []byte, value reflect.Value, _ Version) ([]byte, error) {
 		return append(dst, "null"...), nil
 	}
 	dst = appendSeconds(append(dst, '"'), t)
-	micros := strconv.AppendInt(nil, int64(1_000_000+t.Nanosecond()/1000), 10)
-	micros[0] = '.'
-	return append(append(dst[:len(dst)-len("Z")], micros...), '"'), nil
+	point := len(dst) - len("Z")
+	dst = strconv.AppendInt(dst[:point], int64(1_000_000+t.Nanosecond()/1000), 10)
+	dst[point] = '.'
+	return append(dst, '"'), nil
 }
 
 // Encode writes a view as JSON in the shape of the microversion.

@@ -31,13 +31,16 @@ func (i in) AppendQuery(gen schema.QueryGen, b []byte) ([]byte, error) {
 // column x.value. Rows of many texts are found by it in two thirds of the time that
 // IN takes on SQLite, which sorts the list first. It can be used again.
 func Each(list []string) any {
+	if len(list) == 1 { // the usual, for plans
+		return each{list, list[0]}
+	}
 	text, _ := json.Marshal(list) // which texts cannot fail at
 	return each{list, string(text)}
 }
 
 type each struct {
 	list []string
-	text string
+	text string // the list in JSON, or the one that is in it
 }
 
 // AppendQuery implements bun's QueryAppender.
@@ -62,8 +65,7 @@ func bind(query string, args []any) (text string, values []any, ok bool) {
 		case each:
 			values[i], ok = list.text, i < 64
 			f.tables |= 1 << i
-			if len(list.list) == 1 { // the usual, for plans
-				values[i] = list.list[0]
+			if len(list.list) == 1 {
 				f.ones |= 1 << i
 			}
 		default:

@@ -20,15 +20,21 @@ func TestIn(t *testing.T) {
 	}{
 		{nil, nil, nil}, {[]string{"a"}, nil, []int64{1}}, {[]string{"a", `b'"`}, []int64{2, 3}, []int64{1, 2, 3}}, {nil, []int64{3}, []int64{3}},
 	} {
-		for name, run := range map[string]func(do func(tx *db.Tx) error) error{
-			"Read":  func(do func(tx *db.Tx) error) error { return d.Read(t.Context(), do) },
-			"Write": func(do func(tx *db.Tx) error) error { return d.Write(t.Context(), do) },
-		} {
-			var got []int64
-			err := run(func(tx *db.Tx) error { return tx.All(t.Context(), &got, text, "x", db.In(c.names), db.In(c.numbers)) })
-			if err != nil || !reflect.DeepEqual(got, c.want) {
-				t.Errorf("%s of %q and %d: got %d, %v, want %d", name, c.names, c.numbers, got, err, c.want)
-			}
+		selects(t, d, c.want, text, "x", db.In(c.names), db.In(c.numbers))
+	}
+}
+
+// selects asks in both ways.
+func selects(t *testing.T, d *db.DB, want []int64, text string, args ...any) {
+	t.Helper()
+	for name, run := range map[string]func(do func(tx *db.Tx) error) error{
+		"Read":  func(do func(tx *db.Tx) error) error { return d.Read(t.Context(), do) },
+		"Write": func(do func(tx *db.Tx) error) error { return d.Write(t.Context(), do) },
+	} {
+		var got []int64
+		err := run(func(tx *db.Tx) error { return tx.All(t.Context(), &got, text, args...) })
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s of %q: got %d, %v, want %d", name, args, got, err, want)
 		}
 	}
 }
@@ -45,12 +51,6 @@ func TestEach(t *testing.T) {
 	}{
 		{nil, nil}, {[]string{}, nil}, {[]string{"a"}, []int64{1}}, {[]string{"x", `b'"`, "c"}, []int64{2, 3}},
 	} {
-		var got []int64
-		err := d.Read(t.Context(), func(tx *db.Tx) error {
-			return tx.All(t.Context(), &got, text, db.Each(c.names), "x", db.In([]int64{1, 2, 3}))
-		})
-		if err != nil || !reflect.DeepEqual(got, c.want) {
-			t.Errorf("%q: got %d, %v, want %d", c.names, got, err, c.want)
-		}
+		selects(t, d, c.want, text, db.Each(c.names), "x", db.In([]int64{1, 2, 3}))
 	}
 }

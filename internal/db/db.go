@@ -216,11 +216,17 @@ func (tx *Tx) scan(ctx context.Context, dest any, query string, args []any) erro
 			return tx.read(ctx, dest, text, values)
 		}
 	}
+	forget(dest)
+	return tx.IDB.NewRaw(query, args...).Scan(ctx, dest)
+}
+
+// forget empties a slice: the builder would write over the rows of before, which
+// somebody may have.
+func forget(dest any) {
 	into := reflect.ValueOf(dest).Elem()
 	if into.Kind() == reflect.Slice {
-		into.SetZero() // the builder would write over rows of before
+		into.SetZero()
 	}
-	return tx.IDB.NewRaw(query, args...).Scan(ctx, dest)
 }
 
 // Insert adds a row (a pointer to a struct) or rows (a pointer to a slice, not

@@ -318,8 +318,7 @@ func TestRoomForRows(t *testing.T) {
 		}
 	}
 	rows := make([]row, 0, 4)
-	room := &rows[:1][0]
-	*room = row{7, 7}
+	rows[:1][0] = row{7, 7}
 	read(&rows, "SELECT 1 AS a UNION ALL SELECT 2")
 	if !slices.Equal(rows, []row{{1, 0}, {2, 0}}) {
 		t.Fatalf("got %v", rows)

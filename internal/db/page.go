@@ -53,9 +53,8 @@ func (p Page) Cut(q *bun.SelectQuery, table, key string) *bun.SelectQuery {
 	return q
 }
 
-// behind spells (a, b, key) > (marker's a, b, key) for mixed directions:
-// a > m.a OR (a = m.a AND (b > m.b OR (b = m.b AND key > m.key))). That a >= m.a is
-// said, too, for an index to begin there.
+// behind spells (a, b, key) > (marker's a, b, key) for mixed directions, such that an
+// index can begin at the marker: a >= m.a AND (a > m.a OR b >= m.b AND (b > m.b OR key > m.key)).
 func (p Page) behind(q *bun.SelectQuery, table, key string, sorts []Sort) *bun.SelectQuery {
 	var text strings.Builder
 	var args []any
@@ -67,18 +66,17 @@ func (p Page) behind(q *bun.SelectQuery, table, key string, sorts []Sort) *bun.S
 		last := i == len(sorts)-1
 		column := []any{bun.Ident(s.Column)}
 		marker := []any{bun.Ident(s.Column), bun.Ident(table), bun.Ident(key), p.Marker}
-		if i == 0 && !last {
-			text.WriteString("?" + op + "= (SELECT ? FROM ? WHERE ? = ?) AND ")
+		if !last {
+			text.WriteString("?" + op + "= (SELECT ? FROM ? WHERE ? = ?) AND (")
 			args = append(append(args, column...), marker...)
 		}
-		text.WriteString("(?" + op + " (SELECT ? FROM ? WHERE ? = ?)")
+		text.WriteString("?" + op + " (SELECT ? FROM ? WHERE ? = ?)")
 		args = append(append(args, column...), marker...)
 		if !last {
-			text.WriteString(" OR (? = (SELECT ? FROM ? WHERE ? = ?) AND ")
-			args = append(append(args, column...), marker...)
+			text.WriteString(" OR ")
 		}
 	}
-	text.WriteString(")" + strings.Repeat("))", len(sorts)-1))
+	text.WriteString(strings.Repeat(")", len(sorts)-1))
 	return q.Where(text.String(), args...)
 }
 

@@ -75,6 +75,7 @@ func (tx *Tx) Find(ctx context.Context, q *bun.SelectQuery, dest any) error {
 			return tx.read(ctx, dest, form, values)
 		}
 	}
+	forget(dest)
 	return q.Scan(ctx, dest)
 }
 

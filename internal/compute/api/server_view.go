@@ -302,26 +302,21 @@ func addAttributes(v *serverView, s *compute.Server, d compute.Details) {
 		host, root, userData *string
 		name, data, none     string
 	}{name: s.InstanceName(), data: d.UserData(s.ID)}
-	if s.Host != "" {
-		at.host = &s.Host
-	}
-	if s.RootDevice != "" {
-		at.root = &s.RootDevice
-	}
-	if at.data != "" {
-		at.userData = &at.data
-	}
+	at.host, at.root, at.userData = notEmpty(&s.Host), notEmpty(&s.RootDevice), notEmpty(&at.data)
 	v.Host, v.Hypervisor, v.InstanceName = &at.host, &at.host, &at.name
 	v.Kernel, v.Ramdisk = &at.none, &at.none
 	v.LaunchIndex, v.Reservation, v.RootDevice, v.UserData = &s.LaunchIndex, &s.Reservation, &at.root, &at.userData
 }
 
 // orNull makes a pointer for a field that is null when there is nothing.
-func orNull(text string) *string {
-	if text == "" {
+func orNull(text string) *string { return notEmpty(&text) }
+
+// notEmpty is orNull of what is kept already.
+func notEmpty(text *string) *string {
+	if *text == "" {
 		return nil
 	}
-	return &text
+	return text
 }
 
 func (h handlers) hostStatus(host string) string {
