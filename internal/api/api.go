@@ -191,6 +191,11 @@ func (k *Kernel) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.id = "req-" + clock.UUID()
 	c.globalID = globalRequestID(r.Header.Get("X-OpenStack-Request-ID"))
 	defer c.report()
+	defer func() {
+		if c.written != nil {
+			_ = c.written.group.Wait() // what there is to say was said
+		}
+	}()
 	c.serve()
 }
 

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -41,6 +40,7 @@ type Call struct {
 	began      time.Time
 	fields     []slog.Attr
 	err        error // what the client was not told
+	written    *Written
 }
 
 // Handler serves a call: a view to render, or an error. A nil view is an empty
@@ -250,6 +250,10 @@ func (c *Call) render(reply any) {
 			c.fail(err)
 			return
 		}
+		if c.written != nil {
+			c.writeAround(status, body)
+			return
+		}
 		c.write(status, "application/json", body)
 		leave(body)
 	}
@@ -260,7 +264,11 @@ func (c *Call) write(status int, contentType string, body []byte) {
 	if c.request.Method == http.MethodHead || status == http.StatusNoContent {
 		return
 	}
-	_, err := io.Copy(c.writer, bytes.NewReader(body))
+	c.send(body)
+}
+
+func (c *Call) send(text []byte) {
+	_, err := c.writer.Write(text)
 	if err != nil {
 		c.err = errors.Join(c.err, err)
 	}
@@ -273,11 +281,14 @@ func (c *Call) stream(status int, r Reply) {
 		return
 	}
 	_, err := io.Copy(c.writer, r.Stream)
-	if err == nil {
-		return
+	if err != nil {
+		c.abort(err)
 	}
-	// The headers are out: cutting the connection is the only way to tell the
-	// client that the bytes are not whole.
+}
+
+// abort cuts the connection: the headers are out, so there is no other way to tell the
+// client that the bytes are not whole.
+func (c *Call) abort(err error) {
 	c.Log("error", err.Error())
 	panic(http.ErrAbortHandler)
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/url"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -132,7 +133,21 @@ func (c *Call) PageURL(marker string, reverse bool) string {
 
 // Link is one entry of a links list.
 type Link struct {
-	Rel  string `json:"rel"`
-	Href string `json:"href"`
-	Type string `json:"type,omitempty"`
+	Rel  string
+	Href string
+	ID   string // stands behind Href, so that the links of a list have that in common
+	Type string // "" for none
+}
+
+var linkType = reflect.TypeFor[Link]()
+
+func appendLink(dst []byte, value reflect.Value, _ Version) ([]byte, error) {
+	l := held[Link](value)
+	dst = appendString(append(dst, `{"rel":`...), l.Rel)
+	dst = appendText(append(dst, `,"href":"`...), l.Href)
+	dst = append(appendText(dst, l.ID), '"')
+	if l.Type != "" {
+		dst = appendString(append(dst, `,"type":`...), l.Type)
+	}
+	return append(dst, '}'), nil
 }

@@ -40,7 +40,7 @@ type Fields struct {
 type Micros time.Time
 
 func appendMicros(dst []byte, value reflect.Value, _ Version) ([]byte, error) {
-	t := time.Time(value.Interface().(Micros))
+	t := time.Time(held[Micros](value))
 	if t.IsZero() {
 		return append(dst, "null"...), nil
 	}
@@ -49,6 +49,14 @@ func appendMicros(dst []byte, value reflect.Value, _ Version) ([]byte, error) {
 	dst = strconv.AppendInt(dst[:point], int64(1_000_000+t.Nanosecond()/1000), 10)
 	dst[point] = '.'
 	return append(dst, '"'), nil
+}
+
+// held is what a value is, without a copy of its own where it can be had.
+func held[T any](value reflect.Value) T {
+	if value.CanAddr() {
+		return *value.Addr().Interface().(*T)
+	}
+	return value.Interface().(T)
 }
 
 // Encode writes a view as JSON in the shape of the microversion.
@@ -106,10 +114,14 @@ func compileView(t reflect.Type, v Version) appender {
 		return appendFields
 	case t == writtenType:
 		return appendWritten
+	case t == linkType:
+		return appendLink
 	case t == timeType:
 		return appendTime
 	case t == microsType:
 		return appendMicros
+	case t.Implements(objectType):
+		return compileObject(t, v)
 	case t.Implements(versionedType):
 		return appendVersioned
 	case t.Implements(marshalerType):
@@ -187,7 +199,7 @@ func appendFields(dst []byte, value reflect.Value, v Version) ([]byte, error) {
 }
 
 func appendTime(dst []byte, value reflect.Value, _ Version) ([]byte, error) {
-	t := value.Interface().(time.Time)
+	t := held[time.Time](value)
 	if t.IsZero() {
 		return append(dst, "null"...), nil
 	}
@@ -302,6 +314,38 @@ func compileMap(t reflect.Type, v Version) appender {
 	}
 }
 
+// Object is a small map of a view, as a list: one that is used again costs nothing.
+type Object[T any] []Member[T]
+
+// Member is a key of an Object with its value.
+type Member[T any] struct {
+	Key   string
+	Value T
+}
+
+func (Object[T]) isObject() {}
+
+var objectType = reflect.TypeFor[interface{ isObject() }]()
+
+func compileObject(t reflect.Type, v Version) appender {
+	item := encoderOf(t.Elem().Field(1).Type, v)
+	return func(dst []byte, value reflect.Value, v Version) (_ []byte, err error) {
+		dst = append(dst, '{')
+		for i := range value.Len() {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			member := value.Index(i)
+			dst = append(appendString(dst, member.Field(0).String()), ':')
+			dst, err = item(dst, member.Field(1), v)
+			if err != nil {
+				return nil, err
+			}
+		}
+		return append(dst, '}'), nil
+	}
+}
+
 func keyText(key reflect.Value) string {
 	if key.Kind() == reflect.String {
 		return key.String()
@@ -377,8 +421,10 @@ func isEmpty(value reflect.Value) bool {
 const hexDigits = "0123456789abcdef"
 
 // appendString writes a JSON string. Broken UTF-8 becomes U+FFFD.
-func appendString(dst []byte, s string) []byte {
-	dst = append(dst, '"')
+func appendString(dst []byte, s string) []byte { return append(appendText(append(dst, '"'), s), '"') }
+
+// appendText writes what stands between the quotes.
+func appendText(dst []byte, s string) []byte {
 	start := 0
 	for i := 0; i < len(s); {
 		b := s[i]
@@ -411,5 +457,5 @@ func appendString(dst []byte, s string) []byte {
 		}
 		i += size
 	}
-	return append(append(dst, s[start:]...), '"')
+	return append(dst, s[start:]...)
 }

@@ -61,9 +61,9 @@ func boot(b testing.TB, cloud *testcloud.Cloud, n, pace int) []time.Duration {
 // called bench. Of a page only the link at its end is parsed: what a client makes of
 // two megabytes of JSON is its own matter.
 func countServers(b testing.TB, cloud *testcloud.Cloud, token, list string, enough int) int {
-	count, url := 0, cloud.URL+"/compute/v2.1"+list
+	count, url, page := 0, cloud.URL+"/compute/v2.1"+list, new(bytes.Buffer)
 	for {
-		text := ask(b, "GET", url, token, nil, 200)
+		text := askInto(b, page, "GET", url, token, nil, 200)
 		count += bytes.Count(text, []byte(`"name":"bench"`))
 		at := bytes.LastIndex(text, []byte(`"servers_links":`))
 		if count >= enough || at < 0 {
@@ -94,9 +94,10 @@ func BenchmarkThousandServers(b *testing.B) {
 	}
 }
 
-// BenchmarkTenThousandServers boots 10,000 servers on 1,000 hosts, and then asks
-// for all of them and for one. The server's memory and processor time are its own;
-// those of hosts and clients stand beside them. At rest is ten seconds later.
+// BenchmarkTenThousandServers boots 10,000 servers on 1,000 hosts, and then asks for
+// one of them and, 21 times, for all: the first time, half of the times, nearly always.
+// The server's memory and processor time are its own; those of hosts and clients stand
+// beside them. At rest is ten seconds later.
 func BenchmarkTenThousandServers(b *testing.B) {
 	for range b.N {
 		b.StopTimer()
@@ -121,9 +122,16 @@ func BenchmarkTenThousandServers(b *testing.B) {
 			ask(b, "GET", cloud.URL+"/compute/v2.1/servers/"+server.ID, token, nil, 200)
 		}
 		b.ReportMetric(time.Since(began).Seconds()*1000/float64(len(ids.Servers)), "ms-show")
-		began = time.Now()
-		countServers(b, cloud.Cloud, token, "/servers/detail?limit=1000", 10_000)
-		b.ReportMetric(time.Since(began).Seconds()*1000, "ms-details")
+		var lists []time.Duration
+		for range 21 {
+			began = time.Now()
+			countServers(b, cloud.Cloud, token, "/servers/detail?limit=1000", 10_000)
+			lists = append(lists, time.Since(began))
+		}
+		b.ReportMetric(lists[0].Seconds()*1000, "ms-details-first")
+		slices.Sort(lists)
+		b.ReportMetric(lists[len(lists)/2].Seconds()*1000, "ms-details")
+		b.ReportMetric(lists[len(lists)-2].Seconds()*1000, "ms-details-p95")
 		b.ReportMetric(peak(b, pid), "MB-peak-listing")
 	}
 }
@@ -146,8 +154,9 @@ func BenchmarkServersDetail(b *testing.B) {
 	boot(b, cloud, 1000, 0)
 	token := cloud.Admin().Token()
 	defer measure(b, "lists")()
+	page := new(bytes.Buffer)
 	for range b.N {
-		text := ask(b, "GET", cloud.URL+"/compute/v2.1/servers/detail?limit=1000", token, nil, 200)
+		text := askInto(b, page, "GET", cloud.URL+"/compute/v2.1/servers/detail?limit=1000", token, nil, 200)
 		b.SetBytes(int64(len(text)))
 	}
 }

@@ -2,13 +2,13 @@ package app
 
 import (
 	"context"
-	"slices"
 
 	"nacre/internal/auth"
 	"nacre/internal/compute"
 	"nacre/internal/db"
 	"nacre/internal/hosts"
 	"nacre/internal/network"
+	"nacre/internal/vif"
 )
 
 // computeNetworks are networks and ports as compute needs them.
@@ -35,9 +35,9 @@ func (a computeNetworks) Available(ctx context.Context, caller auth.Caller) ([]c
 }
 
 // FreePort returns a port of the caller's project that no device has.
-func (a computeNetworks) FreePort(ctx context.Context, caller auth.Caller, id string) (compute.Port, error) {
+func (a computeNetworks) FreePort(ctx context.Context, caller auth.Caller, id string) (vif.Port, error) {
 	p, err := a.Service.FreePort(ctx, scopeOf(caller), id)
-	return compute.Port{ID: p.ID, Project: p.Project, Network: p.Network, MAC: p.MAC, Status: p.Status}, err
+	return vif.Port{ID: p.ID, Project: p.Project, Network: p.Network, MAC: p.MAC, Status: p.Status}, err
 }
 
 // SecurityGroups finds the project's groups by name or id.
@@ -58,64 +58,6 @@ func (a computeNetworks) LimitPort(ctx context.Context, tx *db.Tx, port string, 
 // DeletePort removes the port.
 func (a computeNetworks) DeletePort(ctx context.Context, tx *db.Tx, port string) error {
 	return a.DeleteServerPort(ctx, tx, port)
-}
-
-// PortsOf returns the ports of the servers, by server.
-func (a computeNetworks) PortsOf(ctx context.Context, tx *db.Tx, servers ...string) (map[string][]compute.Port, error) {
-	cards, err := a.Cards(ctx, tx, servers...)
-	if err != nil {
-		return nil, err
-	}
-	out := make(map[string][]compute.Port, len(cards))
-	for server, list := range cards {
-		out[server] = portsOf(list)
-	}
-	return out, nil
-}
-
-// NetworkInfo returns the ports of a server with all that its guest is told.
-func (a computeNetworks) NetworkInfo(ctx context.Context, tx *db.Tx, server string) ([]compute.Port, error) {
-	cards, err := a.Service.NetworkInfo(ctx, tx, server)
-	return portsOf(cards), err
-}
-
-func portsOf(cards []network.Card) []compute.Port {
-	out := make([]compute.Port, len(cards))
-	for i, card := range cards {
-		out[i] = portOf(card)
-	}
-	return out
-}
-
-func portOf(c network.Card) compute.Port {
-	p := compute.Port{
-		ID: c.ID, Project: c.Project, Server: c.Server, Network: c.Network, NetworkName: c.NetworkName,
-		MAC: c.MAC, MTU: c.MTU, Status: c.Status,
-	}
-	p.Addresses = slices.Grow(p.Addresses, len(c.Addresses))
-	for _, address := range c.Addresses {
-		p.Addresses = append(p.Addresses, addressOf(address))
-	}
-	p.Groups = slices.Grow(p.Groups, len(c.Groups))
-	for _, g := range c.Groups {
-		p.Groups = append(p.Groups, compute.SecurityGroup(g))
-	}
-	if c.Door != nil {
-		p.Metadata = &compute.MetadataDoor{Port: c.Door.Port, MAC: c.Door.MAC, CIDRs: c.Door.CIDRs}
-	}
-	return p
-}
-
-func addressOf(c network.CardAddress) compute.Address {
-	out := compute.Address{IP: c.IP, Subnet: c.Subnet, Floating: c.Floating}
-	if c.On == nil {
-		return out
-	}
-	out.CIDR, out.Gateway, out.DNS, out.DHCP = c.On.CIDR, c.On.Gateway, c.On.DNS.V, c.On.DHCP
-	for _, r := range c.On.Routes.V {
-		out.Routes = append(out.Routes, compute.Route(r))
-	}
-	return out
 }
 
 // networkHosts lists the hosts as the network service knows them.

@@ -78,7 +78,7 @@ var layers = []struct {
 	prefix string
 	layer  int
 }{
-	{"internal/atomicfile", 0}, {"internal/lock", 0}, {"internal/errs", 0}, {"internal/golden", 0}, {"internal/await", 0}, {"internal/clock", 0}, {"internal/scenario", 0}, {"internal/boolean", 0}, {"internal/nodeapi", 0}, {"internal/nbd", 0}, {"internal/image/inspect", 0},
+	{"internal/atomicfile", 0}, {"internal/lock", 0}, {"internal/errs", 0}, {"internal/golden", 0}, {"internal/await", 0}, {"internal/clock", 0}, {"internal/scenario", 0}, {"internal/boolean", 0}, {"internal/nodeapi", 0}, {"internal/vif", 0}, {"internal/nbd", 0}, {"internal/image/inspect", 0},
 	{"internal/auth", 1}, {"internal/db", 1}, {"internal/directory", 1}, {"internal/blob", 1}, {"internal/configdrive", 1}, {"internal/fetch", 1}, {"internal/qemuimg", 1}, {"internal/qmp", 1}, {"internal/guest", 1},
 	{"internal/virt", 2}, {"internal/fabric", 2}, {"internal/blockdev", 2},
 	{"internal/backup", 2}, {"internal/loop", 2}, {"internal/quota", 2}, {"internal/bus", 3}, {"internal/work", 4}, {"internal/hosts", 5},

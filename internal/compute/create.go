@@ -186,7 +186,7 @@ func (s *Service) startCreate(ctx context.Context, tx *db.Tx, server Server, pla
 	}
 	state := createState{
 		Server: server.ID, Host: in.Host, Groups: plan.groups,
-		Caller: kept(in.Caller),
+		Caller: askerOf(in.Caller),
 	}
 	for i, card := range plan.cards {
 		row := Card{Server: server.ID, Port: card.Port, Seq: i, Ours: card.Port == "", Tag: card.Tag, State: attaching}

@@ -7,6 +7,7 @@ import (
 
 	"nacre/internal/bus"
 	"nacre/internal/db"
+	"nacre/internal/vif"
 )
 
 // Topic is where events of this service go.
@@ -18,7 +19,7 @@ const Topic = "notifications.nova"
 type told struct {
 	Server  Server
 	Zone    string // where the server is, or was asked for
-	Ports   []Port
+	Ports   []vif.Port
 	Tags    []string  // creations and updates
 	KeyPair []KeyPair // creations: the one it was made with, if it is still there
 	Volume  string    // volumes that come and go

@@ -481,26 +481,28 @@ func (s *Service) machineObserved(id string) {
 
 // syncPower makes an idle server's state follow what its host sees.
 func (s *Service) syncPower(ctx context.Context, id string) error {
-	var server Server
+	var server Server // of its columns those that are looked at
 	var seen nodeapi.MachineObserved
 	var answered bool
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		var err error
-		server, err = getServer(ctx, tx, "", id)
-		if err != nil || server.Host == "" { // what a host saw before it gave the server up
+		err := tx.Get(ctx, &server, `
+			SELECT host, task_state, vm_state, power_state, generation FROM servers
+			WHERE id = ? AND deleted_at = 0`, id)
+		// On no host: this is what one saw before it gave the server up.
+		if err != nil || server.Host == "" || server.TaskState != "" {
 			return err
 		}
 		answered, err = s.hosts.Observed(ctx, tx, server.Host, nodeapi.KindMachine, id, &seen)
 		return err
 	})
-	if errs.Is(err, errs.NotFound) {
+	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	state, power := server.settled(seen)
-	if !answered || seen.Problem != "" || server.TaskState != "" || (state == server.VMState && power == server.PowerState) {
+	if !answered || seen.Problem != "" || (state == server.VMState && power == server.PowerState) {
 		return nil
 	}
 	err = s.db.Write(ctx, func(tx *db.Tx) error {
@@ -508,6 +510,7 @@ func (s *Service) syncPower(ctx context.Context, id string) error {
 			if now.Generation != server.Generation {
 				return errs.Conflictf("server %s changed", id)
 			}
+			server = *now
 			now.PowerState = power
 			if now.VMState == state {
 				return nil

@@ -109,7 +109,7 @@ func (s *Service) takeSnapshots(ctx context.Context, state *snapshotState) error
 	}
 	err = s.db.Write(ctx, func(tx *db.Tx) error {
 		for _, planned := range state.Volumes {
-			err := s.volumes.TakeSnapshot(ctx, tx, state.Caller, planned.ID, planned.Volume, planned.Name)
+			err := s.volumes.TakeSnapshot(ctx, tx, state.Caller.caller(), planned.ID, planned.Volume, planned.Name)
 			if err != nil {
 				return err
 			}
@@ -120,7 +120,7 @@ func (s *Service) takeSnapshots(ctx context.Context, state *snapshotState) error
 		return err
 	}
 	for _, planned := range state.Volumes {
-		snapshot, err := s.volumes.Snapshot(ctx, state.Caller, planned.ID)
+		snapshot, err := s.volumes.Snapshot(ctx, state.Caller.caller(), planned.ID)
 		switch {
 		case err != nil:
 			return err
@@ -140,7 +140,7 @@ func (s *Service) takeSnapshots(ctx context.Context, state *snapshotState) error
 func (s *Service) undoSnapshots(ctx context.Context, state *snapshotState) error {
 	s.thaw(ctx, state.Image)
 	for _, planned := range state.Volumes {
-		err := s.volumes.DeleteSnapshot(ctx, state.Caller, planned.ID)
+		err := s.volumes.DeleteSnapshot(ctx, state.Caller.caller(), planned.ID)
 		if err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"nacre/internal/nodeapi"
+	"nacre/internal/vif"
 )
 
 // instanceData is what a guest is told about itself, by the metadata service
@@ -19,7 +20,7 @@ import (
 type instanceData struct {
 	server  Server
 	secrets secrets
-	ports   []Port
+	ports   []vif.Port
 	cards   []Card
 	volumes []Attachment
 	cpus    *nodeapi.Topology
@@ -29,7 +30,7 @@ type instanceData struct {
 	addresses map[string]string // of its devices on PCI, as far as its host has told
 }
 
-func (s *Service) instanceData(server Server, secret secrets, ports []Port, cards []Card, volumes []Attachment, cpus *nodeapi.Topology) instanceData {
+func (s *Service) instanceData(server Server, secret secrets, ports []vif.Port, cards []Card, volumes []Attachment, cpus *nodeapi.Topology) instanceData {
 	return instanceData{server, secret, ports, cards, volumes, cpus, s.ZoneOf(server.Host), s.vendor.Static(), nil}
 }
 
@@ -128,7 +129,7 @@ func grow(seed string, n int) []byte {
 func (d instanceData) devices() []deviceData {
 	var list []deviceData
 	for _, card := range d.cards {
-		at := slices.IndexFunc(d.ports, func(p Port) bool { return p.ID == card.Port })
+		at := slices.IndexFunc(d.ports, func(p vif.Port) bool { return p.ID == card.Port })
 		if card.Tag != nil && at >= 0 {
 			list = append(list, deviceData{Type: "nic", Bus: "pci", Address: d.addressOf(card.Port), MAC: d.ports[at].MAC, Tags: []string{*card.Tag}})
 		}
@@ -207,10 +208,14 @@ func (d instanceData) networkData() networkData {
 		link := linkData{ID: "tap" + p.ID[:min(11, len(p.ID))], VIF: p.ID, Type: "ovs", MTU: p.MTU, MAC: p.MAC}
 		out.Links = append(out.Links, link)
 		for _, a := range p.Addresses {
-			n := address(a)
+			var on vif.Subnet
+			if a.On != nil {
+				on = *a.On
+			}
+			n := address(a, on)
 			n.ID, n.Link, n.Network = fmt.Sprintf("network%d", len(out.Networks)), link.ID, p.Network
 			out.Networks = append(out.Networks, n)
-			for _, dns := range a.DNS {
+			for _, dns := range on.DNS {
 				s := serviceData{"dns", dns}
 				if !slices.Contains(out.Services, s) {
 					out.Services = append(out.Services, s)
@@ -222,30 +227,30 @@ func (d instanceData) networkData() networkData {
 }
 
 // address says how the guest gets its address: by DHCP, or written out.
-func address(a Address) network {
-	prefix, err := netip.ParsePrefix(a.CIDR)
+func address(a vif.Address, on vif.Subnet) network {
+	prefix, err := netip.ParsePrefix(on.CIDR)
 	version := "ipv4"
 	if strings.Contains(a.IP, ":") {
 		version = "ipv6"
 	}
-	if a.DHCP || err != nil {
+	if on.DHCP || err != nil {
 		return network{Type: version + "_dhcp"}
 	}
 	n := network{Type: version, IP: a.IP, Mask: mask(prefix)}
-	if a.Gateway != "" {
+	if on.Gateway != "" {
 		whole := netip.MustParsePrefix("0.0.0.0/0")
 		if version == "ipv6" {
 			whole = netip.MustParsePrefix("::/0")
 		}
-		n.Routes = append(n.Routes, routeData{whole.Addr().String(), mask(whole), a.Gateway})
+		n.Routes = append(n.Routes, routeData{whole.Addr().String(), mask(whole), on.Gateway})
 	}
-	for _, r := range a.Routes {
+	for _, r := range on.Routes {
 		to, err := netip.ParsePrefix(r.Destination)
 		if err == nil {
 			n.Routes = append(n.Routes, routeData{to.Addr().String(), mask(to), r.NextHop})
 		}
 	}
-	for _, dns := range a.DNS {
+	for _, dns := range on.DNS {
 		n.Services = append(n.Services, serviceData{"dns", dns})
 	}
 	return n

@@ -12,6 +12,7 @@ import (
 
 	"nacre/internal/db"
 	"nacre/internal/errs"
+	"nacre/internal/vif"
 )
 
 // Query selects servers.
@@ -44,8 +45,11 @@ var unseen = []string{
 	"local_disks", "buses", "disk_image", "crash_dumps", "soft_reboots", "hard_reboots", "soft_deleted_at",
 }
 
-// listPart is how many servers a list hands over at a time.
-const listPart = 250
+// listed are the parts in which a list hands servers over.
+var listed = db.Rooms[Server]{Size: 250}
+
+// LetGo gives a part of a list back that nobody looks at any longer. None has to be.
+func LetGo(part []Server) { listed.Leave(part) }
 
 // Servers lists servers as users see them, newest first unless the page says
 // otherwise, and hands them over part by part while it reads on. What only plans
@@ -81,7 +85,7 @@ func (s *Service) Servers(ctx context.Context, q Query, part func([]Server)) (mo
 		default:
 			sel = sel.ExcludeColumn(slices.Concat(unseen, []string{"image_properties", "scheduler_hints"})...)
 		}
-		return db.Parts(ctx, tx, q.Page.Cut(sel, "servers", "id"), listPart, func(servers []Server) error {
+		return db.Parts(ctx, tx, q.Page.Cut(sel, "servers", "id"), &listed, func(servers []Server) error {
 			if q.Page.Limit > 0 && len(servers) > left {
 				servers, more = servers[:left], true // the last only tells of a further page
 			}
@@ -225,7 +229,7 @@ func namePattern(name string) string {
 // Details is what the full view of servers shows besides their rows, read for
 // all of them at once.
 type Details struct {
-	Ports   map[string][]Port
+	Ports   map[string][]vif.Port
 	Volumes map[string][]Attachment
 	Tags    map[string][]string
 	Data    map[string]string // user data, base64

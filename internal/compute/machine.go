@@ -12,6 +12,7 @@ import (
 	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/nodeapi"
+	"nacre/internal/vif"
 	"nacre/internal/work"
 )
 
@@ -146,7 +147,7 @@ func (s *Service) machine(ctx context.Context, tx *db.Tx, server Server) (nodeap
 	if err != nil {
 		return m, err
 	}
-	ports := map[string]Port{}
+	ports := map[string]vif.Port{}
 	if len(cards) > 0 {
 		all, err := s.networks.NetworkInfo(ctx, tx, server.ID)
 		if err != nil {
@@ -156,7 +157,7 @@ func (s *Service) machine(ctx context.Context, tx *db.Tx, server Server) (nodeap
 			ports[p.ID] = p
 		}
 	}
-	var there []Port
+	var there []vif.Port
 	for _, card := range cards {
 		p, exists := ports[card.Port]
 		if !exists || card.State == detaching {

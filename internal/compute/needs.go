@@ -9,6 +9,7 @@ import (
 
 	"nacre/internal/auth"
 	"nacre/internal/db"
+	"nacre/internal/vif"
 )
 
 // Stock is what a provider offers and has given away, by resource class.
@@ -111,52 +112,6 @@ type NewPort struct {
 	Host    string // where it is made ready, "" for nowhere yet
 }
 
-// Address is one fixed address of a port.
-type Address struct {
-	IP       string
-	Subnet   string // id
-	CIDR     string
-	Gateway  string
-	DNS      []string
-	Routes   []Route
-	DHCP     bool
-	Floating []string
-}
-
-// Route is a host route of a subnet.
-type Route struct {
-	Destination string
-	NextHop     string
-}
-
-// SecurityGroup names a security group.
-type SecurityGroup struct {
-	ID   string
-	Name string
-}
-
-// MetadataDoor is a network's metadata port.
-type MetadataDoor struct {
-	Port  string
-	MAC   string
-	CIDRs []string
-}
-
-// Port is a network port as compute sees it.
-type Port struct {
-	ID          string
-	Project     string
-	Server      string // device id
-	Network     string
-	NetworkName string
-	MAC         string
-	MTU         int
-	Status      string // ACTIVE, BUILD, DOWN
-	Addresses   []Address
-	Groups      []SecurityGroup
-	Metadata    *MetadataDoor
-}
-
 // networks is what compute needs from the network service.
 type networks interface {
 	// Network returns a network that the caller may attach a server to.
@@ -168,7 +123,7 @@ type networks interface {
 	// the cloud, and returns its id.
 	AllocateTopology(ctx context.Context, project string) (network string, err error)
 	// FreePort returns a port of the project that no device has.
-	FreePort(ctx context.Context, caller auth.Caller, id string) (Port, error)
+	FreePort(ctx context.Context, caller auth.Caller, id string) (vif.Port, error)
 	// SecurityGroups finds the project's groups by name or id.
 	SecurityGroups(ctx context.Context, caller auth.Caller, names []string) ([]string, error)
 
@@ -199,12 +154,12 @@ type networks interface {
 
 	// PortsOf returns the ports of the servers, by server, each in the order of
 	// creation. Of their subnets they have the ids, and no metadata port.
-	PortsOf(ctx context.Context, tx *db.Tx, servers ...string) (map[string][]Port, error)
+	PortsOf(ctx context.Context, tx *db.Tx, servers ...string) (map[string][]vif.Port, error)
 	// ByAddress narrows a query of servers to those of whose addresses, or of the
 	// floating ones that lead there, one contains the text.
 	ByAddress(servers *bun.SelectQuery, text string) *bun.SelectQuery
 	// NetworkInfo returns the ports of a server with all that its guest is told.
-	NetworkInfo(ctx context.Context, tx *db.Tx, server string) ([]Port, error)
+	NetworkInfo(ctx context.Context, tx *db.Tx, server string) ([]vif.Port, error)
 	// PortDown finds a port of the server that the network does not report up, ""
 	// for none.
 	PortDown(ctx context.Context, tx *db.Tx, server string) (port string, err error)

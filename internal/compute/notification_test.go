@@ -9,6 +9,7 @@ import (
 	"nacre/internal/bus"
 	"nacre/internal/db"
 	"nacre/internal/golden"
+	"nacre/internal/vif"
 )
 
 // What Nova's listeners read of each kind of event, in both families.
@@ -26,8 +27,8 @@ func TestNotifications(t *testing.T) {
 	before, failed := server, server
 	before.Name, before.VMState = "old", Stopped
 	failed.VMState, failed.Host, failed.Fault = Errored, "", db.Of(&Fault{Code: 500, Message: "No valid host was found."})
-	ports := []Port{{
-		ID: "ce531f90-199f-48c0-816c-13e38010b442", NetworkName: "private", MAC: "fa:16:3e:4c:2c:30", Addresses: []Address{{IP: "10.0.0.3"}, {IP: "fd00::3"}},
+	ports := []vif.Port{{
+		ID: "ce531f90-199f-48c0-816c-13e38010b442", NetworkName: "private", MAC: "fa:16:3e:4c:2c:30", Addresses: []vif.Address{{IP: "10.0.0.3"}, {IP: "fd00::3"}},
 	}}
 	var text bytes.Buffer
 	for _, e := range []struct {

@@ -10,28 +10,36 @@ import (
 	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/nodeapi"
+	"nacre/internal/vif"
 	"nacre/internal/work"
 )
 
 type createState struct {
 	Server     string
-	Host       string // the only one to take, "" for any
-	Groups     []string
-	Ports      []plannedPort
-	NewVolumes []plannedVolume
-	Caller     auth.Caller // user, project and roles only
+	Host       string          `json:",omitempty"` // the only one to take, "" for any
+	Groups     []string        `json:",omitempty"`
+	Ports      []plannedPort   `json:",omitempty"`
+	NewVolumes []plannedVolume `json:",omitempty"`
+	Caller     asker
 }
 
-// kept is what a plan keeps of who asked for it.
-func kept(c auth.Caller) auth.Caller {
-	return auth.Caller{User: c.User, Project: c.Project, Roles: c.Roles}
+// asker is what a plan keeps of who asked for it: its state is written at each step.
+type asker struct {
+	User, Project string
+	Roles         []string
+}
+
+func askerOf(c auth.Caller) asker { return asker{User: c.User, Project: c.Project, Roles: c.Roles} }
+
+func (a asker) caller() auth.Caller {
+	return auth.Caller{User: a.User, Project: a.Project, Roles: a.Roles}
 }
 
 type plannedPort struct {
 	ID      string
 	Network string
-	FixedIP string
-	Ours    bool // to be made; otherwise it exists and is taken
+	FixedIP string `json:",omitempty"`
+	Ours    bool   // to be made; otherwise it exists and is taken
 }
 
 type plannedVolume struct {
@@ -95,7 +103,7 @@ func (s *Service) createVolumes(ctx context.Context, state *createState) error {
 		return err
 	}
 	for _, v := range state.NewVolumes {
-		err := s.volumes.CreateVolume(ctx, state.Caller, v.NewVolume)
+		err := s.volumes.CreateVolume(ctx, state.Caller.caller(), v.NewVolume)
 		if err != nil {
 			return err
 		}
@@ -235,7 +243,7 @@ func (s *Service) drop(ctx context.Context, tx *db.Tx, server string, cards []Ca
 	}
 	for _, card := range cards {
 		// A port that the server never got may be somebody else's by now.
-		has := slices.ContainsFunc(ports[server], func(p Port) bool { return p.ID == card.Port })
+		has := slices.ContainsFunc(ports[server], func(p vif.Port) bool { return p.ID == card.Port })
 		switch {
 		case !has:
 		case card.Ours:

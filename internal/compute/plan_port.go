@@ -8,6 +8,7 @@ import (
 	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/nodeapi"
+	"nacre/internal/vif"
 	"nacre/internal/work"
 )
 
@@ -19,12 +20,12 @@ type portState struct {
 
 // AttachPort gives a server another card, which exists when this returns and
 // is plugged in soon after.
-func (s *Service) AttachPort(ctx context.Context, act Act, caller auth.Caller, in NewCard) (Port, error) {
+func (s *Service) AttachPort(ctx context.Context, act Act, caller auth.Caller, in NewCard) (vif.Port, error) {
 	err := s.checkCard(ctx, act, caller, &in)
 	if err != nil {
-		return Port{}, err
+		return vif.Port{}, err
 	}
-	var port Port
+	var port vif.Port
 	err = s.db.Write(ctx, func(tx *db.Tx) error {
 		server, err := getServer(ctx, tx, act.Project, act.Server)
 		if err != nil {
@@ -223,9 +224,9 @@ func (s *Service) detachPortPlan() work.Plan[portState] {
 }
 
 // Cards lists the ports of a server with what compute knows of each.
-func (s *Service) Cards(ctx context.Context, project, id string) (Server, []Port, map[string]Card, error) {
+func (s *Service) Cards(ctx context.Context, project, id string) (Server, []vif.Port, map[string]Card, error) {
 	var server Server
-	var ports []Port
+	var ports []vif.Port
 	cards := map[string]Card{}
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		var err error

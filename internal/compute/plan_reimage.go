@@ -15,13 +15,13 @@ type reimageState struct {
 	rebuildState
 	Attachment string
 	Volume     string
-	Image      string      // whose bytes the volume gets; "" leaves it as it is
-	Revision   int64       // of the volume, before it gets them
-	Running    bool        // afterwards
-	Before     bool        // until now
-	Rest       Rest        // until now
-	Lost       bool        // the volume has neither the old bytes nor the new ones
-	Caller     auth.Caller // user, project and roles only
+	Image      string // whose bytes the volume gets; "" leaves it as it is
+	Revision   int64  // of the volume, before it gets them
+	Running    bool   // afterwards
+	Before     bool   // until now
+	Rest       Rest   // until now
+	Lost       bool   // the volume has neither the old bytes nor the new ones
+	Caller     asker
 }
 
 // rootVolume is the attachment that a server boots from.
@@ -73,7 +73,7 @@ func (s *Service) startReimage(ctx context.Context, tx *db.Tx, act Act, server S
 	}
 	state := reimageState{
 		rebuildState: of, Attachment: root.ID, Volume: root.Volume,
-		Running: server.VMState != Stopped, Before: server.Running, Rest: server.Rest, Caller: kept(caller),
+		Running: server.VMState != Stopped, Before: server.Running, Rest: server.Rest, Caller: askerOf(caller),
 	}
 	if anew {
 		state.Image = of.Change.To
@@ -173,7 +173,7 @@ func (s *Service) reimageBegin(ctx context.Context, state *reimageState) error {
 	if err != nil || status == "downloading" || revision != state.Revision {
 		return err
 	}
-	return s.volumes.Reimage(ctx, state.Caller, state.Volume, state.Image)
+	return s.volumes.Reimage(ctx, state.Caller.caller(), state.Volume, state.Image)
 }
 
 // reimageSettled waits until nobody writes to the volume.

@@ -37,7 +37,7 @@ func (s *Service) ShelveServer(ctx context.Context, act Act) error {
 	}
 	// The image is the owner's, whoever shelves the server.
 	owner := auth.Caller{User: server.UserID, Project: server.Project}
-	state := shelveState{snapshotState: snapshotState{Server: server.ID, Image: s.newID(), Caller: owner}}
+	state := shelveState{snapshotState: snapshotState{Server: server.ID, Image: s.newID(), Caller: askerOf(owner)}}
 	err = s.images.CreateImage(ctx, owner, NewImage{
 		ID: state.Image, Name: server.Name + "-shelved", MinDiskGB: server.Flavor.V.Disk, Properties: snapshotProperties(server, owner.User),
 	})

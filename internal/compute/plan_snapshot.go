@@ -40,7 +40,7 @@ type snapshotState struct {
 	Image   string
 	Rotate  *Backup
 	Volumes []plannedSnapshot // of a server whose root disk is a volume
-	Caller  auth.Caller       // user, project and roles only
+	Caller  asker
 }
 
 // SnapshotServer begins to make an image of a server's root disk. The image is
@@ -68,7 +68,7 @@ func (s *Service) SnapshotServer(ctx context.Context, act Act, caller auth.Calle
 	}
 	maps.Copy(properties, in.Metadata) // what the user says holds
 	flavor := server.Flavor.V
-	state := snapshotState{Server: server.ID, Image: s.newID(), Rotate: in.Backup, Caller: kept(caller)}
+	state := snapshotState{Server: server.ID, Image: s.newID(), Rotate: in.Backup, Caller: askerOf(caller)}
 	made := NewImage{ID: state.Image, Name: in.Name, MinDiskGB: flavor.Disk, Properties: properties}
 	if server.Image == "" {
 		state.Volumes, err = s.imageOfVolumes(ctx, caller, server, &made)

@@ -6,6 +6,7 @@ import (
 
 	"nacre/internal/auth"
 	"nacre/internal/errs"
+	"nacre/internal/vif"
 )
 
 // This file is what compute passes on to the network service: the calls that
@@ -138,7 +139,7 @@ func (s *Service) groupID(ctx context.Context, server Server, group string) (str
 }
 
 // freeCards are a server and its ports, for who may change them.
-func (s *Service) freeCards(ctx context.Context, act Act) (Server, []Port, error) {
+func (s *Service) freeCards(ctx context.Context, act Act) (Server, []vif.Port, error) {
 	server, ports, _, err := s.Cards(ctx, act.Project, act.Server)
 	if err != nil {
 		return server, nil, err
@@ -146,7 +147,7 @@ func (s *Service) freeCards(ctx context.Context, act Act) (Server, []Port, error
 	return server, ports, act.unlocked(server)
 }
 
-func groupIDs(p Port) []string {
+func groupIDs(p vif.Port) []string {
 	ids := make([]string, len(p.Groups))
 	for i, g := range p.Groups {
 		ids[i] = g.ID
@@ -181,13 +182,13 @@ func (s *Service) RemoveAddress(ctx context.Context, act Act, caller auth.Caller
 	return s.proxy.RemoveAddress(ctx, caller, p.ID, ip)
 }
 
-func portWith(ports []Port, ip string) (Port, bool) {
+func portWith(ports []vif.Port, ip string) (vif.Port, bool) {
 	for _, p := range ports {
-		if slices.ContainsFunc(p.Addresses, func(a Address) bool { return a.IP == ip }) {
+		if slices.ContainsFunc(p.Addresses, func(a vif.Address) bool { return a.IP == ip }) {
 			return p, true
 		}
 	}
-	return Port{}, false
+	return vif.Port{}, false
 }
 
 // AddFloatingIP has a floating IP lead to the server: to the fixed address, or

@@ -104,7 +104,7 @@ func (s *Service) thaw(ctx context.Context, image string) bool {
 // begunSnapshots tells whether any snapshot of the image is there.
 func (s *Service) begunSnapshots(ctx context.Context, state *snapshotState) (bool, error) {
 	for _, planned := range state.Volumes {
-		_, err := s.volumes.Snapshot(ctx, state.Caller, planned.ID)
+		_, err := s.volumes.Snapshot(ctx, state.Caller.caller(), planned.ID)
 		if err == nil || !errs.Is(err, errs.NotFound) {
 			return err == nil, err
 		}

@@ -79,9 +79,33 @@ func (tx *Tx) Find(ctx context.Context, q *bun.SelectQuery, dest any) error {
 	return q.Scan(ctx, dest)
 }
 
+// Rooms are the slices in which parts of lists stand, which are as long again and again.
+type Rooms[T any] struct {
+	Size int // rows in each
+	pool sync.Pool
+}
+
+func (r *Rooms[T]) enter() []T {
+	free, ok := r.pool.Get().(*[]T)
+	if !ok {
+		return make([]T, 0, r.Size)
+	}
+	return (*free)[:0]
+}
+
+// Leave gives a part back that nobody looks at any longer. None has to be.
+func (r *Rooms[T]) Leave(part []T) {
+	if cap(part) == r.Size {
+		part = part[:r.Size]
+		clear(part)
+		r.pool.Put(&part)
+	}
+}
+
 // Parts hands over what a query of the builder finds, so many rows at a time,
 // while it reads on.
-func Parts[T any](ctx context.Context, tx *Tx, q *bun.SelectQuery, size int, do func(part []T) error) error {
+func Parts[T any](ctx context.Context, tx *Tx, q *bun.SelectQuery, rooms *Rooms[T], do func(part []T) error) error {
+	size := rooms.Size
 	var part []T
 	form, values, ok := "", []any(nil), false
 	if tx.pool != nil {
@@ -107,7 +131,7 @@ func Parts[T any](ctx context.Context, tx *Tx, q *bun.SelectQuery, size int, do 
 			part = nil
 		}
 		if part == nil {
-			part = make([]T, 0, size)
+			part = rooms.enter()
 		}
 		part = part[:len(part)+1]
 		return reflect.ValueOf(&part[len(part)-1]).Elem(), nil

@@ -24,17 +24,28 @@ func TestReadsAsTheBuilderDoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = d.Read(t.Context(), func(tx *Tx) error {
-		var built, all, selected, found []inserted
+		var built, all, selected, found, ids []inserted
+		rooms := &Rooms[inserted]{Size: 2}
 		var sizes []int
 		err := errors.Join(
 			tx.Find(t.Context(), tx.NewSelect().Model(&found).Where("id <> ?", "none").Order("id"), &found),
 			tx.NewSelect().Model(&built).ColumnExpr("*").Order("id").Scan(t.Context()),
 			tx.All(t.Context(), &all, "SELECT * FROM "+TableOf[inserted](tx)+" ORDER BY id"),
-			Parts(t.Context(), tx, tx.NewSelect().Model(&inserted{}).Where("id <> ?", "none").Order("id"), 2, func(part []inserted) error {
+			Parts(t.Context(), tx, tx.NewSelect().Model(&inserted{}).Where("id <> ?", "none").Order("id"), rooms, func(part []inserted) error {
 				sizes = append(sizes, len(part))
 				selected = append(selected, part...)
+				rooms.Leave(part)
+				return nil
+			}),
+			Parts(t.Context(), tx, tx.NewSelect().Model(&inserted{}).Column("id").Order("id"), rooms, func(part []inserted) error {
+				ids = append(ids, part...)
 				return nil
 			}))
+		for i, row := range ids { // in rooms where whole rows stood
+			if !reflect.DeepEqual(row, inserted{part: rows[i].part}) {
+				t.Errorf("row %d with nothing but its id is %+v", i, row)
+			}
+		}
 		if !reflect.DeepEqual(built, rows) || !reflect.DeepEqual(all, built) || !reflect.DeepEqual(selected, built) || !reflect.DeepEqual(found, built) {
 			t.Errorf("got %+v, %+v and %+v, by the builder %+v, want %+v", all, selected, found, built, rows)
 		}

@@ -111,7 +111,13 @@ func getDocument(ctx context.Context, tx *db.Tx, host, kind, id string) (documen
 // is answered and leaves the value as it is: nothing is wanted, nothing is
 // there. So whoever forgot one waits until it is answered.
 func (s *Service) Observed(ctx context.Context, tx *db.Tx, host, kind, id string, into any) (answered bool, err error) {
-	row, err := getDocument(ctx, tx, host, kind, id)
+	var row struct {
+		Answered bool
+		Observed string
+	}
+	err = tx.Get(ctx, &row, `
+		SELECT desired <> '' AND answered = generation AS answered, observed FROM documents
+		WHERE host = ? AND kind = ? AND id = ?`, host, kind, id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return true, nil
 	}
@@ -124,7 +130,7 @@ func (s *Service) Observed(ctx context.Context, tx *db.Tx, host, kind, id string
 			return false, fmt.Errorf("read what host %s observed of %s %s: %w", host, kind, id, err)
 		}
 	}
-	return row.Desired != "" && row.Answered == row.Generation, nil
+	return row.Answered, nil
 }
 
 // Documents returns all documents with this id, on whichever host.

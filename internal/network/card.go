@@ -14,41 +14,10 @@ import (
 	"github.com/uptrace/bun"
 
 	"nacre/internal/db"
+	"nacre/internal/vif"
 )
 
-// Card is a server's port as its users see it. NetworkInfo adds what its host and
-// its guest need to know.
-type Card struct {
-	ID          string
-	Project     string
-	Server      string
-	Network     string
-	NetworkName string
-	MAC         string
-	MTU         int
-	Status      string
-	Addresses   []CardAddress
-	Groups      []GroupName
-	Door        *Door // by NetworkInfo; nil: the network has no metadata port
-}
-
-// CardAddress is an address of a card.
-type CardAddress struct {
-	FixedIP
-	Floating []string
-	On       *Subnet // by NetworkInfo
-}
-
-// GroupName is a security group as a card shows it.
-type GroupName struct{ ID, Name string }
-
-// Door is a network's metadata port.
-type Door struct {
-	Port, MAC string
-	CIDRs     []string
-}
-
-// cardRow is a card with one of the floating IPs that lead to it, if any.
+// cardRow is a server's port with one of the floating IPs that lead to it, if any.
 type cardRow struct {
 	ID        string            `bun:"id"`
 	Project   string            `bun:"project_id"`
@@ -102,12 +71,11 @@ func plainIPs(text string) (ips []FixedIP, ok bool) {
 	return nil, false
 }
 
-// Cards returns the ports of the servers, by server, each in the order of
+// PortsOf returns the ports of the servers, by server, each in the order of
 // creation. That takes three queries, however many servers there are.
-func (s *Service) Cards(ctx context.Context, tx *db.Tx, servers ...string) (map[string][]Card, error) {
-	cards := make(map[string][]Card, len(servers))
+func (s *Service) PortsOf(ctx context.Context, tx *db.Tx, servers ...string) (map[string][]vif.Port, error) {
 	if len(servers) == 0 {
-		return cards, nil
+		return nil, nil
 	}
 	rows := make([]cardRow, 0, len(servers)) // most have one port
 	err := tx.All(ctx, &rows, `
@@ -118,10 +86,6 @@ func (s *Service) Cards(ctx context.Context, tx *db.Tx, servers ...string) (map[
 	if err != nil {
 		return nil, fmt.Errorf("list ports of servers: %w", err)
 	}
-	of := make(map[string][]*cardRow, len(servers))
-	for i := range rows {
-		of[rows[i].Server] = append(of[rows[i].Server], &rows[i])
-	}
 	groups, err := groupNames(ctx, tx, rows)
 	if err != nil {
 		return nil, err
@@ -130,40 +94,62 @@ func (s *Service) Cards(ctx context.Context, tx *db.Tx, servers ...string) (map[
 	if err != nil {
 		return nil, err
 	}
-	for server, rows := range of {
+	return cardsOf(rows, networks, groups), nil
+}
+
+// cardsOf makes the ports of what was read of them. All their parts stand in a few
+// slices, which are made once.
+func cardsOf(rows []cardRow, networks map[string]cardNetwork, groupNames map[string]string) map[string][]vif.Port {
+	last := make(map[string]int, len(rows)) // row of each server, plus one
+	before := make([]int, len(rows))        // the row before, of the same server, plus one
+	addresses, groups := 0, 0
+	for i := range rows {
+		row := &rows[i]
+		before[i], last[row.Server] = last[row.Server], i+1
+		addresses, groups = addresses+len(row.FixedIPs.V), groups+len(row.Groups.V)
+	}
+	room := struct {
+		ports     []vif.Port
+		addresses []vif.Address
+		groups    []vif.Group
+	}{make([]vif.Port, 0, len(rows)), make([]vif.Address, 0, addresses), make([]vif.Group, 0, groups)}
+	cards := make(map[string][]vif.Port, len(last))
+	var own []*cardRow
+	for server, at := range last {
+		own = own[:0]
+		for ; at > 0; at = before[at-1] {
+			own = append(own, &rows[at-1])
+		}
 		// The database would write all of them twice to sort them.
-		slices.SortFunc(rows, func(a, b *cardRow) int {
+		slices.SortFunc(own, func(a, b *cardRow) int {
 			return cmp.Or(cmp.Compare(a.CreatedAt, b.CreatedAt), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Since, b.Since), cmp.Compare(a.Floating, b.Floating))
 		})
-		var list []Card
-		for _, row := range rows {
-			if len(list) == 0 || list[len(list)-1].ID != row.ID {
-				list = append(list, row.card(networks[row.Network], groups))
+		first := len(room.ports)
+		for i, row := range own {
+			if i == 0 || row.ID != own[i-1].ID {
+				from, groupsFrom := len(room.addresses), len(room.groups)
+				for _, f := range row.FixedIPs.V {
+					room.addresses = append(room.addresses, vif.Address{IP: f.IP, Subnet: f.Subnet})
+				}
+				for _, id := range row.Groups.V {
+					room.groups = append(room.groups, vif.Group{ID: id, Name: groupNames[id]})
+				}
+				on := networks[row.Network]
+				room.ports = append(room.ports, vif.Port{
+					ID: row.ID, Project: row.Project, Server: server, Network: row.Network, NetworkName: on.Name, MAC: row.MAC, MTU: on.MTU,
+					Status: row.Status, Addresses: slices.Clip(room.addresses[from:]), Groups: slices.Clip(room.groups[groupsFrom:]),
+				})
 			}
-			for i := range list[len(list)-1].Addresses {
-				a := &list[len(list)-1].Addresses[i]
-				if row.Floating != "" && a.IP == row.To {
-					a.Floating = append(a.Floating, row.Floating)
+			port := &room.ports[len(room.ports)-1]
+			for j := range port.Addresses {
+				if row.Floating != "" && port.Addresses[j].IP == row.To {
+					port.Addresses[j].Floating = append(port.Addresses[j].Floating, row.Floating)
 				}
 			}
 		}
-		cards[server] = list
+		cards[server] = slices.Clip(room.ports[first:])
 	}
-	return cards, nil
-}
-
-func (row *cardRow) card(on cardNetwork, groups map[string]string) Card {
-	c := Card{
-		ID: row.ID, Project: row.Project, Server: row.Server, Network: row.Network, NetworkName: on.Name, MAC: row.MAC, MTU: on.MTU,
-		Status: row.Status, Addresses: make([]CardAddress, len(row.FixedIPs.V)), Groups: make([]GroupName, len(row.Groups.V)),
-	}
-	for i, f := range row.FixedIPs.V {
-		c.Addresses[i].FixedIP = f
-	}
-	for i, id := range row.Groups.V {
-		c.Groups[i] = GroupName{id, groups[id]}
-	}
-	return c
+	return cards
 }
 
 // cardNetwork is what a card shows of its network. Few networks have many cards, so
@@ -228,8 +214,8 @@ func (s *Service) ByAddress(servers *bun.SelectQuery, text string) *bun.SelectQu
 
 // NetworkInfo returns the ports of a server with their subnets and the metadata
 // ports of their networks.
-func (s *Service) NetworkInfo(ctx context.Context, tx *db.Tx, server string) ([]Card, error) {
-	all, err := s.Cards(ctx, tx, server)
+func (s *Service) NetworkInfo(ctx context.Context, tx *db.Tx, server string) ([]vif.Port, error) {
+	all, err := s.PortsOf(ctx, tx, server)
 	cards := all[server]
 	if err != nil || len(cards) == 0 {
 		return cards, err
@@ -261,19 +247,28 @@ func (s *Service) NetworkInfo(ctx context.Context, tx *db.Tx, server string) ([]
 		c := &cards[i]
 		for j := range c.Addresses {
 			on := subnets[c.Addresses[j].Subnet]
-			c.Addresses[j].On = &on
+			c.Addresses[j].On = on.told()
 		}
 		at := slices.IndexFunc(doors, func(p Port) bool { return p.Network == c.Network })
 		if at >= 0 {
-			c.Door = doors[at].door(subnets)
+			c.Metadata = doors[at].door(subnets)
 		}
 	}
 	return cards, nil
 }
 
-// door is a metadata port as cards know it.
-func (p Port) door(subnets map[string]Subnet) *Door {
-	d := &Door{Port: p.ID, MAC: p.MAC}
+// told is what guests are told of the subnet.
+func (s *Subnet) told() *vif.Subnet {
+	out := &vif.Subnet{CIDR: s.CIDR, Gateway: s.Gateway, DNS: s.DNS.V, DHCP: s.DHCP}
+	for _, r := range s.Routes.V {
+		out.Routes = append(out.Routes, vif.Route(r))
+	}
+	return out
+}
+
+// door is a metadata port as guests and their hosts know it.
+func (p Port) door(subnets map[string]Subnet) *vif.Door {
+	d := &vif.Door{Port: p.ID, MAC: p.MAC}
 	for _, f := range p.FixedIPs.V {
 		bits := netip.MustParsePrefix(subnets[f.Subnet].CIDR).Bits()
 		d.CIDRs = append(d.CIDRs, netip.PrefixFrom(netip.MustParseAddr(f.IP), bits).String())

@@ -2,8 +2,8 @@ package api
 
 import (
 	"nacre/internal/api"
-	"nacre/internal/compute"
 	"nacre/internal/errs"
+	"nacre/internal/vif"
 )
 
 // addressRoutes is the addresses, security groups and passwords of servers.
@@ -28,7 +28,7 @@ type addressesReply struct {
 
 func (h handlers) listAddresses(c *api.Call) (addressesReply, error) {
 	ports, err := h.ports(c)
-	return addressesReply{plain(ports)}, err
+	return addressesReply{plain(addresses(nil, ports))}, err
 }
 
 func (h handlers) showAddresses(c *api.Call) (map[string][]plainAddress, error) {
@@ -37,14 +37,14 @@ func (h handlers) showAddresses(c *api.Call) (map[string][]plainAddress, error) 
 		return nil, err
 	}
 	label := c.PathValue("network_label")
-	list, has := plain(ports)[label]
+	list, has := plain(addresses(nil, ports))[label]
 	if !has {
 		return nil, errs.NotFoundf("Instance is not a member of specified network")
 	}
 	return map[string][]plainAddress{label: list}, nil
 }
 
-func (h handlers) ports(c *api.Call) ([]compute.Port, error) {
+func (h handlers) ports(c *api.Call) ([]vif.Port, error) {
 	server, err := h.server(c)
 	if err != nil {
 		return nil, err
@@ -53,11 +53,12 @@ func (h handlers) ports(c *api.Call) ([]compute.Port, error) {
 	return ports, err
 }
 
-func plain(ports []compute.Port) map[string][]plainAddress {
+// plain leaves of addresses what was shown before there were extensions.
+func plain(all addressesView) map[string][]plainAddress {
 	out := map[string][]plainAddress{}
-	for network, list := range addresses(ports) {
-		for _, a := range list {
-			out[network] = append(out[network], plainAddress{a.Version, a.Addr})
+	for _, network := range all {
+		for _, a := range network.Value {
+			out[network.Key] = append(out[network.Key], plainAddress{a.Version, a.Addr})
 		}
 	}
 	return out

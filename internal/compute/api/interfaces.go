@@ -4,6 +4,7 @@ import (
 	"nacre/internal/api"
 	"nacre/internal/compute"
 	"nacre/internal/errs"
+	"nacre/internal/vif"
 )
 
 // interfaceRoutes is the network cards of servers.
@@ -39,7 +40,7 @@ type interfaceReply struct {
 	Interface interfaceView `json:"interfaceAttachment"`
 }
 
-func viewInterface(p compute.Port, tag *string) interfaceView {
+func viewInterface(p vif.Port, tag *string) interfaceView {
 	v := interfaceView{Network: p.Network, Port: p.ID, MAC: p.MAC, State: p.Status, Tag: &tag}
 	for _, a := range p.Addresses {
 		v.FixedIP = append(v.FixedIP, fixedIPView{a.Subnet, a.IP})

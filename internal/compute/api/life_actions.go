@@ -116,7 +116,7 @@ func (h handlers) rebuild(c *api.Call, in rebuildRequest) (any, error) {
 	shown := orNull(userData)
 	if c.Version >= api.V(2, 75) {
 		reply.Server.UserData = nil // it stands beside
-		return rebuiltFullReply{rebuiltFullView{reply.Server, pass, shown}}, nil
+		return rebuiltFullReply{rebuiltFullView{*reply.Server, pass, shown}}, nil
 	}
 	return rebuiltReply{rebuiltView{brief(reply.Server), pass, server.KeyName, &shown}}, nil
 }

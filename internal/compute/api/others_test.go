@@ -18,6 +18,7 @@ import (
 	"nacre/internal/errs"
 	"nacre/internal/hosts"
 	"nacre/internal/nodeapi"
+	"nacre/internal/vif"
 )
 
 // others are the services around compute, as small as they can be and still
@@ -160,7 +161,7 @@ func (n networks) port(ctx context.Context, tx *db.Tx, id string) (portRow, erro
 	return row, err
 }
 
-func (n networks) FreePort(ctx context.Context, c auth.Caller, id string) (compute.Port, error) {
+func (n networks) FreePort(ctx context.Context, c auth.Caller, id string) (vif.Port, error) {
 	var row portRow
 	err := n.db.Read(ctx, func(tx *db.Tx) error {
 		var err error
@@ -168,20 +169,20 @@ func (n networks) FreePort(ctx context.Context, c auth.Caller, id string) (compu
 		return err
 	})
 	if err != nil {
-		return compute.Port{}, err
+		return vif.Port{}, err
 	}
 	if row.Server != "" {
-		return compute.Port{}, errs.Conflictf("Port %s is still in use.", id)
+		return vif.Port{}, errs.Conflictf("Port %s is still in use.", id)
 	}
 	return row.view(), nil
 }
 
-func (r portRow) view() compute.Port {
-	return compute.Port{
+func (r portRow) view() vif.Port {
+	return vif.Port{
 		ID: r.ID, Project: r.Project, Server: r.Server, Network: r.Network, NetworkName: "private", MAC: "fa:16:3e:00:00:01", MTU: 1442,
 		Status:    "ACTIVE",
-		Addresses: []compute.Address{{IP: r.IP, Subnet: "subnet", CIDR: "10.0.0.0/8", Gateway: "10.0.0.1", DHCP: true, DNS: []string{"9.9.9.9"}}},
-		Groups:    []compute.SecurityGroup{{ID: "group", Name: "default"}},
+		Addresses: []vif.Address{{IP: r.IP, Subnet: "subnet", On: &vif.Subnet{CIDR: "10.0.0.0/8", Gateway: "10.0.0.1", DHCP: true, DNS: []string{"9.9.9.9"}}}},
+		Groups:    []vif.Group{{ID: "group", Name: "default"}},
 	}
 }
 
@@ -259,10 +260,10 @@ func (n networks) DeletePort(ctx context.Context, tx *db.Tx, port string) error 
 	return err
 }
 
-func (n networks) PortsOf(ctx context.Context, tx *db.Tx, servers ...string) (map[string][]compute.Port, error) {
+func (n networks) PortsOf(ctx context.Context, tx *db.Tx, servers ...string) (map[string][]vif.Port, error) {
 	var rows []portRow
 	err := tx.All(ctx, &rows, "SELECT * FROM test_ports WHERE server IN (?) ORDER BY seq", db.In(servers))
-	out := map[string][]compute.Port{}
+	out := map[string][]vif.Port{}
 	for _, row := range rows {
 		out[row.Server] = append(out[row.Server], row.view())
 	}
@@ -273,7 +274,7 @@ func (n networks) ByAddress(servers *bun.SelectQuery, text string) *bun.SelectQu
 	return servers.Where(`servers.id IN (SELECT server FROM test_ports WHERE ip LIKE ? ESCAPE '\')`, db.Like(text))
 }
 
-func (n networks) NetworkInfo(ctx context.Context, tx *db.Tx, server string) ([]compute.Port, error) {
+func (n networks) NetworkInfo(ctx context.Context, tx *db.Tx, server string) ([]vif.Port, error) {
 	all, err := n.PortsOf(ctx, tx, server)
 	return all[server], err
 }

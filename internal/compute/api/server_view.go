@@ -1,56 +1,53 @@
 package api
 
 import (
-	"context"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"nacre/internal/api"
 	"nacre/internal/auth"
 	"nacre/internal/compute"
+	"nacre/internal/vif"
 )
 
 type serverReply struct {
-	Server serverView `json:"server"`
+	Server *serverView `json:"server"`
 }
 
 type serversReply struct {
-	Servers []*api.Written `json:"servers"` // serverView each
-	Links   []api.Link     `json:"servers_links,omitempty"`
+	Servers *api.Written `json:"servers"` // serverView each
+	Links   []api.Link   `json:"servers_links,omitempty"`
 }
 
 // serverView is the full view. Fields that a policy rule hides are pointers
 // and left out when nil.
 type serverView struct {
-	ID          string                   `json:"id"`
-	Name        string                   `json:"name"`
-	Status      string                   `json:"status"`
-	TenantID    string                   `json:"tenant_id"`
-	UserID      string                   `json:"user_id"`
-	Metadata    map[string]string        `json:"metadata"`
-	HostID      string                   `json:"hostId"`
-	Image       any                      `json:"image"`
-	Flavor      serverFlavor             `json:"flavor"`
-	Created     time.Time                `json:"created"`
-	Updated     time.Time                `json:"updated"`
-	Addresses   map[string][]addressView `json:"addresses"`
-	AccessIP4   string                   `json:"accessIPv4"`
-	AccessIP6   string                   `json:"accessIPv6"`
-	Links       []api.Link               `json:"links"`
-	DiskConfig  string                   `json:"OS-DCF:diskConfig"`
-	Fault       *faultView               `json:"fault,omitempty"`
-	Progress    *int                     `json:"progress,omitempty"`
-	Zone        string                   `json:"OS-EXT-AZ:availability_zone"`
-	ConfigDrive string                   `json:"config_drive"`
-	KeyName     *string                  `json:"key_name"`
-	Launched    api.Micros               `json:"OS-SRV-USG:launched_at"`
-	Terminated  api.Micros               `json:"OS-SRV-USG:terminated_at"`
-	Groups      []groupName              `json:"security_groups,omitempty"`
+	ID          string            `json:"id"`
+	Name        string            `json:"name"`
+	Status      string            `json:"status"`
+	TenantID    string            `json:"tenant_id"`
+	UserID      string            `json:"user_id"`
+	Metadata    map[string]string `json:"metadata"`
+	HostID      string            `json:"hostId"`
+	Image       any               `json:"image"`
+	Flavor      serverFlavor      `json:"flavor"`
+	Created     time.Time         `json:"created"`
+	Updated     time.Time         `json:"updated"`
+	Addresses   addressesView     `json:"addresses"`
+	AccessIP4   string            `json:"accessIPv4"`
+	AccessIP6   string            `json:"accessIPv6"`
+	Links       []api.Link        `json:"links"`
+	DiskConfig  string            `json:"OS-DCF:diskConfig"`
+	Fault       *faultView        `json:"fault,omitempty"`
+	Progress    *int              `json:"progress,omitempty"`
+	Zone        string            `json:"OS-EXT-AZ:availability_zone"`
+	ConfigDrive string            `json:"config_drive"`
+	KeyName     *string           `json:"key_name"`
+	Launched    api.Micros        `json:"OS-SRV-USG:launched_at"`
+	Terminated  api.Micros        `json:"OS-SRV-USG:terminated_at"`
+	Groups      []groupName       `json:"security_groups,omitempty"`
 
 	Host         **string `json:"OS-EXT-SRV-ATTR:host,omitempty"`
 	InstanceName *string  `json:"OS-EXT-SRV-ATTR:instance_name,omitempty"`
@@ -113,19 +110,13 @@ type updatedReply struct {
 	Server updatedView `json:"server"`
 }
 
-func brief(v serverView) updatedView {
-	out := updatedView{
+func brief(v *serverView) updatedView {
+	return updatedView{
 		ID: v.ID, Name: v.Name, Status: v.Status, TenantID: v.TenantID, UserID: v.UserID, Metadata: v.Metadata, HostID: v.HostID,
 		Image: v.Image, Flavor: v.Flavor, Created: v.Created, Updated: v.Updated, AccessIP4: v.AccessIP4, AccessIP6: v.AccessIP6,
 		Links: v.Links, DiskConfig: v.DiskConfig, Fault: v.Fault, Progress: v.Progress, Locked: v.Locked, Description: v.Description,
-		Tags: v.Tags, Certificates: v.Certificates, ServerGroups: v.ServerGroups, LockedReason: v.LockedReason, Addresses: map[string][]plainAddress{},
+		Tags: v.Tags, Certificates: v.Certificates, ServerGroups: v.ServerGroups, LockedReason: v.LockedReason, Addresses: plain(v.Addresses),
 	}
-	for network, list := range v.Addresses {
-		for _, a := range list {
-			out.Addresses[network] = append(out.Addresses[network], plainAddress{a.Version, a.Addr})
-		}
-	}
-	return out
 }
 
 type serverFlavor struct {
@@ -157,6 +148,9 @@ type groupName struct {
 	Name string `json:"name"`
 }
 
+// addressesView are addresses by the names of their networks.
+type addressesView = api.Object[[]addressView]
+
 type addressView struct {
 	Version int    `json:"version"`
 	Addr    string `json:"addr"`
@@ -185,99 +179,89 @@ func seen(c *api.Call, target auth.Target) shows {
 	}
 }
 
-// serverRendering renders servers with everything that belongs to them, those of
-// each part beside the others.
-type serverRendering struct {
-	h     handlers
-	c     *api.Call
-	see   shows
-	group *errgroup.Group
-	ctx   context.Context
-	parts []*api.Written
-	last  string // id
-}
-
-func (h handlers) renderServers(c *api.Call, see shows) *serverRendering {
-	group, ctx := errgroup.WithContext(c.Context())
-	group.SetLimit(runtime.NumCPU())
-	return &serverRendering{h: h, c: c, see: see, group: group, ctx: ctx}
-}
-
-// add takes a part of the servers, which come behind those before.
-func (r *serverRendering) add(servers []compute.Server) {
-	if len(servers) == 0 {
-		return
-	}
-	part := &api.Written{}
-	r.parts, r.last = append(r.parts, part), servers[len(servers)-1].ID
-	r.group.Go(func() error {
-		details, err := r.h.details(r.ctx, r.c, servers, r.see)
-		if err != nil {
-			return err
-		}
-		var view serverView
-		for i := range servers {
-			view = r.h.viewServer(r.c, &servers[i], details, r.see)
-			err = part.Add(&view, r.c.Version)
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// done waits for all to be written.
-func (r *serverRendering) done() ([]*api.Written, error) { return r.parts, r.group.Wait() }
-
 // details reads what the views of the servers show besides their rows.
-func (h handlers) details(ctx context.Context, c *api.Call, servers []compute.Server, see shows) (compute.Details, error) {
-	return h.compute.Details(ctx, servers, see.attributes && c.Version >= api.V(2, 3))
+func (h handlers) details(c *api.Call, servers []compute.Server, see shows) (compute.Details, error) {
+	return h.compute.Details(c.Context(), servers, see.attributes && c.Version >= api.V(2, 3))
 }
 
-func (h handlers) viewServer(c *api.Call, s *compute.Server, d compute.Details, see shows) serverView {
-	v := serverView{
+// serverViewer views servers, one after the other. What a view points to is the server's
+// or stands here, so it holds until the next: long lists would leave much behind.
+type serverViewer struct {
+	h       handlers
+	c       *api.Call
+	see     shows
+	details compute.Details
+	links   [4]api.Link // self and bookmark, of the image, of the flavor: but for the ids
+
+	view      serverView
+	image     imageOfView
+	addresses addressesView
+	groups    []groupName
+	volumes   []volumeOfView
+	progress  int
+
+	task, name, userData, hostStatus, none string
+
+	host, rootDevice, orUserData *string
+}
+
+func (h handlers) viewer(c *api.Call, details compute.Details, see shows) *serverViewer {
+	return &serverViewer{h: h, c: c, see: see, details: details, links: [4]api.Link{
+		{Rel: "self", Href: c.URL("/servers/")}, bookmark(c, "/servers/"), bookmark(c, "/images/"), bookmark(c, "/flavors/"),
+	}}
+}
+
+// of views a server.
+func (w *serverViewer) of(s *compute.Server) *serverView {
+	ports := w.details.Ports[s.ID]
+	w.addresses, w.groups = addresses(w.addresses[:0], ports), groupNames(w.groups[:0], ports)
+	w.links[0].ID, w.links[1].ID = s.ID, s.ID
+	w.view = serverView{
 		ID: s.ID, Name: s.Name, Status: s.Status(), TenantID: s.Project, UserID: s.UserID,
-		Metadata: s.Metadata.V, HostID: s.HostID(), Image: viewImageOf(c, s), Flavor: viewServerFlavor(c, s, see),
-		Created: s.CreatedAt.Time(), Updated: s.UpdatedAt.Time(), Addresses: addresses(d.Ports[s.ID]),
-		AccessIP4: s.AccessIP4, AccessIP6: s.AccessIP6, Links: links(c, "/servers/"+s.ID), DiskConfig: s.DiskConfig(),
-		Zone: h.compute.ZoneOf(s.Host), KeyName: s.KeyName,
+		Metadata: s.Metadata.V, HostID: s.HostID(), Image: w.imageOf(s), Flavor: w.flavorOf(s),
+		Created: s.CreatedAt.Time(), Updated: s.UpdatedAt.Time(), Addresses: w.addresses,
+		AccessIP4: s.AccessIP4, AccessIP6: s.AccessIP6, Links: w.links[:2], DiskConfig: s.DiskConfig(),
+		Zone: w.h.compute.ZoneOf(s.Host), KeyName: s.KeyName,
 		Launched: api.Micros(s.LaunchedAt.Time()), Terminated: api.Micros(s.TerminatedAt.Time()),
-		Groups: groupNames(d.Ports[s.ID]), VMState: string(s.VMState), PowerState: int(s.PowerState),
-		Locked: s.Locked, Description: s.Description, Tags: d.Tags[s.ID], LockedReason: s.LockedReason, Hints: viewHints(s.SchedulerHints.V),
+		Groups: w.groups, VMState: string(s.VMState), PowerState: int(s.PowerState),
+		Locked: s.Locked, Description: s.Description, Tags: w.details.Tags[s.ID], LockedReason: s.LockedReason, Hints: viewHints(s.SchedulerHints.V),
 	}
+	v := &w.view
 	if s.ConfigDrive {
 		v.ConfigDrive = "True"
 	}
 	if s.TaskState != "" {
-		task := string(s.TaskState)
-		v.TaskState = &task
+		w.task = string(s.TaskState)
+		v.TaskState = &w.task
 	}
 	if s.Zone != "" {
 		v.PinnedZone = &s.Zone
 	}
-	if c.Version < api.V(2, 19) && s.Description == nil {
+	if w.c.Version < api.V(2, 19) && s.Description == nil {
 		v.Description = &s.Name
 	}
 	percent, has := s.Progress()
 	if has {
-		v.Progress = new(percent)
+		w.progress = percent
+		v.Progress = &w.progress
 	}
 	if s.Fault.V != nil && (v.Status == "ERROR" || v.Status == "DELETED") {
 		f := s.Fault.V
 		v.Fault = &faultView{Code: f.Code, Message: f.Message, Created: f.Created.Time()}
-		if see.attributes && f.Code == 500 {
+		if w.see.attributes && f.Code == 500 {
 			v.Fault.Details = &f.Message
 		}
 	}
-	for _, a := range d.Volumes[s.ID] {
-		v.Volumes = append(v.Volumes, volumeOfView{a.Volume, a.DeleteOnTermination})
+	w.volumes = w.volumes[:0]
+	for _, a := range w.details.Volumes[s.ID] {
+		w.volumes = append(w.volumes, volumeOfView{a.Volume, a.DeleteOnTermination})
 	}
-	if see.hostStatus {
-		status := h.hostStatus(s.Host)
-		v.HostStatus = &status
+	v.Volumes = w.volumes
+	if w.see.hostStatus {
+		w.hostStatus = w.h.hostStatus(s.Host)
+		v.HostStatus = &w.hostStatus
 	}
-	if see.groups {
+	if w.see.groups {
 		groups := []string{}
 		if s.ServerGroup != "" {
 			groups = append(groups, s.ServerGroup)
@@ -287,25 +271,46 @@ func (h handlers) viewServer(c *api.Call, s *compute.Server, d compute.Details, 
 	if len(s.Certificates.V) > 0 {
 		v.Certificates = &s.Certificates.V
 	}
-	if see.attributes || c.Version >= api.V(2, 90) {
+	if w.see.attributes || w.c.Version >= api.V(2, 90) {
 		v.Hostname = &s.Hostname
 	}
-	if see.attributes {
-		addAttributes(&v, s, d)
+	if w.see.attributes {
+		w.addAttributes(s)
 	}
 	return v
 }
 
 // addAttributes shows what is about the host and the request, to admins.
-func addAttributes(v *serverView, s *compute.Server, d compute.Details) {
-	at := &struct { // together, for lists are long
-		host, root, userData *string
-		name, data, none     string
-	}{name: s.InstanceName(), data: d.UserData(s.ID)}
-	at.host, at.root, at.userData = notEmpty(&s.Host), notEmpty(&s.RootDevice), notEmpty(&at.data)
-	v.Host, v.Hypervisor, v.InstanceName = &at.host, &at.host, &at.name
-	v.Kernel, v.Ramdisk = &at.none, &at.none
-	v.LaunchIndex, v.Reservation, v.RootDevice, v.UserData = &s.LaunchIndex, &s.Reservation, &at.root, &at.userData
+func (w *serverViewer) addAttributes(s *compute.Server) {
+	w.name, w.userData = s.InstanceName(), w.details.UserData(s.ID)
+	w.host, w.rootDevice, w.orUserData = notEmpty(&s.Host), notEmpty(&s.RootDevice), notEmpty(&w.userData)
+	v := &w.view
+	v.Host, v.Hypervisor, v.InstanceName = &w.host, &w.host, &w.name
+	v.Kernel, v.Ramdisk = &w.none, &w.none
+	v.LaunchIndex, v.Reservation, v.RootDevice, v.UserData = &s.LaunchIndex, &s.Reservation, &w.rootDevice, &w.orUserData
+}
+
+// imageOf is the image in the view of a server, "" for none.
+func (w *serverViewer) imageOf(s *compute.Server) any {
+	if s.Image == "" {
+		return ""
+	}
+	w.links[2].ID = s.Image
+	w.image = imageOfView{s.Image, w.links[2:3], standardProperties(s.ImageProperties.V)}
+	return &w.image
+}
+
+// flavorOf is the flavor in the view of a server.
+func (w *serverViewer) flavorOf(s *compute.Server) serverFlavor {
+	f := &s.Flavor.V
+	w.links[3].ID = f.ID
+	v := serverFlavor{
+		ID: f.ID, VCPUs: f.VCPUs, RAM: f.RAM, Disk: f.Disk, Ephemeral: f.Ephemeral, Swap: f.Swap, Name: f.Name, Links: w.links[3:],
+	}
+	if w.see.extraSpecs {
+		v.ExtraSpecs = &f.ExtraSpecs.V
+	}
+	return v
 }
 
 // orNull makes a pointer for a field that is null when there is nothing.
@@ -327,13 +332,6 @@ func (h handlers) hostStatus(host string) string {
 		return "UP"
 	}
 	return "DOWN"
-}
-
-func viewImageOf(c *api.Call, s *compute.Server) any {
-	if s.Image == "" {
-		return ""
-	}
-	return imageOfView{s.Image, []api.Link{bookmark(c, "/images/"+s.Image)}, standardProperties(s.ImageProperties.V)}
 }
 
 // standardProperties are those of an image that mean something to the cloud, as
@@ -375,32 +373,25 @@ func viewHints(hints map[string]any) map[string][]string {
 	return out
 }
 
-func viewServerFlavor(c *api.Call, s *compute.Server, see shows) serverFlavor {
-	f := &s.Flavor.V
-	v := serverFlavor{
-		ID: f.ID, VCPUs: f.VCPUs, RAM: f.RAM, Disk: f.Disk, Ephemeral: f.Ephemeral, Swap: f.Swap, Name: f.Name,
-	}
-	if c.Version < api.V(2, 47) {
-		v.Links = []api.Link{bookmark(c, "/flavors/"+f.ID)}
-	}
-	if see.extraSpecs {
-		v.ExtraSpecs = &f.ExtraSpecs.V
-	}
-	return v
-}
-
-// addresses groups the fixed and floating addresses by network.
-func addresses(ports []compute.Port) map[string][]addressView {
-	all := map[string][]addressView{}
+// addresses adds the fixed and floating addresses, by network.
+func addresses(to addressesView, ports []vif.Port) addressesView {
 	for _, p := range ports {
+		at, has := slices.BinarySearchFunc(to, p.NetworkName, func(m api.Member[[]addressView], name string) int { return strings.Compare(m.Key, name) })
+		if !has && len(p.Addresses) > 0 {
+			next := api.Member[[]addressView]{Key: p.NetworkName}
+			if len(to) < cap(to) { // there was one before, with room
+				next.Value = to[:len(to)+1][len(to)].Value[:0]
+			}
+			to = slices.Insert(to, at, next)
+		}
 		for _, a := range p.Addresses {
-			all[p.NetworkName] = append(all[p.NetworkName], addressView{family(a.IP), a.IP, "fixed", p.MAC})
+			to[at].Value = append(to[at].Value, addressView{family(a.IP), a.IP, "fixed", p.MAC})
 			for _, floating := range a.Floating {
-				all[p.NetworkName] = append(all[p.NetworkName], addressView{family(floating), floating, "floating", p.MAC})
+				to[at].Value = append(to[at].Value, addressView{family(floating), floating, "floating", p.MAC})
 			}
 		}
 	}
-	return all
+	return to
 }
 
 func family(ip string) int {
@@ -410,14 +401,12 @@ func family(ip string) int {
 	return 4
 }
 
-// groupNames are the security groups of all ports. A server without ports shows
-// none.
-func groupNames(ports []compute.Port) []groupName {
-	var names []groupName
+// groupNames adds the security groups of all ports.
+func groupNames(to []groupName, ports []vif.Port) []groupName {
 	for _, p := range ports {
 		for _, g := range p.Groups {
-			names = append(names, groupName{g.Name})
+			to = append(to, groupName{g.Name})
 		}
 	}
-	return names
+	return to
 }

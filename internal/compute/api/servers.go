@@ -1,7 +1,6 @@
 package api
 
 import (
-	"cmp"
 	"encoding/json"
 	"net/netip"
 
@@ -128,13 +127,30 @@ func (h handlers) listServers(c *api.Call) (basicServersReply, error) {
 }
 
 func (h handlers) detailServers(c *api.Call) (serversReply, error) {
-	rendering := h.renderServers(c, seen(c, auth.Target{Project: c.Caller.Project, User: c.Caller.User}))
-	more, err := h.find(c, "detail", rendering.add)
-	written, renderErr := rendering.done()
-	if err != nil || renderErr != nil {
-		return serversReply{}, cmp.Or(err, renderErr)
-	}
-	return serversReply{Servers: written, Links: next(c, more, rendering.last)}, nil
+	see := seen(c, auth.Target{Project: c.Caller.Project, User: c.Caller.User})
+	list, last := c.Written(), ""
+	more, err := h.find(c, "detail", func(servers []compute.Server) {
+		if len(servers) == 0 {
+			return
+		}
+		last = servers[len(servers)-1].ID
+		list.Part(func(part *api.Part) error {
+			defer compute.LetGo(servers)
+			details, err := h.details(c, servers, see)
+			if err != nil {
+				return err
+			}
+			viewer := h.viewer(c, details, see)
+			for i := range servers {
+				err = part.Add(viewer.of(&servers[i]))
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	return serversReply{Servers: list, Links: next(c, more, last)}, err
 }
 
 func (h handlers) showServer(c *api.Call) (serverReply, error) {
@@ -149,11 +165,11 @@ func (h handlers) showServer(c *api.Call) (serverReply, error) {
 func (h handlers) full(c *api.Call, server compute.Server) (serverReply, error) {
 	see := seen(c, of(server))
 	see.groups = true
-	details, err := h.details(c.Context(), c, []compute.Server{server}, see)
+	details, err := h.details(c, []compute.Server{server}, see)
 	if err != nil {
 		return serverReply{}, err
 	}
-	return serverReply{h.viewServer(c, &server, details, see)}, nil
+	return serverReply{h.viewer(c, details, see).of(&server)}, nil
 }
 
 type updateRequest struct {

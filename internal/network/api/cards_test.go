@@ -12,6 +12,7 @@ import (
 	"nacre/internal/errs"
 	"nacre/internal/fabric"
 	"nacre/internal/network"
+	"nacre/internal/vif"
 )
 
 func addresses(port object) []string {
@@ -231,7 +232,7 @@ func TestPortsCannotPassForOthers(t *testing.T) {
 	}
 	c.make(t, other, "ports", "port", `{"network_id":"`+net+`","device_id":"vm","device_owner":"compute:nova"}`)
 	err = c.db.Read(t.Context(), func(tx *db.Tx) error {
-		cards, err := c.net.Cards(t.Context(), tx, "vm")
+		cards, err := c.net.PortsOf(t.Context(), tx, "vm")
 		if err == nil && (len(cards["vm"]) != 1 || cards["vm"][0].ID != "card") {
 			t.Errorf("the server has cards %+v, want its own alone", cards["vm"])
 		}
@@ -269,7 +270,7 @@ func TestCardsOfServers(t *testing.T) {
 		t.Errorf("a taken port is free: %v", err)
 	}
 	floating := c.make(t, demo, "floatingips", "floatingip", `{"floating_network_id":"`+public+`","port_id":"card"}`).text("floating_ip_address")
-	cards := func() (list []network.Card) {
+	cards := func() (list []vif.Port) {
 		err := c.db.Read(ctx, func(tx *db.Tx) (err error) {
 			list, err = c.net.NetworkInfo(ctx, tx, "vm")
 			return err
@@ -284,8 +285,8 @@ func TestCardsOfServers(t *testing.T) {
 		t.Fatalf("the server has %d cards, want 2", len(list))
 	}
 	for _, card := range list {
-		if card.MTU != 1442 || card.NetworkName != "private" || card.Door == nil || len(card.Door.CIDRs) != 1 || card.Door.CIDRs[0] != "10.0.0.2/24" {
-			t.Errorf("card is %+v with door %+v, want MTU 1442 and a door at 10.0.0.2/24", card, card.Door)
+		if card.MTU != 1442 || card.NetworkName != "private" || card.Metadata == nil || len(card.Metadata.CIDRs) != 1 || card.Metadata.CIDRs[0] != "10.0.0.2/24" {
+			t.Errorf("card is %+v with door %+v, want MTU 1442 and a door at 10.0.0.2/24", card, card.Metadata)
 		}
 		if card.ID != "card" {
 			continue
