@@ -30,7 +30,7 @@ func (c *Call) Written() *Written {
 // Part has the next part of the list made, beside those before. It waits while there are
 // as many under way as processors.
 func (w *Written) Part(make func(part *Part) error) {
-	p := &Part{version: w.version, text: parts.Get().(*[]byte), done: new(sync.WaitGroup)}
+	p := &Part{version: w.version, text: parts.Get().(*[]byte)}
 	*p.text = (*p.text)[:0]
 	p.done.Add(1)
 	w.parts = append(w.parts, p)
@@ -51,7 +51,7 @@ func (w *Written) Part(make func(part *Part) error) {
 type Part struct {
 	version Version
 	text    *[]byte // items, with commas between them
-	done    *sync.WaitGroup
+	done    sync.WaitGroup
 	err     error
 }
 
