@@ -193,7 +193,7 @@ func (k *Kernel) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer c.report()
 	defer func() {
 		if c.written != nil {
-			_ = c.written.group.Wait() // what there is to say was said
+			c.written.making.Wait() // they look at the request
 		}
 	}()
 	c.serve()

@@ -40,6 +40,7 @@ type Call struct {
 	began      time.Time
 	fields     []slog.Attr
 	err        error // what the client was not told
+	cut        bool  // its reply does not end, by a fault of ours
 	written    *Written
 }
 
@@ -267,11 +268,13 @@ func (c *Call) write(status int, contentType string, body []byte) {
 	c.send(body)
 }
 
-func (c *Call) send(text []byte) {
+// send tells whether there is still somebody who reads.
+func (c *Call) send(text []byte) bool {
 	_, err := c.writer.Write(text)
 	if err != nil {
 		c.err = errors.Join(c.err, err)
 	}
+	return err == nil
 }
 
 func (c *Call) stream(status int, r Reply) {
@@ -281,14 +284,11 @@ func (c *Call) stream(status int, r Reply) {
 		return
 	}
 	_, err := io.Copy(c.writer, r.Stream)
-	if err != nil {
-		c.abort(err)
+	if err == nil {
+		return
 	}
-}
-
-// abort cuts the connection: the headers are out, so there is no other way to tell the
-// client that the bytes are not whole.
-func (c *Call) abort(err error) {
+	// The headers are out: cutting the connection is the only way to tell the
+	// client that the bytes are not whole.
 	c.Log("error", err.Error())
 	panic(http.ErrAbortHandler)
 }
@@ -384,7 +384,7 @@ func (c *Call) report() {
 	if c.err != nil {
 		attrs = append(attrs, slog.String("error", c.err.Error()))
 	}
-	if c.status >= 500 && c.status != http.StatusNotImplemented {
+	if c.status >= 500 && c.status != http.StatusNotImplemented || c.cut {
 		level = slog.LevelError
 	}
 	c.kernel.log.LogAttrs(c.request.Context(), level, "request", attrs...)

@@ -120,7 +120,7 @@ func compileView(t reflect.Type, v Version) appender {
 		return appendTime
 	case t == microsType:
 		return appendMicros
-	case t.Implements(objectType):
+	case t.Kind() == reflect.Slice && t.Implements(objectType):
 		return compileObject(t, v)
 	case t.Implements(versionedType):
 		return appendVersioned

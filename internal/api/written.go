@@ -1,49 +1,50 @@
 package api
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"reflect"
 	"runtime"
 	"slices"
 	"sync"
-
-	"golang.org/x/sync/errgroup"
 )
 
-// Written is the long list of a reply, as a field of its view. It is made part by part,
-// several of them at once, and goes out as it is made: it is nowhere as a whole.
+// Written is the long list of a reply, as a field of its view. Parts of it are made side
+// by side, and never put together: the first go out while the last are made.
 type Written struct {
 	version Version
-	group   errgroup.Group
 	parts   []*Part
-	at      int // where it stands in the rest of the reply
+	making  sync.WaitGroup
+	turns   chan struct{} // as many parts are made at once as there are processors
+	at      int           // where it stands in the rest of the reply
 }
 
 // Written makes the list of the call's reply. There is at most one.
 func (c *Call) Written() *Written {
-	c.written = &Written{version: c.Version}
-	c.written.group.SetLimit(runtime.NumCPU())
+	c.written = &Written{version: c.Version, turns: make(chan struct{}, runtime.NumCPU())}
 	return c.written
 }
 
-// Part has the next part of the list made, beside those before. It waits while there are
-// as many under way as processors.
-func (w *Written) Part(make func(part *Part) error) {
+// Part has the next part of the list made, and doesn't wait for it: who reads from the
+// database meanwhile has a connection, which the parts may want.
+func (w *Written) Part(write func(part *Part) error) {
 	p := &Part{version: w.version, text: parts.Get().(*[]byte)}
 	*p.text = (*p.text)[:0]
 	p.done.Add(1)
 	w.parts = append(w.parts, p)
-	w.group.Go(func() error {
-		defer p.done.Done()
+	w.making.Go(func() {
+		w.turns <- struct{}{}
 		defer func() {
 			caught := recover()
 			if caught != nil {
 				p.err = fmt.Errorf("panic: %v\n%s", caught, stack())
 			}
+			p.done.Done()
+			<-w.turns
 		}()
-		p.err = make(p)
-		return nil
+		p.err = write(p)
 	})
 }
 
@@ -68,52 +69,67 @@ func (p *Part) Add(item any) error {
 	return err
 }
 
+// ready waits for the part and tells whether it is what it should be.
+func (p *Part) ready() bool {
+	p.done.Wait()
+	return p.err == nil
+}
+
 var writtenType = reflect.TypeFor[*Written]()
 
-// appendWritten leaves the place of the list in a reply.
+// appendWritten leaves the place of the list in a reply, of which it is a field.
 func appendWritten(dst []byte, value reflect.Value, _ Version) ([]byte, error) {
 	value.Interface().(*Written).at = len(dst) + 1
 	return append(dst, "[]"...), nil
 }
 
-// writeAround writes the reply around the call's list and the list into it. Only the
-// first part can still fail in the form of an error.
+// writeAround writes the reply around the call's list and the list into it. A list of
+// several parts goes out when the first is made, in chunks, for clients that know of them.
+// If a later part fails, they learn it by a reply that does not end.
 func (c *Call) writeAround(status int, body []byte) {
 	w := c.written
-	size := int64(-1)
-	if len(w.parts) > 0 && !w.parts[0].ready() {
-		c.fail(w.parts[0].err)
+	if w.at < 1 || !bytes.HasPrefix(body[w.at-1:], []byte("[]")) {
+		c.fail(errors.New("the list is not a field of its reply"))
 		return
 	}
-	switch len(w.parts) {
-	case 0:
-		size = int64(len(body))
-	case 1:
-		size = int64(len(body) + len(*w.parts[0].text))
+	first := w.parts
+	if len(w.parts) > 1 && c.request.ProtoAtLeast(1, 1) && c.request.Method != http.MethodHead {
+		first = w.parts[:1]
+	}
+	size, behind := int64(len(body)), 0
+	for _, p := range first {
+		if !p.ready() {
+			c.fail(p.err)
+			return
+		}
+		if len(*p.text) > 0 {
+			size, behind = size+int64(behind+len(*p.text)), len(",")
+		}
+	}
+	if len(first) < len(w.parts) {
+		size = -1
 	}
 	c.begin(status, "application/json", size)
-	if c.request.Method == http.MethodHead {
+	if c.request.Method == http.MethodHead || !c.send(body[:w.at]) {
 		return
 	}
-	c.send(body[:w.at])
 	some := false
 	for _, p := range w.parts {
 		if !p.ready() {
-			c.abort(p.err)
+			c.cut = c.Context().Err() == nil
+			c.err = errors.Join(c.err, p.err)
+			panic(http.ErrAbortHandler)
 		}
-		if some && len(*p.text) > 0 {
-			c.send([]byte{','})
+		if len(*p.text) == 0 {
+			continue
 		}
-		some = some || len(*p.text) > 0
-		c.send(*p.text)
+		if some && !c.send([]byte{','}) || !c.send(*p.text) {
+			return
+		}
+		some = true
 		parts.Put(p.text)
 	}
 	c.send(body[w.at:])
-}
-
-func (p *Part) ready() bool {
-	p.done.Wait()
-	return p.err == nil
 }
 
 // parts are buffers for those of long lists, and bodies for what has them, which are

@@ -1,10 +1,12 @@
 package api
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -40,9 +42,10 @@ func TestWritten(t *testing.T) {
 		}
 		return out
 	}
+	var log strings.Builder // of one line at a time, and read when the server has ended
 	k := New(Options{
 		Tokens: oneToken{}, Policy: policyFunc(func(string) bool { return true }), Clock: clock.Real{},
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Log: slog.New(slog.NewTextHandler(&log, nil)),
 	})
 	k.Add(Service{
 		Name: "nova", Mount: "/compute/v2.1", Envelope: Nova, Versions: &Microversions{Word: "compute", Min: V(2, 1), Max: V(2, 96)},
@@ -50,8 +53,11 @@ func TestWritten(t *testing.T) {
 			all := c.Written()
 			var sizes []int
 			err := json.Unmarshal([]byte(c.Query().Get("sizes")), &sizes)
+			read := make(chan struct{})
+			defer close(read)
 			for part, size := range sizes {
 				all.Part(func(p *Part) error {
+					<-read // who reads what the parts are made of is not held up by them
 					switch size {
 					case fails:
 						return errors.New("the disk is gone")
@@ -72,6 +78,7 @@ func TestWritten(t *testing.T) {
 	})
 	server := httptest.NewServer(k)
 	t.Cleanup(server.Close)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // on others it asks twice
 	get := func(method, version string, sizes []int) (reply *http.Response, body []byte, err error) {
 		asked, _ := json.Marshal(sizes)
 		r, err := http.NewRequest(method, server.URL+"/compute/v2.1/list?sizes="+url.QueryEscape(string(asked)), nil)
@@ -80,7 +87,7 @@ func TestWritten(t *testing.T) {
 		}
 		r.Header.Set("X-Auth-Token", "good")
 		r.Header.Set("OpenStack-API-Version", "compute "+version)
-		reply, err = http.DefaultClient.Do(r)
+		reply, err = client.Do(r)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -116,20 +123,39 @@ func TestWritten(t *testing.T) {
 			t.Errorf("parts of %v: HEAD got %.100s, %v", sizes, got, err)
 		}
 	}
-	for _, sizes := range [][]int{{fails}, {panics}, {fails, 1}, {panics, 300, 300}, {fails, fails}} {
+	refused := [][]int{{fails}, {panics}, {fails, 1}, {panics, 300, 300}, {fails, fails}}
+	for _, sizes := range refused {
 		reply, got, err := get("GET", "2.1", sizes)
 		if err != nil || reply.StatusCode != 500 || !strings.Contains(string(got), "An unexpected error") {
 			t.Errorf("parts of %v: got %v %.300s, %v", sizes, reply, got, err)
 		}
 	}
-	for _, sizes := range [][]int{{1, fails}, {300, panics}, {300, 300, 300, 300, fails}} {
+	cut := [][]int{{1, fails}, {300, panics}, {300, 300, 300, 300, fails}}
+	for _, sizes := range cut {
 		_, got, err := get("GET", "2.1", sizes)
 		if err == nil || json.Valid(got) {
 			t.Errorf("parts of %v: got %.300s, %v, want a reply that is cut", sizes, got, err)
 		}
 	}
+	old, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	_, err = io.WriteString(old, "GET /compute/v2.1/list?sizes=[300,300] HTTP/1.0\r\nX-Auth-Token: good\r\n\r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply, err := http.ReadResponse(bufio.NewReader(old), nil)
+	if err != nil || reply.ContentLength < 0 {
+		t.Errorf("a client that knows of no chunks got %v, %v", reply, err)
+	}
+	server.Close()
+	if got := strings.Count(log.String(), "level=ERROR"); got != len(refused)+len(cut) {
+		t.Errorf("%d errors are logged, want %d: %.2000s", got, len(refused)+len(cut), log.String())
+	}
 	part := &Part{text: new([]byte)}
-	err := part.Add(&struct{ C chan int }{})
+	err = part.Add(&struct{ C chan int }{})
 	if err == nil {
 		t.Error("a channel was written")
 	}

@@ -45,11 +45,11 @@ var unseen = []string{
 	"local_disks", "buses", "disk_image", "crash_dumps", "soft_reboots", "hard_reboots", "soft_deleted_at",
 }
 
-// listed are the parts in which a list hands servers over.
-var listed = db.Rooms[Server]{Size: 250}
+// partsOfLists are for the servers of lists, so many at a time.
+var partsOfLists = db.Rooms[Server]{Size: 250}
 
-// LetGo gives a part of a list back that nobody looks at any longer. None has to be.
-func LetGo(part []Server) { listed.Leave(part) }
+// LetGo gives a part of a list back that nobody looks at any longer. Who keeps it does no harm.
+func LetGo(part []Server) { partsOfLists.Leave(part) }
 
 // Servers lists servers as users see them, newest first unless the page says
 // otherwise, and hands them over part by part while it reads on. What only plans
@@ -85,7 +85,7 @@ func (s *Service) Servers(ctx context.Context, q Query, part func([]Server)) (mo
 		default:
 			sel = sel.ExcludeColumn(slices.Concat(unseen, []string{"image_properties", "scheduler_hints"})...)
 		}
-		return db.Parts(ctx, tx, q.Page.Cut(sel, "servers", "id"), &listed, func(servers []Server) error {
+		return db.Parts(ctx, tx, q.Page.Cut(sel, "servers", "id"), &partsOfLists, func(servers []Server) error {
 			if q.Page.Limit > 0 && len(servers) > left {
 				servers, more = servers[:left], true // the last only tells of a further page
 			}

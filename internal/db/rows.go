@@ -79,7 +79,7 @@ func (tx *Tx) Find(ctx context.Context, q *bun.SelectQuery, dest any) error {
 	return q.Scan(ctx, dest)
 }
 
-// Rooms are the slices in which parts of lists stand, which are as long again and again.
+// Rooms are slices of one length for the parts of lists, used again and again.
 type Rooms[T any] struct {
 	Size int // rows in each
 	pool sync.Pool
@@ -93,7 +93,7 @@ func (r *Rooms[T]) enter() []T {
 	return (*free)[:0]
 }
 
-// Leave gives a part back that nobody looks at any longer. None has to be.
+// Leave gives a part back that nobody looks at any longer. Who keeps it does no harm.
 func (r *Rooms[T]) Leave(part []T) {
 	if cap(part) == r.Size {
 		part = part[:r.Size]

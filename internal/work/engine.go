@@ -260,7 +260,7 @@ func (e *Engine) giveBack(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("give stray plans back: %w", err)
 	}
-	return nil // they are found as any
+	return nil // find takes them up, as any that are free
 }
 
 // Wake hints that steps about the resource that said NotYet should look again.

@@ -38,16 +38,10 @@ func (h handlers) imageProxyRoutes() []api.Route {
 	}
 }
 
-type typedLink struct {
-	Rel  string `json:"rel"`
-	Href string `json:"href"`
-	Type string `json:"type,omitempty"`
-}
-
 type basicImage struct {
-	ID    string      `json:"id"`
-	Name  *string     `json:"name"`
-	Links []typedLink `json:"links"`
+	ID    string     `json:"id"`
+	Name  *string    `json:"name"`
+	Links []api.Link `json:"links"`
 }
 
 type imageView struct {
@@ -60,7 +54,7 @@ type imageView struct {
 	MinRAM   int64             `json:"minRam"`
 	Progress int               `json:"progress"`
 	Metadata map[string]string `json:"metadata"`
-	Links    []typedLink       `json:"links"`
+	Links    []api.Link        `json:"links"`
 	Size     int64             `json:"OS-EXT-IMG-SIZE:size"`
 	Server   *serverOfImage    `json:"server,omitempty"`
 }
@@ -70,8 +64,8 @@ type serverOfImage struct {
 	Links []api.Link `json:"links"`
 }
 
-func imageLinks(c *api.Call, id string) []typedLink {
-	return []typedLink{
+func imageLinks(c *api.Call, id string) []api.Link {
+	return []api.Link{
 		{Rel: "self", Href: c.URL("/images/" + id)}, {Rel: "bookmark", Href: c.Base() + "/compute/images/" + id},
 		{Rel: "alternate", Href: c.Base() + "/image/images/" + id, Type: "application/vnd.openstack.image"},
 	}

@@ -185,7 +185,7 @@ func (h handlers) details(c *api.Call, servers []compute.Server, see shows) (com
 }
 
 // serverViewer views servers, one after the other. What a view points to is the server's
-// or stands here, so it holds until the next: long lists would leave much behind.
+// or stands here, so it holds until the next: long lists would make much garbage.
 type serverViewer struct {
 	h       handlers
 	c       *api.Call
