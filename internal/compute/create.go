@@ -30,6 +30,7 @@ type NewServer struct {
 	Files        []File
 	Certificates []string // that may have signed the image
 	ConfigDrive  bool
+	ZeroDisk     bool // the flavor may leave it to the image how large the root disk is
 	Metadata     map[string]string
 	AccessIP4    string
 	AccessIP6    string

@@ -15,6 +15,7 @@ import (
 type Rebuild struct {
 	Image    string
 	OfVolume bool // a root disk that is a volume gets the bytes, too
+	ZeroDisk bool // as of NewServer
 	ServerUpdate
 	Metadata map[string]string
 	KeyName  **string
@@ -103,7 +104,7 @@ func (s *Service) RebuildServer(ctx context.Context, act Act, caller auth.Caller
 			return act.allow(server, "rebuild") // in ERROR without a host: it never ran
 		}
 		if !ofVolume {
-			err = checkImage(image, server.Flavor.V, true)
+			err = checkImage(image, server.Flavor.V, true, in.ZeroDisk)
 		}
 		if err == nil {
 			err = server.sameTopology(image.Properties)

@@ -63,7 +63,7 @@ func (s *Service) checkReimage(ctx context.Context, caller auth.Caller, server S
 	case image.SizeBytes > v.SizeGB<<30:
 		return errs.BadRequestf("Volume is too small for requested image. Volume size is %d bytes, image is %d bytes.", v.SizeGB<<30, image.SizeBytes)
 	}
-	return checkImage(image, server.Flavor.V, false)
+	return checkImage(image, server.Flavor.V, false, false)
 }
 
 func (s *Service) startReimage(ctx context.Context, tx *db.Tx, act Act, server Server, of rebuildState, caller auth.Caller, anew bool) error {

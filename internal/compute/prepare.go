@@ -102,8 +102,9 @@ func (s *Service) newSecrets(ctx context.Context, in NewServer) (secrets, error)
 	return row, nil
 }
 
-// checkImage tells whether the image can make a server of this flavor.
-func checkImage(image Image, f Flavor, local bool) error {
+// checkImage tells whether the image can make a server of this flavor, whose root disk is
+// local or a volume. Not everybody may have a local one that is as large as its image.
+func checkImage(image Image, f Flavor, local, zeroDisk bool) error {
 	switch {
 	case image.Status != "active":
 		return errs.BadRequestf("Image %s is not active.", image.ID)
@@ -111,6 +112,8 @@ func checkImage(image Image, f Flavor, local bool) error {
 		return errs.BadRequestf("Image %s is unacceptable: %s", image.ID, image.Bootable)
 	case image.MinRAMMB > f.RAM:
 		return errs.BadRequestf("Flavor's memory is too small for requested image.")
+	case local && f.Disk == 0 && !zeroDisk:
+		return errs.Forbiddenf("Only volume-backed servers are allowed for flavors with zero disk.")
 	case local && f.Disk > 0 && image.MinDiskGB > f.Disk:
 		return errs.BadRequestf("Flavor's disk is smaller than the minimum size specified in image metadata. "+
 			"Flavor disk is %d bytes, minimum size is %d bytes.", f.Disk<<30, image.MinDiskGB<<30)
@@ -230,7 +233,7 @@ func (s *Service) prepareDisks(ctx context.Context, in NewServer, server *Server
 	if err != nil {
 		return err
 	}
-	return checkImage(image, f, server.Image != "")
+	return checkImage(image, f, server.Image != "", in.ZeroDisk)
 }
 
 // bootFrom checks that a volume, or what a snapshot was taken of, can be booted

@@ -78,7 +78,7 @@ func (h handlers) rebuild(c *api.Call, in rebuildRequest) (any, error) {
 		return nil, err
 	}
 	r := in.Rebuild
-	change := compute.Rebuild{Image: r.Image, OfVolume: c.Version >= api.V(2, 93), Metadata: r.Metadata, ServerUpdate: compute.ServerUpdate{
+	change := compute.Rebuild{Image: r.Image, OfVolume: c.Version >= api.V(2, 93), ZeroDisk: c.May(zeroDisk, of(server)), Metadata: r.Metadata, ServerUpdate: compute.ServerUpdate{
 		Name: r.Name, AccessIP4: (*string)(r.AccessIP4), AccessIP6: (*string)(r.AccessIP6), Hostname: (*string)(r.Hostname), AutoDisk: autoDisk(r.DiskConfig),
 	}}
 	change.Description, change.KeyName = orNone(r.Description), orNone(r.KeyName)
@@ -148,6 +148,12 @@ func (h handlers) createImage(c *api.Call, in createImageRequest) (any, error) {
 	server, err := h.server(c)
 	if err != nil {
 		return nil, err
+	}
+	if server.Image == "" {
+		err = c.AuthorizeRule("os_compute_api:servers:create_image:allow_volume_backed", of(server))
+		if err != nil {
+			return nil, err
+		}
 	}
 	id, err := h.compute.SnapshotServer(c.Context(), act(c, server), c.Caller, compute.Snapshot{Name: in.Create.Name, Metadata: in.Create.Metadata})
 	if err != nil {

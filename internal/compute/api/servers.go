@@ -51,15 +51,9 @@ func (h handlers) createServer(c *api.Call, in createRequest) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = h.place(c, in, &input)
+	err = mayCreate(c, in, &input)
 	if err != nil {
 		return nil, err
-	}
-	if len(input.Certificates) > 0 {
-		err = c.AuthorizeRule("os_compute_api:servers:create:trusted_certs", auth.Target{Project: c.Caller.Project, User: c.Caller.User})
-		if err != nil {
-			return nil, err
-		}
 	}
 	servers, err := h.compute.CreateServers(c.Context(), input)
 	if err != nil {
@@ -84,8 +78,9 @@ func (h handlers) createServer(c *api.Call, in createRequest) (any, error) {
 	return createdReply{out}, nil
 }
 
-// place reads where the server should go. Only some may name a host.
-func (h handlers) place(c *api.Call, in createRequest, out *compute.NewServer) error {
+// mayCreate reads where the server should go, and asks the rules for what is asked for.
+func mayCreate(c *api.Call, in createRequest, out *compute.NewServer) error {
+	requested, forced := out.Host != "", false
 	if in.Server.Zone != nil {
 		zone, host, err := zoneAndHost(*in.Server.Zone)
 		if err != nil {
@@ -93,14 +88,35 @@ func (h handlers) place(c *api.Call, in createRequest, out *compute.NewServer) e
 		}
 		out.Zone = zone
 		if host != "" {
-			out.Host = host
+			out.Host, forced = host, true
 		}
 	}
-	if out.Host == "" {
-		return nil
+	own := auth.Target{Project: c.Caller.Project, User: c.Caller.User}
+	for _, asked := range []struct {
+		is   bool
+		rule string
+	}{
+		{forced, "os_compute_api:servers:create:forced_host"},
+		{requested, "compute:servers:create:requested_destination"},
+		{len(out.Disks) > 0, "os_compute_api:servers:create:attach_volume"},
+		{len(out.Cards) > 0 || out.AutoNetwork || out.NoNetwork, "os_compute_api:servers:create:attach_network"},
+		{len(out.Certificates) > 0, "os_compute_api:servers:create:trusted_certs"},
+	} {
+		if !asked.is {
+			continue
+		}
+		err := c.AuthorizeRule(asked.rule, own)
+		if err != nil {
+			return err
+		}
 	}
-	return c.AuthorizeRule("os_compute_api:servers:create:forced_host", auth.Target{Project: c.Caller.Project, User: c.Caller.User})
+	out.ZeroDisk = c.May(zeroDisk, own)
+	return nil
 }
+
+// zeroDisk is the rule for a root disk that no flavor limits: it is as large as its
+// image says, and nobody counts it.
+const zeroDisk = "os_compute_api:servers:create:zero_disk_flavor"
 
 type basicServer struct {
 	ID    string     `json:"id"`
