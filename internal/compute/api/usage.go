@@ -46,11 +46,13 @@ type usageOfServer struct {
 
 type usagesReply struct {
 	Usages []usageOfProject `json:"tenant_usages"`
+	Links  []api.Link       `json:"tenant_usages_links,omitempty"`
 }
 
 // usageReply is one project's usage; one without any is an empty object.
 type usageReply struct {
-	Usage any `json:"tenant_usage"`
+	Usage any        `json:"tenant_usage"`
+	Links []api.Link `json:"tenant_usage_links,omitempty"`
 }
 
 // span reads start and end; what is left out is four weeks back, and now.
@@ -118,17 +120,43 @@ func sums(list []compute.UsageOfServer, start, end time.Time, detailed bool) []u
 	return out
 }
 
+// usage reads a page of a project's servers ("" for all), and the link to the next
+// one, which a full page has. Before 2.40 there is only the first.
+func (h handlers) usage(c *api.Call, project string, detailed bool) ([]usageOfProject, []api.Link, error) {
+	start, end, err := span(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	page := db.Page{Limit: mostUsages}
+	paged := c.Version >= api.V(2, 40)
+	if paged {
+		page, err = c.Page(api.List{MaxLimit: mostUsages, ZeroIsNone: true})
+		if err != nil {
+			return nil, nil, err
+		}
+		page.Reverse = false // Nova has no such pages
+	}
+	list, err := h.compute.Usage(c.Context(), project, start, end, page)
+	if err != nil {
+		return nil, nil, err
+	}
+	var links []api.Link
+	if paged && len(list) == page.Limit {
+		links = next(c, true, list[len(list)-1].Server.ID)
+	}
+	return sums(list, start, end, detailed), links, nil
+}
+
+// mostUsages bounds the servers of a reply.
+const mostUsages = 1000
+
 func (h handlers) listUsage(c *api.Call) (usagesReply, error) {
 	err := c.AuthorizeOwn()
 	if err != nil {
 		return usagesReply{}, err
 	}
-	start, end, err := span(c)
-	if err != nil {
-		return usagesReply{}, err
-	}
-	list, err := h.compute.Usage(c.Context(), "", start, end)
-	return usagesReply{sums(list, start, end, c.Query().Get("detailed") == "1")}, err
+	usages, links, err := h.usage(c, "", c.Query().Get("detailed") == "1")
+	return usagesReply{usages, links}, err
 }
 
 func (h handlers) showUsage(c *api.Call) (usageReply, error) {
@@ -137,14 +165,9 @@ func (h handlers) showUsage(c *api.Call) (usageReply, error) {
 	if err != nil {
 		return usageReply{}, err
 	}
-	start, end, err := span(c)
-	if err != nil {
-		return usageReply{}, err
-	}
-	list, err := h.compute.Usage(c.Context(), project, start, end)
-	usages := sums(list, start, end, true)
+	usages, links, err := h.usage(c, project, true)
 	if len(usages) == 0 {
-		return usageReply{struct{}{}}, err
+		return usageReply{struct{}{}, links}, err
 	}
-	return usageReply{usages[0]}, err
+	return usageReply{usages[0], links}, err
 }
