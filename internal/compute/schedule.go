@@ -15,6 +15,7 @@ import (
 	"nacre/internal/compute/scheduler"
 	"nacre/internal/db"
 	"nacre/internal/errs"
+	"nacre/internal/work"
 )
 
 // How much of a decision is kept: the best hosts and some of the refused.
@@ -42,7 +43,8 @@ func (s *Service) claimHost(ctx context.Context, tx *db.Tx, server Server, force
 	return s.claimAs(ctx, tx, server, q, except...)
 }
 
-// claimAs is claimHost for a question that is made.
+// claimAs is claimHost for a question that is made. That there is no host is a
+// decision too: it is kept although the plan's step fails with it.
 func (s *Service) claimAs(ctx context.Context, tx *db.Tx, server Server, q question, except ...string) (Server, error) {
 	s.mu.RLock()
 	for _, name := range except {
@@ -55,7 +57,9 @@ func (s *Service) claimAs(ctx context.Context, tx *db.Tx, server Server, q quest
 	for {
 		best, explanation := s.decide(q.Request)
 		if best == nil {
-			return server, noValidHost(explanation)
+			return server, work.Leaving(noValidHost(explanation), func(ctx context.Context, tx *db.Tx) error {
+				return s.keepDecision(ctx, tx, server.ID, "", explanation)
+			})
 		}
 		err := s.claim(ctx, tx, server, best.ID, q.demand)
 		if errs.Is(err, errs.Conflict) {

@@ -283,7 +283,16 @@ func (e *Engine) giveUp(ctx context.Context, r *run, cause error) (verdict, erro
 	next.Since = db.At(e.clock.Now())
 	next.Wake = next.Since
 	line := e.line(r, false, max(r.Since, 1), cause)
-	err := e.put(ctx, r, r.written, &next, func(tx *db.Tx) error { return tx.Insert(ctx, &line) })
+	err := e.put(ctx, r, r.written, &next, func(tx *db.Tx) error {
+		var left leaving
+		if errors.As(cause, &left) {
+			err := left.write(ctx, tx)
+			if err != nil {
+				return err
+			}
+		}
+		return tx.Insert(ctx, &line)
+	})
 	if err != nil {
 		return over, err
 	}

@@ -88,6 +88,20 @@ func NotYet(format string, args ...any) error {
 	return notYet{fmt.Sprintf(format, args...)}
 }
 
+// Leaving makes the error of a step leave something in the database, though what the
+// step wrote there is rolled back: it is written in the transaction in which the plan
+// gives up because of the error, if it does.
+func Leaving(err error, write func(ctx context.Context, tx *db.Tx) error) error {
+	return leaving{err, write}
+}
+
+type leaving struct {
+	error
+	write func(ctx context.Context, tx *db.Tx) error
+}
+
+func (e leaving) Unwrap() error { return e.error }
+
 // Caller says on whose behalf a plan runs.
 type Caller struct {
 	User    string `json:"user,omitempty"`

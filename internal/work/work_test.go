@@ -321,6 +321,41 @@ func TestTxStepCommitsWithItsJournalOrNotAtAll(t *testing.T) {
 	}
 }
 
+func TestErrorLeavesSomethingWhenThePlanGivesUp(t *testing.T) {
+	b := newBench(t)
+	write := func(resource string) func(ctx context.Context, tx *db.Tx) error {
+		return func(ctx context.Context, tx *db.Tx) error {
+			_, err := tx.Exec(ctx, `INSERT INTO quota_limits (project, resource, hard) VALUES ('p', ?, 1)`, resource)
+			return err
+		}
+	}
+	cause := errors.New("not yet classified")
+	p := work.Plan[state]{Name: "p", Steps: []work.Step[state]{{Name: "a", Tx: func(ctx context.Context, tx *db.Tx, s *state) error {
+		err := write("step")(ctx, tx)
+		return errors.Join(err, work.Leaving(cause, write("left")))
+	}}}}
+	work.Register(b.engine, p)
+	start(b, p, "r", state{})
+	left := func() (names []string) {
+		err := b.db.Read(t.Context(), func(tx *db.Tx) error { return tx.All(t.Context(), &names, `SELECT resource FROM quota_limits`) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return names
+	}
+	b.turn()
+	if got := left(); len(got) != 0 {
+		t.Errorf("got %v left by a step that is tried again, want nothing", got)
+	}
+	cause = errs.Conflictf("no room")
+	b.clock.Advance(time.Minute)
+	b.turn()
+	b.want("r", "p undone | a error no room")
+	if got := left(); !reflect.DeepEqual(got, []string{"left"}) {
+		t.Errorf("got %v, want what the error leaves and not what the step wrote", got)
+	}
+}
+
 func TestPanicIsAnErrorLikeOthers(t *testing.T) {
 	b := newBench(t)
 	panics := true

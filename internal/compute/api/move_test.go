@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"nacre/internal/compute/scheduler"
 	"nacre/internal/db"
 )
 
@@ -141,6 +142,59 @@ func TestMigrationWithoutAHost(t *testing.T) {
 	}
 	if hosts, consumers := c.used(t); hosts["node-1"] != 1 || consumers["MIGRATION"] != 0 {
 		t.Errorf("%v are taken by %v", hosts, consumers)
+	}
+	c.nowhere(t, id, scheduler.FilterTried)
+}
+
+// Whatever finds no host says why, instead of what was decided before.
+func TestNowhereIsExplained(t *testing.T) {
+	c := start(t, options{hosts: 1})
+	id := c.active("web", "")
+	c.must(200, "admin", "POST", "/flavors", `{"flavor":{"id":"large","name":"large","vcpus":1,"ram":9999999,"disk":1}}`)
+	c.must(200, "admin", "PUT", "/os-quota-sets/demo", `{"quota_set":{"ram":-1}}`)
+	for _, test := range []struct {
+		body, status string
+		filter       scheduler.Filter
+	}{
+		{`{"os-migrateLive":{"host":null,"block_migration":"auto"}}`, "ACTIVE", scheduler.FilterTried},
+		{`{"resize":{"flavorRef":"large"}}`, "ACTIVE", scheduler.FilterTried},
+		{`{"unshelve":null}`, "SHELVED_OFFLOADED", scheduler.FilterState},
+	} {
+		if test.status != "ACTIVE" {
+			c.must(202, "demo", "POST", "/servers/"+id+"/action", `{"shelve":null}`)
+			c.status(id, test.status)
+			c.lose("node-1", true)
+		}
+		err := c.db.Write(c.ctx, func(tx *db.Tx) error {
+			_, err := tx.Exec(c.ctx, "DELETE FROM schedules")
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.must(202, "admin@2.34", "POST", "/servers/"+id+"/action", test.body)
+		c.status(id, test.status)
+		c.nowhere(t, id, test.filter)
+	}
+	c.lose("node-1", false)
+	c.must(202, "demo", "POST", "/servers/"+id+"/action", `{"unshelve":null}`)
+	c.status(id, "ACTIVE")
+	d, err := c.compute.Decision(c.ctx, id)
+	if err != nil || d.Chosen != "node-1" {
+		t.Errorf("decided for %q, %v, want the host that it is on", d.Chosen, err)
+	}
+}
+
+// nowhere checks that the newest decision about a server is that there is no host for
+// it, one of them because of the filter.
+func (c *cloud) nowhere(t *testing.T, id string, filter scheduler.Filter) {
+	t.Helper()
+	d, err := c.compute.Decision(c.ctx, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Chosen != "" || d.Explanation.Passed != 0 || d.Explanation.Refused[filter] == 0 {
+		t.Errorf("decided for %q: %+v, want no host, and one refused by %s", d.Chosen, d.Explanation, filter)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nacre/internal/compute"
+	"nacre/internal/compute/scheduler"
 )
 
 func TestRescue(t *testing.T) {
@@ -251,6 +252,7 @@ func TestEvacuateToNowhere(t *testing.T) {
 	until(c, heard, "instance.rebuild.error")
 	c.lose("node-1", false)
 	c.same(t, before)
+	c.nowhere(t, id, scheduler.FilterState)
 }
 
 // counted are figures that grow with time.
