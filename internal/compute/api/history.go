@@ -37,7 +37,7 @@ type eventView struct {
 	Traceback **string   `json:"traceback,omitempty"`
 	HostID    string     `json:"hostId" since:"2.62"`
 	Host      *string    `json:"host,omitempty" since:"2.62"`
-	Details   *string    `json:"details" since:"2.84"`
+	Details   **string   `json:"details,omitempty" since:"2.84"`
 }
 
 type actionsReply struct {
@@ -120,9 +120,9 @@ func (h handlers) showHistory(c *api.Call) (actionReply, error) {
 			continue
 		}
 		v := viewRun(server, run)
-		details := c.May("os_compute_api:os-instance-actions:events", of(server))
-		if details || c.Version >= api.V(2, 51) {
-			events := viewSteps(server, run, details)
+		hosts := c.May("os_compute_api:os-instance-actions:events", of(server))
+		if hosts || c.Version >= api.V(2, 51) {
+			events := viewSteps(server, run, hosts, c.May("os_compute_api:os-instance-actions:events:details", of(server)))
 			v.Events = &events
 		}
 		return actionReply{v}, nil
@@ -130,9 +130,9 @@ func (h handlers) showHistory(c *api.Call) (actionReply, error) {
 	return actionReply{}, errs.NotFoundf("Action for request_id %s on instance %s not found", c.PathValue("request_id"), server.ID)
 }
 
-// viewSteps shows the steps of a run, newest first. What lies behind an error
-// is for those who may see details.
-func viewSteps(server compute.Server, run work.Run, details bool) []eventView {
+// viewSteps shows the steps of a run, newest first: on which host, and what lies behind
+// an error or a wait, to those who may see it.
+func viewSteps(server compute.Server, run work.Run, hosts, details bool) []eventView {
 	events := []eventView{}
 	for i := len(run.Steps) - 1; i >= 0; i-- {
 		step := run.Steps[i]
@@ -150,10 +150,10 @@ func viewSteps(server compute.Server, run work.Run, details bool) []eventView {
 			}
 			e.Result = &result
 		}
-		if step.Message != "" {
-			e.Details = &step.Message
-		}
 		if details {
+			e.Details = new(orNull(step.Message))
+		}
+		if hosts {
 			trace := orNull("")
 			if step.Result == "error" {
 				trace = orNull(step.Message)
