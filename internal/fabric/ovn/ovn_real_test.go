@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -75,12 +76,36 @@ func startWith(t *testing.T, options ovn.Options) *ovn.System {
 	return system
 }
 
+// keepUp starts daemons again that have died, as nodes do: the connection tracking of Open
+// vSwitch 3.1 in user space aborts now and then where addresses are translated.
+func keepUp(t *testing.T, system *ovn.System) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var keeping sync.WaitGroup
+	keeping.Go(func() {
+		for ctx.Err() == nil {
+			err := system.Repair(ctx)
+			if err != nil && ctx.Err() == nil {
+				t.Logf("look after the network's daemons: %v", err)
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		keeping.Wait()
+	})
+}
+
 func TestSuite(t *testing.T) {
 	fabrictest.Run(t, func(t *testing.T) fabrictest.Rig {
 		wire := fabrictest.NewCable(t, "lab0")
 		o := options(folder(t))
 		o.Bridges = append(o.Bridges, ovn.Bridge{Name: "br-lab", Physical: "lab", Device: "lab0"})
 		system := startWith(t, o)
+		keepUp(t, system)
 		guests := map[string]*fabrictest.Guest{}
 		return fabrictest.Rig{
 			Cluster: system.Cluster,
