@@ -78,6 +78,19 @@ describe('catalogues', () => {
   });
 });
 
+describe('words for what the scheduler says', () => {
+  const scheduler = join(import.meta.dirname, '../../internal/compute/scheduler');
+  // Each constant of the type, such as: FilterHost Filter = "host"
+  const named = (file: string, type: string) =>
+    [...readFileSync(join(scheduler, file), 'utf8').matchAll(new RegExp(`^\\t\\w+ +${type} += "(.+)"`, 'gm'))].map((m) => m[1] ?? '');
+
+  it('are there for each filter, and no others', () => {
+    const filters = named('scheduler.go', 'Filter');
+    expect(filters).toContain('capacity');
+    expect(Object.keys(en.schedule.filters).sort()).toEqual(filters.sort());
+  });
+});
+
 function files(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name);
