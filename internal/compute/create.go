@@ -37,6 +37,7 @@ type NewServer struct {
 	AutoDisk     *bool  // nil: as the image says
 	Zone         string // zone, or zone:host, which only an admin may say
 	Host         string // the only host to take
+	Anyway       bool   // it is to be taken whatever its rules say
 	Tags         []string
 	Min, Max     int
 	Groups       []string // security groups by name or id; nil is default
@@ -76,6 +77,9 @@ type BlockDevice struct {
 // hosts when it returns. It makes at least Min and, as far as the quota
 // allows, Max of them, all or none.
 func (s *Service) CreateServers(ctx context.Context, in NewServer) ([]Server, error) {
+	if in.Host != "" && !in.Anyway && !s.hostKnown(in.Host) {
+		return nil, errs.BadRequestf("Compute host %s could not be found.", in.Host)
+	}
 	base, plan, err := s.prepare(ctx, in)
 	if err != nil {
 		return nil, err
@@ -186,7 +190,7 @@ func (s *Service) startCreate(ctx context.Context, tx *db.Tx, server Server, pla
 		return fmt.Errorf("insert secrets: %w", err)
 	}
 	state := createState{
-		Server: server.ID, Host: in.Host, Groups: plan.groups,
+		Server: server.ID, Host: in.Host, Anyway: in.Anyway, Groups: plan.groups,
 		Caller: askerOf(in.Caller),
 	}
 	for i, card := range plan.cards {

@@ -72,7 +72,7 @@ func (s *Service) DryRun(ctx context.Context, d DryRun) (DryResult, error) {
 	var q question
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
 		var err error
-		q, err = s.ask(ctx, tx, server, "")
+		q, err = s.ask(ctx, tx, server, destination{})
 		return err
 	})
 	if err != nil {

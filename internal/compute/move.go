@@ -25,12 +25,12 @@ func (s *Service) hostKnown(name string) bool {
 
 // claimElsewhere takes room for the server on another host than its own. What it
 // has is the migration's from then on.
-func (s *Service) claimElsewhere(ctx context.Context, tx *db.Tx, server Server, migration, forced string) (host string, err error) {
+func (s *Service) claimElsewhere(ctx context.Context, tx *db.Tx, server Server, migration string, to destination) (host string, err error) {
 	err = s.pass(ctx, tx, server.ID, migration, "MIGRATION")
 	if err != nil {
 		return "", err
 	}
-	claimed, err := s.claimHost(ctx, tx, server, forced, server.Host)
+	claimed, err := s.claimHost(ctx, tx, server, to, server.Host)
 	return claimed.Host, err
 }
 

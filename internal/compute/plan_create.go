@@ -17,6 +17,7 @@ import (
 type createState struct {
 	Server     string
 	Host       string          `json:",omitempty"` // the only one to take, "" for any
+	Anyway     bool            `json:",omitempty"` // it is to be taken whatever its rules say
 	Groups     []string        `json:",omitempty"`
 	Ports      []plannedPort   `json:",omitempty"`
 	NewVolumes []plannedVolume `json:",omitempty"`
@@ -67,7 +68,7 @@ func (s *Service) createClaim(ctx context.Context, tx *db.Tx, state *createState
 	if err != nil {
 		return err
 	}
-	server, err = s.claimHost(ctx, tx, server, state.Host)
+	server, err = s.claimHost(ctx, tx, server, destination{state.Host, state.Anyway})
 	if err != nil {
 		return err
 	}
@@ -418,17 +419,17 @@ func (s *Service) createFailed(ctx context.Context, tx *db.Tx, state *createStat
 	if err != nil {
 		return err
 	}
-	return s.explainFailure(ctx, tx, server, state.Host)
+	return s.explainFailure(ctx, tx, server, destination{state.Host, state.Anyway})
 }
 
 // explainFailure keeps why no host was chosen, when none was.
-func (s *Service) explainFailure(ctx context.Context, tx *db.Tx, server Server, forced string) error {
+func (s *Service) explainFailure(ctx context.Context, tx *db.Tx, server Server, to destination) error {
 	var n int
 	err := tx.Get(ctx, &n, "SELECT COUNT(*) FROM schedules WHERE server = ?", server.ID)
 	if err != nil || n > 0 {
 		return err
 	}
-	q, err := s.ask(ctx, tx, server, forced)
+	q, err := s.ask(ctx, tx, server, to)
 	if errs.Is(err, errs.BadRequest) {
 		return nil // nobody knows what the flavor asks for: the fault says so
 	}

@@ -129,11 +129,10 @@ func (s *Service) evacuateMove(ctx context.Context, tx *db.Tx, state *evacuateSt
 	if err != nil {
 		return err
 	}
-	q, err := s.ask(ctx, tx, server, state.Host)
+	q, err := s.ask(ctx, tx, server, destination{state.Host, state.Anyway})
 	if err != nil {
 		return err
 	}
-	q.Anyway = state.Anyway
 	err = s.pass(ctx, tx, server.ID, state.Migration, "MIGRATION")
 	if err != nil {
 		return err

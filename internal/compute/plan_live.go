@@ -21,15 +21,17 @@ import (
 
 // LiveMove is how a server is to move while it runs.
 type LiveMove struct {
-	Host  string // "" for the best one
-	Block *bool  // whether disks of the host's own go along; nil: as it has to be
-	Early bool   // tell now what else is found out later
+	Host   string // "" for the best one
+	Anyway bool   // whatever its rules say
+	Block  *bool  // whether disks of the host's own go along; nil: as it has to be
+	Early  bool   // tell now what else is found out later
 }
 
 type liveState struct {
 	Server, Migration string
 	Source, Dest      string // Dest is "" until it is chosen
 	Forced            string
+	Anyway            bool `json:",omitempty"`
 	Block             *bool
 	Arrived           bool   // the guest is on the other host
 	Problem           string // why it is not
@@ -71,7 +73,7 @@ func (s *Service) LiveMigrateServer(ctx context.Context, act Act, move LiveMove)
 		if err != nil {
 			return err
 		}
-		state := liveState{Server: server.ID, Migration: id, Source: server.Host, Forced: move.Host, Block: move.Block}
+		state := liveState{Server: server.ID, Migration: id, Source: server.Host, Forced: move.Host, Anyway: move.Anyway, Block: move.Block}
 		_, err = work.Start(ctx, tx, s.livePlan(), server.ID, state, act.options(server)...)
 		return err
 	})
@@ -125,7 +127,7 @@ func (s *Service) liveClaim(ctx context.Context, tx *db.Tx, state *liveState) er
 	if err != nil {
 		return err
 	}
-	state.Dest, err = s.claimElsewhere(ctx, tx, server, state.Migration, state.Forced)
+	state.Dest, err = s.claimElsewhere(ctx, tx, server, state.Migration, destination{state.Forced, state.Anyway})
 	if err != nil {
 		return err
 	}

@@ -209,7 +209,7 @@ func (s *Service) resizeClaim(ctx context.Context, tx *db.Tx, state *resizeState
 	}
 	if state.Dest == "" {
 		server.Flavor = flavorColumn{state.Flavor}
-		state.Dest, err = s.claimElsewhere(ctx, tx, server, state.Migration, state.Forced)
+		state.Dest, err = s.claimElsewhere(ctx, tx, server, state.Migration, destination{Host: state.Forced})
 		if err != nil {
 			return err
 		}

@@ -104,7 +104,7 @@ func (s *Service) unshelveClaim(ctx context.Context, tx *db.Tx, state *unshelveS
 	if err != nil || !state.Placed {
 		return err
 	}
-	server, err = s.claimHost(ctx, tx, server, state.Host)
+	server, err = s.claimHost(ctx, tx, server, destination{Host: state.Host})
 	if err != nil {
 		return err
 	}

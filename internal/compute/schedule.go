@@ -32,11 +32,18 @@ type Decision struct {
 	Explanation scheduler.Explanation
 }
 
+// destination is the only host to take, "" for any; Anyway says that it is to be taken
+// whatever its rules are, if it is up and has room.
+type destination struct {
+	Host   string
+	Anyway bool
+}
+
 // claimHost chooses a host and takes room on it, and cores of its own where the
 // server wants some. A host that turns out to be full in the database is left out
 // and the next best one tried; so are the hosts except.
-func (s *Service) claimHost(ctx context.Context, tx *db.Tx, server Server, forced string, except ...string) (Server, error) {
-	q, err := s.ask(ctx, tx, server, forced)
+func (s *Service) claimHost(ctx context.Context, tx *db.Tx, server Server, to destination, except ...string) (Server, error) {
+	q, err := s.ask(ctx, tx, server, to)
 	if err != nil {
 		return server, err
 	}
@@ -119,10 +126,11 @@ type question struct {
 }
 
 // ask translates a server into a question.
-func (s *Service) ask(ctx context.Context, tx *db.Tx, server Server, forced string) (question, error) {
+func (s *Service) ask(ctx context.Context, tx *db.Tx, server Server, to destination) (question, error) {
 	flavor := server.Flavor.V
 	r := question{Request: s.askImage(server)}
-	r.Server, r.Zone, r.Host, r.Project, r.Flavor = server.ID, server.Zone, forced, server.Project, flavor.Name
+	r.Server, r.Zone, r.Project, r.Flavor = server.ID, server.Zone, server.Project, flavor.Name
+	r.Host, r.Anyway = to.Host, to.Anyway
 	var err error
 	r.demand, r.NUMA, err = server.demand(flavor)
 	if err != nil {

@@ -48,4 +48,35 @@ func TestServersOnAChosenHost(t *testing.T) {
 			t.Errorf("%s of a member: got %d %s, want 403 by %s", more, r.status, r.body, rule)
 		}
 	}
+
+	unknown := c.as("admin@2.74", "POST", "/servers", fmt.Sprintf(`{"server":{"name":"web","imageRef":%q,"flavorRef":"1","networks":"none","host":"moon"}}`, imageID))
+	if want := "Compute host moon could not be found."; unknown.status != 400 || !strings.Contains(string(unknown.body), want) {
+		t.Errorf("an unknown host: got %d %s, want 400 and %q", unknown.status, unknown.body, want)
+	}
+
+	// One that is disabled takes what is forced on it, and nothing else.
+	c.must(200, "admin@2.1", "PUT", "/os-services/disable", `{"host":"node-3","binary":"nova-compute"}`)
+	create := func(who, more string) string {
+		body := fmt.Sprintf(`{"server":{"name":"web","imageRef":%q,"flavorRef":"1"%s}}`, imageID, more)
+		return c.must(202, who, "POST", "/servers", body).at(t, "server", "id").(string)
+	}
+	c.status(create("admin@2.74", `,"networks":"none","host":"node-3"`), "ERROR")
+	id := create("admin", `,"availability_zone":"nova:node-3"`)
+	c.status(id, "ACTIVE")
+	if got := c.hostOf(id); got != "node-3" {
+		t.Errorf("the server that was forced on node-3 is on %s", got)
+	}
+	other := create("admin", `,"availability_zone":"nova:node-1"`)
+	c.status(other, "ACTIVE")
+	path := "/servers/" + other + "/action"
+	c.must(202, "admin@2.30", "POST", path, `{"os-migrateLive":{"host":"node-3","block_migration":"auto","force":false}}`)
+	c.status(other, "ACTIVE")
+	if got := c.hostOf(other); got != "node-1" {
+		t.Errorf("a disabled host took a guest: it is on %s", got)
+	}
+	c.must(202, "admin@2.30", "POST", path, `{"os-migrateLive":{"host":"node-3","block_migration":"auto","force":true}}`)
+	c.status(other, "ACTIVE")
+	if got := c.hostOf(other); got != "node-3" {
+		t.Errorf("the guest that was forced to node-3 is on %s", got)
+	}
 }

@@ -179,7 +179,7 @@ func (h handlers) migrateLive(c *api.Call, in migrateLiveRequest) error {
 	if r.Force != nil && bool(*r.Force) && r.Host.Null {
 		return errs.BadRequestf("Can't force to a non-provided destination")
 	}
-	move := compute.LiveMove{Host: r.Host.V, Early: c.Version < api.V(2, 34)}
+	move := compute.LiveMove{Host: r.Host.V, Anyway: r.Force != nil && bool(*r.Force), Early: c.Version < api.V(2, 34)}
 	if !r.Block.auto {
 		block := bool(r.Block.yes)
 		move.Block = &block

@@ -80,7 +80,7 @@ func (h handlers) createServer(c *api.Call, in createRequest) (any, error) {
 
 // mayCreate reads where the server should go, and asks the rules for what is asked for.
 func mayCreate(c *api.Call, in createRequest, out *compute.NewServer) error {
-	requested, forced := out.Host != "", false
+	requested := out.Host != ""
 	if in.Server.Zone != nil {
 		zone, host, err := zoneAndHost(*in.Server.Zone)
 		if err != nil {
@@ -88,7 +88,7 @@ func mayCreate(c *api.Call, in createRequest, out *compute.NewServer) error {
 		}
 		out.Zone = zone
 		if host != "" {
-			out.Host, forced = host, true
+			out.Host, out.Anyway = host, true
 		}
 	}
 	own := auth.Target{Project: c.Caller.Project, User: c.Caller.User}
@@ -96,7 +96,7 @@ func mayCreate(c *api.Call, in createRequest, out *compute.NewServer) error {
 		is   bool
 		rule string
 	}{
-		{forced, "os_compute_api:servers:create:forced_host"},
+		{out.Anyway, "os_compute_api:servers:create:forced_host"},
 		{requested, "compute:servers:create:requested_destination"},
 		{len(out.Disks) > 0, "os_compute_api:servers:create:attach_volume"},
 		{len(out.Cards) > 0 || out.AutoNetwork || out.NoNetwork, "os_compute_api:servers:create:attach_network"},
