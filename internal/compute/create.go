@@ -140,7 +140,7 @@ func (s *Service) reserve(ctx context.Context, tx *db.Tx, in NewServer, f Flavor
 	}
 	n := min(in.Max, mostAtOnce)
 	for {
-		err := quota.Reserve(ctx, tx, in.Caller.Project,
+		err := take(ctx, tx, in.Caller.Project, in.Caller.User,
 			quota.Servers(n), quota.VCPUs(n*int(f.VCPUs)), quota.Memory(n*int(f.RAM)))
 		var over *quota.Exceeded
 		if err == nil || !errors.As(err, &over) {

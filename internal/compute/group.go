@@ -54,7 +54,7 @@ func (s *Service) joinGroup(ctx context.Context, tx *db.Tx, in NewServer, n int)
 	if err != nil {
 		return err
 	}
-	limits, err := quota.Limits(ctx, tx, in.Caller.Project, quota.ServerGroupMember)
+	limits, err := limitsFor(ctx, tx, in.Caller.Project, in.Caller.User, quota.ServerGroupMember)
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (s *Service) joinGroup(ctx context.Context, tx *db.Tx, in NewServer, n int)
 func (s *Service) CreateServerGroup(ctx context.Context, g ServerGroup) (ServerGroup, error) {
 	g.ID, g.CreatedAt = s.newID(), db.At(s.clock.Now())
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
-		err := quota.Reserve(ctx, tx, g.Project, quota.ServerGroups(1))
+		err := take(ctx, tx, g.Project, g.UserID, quota.ServerGroups(1))
 		var over *quota.Exceeded
 		if errors.As(err, &over) {
 			return errs.Forbiddenf("Quota exceeded, too many server groups.")

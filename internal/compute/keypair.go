@@ -15,6 +15,7 @@ import (
 	"github.com/uptrace/bun"
 	"golang.org/x/crypto/ssh"
 
+	"nacre/internal/auth"
 	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/quota"
@@ -33,9 +34,26 @@ type KeyPair struct {
 	CreatedAt   db.Time
 }
 
+// countKeyPair counts one more key pair of a user, as far as the limits of who asks allow it.
+func countKeyPair(ctx context.Context, tx *db.Tx, by auth.Caller, user string) error {
+	err := quota.Count(ctx, tx, user, quota.KeyPairs(1))
+	if err != nil {
+		return err
+	}
+	limits, err := limitsFor(ctx, tx, by.Project, by.User, quota.KeyPair)
+	if err != nil {
+		return err
+	}
+	used, err := quota.Usage(ctx, tx, user, quota.KeyPair)
+	if err == nil && limits[quota.KeyPair] >= 0 && used[quota.KeyPair] > limits[quota.KeyPair] {
+		return errs.Forbiddenf("Quota exceeded, too many key pairs.")
+	}
+	return err
+}
+
 // CreateKeyPair keeps the public key, or makes a pair and returns its private
 // key, which is kept nowhere.
-func (s *Service) CreateKeyPair(ctx context.Context, user, name, kind, public string) (pair KeyPair, private string, err error) {
+func (s *Service) CreateKeyPair(ctx context.Context, by auth.Caller, user, name, kind, public string) (pair KeyPair, private string, err error) {
 	pair = KeyPair{UserID: user, Name: name, Type: kind, PublicKey: strings.TrimSpace(public), CreatedAt: db.At(s.clock.Now())}
 	if public == "" {
 		pair.PublicKey, private, err = s.makePair(kind, user)
@@ -48,11 +66,7 @@ func (s *Service) CreateKeyPair(ctx context.Context, user, name, kind, public st
 		return pair, "", err
 	}
 	err = s.db.Write(ctx, func(tx *db.Tx) error {
-		err := quota.Reserve(ctx, tx, user, quota.KeyPairs(1))
-		var over *quota.Exceeded
-		if errors.As(err, &over) {
-			return errs.Forbiddenf("Quota exceeded, too many key pairs.")
-		}
+		err := countKeyPair(ctx, tx, by, user)
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"nacre/internal/auth"
 	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/quota"
@@ -17,14 +18,14 @@ type File struct {
 }
 
 // checkFiles holds the files of one server to the quotas.
-func (s *Service) checkFiles(ctx context.Context, project string, files []File) error {
+func (s *Service) checkFiles(ctx context.Context, caller auth.Caller, files []File) error {
 	if len(files) == 0 {
 		return nil
 	}
 	var limits map[string]int64
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		var err error
-		limits, err = quota.Limits(ctx, tx, project, quota.InjectedFile, quota.InjectedFilePath, quota.InjectedFileBytes)
+		limits, err = limitsFor(ctx, tx, caller.Project, caller.User, quota.InjectedFile, quota.InjectedFilePath, quota.InjectedFileBytes)
 		return err
 	})
 	if err != nil {

@@ -61,12 +61,12 @@ func (s *Service) RebuildServer(ctx context.Context, act Act, caller auth.Caller
 		}
 	}
 	if in.Metadata != nil {
-		err = s.checkMetadata(ctx, caller.Project, in.Metadata)
+		err = s.checkMetadata(ctx, caller, in.Metadata)
 		if err != nil {
 			return Server{}, err
 		}
 	}
-	err = s.checkFiles(ctx, caller.Project, in.Files)
+	err = s.checkFiles(ctx, caller, in.Files)
 	if err != nil {
 		return Server{}, err
 	}

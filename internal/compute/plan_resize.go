@@ -107,7 +107,7 @@ func (s *Service) startMove(ctx context.Context, act Act, action string, state r
 			server.AutoDisk = *state.AutoDisk
 		}
 		more, moreRAM := server.holds()
-		err = quota.Reserve(ctx, tx, server.Project, quota.VCPUs(int(more-vcpus)), quota.Memory(int(moreRAM-ram)))
+		err = take(ctx, tx, server.Project, server.UserID, quota.VCPUs(int(more-vcpus)), quota.Memory(int(moreRAM-ram)))
 		if err != nil {
 			return overQuota(err)
 		}

@@ -46,7 +46,7 @@ func (s *Service) prepare(ctx context.Context, in NewServer) (Server, createPlan
 		return server, plan, err
 	}
 	server.Flavor, server.FlavorID = flavorColumn{f}, f.ID
-	err = s.checkMetadata(ctx, in.Caller.Project, in.Metadata)
+	err = s.checkMetadata(ctx, in.Caller, in.Metadata)
 	if err != nil {
 		return server, plan, err
 	}
@@ -85,7 +85,7 @@ func (s *Service) newSecrets(ctx context.Context, in NewServer) (secrets, error)
 	if !validBase64(in.UserData) {
 		return row, errs.BadRequestf("User data needs to be valid base 64.")
 	}
-	err := s.checkFiles(ctx, in.Caller.Project, in.Files)
+	err := s.checkFiles(ctx, in.Caller, in.Files)
 	if err != nil {
 		return row, err
 	}
@@ -384,9 +384,9 @@ func (s *Service) prepareCards(ctx context.Context, in NewServer, plan *createPl
 }
 
 // checkMetadata holds metadata to the quota of items.
-func (s *Service) checkMetadata(ctx context.Context, project string, metadata map[string]string) error {
+func (s *Service) checkMetadata(ctx context.Context, caller auth.Caller, metadata map[string]string) error {
 	return s.db.Read(ctx, func(tx *db.Tx) error {
-		limits, err := quota.Limits(ctx, tx, project, quota.MetadataItem)
+		limits, err := limitsFor(ctx, tx, caller.Project, caller.User, quota.MetadataItem)
 		if err != nil {
 			return err
 		}

@@ -115,7 +115,7 @@ func (s *Service) SetMetadata(ctx context.Context, act Act, metadata map[string]
 			all = maps.Clone(server.Metadata.V)
 		}
 		maps.Copy(all, metadata)
-		limits, err := quota.Limits(ctx, tx, server.Project, quota.MetadataItem)
+		limits, err := limitsFor(ctx, tx, server.Project, act.User, quota.MetadataItem)
 		if err != nil {
 			return err
 		}

@@ -14,7 +14,7 @@ import (
 // returns how long it took until all were ACTIVE.
 func thousand(tb testing.TB, c *cloud, n int) time.Duration {
 	tb.Helper()
-	err := c.compute.SetQuotas(c.ctx, "demo", map[string]int64{"instances": -1, "cores": -1, "ram": -1}, true)
+	err := c.compute.SetQuotas(c.ctx, "demo", "", map[string]int64{"instances": -1, "cores": -1, "ram": -1}, true)
 	if err != nil {
 		tb.Fatal(err)
 	}

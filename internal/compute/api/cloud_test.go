@@ -189,6 +189,8 @@ func (tokens) Caller(_ context.Context, token string) (auth.Caller, error) {
 	switch token {
 	case "demo":
 		return auth.Caller{User: "demo-user", Project: "demo", Roles: []string{"member", "reader"}}, nil
+	case "second":
+		return auth.Caller{User: "second-user", Project: "demo", Roles: []string{"member", "reader"}}, nil
 	case "other":
 		return auth.Caller{User: "other-user", Project: "other", Roles: []string{"member", "reader"}}, nil
 	case "service":

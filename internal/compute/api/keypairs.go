@@ -119,7 +119,7 @@ func (h handlers) createKeyPair(c *api.Call, in createKeyPairRequest) (keyPairIt
 	if kind == "" {
 		kind = "ssh"
 	}
-	pair, private, err := h.compute.CreateKeyPair(c.Context(), user, in.KeyPair.Name, kind, in.KeyPair.PublicKey)
+	pair, private, err := h.compute.CreateKeyPair(c.Context(), c.Caller, user, in.KeyPair.Name, kind, in.KeyPair.PublicKey)
 	if err != nil {
 		return keyPairItem{}, err
 	}

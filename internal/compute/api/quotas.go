@@ -71,7 +71,7 @@ func (h handlers) limits(c *api.Call) (limitsReply, error) {
 		}
 		project = other
 	}
-	q, err := h.compute.Quotas(c.Context(), project)
+	q, err := h.compute.Quotas(c.Context(), project, "")
 	if err != nil {
 		return limitsReply{}, err
 	}
@@ -141,14 +141,17 @@ func limitOf(q compute.Quotas) func(string) int64 {
 	}
 }
 
-// quotas reads the quotas of the project in the path and authorizes the call.
+// member is the user within the project whom a call is about, "" for the project.
+func member(c *api.Call) string { return c.Query().Get("user_id") }
+
+// quotas reads the quotas that a call is about and authorizes it.
 func (h handlers) quotas(c *api.Call) (compute.Quotas, error) {
 	project := c.PathValue("tenant_id")
 	err := c.Authorize(auth.Target{Project: project})
 	if err != nil {
 		return compute.Quotas{}, err
 	}
-	return h.compute.Quotas(c.Context(), project)
+	return h.compute.Quotas(c.Context(), project, member(c))
 }
 
 func (h handlers) showQuotas(c *api.Call) (quotaReply[int64], error) {
@@ -167,7 +170,7 @@ func (h handlers) defaultQuotas(c *api.Call) (quotaReply[int64], error) {
 	if err != nil {
 		return quotaReply[int64]{}, err
 	}
-	q, err := h.compute.Quotas(c.Context(), "")
+	q, err := h.compute.Quotas(c.Context(), "", "")
 	return setOf(c.PathValue("tenant_id"), limitOf(q)), err
 }
 
@@ -180,7 +183,7 @@ func (h handlers) showClass(c *api.Call) (classReply, error) {
 	if err != nil {
 		return classReply{}, err
 	}
-	q, err := h.compute.Quotas(c.Context(), "")
+	q, err := h.compute.Quotas(c.Context(), "", "")
 	return classReply{setOf(c.PathValue("id"), limitOf(q)).Set}, err
 }
 
@@ -201,11 +204,11 @@ func (h handlers) updateClass(c *api.Call, in updateClassRequest) (classReply, e
 	if c.PathValue("id") != "default" {
 		return classReply{}, errs.NotFoundf("Quota class %s could not be found.", c.PathValue("id"))
 	}
-	err = h.compute.SetQuotas(c.Context(), "", limits(in.Set.quotaValues, in.Set.networkValues), true)
+	err = h.compute.SetQuotas(c.Context(), "", "", limits(in.Set.quotaValues, in.Set.networkValues), true)
 	if err != nil {
 		return classReply{}, err
 	}
-	q, err := h.compute.Quotas(c.Context(), "")
+	q, err := h.compute.Quotas(c.Context(), "", "")
 	return classReply{setOf("", limitOf(q)).Set}, err
 }
 
@@ -274,11 +277,11 @@ func (h handlers) updateQuotas(c *api.Call, in updateQuotasRequest) (quotaReply[
 	if err != nil {
 		return quotaReply[int64]{}, err
 	}
-	err = h.compute.SetQuotas(c.Context(), project, limits(in.Set.quotaValues, in.Set.networkValues), bool(in.Set.Force))
+	err = h.compute.SetQuotas(c.Context(), project, member(c), limits(in.Set.quotaValues, in.Set.networkValues), bool(in.Set.Force))
 	if err != nil {
 		return quotaReply[int64]{}, err
 	}
-	q, err := h.compute.Quotas(c.Context(), project)
+	q, err := h.compute.Quotas(c.Context(), project, member(c))
 	return setOf("", limitOf(q)), err
 }
 
@@ -288,5 +291,5 @@ func (h handlers) deleteQuotas(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	return h.compute.UnsetQuotas(c.Context(), project)
+	return h.compute.UnsetQuotas(c.Context(), project, member(c))
 }
