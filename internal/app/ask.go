@@ -2,17 +2,17 @@ package app
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 
 	"go.yaml.in/yaml/v4"
@@ -164,7 +164,7 @@ func printSchedule(out io.Writer, body []byte) error {
 	if err != nil {
 		return fmt.Errorf("read the decision: %w", err)
 	}
-	fmt.Fprintf(out, "server %s\nchosen %s at %s\n%d hosts considered, %d could take it\n", d.Server, d.Chosen, d.DecidedAt, d.Considered, d.Passed)
+	fmt.Fprintf(out, "server %s\nchosen %s at %s\n%d hosts considered, %d could take it\n", d.Server, cmp.Or(d.Chosen, "none"), d.DecidedAt, d.Considered, d.Passed)
 	if d.Summary != "" {
 		fmt.Fprintln(out, d.Summary)
 	}
@@ -195,14 +195,28 @@ func printDryRun(out io.Writer, body []byte, about ScheduleQuestion) error {
 	return printVerdicts(out, d.Explanation.Hosts)
 }
 
+// printVerdicts has what goes before the score in columns before it.
 func printVerdicts(out io.Writer, hosts []scheduler.Verdict) error {
 	w := tabwriter.NewWriter(out, 2, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "HOST\tSCORE\tFACTORS\tREFUSED BECAUSE")
+	var before []scheduler.Count
+	if len(hosts) > 0 {
+		before = hosts[0].Before // those that passed come first
+	}
+	fmt.Fprint(w, "HOST")
+	for _, c := range before {
+		fmt.Fprint(w, "\t", strings.ToUpper(c.Of))
+	}
+	fmt.Fprintln(w, "\tSCORE\tFACTORS\tREFUSED BECAUSE")
 	for _, h := range hosts {
-		score, factors := "-", ""
-		for _, w := range slices.Sorted(maps.Keys(h.Weighed)) {
-			factors += fmt.Sprintf("%s %d  ", w, h.Weighed[w])
+		fmt.Fprint(w, h.Host)
+		for i := range before {
+			if h.Score == nil {
+				fmt.Fprint(w, "\t-")
+			} else {
+				fmt.Fprint(w, "\t", h.Before[i].N)
+			}
 		}
+		score, factors := "-", ""
 		if h.Score != nil {
 			score = fmt.Sprintf("%.4f", *h.Score)
 			for i, class := range []string{"VCPU", "MEMORY_MB", "DISK_GB"} {
@@ -212,7 +226,7 @@ func printVerdicts(out io.Writer, hosts []scheduler.Verdict) error {
 				factors += fmt.Sprintf("%s %.3f", class, h.Factors[class])
 			}
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", h.Host, score, factors, h.Reason)
+		fmt.Fprintf(w, "\t%s\t%s\t%s\n", score, factors, h.Reason)
 	}
 	return w.Flush()
 }

@@ -90,6 +90,11 @@ func TestWhereServersGo(t *testing.T) {
 	if err != nil || !strings.HasPrefix(out.String(), "3 of 3 servers of flavor m1.tiny would fit\n") || !strings.Contains(out.String(), "VCPU ") {
 		t.Errorf("the command says %s, %v", out.String(), err)
 	}
+	out.Reset()
+	err = app.DescribeSchedule(t.Context(), &out, cloud.App.Config.DataDir, app.ScheduleQuestion{Server: server}, "text")
+	if err != nil || !strings.HasPrefix(out.String(), "server "+server+"\nchosen "+other+" at ") || !strings.Contains(out.String(), "the host's aggregate is for other projects") {
+		t.Errorf("of the server the command says %s, %v", out.String(), err)
+	}
 	if demo.ServerStatus(t, server) != "ACTIVE" {
 		t.Error("the dry runs took the server's room")
 	}

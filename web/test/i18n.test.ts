@@ -89,6 +89,12 @@ describe('words for what the scheduler says', () => {
     expect(filters).toContain('capacity');
     expect(Object.keys(en.schedule.filters).sort()).toEqual(filters.sort());
   });
+
+  it('are there for what goes before the score', () => {
+    const before = [...named('weigh.go', 'Weigher'), ...named('scheduler.go', 'Policy').filter((policy) => policy.startsWith('soft-'))];
+    expect(before).toHaveLength(4);
+    expect(Object.keys(en.schedule.before).sort()).toEqual(before.sort());
+  });
 });
 
 function files(folder: string): string[] {

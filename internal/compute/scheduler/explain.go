@@ -10,9 +10,9 @@ import (
 type Verdict struct {
 	ID      string             `json:"id"`
 	Host    string             `json:"host"`
-	Score   *float64           `json:"score"`   // nil when refused
-	Factors map[string]float64 `json:"factors"` // nil when refused
-	Weighed map[Weigher]int    `json:"weighed,omitempty"`
+	Score   *float64           `json:"score"`            // nil when refused
+	Factors map[string]float64 `json:"factors"`          // nil when refused
+	Before  []Count            `json:"before,omitempty"` // what goes before the score, in its order
 	Refused Filter             `json:"refused_by,omitempty"`
 	Reason  string             `json:"reason,omitempty"`
 }
@@ -68,7 +68,7 @@ func (s *Snapshot) Explain(r Request, passed, refused int) Explanation {
 func (s *Snapshot) passed(q *query, i int) Verdict {
 	c := s.candidate(i)
 	return Verdict{
-		ID: c.ID, Host: c.Host, Score: &c.Score, Weighed: q.weighed(s, i),
+		ID: c.ID, Host: c.Host, Score: &c.Score, Before: q.counts(s, i),
 		Factors: map[string]float64{"VCPU": c.Factors[VCPU], "MEMORY_MB": c.Factors[MemoryMB], "DISK_GB": c.Factors[DiskGB]},
 	}
 }

@@ -291,8 +291,6 @@ func TestTiesSpread(t *testing.T) {
 	}
 }
 
-// Each decision takes room, so that the order changes with it. The winner is the
-// score's: TestRankAgainstPlainSort compares.
 // Weighers go before the score in their order, and a soft group before them.
 func TestWeighers(t *testing.T) {
 	s := &Snapshot{}
@@ -322,12 +320,43 @@ func TestWeighers(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", test.why, got, test.want)
 		}
 	}
-	e := s.Explain(Request{Server: "s", Weighers: Weighers, Loads: loads}, 10, 10)
-	if got := e.Hosts[2].Weighed; got[IOOps] != 3 || got[BuildFailure] != 0 {
-		t.Errorf("third host is weighed %v, want 3 io_ops", got)
+}
+
+// What goes before the score of a host is said in its order.
+func TestWhatGoesBeforeTheScoreIsExplained(t *testing.T) {
+	s := snapshot(host("a"), host("b"), host("full", func(h *Host) { h.Used[VCPU] = 20 }))
+	members := map[string]int{"a": 2}
+	loads := map[string]Load{"name-b": {Busy: 3}}
+	for _, test := range []struct {
+		why     string
+		request Request
+		want    [][]Count // of the hosts that pass, the best first
+	}{
+		{"the score alone", Request{}, [][]Count{nil, nil}},
+		{"a rule that refuses", Request{Group: &Group{Policy: AntiAffinity, MaxPerHost: 3, Members: members}}, [][]Count{nil, nil}},
+		{"more of the group", Request{Group: &Group{Policy: SoftAffinity, Members: members}},
+			[][]Count{{{"soft-affinity", 2}}, {{"soft-affinity", 0}}}},
+		{"less of the group, then weighers", Request{Group: &Group{Policy: SoftAntiAffinity, Members: members}, Weighers: []Weigher{IOOps, BuildFailure}, Loads: loads},
+			[][]Count{{{"soft-anti-affinity", 0}, {"io_ops", 3}, {"build_failure", 0}}, {{"soft-anti-affinity", 2}, {"io_ops", 0}, {"build_failure", 0}}}},
+	} {
+		test.request.Amounts = Amounts{1, 1, 1}
+		var got [][]Count
+		for _, v := range s.Explain(test.request, 2, 2).Hosts {
+			switch {
+			case v.Score != nil:
+				got = append(got, v.Before)
+			case v.Before != nil:
+				t.Errorf("%s: a refused host has %v before its score, want nothing", test.why, v.Before)
+			}
+		}
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.why, diff)
+		}
 	}
 }
 
+// Each decision takes room, so that the order changes with it. The winner is the
+// score's: TestRankAgainstPlainSort compares.
 func BenchmarkDecision(b *testing.B) {
 	for _, n := range []int{10_000, 100_000} {
 		b.Run(fmt.Sprint(n, "-hosts"), func(b *testing.B) {

@@ -72,14 +72,22 @@ func (q *query) ranks(s *Snapshot) map[int]rank {
 	return ranks
 }
 
-// weighed says what the weighers count for a host, nil when none is selected.
-func (q *query) weighed(s *Snapshot, i int) map[Weigher]int {
-	var out map[Weigher]int
-	for _, w := range q.Weighers {
-		if out == nil {
-			out = map[Weigher]int{}
-		}
-		out[w] = w.count(q.Loads[s.host[i].Name])
+// Count is a number that goes before the score of a host: the members of a soft
+// group there, by its policy, or what a weigher counts. Of soft affinity the most is
+// best, of the others the least.
+type Count struct {
+	Of string `json:"of"`
+	N  int    `json:"n"`
+}
+
+// counts are those that make the rank of a host.
+func (q *query) counts(s *Snapshot, i int) []Count {
+	var list []Count
+	if q.soft != 0 {
+		list = append(list, Count{string(q.Group.Policy), q.Group.Members[s.ids[i]]})
 	}
-	return out
+	for _, w := range q.Weighers {
+		list = append(list, Count{string(w), w.count(q.Loads[s.host[i].Name])})
+	}
+	return list
 }

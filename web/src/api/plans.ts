@@ -41,6 +41,8 @@ export interface Verdict {
   score: number | null; // null when refused
   /** The shares of each resource that would be left: the score is their product. */
   factors: Record<string, number> | null;
+  /** What goes before the score, in its order: the same for all hosts that are not refused. */
+  before?: { of: string; n: number }[];
   refused_by?: string;
   reason?: string;
 }

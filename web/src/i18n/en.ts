@@ -351,7 +351,15 @@ const en = {
   },
   schedule: {
     title: 'Why this host',
-    counts: 'Hosts considered: {{considered}}, suitable: {{passed}}. The highest score wins.',
+    counts: 'Hosts considered: {{considered}}, suitable: {{passed}}.',
+    scoreFirst: 'The highest score wins.',
+    beforeFirst: 'The columns before the score decide first, from left to right: the lowest number wins, but the highest for affinity. The score decides among equal hosts.',
+    before: {
+      'soft-affinity': 'Affinity: instances of the group',
+      'soft-anti-affinity': 'Anti-affinity: instances of the group',
+      build_failure: 'Failed builds',
+      io_ops: 'Busy instances',
+    },
     chosen: 'chosen',
     refused: 'refused',
     table: 'Hosts and their scores',

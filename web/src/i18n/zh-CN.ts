@@ -351,7 +351,15 @@ const zh = {
   },
   schedule: {
     title: '为何选择此主机',
-    counts: '考虑了 {{considered}} 台主机，{{passed}} 台合适，得分最高者入选。',
+    counts: '考虑了 {{considered}} 台主机，{{passed}} 台合适。',
+    scoreFirst: '得分最高者入选。',
+    beforeFirst: '得分左边的各列依次优先：数值最小者入选，亲和则是最大者；各列都相同时，得分最高者入选。',
+    before: {
+      'soft-affinity': '亲和：组内云主机',
+      'soft-anti-affinity': '反亲和：组内云主机',
+      build_failure: '失败的创建',
+      io_ops: '忙碌的云主机',
+    },
     chosen: '入选',
     refused: '被排除',
     table: '主机及其得分',

@@ -17,10 +17,12 @@ export function useFilterWord(): (filter: string) => string {
   return (filter) => words[filter] ?? filter;
 }
 
-/** What the scheduler thought of hosts: the score and its three factors, or what refused them. */
+/** What the scheduler thought of hosts: what goes before the score, the score and its three factors, or what refused them. */
 export function Scores({ hosts, chosen }: { hosts: Verdict[]; chosen?: string | undefined }) {
   const { t, i18n } = useTranslation();
   const word = useFilterWord();
+  const before = hosts[0]?.before ?? []; // the refused ones, which have none, come last
+  const beforeWords = t('schedule.before', { returnObjects: true }) as Record<string, string>;
   const shown = (n: number | undefined) => (n === undefined ? '' : number(n, i18n.language, 4));
   const won = (host: Verdict) => chosen !== undefined && chosen !== '' && (host.id === chosen || host.host === chosen);
   return (
@@ -29,6 +31,11 @@ export function Scores({ hosts, chosen }: { hosts: Verdict[]; chosen?: string | 
         <thead>
           <tr>
             <th scope="col">{t('field.host')}</th>
+            {before.map(({ of }) => (
+              <th scope="col" key={of}>
+                {beforeWords[of] ?? of}
+              </th>
+            ))}
             <th scope="col">{t('schedule.score')}</th>
             {factors.map(([key, name]) => (
               <th scope="col" key={key}>
@@ -45,12 +52,17 @@ export function Scores({ hosts, chosen }: { hosts: Verdict[]; chosen?: string | 
                 {won(host) && <> <span className="tag">{t('schedule.chosen')}</span></>}
               </th>
               {host.score === null ? (
-                <td colSpan={4} className="muted small">
+                <td colSpan={before.length + 4} className="muted small">
                   {t('schedule.refused')}: {word(host.refused_by ?? '')}
                   {host.reason && <div className="small">{host.reason}</div>}
                 </td>
               ) : (
                 <>
+                  {host.before?.map(({ of, n }) => (
+                    <td key={of} className="nums">
+                      {number(n, i18n.language)}
+                    </td>
+                  ))}
                   <td className="nums">{shown(host.score)}</td>
                   {factors.map(([key]) => (
                     <td key={key} className="nums muted">

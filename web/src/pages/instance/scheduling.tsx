@@ -19,7 +19,7 @@ export function Scheduling({ server }: { server: Server }) {
   return (
     <Panel title={t('schedule.title')}>
       <p className="muted" style={{ marginTop: 0 }}>
-        {t('schedule.counts', { considered, passed })}
+        {t('schedule.counts', { considered, passed })} {t(hosts[0]?.before ? 'schedule.beforeFirst' : 'schedule.scoreFirst')}
       </p>
       {summary && <p className="tone-bad">{summary}</p>}
       <Scores hosts={hosts.slice(0, most)} chosen={chosen} />
