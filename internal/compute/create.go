@@ -27,6 +27,7 @@ type NewServer struct {
 	Image        string // "" boots from a volume
 	KeyName      *string
 	UserData     string // base64
+	AdminPass    string // for its config drive
 	Files        []File
 	Certificates []string // that may have signed the image
 	ConfigDrive  bool

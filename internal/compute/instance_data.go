@@ -28,10 +28,11 @@ type instanceData struct {
 	static  json.RawMessage
 
 	addresses map[string]string // of its devices on PCI, as far as its host has told
+	drive     bool              // this is for a config drive, which nobody else reads
 }
 
 func (s *Service) instanceData(server Server, secret secrets, ports []vif.Port, cards []Card, volumes []Attachment, cpus *nodeapi.Topology) instanceData {
-	return instanceData{server, secret, ports, cards, volumes, cpus, s.ZoneOf(server.Host), s.vendor.Static(), nil}
+	return instanceData{server, secret, ports, cards, volumes, cpus, s.ZoneOf(server.Host), s.vendor.Static(), nil, false}
 }
 
 // The versions of the two trees, oldest first. A guest may ask for any.
@@ -73,6 +74,7 @@ type metaData struct {
 	Keys       []keyData         `json:"keys,omitempty"`
 	Seed       string            `json:"random_seed,omitempty"`
 	Project    string            `json:"project_id,omitempty"`
+	AdminPass  string            `json:"admin_pass,omitempty"` // on config drives alone
 	Devices    []deviceData      `json:"devices,omitempty"`
 	CPUs       *[]int            `json:"dedicated_cpus,omitempty"`
 	Files      []fileData        `json:"files,omitempty"`
@@ -86,6 +88,12 @@ func (d instanceData) metaData(version string) metaData {
 	if d.server.KeyName != nil {
 		m.PublicKeys = map[string]string{*d.server.KeyName: d.secrets.PublicKey}
 		m.Keys = []keyData{{d.secrets.PublicKey, d.secrets.KeyType, *d.server.KeyName}}
+	}
+	if d.drive {
+		m.AdminPass = d.secrets.AdminPass
+		if d.server.Rescue.V != nil {
+			m.AdminPass = d.server.Rescue.V.AdminPass
+		}
 	}
 	if version >= "2013-04-04" {
 		m.Seed = base64.StdEncoding.EncodeToString(grow(d.secrets.Seed, seedBytes))
@@ -374,6 +382,7 @@ func (d instanceData) folder(version string) (map[string][]byte, error) {
 // files is the content of a config drive by path.
 func (d instanceData) files() (map[string][]byte, error) {
 	out := map[string][]byte{}
+	d.drive = true
 	for _, version := range ourVersions {
 		folder, err := d.folder(version)
 		if err != nil {

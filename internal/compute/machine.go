@@ -211,6 +211,7 @@ type secrets struct {
 	KeyType   string
 	Seed      string // base64; the guest's random seed grows from it
 	Password  string
+	AdminPass string // for its config drive; "" if it has none
 
 	BootRoles  string                      // of who made the server, with commas
 	VendorData db.JSON[vendordata.Answers] // for its config drive; nil: nobody was asked

@@ -14,6 +14,8 @@ type Evacuate struct {
 	Host    string // "" for any
 	Anyway  bool   // the host takes it whatever its rules say, if it has room
 	Stopped bool   // it stays off there
+
+	AdminPass string // as of NewServer; "" leaves what it had
 }
 
 type evacuateState struct {
@@ -71,6 +73,9 @@ func (s *Service) EvacuateServer(ctx context.Context, act Act, in Evacuate) erro
 		state := evacuateState{Server: server.ID, Host: in.Host, Anyway: in.Anyway, From: server.Host, Run: server.VMState != Stopped && !in.Stopped, Migration: migration}
 		server.TaskState = Rebuilding
 		err = s.save(ctx, tx, &server, "task_state")
+		if err == nil && server.ConfigDrive && in.AdminPass != "" {
+			_, err = tx.Exec(ctx, "UPDATE server_secrets SET admin_pass = ? WHERE server = ?", in.AdminPass, server.ID)
+		}
 		if err == nil {
 			err = s.tell(ctx, tx, "evacuate", server)
 		}

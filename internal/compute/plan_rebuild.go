@@ -17,10 +17,11 @@ type Rebuild struct {
 	OfVolume bool // a root disk that is a volume gets the bytes, too
 	ZeroDisk bool // as of NewServer
 	ServerUpdate
-	Metadata map[string]string
-	KeyName  **string
-	UserData *string
-	Files    []File // instead of those that it had
+	Metadata  map[string]string
+	KeyName   **string
+	UserData  *string
+	AdminPass string // as of NewServer
+	Files     []File // instead of those that it had
 
 	Certificates *[]string
 }
@@ -166,8 +167,11 @@ func (s *Service) rebuildSecrets(ctx context.Context, tx *db.Tx, server *Server,
 	if in.UserData != nil {
 		row.UserData = *in.UserData
 	}
-	row.Files, row.VendorData.V = db.Of(in.Files), nil
-	_, err = tx.Update(ctx, &row, "user_data", "public_key", "key_type", "files", "vendor_data")
+	row.Files, row.VendorData.V, row.AdminPass = db.Of(in.Files), nil, ""
+	if server.ConfigDrive {
+		row.AdminPass = in.AdminPass
+	}
+	_, err = tx.Update(ctx, &row, "user_data", "public_key", "key_type", "files", "vendor_data", "admin_pass")
 	if err != nil {
 		return fmt.Errorf("write secrets of server %s: %w", server.ID, err)
 	}

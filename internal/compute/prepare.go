@@ -79,6 +79,9 @@ func flavorScope(c auth.Caller) string {
 
 func (s *Service) newSecrets(ctx context.Context, in NewServer) (secrets, error) {
 	row := secrets{UserData: in.UserData, Files: db.Of(in.Files)}
+	if in.ConfigDrive {
+		row.AdminPass = in.AdminPass
+	}
 	if len(in.UserData) > 65535 {
 		return row, errs.BadRequestf("User data too large. User data must be no larger than 65535 bytes once base64 encoded. Your data is %d bytes", len(in.UserData))
 	}

@@ -13,8 +13,9 @@ import (
 
 // NewRescue asks for a server to boot from another disk for a while.
 type NewRescue struct {
-	Image    string // "" is the server's own
-	OfVolume bool   // servers whose root disk is a volume may be rescued
+	Image     string // "" is the server's own
+	OfVolume  bool   // servers whose root disk is a volume may be rescued
+	AdminPass string // as of NewServer, until it is rescued
 }
 
 // What images may say of the disk that is made of them for a rescue.
@@ -41,6 +42,9 @@ func (s *Service) RescueServer(ctx context.Context, act Act, caller auth.Caller,
 		return errs.BadRequestf("Instance %s cannot be rescued: Cannot rescue a volume-backed instance", server.ID)
 	}
 	rescue := Rescue{Image: in.Image}
+	if server.ConfigDrive {
+		rescue.AdminPass = in.AdminPass
+	}
 	if rescue.Image == "" {
 		rescue.Image = server.Image
 	}

@@ -173,6 +173,8 @@ type Rescue struct {
 	Image  string `json:"image"`
 	Device string `json:"device,omitempty"` // disk or cdrom; "": it takes the place of the first disk
 	Bus    string `json:"bus,omitempty"`    // "" is virtio
+
+	AdminPass string `json:"admin_pass,omitempty"` // for its config drive meanwhile
 }
 
 // Shelf is what is kept of a shelved server.

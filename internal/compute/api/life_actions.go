@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"nacre/internal/api"
 	"nacre/internal/auth"
 	"nacre/internal/compute"
@@ -92,6 +93,8 @@ func (h handlers) rebuild(c *api.Call, in rebuildRequest) (any, error) {
 		}
 		change.Certificates = (*[]string)(&r.Certificates.V) // null is none
 	}
+	pass := cmp.Or(r.AdminPass, password())
+	change.AdminPass = pass
 	change.Files, err = personality(r.Personality)
 	if err != nil {
 		return nil, err
@@ -105,10 +108,6 @@ func (h handlers) rebuild(c *api.Call, in rebuildRequest) (any, error) {
 		return nil, err
 	}
 	c.SetHeader("Location", c.URL("/servers/"+server.ID))
-	pass := r.AdminPass
-	if pass == "" {
-		pass = password()
-	}
 	userData, err := h.compute.UserData(c.Context(), server.ID)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/netip"
 
@@ -55,6 +56,7 @@ func (h handlers) createServer(c *api.Call, in createRequest) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	input.AdminPass = cmp.Or(in.Server.AdminPass, password())
 	servers, err := h.compute.CreateServers(c.Context(), input)
 	if err != nil {
 		return nil, err
@@ -65,10 +67,7 @@ func (h handlers) createServer(c *api.Call, in createRequest) (any, error) {
 		return reservationReply{first.Reservation}, nil
 	}
 	c.SetHeader("Location", c.URL("/servers/"+first.ID))
-	out := createdServer{ID: first.ID, Links: links(c, "/servers/"+first.ID), DiskConfig: first.DiskConfig(), AdminPass: in.Server.AdminPass}
-	if out.AdminPass == "" {
-		out.AdminPass = password()
-	}
+	out := createdServer{ID: first.ID, Links: links(c, "/servers/"+first.ID), DiskConfig: first.DiskConfig(), AdminPass: input.AdminPass}
 	for _, g := range in.Server.Groups {
 		out.Groups = append(out.Groups, groupName{g.Name})
 	}

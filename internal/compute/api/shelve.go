@@ -98,6 +98,7 @@ func (h handlers) rescue(c *api.Call, in rescueRequest) (adminPassReply, error) 
 			reply.AdminPass = in.Rescue.AdminPass
 		}
 	}
+	rescue.AdminPass = reply.AdminPass
 	return reply, h.compute.RescueServer(c.Context(), act(c, server), c.Caller, rescue)
 }
 
@@ -132,12 +133,13 @@ func (h handlers) evacuate(c *api.Call, in evacuateRequest) (any, error) {
 			return nil, errs.BadRequestf("Invalid state of instance files on shared storage: root disks are on their hosts here.")
 		}
 	}
+	where.AdminPass = r.AdminPass
+	if where.AdminPass == "" && c.Version < api.V(2, 14) {
+		where.AdminPass = password()
+	}
 	err = h.compute.EvacuateServer(c.Context(), act(c, server), where)
 	if err != nil || c.Version >= api.V(2, 14) {
 		return nil, err
 	}
-	if r.AdminPass == "" {
-		r.AdminPass = password()
-	}
-	return adminPassReply{r.AdminPass}, nil
+	return adminPassReply{where.AdminPass}, nil
 }
