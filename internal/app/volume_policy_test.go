@@ -28,7 +28,7 @@ func TestVolumePolicies(t *testing.T) {
 	var made struct{ Volume struct{ ID string } }
 	refuse := func(who testcloud.User, path string, body any, rule string) {
 		t.Helper()
-		r := who.Do(t, "POST", path, body, "OpenStack-API-Version", "volume 3.60")
+		r := who.Do(t, "POST", path, body, "OpenStack-API-Version", "compute 2.60, volume 3.60")
 		if r.Status != 403 || !strings.Contains(string(r.Body), rule) {
 			t.Errorf("POST %s %v: got %d %s, want 403 by %s", path, body, r.Status, r.Body, rule)
 		}

@@ -46,6 +46,7 @@ type NewServer struct {
 	AutoNetwork  bool      // make a network when there is none
 	Cards        []NewCard // nil picks the only network there is
 	Disks        []BlockDevice
+	Shared       bool // a disk may be a volume that several servers may have
 	ServerGroup  string
 	Hints        map[string]any
 }

@@ -25,7 +25,11 @@ type NewAttachment struct {
 	Device              string // a wish; the name is made here
 	Tag                 *string
 	DeleteOnTermination bool
+	Shared              bool // it may be one that several servers may have
 }
+
+// errShared answers clients that don't know of volumes that several servers may have.
+var errShared = errs.BadRequestf("Multiattach volumes are only supported starting with compute API version 2.60.")
 
 // AttachVolume reserves a volume for a server and begins to attach it.
 func (s *Service) AttachVolume(ctx context.Context, act Act, caller auth.Caller, in NewAttachment) (Attachment, error) {
@@ -58,6 +62,9 @@ func (s *Service) AttachVolume(ctx context.Context, act Act, caller auth.Caller,
 				return errs.BadRequestf("Invalid volume: volume %s is already attached to instance %s", v.ID, server.ID)
 			}
 			taken[a.Device] = true
+		}
+		if v.Shared && !in.Shared {
+			return errShared
 		}
 		for _, name := range server.blankDevices(have) {
 			taken[name] = true

@@ -282,6 +282,9 @@ func (s *Service) checkDisk(ctx context.Context, in NewServer, d *BlockDevice, f
 		if v.Status != "available" && !(v.Shared && v.Status == "in-use") {
 			return errs.BadRequestf("Invalid volume: volume '%s' status must be 'available'. Currently in '%s'", d.ID, v.Status)
 		}
+		if v.Shared && !in.Shared {
+			return errShared
+		}
 	case "snapshot":
 		snapshot, err := s.volumes.Snapshot(ctx, in.Caller, d.ID)
 		switch {

@@ -318,7 +318,7 @@ func (v volumes) Volume(ctx context.Context, _ auth.Caller, id string) (compute.
 		row, err = v.row(ctx, tx, "id", id)
 		return err
 	})
-	return compute.Volume{ID: id, Status: row.Status, SizeGB: row.Size, Bootable: true}, err
+	return compute.Volume{ID: id, Status: row.Status, SizeGB: row.Size, Bootable: true, Shared: row.Writers > 1}, err
 }
 
 func (v volumes) Snapshot(ctx context.Context, caller auth.Caller, id string) (compute.VolumeSnapshot, error) {

@@ -198,7 +198,7 @@ func (in createRequest) input(c *api.Call) (compute.NewServer, error) {
 		KeyName: r.KeyName, AccessIP4: string(r.AccessIP4), AccessIP6: string(r.AccessIP6), Metadata: r.Metadata, Tags: r.Tags, Host: r.Host,
 		AutoDisk: autoDisk(r.DiskConfig), Certificates: r.Certificates,
 		ConfigDrive: r.ConfigDrive != nil && bool(*r.ConfigDrive),
-		Min:         max(int(r.MinCount), 1),
+		Min:         max(int(r.MinCount), 1), Shared: knowsShared(c),
 	}
 	if r.Hypervisor != "" {
 		out.Host = r.Hypervisor

@@ -87,11 +87,19 @@ func TestShelve(t *testing.T) {
 	for _, body := range []string{`{"shelve":null}`, `{"shelveOffload":null}`, `{"os-start":null}`, `{"reboot":{"type":"HARD"}}`} {
 		c.must(409, "admin", "POST", path, body)
 	}
-	// Volumes come and go meanwhile.
+	// Volumes come and go meanwhile, for clients that know of it.
 	volumes := "/servers/" + id + "/os-volume_attachments"
-	c.must(200, "demo", "POST", volumes, `{"volumeAttachment":{"volumeId":"`+volumeID2+`"}}`)
+	attach := `{"volumeAttachment":{"volumeId":"` + volumeID2 + `"}}`
+	const refused = "_volume' instance %s while it is in vm_state shelved_offloaded"
+	if r := c.must(409, "demo@2.19", "POST", volumes, attach); !strings.Contains(string(r.body), fmt.Sprintf("'attach"+refused, id)) {
+		t.Errorf("before 2.20 an attachment is answered with %s", r.body)
+	}
+	c.must(200, "demo@2.20", "POST", volumes, attach)
 	until(c, heard, "compute.instance.volume.attach")
-	c.must(202, "demo", "DELETE", volumes+"/"+volumeID2, "")
+	if r := c.must(409, "demo@2.19", "DELETE", volumes+"/"+volumeID2, ""); !strings.Contains(string(r.body), fmt.Sprintf("'detach"+refused, id)) {
+		t.Errorf("before 2.20 a detachment is answered with %s", r.body)
+	}
+	c.must(202, "demo@2.20", "DELETE", volumes+"/"+volumeID2, "")
 	until(c, heard, "compute.instance.volume.detach")
 	c.must(202, "demo", "POST", path, `{"unshelve":null}`)
 	until(c, heard, "compute.instance.unshelve.end")

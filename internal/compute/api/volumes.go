@@ -59,6 +59,17 @@ func (h handlers) listAttachments(c *api.Call) (attachmentsReply, error) {
 	return reply, err
 }
 
+// whileShelved refuses to change the volumes of a shelved server before 2.20.
+func whileShelved(c *api.Call, server compute.Server, action string) error {
+	if c.Version >= api.V(2, 20) || server.VMState != compute.Shelved && server.VMState != compute.Offloaded {
+		return nil
+	}
+	return errs.Conflictf("Cannot '%s' instance %s while it is in vm_state %s", action, server.ID, server.VMState)
+}
+
+// knowsShared tells whether the client expects volumes that several servers may have.
+func knowsShared(c *api.Call) bool { return c.Version >= api.V(2, 60) }
+
 type attachRequest struct {
 	Attachment struct {
 		Volume string   `json:"volumeId" check:"required,pattern=uuid"`
@@ -88,8 +99,12 @@ func (h handlers) attachVolume(c *api.Call, in attachRequest) (newAttachmentRepl
 	if err != nil {
 		return newAttachmentReply{}, err
 	}
+	err = whileShelved(c, server, "attach_volume")
+	if err != nil {
+		return newAttachmentReply{}, err
+	}
 	a, err := h.compute.AttachVolume(c.Context(), act(c, server), c.Caller, compute.NewAttachment{
-		Volume: in.Attachment.Volume, Tag: in.Attachment.Tag, DeleteOnTermination: bool(in.Attachment.Delete),
+		Volume: in.Attachment.Volume, Tag: in.Attachment.Tag, DeleteOnTermination: bool(in.Attachment.Delete), Shared: knowsShared(c),
 	})
 	c.Log("volume_id", in.Attachment.Volume)
 	return newAttachmentReply{newAttachment{a.Volume, a.Server, a.Volume, a.Device, a.Tag, a.DeleteOnTermination}}, err
@@ -185,5 +200,9 @@ func (h handlers) detachVolume(c *api.Call) error {
 		return err
 	}
 	c.Log("volume_id", c.PathValue("volume_id"))
+	err = whileShelved(c, server, "detach_volume")
+	if err != nil {
+		return err
+	}
 	return h.compute.DetachVolume(c.Context(), act(c, server), c.PathValue("volume_id"))
 }
