@@ -51,9 +51,14 @@ func (h handlers) listAttachments(c *api.Call) (attachmentsReply, error) {
 	if err != nil {
 		return attachmentsReply{}, err
 	}
+	first, most, err := window(c)
+	if err != nil {
+		return attachmentsReply{}, err
+	}
 	_, list, err := h.compute.Attachments(c.Context(), server.Project, server.ID)
 	reply := attachmentsReply{}
-	for _, a := range list {
+	list = list[min(first, len(list)):]
+	for _, a := range list[:min(most, len(list))] {
 		reply.Attachments = append(reply.Attachments, viewAttachment(a))
 	}
 	return reply, err

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"nacre/internal/db"
 )
 
@@ -28,5 +30,33 @@ func TestSharedVolumes(t *testing.T) {
 		if r = c.as("demo@2.60", "POST", path, body); r.status >= 300 {
 			t.Errorf("POST %s at 2.60: got %d %s", path, r.status, r.body)
 		}
+	}
+}
+
+// A list of attachments is cut by limit and offset, at every version.
+func TestPartsOfAttachments(t *testing.T) {
+	t.Parallel()
+	c := start(t, options{hosts: 1})
+	id := withVolumes(c)
+	c.status(id, "ACTIVE")
+	path := "/servers/" + id + "/os-volume_attachments"
+	c.must(200, "demo", "POST", path, `{"volumeAttachment":{"volumeId":"`+volumeID2+`"}}`)
+	all := c.must(200, "demo", "GET", path, "").at(t, "volumeAttachments").([]any)
+	if len(all) < 2 {
+		t.Fatalf("the server has %v, want several", all)
+	}
+	for query, want := range map[string][]any{
+		"limit=1": all[:1], "offset=1": all[1:], "limit=1&offset=1": all[1:2], "limit=0": all, "limit=5000": all, "offset=9": {},
+		"offset=2147483647&limit=2147483647": {},
+	} {
+		for _, who := range []string{"demo", "demo@2.75"} {
+			got := c.must(200, who, "GET", path+"?"+query, "").at(t, "volumeAttachments")
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s by %s (-want +got):\n%s", query, who, diff)
+			}
+		}
+	}
+	for _, query := range []string{"limit=-1", "offset=-1", "limit=x", "offset=x"} {
+		c.must(400, "demo", "GET", path+"?"+query, "")
 	}
 }
