@@ -52,6 +52,7 @@ func TestBadInput(t *testing.T) {
 		{"unknown zone", "demo", "POST", "/servers", create(`,"availability_zone":"moon"`), 400, "The requested availability zone is not available"},
 		{"host named by a user", "demo", "POST", "/servers", create(`,"availability_zone":"nova:node-1"`), 403, "os_compute_api:servers:create:forced_host"},
 		{"more at least than at most", "demo", "POST", "/servers", create(`,"min_count":3,"max_count":2`), 400, "min_count must be <= max_count"},
+		{"one host name for several servers", "demo@2.90", "POST", "/servers", create(`,"networks":"none","hostname":"web","max_count":2`), 400, "Unable to allocate a single hostname to multiple instances"},
 		{"count of a wrong type", "demo", "POST", "/servers", create(`,"min_count":"many"`), 400, "does not match"},
 		{"count of nought", "demo", "POST", "/servers", create(`,"min_count":0`), 400, "is less than the minimum of 1"},
 		{"too many for the quota", "demo", "POST", "/servers", create(`,"min_count":10`), 403, "Quota exceeded for instances: Requested 10, but already used 1 of 10 instances"},

@@ -216,6 +216,9 @@ func (in createRequest) input(c *api.Call) (compute.NewServer, error) {
 	if out.Min > out.Max {
 		return out, errs.BadRequestf("min_count must be <= max_count")
 	}
+	if out.Hostname != "" && out.Max > 1 {
+		return out, errs.BadRequestf("Unable to allocate a single hostname to multiple instances")
+	}
 	for _, tag := range r.Tags {
 		if tag == "" || len(tag) > 60 || bytes.ContainsAny([]byte(tag), ",/") {
 			return out, errs.BadRequestf("Invalid input for field/attribute tags. Value: %s. A tag has 1 to 60 characters and no slash or comma.", tag)
