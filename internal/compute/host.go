@@ -311,8 +311,30 @@ func (s *Service) hostUp(name string) bool {
 	return s.state[name].host.Up && !s.state[name].service.ForcedDown // a copy of the whole costs more
 }
 
-// HostUp tells whether the host counts as up.
-func (s *Service) HostUp(name string) bool { return s.hostUp(name) }
+// HostStatus is what is said of a host with its servers, in Nova's order: an operator's
+// word comes before what is heard of the host. It is "" for no compute host.
+func (s *Service) HostStatus(name string) string {
+	if name == "" {
+		return ""
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	service := s.state[name].service
+	switch {
+	case service.ID == "":
+		return ""
+	case service.ForcedDown:
+		return "DOWN"
+	case service.Disabled:
+		return "MAINTENANCE"
+	case s.state[name].host.Up:
+		return "UP"
+	}
+	return HostUnknown
+}
+
+// HostUnknown is the status of a host that is silent.
+const HostUnknown = "UNKNOWN"
 
 // Hypervisors lists the compute hosts by name.
 func (s *Service) Hypervisors(ctx context.Context) ([]Hypervisor, error) {

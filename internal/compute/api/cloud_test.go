@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -38,6 +39,7 @@ import (
 // image, network and volume service are small ones in the same database.
 type cloud struct {
 	links sync.Map // the nodes' ends of their connections, by host
+	mute  sync.Map // hosts that connect no more
 
 	t         testing.TB
 	ctx       context.Context
@@ -48,6 +50,7 @@ type cloud struct {
 	placement *placement.Service
 	machines  map[string]*virtsim.Host
 	handler   http.Handler
+	policy    *auth.Policy
 }
 
 type options struct {
@@ -144,6 +147,10 @@ func (c *cloud) addHost(running *sync.WaitGroup, network *fabricsim.Cluster, nam
 	agent, err := node.New(node.Options{
 		Name: name, Virt: machines, Fabric: network.Host(name), Block: disks, Log: log, BootID: "boot",
 		Dial: func(ctx context.Context) (io.ReadWriteCloser, error) {
+			_, mute := c.mute.Load(name)
+			if mute {
+				return nil, errors.New("the test keeps the host from connecting")
+			}
 			ours, theirs := net.Pipe()
 			c.links.Store(name, ours)
 			running.Go(func() { c.hosts.Serve(ctx, name, theirs) })
@@ -173,7 +180,7 @@ func (c *cloud) serve(log *slog.Logger) {
 	k := api.New(api.Options{Tokens: tokens{}, Policy: policy, Clock: clock.Real{}, Log: log, PublicURL: "http://cloud"})
 	k.Add(computeapi.New(c.compute))
 	k.Add(computeapi.Discovery())
-	c.handler = k
+	c.handler, c.policy = k, policy
 }
 
 // until waits for a condition.

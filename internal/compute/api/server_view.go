@@ -165,17 +165,19 @@ type volumeOfView struct {
 
 // shows says what the caller may see of a server beyond the plain view.
 type shows struct {
-	attributes bool
-	hostStatus bool
-	extraSpecs bool
-	groups     bool // server groups, which lists leave out
+	attributes  bool
+	hostStatus  bool
+	hostUnknown bool // the host's status if that is UNKNOWN
+	extraSpecs  bool
+	groups      bool // server groups, which lists leave out
 }
 
 func seen(c *api.Call, target auth.Target) shows {
 	return shows{
-		attributes: c.May("os_compute_api:os-extended-server-attributes", target),
-		hostStatus: c.May("os_compute_api:servers:show:host_status", target),
-		extraSpecs: c.May("os_compute_api:servers:show:flavor-extra-specs", target),
+		attributes:  c.May("os_compute_api:os-extended-server-attributes", target),
+		hostStatus:  c.May("os_compute_api:servers:show:host_status", target),
+		hostUnknown: c.May("os_compute_api:servers:show:host_status:unknown-only", target),
+		extraSpecs:  c.May("os_compute_api:servers:show:flavor-extra-specs", target),
 	}
 }
 
@@ -257,9 +259,11 @@ func (w *serverViewer) of(s *compute.Server) *serverView {
 		w.volumes = append(w.volumes, volumeOfView{a.Volume, a.DeleteOnTermination})
 	}
 	v.Volumes = w.volumes
-	if w.see.hostStatus {
-		w.hostStatus = w.h.hostStatus(s.Host)
-		v.HostStatus = &w.hostStatus
+	if w.see.hostStatus || w.see.hostUnknown {
+		w.hostStatus = w.h.compute.HostStatus(s.Host)
+		if w.see.hostStatus || w.hostStatus == compute.HostUnknown {
+			v.HostStatus = &w.hostStatus
+		}
 	}
 	if w.see.groups {
 		groups := []string{}
@@ -322,16 +326,6 @@ func notEmpty(text *string) *string {
 		return nil
 	}
 	return text
-}
-
-func (h handlers) hostStatus(host string) string {
-	switch {
-	case host == "":
-		return ""
-	case h.compute.HostUp(host):
-		return "UP"
-	}
-	return "DOWN"
 }
 
 // standardProperties are those of an image that mean something to the cloud, as

@@ -181,7 +181,7 @@ const moving: Action<Server>[] = [
     danger: true,
     ask: 'server.evacuateAsk',
     // A host that is heard of has its servers.
-    able: (row) => row.host_status === 'DOWN' && allowed(row, 'evacuate'),
+    able: (row) => ['UNKNOWN', 'DOWN'].includes(row.host_status ?? '') && allowed(row, 'evacuate'),
     fields: [{ key: 'host', label: 'field.host', kind: 'choice', options: (_, row) => hostChoices(row['OS-EXT-SRV-ATTR:host']), hint: 'server.anyHost' }],
     call: (evacuate, row) => act(row, { evacuate }),
   },
