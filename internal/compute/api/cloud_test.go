@@ -54,10 +54,11 @@ type cloud struct {
 }
 
 type options struct {
-	hosts    int
-	capacity virt.Capacity
-	still    bool // the engine is turned by the test
-	log      io.Writer
+	hosts     int
+	capacity  virt.Capacity
+	still     bool // the engine is turned by the test
+	log       io.Writer
+	addresses map[string]string // of hosts, by name
 
 	configure func(*compute.Options)
 }
@@ -111,7 +112,7 @@ func start(t testing.TB, o options) *cloud {
 	}
 	network := fabricsim.New()
 	for i := range o.hosts {
-		c.addHost(&running, network, fmt.Sprintf("node-%d", i+1), o.capacity, log)
+		c.addHost(&running, network, fmt.Sprintf("node-%d", i+1), o, log)
 	}
 	t.Cleanup(func() {
 		cancel()
@@ -134,8 +135,8 @@ func start(t testing.TB, o options) *cloud {
 	return c
 }
 
-func (c *cloud) addHost(running *sync.WaitGroup, network *fabricsim.Cluster, name string, capacity virt.Capacity, log *slog.Logger) {
-	machines, err := virtsim.New(virtsim.Options{Capacity: capacity})
+func (c *cloud) addHost(running *sync.WaitGroup, network *fabricsim.Cluster, name string, o options, log *slog.Logger) {
+	machines, err := virtsim.New(virtsim.Options{Capacity: o.capacity})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -145,7 +146,7 @@ func (c *cloud) addHost(running *sync.WaitGroup, network *fabricsim.Cluster, nam
 	}
 	c.machines[name] = machines
 	agent, err := node.New(node.Options{
-		Name: name, Virt: machines, Fabric: network.Host(name), Block: disks, Log: log, BootID: "boot",
+		Name: name, Virt: machines, Fabric: network.Host(name), Block: disks, Log: log, BootID: "boot", Address: o.addresses[name],
 		Dial: func(ctx context.Context) (io.ReadWriteCloser, error) {
 			_, mute := c.mute.Load(name)
 			if mute {
