@@ -214,7 +214,7 @@ func withRecord(t *testing.T, s *stage) {
 
 // secretsLeft is what a server that could not be made keeps beside its row.
 var secretsLeft = map[string]string{
-	"server_secrets": "server=ID user_data= public_key= key_type= SEED password= files=null boot_roles=member,reader vendor_data=null ",
+	"server_secrets": "server=ID user_data= public_key= key_type= SEED password= files=null boot_roles=member,reader vendor_data=null admin_pass= ",
 }
 
 // planCases has a line for each plan.
