@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -28,6 +29,7 @@ import (
 	"nacre/internal/errs"
 	fabricsim "nacre/internal/fabric/simulated"
 	"nacre/internal/hosts"
+	"nacre/internal/loop"
 	"nacre/internal/node"
 	"nacre/internal/placement"
 	"nacre/internal/virt"
@@ -303,6 +305,20 @@ func (c *cloud) status(id, want string) reply {
 		return got == want && r.at(c.t, "server", "OS-EXT-STS:task_state") == nil
 	})
 	return r
+}
+
+// once runs a loop of the service, which nothing else runs here.
+func (c *cloud) once(name string) {
+	c.t.Helper()
+	loops := c.compute.Loops()
+	at := slices.IndexFunc(loops, func(l loop.Loop) bool { return l.Name == name })
+	if at < 0 {
+		c.t.Fatalf("there is no loop %s", name)
+	}
+	err := loops[at].Once(c.ctx)
+	if err != nil {
+		c.t.Fatal(err)
+	}
 }
 
 // gone waits until the server is deleted.

@@ -13,23 +13,15 @@ import (
 func TestResizesAreConfirmedInTime(t *testing.T) {
 	now := clock.NewManual(clock.Real{}.Now())
 	c := start(t, options{hosts: 2, configure: func(o *compute.Options) { o.ConfirmAfter, o.Clock = time.Hour, now }})
-	look := func() {
-		t.Helper()
-		for _, l := range c.compute.Loops() {
-			if l.Name == "compute.confirm" {
-				check(t, l.Once(c.ctx))
-			}
-		}
-	}
 	id := c.active("web", "")
 	path := "/servers/" + id + "/action"
 	c.must(202, "demo", "POST", path, `{"resize":{"flavorRef":"2"}}`)
 	c.status(id, "VERIFY_RESIZE")
 	now.Advance(59 * time.Minute)
-	look()
+	c.once("compute.confirm")
 	c.status(id, "VERIFY_RESIZE")
 	now.Advance(2 * time.Minute)
-	look()
+	c.once("compute.confirm")
 	r := c.status(id, "ACTIVE")
 	if flavor := r.at(t, "server", "flavor", "original_name"); flavor != "m1.small" {
 		t.Errorf("the server has flavor %v, want m1.small", flavor)

@@ -193,7 +193,7 @@ type serverViewer struct {
 	c       *api.Call
 	see     shows
 	details compute.Details
-	links   [4]api.Link // self and bookmark, of the image, of the flavor: but for the ids
+	links   []api.Link // self and bookmark, of the image, of the flavor: but for the ids
 
 	view      serverView
 	image     imageOfView
@@ -208,9 +208,7 @@ type serverViewer struct {
 }
 
 func (h handlers) viewer(c *api.Call, details compute.Details, see shows) *serverViewer {
-	return &serverViewer{h: h, c: c, see: see, details: details, links: [4]api.Link{
-		{Rel: "self", Href: c.URL("/servers/")}, bookmark(c, "/servers/"), bookmark(c, "/images/"), bookmark(c, "/flavors/"),
-	}}
+	return &serverViewer{h: h, c: c, see: see, details: details, links: append(links(c, "/servers/"), bookmark(c, "/images/"), bookmark(c, "/flavors/"))}
 }
 
 // of views a server.

@@ -72,21 +72,13 @@ func TestSoftDelete(t *testing.T) {
 	c.gone(id)
 	used(1)
 
-	reclaim := func() {
-		t.Helper()
-		for _, l := range c.compute.Loops() {
-			if l.Name == "compute.reclaim" {
-				check(t, l.Once(c.ctx))
-			}
-		}
-	}
 	c.must(204, "demo", "DELETE", "/servers/"+other, "")
 	c.status(other, "SOFT_DELETED")
 	now.Advance(59 * time.Minute)
-	reclaim()
+	c.once("compute.reclaim")
 	c.status(other, "SOFT_DELETED")
 	now.Advance(2 * time.Minute)
-	reclaim()
+	c.once("compute.reclaim")
 	c.gone(other)
 	used(0)
 }
