@@ -244,7 +244,7 @@ func failure(cause error) Fault {
 	case classified:
 		return Fault{Code: int(e.Kind), Message: e.Message}
 	case errors.Is(cause, work.ErrDeadline):
-		return Fault{Code: 500, Message: "Timed out: " + cause.Error()}
+		return Fault{Code: 500, Message: "Timed out: " + work.ForUsers(cause), Details: "Timed out: " + cause.Error()}
 	}
 	return Fault{Code: 500, Message: cause.Error()}
 }

@@ -91,6 +91,7 @@ const (
 type Fault struct {
 	Code    int     `json:"code"`
 	Message string  `json:"message"`
+	Details string  `json:"details,omitempty"` // for operators, where they are more than the message
 	Created db.Time `json:"created"`
 }
 

@@ -2,7 +2,6 @@ package work
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"nacre/internal/db"
@@ -104,10 +103,8 @@ func (r row) view() Run {
 }
 
 func (r row) faultMessage() string {
-	var f fault
-	err := json.Unmarshal([]byte(r.Fault), &f)
-	if err != nil {
+	if r.Fault == "" {
 		return r.Reason
 	}
-	return f.Message
+	return readFault(r.Fault).Error()
 }

@@ -451,10 +451,14 @@ func (e *Engine) heard(r *run) bool {
 
 func lateBecause(r *run) error {
 	allowed := r.Deadline.Time().Sub(r.CreatedAt.Time()).Round(time.Millisecond)
-	if r.Reason == "" {
-		return late{fmt.Sprintf("%s did not finish within %s", r.Step, allowed)}
+	e := late{text: fmt.Sprintf("%s did not finish within %s", r.Step, allowed)}
+	switch {
+	case r.Tries > 0:
+		e.cause = r.Reason
+	case r.Reason != "":
+		e.text += ": " + r.Reason // of NotYet
 	}
-	return late{fmt.Sprintf("%s did not finish within %s: %s", r.Step, allowed, r.Reason)}
+	return e
 }
 
 // report leaves the turn's one event.

@@ -251,16 +251,18 @@ type fault struct {
 	Kind    errs.Kind `json:"kind,omitempty"`
 	Type    string    `json:"type,omitempty"`
 	Message string    `json:"message"`
+	Cause   string    `json:"cause,omitempty"` // of a deadline, for operators
 }
 
 func writeFault(cause error) string {
 	f := fault{Why: "error", Message: cause.Error()}
 	e, classified := errs.As(cause)
+	tooLate, isLate := errors.AsType[late](cause)
 	switch {
 	case errors.Is(cause, ErrCancelled):
 		f.Why = "cancelled"
-	case errors.Is(cause, ErrDeadline):
-		f.Why = "deadline"
+	case isLate:
+		f.Why, f.Message, f.Cause = "deadline", tooLate.text, tooLate.cause
 	case classified:
 		f.Kind, f.Type, f.Message = e.Kind, e.Type, e.Message
 	}
@@ -281,13 +283,30 @@ func readFault(text string) error {
 	case "cancelled":
 		return ErrCancelled
 	case "deadline":
-		return late{f.Message}
+		return late{f.Message, f.Cause}
 	}
 	return errs.New(f.Kind, "%s", f.Message).Typed(f.Type)
 }
 
-// late is the cause of a run that took too long; its text says what it waited for.
-type late struct{ text string }
+// late is the cause of a run that took too long. Its text is for users; the error of
+// the last try is not.
+type late struct{ text, cause string }
 
-func (e late) Error() string        { return e.text }
 func (e late) Is(target error) bool { return target == ErrDeadline }
+
+func (e late) Error() string {
+	if e.cause == "" {
+		return e.text
+	}
+	return e.text + ": " + e.cause
+}
+
+// ForUsers is the sentence of an error of an undone plan that may be shown to who
+// does not operate the cloud: without the error of the last try.
+func ForUsers(err error) string {
+	e, ok := errors.AsType[late](err)
+	if ok {
+		return e.text
+	}
+	return err.Error()
+}

@@ -220,6 +220,9 @@ func TestOtherErrorsAreRetriedUntilTheDeadline(t *testing.T) {
 	if !errors.Is(cause, work.ErrDeadline) || !strings.Contains(cause.Error(), "connection refused") {
 		t.Errorf("cause is %v, want the deadline with its reason", cause)
 	}
+	if work.ForUsers(cause) != "b did not finish within 1m0s" {
+		t.Errorf("users are told %q, want nothing of the error", work.ForUsers(cause))
+	}
 }
 
 func TestUndoIsRetriedForEver(t *testing.T) {

@@ -58,7 +58,8 @@ type cloud struct {
 type options struct {
 	hosts     int
 	capacity  virt.Capacity
-	still     bool // the engine is turned by the test
+	still     bool        // the engine is turned by the test
+	clock     clock.Clock // of plans; the machine's, if nil
 	log       io.Writer
 	addresses map[string]string // of hosts, by name
 
@@ -80,7 +81,7 @@ func start(t testing.TB, o options) *cloud {
 	}
 	log := slog.New(slog.NewTextHandler(o.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	c := &cloud{t: t, ctx: ctx, db: d, machines: map[string]*virtsim.Host{}}
-	c.engine = work.New(work.Options{DB: d, Log: log})
+	c.engine = work.New(work.Options{DB: d, Clock: o.clock, Log: log})
 	c.hosts, err = hosts.New(ctx, hosts.Options{DB: d, Log: log})
 	if err != nil {
 		t.Fatal(err)

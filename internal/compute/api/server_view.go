@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -249,7 +250,7 @@ func (w *serverViewer) of(s *compute.Server) *serverView {
 		f := s.Fault.V
 		v.Fault = &faultView{Code: f.Code, Message: f.Message, Created: f.Created.Time()}
 		if w.see.attributes && f.Code == 500 {
-			v.Fault.Details = &f.Message
+			v.Fault.Details = new(cmp.Or(f.Details, f.Message))
 		}
 	}
 	w.volumes = w.volumes[:0]
