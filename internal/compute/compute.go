@@ -211,19 +211,10 @@ func (s *Service) waitOn(ctx context.Context, host, id string, into *nodeapi.Mac
 		answered, err = s.hosts.Observed(ctx, tx, host, nodeapi.KindMachine, id, into)
 		return err
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case answered && into.Problem != "" && into.Refused:
-		return errs.New(errs.Internal, "Host %s cannot do it: %s", host, into.Problem)
-	case answered && into.Problem != "":
-		return work.NotYet("host %s reports a problem and tries again: %s", host, into.Problem)
-	case !answered && !s.hostUp(host):
-		return work.NotYet("waiting for host %s, which is down", host)
-	case !answered:
-		return work.NotYet("waiting for host %s to do it", host)
 	}
-	return nil
+	return hosts.Waiting(host, s.hostUp(host), answered, into.Problem, into.Refused)
 }
 
 // seen is what the host has answered about the server's newest document, as soon

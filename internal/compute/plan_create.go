@@ -415,29 +415,5 @@ func (s *Service) createFailed(ctx context.Context, tx *db.Tx, state *createStat
 	if err != nil {
 		return err
 	}
-	err = s.buildFailed(ctx, tx, server.ID)
-	if err != nil {
-		return err
-	}
-	return s.explainFailure(ctx, tx, server, destination{state.Host, state.Anyway})
-}
-
-// explainFailure keeps why no host was chosen, when none was.
-func (s *Service) explainFailure(ctx context.Context, tx *db.Tx, server Server, to destination) error {
-	var n int
-	err := tx.Get(ctx, &n, "SELECT COUNT(*) FROM schedules WHERE server = ?", server.ID)
-	if err != nil || n > 0 {
-		return err
-	}
-	q, err := s.ask(ctx, tx, server, to)
-	if errs.Is(err, errs.BadRequest) {
-		return nil // nobody knows what the flavor asks for: the fault says so
-	}
-	if err != nil {
-		return err
-	}
-	s.mu.RLock()
-	explanation := s.snapshot.Explain(q.Request, keepPassed, keepRefused)
-	s.mu.RUnlock()
-	return s.keepDecision(ctx, tx, server.ID, "", explanation)
+	return s.buildFailed(ctx, tx, server.ID)
 }

@@ -10,7 +10,9 @@ import (
 	"github.com/uptrace/bun"
 
 	"nacre/internal/db"
+	"nacre/internal/errs"
 	"nacre/internal/nodeapi"
+	"nacre/internal/work"
 )
 
 // Document is one document with both its sides.
@@ -131,6 +133,23 @@ func (s *Service) Observed(ctx context.Context, tx *db.Tx, host, kind, id string
 		}
 	}
 	return row.Answered, nil
+}
+
+// Waiting is why a plan cannot go on that wanted something of a host: what Observed told
+// of the document, the problem that the host has with it and whether that is final, which
+// is a classified error. It is nil when all is as desired.
+func Waiting(host string, up, answered bool, problem string, refused bool) error {
+	switch {
+	case answered && problem != "" && refused:
+		return errs.New(errs.Internal, "Host %s cannot do it: %s", host, problem)
+	case answered && problem != "":
+		return work.NotYet("host %s reports a problem and tries again: %s", host, problem)
+	case !answered && !up:
+		return work.NotYet("waiting for host %s, which is down", host)
+	case !answered:
+		return work.NotYet("waiting for host %s to do it", host)
+	}
+	return nil
 }
 
 // Documents returns all documents with this id, on whichever host.

@@ -221,19 +221,10 @@ const (
 func (s *Service) wait(ctx context.Context, host, id string) error {
 	var seen nodeapi.VolumeObserved
 	answered, err := s.observed(ctx, host, id, &seen)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case answered && seen.Problem != "" && seen.Refused:
-		return errs.New(errs.Internal, "Host %s cannot do it: %s", host, seen.Problem)
-	case answered && seen.Problem != "":
-		return work.NotYet("host %s reports a problem and tries again: %s", host, seen.Problem)
-	case !answered && !s.hostUp(host):
-		return work.NotYet("waiting for host %s, which is down", host)
-	case !answered:
-		return work.NotYet("waiting for host %s to do it", host)
 	}
-	return nil
+	return hosts.Waiting(host, s.hostUp(host), answered, seen.Problem, seen.Refused)
 }
 
 // waitGone returns nil when the host has confirmed that it has nothing under
