@@ -19,8 +19,8 @@ func scopeOf(caller auth.Caller) network.Scope {
 }
 
 // Network returns a network that the caller may attach a server to.
-func (a computeNetworks) Network(ctx context.Context, caller auth.Caller, id string) (compute.Network, error) {
-	n, err := a.ServerNetwork(ctx, scopeOf(caller), id)
+func (a computeNetworks) Network(ctx context.Context, caller auth.Caller, id string, outside bool) (compute.Network, error) {
+	n, err := a.ServerNetwork(ctx, scopeOf(caller), id, outside)
 	return compute.Network{ID: n.ID, Name: n.Name}, err
 }
 

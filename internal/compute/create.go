@@ -57,6 +57,7 @@ type NewCard struct {
 	Port    string
 	FixedIP string
 	Tag     *string
+	Outside bool // the network may be an external one that is not shared
 }
 
 // BlockDevice is one disk of a new server.

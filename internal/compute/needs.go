@@ -114,8 +114,9 @@ type NewPort struct {
 
 // networks is what compute needs from the network service.
 type networks interface {
-	// Network returns a network that the caller may attach a server to.
-	Network(ctx context.Context, caller auth.Caller, id string) (Network, error)
+	// Network returns a network that the caller may attach a server to: with outside,
+	// also an external one that is not shared.
+	Network(ctx context.Context, caller auth.Caller, id string, outside bool) (Network, error)
 	// Available returns the networks that the project's servers may use without
 	// naming one: its own and shared ones that have a subnet, no external ones.
 	Available(ctx context.Context, caller auth.Caller) ([]Network, error)

@@ -152,6 +152,7 @@ var Policy = []auth.Rule{
 	{Name: "os_compute_api:servers:create", Check: "rule:project_member_or_admin"},
 	{Name: "os_compute_api:servers:create:forced_host", Check: "rule:context_is_admin"},
 	{Name: "compute:servers:create:requested_destination", Check: "rule:context_is_admin"},
+	{Name: "network:attach_external_network", Check: "rule:context_is_admin"},
 	{Name: "os_compute_api:servers:create:attach_volume", Check: "rule:project_member_or_admin"},
 	{Name: "os_compute_api:servers:create:attach_network", Check: "rule:project_member_or_admin"},
 	{Name: "os_compute_api:servers:create:zero_disk_flavor", Check: "rule:context_is_admin"},

@@ -367,7 +367,7 @@ func (s *Service) prepareCards(ctx context.Context, in NewServer, plan *createPl
 			}
 			card.Network = p.Network
 		default:
-			_, err := s.networks.Network(ctx, in.Caller, card.Network)
+			_, err := s.networks.Network(ctx, in.Caller, card.Network, card.Outside)
 			if errs.Is(err, errs.NotFound) {
 				return errs.BadRequestf("Network %s could not be found.", card.Network)
 			}

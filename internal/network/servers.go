@@ -17,13 +17,14 @@ import (
 // This file is what compute needs for the cards of servers. Methods that take
 // a transaction are parts of compute's use cases and plans.
 
-// ServerNetwork finds a network on which the scope may put a server.
-func (s *Service) ServerNetwork(ctx context.Context, scope Scope, id string) (Network, error) {
+// ServerNetwork finds a network on which the scope may put a server: with outside, also
+// an external one that is not shared.
+func (s *Service) ServerNetwork(ctx context.Context, scope Scope, id string, outside bool) (Network, error) {
 	n, err := s.Network(ctx, scope, id)
 	if err != nil {
 		return Network{}, err
 	}
-	if n.External && !n.Shared && !scope.All && n.Project != scope.Project {
+	if n.External && !n.Shared && !outside {
 		return Network{}, errs.Forbiddenf("It is not allowed to create an interface on external network %s", id).Typed("ExternalNetworkAttachForbidden")
 	}
 	return n, nil

@@ -23,6 +23,29 @@ func TestFlavorsWithoutDisk(t *testing.T) {
 		"uuid":"`+imageID+`","volume_size":1}]`), `"imageRef":"`+imageID+`",`, "", 1))
 }
 
+// A rule says who may have a card on an external network that is not shared, with a new
+// server or a running one.
+func TestCardsOnExternalNetworks(t *testing.T) {
+	c := start(t, options{hosts: 1})
+	path := "/servers/" + c.active("web", "") + "/os-interface"
+	for who, want := range map[string][2]int{"demo": {403, 403}, "admin": {202, 200}} {
+		c.external(who, path, want)
+	}
+	err := c.policy.Override([]byte("network:attach_external_network: role:member\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.external("demo", path, [2]int{202, 200})
+}
+
+// external asks for a server, and a card at the path, on the external network.
+func (c *cloud) external(who, path string, want [2]int) {
+	c.t.Helper()
+	create := fmt.Sprintf(`{"server":{"name":"web","imageRef":%q,"flavorRef":"1","networks":[{"uuid":%q}]}}`, imageID, publicNet)
+	c.must(want[0], who, "POST", "/servers", create)
+	c.must(want[1], who, "POST", path, fmt.Sprintf(`{"interfaceAttachment":{"net_id":%q}}`, publicNet))
+}
+
 // Who may say so chooses the host: in the zone's name, or since 2.74 by its own.
 func TestServersOnAChosenHost(t *testing.T) {
 	c := start(t, options{hosts: 3})

@@ -79,7 +79,7 @@ func (h handlers) attachInterface(c *api.Call, in attachInterfaceRequest) (inter
 	}
 	card := compute.NewCard{}
 	if r := in.Interface; r != nil {
-		card = compute.NewCard{Network: r.Network, Port: r.Port, Tag: r.Tag}
+		card = compute.NewCard{Network: r.Network, Port: r.Port, Tag: r.Tag, Outside: c.May(attachExternal, of(server))}
 		if len(r.FixedIPs) > 0 {
 			card.FixedIP = r.FixedIPs[0].IP
 		}

@@ -60,6 +60,7 @@ const (
 	volumeID   = "44444444-4444-4444-8444-444444444444"
 	volumeID2  = "44444444-4444-4444-8444-444444444442"
 	fullNet    = "55555555-5555-4555-8555-555555555555"
+	publicNet  = "66666666-6666-4666-8666-666666666666" // external, not shared
 	badImageID = "66666666-6666-4666-8666-666666666666"
 	bigImageID = "77777777-7777-4777-8777-777777777777"
 
@@ -132,8 +133,11 @@ func (consoles) Find(_ context.Context, token string) (server, host string, port
 
 type networks struct{ others }
 
-func (n networks) Network(_ context.Context, _ auth.Caller, id string) (compute.Network, error) {
-	if id != networkID && id != fullNet {
+func (n networks) Network(_ context.Context, _ auth.Caller, id string, outside bool) (compute.Network, error) {
+	if id == publicNet && !outside {
+		return compute.Network{}, errs.Forbiddenf("It is not allowed to create an interface on external network %s", id)
+	}
+	if id != networkID && id != fullNet && id != publicNet {
 		return compute.Network{}, errs.NotFoundf("Network %s could not be found.", id)
 	}
 	return compute.Network{ID: id, Name: "private"}, nil

@@ -110,8 +110,14 @@ func mayCreate(c *api.Call, in createRequest, out *compute.NewServer) error {
 		}
 	}
 	out.ZeroDisk = c.May(zeroDisk, own)
+	for i := range out.Cards {
+		out.Cards[i].Outside = c.May(attachExternal, own)
+	}
 	return nil
 }
+
+// attachExternal is the rule for a card on an external network that is not shared.
+const attachExternal = "network:attach_external_network"
 
 // zeroDisk is the rule for a root disk that no flavor limits: it is as large as its
 // image says, and nobody counts it.

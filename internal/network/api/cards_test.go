@@ -333,9 +333,13 @@ func TestCardsOfServers(t *testing.T) {
 	if err != nil {
 		t.Errorf("a returned port is not free: %v", err)
 	}
-	_, err = c.net.ServerNetwork(ctx, network.Scope{Project: demo}, public)
+	_, err = c.net.ServerNetwork(ctx, network.Scope{Project: demo}, public, false)
 	if !errs.Is(err, errs.Forbidden) {
 		t.Errorf("a server may be on the external network: %v", err)
+	}
+	_, err = c.net.ServerNetwork(ctx, network.Scope{Project: demo}, public, true)
+	if err != nil {
+		t.Errorf("a server may not be on the external network, though the rule allows it: %v", err)
 	}
 	available, err := c.net.ServerNetworks(ctx, demo)
 	if err != nil || len(available) != 1 || available[0].ID != private {
