@@ -407,6 +407,10 @@ func bearer(header string) string {
 // legible refuses paths and queries with what no column takes: a zero byte and
 // bytes that are no UTF-8.
 func (c *Call) legible() error {
+	_, err := readQuery(c.request.URL.RawQuery)
+	if err != nil {
+		return errs.BadRequestf("The query string cannot be read: %v.", err)
+	}
 	if c.service.RawNames {
 		return nil
 	}

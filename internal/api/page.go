@@ -1,8 +1,11 @@
 package api
 
 import (
+	"errors"
 	"net/url"
 	"reflect"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,8 +25,32 @@ type List struct {
 	ZeroIsNone bool // limit=0 asks for no row, as with Nova, not for all that fit
 }
 
-// Query gives the query parameters.
-func (c *Call) Query() url.Values { return c.request.URL.Query() }
+// Query gives the query parameters. Kernel and handlers see the same: what cannot be
+// read is refused before a handler is called.
+func (c *Call) Query() url.Values {
+	q, _ := readQuery(c.request.URL.RawQuery)
+	return q
+}
+
+// escape is one in a query, or a percent sign that begins none.
+var escape = regexp.MustCompile(`%([0-9a-fA-F]{2})?`)
+
+// readQuery reads a query as the real services do: a semicolon and a percent sign that
+// begins no escape stand for themselves. Go alone would leave out what they are in, and
+// a filter that is left out matches everything.
+func readQuery(raw string) (url.Values, error) {
+	q, err := url.ParseQuery(raw)
+	if err == nil {
+		return q, nil
+	}
+	raw = escape.ReplaceAllStringFunc(raw, func(found string) string {
+		if found == "%" {
+			return "%25"
+		}
+		return found
+	})
+	return url.ParseQuery(strings.ReplaceAll(raw, ";", "%3B"))
+}
 
 // Page reads which page of the list is asked for. All spellings of the
 // services are known: limit, marker, sort_key with sort_dir (repeated), sort
@@ -37,6 +64,9 @@ func (c *Call) Page(l List) (db.Page, error) {
 	p := db.Page{Limit: maxLimit, Marker: q.Get("marker"), Sort: l.Default}
 	if text := q.Get("limit"); q.Has("limit") && text != "" {
 		n, err := strconv.Atoi(text)
+		if errors.Is(err, strconv.ErrRange) && n > 0 {
+			err = nil // more than there is
+		}
 		if err != nil || n < 0 {
 			return db.Page{}, errs.BadRequestf("Invalid input for query parameters limit. Value: %s. limit must be an integer that is not negative.", text)
 		}
@@ -71,11 +101,17 @@ func sorting(q url.Values, l List) ([]db.Sort, error) {
 		dirs = append(dirs, strings.TrimSpace(dir))
 	}
 	var out []db.Sort
-	for i, key := range keys {
+	for _, key := range keys {
 		column, known := l.Sorts[key]
 		if !known {
 			return nil, errs.BadRequestf("Sort key %s is not valid.", key).Typed("HTTPBadRequest")
 		}
+		out = append(out, db.Sort{Column: column})
+	}
+	if len(keys) == 0 && len(dirs) > 0 {
+		out = slices.Clone(l.Default) // the other way round, perhaps
+	}
+	for i := range out {
 		dir := ""
 		switch {
 		case i < len(dirs):
@@ -83,17 +119,16 @@ func sorting(q url.Values, l List) ([]db.Sort, error) {
 		case len(dirs) > 0:
 			dir = dirs[len(dirs)-1]
 		}
-		descending := false
 		switch strings.ToLower(dir) {
 		case "asc":
+			out[i].Desc = false
 		case "desc":
-			descending = true
+			out[i].Desc = true
 		case "":
-			descending = len(l.Default) > 0 && l.Default[0].Desc
+			out[i].Desc = len(l.Default) > 0 && l.Default[0].Desc
 		default:
 			return nil, errs.BadRequestf("Sort direction %s is not valid: it is asc or desc.", dir).Typed("HTTPBadRequest")
 		}
-		out = append(out, db.Sort{Column: column, Desc: descending})
 	}
 	return out, nil
 }

@@ -13,6 +13,7 @@ import (
 	"nacre/internal/api"
 	"nacre/internal/auth"
 	"nacre/internal/compute"
+	"nacre/internal/db"
 )
 
 // The microversions that are spoken.
@@ -94,6 +95,15 @@ func links(c *api.Call, path string) []api.Link {
 
 func bookmark(c *api.Call, path string) api.Link {
 	return api.Link{Rel: "bookmark", Href: c.Base() + "/compute" + path}
+}
+
+// pageSince is the page that is asked for of a list that has pages since a microversion.
+// Before it the list has none, whatever is asked for.
+func pageSince(c *api.Call, since api.Version, list api.List) (db.Page, error) {
+	if c.Version < since {
+		return db.Page{}, nil
+	}
+	return c.Page(list)
 }
 
 // next is the link to the page behind the last row, nil when there is none.

@@ -3,6 +3,7 @@ package api
 import (
 	"nacre/internal/api"
 	"nacre/internal/compute"
+	"nacre/internal/db"
 	"nacre/internal/errs"
 	"nacre/internal/work"
 )
@@ -73,27 +74,34 @@ func (h handlers) listHistory(c *api.Call) (actionsReply, error) {
 		return actionsReply{}, err
 	}
 	reply := actionsReply{Actions: []actionView{}}
-	limit, marker := 1000, ""
+	page, err := pageSince(c, api.V(2, 58), api.List{ZeroIsNone: true})
+	if err != nil || page.None {
+		return reply, err
+	}
+	var since, before db.Time
 	if c.Version >= api.V(2, 58) {
-		page, err := c.Page(api.List{})
+		err = changes(c, &since, &before)
 		if err != nil {
 			return actionsReply{}, err
 		}
-		limit, marker = page.Limit, page.Marker
 	}
-	behind := marker == ""
+	behind := page.Marker == ""
 	for _, run := range runs {
-		if behind && len(reply.Actions) == limit {
-			reply.Links = next(c, true, reply.Actions[limit-1].Request)
+		if !behind {
+			behind = run.Caller.Request == page.Marker
+			continue
+		}
+		if run.UpdatedAt < since || before > 0 && run.UpdatedAt > before {
+			continue
+		}
+		if page.Limit > 0 && len(reply.Actions) == page.Limit {
+			reply.Links = next(c, true, reply.Actions[page.Limit-1].Request)
 			break
 		}
-		if behind {
-			reply.Actions = append(reply.Actions, viewRun(server, run))
-		}
-		behind = behind || run.Caller.Request == marker
+		reply.Actions = append(reply.Actions, viewRun(server, run))
 	}
 	if !behind {
-		return actionsReply{}, errs.BadRequestf("marker [%s] not found", marker)
+		return actionsReply{}, errs.BadRequestf("marker [%s] not found", page.Marker)
 	}
 	return reply, nil
 }

@@ -248,16 +248,16 @@ func (h handlers) hypervisors(c *api.Call, view func(compute.Hypervisor, hypervi
 	if err != nil {
 		return hypervisorsReply{}, err
 	}
-	page, err := c.Page(api.List{})
-	if err != nil {
-		return hypervisorsReply{}, err
+	reply := hypervisorsReply{Hypervisors: []any{}}
+	page, err := pageSince(c, api.V(2, 33), api.List{ZeroIsNone: true})
+	if err != nil || page.None {
+		return reply, err
 	}
 	pattern := ""
 	if c.Version >= api.V(2, 53) {
 		pattern = c.Query().Get("hypervisor_hostname_pattern")
 	}
-	reply := hypervisorsReply{Hypervisors: []any{}}
-	behind := page.Marker == "" || c.Version < api.V(2, 33)
+	behind := page.Marker == ""
 	for _, host := range list {
 		if pattern != "" && !strings.Contains(host.Host.Name, pattern) {
 			continue
@@ -267,7 +267,7 @@ func (h handlers) hypervisors(c *api.Call, view func(compute.Hypervisor, hypervi
 			behind = fmt.Sprint(v.ID) == page.Marker
 			continue
 		}
-		if c.Version >= api.V(2, 33) && len(reply.Hypervisors) == page.Limit {
+		if page.Limit > 0 && len(reply.Hypervisors) == page.Limit {
 			reply.Links = next(c, true, last(reply.Hypervisors))
 			break
 		}

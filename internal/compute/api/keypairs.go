@@ -73,12 +73,9 @@ func (h handlers) listKeyPairs(c *api.Call) (keyPairsReply, error) {
 	if err != nil {
 		return keyPairsReply{}, err
 	}
-	page, err := c.Page(api.List{})
+	page, err := pageSince(c, api.V(2, 35), api.List{})
 	if err != nil {
 		return keyPairsReply{}, err
-	}
-	if c.Version < api.V(2, 35) {
-		page.Limit, page.Marker = 0, ""
 	}
 	list, more, err := h.compute.KeyPairs(c.Context(), user, page)
 	if err != nil {

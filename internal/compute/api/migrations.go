@@ -49,7 +49,7 @@ type migrationsReply struct {
 }
 
 // migrationList is how lists of migrations can be filtered.
-var migrationList = api.List{Filters: map[string]db.Filter{
+var migrationList = api.List{ZeroIsNone: true, Filters: map[string]db.Filter{
 	"hidden": {Column: "hidden", Match: db.Flag}, "instance_uuid": {Column: "server"}, "migration_type": {Column: "kind"},
 	"source_compute": {Column: "source"}, "status": {Column: "status"}, "user_id": {Column: "user_id"},
 }}

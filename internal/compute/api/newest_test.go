@@ -116,6 +116,54 @@ func TestPinning(t *testing.T) {
 	pinned(nil)
 }
 
+// Parameters that stand once are refused when they are repeated, or not what they should
+// be, since Nova does; before, those of pages are not heard.
+func TestBadParameters(t *testing.T) {
+	c := start(t, options{hosts: 1})
+	actions := "/servers/" + c.active("web", "") + "/os-instance-actions"
+	for _, test := range []struct{ path, until, since, want string }{
+		{"/os-hypervisors?with_servers=maybe", "2.52", "2.53", "'maybe' is not one of"},
+		{"/os-hypervisors?hypervisor_hostname_pattern=", "2.52", "2.53", "'' is too short"},
+		{"/os-hypervisors?limit=1&limit=2", "2.52", "2.53", "['1', '2'] is too long"},
+		{"/os-hypervisors?limit=-1", "2.32", "2.33", "limit"},
+		{"/os-keypairs?limit=a", "2.34", "2.35", "limit"},
+		{actions + "?limit=x", "2.57", "2.58", "limit"},
+		{actions + "?changes-since=bad", "2.57", "2.58", "'bad' is not a 'date-time'"},
+		{actions + "?changes-since=2030-01-01T00:00:00Z&changes-before=2029-01-01T00:00:00Z", "2.57", "2.66", "must be less than or equal to"},
+		{"/os-migrations?changes-since=", "2.58", "2.59", "'' is not a 'date-time'"},
+		{"/servers?limit=1&limit=2", "", "2.1", "['1', '2'] is too long"},
+		{"/servers?limit=", "", "2.1", "'' does not match"},
+		{"/servers?changes-since=", "", "2.1", "'' is not a 'date-time'"},
+		{"/servers?name=a;b", "", "2.75", ""},
+		{"/servers?name=%zz", "", "2.75", ""},
+	} {
+		if test.until != "" {
+			c.must(200, "admin@"+test.until, "GET", test.path, "")
+		}
+		if test.want == "" {
+			if r := c.must(200, "admin@"+test.since, "GET", test.path, ""); len(r.at(t, "servers").([]any)) != 0 {
+				t.Errorf("%s: got %s, want none of that name", test.path, r.body)
+			}
+			continue
+		}
+		if r := c.must(400, "admin@"+test.since, "GET", test.path, ""); !strings.Contains(string(r.body), test.want) {
+			t.Errorf("%s: got %s, want %s", test.path, r.body, test.want)
+		}
+	}
+	for path, list := range map[string]string{
+		"/os-hypervisors?limit=0": "hypervisors", "/os-migrations?limit=0": "migrations", actions + "?limit=0": "instanceActions",
+		actions + "?changes-since=2099-01-01T00:00:00Z": "instanceActions", actions + "?changes-before=1999-01-01T00:00:00Z": "instanceActions",
+	} {
+		if r := c.must(200, "admin@2.66", "GET", path, ""); len(r.at(t, list).([]any)) != 0 {
+			t.Errorf("%s: got %s, want none", path, r.body)
+		}
+	}
+	all := c.must(200, "demo@2.66", "GET", actions+"?limit=99999999999999999999&changes-since=1999-01-01T00:00:00Z", "")
+	if len(all.at(t, "instanceActions").([]any)) == 0 {
+		t.Errorf("got %s, want what was done since 1999", all.body)
+	}
+}
+
 // TestUnknownParameters are refused where and since Nova refuses them.
 func TestUnknownParameters(t *testing.T) {
 	c := start(t, options{hosts: 1})

@@ -23,11 +23,11 @@ var queries = map[string]query{
 
 	"GET /os-hypervisors":                 {api.V(2, 53), hypervisorParams},
 	"GET /os-hypervisors/detail":          {api.V(2, 53), hypervisorParams},
-	"GET /os-hypervisors/{hypervisor_id}": {api.V(2, 53), api.Known("with_servers")},
+	"GET /os-hypervisors/{hypervisor_id}": {api.V(2, 53), api.Params{}.And(api.V(2, 53), "with_servers:bool")},
 
-	"GET /servers/{server_id}/os-instance-actions": {api.V(2, 58), api.Known("limit marker changes-since").And(api.V(2, 66), "changes-before")},
-	"GET /os-migrations": {api.V(2, 59), api.Known("hidden host instance_uuid migration_type source_compute status limit marker changes-since").
-		And(api.V(2, 66), "changes-before").And(api.V(2, 80), "user_id project_id")},
+	"GET /servers/{server_id}/os-instance-actions": {api.V(2, 58), pagesOfChanges(api.V(2, 58))},
+	"GET /os-migrations": {api.V(2, 59), pagesOfChanges(api.V(2, 59)).
+		And(0, "hidden host instance_uuid migration_type source_compute status").And(api.V(2, 80), "user_id project_id")},
 
 	"GET /os-keypairs":                   {api.V(2, 75), api.Known("limit marker user_id")},
 	"GET /os-keypairs/{keypair_name}":    {api.V(2, 75), api.Known("user_id")},
@@ -56,13 +56,19 @@ var queries = map[string]query{
 
 var (
 	flavorParams     = api.Known("is_public limit marker minDisk minRam sort_dir sort_key").And(api.V(2, 102), "name")
-	hypervisorParams = api.Known("hypervisor_hostname_pattern limit marker with_servers")
-	serverParams     = api.Known(`access_ip_v4 access_ip_v6 all_tenants auto_disk_config availability_zone block_device_mapping changes-before
-		changes-since config_drive created_at deleted description display_description display_name flavor host hostname image image_ref info_cache
-		ip ip6 kernel_id key_name launch_index launched_at limit locked locked_by marker metadata name node not-tags not-tags-any pci_devices
+	hypervisorParams = api.Params{}.And(api.V(2, 53), "hypervisor_hostname_pattern:filled limit:count marker:once with_servers:bool")
+	serverParams     = api.Known(`access_ip_v4 access_ip_v6 all_tenants auto_disk_config availability_zone block_device_mapping
+		changes-since:time config_drive created_at deleted description display_description display_name flavor host hostname image image_ref info_cache
+		ip ip6 kernel_id key_name launch_index launched_at limit:count locked locked_by marker:once metadata name node not-tags not-tags-any pci_devices
 		power_state progress project_id ramdisk_id reservation_id root_device_name security_groups services soft_deleted sort_dir sort_key status
-		system_metadata tags tags-any task_state tenant_id terminated_at user_id uuid vm_state _*`)
+		system_metadata tags tags-any task_state tenant_id terminated_at user_id uuid vm_state _*`).And(api.V(2, 66), "changes-before:time")
 )
+
+// pagesOfChanges are the parameters of a list that has pages since a microversion, of what
+// changed between two times.
+func pagesOfChanges(since api.Version) api.Params {
+	return api.Params{}.And(since, "limit:count marker:once changes-since:time").And(api.V(2, 66), "changes-before:time")
+}
 
 // withQueries puts the queries into their rows. It panics on one that no row has,
 // since that is a mistake in the program.
