@@ -245,4 +245,5 @@ func failure(cause error) Fault {
 const (
 	createDeadline = 10 * time.Minute
 	changeDeadline = 5 * time.Minute
+	letGoDeadline  = 3 * time.Minute // of a guest that is asked for a device; Nova asks eight times, for 20 seconds each
 )

@@ -226,6 +226,19 @@ func secretsOf(ctx context.Context, tx *db.Tx, server string) (secrets, error) {
 	return row, nil
 }
 
+// wantAgain wants the server's machine as the database has it, after a plan was undone
+// that wanted it otherwise.
+func (s *Service) wantAgain(ctx context.Context, tx *db.Tx, id string) error {
+	server, err := getServer(ctx, tx, "", id)
+	if errs.Is(err, errs.NotFound) || err == nil && server.Host == "" {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.want(ctx, tx, server)
+}
+
 // without marks a part of the machine as leaving, wants the machine without it,
 // and waits for that. A host that is down is not waited for: it forgets a card as
 // soon as it is back, and a volume's next epoch cuts the guest off. Nor is a

@@ -202,23 +202,26 @@ func (s *Service) DetachPort(ctx context.Context, act Act, port string) error {
 	})
 }
 
-// detachPortPlan goes only forward. Its last step, which frees the port, has the name
-// that clients wait for.
+// detachPortPlan waits for the guest to let the card go. One that doesn't in time keeps
+// it. Its last step, which frees the port, has the name that clients wait for.
 func (s *Service) detachPortPlan() work.Plan[portState] {
 	return work.Plan[portState]{
-		Name: "server.detach_interface", Action: "detach_interface", Deadline: changeDeadline,
+		Name: "server.detach_interface", Action: "detach_interface", Deadline: letGoDeadline,
 		Steps: []work.Step[portState]{
 			{Name: "begin", Tx: func(ctx context.Context, tx *db.Tx, state *portState) error {
 				return s.tellID(ctx, tx, "interface_detach.start", state.Server)
-			}, NoReturn: true},
-			{Name: "remove the card", Do: s.withoutCard},
+			}},
+			{Name: "remove the card", Do: s.withoutCard, NoReturn: true},
 			{Name: "compute_detach_interface", Tx: func(ctx context.Context, tx *db.Tx, state *portState) error {
 				return s.dropCard(ctx, tx, state, "interface_detach.end")
 			}},
 		},
-		// Only what comes before anything was done leads here.
 		Undone: func(ctx context.Context, tx *db.Tx, state *portState, _ error) error {
-			return s.plugFinish(ctx, tx, state)
+			err := s.plugFinish(ctx, tx, state)
+			if err != nil {
+				return err
+			}
+			return s.wantAgain(ctx, tx, state.Server)
 		},
 	}
 }

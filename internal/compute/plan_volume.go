@@ -240,21 +240,20 @@ func (s *Service) DetachVolume(ctx context.Context, act Act, volume string) erro
 	})
 }
 
-// detachVolumePlan goes only forward: a guest that has lost its disk must not
-// get it back unasked.
+// detachVolumePlan waits for the guest to let the disk go. One that doesn't in time keeps
+// it; one that has lost its disk doesn't get it back.
 func (s *Service) detachVolumePlan() work.Plan[volumeState] {
 	return work.Plan[volumeState]{
-		Name: "server.detach_volume", Action: "detach_volume", Deadline: changeDeadline,
+		Name: "server.detach_volume", Action: "detach_volume", Deadline: letGoDeadline,
 		Steps: []work.Step[volumeState]{
 			{Name: "begin", Tx: func(ctx context.Context, tx *db.Tx, state *volumeState) error {
 				return s.tellVolume(ctx, tx, state, "volume_detach.start")
-			}, NoReturn: true},
-			{Name: "remove the disk", Do: s.withoutDisk},
+			}},
+			{Name: "remove the disk", Do: s.withoutDisk, NoReturn: true},
 			{Name: "free the volume", Tx: func(ctx context.Context, tx *db.Tx, state *volumeState) error {
 				return s.dropAttachment(ctx, tx, state, "volume_detach.end")
 			}},
 		},
-		// Only what comes before anything was done leads here.
 		Undone: func(ctx context.Context, tx *db.Tx, state *volumeState, _ error) error {
 			err := s.volumes.Complete(ctx, tx, state.Attachment)
 			if errs.Is(err, errs.NotFound) {
@@ -264,7 +263,10 @@ func (s *Service) detachVolumePlan() work.Plan[volumeState] {
 				return err
 			}
 			_, err = tx.Exec(ctx, "UPDATE server_volumes SET state = ? WHERE attachment = ?", attached, state.Attachment)
-			return err
+			if err != nil {
+				return err
+			}
+			return s.wantAgain(ctx, tx, state.Server)
 		},
 	}
 }

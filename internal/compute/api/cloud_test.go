@@ -73,6 +73,9 @@ func start(t testing.TB, o options) *cloud {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if o.clock != nil {
+		d.UseClock(o.clock)
+	}
 	if o.log == nil {
 		o.log = io.Discard
 	}
