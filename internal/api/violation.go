@@ -120,6 +120,9 @@ func (v *Violation) describe(why jsonschema.ErrorKind, value string) {
 		v.Text = fmt.Sprintf("%s is greater than the maximum of %s", value, k.Want.RatString())
 	case *kind.Pattern:
 		v.Text = fmt.Sprintf("%s does not match '%s'", value, k.Want)
+		if k.Want == patterns["name"] { // a sentence, as in Nova: the pattern tells nobody what is wrong
+			v.Text = "The name must be: printable characters. Can not start or end with whitespace."
+		}
 	case *kind.Format:
 		v.Text = fmt.Sprintf("%s is not a '%s'", value, k.Want)
 	case *kind.UniqueItems:

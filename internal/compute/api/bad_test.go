@@ -28,6 +28,7 @@ func TestBadInput(t *testing.T) {
 		{"unknown field", "demo", "POST", "/servers", create(`,"colour":"red"`), 400, "Additional properties are not allowed ('colour' was unexpected)"},
 		{"no name", "demo", "POST", "/servers", `{"server":{"flavorRef":"1","imageRef":"` + imageID + `"}}`, 400, "'name' is a required property"},
 		{"name too long", "demo", "POST", "/servers", `{"server":{"name":"` + long + `","flavorRef":"1"}}`, 400, "is too long"},
+		{"name that begins with a space", "demo", "POST", "/servers", `{"server":{"name":" x","flavorRef":"1"}}`, 400, "Can not start or end with whitespace."},
 		{"empty name", "demo", "POST", "/servers", `{"server":{"name":"","flavorRef":"1"}}`, 400, "is too short"},
 		{"name of a wrong type", "demo", "POST", "/servers", `{"server":{"name":7,"flavorRef":"1"}}`, 400, "7 is not of type 'string'"},
 		{"flavor of a wrong type", "demo", "POST", "/servers", `{"server":{"name":"x","flavorRef":[]}}`, 400, "is not of type"},
