@@ -97,6 +97,10 @@ func (c *Call) DecodeJSON(body []byte, in any) error {
 	decoder := json.NewDecoder(bytes.NewReader(known))
 	decoder.UseNumber()
 	err = decoder.Decode(in)
+	var mismatch *json.UnmarshalTypeError
+	if errors.As(err, &mismatch) {
+		return c.service.Envelope.invalid(mismatched(mismatch))
+	}
 	if err != nil {
 		return c.service.Envelope.malformed(err)
 	}
@@ -107,13 +111,14 @@ func (c *Call) DecodeJSON(body []byte, in any) error {
 // were there).
 func (c *Call) Raw() ([]byte, error) { return c.readBody() }
 
-// Int is a number that clients may also send as a string of digits.
+// Int is a number that clients may also send as a string of digits. One that is too
+// large, where a schema has no limits, is the largest.
 type Int int64
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (i *Int) UnmarshalJSON(b []byte) error {
 	n, err := strconv.ParseInt(strings.Trim(string(b), `"`), 10, 64)
-	if err != nil {
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		return err
 	}
 	*i = Int(n)

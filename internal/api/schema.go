@@ -80,6 +80,7 @@ func check(t reflect.Type, v Version, body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	value = wholes(value, t, v)
 	schema, err := compile(t, v)
 	if err != nil {
 		panic(fmt.Sprintf("schema of %s: %v", t, err)) // our fault, not the client's
@@ -168,6 +169,7 @@ func schemaOf(t reflect.Type, tag string, v Version) map[string]any {
 	case t == reflect.TypeFor[Int]():
 		s["type"] = []any{"integer", "string"}
 		s["pattern"] = "^-?[0-9]+$"
+		span(s, t)
 	case t == reflect.TypeFor[Bool]():
 		s["enum"] = []any{true, false, "True", "TRUE", "true", "1", "ON", "On", "on", "YES", "Yes", "yes", "y", "t",
 			"False", "FALSE", "false", "0", "OFF", "Off", "off", "NO", "No", "no", "n", "f"}
@@ -189,6 +191,7 @@ func byKind(s map[string]any, t reflect.Type, v Version) {
 		s["type"] = "boolean"
 	case reflect.Int, reflect.Int32, reflect.Int64, reflect.Uint, reflect.Uint32, reflect.Uint64:
 		s["type"] = "integer"
+		span(s, t)
 	case reflect.Float64:
 		s["type"] = "number"
 	case reflect.Slice:

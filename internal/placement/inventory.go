@@ -32,6 +32,9 @@ type Inventory struct {
 // maxInt is the largest amount, and the default of max_unit.
 const maxInt = 0x7FFFFFFF
 
+// maxCapacity is no limit, and leaves room for sums.
+const maxCapacity = 1 << 62
+
 // whole fills in what was left out.
 func (i Inventory) whole(provider, class string) Inventory {
 	i.Provider, i.Class = provider, class
@@ -58,7 +61,7 @@ func byClass(a, b string) int {
 }
 
 // Capacity is how much may be claimed in all.
-func (i Inventory) Capacity() int64 { return int64(float64(i.Total-i.Reserved) * i.Ratio) }
+func (i Inventory) Capacity() int64 { return int64(min(float64(i.Total-i.Reserved)*i.Ratio, maxCapacity)) }
 
 // fits tells whether one consumer may take the amount, "" when it may.
 func (i Inventory) fits(amount int64) string {

@@ -57,6 +57,9 @@ type positive int64
 // JSONSchema implements api.Schemer.
 func (positive) JSONSchema() map[string]any { return map[string]any{"type": "integer", "minimum": 1} }
 
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *positive) UnmarshalJSON(b []byte) error { return (*api.Int)(n).UnmarshalJSON(b) }
+
 type taken map[string]positive
 
 func (t taken) resources() placement.Resources {
@@ -109,20 +112,23 @@ const nobody = "00000000-0000-0000-0000-000000000000"
 // allocationBody is what one consumer is to have.
 type allocationBody struct {
 	Allocations map[string]struct {
-		Generation int64 `json:"generation"`
-		Resources  taken `json:"resources" check:"required,min=1,keys=class"`
+		Generation generation `json:"generation"`
+		Resources  taken      `json:"resources" check:"required,min=1,keys=class"`
 	} `json:"allocations" check:"required,keys=uuid36"`
-	Project    string         `json:"project_id" check:"required,min=1,max=255"`
-	User       string         `json:"user_id" check:"required,min=1,max=255"`
-	Generation api.Opt[int64] `json:"consumer_generation" since:"1.28" check:"required"`
-	Mappings   mapping        `json:"mappings" since:"1.34"`
-	Type       string         `json:"consumer_type" since:"1.38" check:"required,pattern=class,min=1,max=255"`
+	Project    string      `json:"project_id" check:"required,min=1,max=255"`
+	User       string      `json:"user_id" check:"required,min=1,max=255"`
+	Generation *generation `json:"consumer_generation" since:"1.28" check:"required"`
+	Mappings   mapping     `json:"mappings" since:"1.34"`
+	Type       string      `json:"consumer_type" since:"1.38" check:"required,pattern=class,min=1,max=255"`
 }
 
 func (b allocationBody) claim(c *api.Call, consumer string) placement.Claim {
 	in := placement.Claim{Consumer: consumer, Project: b.Project, User: b.User, Type: b.Type, From: map[string]placement.Resources{}, Generation: placement.Any}
 	if c.Version >= api.V(1, 28) {
-		in.Generation = b.Generation.Or(placement.Nobody)
+		in.Generation = placement.Nobody
+		if b.Generation != nil {
+			in.Generation = int64(*b.Generation)
+		}
 	}
 	for id, a := range b.Allocations {
 		in.From[canonical(id)] = a.Resources.resources()

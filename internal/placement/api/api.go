@@ -3,6 +3,7 @@
 package api
 
 import (
+	"math"
 	"net/http"
 	"regexp"
 	"slices"
@@ -32,6 +33,22 @@ func New(service *placement.Service) api.Service {
 }
 
 type handlers struct{ placement *placement.Service }
+
+// generation is a provider's or a consumer's as the client knows it. What none can be,
+// less than zero or larger than any, is one that nobody has.
+type generation int64
+
+// JSONSchema implements api.Schemer.
+func (generation) JSONSchema() map[string]any { return map[string]any{"type": "integer"} }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (g *generation) UnmarshalJSON(b []byte) error {
+	err := (*api.Int)(g).UnmarshalJSON(b)
+	if *g < 0 {
+		*g = math.MaxInt64
+	}
+	return err
+}
 
 // allowed authorizes a call: placement's things belong to no project.
 func allowed(c *api.Call) error { return allowedFor(c, "") }

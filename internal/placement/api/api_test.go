@@ -163,6 +163,49 @@ func TestPlacement(t *testing.T) {
 	}
 }
 
+// A generation that no provider and no consumer can have is one that has changed.
+func TestGenerationsNobodyHas(t *testing.T) {
+	h := start(t)
+	const provider = "/resource_providers/" + one
+	step{"admin", "POST", "/resource_providers", `{"name":"one","uuid":"` + one + `"}`, 201, ""}.run(t, h)
+	step{"admin", "POST", provider + "/inventories", `{"resource_class":"VCPU","total":4}`, 201, ""}.run(t, h)
+	for _, n := range []string{"-1", "-2", "-1.0", "1" + strings.Repeat("0", 30), "1e30"} {
+		of := `{"resource_provider_generation":` + n
+		allocations := `{"consumer_generation":` + n + `,"project_id":"demo","user_id":"d","consumer_type":"INSTANCE","allocations":{"` + one + `":{"resources":{"VCPU":1}}}}`
+		for _, s := range []struct{ method, path, body string }{
+			{"PUT", provider + "/inventories", of + `,"inventories":{}}`},
+			{"PUT", provider + "/inventories/VCPU", of + `,"total":8}`},
+			{"PUT", provider + "/traits", of + `,"traits":[]}`},
+			{"PUT", provider + "/aggregates", of + `,"aggregates":[]}`},
+			{"PUT", "/allocations/" + consumer, allocations},
+			{"POST", "/allocations", `{"` + consumer + `":` + allocations + `}`},
+		} {
+			step{"admin@1.39", s.method, s.path, s.body, 409, `"code":"placement.concurrent_update"`}.run(t, h)
+		}
+		step{"service@1.39", "POST", "/reshaper", `{"inventories":{"` + one + `":` + of + `,"inventories":{}}},"allocations":{}}`, 409, `"code":"placement.concurrent_update"`}.run(t, h)
+	}
+}
+
+// Numbers are read as Placement reads them.
+func TestNumbers(t *testing.T) {
+	h := start(t)
+	const provider = "/resource_providers/" + one
+	for _, s := range []step{
+		{"admin", "POST", "/resource_providers", `{"name":"one","uuid":"` + one + `"}`, 201, ""},
+		{"admin", "POST", provider + "/inventories", `{"resource_class":"FPGA","total":1e2}`, 201, `"total":100`},
+		{"admin", "POST", provider + "/inventories", `{"resource_class":"PGPU","total":1e10}`, 400, "10000000000 is greater than the maximum of 2147483647"},
+		{"admin", "POST", provider + "/inventories", `{"resource_class":"PGPU","total":1,"resource_provider_generation":null}`, 400, "None is not of type 'integer'"},
+		{"admin", "PUT", provider + "/inventories/FPGA", `{"total":1,"resource_provider_generation":null}`, 400, "None is not of type 'integer'"},
+		{"admin", "PUT", provider + "/inventories/FPGA", `{"total":1}`, 400, "'resource_provider_generation' is a required property"},
+		{"admin", "POST", provider + "/inventories", `{"resource_class":"VGPU","total":2147483647,"allocation_ratio":1e30}`, 201, ""},
+		{"admin@1.28", "PUT", "/allocations/" + consumer, `{"consumer_generation":null,"project_id":"demo","user_id":"d","allocations":{"` + one + `":{"resources":{"VGPU":1e30}}}}`, 409, "would violate inventory constraints"},
+		{"admin@1.28", "PUT", "/allocations/" + consumer, `{"consumer_generation":null,"project_id":"demo","user_id":"d","allocations":{"` + one + `":{"resources":{"VGPU":2147483647.0}}}}`, 204, ""},
+		{"admin@1.4", "DELETE", provider + "/inventories", "", 405, ""},
+	} {
+		s.run(t, h)
+	}
+}
+
 // A provider's inventory moves to its child together with what a consumer has
 // of it.
 func TestReshape(t *testing.T) {

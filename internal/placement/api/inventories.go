@@ -16,6 +16,7 @@ func (h handlers) inventoryRoutes() []api.Route {
 		{Method: "POST", Path: all, Rule: "placement:resource_providers:inventories:create", OK: 201, Do: api.Body(h.addInventory)},
 		{Method: "PUT", Path: all, Rule: "placement:resource_providers:inventories:update", Do: api.Body(h.setInventories)},
 		{Method: "DELETE", Path: all, Since: api.V(1, 5), Rule: "placement:resource_providers:inventories:delete", OK: 204, Do: api.Empty(h.deleteInventories)},
+		{Method: "DELETE", Path: all, Until: api.V(1, 4), Rule: "placement:resource_providers:inventories:delete", Do: api.Empty(notYet)},
 		{Method: "GET", Path: all + "/{resource_class}", Rule: "placement:resource_providers:inventories:show", Do: api.Get(h.showInventory)},
 		{Method: "PUT", Path: all + "/{resource_class}", Rule: "placement:resource_providers:inventories:update", Do: api.Body(h.setInventory)},
 		{Method: "DELETE", Path: all + "/{resource_class}", Rule: "placement:resource_providers:inventories:delete", OK: 204, Do: api.Empty(h.deleteInventory)},
@@ -74,13 +75,13 @@ func (ratio) JSONSchema() map[string]any {
 // inventoryRequest is an inventory as a request has it. The generation is known
 // wherever one is sent, and looked at where it stands beside all else.
 type inventoryRequest struct {
-	Generation api.Opt[int64] `json:"resource_provider_generation"`
-	Total      int64          `json:"total" check:"required,min=1,max=2147483647"`
-	Reserved   int64          `json:"reserved" check:"min=0,max=2147483647"`
-	MinUnit    int64          `json:"min_unit" check:"min=1,max=2147483647"`
-	MaxUnit    int64          `json:"max_unit" check:"min=1,max=2147483647"`
-	StepSize   int64          `json:"step_size" check:"min=1,max=2147483647"`
-	Ratio      *ratio         `json:"allocation_ratio"`
+	Generation *generation `json:"resource_provider_generation" check:"notnull"`
+	Total      int64       `json:"total" check:"required,min=1,max=2147483647"`
+	Reserved   int64       `json:"reserved" check:"min=0,max=2147483647"`
+	MinUnit    int64       `json:"min_unit" check:"min=1,max=2147483647"`
+	MaxUnit    int64       `json:"max_unit" check:"min=1,max=2147483647"`
+	StepSize   int64       `json:"step_size" check:"min=1,max=2147483647"`
+	Ratio      *ratio      `json:"allocation_ratio"`
 }
 
 // inventory is what is asked for. Act is how an error calls it.
@@ -104,7 +105,7 @@ func (r inventoryRequest) inventory(c *api.Call, act, provider, class string) (p
 }
 
 type setInventoriesRequest struct {
-	Generation  int64                       `json:"resource_provider_generation" check:"required"`
+	Generation  generation                  `json:"resource_provider_generation" check:"required"`
 	Inventories map[string]inventoryRequest `json:"inventories" check:"required"`
 }
 
@@ -130,11 +131,16 @@ func (h handlers) setInventories(c *api.Call, in setInventoriesRequest) (invento
 	if err != nil {
 		return inventoriesReply{}, err
 	}
-	_, err = h.placement.SetInventories(c.Context(), c.PathValue("uuid"), in.Generation, want)
+	_, err = h.placement.SetInventories(c.Context(), c.PathValue("uuid"), int64(in.Generation), want)
 	if err != nil {
 		return inventoriesReply{}, err
 	}
 	return h.inventories(c)
+}
+
+// notYet answers the one call whose method, not whose path, was unknown before.
+func notYet(*api.Call) error {
+	return errs.New(errs.MethodNotAllowed, "The method specified is not allowed for this resource.")
 }
 
 func (h handlers) deleteInventories(c *api.Call) error {
@@ -195,7 +201,7 @@ func (h handlers) setInventory(c *api.Call, in inventoryRequest) (inventoryReply
 	if err != nil {
 		return inventoryReply{}, err
 	}
-	if !in.Generation.Set || in.Generation.Null {
+	if in.Generation == nil {
 		return inventoryReply{}, badBody("required", "'resource_provider_generation' is a required property")
 	}
 	id, class := c.PathValue("uuid"), c.PathValue("resource_class")
@@ -203,7 +209,7 @@ func (h handlers) setInventory(c *api.Call, in inventoryRequest) (inventoryReply
 	if err != nil {
 		return inventoryReply{}, err
 	}
-	_, err = h.placement.SetInventory(c.Context(), id, in.Generation.V, class, i)
+	_, err = h.placement.SetInventory(c.Context(), id, int64(*in.Generation), class, i)
 	if err != nil {
 		return inventoryReply{}, err
 	}

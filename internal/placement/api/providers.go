@@ -173,7 +173,7 @@ func (aggregateList) JSONSchema() map[string]any {
 
 type aggregatesRequest struct {
 	Aggregates aggregateList `json:"aggregates" check:"required"`
-	Generation int64         `json:"resource_provider_generation" check:"required"`
+	Generation generation    `json:"resource_provider_generation" check:"required"`
 }
 
 func (h handlers) updateAggregates(c *api.Call) (any, error) {
@@ -199,7 +199,7 @@ func (h handlers) updateAggregates(c *api.Call) (any, error) {
 	for i, id := range in.Aggregates {
 		list[i] = canonical(id)
 	}
-	p, err := h.placement.SetAggregates(c.Context(), c.PathValue("uuid"), in.Generation, list)
+	p, err := h.placement.SetAggregates(c.Context(), c.PathValue("uuid"), int64(in.Generation), list)
 	if err != nil {
 		return nil, err
 	}

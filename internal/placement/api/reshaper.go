@@ -33,7 +33,7 @@ func (h handlers) reshape(c *api.Call) error {
 		if err != nil {
 			return err
 		}
-		shapes[id] = placement.Shape{Generation: r.Generation, Inventories: want}
+		shapes[id] = placement.Shape{Generation: int64(r.Generation), Inventories: want}
 	}
 	claims, err := in.Allocations.claims(c)
 	if err != nil {

@@ -46,8 +46,8 @@ func (h handlers) listTraitsOf(c *api.Call) (traitsOfReply, error) {
 }
 
 type setTraitsRequest struct {
-	Traits     []string `json:"traits" check:"required"`
-	Generation int64    `json:"resource_provider_generation" check:"required"`
+	Traits     []string   `json:"traits" check:"required"`
+	Generation generation `json:"resource_provider_generation" check:"required"`
 }
 
 func (h handlers) setTraitsOf(c *api.Call, in setTraitsRequest) (traitsOfReply, error) {
@@ -55,7 +55,7 @@ func (h handlers) setTraitsOf(c *api.Call, in setTraitsRequest) (traitsOfReply, 
 	if err != nil {
 		return traitsOfReply{}, err
 	}
-	p, err := h.placement.SetTraits(c.Context(), c.PathValue("uuid"), in.Generation, in.Traits)
+	p, err := h.placement.SetTraits(c.Context(), c.PathValue("uuid"), int64(in.Generation), in.Traits)
 	fresh(c, c.Now())
 	return traitsOfReply{slices.Compact(slices.Sorted(slices.Values(in.Traits))), p.Generation}, err
 }
