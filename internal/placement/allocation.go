@@ -50,6 +50,11 @@ type Claim struct {
 	// Generation is the consumer's as the caller knows it: Nobody for one that
 	// does not exist yet, Any when the caller doesn't care.
 	Generation int64
+
+	// Silent frees without a word: the generations of the providers stay. They do,
+	// for OpenStack, when a consumer is deleted and not when it is left without
+	// allocations.
+	Silent bool
 }
 
 // UnknownType is the type of consumers of whom none was told.
@@ -114,7 +119,7 @@ func (s *Service) Claim(ctx context.Context, tx *db.Tx, server, project, user, p
 
 // Release frees all that the consumer has. Freeing nothing is a success.
 func (s *Service) Release(ctx context.Context, tx *db.Tx, server string) error {
-	return s.replace(ctx, tx, Claim{Consumer: server, Generation: Any})
+	return s.replace(ctx, tx, Claim{Consumer: server, Generation: Any, Silent: true})
 }
 
 // Move gives all that a consumer has to another one, of a type such as MIGRATION,
@@ -202,7 +207,7 @@ func (s *Service) AllocationsOn(ctx context.Context, id string) (Provider, map[s
 
 // replace makes the consumers have exactly what the claims say.
 func (s *Service) replace(ctx context.Context, tx *db.Tx, claims ...Claim) error {
-	touched := map[string]bool{}
+	touched := map[string]bool{} // by provider: whether its generation grows
 	for _, in := range claims {
 		err := s.free(ctx, tx, in, touched)
 		if err != nil {
@@ -213,7 +218,7 @@ func (s *Service) replace(ctx context.Context, tx *db.Tx, claims ...Claim) error
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(touched)) {
-		err := s.take(ctx, tx, id, claims)
+		err := s.take(ctx, tx, id, claims, touched[id])
 		if err != nil {
 			return err
 		}
@@ -222,7 +227,8 @@ func (s *Service) replace(ctx context.Context, tx *db.Tx, claims ...Claim) error
 }
 
 // free gives back what the consumer has and keeps its row for what the claim
-// says it is going to have. Touched gets the providers that get something back.
+// says it is going to have. Touched gets the providers that get something back; the
+// generation grows of those that a client named, or would if it named any.
 func (s *Service) free(ctx context.Context, tx *db.Tx, in Claim, touched map[string]bool) error {
 	c, known, err := consumer(ctx, tx, in.Consumer)
 	if err != nil {
@@ -246,7 +252,7 @@ func (s *Service) free(ctx context.Context, tx *db.Tx, in Claim, touched map[str
 			return err
 		}
 		for id, from := range have {
-			touched[id] = true
+			touched[id] = touched[id] || len(in.From) == 0 && !in.Silent
 			for class, amount := range from {
 				_, err = tx.Exec(ctx, "UPDATE inventories SET used = used - ? WHERE provider = ? AND class = ?", amount, id, class)
 				if err != nil {
@@ -305,8 +311,9 @@ func (s *Service) writeConsumer(ctx context.Context, tx *db.Tx, in Claim, c Cons
 	return nil
 }
 
-// take adds what the claims take from one provider and raises its generation.
-func (s *Service) take(ctx context.Context, tx *db.Tx, id string, claims []Claim) error {
+// take adds what the claims take from one provider and raises its generation, or its
+// revision alone.
+func (s *Service) take(ctx context.Context, tx *db.Tx, id string, claims []Claim, told bool) error {
 	p, err := provider(ctx, tx, id)
 	if errs.Is(err, errs.NotFound) {
 		return errs.BadRequestf("Allocation for resource provider '%s' that does not exist.", id)
@@ -351,13 +358,16 @@ func (s *Service) take(ctx context.Context, tx *db.Tx, id string, claims []Claim
 			return fmt.Errorf("insert allocations: %w", err)
 		}
 	}
-	// The generation is what makes this safe where transactions run side by
-	// side: of two that read the same inventories, one finds it raised.
-	err = bump(ctx, tx, p, s.clock.Now())
+	// This is what makes it safe where transactions run side by side: of two that
+	// read the same inventories, one finds them raised.
+	raise := touch
+	if told {
+		raise = bump
+	}
+	err = raise(ctx, tx, &p, s.clock.Now())
 	if err != nil {
 		return err
 	}
-	p.Generation++
 	s.announce(tx, Change{Provider: p, Inventories: stock})
 	return nil
 }

@@ -35,7 +35,7 @@ func (f *following) note(c Change) {
 	switch {
 	case c.Removed:
 		delete(f.known, c.Provider.ID)
-	case f.known[c.Provider.ID].Generation <= c.Provider.Generation:
+	case f.known[c.Provider.ID].Revision <= c.Provider.Revision:
 		f.known[c.Provider.ID] = c.Provider
 	}
 }
@@ -61,7 +61,7 @@ func (s *Service) Loops() []loop.Loop {
 }
 
 // follow tells the watchers of the providers that hints named, and from time to
-// time of all whose generation is not the one told last.
+// time of all whose revision is not the one told last.
 func (s *Service) follow(ctx context.Context) error {
 	f := &s.following
 	now := s.clock.Now()
@@ -111,13 +111,13 @@ func (s *Service) follow(ctx context.Context) error {
 	return nil
 }
 
-// compare adds the providers whose generation is not the one told last.
+// compare adds the providers whose revision is not the one told last.
 func (s *Service) compare(ctx context.Context, tx *db.Tx, stale map[string]bool) error {
 	var rows []struct {
-		ID         string
-		Generation int64
+		ID       string
+		Revision int64
 	}
-	err := tx.All(ctx, &rows, "SELECT id, generation FROM resource_providers")
+	err := tx.All(ctx, &rows, "SELECT id, revision FROM resource_providers")
 	if err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (s *Service) compare(ctx context.Context, tx *db.Tx, stale map[string]bool)
 	for _, row := range rows {
 		present[row.ID] = true
 		known, ok := s.following.known[row.ID]
-		if !ok || known.Generation < row.Generation {
+		if !ok || known.Revision < row.Revision {
 			stale[row.ID] = true
 		}
 	}

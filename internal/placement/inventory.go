@@ -61,7 +61,9 @@ func byClass(a, b string) int {
 }
 
 // Capacity is how much may be claimed in all.
-func (i Inventory) Capacity() int64 { return int64(min(float64(i.Total-i.Reserved)*i.Ratio, maxCapacity)) }
+func (i Inventory) Capacity() int64 {
+	return int64(min(float64(i.Total-i.Reserved)*i.Ratio, maxCapacity))
+}
 
 // fits tells whether one consumer may take the amount, "" when it may.
 func (i Inventory) fits(amount int64) string {
@@ -226,11 +228,10 @@ func (s *Service) changeInventories(ctx context.Context, id string, generation i
 		if err != nil {
 			return err
 		}
-		err = bump(ctx, tx, p, s.clock.Now())
+		err = bump(ctx, tx, &p, s.clock.Now())
 		if err != nil {
 			return err
 		}
-		p.Generation++
 		return s.tellAfter(ctx, tx, false, id)
 	})
 	return p, err

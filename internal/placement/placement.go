@@ -4,7 +4,9 @@
 // ratio), traits and aggregates; consumers have allocations. A provider's
 // generation grows with each change of its inventories, traits or allocations,
 // a consumer's with each change of its allocations: whoever decided on the
-// ground of an older one is told so and decides again. Usage is kept beside the
+// ground of an older one is told so and decides again. What is only given back
+// leaves the generation as it is, as in OpenStack; a revision that nobody outside
+// sees grows with that, too. Usage is kept beside the
 // inventory in the transaction of the allocation, so that a claim reads no sums
 // and can never overdraw.
 //
@@ -15,7 +17,7 @@
 //
 // After a commit the service tells its watchers what a provider looks like now.
 // The scheduler's snapshot lives on that. Of what other servers committed it
-// learns by hints, and by comparing generations from time to time (follow.go).
+// learns by hints, and by comparing revisions from time to time (follow.go).
 package placement
 
 import (
@@ -89,7 +91,7 @@ func New(_ context.Context, o Options) (*Service, error) {
 }
 
 // Change is what a provider looks like after a commit. Changes of one provider
-// may arrive out of order: the generation tells which is newer.
+// may arrive out of order: the revision tells which is newer.
 type Change struct {
 	Provider    Provider
 	Removed     bool
@@ -278,7 +280,7 @@ func (s *Service) Report(ctx context.Context, id, name string, stock map[string]
 		if !news {
 			return nil
 		}
-		err = bump(ctx, tx, p, s.clock.Now())
+		err = bump(ctx, tx, &p, s.clock.Now())
 		if err != nil {
 			return err
 		}
@@ -311,7 +313,7 @@ type Stock = struct {
 
 // WatchHosts is Watch in words that need no type of ours. Traits are nil when
 // they did not change.
-func (s *Service) WatchHosts(ctx context.Context, changed func(id, name string, generation int64, stock Stock, traits []string), removed func(id, name string)) error {
+func (s *Service) WatchHosts(ctx context.Context, changed func(id, name string, revision int64, stock Stock, traits []string), removed func(id, name string)) error {
 	return s.Watch(ctx, func(c Change) {
 		if c.Removed {
 			removed(c.Provider.ID, c.Provider.Name)
@@ -326,6 +328,6 @@ func (s *Service) WatchHosts(ctx context.Context, changed func(id, name string, 
 		if c.Whole && traits == nil {
 			traits = []string{}
 		}
-		changed(c.Provider.ID, c.Provider.Name, c.Provider.Generation, stock, traits)
+		changed(c.Provider.ID, c.Provider.Name, c.Provider.Revision, stock, traits)
 	})
 }

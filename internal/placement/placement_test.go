@@ -197,6 +197,10 @@ func TestWatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	err = s.db.Write(context.Background(), func(tx *db.Tx) error { return s.Release(context.Background(), tx, "server") })
+	if err != nil {
+		t.Fatal(err)
+	}
 	boom := errors.New("no")
 	err = s.db.Write(context.Background(), func(tx *db.Tx) error {
 		err := s.Claim(context.Background(), tx, "other", "p", "u", "a", Resources{VCPU: 1})
@@ -212,11 +216,15 @@ func TestWatch(t *testing.T) {
 	for _, c := range got {
 		seen = append(seen, fmt.Sprintf("%s whole=%v used=%d traits=%v", c.Provider.ID, c.Whole, c.Inventories[VCPU].Used, c.Traits))
 	}
-	want := []string{"a whole=true used=0 traits=[HW_CPU_X86_AVX2]", "a whole=false used=1 traits=[]"}
+	want := []string{"a whole=true used=0 traits=[HW_CPU_X86_AVX2]", "a whole=false used=1 traits=[]", "a whole=false used=0 traits=[]"}
 	if diff := cmp.Diff(want, seen); diff != "" {
 		t.Errorf("changes (-want +got):\n%s", diff)
 	}
-	if got[1].Provider.Generation <= got[0].Provider.Generation {
-		t.Errorf("generation went from %d to %d", got[0].Provider.Generation, got[1].Provider.Generation)
+	// What is given back leaves the generation as it is, and is news all the same.
+	for i, grows := range []bool{true, false} {
+		a, b := got[i].Provider, got[i+1].Provider
+		if b.Generation > a.Generation != grows || b.Revision <= a.Revision {
+			t.Errorf("change %d: generation went from %d to %d, revision from %d to %d", i+1, a.Generation, b.Generation, a.Revision, b.Revision)
+		}
 	}
 }

@@ -19,7 +19,8 @@ type Provider struct {
 
 	ID         string `bun:",pk"`
 	Name       string
-	Generation int64
+	Generation int64  // as clients know it
+	Revision   int64  // grows with every change, those among them that no generation tells
 	Parent     string // "" for a root
 	Root       string
 	CreatedAt  db.Time
@@ -81,16 +82,26 @@ func notSaved(id, reason string) error {
 
 // bump raises the generation, provided nobody has changed the provider since
 // it was read.
-func bump(ctx context.Context, tx *db.Tx, p Provider, now time.Time) error {
+func bump(ctx context.Context, tx *db.Tx, p *Provider, now time.Time) error {
+	return raise(ctx, tx, p, p.Generation+1, now)
+}
+
+// touch is bump for a change that no client is told of.
+func touch(ctx context.Context, tx *db.Tx, p *Provider, now time.Time) error {
+	return raise(ctx, tx, p, p.Generation, now)
+}
+
+func raise(ctx context.Context, tx *db.Tx, p *Provider, generation int64, now time.Time) error {
 	n, err := tx.Exec(ctx, `
-		UPDATE resource_providers SET generation = generation + 1, updated_at = ?
-		WHERE id = ? AND generation = ?`, db.At(now), p.ID, p.Generation)
+		UPDATE resource_providers SET generation = ?, revision = ?, updated_at = ?
+		WHERE id = ? AND generation = ? AND revision = ?`, generation, p.Revision+1, db.At(now), p.ID, p.Generation, p.Revision)
 	if err != nil {
 		return fmt.Errorf("raise generation of provider %s: %w", p.ID, err)
 	}
 	if n == 0 {
 		return concurrent(p.ID)
 	}
+	p.Generation, p.Revision, p.UpdatedAt = generation, p.Revision+1, db.At(now)
 	return nil
 }
 
@@ -143,15 +154,18 @@ func (s *Service) UpdateProvider(ctx context.Context, id, name string, parent *s
 		if err != nil {
 			return err
 		}
+		err = touch(ctx, tx, &p, s.clock.Now())
+		if err != nil {
+			return err
+		}
 		p.Name = name
-		p.UpdatedAt = db.At(s.clock.Now())
 		if parent != nil && *parent != p.Parent {
 			err = s.replant(ctx, tx, &p, *parent, replant)
 			if err != nil {
 				return err
 			}
 		}
-		_, err = tx.Update(ctx, &p, "name", "parent", "root", "updated_at")
+		_, err = tx.Update(ctx, &p, "name", "parent", "root")
 		if db.IsDuplicate(err) {
 			return errs.Conflictf("Conflicting resource provider %s already exists.", name).Typed(duplicateName)
 		}

@@ -198,7 +198,7 @@ func (s *Service) SetHostTrait(ctx context.Context, tx *db.Tx, id, trait string,
 	if err != nil {
 		return fmt.Errorf("set trait %s of provider %s: %w", trait, id, err)
 	}
-	err = bump(ctx, tx, p, s.clock.Now())
+	err = bump(ctx, tx, &p, s.clock.Now())
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func (s *Service) Reshape(ctx context.Context, shapes map[string]Shape, claims [
 			if err != nil {
 				return err
 			}
-			err = bump(ctx, tx, p, s.clock.Now())
+			err = bump(ctx, tx, &p, s.clock.Now())
 			if err != nil {
 				return err
 			}
@@ -56,7 +56,7 @@ func (s *Service) Reshape(ctx context.Context, shapes map[string]Shape, claims [
 			if err != nil {
 				return err
 			}
-			err = bump(ctx, tx, p, s.clock.Now())
+			err = bump(ctx, tx, &p, s.clock.Now())
 			if err != nil {
 				return err
 			}

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"nacre/internal/db"
 	"nacre/internal/errs"
@@ -103,7 +104,7 @@ func (s *Service) addTrait(ctx context.Context, tx *db.Tx, name string) error {
 
 // SetHostAggregates says which aggregates the provider is in, by UUID.
 func (s *Service) SetHostAggregates(ctx context.Context, id string, aggregates []string) error {
-	_, err := s.replaceNames(ctx, id, -1, "provider_aggregates", "aggregate", aggregates, nil, true)
+	_, err := s.replaceNames(ctx, id, -1, "provider_aggregates", "aggregate", aggregates, nil, bump)
 	if errs.Is(err, errs.NotFound) {
 		return nil // the host has not reported yet
 	}
@@ -114,17 +115,41 @@ func (s *Service) SetHostAggregates(ctx context.Context, id string, aggregates [
 // the given one. With -1 it is whichever it is, and stays: so it was before a
 // generation was asked for.
 func (s *Service) SetAggregates(ctx context.Context, id string, generation int64, aggregates []string) (Provider, error) {
-	return s.replaceNames(ctx, id, generation, "provider_aggregates", "aggregate", aggregates, nil, generation >= 0)
+	mark := bump
+	if generation < 0 {
+		mark = touch
+	}
+	return s.replaceNames(ctx, id, generation, "provider_aggregates", "aggregate", aggregates, nil, mark)
 }
 
-// SetTraits replaces the traits of a provider.
+// SetTraits replaces the traits of a provider. Those that it has already are no change.
 func (s *Service) SetTraits(ctx context.Context, id string, generation int64, traits []string) (Provider, error) {
-	return s.replaceNames(ctx, id, generation, "provider_traits", "trait", traits, knownTrait, true)
+	return s.replaceNames(ctx, id, generation, "provider_traits", "trait", traits, otherTraits, bump)
+}
+
+// otherTraits tells whether these are not those that the provider has.
+func otherTraits(ctx context.Context, tx *db.Tx, id string, want []string) (bool, error) {
+	var unknown []string
+	for _, name := range want {
+		err := knownTrait(ctx, tx, name)
+		if errs.Is(err, errs.NotFound) {
+			unknown = append(unknown, name)
+		} else if err != nil {
+			return false, err
+		}
+	}
+	if unknown != nil {
+		return false, errs.BadRequestf("No such trait %s", strings.Join(unknown, ", "))
+	}
+	have, err := traitsOf(ctx, tx, id)
+	slices.Sort(have) // as Go does, not as the database
+	return !slices.Equal(have, want), err
 }
 
 func (s *Service) replaceNames(ctx context.Context, id string, generation int64, table, column string, want []string,
-	known func(context.Context, *db.Tx, string) error, raise bool) (Provider, error) {
+	other func(context.Context, *db.Tx, string, []string) (bool, error), mark func(context.Context, *db.Tx, *Provider, time.Time) error) (Provider, error) {
 	var p Provider
+	want = slices.Compact(slices.Sorted(slices.Values(want)))
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		var err error
 		p, err = provider(ctx, tx, id)
@@ -134,27 +159,15 @@ func (s *Service) replaceNames(ctx context.Context, id string, generation int64,
 		if generation >= 0 && generation != p.Generation {
 			return errs.Conflictf("Resource provider's generation already changed. Please update the generation and try again.").Typed(concurrentUpdate)
 		}
-		_, err = tx.Exec(ctx, "DELETE FROM "+table+" WHERE provider = ?", id)
-		if err != nil {
-			return fmt.Errorf("clear %s: %w", table, err)
-		}
-		want := slices.Compact(slices.Sorted(slices.Values(want)))
-		var unknown []string
-		for _, name := range want {
-			if known == nil {
-				break
-			}
-			err = known(ctx, tx, name)
-			if errs.Is(err, errs.NotFound) {
-				unknown = append(unknown, name)
-				continue
-			}
-			if err != nil {
+		if other != nil {
+			changes, err := other(ctx, tx, id, want)
+			if err != nil || !changes {
 				return err
 			}
 		}
-		if unknown != nil {
-			return errs.BadRequestf("No such trait %s", strings.Join(unknown, ", "))
+		_, err = tx.Exec(ctx, "DELETE FROM "+table+" WHERE provider = ?", id)
+		if err != nil {
+			return fmt.Errorf("clear %s: %w", table, err)
 		}
 		for _, name := range want {
 			_, err = tx.Exec(ctx, "INSERT INTO "+table+" (provider, "+column+") VALUES (?, ?)", id, name)
@@ -162,14 +175,10 @@ func (s *Service) replaceNames(ctx context.Context, id string, generation int64,
 				return fmt.Errorf("insert into %s: %w", table, err)
 			}
 		}
-		if !raise {
-			return s.tellAfter(ctx, tx, true, id)
-		}
-		err = bump(ctx, tx, p, s.clock.Now())
+		err = mark(ctx, tx, &p, s.clock.Now())
 		if err != nil {
 			return err
 		}
-		p.Generation++
 		return s.tellAfter(ctx, tx, true, id)
 	})
 	return p, err

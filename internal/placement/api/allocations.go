@@ -218,7 +218,7 @@ func (h handlers) deleteAllocations(c *api.Call) error {
 	if len(from) == 0 {
 		return errs.NotFoundf("No allocations for consumer '%s'", id)
 	}
-	return h.placement.SetAllocations(c.Context(), placement.Claim{Consumer: id, Generation: placement.Any})
+	return h.placement.SetAllocations(c.Context(), placement.Claim{Consumer: id, Generation: placement.Any, Silent: true})
 }
 
 type usagesReply struct {

@@ -206,6 +206,40 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
+// The generation of a provider grows with what Placement counts as its change.
+func TestGenerationsGrow(t *testing.T) {
+	h := start(t)
+	is := func(n string) string { return `"resource_provider_generation":` + n }
+	allocate := func(generation, allocations string) string {
+		return `{"consumer_generation":` + generation + `,"project_id":"demo","user_id":"d","allocations":{` + allocations + `}}`
+	}
+	const vcpu = `":{"resources":{"VCPU":1}}`
+	for _, s := range []step{
+		{"admin", "POST", "/resource_providers", `{"name":"one","uuid":"` + one + `"}`, 201, ""},
+		{"admin", "POST", "/resource_providers", `{"name":"two","uuid":"` + two + `"}`, 201, ""},
+		{"admin", "PUT", "/resource_providers/" + one + "/inventories", `{"resource_provider_generation":0,"inventories":{"VCPU":{"total":4}}}`, 200, is("1")},
+		{"admin", "PUT", "/resource_providers/" + two + "/inventories", `{"resource_provider_generation":0,"inventories":{"VCPU":{"total":4}}}`, 200, is("1")},
+		{"admin@1.39", "PUT", "/resource_providers/" + one + "/traits", `{"resource_provider_generation":1,"traits":["HW_CPU_X86_AVX2","HW_CPU_X86_SSE"]}`, 200, is("2")},
+		{"admin@1.39", "PUT", "/resource_providers/" + one + "/traits", `{"resource_provider_generation":2,"traits":["HW_CPU_X86_SSE","HW_CPU_X86_AVX2"]}`, 200, is("2")},
+		{"admin@1.39", "DELETE", "/resource_providers/" + two + "/traits", "", 204, ""},
+		{"admin", "GET", "/resource_providers/" + two + "/usages", "", 200, is("1")},
+		{"admin@1.39", "PUT", "/resource_providers/" + one + "/aggregates", `{"resource_provider_generation":2,"aggregates":[]}`, 200, is("3")},
+		{"admin@1.18", "PUT", "/resource_providers/" + one + "/aggregates", `["` + group + `"]`, 200, ""},
+		{"admin@1.28", "PUT", "/allocations/" + consumer, allocate("null", `"`+one+vcpu), 204, ""},
+		{"admin", "GET", "/resource_providers/" + one + "/usages", "", 200, is("4")},
+		{"admin@1.28", "PUT", "/allocations/" + consumer, allocate("1", `"`+two+vcpu), 204, ""},
+		{"admin", "GET", "/resource_providers/" + one + "/usages", "", 200, is("4")},
+		{"admin", "GET", "/resource_providers/" + two + "/usages", "", 200, is("2")},
+		{"admin@1.28", "PUT", "/allocations/" + consumer, allocate("2", ``), 204, ""},
+		{"admin", "GET", "/resource_providers/" + two + "/usages", "", 200, is("3")},
+		{"admin@1.28", "PUT", "/allocations/" + consumer, allocate("null", `"`+one+vcpu), 204, ""},
+		{"admin@1.28", "DELETE", "/allocations/" + consumer, "", 204, ""},
+		{"admin", "GET", "/resource_providers/" + one + "/usages", "", 200, is("5") + `,"usages":{"VCPU":0}`},
+	} {
+		s.run(t, h)
+	}
+}
+
 // A provider's inventory moves to its child together with what a consumer has
 // of it.
 func TestReshape(t *testing.T) {
