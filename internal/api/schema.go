@@ -44,6 +44,8 @@ type VersionSchemer interface {
 // patterns are the named patterns, as OpenStack's parameter types have them.
 var patterns = map[string]string{
 	"name":     `^(?:[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?)$`, // printable, no space at the ends
+	"text":     `^[^\p{C}\p{Zl}\p{Zp}]*$`,
+	"zone":     `^(?:[^:\s\x00-\x1f\x7f](?:[^:\x00-\x1f\x7f]*[^:\s\x00-\x1f\x7f])?)$`, // a name without colons
 	"uuid":     `^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}$`,
 	"image":    `^([0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12})?$`, // a UUID, or empty
 	"id":       `^[a-zA-Z0-9-]+$`,

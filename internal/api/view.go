@@ -390,7 +390,7 @@ func viewFields(t reflect.Type, parent []int, v Version) []viewField {
 		f := t.Field(i)
 		index := append(slices.Clone(parent), i)
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if f.Anonymous && name == "" {
+		if f.Anonymous && name == "" && inVersion(f, v) {
 			out = append(out, viewFields(f.Type, index, v)...)
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/uptrace/bun"
 
@@ -133,8 +134,18 @@ func (s *Service) CreateAggregate(ctx context.Context, name, zone string) (Aggre
 	return a, err
 }
 
-// UpdateAggregate changes name and metadata; a nil value takes a key away.
+// UpdateAggregate changes the name, unless it is "", and the zone, if metadata has it.
 func (s *Service) UpdateAggregate(ctx context.Context, id int64, name string, metadata map[string]*string) (Aggregate, error) {
+	return s.updateAggregate(ctx, id, "aggregate", name, metadata)
+}
+
+// SetAggregateMetadata changes metadata; a nil value takes a key away.
+func (s *Service) SetAggregateMetadata(ctx context.Context, id int64, metadata map[string]*string) (Aggregate, error) {
+	return s.updateAggregate(ctx, id, "metadata of aggregate", "", metadata)
+}
+
+// updateAggregate does either. What is how errors name that.
+func (s *Service) updateAggregate(ctx context.Context, id int64, what, name string, metadata map[string]*string) (Aggregate, error) {
 	action := "update_prop"
 	if name == "" {
 		action = "update_metadata"
@@ -150,31 +161,70 @@ func (s *Service) UpdateAggregate(ctx context.Context, id int64, name string, me
 				all[key] = *value
 			}
 		}
-		if all[zoneKey] != a.Metadata.V[zoneKey] {
-			err := s.freeOfServers(ctx, tx, a.Hosts)
-			if err != nil {
-				return err
-			}
+		reason, err := keptFromZone(ctx, tx, *a, metadata)
+		if err != nil {
+			return err
+		}
+		if reason != "" {
+			return errs.BadRequestf("Cannot update %s %d. Reason: %s.", what, id, reason)
 		}
 		a.Metadata.V = all
 		return nil
 	})
 }
 
-// freeOfServers refuses to move hosts with servers to another zone.
-func (s *Service) freeOfServers(ctx context.Context, tx *db.Tx, hosts []string) error {
-	if len(hosts) == 0 {
-		return nil
+// keptFromZone says why metadata may not change the zone of an aggregate, "" when it
+// may or does not.
+func keptFromZone(ctx context.Context, tx *db.Tx, a Aggregate, metadata map[string]*string) (string, error) {
+	zone, given := metadata[zoneKey]
+	if !given {
+		return "", nil
 	}
-	var n int
-	err := tx.Get(ctx, &n, "SELECT COUNT(*) FROM servers WHERE deleted_at = 0 AND host IN (?)", db.In(hosts))
+	if zone == nil || *zone == "" {
+		return fmt.Sprintf("Aggregate %s does not support empty named availability zone", a.Name), nil
+	}
+	reason, err := inOtherZone(ctx, tx, a.ID, a.Hosts, *zone)
+	if err != nil || reason != "" || *zone == a.Metadata.V[zoneKey] {
+		return reason, err
+	}
+	n, err := serversOn(ctx, tx, a.Hosts)
+	if err != nil || n == 0 {
+		return "", err
+	}
+	return "One or more hosts contain instances in this zone", nil
+}
+
+// inOtherZone says that hosts, to be in the zone by one aggregate, are in another by
+// others, "" when they are not: no host is in two.
+func inOtherZone(ctx context.Context, tx *db.Tx, id int64, hosts []string, zone string) (string, error) {
+	all, err := readAggregates(ctx, tx)
 	if err != nil {
-		return fmt.Errorf("count servers: %w", err)
+		return "", err
 	}
-	if n > 0 {
-		return errs.BadRequestf("Cannot update aggregate. Reason: One or more hosts contain instances in this zone.")
+	var zones []string
+	for _, other := range all {
+		its := other.Metadata.V[zoneKey]
+		shares := slices.ContainsFunc(other.Hosts, func(host string) bool { return slices.Contains(hosts, host) })
+		if other.ID != id && its != "" && its != zone && shares {
+			zones = append(zones, "'"+its+"'")
+		}
 	}
-	return nil
+	if zones == nil {
+		return "", nil
+	}
+	return "One or more hosts already in availability zone(s) [" + strings.Join(zones, ", ") + "]", nil
+}
+
+// serversOn counts the servers on hosts.
+func serversOn(ctx context.Context, tx *db.Tx, hosts []string) (n int, err error) {
+	if len(hosts) == 0 {
+		return 0, nil
+	}
+	err = tx.Get(ctx, &n, "SELECT COUNT(*) FROM servers WHERE deleted_at = 0 AND host IN (?)", db.In(hosts))
+	if err != nil {
+		return 0, fmt.Errorf("count servers: %w", err)
+	}
+	return n, nil
 }
 
 // AddHost puts a host into an aggregate.
@@ -187,8 +237,14 @@ func (s *Service) AddHost(ctx context.Context, id int64, host string) (Aggregate
 			return errs.NotFoundf("Compute host %s could not be found.", host)
 		}
 		zone := a.Metadata.V[zoneKey]
-		if zone != "" && state.zone != "" && state.zone != zone {
-			return errs.Conflictf("Cannot add host to aggregate %d. Reason: One or more hosts already in availability zone(s) %s.", id, state.zone)
+		if zone != "" {
+			reason, err := inOtherZone(ctx, tx, id, []string{host}, zone)
+			if err != nil {
+				return err
+			}
+			if reason != "" {
+				return errs.Conflictf("Cannot add host to aggregate %d. Reason: %s.", id, reason)
+			}
 		}
 		_, err := tx.Exec(ctx, "INSERT INTO aggregate_hosts (aggregate, host) VALUES (?, ?)", id, host)
 		if db.IsDuplicate(err) {
@@ -203,14 +259,17 @@ func (s *Service) AddHost(ctx context.Context, id int64, host string) (Aggregate
 func (s *Service) RemoveHost(ctx context.Context, id int64, host string) (Aggregate, error) {
 	return s.changeAggregate(ctx, id, "remove_host", func(tx *db.Tx, a *Aggregate) error {
 		if a.Metadata.V[zoneKey] != "" {
-			err := s.freeOfServers(ctx, tx, []string{host})
+			n, err := serversOn(ctx, tx, []string{host})
 			if err != nil {
-				return errs.Conflictf("Cannot remove host from aggregate %d. Reason: Host contains instances in this zone.", id).Because(err)
+				return err
+			}
+			if n > 0 {
+				return errs.Conflictf("Cannot remove host from aggregate %d. Reason: Host contains instances in this zone.", id)
 			}
 		}
 		n, err := tx.Exec(ctx, "DELETE FROM aggregate_hosts WHERE aggregate = ? AND host = ?", id, host)
 		if err == nil && n == 0 {
-			return errs.NotFoundf("Aggregate %d has no host %s.", id, host)
+			return errs.NotFoundf("Cannot remove host %s in aggregate %d", host, id)
 		}
 		a.Hosts = slices.DeleteFunc(a.Hosts, func(h string) bool { return h == host })
 		return err

@@ -3,6 +3,7 @@ package compute
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"nacre/internal/db"
 	"nacre/internal/errs"
@@ -20,11 +21,13 @@ type ExternalEvent struct {
 // Outcome is what became of an event: 200, or why it was not heard.
 type Outcome int
 
+// needTag are events that mean nothing without what they are about.
+var needTag = []string{"volume-extended", "power-update", "accelerator-request-bound"}
+
 // HearEvents acts on what other services tell, and says of each what became of it.
 // Events about servers that are on no host have nowhere to go.
 func (s *Service) HearEvents(ctx context.Context, events []ExternalEvent) ([]Outcome, error) {
 	outcomes := make([]Outcome, len(events))
-	heard := 0
 	for i, e := range events {
 		server, err := s.Server(ctx, "", e.Server)
 		switch {
@@ -33,7 +36,7 @@ func (s *Service) HearEvents(ctx context.Context, events []ExternalEvent) ([]Out
 			continue
 		case err != nil:
 			return nil, err
-		case e.Name == "volume-extended" && e.Tag == "":
+		case e.Tag == "" && slices.Contains(needTag, e.Name):
 			outcomes[i] = 400
 			continue
 		case server.Host == "":
@@ -45,10 +48,6 @@ func (s *Service) HearEvents(ctx context.Context, events []ExternalEvent) ([]Out
 			return nil, fmt.Errorf("hear %s of server %s: %w", e.Name, e.Server, err)
 		}
 		outcomes[i] = 200
-		heard++
-	}
-	if heard == 0 {
-		return nil, errs.NotFoundf("No instances found for any event")
 	}
 	return outcomes, nil
 }

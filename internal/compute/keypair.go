@@ -53,9 +53,11 @@ func countKeyPair(ctx context.Context, tx *db.Tx, by auth.Caller, user string) e
 
 // CreateKeyPair keeps the public key, or makes a pair and returns its private
 // key, which is kept nowhere.
-func (s *Service) CreateKeyPair(ctx context.Context, by auth.Caller, user, name, kind, public string) (pair KeyPair, private string, err error) {
-	pair = KeyPair{UserID: user, Name: name, Type: kind, PublicKey: strings.TrimSpace(public), CreatedAt: db.At(s.clock.Now())}
-	if public == "" {
+func (s *Service) CreateKeyPair(ctx context.Context, by auth.Caller, user, name, kind string, public *string) (pair KeyPair, private string, err error) {
+	pair = KeyPair{UserID: user, Name: name, Type: kind, CreatedAt: db.At(s.clock.Now())}
+	if public != nil {
+		pair.PublicKey = strings.TrimSpace(*public)
+	} else {
 		pair.PublicKey, private, err = s.makePair(kind, user)
 		if err != nil {
 			return pair, "", fmt.Errorf("make key pair: %w", err)
@@ -85,7 +87,7 @@ func (s *Service) CreateKeyPair(ctx context.Context, by auth.Caller, user, name,
 		if err != nil {
 			return err
 		}
-		if public == "" {
+		if public == nil {
 			return tellKeyPair(ctx, tx, "create", pair)
 		}
 		return tellKeyPair(ctx, tx, "import", pair)

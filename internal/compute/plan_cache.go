@@ -32,6 +32,19 @@ const cacheDeadline = time.Hour
 // CacheImages has the hosts of an aggregate fetch images before any server needs
 // them there. What does not come is told, and fetched when it is needed.
 func (s *Service) CacheImages(ctx context.Context, caller auth.Caller, request string, id int64, images []string) error {
+	_, err := s.Aggregate(ctx, id)
+	if err != nil {
+		return err
+	}
+	for _, image := range images {
+		_, err := s.images.Image(ctx, caller, image)
+		if errs.Is(err, errs.NotFound) {
+			return errs.BadRequestf("Image %s could not be found.", image)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	return s.db.Write(ctx, func(tx *db.Tx) error {
 		a, err := holdAggregate(ctx, tx, id)
 		if err != nil {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 
@@ -66,6 +67,9 @@ func aggregateID(c *api.Call) (int64, error) {
 	}
 	text := c.PathValue("aggregate_id")
 	id, err := strconv.ParseInt(text, 10, 64)
+	if errors.Is(err, strconv.ErrRange) {
+		return 0, errs.NotFoundf("Aggregate %s could not be found.", text)
+	}
 	if err != nil {
 		return 0, errs.BadRequestf("Aggregate id %s is not an integer.", text)
 	}
@@ -88,7 +92,7 @@ func (h handlers) listAggregates(c *api.Call) (aggregatesReply, error) {
 type createAggregateRequest struct {
 	Aggregate struct {
 		Name string  `json:"name" check:"required,min=1,max=255,pattern=name"`
-		Zone *string `json:"availability_zone" check:"min=1,max=255"`
+		Zone *string `json:"availability_zone" check:"min=1,max=255,pattern=zone"`
 	} `json:"aggregate" check:"required"`
 }
 
@@ -118,9 +122,9 @@ func (h handlers) showAggregate(c *api.Call) (aggregateReply, error) {
 
 type updateAggregateRequest struct {
 	Aggregate struct {
-		Name string   `json:"name" check:"min=1,max=255,pattern=name"`
-		Zone *string  `json:"availability_zone" check:"min=1,max=255"`
-		_    struct{} `check:"nonempty"`
+		Name string          `json:"name" check:"min=1,max=255,pattern=name"`
+		Zone api.Opt[string] `json:"availability_zone" check:"min=1,max=255,pattern=zone"`
+		_    struct{}        `check:"nonempty"`
 	} `json:"aggregate" check:"required"`
 }
 
@@ -130,8 +134,8 @@ func (h handlers) updateAggregate(c *api.Call, in updateAggregateRequest) (aggre
 		return aggregateReply{}, err
 	}
 	metadata := map[string]*string{}
-	if in.Aggregate.Zone != nil {
-		metadata["availability_zone"] = in.Aggregate.Zone
+	if in.Aggregate.Zone.Set {
+		metadata["availability_zone"] = &in.Aggregate.Zone.V // null is "", which the zone may not be
 	}
 	a, err := h.compute.UpdateAggregate(c.Context(), id, in.Aggregate.Name, metadata)
 	return aggregateReply{viewAggregate(a)}, err
@@ -197,7 +201,7 @@ func (h handlers) setAggregateMetadata(c *api.Call, in setAggregateMetadataReque
 	if err != nil {
 		return aggregateReply{}, err
 	}
-	a, err := h.compute.UpdateAggregate(c.Context(), id, "", in.Set.Metadata)
+	a, err := h.compute.SetAggregateMetadata(c.Context(), id, in.Set.Metadata)
 	return aggregateReply{viewAggregate(a)}, err
 }
 

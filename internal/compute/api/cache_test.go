@@ -29,7 +29,7 @@ func TestImagesAreFetchedAhead(t *testing.T) {
 		t.Helper()
 		c.must(status, who, "POST", path, `{"cache":[`+images+`]}`)
 	}
-	one, other := `{"id":"`+imageID+`"}`, `{"id":"`+volumeID+`"}`
+	one, other := `{"id":"`+imageID+`"}`, `{"id":"`+quietImageID+`"}`
 	cache(404, "admin@2.80", one)
 	cache(403, "demo@2.81", one)
 	cache(400, "admin@2.81", ``)
@@ -51,6 +51,6 @@ func TestImagesAreFetchedAhead(t *testing.T) {
 	progress := "aggregate.cache_images.progress"
 	wantTold(t, got, uuid, []string{"aggregate.cache_images.start", progress, progress, "aggregate.cache_images.end"}, nil)
 	got[0].wantFields(t, map[string]any{"id": id, "uuid": uuid, "name": "fast", "hosts": []any{"node-1", "node-2"}})
-	got[1].wantFields(t, map[string]any{"host": "node-1", "images_cached": []any{imageID}, "images_failed": []any{volumeID}, "index": 1, "total": 2})
-	got[2].wantFields(t, map[string]any{"host": "node-2", "images_cached": []any{}, "images_failed": []any{volumeID, imageID}, "index": 2, "total": 2})
+	got[1].wantFields(t, map[string]any{"host": "node-1", "images_cached": []any{imageID}, "images_failed": []any{quietImageID}, "index": 1, "total": 2})
+	got[2].wantFields(t, map[string]any{"host": "node-2", "images_cached": []any{}, "images_failed": []any{quietImageID, imageID}, "index": 2, "total": 2})
 }

@@ -105,20 +105,28 @@ func (h handlers) flavors(c *api.Call) ([]compute.Flavor, bool, error) {
 		delete(list.Sorts, "rxtx_factor")
 		name = c.Query().Get("name")
 	}
+	params := c.Query()
+	for _, way := range params["sort_dir"] {
+		if way != "asc" && way != "desc" {
+			return nil, false, errs.BadRequestf("Invalid input for query parameters sort_dir. Value: %s. '%s' is not one of ['asc', 'desc']", way, way)
+		}
+	}
 	page, err := c.Page(list)
 	if err != nil {
 		return nil, false, err
 	}
-	params := c.Query()
+	if params.Has("marker") && page.Marker == "" {
+		return nil, false, errs.BadRequestf("marker [] not found")
+	}
 	q := compute.FlavorQuery{Project: c.Caller.Project, Name: name, Page: page}
 	for _, f := range []struct {
 		name string
 		into *int64
 	}{{"minDisk", &q.MinDisk}, {"minRam", &q.MinRAM}} {
-		text := params.Get(f.name)
-		if text == "" {
+		if !params.Has(f.name) {
 			continue
 		}
+		text := params.Get(f.name)
 		var n api.Int
 		err = n.UnmarshalJSON([]byte(text))
 		if err != nil {
@@ -206,7 +214,7 @@ type createFlavorRequest struct {
 		Swap        notNegative `json:"swap"`
 		RxTx        *number     `json:"rxtx_factor" until:"2.101" check:"notnull"`
 		Public      *api.Bool   `json:"os-flavor-access:is_public" check:"notnull"`
-		Description *string     `json:"description" since:"2.55" check:"max=65535"`
+		Description *string     `json:"description" since:"2.55" check:"max=65535,pattern=text"`
 	} `json:"flavor" check:"required"`
 }
 
@@ -281,7 +289,7 @@ func (h handlers) createFlavor(c *api.Call, in createFlavorRequest) (flavorReply
 
 type updateFlavorRequest struct {
 	Flavor struct {
-		Description *string `json:"description" check:"required,max=65535"`
+		Description *string `json:"description" check:"required,max=65535,pattern=text"`
 	} `json:"flavor" check:"required"`
 }
 

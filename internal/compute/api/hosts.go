@@ -28,7 +28,7 @@ func (h handlers) hostRoutes() []api.Route {
 		{Method: "GET", Path: "/os-hypervisors/{hypervisor_hostname_pattern}/servers", Until: api.V(2, 52), Rule: "os_compute_api:os-hypervisors:servers", Do: api.Get(h.searchHypervisorsServers)},
 		{Method: "GET", Path: "/os-services", Rule: "os_compute_api:os-services:list", Do: api.Get(h.listServices)},
 		{Method: "PUT", Path: "/os-services/disable", Until: api.V(2, 52), Rule: "os_compute_api:os-services:update", Do: api.Body(h.disableOld)},
-		{Method: "PUT", Path: "/os-services/disable-log-reason", Until: api.V(2, 52), Rule: "os_compute_api:os-services:update", Do: api.Body(h.disableOld)},
+		{Method: "PUT", Path: "/os-services/disable-log-reason", Until: api.V(2, 52), Rule: "os_compute_api:os-services:update", Do: api.Body(h.disableForReason)},
 		{Method: "PUT", Path: "/os-services/enable", Until: api.V(2, 52), Rule: "os_compute_api:os-services:update", Do: api.Body(h.enableOld)},
 		{Method: "PUT", Path: "/os-services/force-down", Since: api.V(2, 11), Until: api.V(2, 52), Rule: "os_compute_api:os-services:update", Do: api.Body(h.forceDownOld)},
 		{Method: "PUT", Path: "/os-services/{service_id}", Since: v53, Rule: "os_compute_api:os-services:update", Do: api.Body(h.updateService)},

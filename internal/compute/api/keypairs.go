@@ -93,10 +93,10 @@ func (h handlers) listKeyPairs(c *api.Call) (keyPairsReply, error) {
 
 type createKeyPairRequest struct {
 	KeyPair struct {
-		Name      string `json:"name" check:"required,min=1,max=255"`
-		Type      string `json:"type" since:"2.2" check:"enum=ssh|x509"`
-		PublicKey string `json:"public_key"`
-		User      string `json:"user_id" since:"2.10"`
+		Name      string  `json:"name" check:"required,min=1,max=255"`
+		Type      string  `json:"type" since:"2.2" check:"enum=ssh|x509"`
+		PublicKey *string `json:"public_key" check:"notnull"`
+		User      string  `json:"user_id" since:"2.10"`
 	} `json:"keypair" check:"required"`
 }
 
@@ -105,7 +105,7 @@ func (h handlers) createKeyPair(c *api.Call, in createKeyPairRequest) (keyPairIt
 	if err != nil {
 		return keyPairItem{}, err
 	}
-	if c.Version >= api.V(2, 92) && in.KeyPair.PublicKey == "" {
+	if c.Version >= api.V(2, 92) && in.KeyPair.PublicKey == nil {
 		return keyPairItem{}, errs.BadRequestf("Invalid input for field/attribute keypair. Value: {'name': '%s'}. 'public_key' is a required property", in.KeyPair.Name)
 	}
 	err = checkKeyName(c, in.KeyPair.Name)

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"unicode/utf8"
+
 	"nacre/internal/api"
 	"nacre/internal/auth"
 	"nacre/internal/compute"
@@ -87,21 +89,45 @@ func (h handlers) limits(c *api.Call) (limitsReply, error) {
 
 // quotaSet is one set of numbers or, in detail, of usages.
 type quotaSet[T any] struct {
-	ID            *string `json:"id,omitempty"`
-	Instances     T       `json:"instances"`
-	Cores         T       `json:"cores"`
-	RAM           T       `json:"ram"`
-	KeyPairs      T       `json:"key_pairs"`
-	Metadata      T       `json:"metadata_items"`
-	FixedIPs      T       `json:"fixed_ips" until:"2.35"`
-	FloatingIPs   T       `json:"floating_ips" until:"2.35"`
-	Groups        T       `json:"security_groups" until:"2.35"`
-	Rules         T       `json:"security_group_rules" until:"2.35"`
-	Files         T       `json:"injected_files" until:"2.56" check:"notnull"`
-	FileBytes     T       `json:"injected_file_content_bytes" until:"2.56" check:"notnull"`
-	FilePathBytes T       `json:"injected_file_path_bytes" until:"2.56" check:"notnull"`
-	ServerGroups  T       `json:"server_groups"`
-	GroupMembers  T       `json:"server_group_members"`
+	serverQuotas[T]
+	networkQuotas[T] `until:"2.35"`
+	fileQuotas[T]    `until:"2.56"`
+	groupQuotas[T]
+}
+
+// classSet is a set of defaults, which came to know and to forget others later.
+type classSet struct {
+	serverQuotas[int64]
+	networkQuotas[int64] `until:"2.49"`
+	fileQuotas[int64]    `until:"2.56"`
+	groupQuotas[int64]   `since:"2.50"`
+}
+
+type serverQuotas[T any] struct {
+	ID        *string `json:"id,omitempty"`
+	Instances T       `json:"instances"`
+	Cores     T       `json:"cores"`
+	RAM       T       `json:"ram"`
+	KeyPairs  T       `json:"key_pairs"`
+	Metadata  T       `json:"metadata_items"`
+}
+
+type networkQuotas[T any] struct {
+	FixedIPs    T `json:"fixed_ips"`
+	FloatingIPs T `json:"floating_ips"`
+	Groups      T `json:"security_groups"`
+	Rules       T `json:"security_group_rules"`
+}
+
+type fileQuotas[T any] struct {
+	Files         T `json:"injected_files"`
+	FileBytes     T `json:"injected_file_content_bytes"`
+	FilePathBytes T `json:"injected_file_path_bytes"`
+}
+
+type groupQuotas[T any] struct {
+	ServerGroups T `json:"server_groups"`
+	GroupMembers T `json:"server_group_members"`
 }
 
 type quotaReply[T any] struct {
@@ -119,11 +145,13 @@ type usageView struct {
 // wrote into the defaults, which nothing is measured by.
 func setOf[T any](id string, value func(name string) T) quotaReply[T] {
 	s := quotaSet[T]{
-		Instances: value(quota.Instances), Cores: value(quota.Cores), RAM: value(quota.RAM), KeyPairs: value(quota.KeyPair),
-		Metadata: value(quota.MetadataItem), FixedIPs: value(quota.OldFixedIP), FloatingIPs: value(quota.OldFloatingIP),
-		Groups: value(quota.OldSecurityGroup), Rules: value(quota.OldSecurityGroupRule),
-		Files: value(quota.InjectedFile), FileBytes: value(quota.InjectedFileBytes), FilePathBytes: value(quota.InjectedFilePath),
-		ServerGroups: value(quota.ServerGroup), GroupMembers: value(quota.ServerGroupMember),
+		serverQuotas[T]{
+			Instances: value(quota.Instances), Cores: value(quota.Cores), RAM: value(quota.RAM),
+			KeyPairs: value(quota.KeyPair), Metadata: value(quota.MetadataItem),
+		},
+		networkQuotas[T]{value(quota.OldFixedIP), value(quota.OldFloatingIP), value(quota.OldSecurityGroup), value(quota.OldSecurityGroupRule)},
+		fileQuotas[T]{value(quota.InjectedFile), value(quota.InjectedFileBytes), value(quota.InjectedFilePath)},
+		groupQuotas[T]{value(quota.ServerGroup), value(quota.ServerGroupMember)},
 	}
 	if id != "" {
 		s.ID = &id
@@ -175,7 +203,21 @@ func (h handlers) defaultQuotas(c *api.Call) (quotaReply[int64], error) {
 }
 
 type classReply struct {
-	Set quotaSet[int64] `json:"quota_class_set"`
+	Set classSet `json:"quota_class_set"`
+}
+
+// ofClass is whose quotas those of a class are. The default class is that of every
+// project; other classes are kept, though nothing puts a project into one.
+func ofClass(name string) string {
+	if name == "default" {
+		return ""
+	}
+	return "class:" + name
+}
+
+func (h handlers) class(c *api.Call, id string) (classReply, error) {
+	q, err := h.compute.Quotas(c.Context(), ofClass(c.PathValue("id")), "")
+	return classReply{classSet(setOf(id, limitOf(q)).Set)}, err
 }
 
 func (h handlers) showClass(c *api.Call) (classReply, error) {
@@ -183,8 +225,7 @@ func (h handlers) showClass(c *api.Call) (classReply, error) {
 	if err != nil {
 		return classReply{}, err
 	}
-	q, err := h.compute.Quotas(c.Context(), "", "")
-	return classReply{setOf(c.PathValue("id"), limitOf(q)).Set}, err
+	return h.class(c, c.PathValue("id"))
 }
 
 type updateClassRequest struct {
@@ -194,22 +235,22 @@ type updateClassRequest struct {
 	} `json:"quota_class_set" check:"required"`
 }
 
-// updateClass changes the limits of projects without their own. There is one
-// class, the default one, as nothing in OpenStack puts a project into another.
+// updateClass changes the limits of a class: the default one's are those of projects
+// without their own.
 func (h handlers) updateClass(c *api.Call, in updateClassRequest) (classReply, error) {
 	err := c.AuthorizeOwn()
 	if err != nil {
 		return classReply{}, err
 	}
-	if c.PathValue("id") != "default" {
-		return classReply{}, errs.NotFoundf("Quota class %s could not be found.", c.PathValue("id"))
+	name := c.PathValue("id")
+	if n := utf8.RuneCountInString(name); n > 255 {
+		return classReply{}, errs.BadRequestf("Invalid input received: quota_class_name has %d characters, more than 255.", n)
 	}
-	err = h.compute.SetQuotas(c.Context(), "", "", limits(in.Set.quotaValues, in.Set.networkValues), true)
+	err = h.compute.SetQuotas(c.Context(), ofClass(name), "", limits(in.Set.quotaValues, in.Set.networkValues), true)
 	if err != nil {
 		return classReply{}, err
 	}
-	q, err := h.compute.Quotas(c.Context(), "", "")
-	return classReply{setOf("", limitOf(q)).Set}, err
+	return h.class(c, "")
 }
 
 type updateQuotasRequest struct {
@@ -231,7 +272,6 @@ type updateQuotas struct {
 	quotaValues
 	networkValues `until:"2.35"`
 	Force         api.Bool `json:"force"`
-	Tenant        *string  `json:"tenant_id"`
 }
 
 // quotaValues are the limits that a request may set.

@@ -19,6 +19,7 @@ func removedRoutes() []api.Route {
 		{Method: "DELETE", Path: "/os-agents/{agent_build_id}"},
 		{Method: "GET", Path: cells},
 		{Method: "POST", Path: cells},
+		{Method: "POST", Path: cells + "/sync_instances"},
 		{Method: "GET", Path: cells + "/capacities"},
 		{Method: "GET", Path: cells + "/detail"},
 		{Method: "GET", Path: cells + "/info"},

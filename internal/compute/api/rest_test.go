@@ -166,7 +166,24 @@ func TestDefaultQuotas(t *testing.T) {
 		t.Errorf("the answer has the id %v, want none", answers["answered"]["id"])
 	}
 	c.must(403, "demo", "PUT", path, `{"quota_class_set":{"cores":1}}`)
-	c.must(404, "admin", "PUT", "/os-quota-class-sets/gold", `{"quota_class_set":{"cores":1}}`)
+	const other = "/os-quota-class-sets/gold"
+	c.must(200, "admin", "PUT", other, `{"quota_class_set":{"cores":1}}`)
+	gold := c.must(200, "admin", "GET", other, "").at(t, "quota_class_set").(map[string]any)
+	if gold["cores"] != 1.0 || gold["id"] != "gold" || c.must(200, "admin", "GET", path, "").at(t, "quota_class_set", "cores") == 1.0 {
+		t.Errorf("got class %v, want one core in it and not in the default class", gold)
+	}
+	for version, has := range map[string]map[string]bool{
+		"2.1": {"fixed_ips": true, "injected_files": true, "server_groups": false}, "2.49": {"security_groups": true, "server_group_members": false},
+		"2.50": {"fixed_ips": false, "injected_files": true, "server_groups": true}, "2.57": {"injected_files": false, "server_group_members": true},
+	} {
+		set := c.must(200, "admin@"+version, "GET", path, "").at(t, "quota_class_set").(map[string]any)
+		for name, want := range has {
+			if _, is := set[name]; is != want {
+				t.Errorf("at %s a class has %s: %v, want %v", version, name, is, want)
+			}
+		}
+	}
+	c.must(400, "admin", "PUT", "/os-quota-sets/demo", `{"quota_set":{"tenant_id":"demo","cores":20}}`)
 	c.must(400, "admin", "PUT", path, `{"quota_class_set":{"cores":-2}}`)
 	c.must(400, "admin", "PUT", path, `{"quota_class_set":{"force":true}}`)
 	c.must(400, "admin@2.57", "PUT", path, `{"quota_class_set":{"fixed_ips":1}}`)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"strconv"
 
 	"nacre/internal/api"
@@ -73,6 +74,9 @@ type serviceReply struct {
 
 func (h handlers) updateService(c *api.Call, in updateServiceRequest) (serviceReply, error) {
 	err := c.AuthorizeOwn()
+	if err == nil {
+		err = serviceID(c)
+	}
 	if err != nil {
 		return serviceReply{}, err
 	}
@@ -97,10 +101,10 @@ func (h handlers) updateService(c *api.Call, in updateServiceRequest) (serviceRe
 }
 
 type oldServiceRequest struct {
-	Host   string   `json:"host" check:"required,min=1,max=255"`
-	Binary string   `json:"binary" check:"required,min=1,max=255"`
-	Reason *string  `json:"disabled_reason" check:"min=1,max=255,notnull"`
-	Forced api.Bool `json:"forced_down"`
+	Host   string    `json:"host" check:"required,min=1,max=255,pattern=hostname"`
+	Binary string    `json:"binary" check:"required,min=1,max=255"`
+	Reason *string   `json:"disabled_reason" check:"min=1,max=255,notnull"`
+	Forced *api.Bool `json:"forced_down" since:"2.11" check:"notnull"`
 }
 
 type oldServiceReply struct {
@@ -113,50 +117,77 @@ type oldServiceReply struct {
 	} `json:"service"`
 }
 
+// disableOld has no reason: one that is sent is not kept.
 func (h handlers) disableOld(c *api.Call, in oldServiceRequest) (oldServiceReply, error) {
-	return h.setOld(c, in, "disabled", func(s *compute.HostService) {
-		s.Disabled, s.Reason = true, ""
-		if in.Reason != nil {
-			s.Reason = *in.Reason
-		}
-	})
+	in.Reason = nil
+	return h.setOld(c, in, "disabled", "", func(s *compute.HostService) { s.Disabled, s.Reason = true, "" })
+}
+
+func (h handlers) disableForReason(c *api.Call, in oldServiceRequest) (oldServiceReply, error) {
+	missing := ""
+	if in.Reason == nil {
+		missing = "disabled reason"
+	}
+	return h.setOld(c, in, "disabled", missing, func(s *compute.HostService) { s.Disabled, s.Reason = true, *in.Reason })
 }
 
 func (h handlers) enableOld(c *api.Call, in oldServiceRequest) (oldServiceReply, error) {
-	return h.setOld(c, in, "enabled", func(s *compute.HostService) { s.Disabled, s.Reason = false, "" })
+	in.Reason = nil
+	return h.setOld(c, in, "enabled", "", func(s *compute.HostService) { s.Disabled, s.Reason = false, "" })
 }
 
 func (h handlers) forceDownOld(c *api.Call, in oldServiceRequest) (oldServiceReply, error) {
-	reply, err := h.setOld(c, in, "", func(s *compute.HostService) { s.ForcedDown = bool(in.Forced) })
-	forced := bool(in.Forced)
-	reply.Service.Forced = &forced
+	missing := ""
+	if in.Forced == nil {
+		missing = "forced_down"
+	}
+	in.Reason = nil
+	reply, err := h.setOld(c, in, "", missing, func(s *compute.HostService) { s.ForcedDown = bool(*in.Forced) })
+	reply.Service.Forced = (*bool)(in.Forced)
 	return reply, err
 }
 
-func (h handlers) setOld(c *api.Call, in oldServiceRequest, status string, change func(*compute.HostService)) (oldServiceReply, error) {
+// setOld changes a service, unless a field is missing that the change needs.
+func (h handlers) setOld(c *api.Call, in oldServiceRequest, status, missing string, change func(*compute.HostService)) (oldServiceReply, error) {
 	var reply oldServiceReply
 	err := c.AuthorizeOwn()
 	if err != nil {
 		return reply, err
 	}
+	if missing != "" {
+		return reply, errs.BadRequestf("Missing %s field", missing)
+	}
 	if in.Binary != "nova-compute" {
-		return reply, errs.NotFoundf("Could not find binary %s on host %s.", in.Binary, in.Host)
+		return reply, errs.BadRequestf("Updating a %s service is not supported. Only nova-compute services can be updated.", in.Binary)
 	}
 	_, err = h.compute.SetService(c.Context(), "", in.Host, change)
 	reply.Service.Host, reply.Service.Binary, reply.Service.Status, reply.Service.Reason = in.Host, in.Binary, orNull(status), in.Reason
 	return reply, err
 }
 
-// deleteService takes ids of the form that the microversion has.
+// serviceID refuses ids of another form than the microversion has.
+func serviceID(c *api.Call) error {
+	id := c.PathValue("service_id")
+	if c.Version >= api.V(2, 53) {
+		if !uuidLike(id) {
+			return errs.BadRequestf("Invalid uuid %s", id)
+		}
+		return nil
+	}
+	_, err := strconv.ParseInt(id, 10, 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
+		return errs.BadRequestf("Invalid input received: id must be an integer")
+	}
+	return nil
+}
+
 func (h handlers) deleteService(c *api.Call) error {
 	err := c.AuthorizeOwn()
+	if err == nil {
+		err = serviceID(c)
+	}
 	if err != nil {
 		return err
 	}
-	id := c.PathValue("service_id")
-	_, err = strconv.ParseInt(id, 10, 64)
-	if isNumber := err == nil; isNumber == (c.Version >= api.V(2, 53)) {
-		return errs.BadRequestf("Invalid service id %s: it is a UUID since microversion 2.53, and a number before", id)
-	}
-	return h.compute.DeleteService(c.Context(), id)
+	return h.compute.DeleteService(c.Context(), c.PathValue("service_id"))
 }

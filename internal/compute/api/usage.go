@@ -66,7 +66,7 @@ func span(c *api.Call) (start, end time.Time, err error) {
 		}
 		*into, err = usageTime(text)
 		if err != nil {
-			return start, end, errs.BadRequestf("Invalid start time. The start time cannot occur after the end time.")
+			return start, end, errs.BadRequestf("Invalid datetime string: Datetime is in invalid format")
 		}
 	}
 	if end.Before(start) {
