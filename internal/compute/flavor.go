@@ -235,6 +235,12 @@ func (s *Service) DescribeFlavor(ctx context.Context, id string, text *string) (
 	}, "description")
 }
 
+// StandardTrait tells whether every cloud knows the trait.
+func (s *Service) StandardTrait(name string) bool { return s.placement.StandardTrait(name) }
+
+// StandardClass tells whether every cloud knows the resource class.
+func (s *Service) StandardClass(name string) bool { return s.placement.StandardClass(name) }
+
 // SetExtraSpecs adds extra specs or replaces their values.
 func (s *Service) SetExtraSpecs(ctx context.Context, id string, specs map[string]string) (Flavor, error) {
 	return s.changeFlavor(ctx, id, func(f *Flavor) error {

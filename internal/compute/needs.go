@@ -61,6 +61,10 @@ type placements interface {
 	// SetHostTrait gives a host a trait, or takes it away. A missing provider is a
 	// success.
 	SetHostTrait(ctx context.Context, tx *db.Tx, id, trait string, has bool) error
+	// StandardTrait tells whether every cloud knows the trait.
+	StandardTrait(name string) bool
+	// StandardClass tells whether every cloud knows the resource class.
+	StandardClass(name string) bool
 }
 
 // Image is what compute needs to know of an image.

@@ -30,8 +30,7 @@ var standardClasses = []string{
 var customName = regexp.MustCompile(`^CUSTOM_[A-Z0-9_]+$`)
 
 func validTrait(name string) bool {
-	_, standard := slices.BinarySearch(standardTraits, name)
-	return standard || (customName.MatchString(name) && len(name) <= 255)
+	return standardTrait(name) || (customName.MatchString(name) && len(name) <= 255)
 }
 
 func traitsOf(ctx context.Context, tx *db.Tx, id string) ([]string, error) {
@@ -52,10 +51,20 @@ func aggregatesOf(ctx context.Context, tx *db.Tx, id string) ([]string, error) {
 	return list, nil
 }
 
+// StandardTrait tells whether every cloud knows the trait.
+func (s *Service) StandardTrait(name string) bool { return standardTrait(name) }
+
+// StandardClass tells whether every cloud knows the resource class.
+func (s *Service) StandardClass(name string) bool { return slices.Contains(standardClasses, name) }
+
+func standardTrait(name string) bool {
+	_, standard := slices.BinarySearch(standardTraits, name)
+	return standard
+}
+
 // knownTrait is an error when the trait is neither standard nor was added.
 func knownTrait(ctx context.Context, tx *db.Tx, name string) error {
-	_, standard := slices.BinarySearch(standardTraits, name)
-	if standard {
+	if standardTrait(name) {
 		return nil
 	}
 	var n int
@@ -91,8 +100,7 @@ func knownClass(ctx context.Context, tx *db.Tx, name string) error {
 
 // addTrait makes a custom trait known.
 func (s *Service) addTrait(ctx context.Context, tx *db.Tx, name string) error {
-	_, standard := slices.BinarySearch(standardTraits, name)
-	if standard {
+	if standardTrait(name) {
 		return nil
 	}
 	_, err := tx.Exec(ctx, "INSERT INTO custom_traits (name, created_at) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", name, db.At(s.clock.Now()))

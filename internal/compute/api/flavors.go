@@ -436,7 +436,7 @@ func (h handlers) addSpecs(c *api.Call, in specsBody) (specsBody, error) {
 		return specsBody{}, err
 	}
 	if c.Version >= api.V(2, 86) {
-		err = checkSpecs(in.Specs)
+		err = h.checkSpecs(in.Specs)
 		if err != nil {
 			return specsBody{}, err
 		}
@@ -468,7 +468,7 @@ func (h handlers) setSpec(c *api.Call, in specRequest) (map[string]string, error
 		return nil, errs.BadRequestf("Request body and URI mismatch")
 	}
 	if c.Version >= api.V(2, 86) {
-		err = checkSpecs(in)
+		err = h.checkSpecs(in)
 		if err != nil {
 			return nil, err
 		}
