@@ -179,8 +179,7 @@ func (s *Service) addName(ctx context.Context, table, name string) (added bool, 
 // DeleteTrait forgets a custom trait that no provider has.
 func (s *Service) DeleteTrait(ctx context.Context, name string) error {
 	return s.db.Write(ctx, func(tx *db.Tx) error {
-		_, standard := slices.BinarySearch(standardTraits, name)
-		if standard {
+		if standardTrait(name) {
 			return errs.BadRequestf("Cannot delete standard trait %s.", name)
 		}
 		return deleteName(ctx, tx, "custom_traits", name,

@@ -228,3 +228,30 @@ func TestWatch(t *testing.T) {
 		}
 	}
 }
+
+// Another server learns by itself what its hints did not tell, also of what is given
+// back, which no generation tells.
+func TestFollowRelease(t *testing.T) {
+	s := open(t)
+	report(t, s, "a", 2)
+	err := claim(s, "server", "a", Resources{VCPU: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := New(t.Context(), Options{DB: s.db})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last Change
+	err = other.Watch(t.Context(), func(c Change) { last = c })
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.db.Write(t.Context(), func(tx *db.Tx) error { return s.Release(t.Context(), tx, "server") })
+	if err == nil {
+		err = other.follow(t.Context())
+	}
+	if err != nil || last.Inventories[VCPU].Used != 0 {
+		t.Errorf("got %v and %+v, want nothing used", err, last)
+	}
+}

@@ -98,10 +98,10 @@ var specForms = compileForms(map[string]map[string]specValue{
 	"hw_video":                          {`ram_max_mb`: atLeast0},
 	"vmware":                            {`hw_version|storage_policy`: anyText},
 	"quota": {
-		`cpu_quota|(?:cpu|memory|disk_io|vif)_reservation`:                                        anyNumber,
-		`cpu_shares|cpu_period|(?:cpu|memory|disk_io|vif)_(?:limit|shares_share)`:                 atLeast0,
-		`disk_(?:read|write|total)_(?:bytes|iops)_sec|vif_(?:in|out)bound_(?:average|peak|burst)`: atLeast0,
-		`(?:cpu|memory|disk_io|vif)_shares_level`:                                                 oneOf("custom", "high", "normal", "low"),
+		`cpu_quota|(?:cpu|memory|disk_io|vif)_reservation`:                                                 anyNumber,
+		`cpu_shares|cpu_period|(?:cpu|memory|disk_io|vif)_(?:limit|shares_share)`:                          atLeast0,
+		`disk_(?:read|write|total)_(?:bytes|iops)_sec(?:_max)?|vif_(?:in|out)bound_(?:average|peak|burst)`: atLeast0,
+		`(?:cpu|memory|disk_io|vif)_shares_level`:                                                          oneOf("custom", "high", "normal", "low"),
 	},
 	"hw": {
 		`boot_menu|cpu_realtime|ephemeral_encryption|hide_hypervisor_id|locked_memory|mem_encryption|pmu|vif_multiqueue_enabled|virtio_packed_ring`: truth,

@@ -33,7 +33,7 @@ func TestExtraSpecs(t *testing.T) {
 		{"hw:mem_encryption_model", "amd-sev-snp", 200}, {"hw:usb_model", "qemu-xhci", 200}, {"hw:redirected_usb_ports", "15", 200}, {"hw:redirected_usb_ports", "16", 400},
 		{"hw:ephemeral_encryption_format", "plain", 200}, {"hw:mem_page_size", "2048b", 200}, {"hw:mem_page_size", "1Gbit", 200},
 		{"hw:numa_nodes", "0", 400}, {"hw:cpu_threads", "0", 400}, {"hw:cpu_max_sockets", "0", 400}, {"hw:numa_mem.0", "0", 400}, {"quota:cpu_period", "-5", 400},
-		{"quota:disk_read_bytes_sec_max", "1", 400}, {"os:secure_boot", "optional", 400}, {"hide_hypervisor_id", "maybe", 400}, {"hide_hypervisor_id", "yes", 200},
+		{"os:secure_boot", "optional", 400}, {"hide_hypervisor_id", "maybe", 400}, {"hide_hypervisor_id", "yes", 200},
 		{"trait:HW_NOPE", "required", 400}, {"resources:NOPE", "1", 400}, {"vmware:nope", "x", 400}, {"vmware:hw_version", "x", 200},
 		{"mine", "anything", 200}, {"our:own", "anything", 200},
 	} {
