@@ -137,6 +137,12 @@ func (a computeVolumes) DeleteSnapshot(ctx context.Context, caller auth.Caller, 
 	return err
 }
 
+// TypeExists tells whether the caller may have volumes of the type.
+func (a computeVolumes) TypeExists(ctx context.Context, caller auth.Caller, name string) error {
+	_, err := a.TypeNamed(ctx, a.viewer(caller), name)
+	return err
+}
+
 // CreateVolume begins to make a volume.
 func (a computeVolumes) CreateVolume(ctx context.Context, caller auth.Caller, v compute.NewVolume) error {
 	_, err := a.Service.CreateVolume(ctx, a.viewer(caller), newVolume(v))

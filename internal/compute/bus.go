@@ -103,14 +103,10 @@ func (server *Server) chooseBuses(root *BlockDevice, volumes []BlockDevice, iso 
 	*b = Buses{}
 	if root != nil {
 		b.CDROM = root.Type == "cdrom"
-		b.Plain = !b.CDROM && (root.Type != "" || slices.Contains(buses, root.Bus))
+		b.Plain = !b.CDROM && (root.Type != "" || root.Bus != "")
 	}
 	server.imageBuses(iso)
 	choose := func(d *BlockDevice) error {
-		// One that nobody knows is none, as in Nova.
-		if !slices.Contains(buses, d.Bus) {
-			d.Bus = ""
-		}
 		switch {
 		case d.Type == "lun" || d.Type == "floppy":
 			return errs.BadRequestf("Block Device Mapping is Invalid: device type '%s' is not supported", d.Type)

@@ -62,6 +62,7 @@ type NewCard struct {
 
 // BlockDevice is one disk of a new server.
 type BlockDevice struct {
+	Absent              bool // there is none: it is only spoken of
 	BootIndex           *int
 	Source              string // image, volume, blank
 	Destination         string // local, volume

@@ -153,9 +153,6 @@ func (s *Service) undoSnapshots(ctx context.Context, state *snapshotState) error
 func (s *Service) expand(ctx context.Context, in *NewServer, f Flavor) (Image, error) {
 	id := in.Image
 	at := slices.IndexFunc(in.Disks, func(d BlockDevice) bool { return d.Source == "image" && d.Destination == "local" })
-	if at >= 0 {
-		id = in.Disks[at].ID
-	}
 	if id == "" {
 		return Image{}, nil
 	}

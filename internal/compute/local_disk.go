@@ -35,17 +35,12 @@ var fileSystems = []string{"ext2", "ext3", "ext4", "xfs"}
 
 // localDisk checks a disk that starts empty and lives with the server.
 func localDisk(d BlockDevice) (LocalDisk, error) {
-	out := LocalDisk{Swap: d.Format == "swap", Size: d.SizeGB, Tag: d.Tag}
-	if slices.Contains(buses, d.Bus) {
-		out.Bus = d.Bus
-	}
+	out := LocalDisk{Swap: d.Format == "swap", Size: d.SizeGB, Tag: d.Tag, Bus: d.Bus}
 	switch {
 	case d.Type != "" && d.Type != "disk":
 		return out, errs.BadRequestf("Block Device Mapping is Invalid: device type '%s' of a blank disk is not supported", d.Type)
-	case d.ID != "":
-		return out, errs.BadRequestf("Block Device Mapping is Invalid: Invalid device UUID.")
-	case d.BootIndex != nil:
-		return out, errs.BadRequestf("Block Device Mapping is Invalid: Boot sequence for the instance and image/block device mapping combination is not valid.")
+	case d.BootIndex != nil && *d.BootIndex == 0: // nothing is on it
+		return out, errBootSequence
 	case out.Swap || d.Format == "":
 		return out, nil
 	case !slices.Contains(fileSystems, d.Format):

@@ -217,6 +217,8 @@ type volumes interface {
 	TakeSnapshot(ctx context.Context, tx *db.Tx, caller auth.Caller, id, volume, name string) error
 	// DeleteSnapshot begins to delete a snapshot. A missing one is a success.
 	DeleteSnapshot(ctx context.Context, caller auth.Caller, id string) error
+	// TypeExists tells whether the caller may have volumes of the type, of that name or id.
+	TypeExists(ctx context.Context, caller auth.Caller, name string) error
 	// CreateVolume begins to make a volume. Making it again is a success.
 	CreateVolume(ctx context.Context, caller auth.Caller, v NewVolume) error
 	// Status tells how far a volume is: creating, available, error …

@@ -2,6 +2,7 @@ package compute
 
 import (
 	"context"
+	"slices"
 
 	"nacre/internal/auth"
 	"nacre/internal/boolean"
@@ -157,36 +158,36 @@ func (s *Service) prepareDisks(ctx context.Context, in NewServer, server *Server
 	if err != nil {
 		return err
 	}
-	var root *BlockDevice
-	for i := range in.Disks {
-		d := in.Disks[i]
-		boots := d.BootIndex != nil && *d.BootIndex == 0
-		if boots && root != nil {
-			return errs.BadRequestf("Block Device Mapping is Invalid: Boot sequence for the instance and image/block device mapping combination is not valid.")
-		}
-		if boots {
-			root = &in.Disks[i]
-		}
-		if d.Source == "image" && d.Destination == "local" {
-			if !boots {
-				return errs.BadRequestf("Block Device Mapping is Invalid: Mapping image to local is not supported.")
+	root, err := bootDisk(in)
+	if err != nil {
+		return err
+	}
+	for _, d := range in.Disks {
+		switch {
+		case d.Bus != "" && !slices.Contains(buses, d.Bus):
+			return errs.BadRequestf("Block Device Mapping is Invalid: The provided disk bus %s is not valid.", d.Bus)
+		case d.Absent:
+		case d.Source == "image" && d.Destination == "local": // the server's image, whatever else is said
+			if d.ID == in.Image {
+				continue
 			}
-			server.Image = d.ID
-			continue
-		}
-		if d.Source == "blank" && d.Destination == "local" {
+			_, err := s.diskImage(ctx, in.Caller, d.ID)
+			if err != nil {
+				return err
+			}
+		case d.Source == "blank" && d.Destination == "local":
 			local, err := localDisk(d)
 			if err != nil {
 				return err
 			}
 			server.LocalDisks.V = append(server.LocalDisks.V, local)
-			continue
+		default:
+			err := s.checkDisk(ctx, in, &d)
+			if err != nil {
+				return err
+			}
+			plan.disks = append(plan.disks, d)
 		}
-		err := s.checkDisk(ctx, in, &d, f)
-		if err != nil {
-			return err
-		}
-		plan.disks = append(plan.disks, d)
 	}
 	if root != nil && root.Destination == "volume" {
 		if len(in.Certificates) > 0 {
@@ -199,9 +200,6 @@ func (s *Service) prepareDisks(ctx context.Context, in NewServer, server *Server
 		}
 	}
 	if server.Image == "" && root == nil {
-		if len(in.Disks) > 0 {
-			return errs.BadRequestf("Block Device Mapping is Invalid: Boot sequence for the instance and image/block device mapping combination is not valid.")
-		}
 		return errs.BadRequestf("Missing imageRef attribute")
 	}
 	err = checkLocal(*server)
@@ -209,7 +207,7 @@ func (s *Service) prepareDisks(ctx context.Context, in NewServer, server *Server
 		return err
 	}
 	bootImage := server.Image
-	if root != nil && root.Source == "image" {
+	if root != nil && root.Source == "image" && root.Destination == "volume" {
 		bootImage = root.ID
 	}
 	if bootImage == "" {
@@ -239,6 +237,32 @@ func (s *Service) prepareDisks(ctx context.Context, in NewServer, server *Server
 	return checkImage(image, f, server.Image != "", in.ZeroDisk)
 }
 
+// bootDisk is the disk that a server boots from, nil where only an image is given. The
+// disks that it may boot from are counted from 0.
+func bootDisk(in NewServer) (*BlockDevice, error) {
+	order := make([]*BlockDevice, len(in.Disks))
+	last := -1
+	for i := range in.Disks {
+		d := &in.Disks[i]
+		if d.BootIndex == nil || *d.BootIndex < 0 {
+			continue
+		}
+		if *d.BootIndex >= len(order) || order[*d.BootIndex] != nil {
+			return nil, errBootSequence
+		}
+		order[*d.BootIndex], last = d, max(last, *d.BootIndex)
+	}
+	switch {
+	case len(order) == 0:
+		return nil, nil
+	case last < 0 || slices.Contains(order[:last], nil):
+		return nil, errBootSequence
+	}
+	return order[0], nil
+}
+
+var errBootSequence = errs.BadRequestf("Block Device Mapping is Invalid: Boot sequence for the instance and image/block device mapping combination is not valid.")
+
 // bootFrom checks that a volume, or what a snapshot was taken of, can be booted
 // from, and gives the server the properties of its image.
 func (s *Service) bootFrom(ctx context.Context, caller auth.Caller, root BlockDevice, server *Server) error {
@@ -266,12 +290,24 @@ func (s *Service) bootFrom(ctx context.Context, caller auth.Caller, root BlockDe
 }
 
 // checkDisk checks a disk that is a volume.
-func (s *Service) checkDisk(ctx context.Context, in NewServer, d *BlockDevice, f Flavor) error {
+func (s *Service) checkDisk(ctx context.Context, in NewServer, d *BlockDevice) error {
 	if s.volumes == nil {
 		return errs.BadRequestf("Block Device Mapping is Invalid: there is no volume service.")
 	}
+	if d.VolumeType != "" {
+		err := s.volumes.TypeExists(ctx, in.Caller, d.VolumeType)
+		if errs.Is(err, errs.NotFound) {
+			return errs.BadRequestf("Volume type %s could not be found.", d.VolumeType)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	switch d.Source {
 	case "volume":
+		if in.Max > 1 {
+			return errs.BadRequestf("Cannot attach one or more volumes to multiple instances")
+		}
 		v, err := s.volumes.Volume(ctx, in.Caller, d.ID)
 		if errs.Is(err, errs.NotFound) {
 			return errs.BadRequestf("Block Device Mapping is Invalid: failed to get volume %s.", d.ID)
@@ -302,25 +338,32 @@ func (s *Service) checkDisk(ctx context.Context, in NewServer, d *BlockDevice, f
 			return errs.BadRequestf("Block Device Mapping is Invalid: volume_size %d is smaller than the %d GiB of snapshot %s.", d.SizeGB, snapshot.SizeGB, d.ID)
 		}
 	case "image":
-		image, err := s.images.Image(ctx, in.Caller, d.ID)
-		if errs.Is(err, errs.NotFound) {
-			return errs.BadRequestf("Block Device Mapping is Invalid: failed to get image %s.", d.ID)
-		}
+		image, err := s.diskImage(ctx, in.Caller, d.ID)
 		if err != nil {
 			return err
 		}
 		if d.SizeGB == 0 {
-			d.SizeGB = max(f.Disk, image.MinDiskGB, (image.SizeBytes+1<<30-1)>>30)
+			return errs.BadRequestf("Images with destination_type 'volume' need to have a non-zero size specified")
 		}
-		if d.SizeGB == 0 {
-			return errs.BadRequestf("Block Device Mapping is Invalid: Images with destination_type 'volume' need to have a non-zero size specified")
+		if d.SizeGB < image.MinDiskGB {
+			return errs.BadRequestf("Volume is smaller than the minimum size specified in image metadata. "+
+				"Volume size is %d bytes, minimum size is %d bytes.", d.SizeGB<<30, image.MinDiskGB<<30)
 		}
 	case "blank":
 		if d.SizeGB == 0 {
-			return errs.BadRequestf("Block Device Mapping is Invalid: Blank volumes (source: 'blank', dest: 'volume') need to have non-zero size")
+			return errs.BadRequestf("Blank volumes (source: 'blank', dest: 'volume') need to have non-zero size")
 		}
 	}
 	return nil
+}
+
+// diskImage is an image that a disk is made of.
+func (s *Service) diskImage(ctx context.Context, caller auth.Caller, id string) (Image, error) {
+	image, err := s.images.Image(ctx, caller, id)
+	if errs.Is(err, errs.NotFound) {
+		return image, errs.BadRequestf("Block Device Mapping is Invalid: failed to get image %s.", id)
+	}
+	return image, err
 }
 
 // prepareCards finds the networks and checks the ports.

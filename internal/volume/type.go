@@ -121,10 +121,15 @@ func (s *Service) Type(ctx context.Context, who Viewer, id string) (Type, error)
 
 // Default returns the type that volumes have when nobody asks for another.
 func (s *Service) Default(ctx context.Context, who Viewer) (Type, error) {
+	return s.TypeNamed(ctx, who, "")
+}
+
+// TypeNamed returns a type by name or id; "" is the default one.
+func (s *Service) TypeNamed(ctx context.Context, who Viewer, name string) (Type, error) {
 	var row Type
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		var err error
-		row, err = typeByName(ctx, tx, who, "")
+		row, err = typeByName(ctx, tx, who, name)
 		return err
 	})
 	return row, err

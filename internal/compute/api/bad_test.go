@@ -15,6 +15,13 @@ func TestBadInput(t *testing.T) {
 		return fmt.Sprintf(`{"server":{"name":"x","imageRef":%q,"flavorRef":"1"%s}}`, imageID, more)
 	}
 	long := strings.Repeat("x", 256)
+	disks := func(list string) string { // of a server without an image
+		return `{"server":{"name":"x","flavorRef":"1","block_device_mapping_v2":[` + list + `]}}`
+	}
+	also := func(list string) string { // beside the disk with the image
+		return create(`,"block_device_mapping_v2":[{"boot_index":0,"uuid":"` + imageID + `","source_type":"image","destination_type":"local"},` + list + `]`)
+	}
+	volume := `"source_type":"volume","destination_type":"volume","uuid":"` + volumeID + `"`
 	before := c.world(t)
 	tests := []struct {
 		name, who, method, path, body string
@@ -63,7 +70,24 @@ func TestBadInput(t *testing.T) {
 		{"unknown snapshot", "demo", "POST", "/servers", create(`,"block_device_mapping_v2":[{"boot_index":0,"uuid":"99999999-9999-4999-8999-999999999999","source_type":"snapshot"}]`), 400, "failed to get snapshot 99999999"},
 		{"snapshot on the host's disk", "demo", "POST", "/servers", create(`,"block_device_mapping_v2":[{"boot_index":0,"uuid":"` + volumeID2 + `","source_type":"snapshot","destination_type":"local"}]`), 400, "Mapping snapshot to local is not supported"},
 		{"two root disks", "demo", "POST", "/servers", create(`,"block_device_mapping_v2":[{"boot_index":0,"uuid":"` + volumeID + `","source_type":"volume"},{"boot_index":0,"uuid":"` + volumeID2 + `","source_type":"volume"}]`), 400, "Boot sequence"},
-		{"blank disk without a size", "demo", "POST", "/servers", create(`,"block_device_mapping_v2":[{"boot_index":0,"uuid":"` + imageID + `","source_type":"image","destination_type":"local"},{"source_type":"blank","destination_type":"volume"}]`), 400, "non-zero size"},
+		{"blank disk without a size", "demo", "POST", "/servers", also(`{"source_type":"blank","destination_type":"volume"}`), 400, "Blank volumes (source: 'blank', dest: 'volume') need to have non-zero size"},
+		{"boot order with a gap", "demo", "POST", "/servers", also(`{` + volume + `,"boot_index":2}`), 400, "Boot sequence"},
+		{"boot order with a pair", "demo", "POST", "/servers", also(`{` + volume + `,"boot_index":1},{"source_type":"blank","destination_type":"volume","volume_size":1,"boot_index":1}`), 400, "Boot sequence"},
+		{"disks without the one of the image", "demo", "POST", "/servers", create(`,"block_device_mapping_v2":[{` + volume + `}]`), 400, "Boot sequence"},
+		{"nothing but the absence of a disk", "demo", "POST", "/servers", create(`,"block_device_mapping_v2":[{"no_device":true,"device_name":"vdb"}]`), 400, "Boot sequence"},
+		{"image on the host's disk alone", "demo", "POST", "/servers", disks(`{"boot_index":0,"uuid":"` + imageID + `","source_type":"image","destination_type":"local"}`), 400, "Mapping image to local is not supported."},
+		{"second image on the host's disk", "demo", "POST", "/servers", also(`{"boot_index":1,"uuid":"` + imageID + `","source_type":"image","destination_type":"local"}`), 400, "Mapping image to local is not supported."},
+		{"image in a volume of no size", "demo", "POST", "/servers", disks(`{"boot_index":0,"uuid":"` + imageID + `","source_type":"image","destination_type":"volume"}`), 400, "Images with destination_type 'volume' need to have a non-zero size specified"},
+		{"image in a volume that is too small", "demo", "POST", "/servers", disks(`{"boot_index":0,"uuid":"` + bigImageID + `","source_type":"image","destination_type":"volume","volume_size":1}`), 400, "Volume is smaller than the minimum size"},
+		{"blank disk with an id", "demo", "POST", "/servers", also(`{"source_type":"blank","destination_type":"volume","volume_size":1,"uuid":"` + volumeID + `"}`), 400, "Invalid device UUID."},
+		{"disk of no source", "demo", "POST", "/servers", also(`{"uuid":"` + volumeID + `"}`), 400, "Some required fields are missing"},
+		{"volume type of a disk that is none", "demo@2.67", "POST", "/servers", disks(`{"source_type":"blank","destination_type":"local","volume_type":"fast"}],"networks":[`), 400, "Specifying a volume_type with destination_type=local"},
+		{"volume type of a volume that is there", "demo@2.67", "POST", "/servers", disks(`{` + volume + `,"volume_type":"fast"}],"networks":[`), 400, "Specifying volume type to existing volume"},
+		{"unknown volume type", "demo@2.67", "POST", "/servers", disks(`{"boot_index":0,"uuid":"` + imageID + `","source_type":"image","destination_type":"volume","volume_size":1,"volume_type":"none"}],"networks":[`), 400, "Volume type none could not be found."},
+		{"unknown bus", "demo", "POST", "/servers", also(`{` + volume + `,"disk_bus":"foo"}`), 400, "The provided disk bus foo is not valid."},
+		{"volume in the place of the root disk", "demo", "POST", "/servers", also(`{` + volume + `,"device_name":"/dev/vda"}`), 400, "the same device name as the root device vda"},
+		{"one volume for several servers", "demo", "POST", "/servers", disks(`{` + volume + `,"boot_index":0}],"min_count":2,"networks":[`), 400, "Cannot attach one or more volumes to multiple instances"},
+		{"old disk to boot from in another place", "demo", "POST", "/servers", `{"server":{"name":"x","flavorRef":"1","block_device_mapping":[{"volume_id":"` + volumeID + `","device_name":"vdb"}]}}`, 400, "Boot sequence"},
 		{"description before 2.19", "demo@2.18", "POST", "/servers", create(`,"description":"x"`), 400, "'description' was unexpected"},
 		{"tags before 2.52", "demo@2.51", "POST", "/servers", create(`,"tags":["x"],"networks":"auto"`), 400, "'tags' was unexpected"},
 		{"reader creates", "reader", "POST", "/servers", create(""), 403, "Policy doesn't allow os_compute_api:servers:create to be performed."},
@@ -74,7 +98,8 @@ func TestBadInput(t *testing.T) {
 		{"action that was removed", "demo@2.97", "POST", "/servers/" + id + "/action", `{"resetNetwork":null}`, 410, "no longer available"},
 		{"removed call by nobody", "", "GET", "/os-agents", "", 401, ""},
 		{"both forms of disks", "demo", "POST", "/servers", create(`,"block_device_mapping":[{"device_name":"vdb"}],"block_device_mapping_v2":[{"source_type":"blank"}]`), 400, "Using different block_device_mapping syntaxes"},
-		{"old disk that names nothing", "demo", "POST", "/servers", create(`,"block_device_mapping":[{"device_name":"vdb"}]`), 400, "Invalid legacy format"},
+		{"old disk that names nothing", "demo", "POST", "/servers", create(`,"block_device_mapping":[{"device_name":"vdb"}]`), 400, "Unrecognized legacy format."},
+		{"old disk of an unknown virtual name", "demo", "POST", "/servers", create(`,"block_device_mapping":[{"virtual_name":"ephemeralx"}]`), 400, "Unrecognized legacy format."},
 		{"tag of a disk between 2.33 and 2.41", "demo@2.41", "POST", "/servers", create(`,"networks":"none","block_device_mapping_v2":[{"source_type":"blank","tag":"x"}]`), 400, "'tag' was unexpected"},
 		{"tag of a card between 2.37 and 2.41", "demo@2.41", "POST", "/servers", create(`,"networks":[{"uuid":"` + networkID + `","tag":"x"}]`), 400, "'tag' was unexpected"},
 		{"name with a domain before 2.94", "demo@2.93", "POST", "/servers", create(`,"networks":"none","hostname":"a.example"`), 400, "does not match"},

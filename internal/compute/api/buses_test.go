@@ -55,7 +55,7 @@ func TestBuses(t *testing.T) {
 		{map[string]string{"hw_disk_bus": "ide", "hw_cdrom_bus": "sata"}, "}", "pc, ide, , sata, root idefalse, ephemeral0 ide, swap ide", "/dev/hda"},
 		{map[string]string{"hw_cdrom_bus": "ide", "hw_machine_type": "pc-i440fx-7.2"}, blank(1, `,"disk_bus":"usb"`) + "}", "pc-i440fx-7.2, , , ide, root false, ephemeral0 , swap , /dev/sda usbfalse", "/dev/vda"},
 		{
-			map[string]string{"hw_disk_bus": "sata"}, `,"disk_bus":"virtio"` + blank(1, `,"disk_bus":"ide"`) + blank(1, `,"device_type":"cdrom"`) + blank(1, `,"disk_bus":"fdc"`) + "}",
+			map[string]string{"hw_disk_bus": "sata"}, `,"disk_bus":"virtio"` + blank(1, `,"disk_bus":"ide"`) + blank(1, `,"device_type":"cdrom"`) + blank(1, "") + "}",
 			"pc, sata, , , root virtiofalse, ephemeral0 sata, swap sata, /dev/hda idefalse, /dev/sdc scsitrue, /dev/sdd satafalse", "/dev/vda",
 		},
 		{nil, `,"disk_bus":"sata","device_type":"cdrom"},{"source_type":"blank","destination_type":"local","disk_bus":"usb"}`, ", , , , root satatrue, ephemeral0 usb, swap ", "/dev/sda"},
@@ -75,6 +75,7 @@ func TestBuses(t *testing.T) {
 		more, want string
 	}{
 		{400, map[string]string{"hw_disk_bus": "fdc"}, "}", "it may be virtio, scsi, sata, ide, usb"},
+		{400, nil, blank(1, `,"disk_bus":"fdc"`) + "}", "The provided disk bus fdc is not valid."},
 		{400, map[string]string{"hw_cdrom_bus": "virtio"}, "}", "it may be scsi, sata, ide, usb"},
 		{400, map[string]string{"hw_scsi_model": "buslogic"}, "}", "it may be virtio-scsi, lsilogic"},
 		{400, map[string]string{"hw_disk_bus": "ide", "hw_machine_type": "pc-q35-7.2"}, "}", "IDE controllers are unsupported for machine type pc-q35-7.2"},

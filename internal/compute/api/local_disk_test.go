@@ -163,7 +163,7 @@ func TestAskedLocalDisks(t *testing.T) {
 		blank(`,"guest_format":"swap"`) + "," + blank(`,"guest_format":"swap"`): "More than one swap drive",
 		blank(`,"guest_format":"ntfs"`):                                         "ntfs format is not supported",
 		blank(`,"uuid":"` + volumeID + `"`):                                     "Invalid device UUID",
-		strings.Replace(blank(""), "-1", "1", 1):                                "Boot sequence",
+		strings.Replace(blank(""), "-1", "2", 1):                                "Boot sequence",
 		blank(`,"volume_size":1`) + "," + blank(`,"volume_size":1`):             "more local devices than the limit allows",
 	} {
 		r := c.must(400, "admin@2.96", "POST", "/servers", flavored("10", disks))

@@ -352,6 +352,13 @@ func (v volumes) DeleteSnapshot(ctx context.Context, _ auth.Caller, id string) e
 	})
 }
 
+func (volumes) TypeExists(_ context.Context, _ auth.Caller, name string) error {
+	if name != "fast" {
+		return errs.NotFoundf("Volume type with name %s could not be found.", name)
+	}
+	return nil
+}
+
 func (v volumes) CreateVolume(ctx context.Context, _ auth.Caller, in compute.NewVolume) error {
 	return v.db.Write(ctx, func(tx *db.Tx) error {
 		_, err := tx.Exec(ctx, "INSERT INTO test_volumes (id, status, attachment, server, host, epoch, size) VALUES (?, 'available', '', '', '', 0, ?) ON CONFLICT (id) DO NOTHING", in.ID, in.SizeGB)

@@ -60,3 +60,25 @@ func TestPartsOfAttachments(t *testing.T) {
 		c.must(400, "demo", "GET", path+"?"+query, "")
 	}
 }
+
+// A disk of which a request says that it is not there is not attached; to say that it is
+// not so says nothing.
+func TestAbsentDisks(t *testing.T) {
+	t.Parallel()
+	c := start(t, options{hosts: 1})
+	image := `{"source_type":"image","destination_type":"local","uuid":"` + imageID + `","boot_index":0}`
+	for more, want := range map[string]int{
+		`"block_device_mapping":[{"volume_id":"` + volumeID + `","device_name":"vdb","no_device":true}]`:                                            0,
+		`"block_device_mapping":[{"device_name":"vdb","no_device":"yes"}]`:                                                                          0,
+		`"block_device_mapping":[{"volume_id":"` + volumeID + `","device_name":"vdb","no_device":false}]`:                                           1,
+		`"block_device_mapping_v2":[` + image + `,{"no_device":true,"device_name":"vdb"}]`:                                                          0,
+		`"block_device_mapping_v2":[` + image + `,{"source_type":"volume","destination_type":"volume","uuid":"` + volumeID + `","no_device":true}]`: 0,
+		`"block_device_mapping_v2":[` + image + `,{"source_type":"volume","destination_type":"volume","uuid":"` + volumeID2 + `","no_device":""}]`:  1,
+	} {
+		id := c.active("web", ","+more)
+		list := c.must(200, "demo", "GET", "/servers/"+id+"/os-volume_attachments", "").at(t, "volumeAttachments").([]any)
+		if len(list) != want {
+			t.Errorf("%s: the server has %v, want %d", more, list, want)
+		}
+	}
+}
