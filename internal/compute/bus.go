@@ -211,8 +211,18 @@ func (server *Server) rebus(volumes []Attachment, iso bool) error {
 // plugs refuses to give a server that runs a disk on a bus without hot-plugging, or to
 // take one from it.
 func (server Server) plugs(action, bus string) error {
-	if server.VMState == Active && !nodeapi.HotPlugs(bus) {
+	runs := server.Running && slices.Contains([]VMState{Active, PausedState, Resized}, server.VMState)
+	if runs && !nodeapi.HotPlugs(bus) {
 		return errs.Conflictf("Cannot '%s' instance %s while it is in vm_state %s: disk bus '%s' cannot be hotplugged", action, server.ID, server.VMState, bus)
+	}
+	return nil
+}
+
+// letsGo refuses to take a device from a guest that stands still: only one that runs can
+// let it go, and all else about the server would wait for that.
+func (server Server) letsGo(action string) error {
+	if server.VMState == PausedState {
+		return errs.Conflictf("Cannot '%s' instance %s while it is in vm_state %s: its guest has to run to let a device go", action, server.ID, server.VMState)
 	}
 	return nil
 }

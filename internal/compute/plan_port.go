@@ -18,6 +18,9 @@ type portState struct {
 	Port   string
 }
 
+// cardStates are the states of servers whose cards may change.
+var cardStates = []VMState{Active, PausedState, Stopped}
+
 // AttachPort gives a server another card, which exists when this returns and
 // is plugged in soon after.
 func (s *Service) AttachPort(ctx context.Context, act Act, caller auth.Caller, in NewCard) (vif.Port, error) {
@@ -31,7 +34,7 @@ func (s *Service) AttachPort(ctx context.Context, act Act, caller auth.Caller, i
 		if err != nil {
 			return err
 		}
-		err = act.allow(server, "attach_interface", Active, Stopped)
+		err = act.allow(server, "attach_interface", cardStates...)
 		if err != nil {
 			return err
 		}
@@ -186,7 +189,10 @@ func (s *Service) DetachPort(ctx context.Context, act Act, port string) error {
 		if err != nil {
 			return err
 		}
-		err = act.allow(server, "detach_interface", Active, Stopped)
+		err = act.allow(server, "detach_interface", cardStates...)
+		if err == nil {
+			err = server.letsGo("detach_interface")
+		}
 		if err != nil {
 			return err
 		}

@@ -28,6 +28,10 @@ type NewAttachment struct {
 	Shared              bool // it may be one that several servers may have
 }
 
+// volumeStates are the states of servers whose volumes may change. One that was resized
+// takes them along, wherever it goes next.
+var volumeStates = []VMState{Active, PausedState, Stopped, Resized, SoftDeleted, Shelved, Offloaded}
+
 // errShared answers clients that don't know of volumes that several servers may have.
 var errShared = errs.BadRequestf("Multiattach volumes are only supported starting with compute API version 2.60.")
 
@@ -43,7 +47,7 @@ func (s *Service) AttachVolume(ctx context.Context, act Act, caller auth.Caller,
 		if err != nil {
 			return err
 		}
-		err = act.allow(server, "attach_volume", Active, Stopped, Shelved, Offloaded)
+		err = act.allow(server, "attach_volume", volumeStates...)
 		if err != nil {
 			return err
 		}
@@ -207,7 +211,10 @@ func (s *Service) DetachVolume(ctx context.Context, act Act, volume string) erro
 		if err != nil {
 			return err
 		}
-		err = act.allow(server, "detach_volume", Active, Stopped, Shelved, Offloaded)
+		err = act.allow(server, "detach_volume", volumeStates...)
+		if err == nil {
+			err = server.letsGo("detach_volume")
+		}
 		if err != nil {
 			return err
 		}
