@@ -18,9 +18,9 @@ func scopeOf(caller auth.Caller) network.Scope {
 	return network.Scope{All: caller.Admin(), Project: caller.Project}
 }
 
-// Network returns a network that the caller may attach a server to.
-func (a computeNetworks) Network(ctx context.Context, caller auth.Caller, id string, outside bool) (compute.Network, error) {
-	n, err := a.ServerNetwork(ctx, scopeOf(caller), id, outside)
+// Network returns a network that the caller may have the card on.
+func (a computeNetworks) Network(ctx context.Context, caller auth.Caller, card compute.NewCard) (compute.Network, error) {
+	n, err := a.ServerNetwork(ctx, scopeOf(caller), card.Network, card.FixedIP, card.Outside)
 	return compute.Network{ID: n.ID, Name: n.Name}, err
 }
 

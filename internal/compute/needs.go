@@ -118,9 +118,9 @@ type NewPort struct {
 
 // networks is what compute needs from the network service.
 type networks interface {
-	// Network returns a network that the caller may attach a server to: with outside,
-	// also an external one that is not shared.
-	Network(ctx context.Context, caller auth.Caller, id string, outside bool) (Network, error)
+	// Network returns the network that a card is to be on, if the caller may have it there:
+	// it has a subnet, and the card's address is free.
+	Network(ctx context.Context, caller auth.Caller, card NewCard) (Network, error)
 	// Available returns the networks that the project's servers may use without
 	// naming one: its own and shared ones that have a subnet, no external ones.
 	Available(ctx context.Context, caller auth.Caller) ([]Network, error)

@@ -86,7 +86,7 @@ func (s *Service) checkCard(ctx context.Context, act Act, caller auth.Caller, in
 		in.Network = p.Network
 		return err
 	case in.Network != "":
-		_, err := s.networks.Network(ctx, caller, in.Network, in.Outside)
+		_, err := s.networks.Network(ctx, caller, *in)
 		if errs.Is(err, errs.NotFound) {
 			return errs.NotFoundf("Network %s could not be found.", in.Network)
 		}

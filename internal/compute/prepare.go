@@ -366,69 +366,81 @@ func (s *Service) diskImage(ctx context.Context, caller auth.Caller, id string) 
 	return image, err
 }
 
-// prepareCards finds the networks and checks the ports.
+// prepareCards finds the security groups and networks, and checks the ports.
 func (s *Service) prepareCards(ctx context.Context, in NewServer, plan *createPlanned) error {
-	if in.NoNetwork {
-		return nil
-	}
-	if in.Cards == nil {
-		all, err := s.networks.Available(ctx, in.Caller)
-		if err != nil {
-			return err
-		}
-		if len(all) > 1 {
-			return errs.Conflictf("Multiple possible networks found, use a Network ID to be more specific.")
-		}
-		if len(all) == 0 && in.AutoNetwork {
-			id, err := s.networks.AllocateTopology(ctx, in.Caller.Project)
-			e, known := errs.As(err)
-			if known {
-				return errs.BadRequestf("Unable to automatically allocate a network for project %s: %s", in.Caller.Project, e.Message)
-			}
-			if err != nil {
-				return err
-			}
-			all = []Network{{ID: id}}
-		}
-		for _, n := range all {
-			plan.cards = append(plan.cards, NewCard{Network: n.ID})
-		}
-	}
-	for _, card := range in.Cards {
-		switch {
-		case card.Port != "" && in.Max > 1:
-			return errs.BadRequestf("Failed to launch multiple instances with the same port %s.", card.Port)
-		case card.FixedIP != "" && in.Max > 1:
-			return errs.BadRequestf("max_count cannot be greater than 1 if an fixed_ip is specified.")
-		case card.Port != "":
-			p, err := s.networks.FreePort(ctx, in.Caller, card.Port)
-			if errs.Is(err, errs.NotFound) {
-				return errs.BadRequestf("Port %s could not be found.", card.Port)
-			}
-			if err != nil {
-				return err
-			}
-			card.Network = p.Network
-		default:
-			_, err := s.networks.Network(ctx, in.Caller, card.Network, card.Outside)
-			if errs.Is(err, errs.NotFound) {
-				return errs.BadRequestf("Network %s could not be found.", card.Network)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		plan.cards = append(plan.cards, card)
-	}
-	if len(in.Groups) == 0 {
-		return nil
-	}
-	groups, err := s.networks.SecurityGroups(ctx, in.Caller, in.Groups)
+	var err error
+	plan.groups, err = s.networks.SecurityGroups(ctx, in.Caller, in.Groups)
 	if errs.Is(err, errs.NotFound) {
 		e, _ := errs.As(err)
 		return errs.BadRequestf("%s", e.Message)
 	}
-	plan.groups = groups
+	if err != nil || in.NoNetwork {
+		return err
+	}
+	if in.Cards == nil {
+		return s.onlyNetwork(ctx, in, plan)
+	}
+	for _, card := range in.Cards {
+		err := s.prepareCard(ctx, in, &card, plan.cards)
+		if err != nil {
+			return err
+		}
+		plan.cards = append(plan.cards, card)
+	}
+	return nil
+}
+
+// onlyNetwork picks the network that a server has a card on which names none.
+func (s *Service) onlyNetwork(ctx context.Context, in NewServer, plan *createPlanned) error {
+	all, err := s.networks.Available(ctx, in.Caller)
+	if err != nil {
+		return err
+	}
+	if len(all) > 1 {
+		return errs.Conflictf("Multiple possible networks found, use a Network ID to be more specific.")
+	}
+	if len(all) == 0 && in.AutoNetwork {
+		id, err := s.networks.AllocateTopology(ctx, in.Caller.Project)
+		e, known := errs.As(err)
+		if known {
+			return errs.BadRequestf("Unable to automatically allocate a network for project %s: %s", in.Caller.Project, e.Message)
+		}
+		if err != nil {
+			return err
+		}
+		all = []Network{{ID: id}}
+	}
+	for _, n := range all {
+		plan.cards = append(plan.cards, NewCard{Network: n.ID})
+	}
+	return nil
+}
+
+// prepareCard checks one card of a server that is to have some already.
+func (s *Service) prepareCard(ctx context.Context, in NewServer, card *NewCard, others []NewCard) error {
+	switch {
+	case card.Port != "" && in.Max > 1:
+		return errs.BadRequestf("Failed to launch instances: port %s can be given to one of them only.", card.Port)
+	case card.FixedIP != "" && in.Max > 1:
+		return errs.BadRequestf("Failed to launch instances: max_count cannot be greater than 1 if an fixed_ip is specified.")
+	case card.Port == "":
+		_, err := s.networks.Network(ctx, in.Caller, *card)
+		e, _ := errs.As(err)
+		switch {
+		case errs.Is(err, errs.NotFound):
+			return errs.BadRequestf("Network %s could not be found.", card.Network)
+		case errs.Is(err, errs.Conflict):
+			return errs.BadRequestf("%s", e.Message)
+		}
+		return err
+	case slices.ContainsFunc(others, func(other NewCard) bool { return other.Port == card.Port }):
+		return errs.BadRequestf("Port %s is asked for more than once.", card.Port)
+	}
+	p, err := s.networks.FreePort(ctx, in.Caller, card.Port)
+	if errs.Is(err, errs.NotFound) {
+		return errs.BadRequestf("Port %s could not be found.", card.Port)
+	}
+	card.Network = p.Network
 	return err
 }
 

@@ -17,15 +17,35 @@ import (
 // This file is what compute needs for the cards of servers. Methods that take
 // a transaction are parts of compute's use cases and plans.
 
-// ServerNetwork finds a network on which the scope may put a server: with outside, also
-// an external one that is not shared.
-func (s *Service) ServerNetwork(ctx context.Context, scope Scope, id string, outside bool) (Network, error) {
+// ServerNetwork finds a network on which the scope may put a server, at the address unless
+// that is "": with outside, also an external one that is not shared.
+func (s *Service) ServerNetwork(ctx context.Context, scope Scope, id, address string, outside bool) (Network, error) {
 	n, err := s.Network(ctx, scope, id)
-	if err != nil {
+	switch {
+	case err != nil:
 		return Network{}, err
-	}
-	if n.External && !n.Shared && !outside {
+	case n.External && !n.Shared && !outside:
 		return Network{}, errs.Forbiddenf("It is not allowed to create an interface on external network %s", id).Typed("ExternalNetworkAttachForbidden")
+	case len(n.Subnets) == 0:
+		return Network{}, errs.BadRequestf("Network %s requires a subnet in order to boot instances on.", id)
+	case address == "":
+		return n, nil
+	}
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return Network{}, errs.BadRequestf("'%s' is not an IP address.", address)
+	}
+	var devices []string
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		return tx.All(ctx, &devices, `
+			SELECT p.device_id FROM port_ips AS i JOIN ports AS p ON p.id = i.port_id
+			WHERE p.network_id = ? AND i.ip_address = ?`, id, ip.String())
+	})
+	if err != nil {
+		return Network{}, fmt.Errorf("find who has address %s: %w", address, err)
+	}
+	if len(devices) > 0 {
+		return Network{}, errs.Conflictf("Fixed IP address %s is already in use on instance %s.", address, devices[0])
 	}
 	return n, nil
 }

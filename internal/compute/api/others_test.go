@@ -61,6 +61,7 @@ const (
 	volumeID2  = "44444444-4444-4444-8444-444444444442"
 	fullNet    = "55555555-5555-4555-8555-555555555555"
 	publicNet  = "55555555-5555-4555-8555-555555555556" // external, not shared
+	bareNet    = "55555555-5555-4555-8555-555555555557" // without subnets
 	badImageID = "66666666-6666-4666-8666-666666666666"
 	bigImageID = "77777777-7777-4777-8777-777777777777"
 
@@ -133,12 +134,19 @@ func (consoles) Find(_ context.Context, token string) (server, host string, port
 
 type networks struct{ others }
 
-func (n networks) Network(_ context.Context, _ auth.Caller, id string, outside bool) (compute.Network, error) {
-	if id == publicNet && !outside {
+func (n networks) Network(ctx context.Context, _ auth.Caller, card compute.NewCard) (compute.Network, error) {
+	id := card.Network
+	switch {
+	case id == publicNet && !card.Outside:
 		return compute.Network{}, errs.Forbiddenf("It is not allowed to create an interface on external network %s", id)
-	}
-	if id != networkID && id != fullNet && id != publicNet {
+	case id == bareNet:
+		return compute.Network{}, errs.BadRequestf("Network %s requires a subnet in order to boot instances on.", id)
+	case id != networkID && id != fullNet && id != publicNet:
 		return compute.Network{}, errs.NotFoundf("Network %s could not be found.", id)
+	}
+	who, err := n.ServerAt(ctx, id, card.FixedIP, "")
+	if err == nil {
+		return compute.Network{}, errs.Conflictf("Fixed IP address %s is already in use on instance %s.", card.FixedIP, who)
 	}
 	return compute.Network{ID: id, Name: "private"}, nil
 }

@@ -302,6 +302,10 @@ func TestCardsOfServers(t *testing.T) {
 		if who != "vm" || err != nil {
 			t.Errorf("10.0.0.77 is %s, %v, want vm", who, err)
 		}
+		_, err = c.net.ServerNetwork(ctx, network.Scope{Project: demo}, private, "10.0.0.77", false)
+		if want := "Fixed IP address 10.0.0.77 is already in use on instance vm."; err == nil || err.Error() != want {
+			t.Errorf("an address that the server has: got %v, want %s", err, want)
+		}
 		mac, err := net.ParseMAC(card.MAC)
 		if err != nil {
 			t.Fatal(err)
@@ -333,13 +337,18 @@ func TestCardsOfServers(t *testing.T) {
 	if err != nil {
 		t.Errorf("a returned port is not free: %v", err)
 	}
-	_, err = c.net.ServerNetwork(ctx, network.Scope{Project: demo}, public, false)
+	_, err = c.net.ServerNetwork(ctx, network.Scope{Project: demo}, public, "", false)
 	if !errs.Is(err, errs.Forbidden) {
 		t.Errorf("a server may be on the external network: %v", err)
 	}
-	_, err = c.net.ServerNetwork(ctx, network.Scope{Project: demo}, public, true)
+	_, err = c.net.ServerNetwork(ctx, network.Scope{Project: demo}, public, "", true)
 	if err != nil {
 		t.Errorf("a server may not be on the external network, though the rule allows it: %v", err)
+	}
+	bare := c.make(t, demo, "networks", "network", `{"name":"bare"}`).text("id")
+	_, err = c.net.ServerNetwork(ctx, network.Scope{Project: demo}, bare, "", false)
+	if !errs.Is(err, errs.BadRequest) {
+		t.Errorf("a server may be on a network without a subnet: %v", err)
 	}
 	available, err := c.net.ServerNetworks(ctx, demo)
 	if err != nil || len(available) != 1 || available[0].ID != private {
