@@ -46,9 +46,11 @@ func TestComputePassesOnToNetwork(t *testing.T) {
 	if len(shown.Group.Rules) != 1 || shown.Group.Rules[0].From != 80 || shown.Group.Rules[0].Range["cidr"] != "0.0.0.0/0" {
 		t.Errorf("the group's rules are %+v, want the one for port 80", shown.Group.Rules)
 	}
+	act(202, `{"lock": null}`) // which is not about groups
 	act(202, `{"addSecurityGroup": {"name": "web"}}`)
 	ask(400, "DELETE", "/os-security-groups/"+group, nil) // it has a member
 	act(202, `{"removeSecurityGroup": {"name": "web"}}`)
+	act(202, `{"unlock": null}`)
 	act(404, `{"removeSecurityGroup": {"name": "web"}}`)
 	act(404, `{"addSecurityGroup": {"name": "unknown"}}`)
 	ask(202, "DELETE", "/os-security-group-rules/"+rule, nil)

@@ -35,21 +35,35 @@ func (a Act) unlocked(server Server) error {
 	return nil
 }
 
-// allow refuses an action on a server that is not in one of the states, or
+// allow refuses an action on a server that is locked, is not in one of the states, or
 // about which something is being done.
 func (a Act) allow(server Server, action string, states ...VMState) error {
 	err := a.unlocked(server)
 	if err != nil {
 		return err
 	}
+	return ready(server, action, states...)
+}
+
+// ready is allow for what changes nothing about a server, which may be locked.
+func ready(server Server, action string, states ...VMState) error {
+	err := mustBe(server, action, states...)
+	if err == nil && server.TaskState != "" {
+		return errs.Conflictf("Cannot '%s' instance %s while it is in task_state %s", action, server.ID, server.TaskState)
+	}
+	return err
+}
+
+// mustBe refuses an action on a server that is not in one of the states.
+func mustBe(server Server, action string, states ...VMState) error {
 	if !slices.Contains(states, server.VMState) {
 		return errs.Conflictf("Cannot '%s' instance %s while it is in vm_state %s", action, server.ID, server.VMState)
 	}
-	if server.TaskState != "" {
-		return errs.Conflictf("Cannot '%s' instance %s while it is in task_state %s", action, server.ID, server.TaskState)
-	}
 	return nil
 }
+
+// settled are the states of servers that are there, and neither being built nor moved nor failed.
+var settled = []VMState{Active, Stopped, PausedState, Suspended}
 
 // History returns what was and is being done to a server, newest first. It is
 // there for deleted servers too.

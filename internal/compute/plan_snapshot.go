@@ -43,19 +43,25 @@ type snapshotState struct {
 	Caller  asker
 }
 
-// SnapshotServer begins to make an image of a server's root disk. The image is
-// there when it returns, without its bytes.
+// SnapshotServer begins to make an image of a server's root disk, also of one that is
+// locked. The image is there when it returns, without its bytes.
 func (s *Service) SnapshotServer(ctx context.Context, act Act, caller auth.Caller, in Snapshot) (image string, err error) {
 	action, task := "createImage", Snapshotting
-	states := []VMState{Active, Stopped, PausedState, Suspended}
 	if in.Backup != nil {
 		action, task = "createBackup", BackingUp
+	}
+	err = s.checkMetadata(ctx, caller, in.Metadata)
+	if errs.Is(err, errs.Forbidden) {
+		return "", errs.Forbiddenf("Image metadata limit exceeded")
+	}
+	if err != nil {
+		return "", err
 	}
 	server, err := s.Server(ctx, act.Project, act.Server)
 	if err != nil {
 		return "", err
 	}
-	err = act.allow(server, action, states...)
+	err = ready(server, action, settled...)
 	if err != nil {
 		return "", err
 	}
@@ -87,7 +93,7 @@ func (s *Service) SnapshotServer(ctx context.Context, act Act, caller auth.Calle
 		if err != nil {
 			return err
 		}
-		err = act.allow(server, action, states...)
+		err = ready(server, action, settled...)
 		if err != nil {
 			return err
 		}

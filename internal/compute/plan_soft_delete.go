@@ -12,13 +12,10 @@ import (
 	"nacre/internal/quota"
 )
 
-// softly are the states from which a server can be had back after its deletion.
-// What is being built or moved, has failed or has no host is deleted at once.
-var softly = []VMState{Active, Stopped, PausedState, Suspended}
-
 // DeleteServer ends a server. Where the cloud has an interval for reclaiming what
 // was deleted, the server is turned off and keeps its host, disk, volumes and
-// addresses for that long, while its project may use up its quota otherwise.
+// addresses for that long, while its project may use up its quota otherwise. What is
+// being built or moved, has failed or has no host is deleted at once.
 func (s *Service) DeleteServer(ctx context.Context, act Act) error {
 	server, err := s.Server(ctx, act.Project, act.Server)
 	if err != nil {
@@ -27,10 +24,10 @@ func (s *Service) DeleteServer(ctx context.Context, act Act) error {
 	switch {
 	case server.VMState == SoftDeleted || server.TaskState == SoftDeleting:
 		return act.unlocked(server)
-	case s.reclaimAfter <= 0 || server.Host == "" || server.TaskState != "" || !slices.Contains(softly, server.VMState):
+	case s.reclaimAfter <= 0 || server.Host == "" || server.TaskState != "" || !slices.Contains(settled, server.VMState):
 		return s.ForceDeleteServer(ctx, act)
 	}
-	return s.power(ctx, act, "delete", powerState{Task: SoftDeleting, Name: "soft_delete", State: SoftDeleted}, softly...)
+	return s.power(ctx, act, "delete", powerState{Task: SoftDeleting, Name: "soft_delete", State: SoftDeleted}, settled...)
 }
 
 // RestoreServer takes a deletion back: the server runs again.

@@ -71,9 +71,10 @@ type NetworkProxy interface {
 // Proxy is the network service as the deprecated calls pass it on.
 func (s *Service) Proxy() NetworkProxy { return s.proxy }
 
-// AddGroup makes the server's cards members of a security group.
+// AddGroup makes the server's cards members of a security group, also those of one that
+// is locked.
 func (s *Service) AddGroup(ctx context.Context, act Act, caller auth.Caller, group string) error {
-	server, ports, err := s.freeCards(ctx, act)
+	server, ports, _, err := s.Cards(ctx, act.Project, act.Server)
 	if err != nil {
 		return err
 	}
@@ -99,7 +100,7 @@ func (s *Service) AddGroup(ctx context.Context, act Act, caller auth.Caller, gro
 
 // RemoveGroup takes the server's cards out of a security group.
 func (s *Service) RemoveGroup(ctx context.Context, act Act, caller auth.Caller, group string) error {
-	server, ports, err := s.freeCards(ctx, act)
+	server, ports, _, err := s.Cards(ctx, act.Project, act.Server)
 	if err != nil {
 		return err
 	}

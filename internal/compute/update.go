@@ -107,6 +107,9 @@ func (s *Service) SetMetadata(ctx context.Context, act Act, metadata map[string]
 			return err
 		}
 		err = act.unlocked(server)
+		if err == nil {
+			err = mustBe(server, "update metadata", settled...)
+		}
 		if err != nil {
 			return err
 		}
@@ -136,13 +139,16 @@ func (s *Service) SetMetadata(ctx context.Context, act Act, metadata map[string]
 // DeleteMetadata removes one item.
 func (s *Service) DeleteMetadata(ctx context.Context, act Act, key string) error {
 	_, err := s.edit(ctx, act, "update", func(server *Server) error {
-		err := act.unlocked(*server)
-		if err != nil {
-			return err
-		}
 		_, has := server.Metadata.V[key]
 		if !has {
 			return errs.NotFoundf("Metadata item was not found")
+		}
+		err := act.unlocked(*server)
+		if err == nil {
+			err = mustBe(*server, "delete metadata", settled...)
+		}
+		if err != nil {
+			return err
 		}
 		delete(server.Metadata.V, key)
 		return nil
@@ -189,10 +195,23 @@ func (s *Service) ResetState(ctx context.Context, act Act, state VMState) error 
 	return err
 }
 
+// tagged is a server whose tags are about to change.
+func tagged(ctx context.Context, tx *db.Tx, act Act, action string) (Server, error) {
+	server, err := getServer(ctx, tx, act.Project, act.Server)
+	if err != nil {
+		return server, err
+	}
+	return server, mustBe(server, action, settled...)
+}
+
 // SetTags replaces the tags of a server.
 func (s *Service) SetTags(ctx context.Context, act Act, tags []string) error {
+	action := "update tags"
+	if tags == nil {
+		action = "delete tags"
+	}
 	return s.db.Write(ctx, func(tx *db.Tx) error {
-		server, err := getServer(ctx, tx, act.Project, act.Server)
+		server, err := tagged(ctx, tx, act, action)
 		if err != nil {
 			return err
 		}
@@ -214,7 +233,7 @@ const maxTags = 50
 // AddTag adds one tag and tells whether it is new.
 func (s *Service) AddTag(ctx context.Context, act Act, tag string) (added bool, err error) {
 	err = s.db.Write(ctx, func(tx *db.Tx) error {
-		server, err := getServer(ctx, tx, act.Project, act.Server)
+		server, err := tagged(ctx, tx, act, "update tag")
 		if err != nil {
 			return err
 		}
@@ -239,14 +258,14 @@ func (s *Service) AddTag(ctx context.Context, act Act, tag string) (added bool, 
 // DeleteTag removes one tag.
 func (s *Service) DeleteTag(ctx context.Context, act Act, tag string) error {
 	return s.db.Write(ctx, func(tx *db.Tx) error {
+		server, err := tagged(ctx, tx, act, "delete tag")
+		if err != nil {
+			return err
+		}
 		n, err := tx.Exec(ctx, "DELETE FROM server_tags WHERE server = ? AND tag = ?", act.Server, tag)
 		if err == nil && n == 0 {
 			return errs.NotFoundf("Server %s has no tag '%s'", act.Server, tag)
 		}
-		if err != nil {
-			return err
-		}
-		server, err := anyServer(ctx, tx, act.Project, act.Server)
 		if err != nil {
 			return err
 		}

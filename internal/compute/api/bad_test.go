@@ -21,7 +21,12 @@ func TestBadInput(t *testing.T) {
 	also := func(list string) string { // beside the disk with the image
 		return create(`,"block_device_mapping_v2":[{"boot_index":0,"uuid":"` + imageID + `","source_type":"image","destination_type":"local"},` + list + `]`)
 	}
+	many := make([]string, 129)
+	for i := range many {
+		many[i] = fmt.Sprintf(`"k%d":"v"`, i)
+	}
 	volume := `"source_type":"volume","destination_type":"volume","uuid":"` + volumeID + `"`
+	taken := c.must(200, "demo", "GET", "/servers/"+id, "").at(t, "server", "addresses", "private", 0, "addr").(string)
 	before := c.world(t)
 	tests := []struct {
 		name, who, method, path, body string
@@ -50,6 +55,12 @@ func TestBadInput(t *testing.T) {
 		{"unknown network", "demo", "POST", "/servers", create(`,"networks":[{"uuid":"99999999-9999-4999-8999-999999999999"}]`), 400, "Network 99999999-9999-4999-8999-999999999999 could not be found."},
 		{"network that is no id since 2.37", "demo@2.37", "POST", "/servers", create(`,"networks":[{"uuid":"x"}]`), 400, "does not match"},
 		{"unknown port", "demo", "POST", "/servers", create(`,"networks":[{"port":"99999999-9999-4999-8999-999999999999"}]`), 400, "Port 99999999-9999-4999-8999-999999999999 could not be found."},
+		{"one port twice", "demo", "POST", "/servers", create(`,"networks":[{"port":"` + freePort + `"},{"port":"` + freePort + `"}]`), 400, "Port " + freePort + " is asked for more than once."},
+		{"one port for several", "demo", "POST", "/servers", create(`,"min_count":2,"networks":[{"port":"` + freePort + `"}]`), 400, "Failed to launch instances: "},
+		{"one address for several", "demo", "POST", "/servers", create(`,"min_count":2,"networks":[{"uuid":"` + networkID + `","fixed_ip":"10.0.0.77"}]`), 400, "Failed to launch instances: max_count cannot be greater than 1 if an fixed_ip is specified."},
+		{"network without a subnet", "demo", "POST", "/servers", create(`,"networks":[{"uuid":"` + bareNet + `"}]`), 400, "Network " + bareNet + " requires a subnet in order to boot instances on."},
+		{"address that another server has", "demo", "POST", "/servers", create(`,"networks":[{"uuid":"` + networkID + `","fixed_ip":"` + taken + `"}]`), 400, "Fixed IP address " + taken + " is already in use on instance " + id + "."},
+		{"unknown security group of no card", "demo@2.37", "POST", "/servers", create(`,"networks":"none","security_groups":[{"name":"nosg"}]`), 400, "Security group nosg not found"},
 		{"bad fixed address", "demo", "POST", "/servers", create(`,"networks":[{"uuid":"` + networkID + `","fixed_ip":"10.0.0.999"}]`), 400, "'10.0.0.999' is not a 'ip'"},
 		{"unknown security group", "demo", "POST", "/servers", create(`,"security_groups":[{"name":"none"}]`), 400, "Security group none not found"},
 		{"unknown key", "demo", "POST", "/servers", create(`,"key_name":"none"`), 400, "Invalid key_name provided."},
@@ -114,6 +125,7 @@ func TestBadInput(t *testing.T) {
 		{"reader stops", "reader", "POST", "/servers/" + id + "/action", `{"os-stop":null}`, 403, "os_compute_api:servers:stop"},
 		{"unknown action", "demo", "POST", "/servers/" + id + "/action", `{"dance":null}`, 400, "There is no such action: dance"},
 		{"two actions", "demo", "POST", "/servers/" + id + "/action", `{"os-stop":null,"os-start":null}`, 400, "exactly one key"},
+		{"image with too much metadata", "demo", "POST", "/servers/" + id + "/action", `{"createImage":{"name":"x","metadata":{` + strings.Join(many, ",") + `}}}`, 403, "Image metadata limit exceeded"},
 		{"start while it runs", "demo", "POST", "/servers/" + id + "/action", `{"os-start":null}`, 409, "Cannot 'start' instance " + id + " while it is in vm_state active"},
 		{"reboot of an unknown kind", "demo", "POST", "/servers/" + id + "/action", `{"reboot":{"type":"GENTLE"}}`, 400, "'GENTLE' is not one of"},
 		{"migrate by a member", "demo", "POST", "/servers/" + id + "/action", `{"migrate":null}`, 403, "os_compute_api:os-migrate-server:migrate"},
@@ -135,6 +147,8 @@ func TestBadInput(t *testing.T) {
 		{"volume that is no id", "demo", "POST", "/servers/" + id + "/os-volume_attachments", `{"volumeAttachment":{"volumeId":"x"}}`, 400, "does not match"},
 		{"detach of what is not there", "demo", "DELETE", "/servers/" + id + "/os-volume_attachments/" + volumeID, "", 404, "volume_id not found"},
 		{"network and port", "demo", "POST", "/servers/" + id + "/os-interface", `{"interfaceAttachment":{"net_id":"` + networkID + `","port_id":"` + freePort + `"}}`, 400, "Must not input both"},
+		{"card on a network without a subnet", "demo", "POST", "/servers/" + id + "/os-interface", `{"interfaceAttachment":{"net_id":"` + bareNet + `"}}`, 400, "requires a subnet"},
+		{"card with the address of another", "demo", "POST", "/servers/" + id + "/os-interface", `{"interfaceAttachment":{"net_id":"` + networkID + `","fixed_ips":[{"ip_address":"` + taken + `"}]}}`, 409, "is already in use on instance " + id},
 		{"full network", "demo", "POST", "/servers/" + id + "/os-interface", `{"interfaceAttachment":{"net_id":"` + fullNet + `"}}`, 409, "No more IP addresses available"},
 		{"unknown flavor shown", "demo", "GET", "/flavors/77", "", 404, "Flavor 77 could not be found."},
 		{"flavor by a user", "demo", "POST", "/flavors", `{"flavor":{"name":"x","ram":1,"vcpus":1,"disk":1}}`, 403, "os_compute_api:os-flavor-manage:create"},

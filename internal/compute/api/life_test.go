@@ -429,12 +429,52 @@ func TestLock(t *testing.T) {
 	if r.at(t, "server", "locked") != true || r.at(t, "server", "locked_reason") != nil {
 		t.Errorf("got %s, want it locked for no reason", r.body)
 	}
+	c.must(409, "demo", "PUT", "/servers/"+id+"/metadata", `{"metadata":{"a":"b"}}`)
+	for _, copies := range []string{`{"createImage":{"name":"x"}}`, `{"createBackup":{"name":"x","backup_type":"daily","rotation":1}}`} {
+		c.must(202, "demo", "POST", action, copies)
+		c.status(id, "ACTIVE")
+	}
 	for _, bad := range []string{`"why"`, `{"reason":"x"}`, `{"locked_reason":""}`} {
 		c.must(400, "demo@2.73", "POST", action, `{"lock":`+bad+`}`)
 	}
 	c.must(202, "demo", "POST", action, `{"unlock":null}`)
 	c.must(202, "demo", "POST", action, `{"os-stop":null}`)
 	c.status(id, "SHUTOFF")
+}
+
+// Metadata and tags change while a server is settled, and are read at any time.
+func TestWordsOfUnsettled(t *testing.T) {
+	t.Parallel()
+	c := start(t, options{hosts: 2})
+	id := c.active("web", `,"metadata":{"a":"b"}`)
+	path := "/servers/" + id
+	c.must(204, "demo@2.26", "DELETE", path+"/tags", "")
+	c.must(201, "demo@2.26", "PUT", path+"/tags/"+strings.Repeat("%C3%A9", 60), "")
+	c.must(200, "demo@2.26", "PUT", path+"/tags", `{"tags":["`+strings.Repeat("é", 60)+`"]}`)
+	c.must(400, "demo@2.26", "PUT", path+"/tags/"+strings.Repeat("%C3%A9", 61), "")
+	c.must(400, "demo@2.26", "PUT", "/servers/none/tags", `{"tags":["a,b"]}`)
+	c.must(404, "demo@2.26", "PUT", "/servers/none/tags", `{"tags":["a"]}`)
+	c.must(202, "demo", "POST", path+"/action", `{"resize":{"flavorRef":"2"}}`)
+	c.status(id, "VERIFY_RESIZE")
+	for _, change := range []struct{ method, path, body, says string }{
+		{"POST", "/metadata", `{"metadata":{"c":"d"}}`, "update metadata"},
+		{"PUT", "/metadata", `{"metadata":{"c":"d"}}`, "update metadata"},
+		{"PUT", "/metadata/c", `{"meta":{"c":"d"}}`, "update metadata"},
+		{"DELETE", "/metadata/a", "", "delete metadata"},
+		{"PUT", "/tags", `{"tags":["x"]}`, "update tags"},
+		{"PUT", "/tags/x", "", "update tag"},
+		{"DELETE", "/tags/x", "", "delete tag"},
+		{"DELETE", "/tags", "", "delete tags"},
+	} {
+		r := c.must(409, "demo@2.26", change.method, path+change.path, change.body)
+		if want := "Cannot '" + change.says + "' instance " + id + " while it is in vm_state resized"; !strings.Contains(string(r.body), want) {
+			t.Errorf("%s %s: got %s, want %q", change.method, change.path, r.body, want)
+		}
+	}
+	c.must(200, "demo", "GET", path+"/metadata", "")
+	c.must(200, "demo", "GET", path+"/metadata/a", "")
+	c.must(200, "demo@2.26", "GET", path+"/tags", "")
+	c.must(404, "demo", "DELETE", path+"/metadata/none", "")
 }
 
 func TestHostsOutOfService(t *testing.T) {

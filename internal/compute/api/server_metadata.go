@@ -2,6 +2,7 @@ package api
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"nacre/internal/api"
 	"nacre/internal/errs"
@@ -99,8 +100,20 @@ func (h handlers) tagRoutes() []api.Route {
 }
 
 type tagsBody struct {
-	Tags []string `json:"tags" check:"required,max=50"`
+	Tags tagsRequest `json:"tags" check:"required"`
 }
+
+// tagsRequest are the tags that a server may have.
+type tagsRequest []string
+
+// JSONSchema implements api.Schemer.
+func (tagsRequest) JSONSchema() map[string]any {
+	return map[string]any{"type": "array", "maxItems": 50, "items": map[string]any{
+		"type": "string", "minLength": 1, "maxLength": longestTag, "pattern": "^[^,/]*$",
+	}}
+}
+
+const longestTag = 60
 
 func (h handlers) listTags(c *api.Call) (tagsBody, error) {
 	server, err := h.server(c)
@@ -116,25 +129,12 @@ func (h handlers) replaceTags(c *api.Call, in tagsBody) (tagsBody, error) {
 	if err != nil {
 		return tagsBody{}, err
 	}
-	for _, tag := range in.Tags {
-		err = checkTag(tag)
-		if err != nil {
-			return tagsBody{}, err
-		}
-	}
 	err = h.compute.SetTags(c.Context(), act(c, server), in.Tags)
 	if err != nil {
 		return tagsBody{}, err
 	}
 	tags, err := h.compute.Tags(c.Context(), server.ID)
 	return tagsBody{tags}, err
-}
-
-func checkTag(tag string) error {
-	if tag == "" || len(tag) > 60 || strings.ContainsAny(tag, ",/") {
-		return errs.BadRequestf("Invalid tag '%s': it has 1 to 60 characters and no slash or comma.", tag)
-	}
-	return nil
 }
 
 func (h handlers) deleteTags(c *api.Call) error {
@@ -167,14 +167,14 @@ func (h handlers) addTag(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	err = checkTag(c.PathValue("tag"))
-	if err != nil {
-		return err
+	tag := c.PathValue("tag")
+	if utf8.RuneCountInString(tag) > longestTag || strings.ContainsAny(tag, ",/") {
+		return errs.BadRequestf("Tag '%s' is invalid. It must be a non empty string without characters '/' and ',', of at most %d characters.", tag, longestTag)
 	}
-	added, err := h.compute.AddTag(c.Context(), act(c, server), c.PathValue("tag"))
+	added, err := h.compute.AddTag(c.Context(), act(c, server), tag)
 	if added {
 		c.SetStatus(201)
-		c.SetHeader("Location", c.URL("/servers/"+server.ID+"/tags/"+c.PathValue("tag")))
+		c.SetHeader("Location", c.URL("/servers/"+server.ID+"/tags/"+tag))
 	}
 	return err
 }

@@ -56,7 +56,7 @@ type createServer struct {
 	Groups       []groupRequest   `json:"security_groups"`
 	UserData     *string          `json:"user_data" check:"pattern=base64,max=65535,notnull"`
 	Description  *string          `json:"description" since:"2.19" check:"max=255"`
-	Tags         []string         `json:"tags" since:"2.52" check:"max=50"`
+	Tags         tagsRequest      `json:"tags" since:"2.52"`
 	Certificates certificates     `json:"trusted_image_certificates" since:"2.63"`
 	Host         string           `json:"host" since:"2.74" check:"min=1,max=255,pattern=hostname"`
 	Hypervisor   string           `json:"hypervisor_hostname" since:"2.74" check:"min=1,max=255,pattern=hostname"`
@@ -218,11 +218,6 @@ func (in createRequest) input(c *api.Call) (compute.NewServer, error) {
 	}
 	if out.Hostname != "" && out.Max > 1 {
 		return out, errs.BadRequestf("Unable to allocate a single hostname to multiple instances")
-	}
-	for _, tag := range r.Tags {
-		if tag == "" || len(tag) > 60 || bytes.ContainsAny([]byte(tag), ",/") {
-			return out, errs.BadRequestf("Invalid input for field/attribute tags. Value: %s. A tag has 1 to 60 characters and no slash or comma.", tag)
-		}
 	}
 	for _, g := range r.Groups {
 		if g.Name != "" {
