@@ -1,6 +1,7 @@
 package compute
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -20,6 +21,7 @@ type Query struct {
 	Project       string // "" for all
 	Conds         []db.Cond
 	Name          string // a regular expression, found anywhere in the name, in any case
+	Zone          string // a regular expression, of the zone that the server's host is in
 	IP            string // a part of an address, which may be a floating one
 	IDs           []string
 	Statuses      []string // as users see them
@@ -58,9 +60,9 @@ func (s *Service) Servers(ctx context.Context, q Query, part func([]Server)) (mo
 	if q.Page.Sort == nil {
 		q.Page.Sort = newestFirst
 	}
-	err = db.CheckPattern(q.Name)
+	zone, err := regexp.Compile("(?i)" + q.Zone)
 	if err != nil {
-		return false, errs.BadRequestf("Invalid input for query parameters name. Value: %s. %s", q.Name, err)
+		return false, errs.BadRequestf("'%s' is not a 'regex'", q.Zone)
 	}
 	left := q.Page.Limit
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
@@ -74,6 +76,9 @@ func (s *Service) Servers(ctx context.Context, q Query, part func([]Server)) (mo
 			}
 		}
 		sel := q.where(tx.NewSelect().Model((*Server)(nil)))
+		if q.Zone != "" {
+			sel = s.inZones(sel, zone)
+		}
 		if q.IP != "" {
 			sel = s.networks.ByAddress(sel, strings.Trim(q.IP, "^$"))
 		}
@@ -98,6 +103,23 @@ func (s *Service) Servers(ctx context.Context, q Query, part func([]Server)) (mo
 		return false, fmt.Errorf("list servers: %w", err)
 	}
 	return more, nil
+}
+
+// inZones narrows a query to the servers of hosts whose zone matches. A host that nobody
+// knows any more is in the zone of hosts without one.
+func (s *Service) inZones(sel *bun.SelectQuery, zone *regexp.Regexp) *bun.SelectQuery {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	hosts := map[bool][]string{}
+	for name, state := range s.state {
+		is := zone.MatchString(cmp.Or(state.zone, s.zone))
+		hosts[is] = append(hosts[is], name)
+	}
+	sel = sel.Where("host <> ''")
+	if zone.MatchString(s.zone) {
+		return sel.Where("host NOT IN (?)", db.In(append(hosts[false], "")))
+	}
+	return sel.Where("host IN (?)", db.In(append(hosts[true], "")))
 }
 
 func (q Query) where(sel *bun.SelectQuery) *bun.SelectQuery {

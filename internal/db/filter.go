@@ -19,6 +19,8 @@ const (
 	Flag                  // a truth value, kept as 0 or 1
 	Number                // an integer, one of the values
 	Contains              // the text occurs in the column, in capitals or not
+	Matches               // a regular expression, which the column as text matches somewhere, in any case
+	Dated                 // the same for a time, as 2026-01-01 00:00:00
 	Since                 // a time at or after the value (ISO 8601)
 	AtLeast               // an integer not below the value
 	AtMost                // an integer not above the value
@@ -64,6 +66,12 @@ func (f Filter) Cond(values []string) (Cond, error) {
 				return Cond{}, errors.New("it is not a time")
 			}
 			c.Values = append(c.Values, At(t))
+		case Matches, Dated:
+			err := CheckPattern(text)
+			if err != nil {
+				return Cond{}, err
+			}
+			c.Values = []any{text} // the last one counts
 		case Compared:
 			for _, part := range strings.Split(text, ",") {
 				b, err := readBound(part)
@@ -107,6 +115,10 @@ func Where(q *bun.SelectQuery, conds []Cond) *bun.SelectQuery {
 		switch c.Match {
 		case Contains:
 			q = q.Where(`LOWER(?) LIKE ? ESCAPE '\'`, column, AnyCase(Like(c.Values[0].(string))))
+		case Matches:
+			q = Matching(q, c.Column, c.Values[0].(string))
+		case Dated:
+			q = matchingTime(q, c.Column, c.Values[0].(string))
 		case Since, AtLeast:
 			q = q.Where("? >= ?", column, c.Values[0])
 		case AtMost:

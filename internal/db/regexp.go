@@ -23,12 +23,26 @@ func CheckPattern(pattern string) error {
 	return err
 }
 
-// Matching selects rows whose column matches the pattern somewhere, in any case.
+// Matching selects rows whose column, as text, matches the pattern somewhere, in any case.
 func Matching(q *bun.SelectQuery, column, pattern string) *bun.SelectQuery {
+	return q.Where("CAST(? AS TEXT) "+likeness(q)+" ?", bun.Ident(column), pattern)
+}
+
+// matchingTime is Matching for a column of times.
+func matchingTime(q *bun.SelectQuery, column, pattern string) *bun.SelectQuery {
+	text := "strftime('%Y-%m-%d %H:%M:%S', ?0 / 1000000, 'unixepoch')"
 	if q.Dialect().Name() == dialect.PG {
-		return q.Where("? ~* ?", bun.Ident(column), pattern)
+		text = "to_char(to_timestamp(?0 / 1000000) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')"
 	}
-	return q.Where("? REGEXP ?", bun.Ident(column), pattern)
+	return q.Where("?0 > 0 AND "+text+" "+likeness(q)+" ?1", bun.Ident(column), pattern)
+}
+
+// likeness is the database's operator for regular expressions.
+func likeness(q *bun.SelectQuery) string {
+	if q.Dialect().Name() == dialect.PG {
+		return "~*"
+	}
+	return "REGEXP"
 }
 
 // giveRegexp makes SQLite's operator work, whose function it leaves to us.
@@ -45,7 +59,7 @@ func giveRegexp(conn *sqlite.Conn) error {
 				}
 				text, last = pattern, compiled
 			}
-			if last.MatchString(args[1].Text()) {
+			if args[1].Type() != sqlite.TypeNull && last.MatchString(args[1].Text()) {
 				return sqlite.IntegerValue(1), nil
 			}
 			return sqlite.IntegerValue(0), nil

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"regexp"
+	"slices"
 	"strings"
 
 	"nacre/internal/api"
@@ -26,23 +28,52 @@ var serverList = api.List{
 	Default:    []db.Sort{{Column: "created_at", Desc: true}, {Column: "id", Desc: true}},
 	ZeroIsNone: true,
 	Filters: map[string]db.Filter{
-		"image": {Column: "image"}, "image_ref": {Column: "image"}, "flavor": {Column: "flavor_id"}, "key_name": {Column: "key_name"},
-		"reservation_id": {Column: "reservation"}, "config_drive": {Column: "config_drive", Match: db.Flag},
-		"locked": {Column: "locked", Match: db.Flag}, "locked_by": {Column: "locked_by"},
-		"description": {Column: "description", Match: db.Contains}, "display_description": {Column: "description", Match: db.Contains},
-		"vm_state": {Column: "vm_state"}, "task_state": {Column: "task_state"}, "power_state": {Column: "power_state", Match: db.Number},
-		"launch_index": {Column: "launch_index", Match: db.Number}, "hostname": {Column: "hostname"}, "user_id": {Column: "user_id"},
-		"access_ip_v4": {Column: "access_ip4"}, "access_ip_v6": {Column: "access_ip6"}, "host": {Column: "host"}, "node": {Column: "host"},
-		"root_device_name": {Column: "root_device"}, "availability_zone": {Column: "zone"}, "auto_disk_config": {Column: "auto_disk", Match: db.Flag},
+		"image": {Column: "image"}, "image_ref": {Column: "image"}, "flavor": {Column: "flavor_id"}, "user_id": {Column: "user_id"},
+		"host": {Column: "host"}, "vm_state": {Column: "vm_state"}, "task_state": {Column: "task_state"},
+		"locked": {Column: "locked", Match: db.Flag}, "config_drive": {Column: "config_drive", Match: db.Flag}, "auto_disk_config": {Column: "auto_disk", Match: db.Flag},
+		"created_at": {Column: "created_at", Match: db.Dated}, "launched_at": {Column: "launched_at", Match: db.Dated},
+		"terminated_at": {Column: "terminated_at", Match: db.Dated},
+		"key_name":      matches("key_name"), "reservation_id": matches("reservation"), "hostname": matches("hostname"), "node": matches("host"),
+		"description": matches("description"), "display_description": matches("description"), "display_name": matches("name"),
+		"locked_by": matches("locked_by"), "root_device_name": matches("root_device"), "power_state": matches("power_state"),
+		"launch_index": matches("launch_index"), "access_ip_v4": matches("access_ip4"), "access_ip_v6": matches("access_ip6"),
 	},
 }
+
+func matches(column string) db.Filter { return db.Filter{Column: column, Match: db.Matches} }
+
+// sameForAll are filters for what is the same of every server.
+var sameForAll = map[string]string{"kernel_id": "", "ramdisk_id": "", "progress": "0"}
 
 // userFilters are the filters that count for everybody, and since when. Others
 // are for admins; what somebody else sends of them is ignored.
 var userFilters = map[string]api.Version{
-	"image": 0, "image_ref": 0, "flavor": 0, "reservation_id": 0, "locked": api.V(2, 73),
+	"image": 0, "flavor": 0, "reservation_id": 0, "ip6": api.V(2, 5), "locked": api.V(2, 73),
 	"availability_zone": api.V(2, 83), "config_drive": api.V(2, 83), "key_name": api.V(2, 83), "power_state": api.V(2, 83),
-	"task_state": api.V(2, 83), "vm_state": api.V(2, 83), "user_id": api.V(2, 83),
+	"task_state": api.V(2, 83), "vm_state": api.V(2, 83), "user_id": api.V(2, 83), "created_at": api.V(2, 83),
+	"launched_at": api.V(2, 83), "terminated_at": api.V(2, 83), "progress": api.V(2, 83), "hostname": api.V(2, 90),
+}
+
+// patterns are the parameters that have to be regular expressions, whoever sends them
+// and whether or not they count, and since when.
+var patterns = map[string]api.Version{
+	"kernel_id": 0, "ramdisk_id": 0, "hostname": 0, "key_name": 0, "power_state": 0, "launch_index": 0, "node": 0, "flavor": 0, "reservation_id": 0,
+	"launched_at": 0, "terminated_at": 0, "availability_zone": 0, "name": 0, "display_name": 0, "description": 0,
+	"display_description": 0, "locked_by": 0, "root_device_name": 0, "config_drive": 0, "access_ip_v4": 0, "access_ip_v6": 0,
+	"auto_disk_config": 0, "progress": 0, "ip": 0, "ip6": 0, "created_at": 0,
+	"tags": api.V(2, 26), "tags-any": api.V(2, 26), "not-tags": api.V(2, 26), "not-tags-any": api.V(2, 26),
+}
+
+func checkPatterns(c *api.Call) error {
+	for name, values := range c.Query() {
+		since, is := patterns[name]
+		for _, value := range values {
+			if is && c.Version >= since && (value == "" || db.CheckPattern(value) != nil) {
+				return errs.BadRequestf("Invalid input for query parameters %s. Value: %s. '%s' is not a 'regex'", name, value, value)
+			}
+		}
+	}
+	return nil
 }
 
 // find hands the servers over that a list asks for, part by part, and tells
@@ -52,14 +83,12 @@ func (h handlers) find(c *api.Call, action string, part func([]compute.Server)) 
 	if err != nil {
 		return false, err
 	}
+	err = checkPatterns(c)
+	if err != nil {
+		return false, err
+	}
 	params := c.Query()
 	q := compute.Query{Project: c.Caller.Project, Name: params.Get("name"), IP: params.Get("ip"), Brief: action == "index", Request: c.Version >= api.V(2, 98)}
-	if q.Name == "" {
-		q.Name = params.Get("display_name")
-	}
-	if params.Get("ip6") != "" {
-		q.IP = params.Get("ip6")
-	}
 	if q.Project == "" {
 		q.Project = "-"
 	}
@@ -88,6 +117,9 @@ func (h handlers) find(c *api.Call, action string, part func([]compute.Server)) 
 		return false, err
 	}
 	q.Page.Reverse = false // Nova has no such pages
+	if slices.ContainsFunc(q.Page.Sort, func(by db.Sort) bool { return by.Column == "host" }) && !c.Caller.Admin() {
+		return false, errs.Forbiddenf("Only administrators can sort servers by host")
+	}
 	err = filters(c, &q, admin)
 	if err != nil {
 		return false, err
@@ -97,13 +129,15 @@ func (h handlers) find(c *api.Call, action string, part func([]compute.Server)) 
 
 func filters(c *api.Call, q *compute.Query, admin bool) error {
 	params := c.Query()
+	counts := func(name string) bool {
+		since, known := userFilters[name]
+		return params.Has(name) && (admin || known && c.Version >= since)
+	}
 	list := serverList
-	if !admin {
-		list.Filters = map[string]db.Filter{}
-		for name, since := range userFilters {
-			if c.Version >= since {
-				list.Filters[name] = serverList.Filters[name]
-			}
+	list.Filters = map[string]db.Filter{}
+	for name, filter := range serverList.Filters {
+		if counts(name) {
+			list.Filters[name] = filter
 		}
 	}
 	var err error
@@ -111,12 +145,24 @@ func filters(c *api.Call, q *compute.Query, admin bool) error {
 	if err != nil {
 		return err
 	}
+	for name, is := range sameForAll {
+		if counts(name) {
+			pattern, err := regexp.Compile(params.Get(name))
+			q.Page.None = q.Page.None || err != nil || !pattern.MatchString(is)
+		}
+	}
+	if counts("availability_zone") {
+		q.Zone = params.Get("availability_zone")
+	}
+	if counts("ip6") {
+		q.IP = params.Get("ip6")
+	}
+	if counts("uuid") {
+		q.IDs = params["uuid"]
+	}
 	if admin {
 		q.Deleted, _ = boolean.Parse(params.Get("deleted"))
 		q.SoftDeleted, _ = boolean.Parse(params.Get("soft_deleted"))
-	}
-	if params.Has("uuid") {
-		q.IDs = params["uuid"]
 	}
 	for _, status := range params["status"] {
 		status = strings.ToUpper(status)
