@@ -35,8 +35,8 @@ type NewServer struct {
 	Metadata     map[string]string
 	AccessIP4    string
 	AccessIP6    string
-	AutoDisk     *bool  // nil: as the image says
-	Zone         string // zone, or zone:host, which only an admin may say
+	AutoDisk     *bool // nil: as the image says
+	Zone         string
 	Host         string // the only host to take
 	Anyway       bool   // it is to be taken whatever its rules say
 	Tags         []string
@@ -83,6 +83,9 @@ type BlockDevice struct {
 func (s *Service) CreateServers(ctx context.Context, in NewServer) ([]Server, error) {
 	if in.Host != "" && !in.Anyway && !s.hostKnown(in.Host) {
 		return nil, errs.BadRequestf("Compute host %s could not be found.", in.Host)
+	}
+	if in.Anyway && s.ZoneOf(in.Host) != in.Zone {
+		in.Zone = "" // it goes where the host is
 	}
 	base, plan, err := s.prepare(ctx, in)
 	if err != nil {
@@ -151,21 +154,11 @@ func (s *Service) reserve(ctx context.Context, tx *db.Tx, in NewServer, f Flavor
 			return n, err
 		}
 		if n == in.Min {
-			return 0, overQuota(err)
+			return 0, err
 		}
 		fit := (over.Limit - over.Used) / (over.Requested / int64(n))
 		n = max(min(n-1, int(fit)), in.Min)
 	}
-}
-
-// overQuota words a refusal as Nova does.
-func overQuota(err error) error {
-	var over *quota.Exceeded
-	if !errors.As(err, &over) {
-		return err
-	}
-	return errs.Forbiddenf("Quota exceeded for %s: Requested %d, but already used %d of %d %s",
-		over.Resource, over.Requested, over.Used, over.Limit, over.Resource)
 }
 
 func (s *Service) insertServer(ctx context.Context, tx *db.Tx, server Server, in NewServer) error {

@@ -68,6 +68,9 @@ func (s *Service) RebuildServer(ctx context.Context, act Act, caller auth.Caller
 		}
 	}
 	err = s.checkFiles(ctx, caller, in.Files)
+	if err == nil && in.UserData != nil {
+		err = checkUserData(*in.UserData)
+	}
 	if err != nil {
 		return Server{}, err
 	}

@@ -56,7 +56,7 @@ func (s *Service) ResizeServer(ctx context.Context, act Act, caller auth.Caller,
 		case flavor.ID == former.ID:
 			return errs.BadRequestf("When resizing, instances must change flavor!")
 		case server.Image != "" && flavor.Disk == 0 && former.Disk != 0:
-			return errs.BadRequestf("Resize to zero disk flavor is not allowed.")
+			return errs.BadRequestf("Server disk was unable to be resized because: Resize to zero disk flavor is not allowed.")
 		case server.Image != "" && flavor.Disk < former.Disk:
 			return errs.BadRequestf("The size of the disk of flavor %s is too small for instance %s: disks do not shrink.", flavor.ID, server.ID)
 		case flavor.Ephemeral < former.Ephemeral:
@@ -75,7 +75,7 @@ func (s *Service) MigrateServer(ctx context.Context, act Act, host string) error
 	}
 	return s.startMove(ctx, act, "migrate", resizeState{Forced: host, Away: true}, func(server Server) error {
 		if host != "" && host == server.Host {
-			return errs.BadRequestf("Cannot migrate to the same host: instance %s is on host %s.", server.ID, host)
+			return errs.BadRequestf("Cannot migrate to the host where the server exists.")
 		}
 		return nil
 	})
@@ -109,7 +109,7 @@ func (s *Service) startMove(ctx context.Context, act Act, action string, state r
 		more, moreRAM := server.holds()
 		err = take(ctx, tx, server.Project, server.UserID, quota.VCPUs(int(more-vcpus)), quota.Memory(int(moreRAM-ram)))
 		if err != nil {
-			return overQuota(err)
+			return err
 		}
 		err = s.save(ctx, tx, &server, "other_flavor", "auto_disk", "task_state")
 		if err != nil {

@@ -47,7 +47,7 @@ func (s *Service) countAgain(ctx context.Context, tx *db.Tx, server *Server) err
 		return nil
 	}
 	server.SoftDeletedAt = 0
-	return overQuota(take(ctx, tx, server.Project, server.UserID, server.uses()...))
+	return take(ctx, tx, server.Project, server.UserID, server.uses()...)
 }
 
 // countNoMore gives the quota of a server back that was deleted at a time and can

@@ -54,6 +54,10 @@ func (s *Service) prepare(ctx context.Context, in NewServer) (Server, createPlan
 	if in.Zone != "" && !s.zoneExists(in.Zone) {
 		return server, plan, errs.BadRequestf("The requested availability zone is not available")
 	}
+	err = checkNear(in.Hints)
+	if err != nil {
+		return server, plan, err
+	}
 	plan.secret, err = s.newSecrets(ctx, in)
 	if err != nil {
 		return server, plan, err
@@ -78,18 +82,26 @@ func flavorScope(c auth.Caller) string {
 	return c.Project
 }
 
+func checkUserData(text string) error {
+	switch {
+	case len(text) > 65535:
+		return errs.BadRequestf("User data too large. User data must be no larger than 65535 bytes once base64 encoded. Your data is %d bytes", len(text))
+	case !validBase64(text):
+		return errs.BadRequestf("User data needs to be valid base 64.")
+	}
+	return nil
+}
+
 func (s *Service) newSecrets(ctx context.Context, in NewServer) (secrets, error) {
 	row := secrets{UserData: in.UserData, Files: db.Of(in.Files)}
 	if in.ConfigDrive {
 		row.AdminPass = in.AdminPass
 	}
-	if len(in.UserData) > 65535 {
-		return row, errs.BadRequestf("User data too large. User data must be no larger than 65535 bytes once base64 encoded. Your data is %d bytes", len(in.UserData))
+	err := checkUserData(in.UserData)
+	if err != nil {
+		return row, err
 	}
-	if !validBase64(in.UserData) {
-		return row, errs.BadRequestf("User data needs to be valid base 64.")
-	}
-	err := s.checkFiles(ctx, in.Caller, in.Files)
+	err = s.checkFiles(ctx, in.Caller, in.Files)
 	if err != nil {
 		return row, err
 	}

@@ -281,6 +281,17 @@ func near(hints map[string]any) netip.Prefix {
 	return network.Masked()
 }
 
+// checkNear refuses a hint cidr that is the size of no network.
+func checkNear(hints map[string]any) error {
+	size, said := hints["cidr"].(string)
+	address, _ := hints["build_near_host_ip"].(string)
+	_, err := netip.ParsePrefix(cmp.Or(address, "::") + size)
+	if said && err != nil {
+		return errs.BadRequestf("Invalid scheduler hint cidr: %s is the size of no network.", size)
+	}
+	return nil
+}
+
 // hostsOf finds the hosts of servers: one id or a list of them.
 func hostsOf(ctx context.Context, tx *db.Tx, hint any) ([]string, error) {
 	var ids []string

@@ -3,6 +3,8 @@ package compute
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"nacre/internal/db"
 	"nacre/internal/quota"
@@ -86,18 +88,21 @@ func take(ctx context.Context, tx *db.Tx, project, user string, items ...quota.I
 	if err != nil {
 		return err
 	}
-	for _, it := range items {
+	var exceeded *quota.Exceeded
+	for _, it := range slices.SortedFunc(slices.Values(items), func(a, b quota.Item) int { return strings.Compare(b.Resource, a.Resource) }) {
 		limit, has := own[it.Resource]
-		if !has || limit < 0 || it.N <= 0 || used[it.Resource]+it.N <= limit {
-			continue
+		if has && limit >= 0 && it.N > 0 && used[it.Resource]+it.N > limit {
+			exceeded = &quota.Exceeded{Resource: it.Resource, Requested: it.N, Used: used[it.Resource], Limit: limit, Also: exceeded}
 		}
-		err = quota.Release(ctx, tx, project, items...)
-		if err != nil {
-			return err
-		}
-		return &quota.Exceeded{Resource: it.Resource, Requested: it.N, Used: used[it.Resource], Limit: limit}
 	}
-	return nil
+	if exceeded == nil {
+		return nil
+	}
+	err = quota.Release(ctx, tx, project, items...)
+	if err != nil {
+		return err
+	}
+	return exceeded
 }
 
 // promisedTo sums the limits of the users of a project, except one.

@@ -12,7 +12,10 @@ package quota
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
+	"strconv"
+	"strings"
 
 	"nacre/internal/db"
 	"nacre/internal/errs"
@@ -34,12 +37,21 @@ type Exceeded struct {
 	Requested int64
 	Used      int64
 	Limit     int64
+	Also      *Exceeded // another limit that it would pass
 }
 
 // Error is a sentence for users.
 func (e *Exceeded) Error() string {
-	return fmt.Sprintf("Quota exceeded for %s: Requested %d, but already used %d of %d %s",
-		e.Resource, e.Requested, e.Used, e.Limit, e.Resource)
+	var resources, requested, used, limits []string
+	for ; e != nil; e = e.Also {
+		resources = append(resources, e.Resource)
+		requested = append(requested, strconv.FormatInt(e.Requested, 10))
+		used = append(used, strconv.FormatInt(e.Used, 10))
+		limits = append(limits, strconv.FormatInt(e.Limit, 10))
+	}
+	list := func(words []string) string { return strings.Join(words, ", ") }
+	return fmt.Sprintf("Quota exceeded for %s: Requested %s, but already used %s of %s %s",
+		list(resources), list(requested), list(used), list(limits), list(resources))
 }
 
 // As lets package errs find a classified error here.
@@ -63,23 +75,20 @@ func Reserve(ctx context.Context, tx *db.Tx, project string, items ...Item) erro
 		return err
 	}
 	var exceeded *Exceeded
-	taken := 0
-	for _, it := range items {
+	for _, it := range slices.Backward(items) { // the first in order comes first
 		used, err := add(ctx, tx, project, it)
 		if err != nil {
 			return err
 		}
-		taken++
 		limit := limits[it.Resource]
 		if limit >= 0 && it.N > 0 && used > limit {
-			exceeded = &Exceeded{Resource: it.Resource, Requested: it.N, Used: used - it.N, Limit: limit}
-			break
+			exceeded = &Exceeded{Resource: it.Resource, Requested: it.N, Used: used - it.N, Limit: limit, Also: exceeded}
 		}
 	}
 	if exceeded == nil {
 		return nil
 	}
-	for _, it := range items[:taken] {
+	for _, it := range items {
 		_, err := add(ctx, tx, project, Item{it.Resource, -it.N})
 		if err != nil {
 			return err

@@ -25,6 +25,9 @@ func TestBadInput(t *testing.T) {
 	for i := range many {
 		many[i] = fmt.Sprintf(`"k%d":"v"`, i)
 	}
+	hinted := func(hints string) string {
+		return strings.TrimSuffix(create(""), "}") + `,"os:scheduler_hints":` + hints + "}"
+	}
 	volume := `"source_type":"volume","destination_type":"volume","uuid":"` + volumeID + `"`
 	taken := c.must(200, "demo", "GET", "/servers/"+id, "").at(t, "server", "addresses", "private", 0, "addr").(string)
 	before := c.world(t)
@@ -61,6 +64,21 @@ func TestBadInput(t *testing.T) {
 		{"network without a subnet", "demo", "POST", "/servers", create(`,"networks":[{"uuid":"` + bareNet + `"}]`), 400, "Network " + bareNet + " requires a subnet in order to boot instances on."},
 		{"address that another server has", "demo", "POST", "/servers", create(`,"networks":[{"uuid":"` + networkID + `","fixed_ip":"` + taken + `"}]`), 400, "Fixed IP address " + taken + " is already in use on instance " + id + "."},
 		{"unknown security group of no card", "demo@2.37", "POST", "/servers", create(`,"networks":"none","security_groups":[{"name":"nosg"}]`), 400, "Security group nosg not found"},
+		{"more of a security group than its name", "demo", "POST", "/servers", create(`,"security_groups":[{"name":"default","zzz":1}]`), 400, "('zzz' was unexpected)"},
+		{"key with a space before it", "demo", "POST", "/servers", create(`,"key_name":" a"`), 400, "does not match"},
+		{"no hints at all", "demo", "POST", "/servers", hinted(`null`), 400, "is not of type 'object'"},
+		{"hint query of a wrong type", "demo", "POST", "/servers", hinted(`{"query":["=","$ram",1]}`), 400, "is not of type"},
+		{"hint target_cell of a wrong type", "demo", "POST", "/servers", hinted(`{"target_cell":1}`), 400, "is not of type 'string'"},
+		{"hint different_cell of a wrong type", "demo", "POST", "/servers", hinted(`{"different_cell":{}}`), 400, "is not of type"},
+		{"hint cidr of no size", "demo", "POST", "/servers", hinted(`{"cidr":"/abc"}`), 400, "Invalid scheduler hint cidr: /abc"},
+		{"too many for three quotas", "demo", "POST", "/servers", `{"server":{"name":"x","imageRef":"` + imageID + `","flavorRef":"4","min_count":10}}`, 403, "Quota exceeded for cores, instances, ram: Requested 40, 10, 81920, but already used 1, 1, "},
+		{"rebuild with user data that is no base64", "demo@2.57", "POST", "/servers/" + id + "/action", `{"rebuild":{"imageRef":"` + imageID + `","user_data":"a"}}`, 400, "User data needs to be valid base 64."},
+		{"unshelve to a zone with a space before it", "demo@2.77", "POST", "/servers/" + id + "/action", `{"unshelve":{"availability_zone":" a"}}`, 400, "does not match"},
+		{"migration to where the server is", "admin@2.56", "POST", "/servers/" + id + "/action", `{"migrate":{"host":"node-1"}}`, 400, "Cannot migrate to the host where the server exists."},
+		{"host and zone:host", "admin@2.74", "POST", "/servers", create(`,"networks":"none","host":"node-1","availability_zone":"nova:node-1"`), 400, "are mutually exclusive"},
+		{"host and another's node", "admin@2.74", "POST", "/servers", create(`,"networks":"none","host":"node-1","hypervisor_hostname":"node-2"`), 400, "could not be found."},
+		{"node named by a user", "demo", "POST", "/servers", create(`,"availability_zone":"nova::node-1"`), 403, "os_compute_api:servers:create:forced_host"},
+		{"zone of too many parts", "admin", "POST", "/servers", create(`,"availability_zone":"a:b:c:d"`), 400, "Unable to parse availability_zone"},
 		{"bad fixed address", "demo", "POST", "/servers", create(`,"networks":[{"uuid":"` + networkID + `","fixed_ip":"10.0.0.999"}]`), 400, "'10.0.0.999' is not a 'ip'"},
 		{"unknown security group", "demo", "POST", "/servers", create(`,"security_groups":[{"name":"none"}]`), 400, "Security group none not found"},
 		{"unknown key", "demo", "POST", "/servers", create(`,"key_name":"none"`), 400, "Invalid key_name provided."},

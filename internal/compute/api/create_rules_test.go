@@ -19,6 +19,10 @@ func TestFlavorsWithoutDisk(t *testing.T) {
 		t.Errorf("a local root of no size: got %d %s, want 403 and %q", r.status, r.body, want)
 	}
 	c.must(202, "admin", "POST", "/servers", request(""))
+	r = c.must(400, "demo", "POST", "/servers/"+c.active("other", "")+"/action", `{"resize":{"flavorRef":"zero"}}`)
+	if want := "Server disk was unable to be resized because: "; !strings.Contains(string(r.body), want) {
+		t.Errorf("a resize to a disk of no size: got %s, want %q", r.body, want)
+	}
 	c.must(202, "demo", "POST", "/servers", strings.Replace(request(`,"block_device_mapping_v2":[{"boot_index":0,"source_type":"image","destination_type":"volume",
 		"uuid":"`+imageID+`","volume_size":1}]`), `"imageRef":"`+imageID+`",`, "", 1))
 }
@@ -49,7 +53,8 @@ func (c *cloud) external(who, path string, want [2]int) {
 // Who may say so chooses the host: in the zone's name, or since 2.74 by its own.
 func TestServersOnAChosenHost(t *testing.T) {
 	c := start(t, options{hosts: 3})
-	for _, more := range []string{`,"availability_zone":"nova:node-3"`, `,"networks":"none","host":"node-3"`, `,"networks":"none","hypervisor_hostname":"node-3"`} {
+	c.must(200, "admin", "PUT", "/os-quota-sets/admin", `{"quota_set":{"instances":-1}}`)
+	for _, more := range []string{`,"availability_zone":"nova:node-3"`, `,"availability_zone":"nova::node-3"`, `,"availability_zone":":node-3:node-3"`, `,"availability_zone":"moon:node-3"`, `,"networks":"none","host":"node-3"`, `,"networks":"none","hypervisor_hostname":"node-3"`} {
 		who := "admin"
 		if strings.Contains(more, "networks") {
 			who = "admin@2.74"
@@ -89,6 +94,7 @@ func TestServersOnAChosenHost(t *testing.T) {
 	if got := c.hostOf(id); got != "node-3" {
 		t.Errorf("the server that was forced on node-3 is on %s", got)
 	}
+	c.status(create("admin", `,"availability_zone":"nova:node-1:node-2"`), "ERROR") // no host has both names
 	other := create("admin", `,"availability_zone":"nova:node-1"`)
 	c.status(other, "ACTIVE")
 	path := "/servers/" + other + "/action"

@@ -35,6 +35,7 @@ func TestServersNearAnAddress(t *testing.T) {
 		}
 	}
 	c.status(create(`{"build_near_host_ip":"10.1.99.1","cidr":"/16"}`), "ACTIVE")
+	c.status(create(`{"same_host":"abc"}`), "ERROR") // which no server is called
 	for _, bad := range []string{`{"build_near_host_ip":"node-1"}`, `{"build_near_host_ip":1}`, `{"cidr":"24"}`, `{"cidr":24}`} {
 		c.must(400, "demo", "POST", "/servers", fmt.Sprintf(`{"server":{"name":"near","imageRef":%q,"flavorRef":"1"},"os:scheduler_hints":%s}`, imageID, bad))
 	}

@@ -44,7 +44,7 @@ type rebuildServer struct {
 	AccessIP6    *address              `json:"accessIPv6" check:"format=ipv6,notnull"`
 	Personality  []fileRequest         `json:"personality" until:"2.56"`
 	Description  api.Opt[string]       `json:"description" since:"2.19" check:"max=255"`
-	KeyName      api.Opt[string]       `json:"key_name" since:"2.54" check:"min=1,max=255"`
+	KeyName      api.Opt[string]       `json:"key_name" since:"2.54" check:"min=1,max=255,pattern=name"`
 	UserData     api.Opt[string]       `json:"user_data" since:"2.57" check:"pattern=base64,max=65535"`
 	Certificates api.Opt[certificates] `json:"trusted_image_certificates" since:"2.63"`
 	Hostname     *hostname             `json:"hostname" since:"2.90" check:"notnull"`

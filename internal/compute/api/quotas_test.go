@@ -39,7 +39,7 @@ func TestQuotasOfUsers(t *testing.T) {
 
 	// Only this user is held to them.
 	refuses("demo", "POST", "/servers", `{"server":{"name":"s","imageRef":"`+imageID+`","flavorRef":"1","min_count":3}}`, 403,
-		"Quota exceeded for instances: Requested 3, but already used 0 of 2 instances")
+		"Quota exceeded for instances, ram: Requested 3, 1536, but already used 0, 0 of 2, 1024 instances, ram")
 	id := c.active("web", "")
 	if r := create("second", "3"); r.status != 202 {
 		t.Errorf("another user's servers are refused: %s", r.body)

@@ -2,8 +2,10 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"strconv"
+	"strings"
 
 	"nacre/internal/api"
 	"nacre/internal/compute"
@@ -12,8 +14,8 @@ import (
 
 type createRequest struct {
 	Server createServer  `json:"server" check:"required"`
-	Hints  *hintsRequest `json:"os:scheduler_hints"`
-	Hints2 *hintsRequest `json:"OS-SCH-HNT:scheduler_hints"`
+	Hints  *hintsRequest `json:"os:scheduler_hints" check:"notnull"`
+	Hints2 *hintsRequest `json:"OS-SCH-HNT:scheduler_hints" check:"notnull"`
 }
 
 // hintsRequest are wishes about the host. The group, different_host, same_host,
@@ -22,13 +24,16 @@ type hintsRequest map[string]any
 
 // JSONSchema implements api.Schemer.
 func (hintsRequest) JSONSchema() map[string]any {
-	server := map[string]any{"type": "string", "pattern": uuidForm}
-	servers := map[string]any{"oneOf": []any{server, map[string]any{"type": "array", "items": server}}}
+	server, text := map[string]any{"type": "string", "pattern": uuidForm}, map[string]any{"type": "string"}
 	return map[string]any{"type": "object", "properties": map[string]any{
-		"group": server, "different_host": servers, "same_host": servers,
+		"group":              server,
+		"different_host":     map[string]any{"oneOf": []any{server, map[string]any{"type": "array", "items": server}}},
+		"same_host":          map[string]any{"type": []any{"string", "array"}, "items": server},
+		"different_cell":     map[string]any{"type": []any{"string", "array"}, "items": text},
+		"target_cell":        map[string]any{"type": "string", "minLength": 1, "maxLength": 255},
 		"build_near_host_ip": map[string]any{"type": "string", "format": "ip"},
 		"cidr":               map[string]any{"type": "string", "pattern": `^/[0-9a-f.:]+$`},
-		"query":              map[string]any{"type": []any{"string", "object", "array"}},
+		"query":              map[string]any{"type": []any{"string", "object"}},
 	}}
 }
 
@@ -49,7 +54,7 @@ type createServer struct {
 	OldDisks     []oldDiskRequest `json:"block_device_mapping"`
 	Disks        []diskRequest    `json:"block_device_mapping_v2"`
 	ConfigDrive  *api.Bool        `json:"config_drive" check:"notnull"`
-	KeyName      *string          `json:"key_name" check:"min=1,max=255,notnull"`
+	KeyName      *string          `json:"key_name" check:"min=1,max=255,pattern=name,notnull"`
 	MinCount     count            `json:"min_count"`
 	MaxCount     count            `json:"max_count"`
 	ReturnID     api.Bool         `json:"return_reservation_id"`
@@ -64,8 +69,7 @@ type createServer struct {
 }
 
 type groupRequest struct {
-	Name string   `json:"name" check:"min=1,max=255"`
-	_    struct{} `check:"open"`
+	Name string `json:"name" check:"min=1,max=255,pattern=name"`
 }
 
 // reference is an id, perhaps sent as a number, perhaps as the URL of the thing.
@@ -195,13 +199,10 @@ func (in createRequest) input(c *api.Call) (compute.NewServer, error) {
 	out := compute.NewServer{
 		Caller: c.Caller, Request: c.RequestID(),
 		Name: r.Name, Description: r.Description, Hostname: string(r.Hostname), Flavor: string(r.Flavor), Image: r.Image,
-		KeyName: r.KeyName, AccessIP4: string(r.AccessIP4), AccessIP6: string(r.AccessIP6), Metadata: r.Metadata, Tags: r.Tags, Host: r.Host,
+		KeyName: r.KeyName, AccessIP4: string(r.AccessIP4), AccessIP6: string(r.AccessIP6), Metadata: r.Metadata, Tags: r.Tags, Host: oneHost(r.Host, r.Hypervisor),
 		AutoDisk: autoDisk(r.DiskConfig), Certificates: r.Certificates,
 		ConfigDrive: r.ConfigDrive != nil && bool(*r.ConfigDrive),
 		Min:         max(int(r.MinCount), 1), Shared: knowsShared(c),
-	}
-	if r.Hypervisor != "" {
-		out.Host = r.Hypervisor
 	}
 	if r.UserData != nil {
 		out.UserData = *r.UserData
@@ -277,14 +278,21 @@ func (in createRequest) networks(c *api.Call, out *compute.NewServer) error {
 	return nil
 }
 
-// zone reads zone, or zone:host, which is for those who may force a host.
+// zoneAndHost reads zone, or zone:host, zone::node or zone:host:node, which are for those
+// who may force a host.
 func zoneAndHost(text string) (zone, host string, err error) {
-	parts := bytes.Split([]byte(text), []byte(":"))
-	switch len(parts) {
-	case 1:
-		return text, "", nil
-	case 2, 3:
-		return string(parts[0]), string(parts[1]), nil
+	parts := append(strings.Split(text, ":"), "", "")
+	if len(parts) > 5 {
+		return "", "", errs.BadRequestf("Invalid input received: Unable to parse availability_zone")
 	}
-	return "", "", errs.BadRequestf("Invalid input received: Unable to parse availability_zone")
+	return parts[0], oneHost(parts[1], parts[2]), nil
+}
+
+// oneHost is the host of that name whose node has the other name. Here they are the same:
+// two names are those of no host.
+func oneHost(host, node string) string {
+	if host != "" && node != "" && host != node {
+		return host + ":" + node
+	}
+	return cmp.Or(host, node)
 }

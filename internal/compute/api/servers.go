@@ -8,6 +8,7 @@ import (
 	"nacre/internal/api"
 	"nacre/internal/auth"
 	"nacre/internal/compute"
+	"nacre/internal/errs"
 )
 
 // untilBoot is how long servers had an older name, too.
@@ -108,6 +109,9 @@ func mayCreate(c *api.Call, in createRequest, out *compute.NewServer) error {
 		if err != nil {
 			return err
 		}
+	}
+	if out.Anyway && requested {
+		return errs.BadRequestf("One mechanism with host and/or hypervisor_hostname and another mechanism with zone:host:node are mutually exclusive.")
 	}
 	out.ZeroDisk = c.May(zeroDisk, own)
 	for i := range out.Cards {

@@ -22,7 +22,7 @@ func (h handlers) shelveRoutes() []api.Route {
 
 type unshelveRequest struct {
 	Unshelve *struct {
-		Zone string `json:"availability_zone" check:"required,min=1,max=255"`
+		Zone string `json:"availability_zone" check:"required,min=1,max=255,pattern=name"`
 	} `json:"unshelve" check:"required"`
 }
 
