@@ -43,8 +43,8 @@ func TestRests(t *testing.T) {
 	}
 	act(202, `{"lock":null}`)
 	for _, body := range []string{
-		`{"pause":null}`, `{"suspend":null}`, `{"rebuild":{"imageRef":"` + imageID + `"}}`, `{"createImage":{"name":"x"}}`,
-		`{"createBackup":{"name":"x","backup_type":"daily","rotation":1}}`, `{"resize":{"flavorRef":"2"}}`, `{"confirmResize":null}`,
+		`{"pause":null}`, `{"suspend":null}`, `{"rebuild":{"imageRef":"` + imageID + `"}}`,
+		`{"resize":{"flavorRef":"2"}}`, `{"confirmResize":null}`,
 		`{"revertResize":null}`, `{"restore":null}`,
 	} {
 		c.must(409, "demo", "POST", "/servers/"+id+"/action", body)
