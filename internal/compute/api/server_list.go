@@ -55,20 +55,26 @@ var userFilters = map[string]api.Version{
 }
 
 // patterns are the parameters that have to be regular expressions, whoever sends them
-// and whether or not they count, and since when.
-var patterns = map[string]api.Version{
-	"kernel_id": 0, "ramdisk_id": 0, "hostname": 0, "key_name": 0, "power_state": 0, "launch_index": 0, "node": 0, "flavor": 0, "reservation_id": 0,
-	"launched_at": 0, "terminated_at": 0, "availability_zone": 0, "name": 0, "display_name": 0, "description": 0,
-	"display_description": 0, "locked_by": 0, "root_device_name": 0, "config_drive": 0, "access_ip_v4": 0, "access_ip_v6": 0,
-	"auto_disk_config": 0, "progress": 0, "ip": 0, "ip6": 0, "created_at": 0,
-	"tags": api.V(2, 26), "tags-any": api.V(2, 26), "not-tags": api.V(2, 26), "not-tags-any": api.V(2, 26),
-}
+// and whether or not they count; those of tags, which are not used as such, since 2.26.
+var (
+	patterns = strings.Fields(`access_ip_v4 access_ip_v6 auto_disk_config availability_zone config_drive created_at description display_description
+		display_name flavor hostname ip ip6 kernel_id key_name launch_index launched_at locked_by name node power_state progress ramdisk_id
+		reservation_id root_device_name terminated_at`)
+	tagPatterns = []string{"tags", "tags-any", "not-tags", "not-tags-any"}
+)
 
 func checkPatterns(c *api.Call) error {
 	for name, values := range c.Query() {
-		since, is := patterns[name]
+		isTags := c.Version >= api.V(2, 26) && slices.Contains(tagPatterns, name)
+		if !isTags && !slices.Contains(patterns, name) {
+			continue
+		}
 		for _, value := range values {
-			if is && c.Version >= since && (value == "" || db.CheckPattern(value) != nil) {
+			_, err := regexp.Compile(value)
+			if err == nil && !isTags {
+				err = db.CheckPattern(value)
+			}
+			if err != nil || value == "" {
 				return errs.BadRequestf("Invalid input for query parameters %s. Value: %s. '%s' is not a 'regex'", name, value, value)
 			}
 		}

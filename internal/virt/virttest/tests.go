@@ -238,6 +238,20 @@ func life(t *testing.T, s *suite) {
 	m.Disks, m.NICs = nil, nil
 	s.ensure(t, m)
 	s.expect(t, m, true, false)
+
+	// One that stands still is given what it finds when it goes on. (To let go of
+	// something it has to run.)
+	m.Paused = true
+	s.ensure(t, m)
+	m.Disks, m.NICs = []virt.Disk{late}, []virt.NIC{nic}
+	s.ensure(t, m)
+	s.paused(t, m.ID, true)
+	m.Paused = false
+	s.ensure(t, m)
+	s.expect(t, m, true, false)
+	m.Disks, m.NICs = nil, nil
+	s.ensure(t, m)
+	s.expect(t, m, true, false)
 	if s.Run(t, m.ID) != run {
 		t.Error("plugging restarted the machine")
 	}
