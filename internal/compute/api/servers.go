@@ -70,7 +70,7 @@ func (h handlers) createServer(c *api.Call, in createRequest) (any, error) {
 	c.SetHeader("Location", c.URL("/servers/"+first.ID))
 	out := createdServer{ID: first.ID, Links: links(c, "/servers/"+first.ID), DiskConfig: first.DiskConfig(), AdminPass: input.AdminPass}
 	for _, g := range in.Server.Groups {
-		out.Groups = append(out.Groups, groupName{g.Name})
+		out.Groups = append(out.Groups, groupName(g))
 	}
 	if in.Server.Groups == nil {
 		out.Groups = []groupName{{"default"}}
