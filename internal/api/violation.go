@@ -121,7 +121,7 @@ func (v *Violation) describe(why jsonschema.ErrorKind, value string) {
 	case *kind.Pattern:
 		v.Text = fmt.Sprintf("%s does not match '%s'", value, k.Want)
 		if k.Want == patterns["name"] { // a sentence, as in Nova: the pattern tells nobody what is wrong
-			v.Text = "The name must be: printable characters. Can not start or end with whitespace."
+			v.Text = "The " + v.Field + " must be: printable characters. Can not start or end with whitespace."
 		}
 	case *kind.Format:
 		v.Text = fmt.Sprintf("%s is not a '%s'", value, k.Want)
