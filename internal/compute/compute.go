@@ -205,16 +205,35 @@ func (s *Service) wait(ctx context.Context, server Server, into *nodeapi.Machine
 
 // waitOn is wait for any host.
 func (s *Service) waitOn(ctx context.Context, host, id string, into *nodeapi.MachineObserved) error {
-	var answered bool
-	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		var err error
-		answered, err = s.hosts.Observed(ctx, tx, host, nodeapi.KindMachine, id, into)
-		return err
-	})
+	answered, err := s.observed(ctx, host, id, into)
 	if err != nil {
 		return err
 	}
 	return hosts.Waiting(host, s.hostUp(host), answered, into.Problem, into.Refused)
+}
+
+// waitAnswer returns nil when the server's host has answered the newest document of it,
+// be it with a problem: what is undone waits for no guest.
+func (s *Service) waitAnswer(ctx context.Context, id string) error {
+	server, err := s.Server(ctx, "", id)
+	if err != nil {
+		return err
+	}
+	answered, err := s.observed(ctx, server.Host, id, nil)
+	if err != nil {
+		return err
+	}
+	return hosts.Waiting(server.Host, s.hostUp(server.Host), answered, "", false)
+}
+
+// observed reads what the host made of its newest document of a server, and whether it has
+// answered that.
+func (s *Service) observed(ctx context.Context, host, id string, into any) (answered bool, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		answered, err = s.hosts.Observed(ctx, tx, host, nodeapi.KindMachine, id, into)
+		return err
+	})
+	return answered, err
 }
 
 // seen is what the host has answered about the server's newest document, as soon

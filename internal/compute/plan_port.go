@@ -3,6 +3,7 @@ package compute
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"nacre/internal/auth"
 	"nacre/internal/db"
@@ -110,7 +111,7 @@ func (s *Service) attachPortPlan() work.Plan[portState] {
 	return work.Plan[portState]{
 		Name: "server.attach_interface", Action: "attach_interface", Deadline: changeDeadline,
 		Steps: []work.Step[portState]{
-			{Name: "bind port", Tx: s.plugBind, Undo: s.withoutCard},
+			{Name: "bind port", Tx: s.plugBind, Undo: s.undoPlug},
 			{Name: "wait for the card", Do: s.plugWait},
 			{Name: "finish", Tx: func(ctx context.Context, tx *db.Tx, state *portState) error {
 				err := s.plugFinish(ctx, tx, state)
@@ -156,12 +157,21 @@ func (s *Service) plugFinish(ctx context.Context, tx *db.Tx, state *portState) e
 	return err
 }
 
-// withoutCard wants the machine without the card and waits for it.
+// undoPlug takes the card out of the machine.
+func (s *Service) undoPlug(ctx context.Context, state *portState) error {
+	return s.unplugCard(ctx, state, func() error { return s.waitAnswer(ctx, state.Server) })
+}
+
+// withoutCard wants the machine without the card and waits until the guest has lost it.
 func (s *Service) withoutCard(ctx context.Context, state *portState) error {
+	return s.unplugCard(ctx, state, func() error { return s.plugWait(ctx, state) })
+}
+
+func (s *Service) unplugCard(ctx context.Context, state *portState, wait func() error) error {
 	return s.without(ctx, state.Server, func(tx *db.Tx) error {
 		_, err := tx.Exec(ctx, "UPDATE server_ports SET state = ? WHERE server = ? AND port = ?", detaching, state.Server, state.Port)
 		return err
-	}, func() error { return s.plugWait(ctx, state) })
+	}, wait)
 }
 
 // dropCard ends a card and tells of it as the action.
@@ -196,12 +206,20 @@ func (s *Service) DetachPort(ctx context.Context, act Act, port string) error {
 		if err != nil {
 			return err
 		}
-		n, err := tx.Exec(ctx, "UPDATE server_ports SET state = ? WHERE server = ? AND port = ?", detaching, server.ID, port)
+		cards, err := cardsOf(ctx, tx, server.ID)
+		if err != nil {
+			return err
+		}
+		at := slices.IndexFunc(cards, func(c Card) bool { return c.Port == port })
+		switch {
+		case at < 0:
+			return errs.NotFoundf("Port %s is not attached to the instance %s.", port, server.ID)
+		case cards[at].State == detaching:
+			return nil // it is on its way, whoever asks how often
+		}
+		_, err = tx.Exec(ctx, "UPDATE server_ports SET state = ? WHERE server = ? AND port = ?", detaching, server.ID, port)
 		if err != nil {
 			return fmt.Errorf("mark port %s: %w", port, err)
-		}
-		if n == 0 {
-			return errs.NotFoundf("Port %s is not attached to the instance %s.", port, server.ID)
 		}
 		_, err = work.Start(ctx, tx, s.detachPortPlan(), server.ID, portState{server.ID, port}, act.options(server)...)
 		return err

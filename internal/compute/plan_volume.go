@@ -139,18 +139,21 @@ func (s *Service) connectVolume(ctx context.Context, tx *db.Tx, a Attachment, ho
 	return err
 }
 
-// undoAttach takes the disk out of the machine and waits until the guest has
-// lost it; dropAttachment then ends the export.
+// undoAttach takes the disk out of the machine; dropAttachment then ends the export.
 func (s *Service) undoAttach(ctx context.Context, state *volumeState) error {
-	return s.withoutDisk(ctx, state)
+	return s.unplugDisk(ctx, state, func() error { return s.waitAnswer(ctx, state.Server) })
 }
 
-// withoutDisk wants the machine without the disk and waits for it.
+// withoutDisk wants the machine without the disk and waits until the guest has lost it.
 func (s *Service) withoutDisk(ctx context.Context, state *volumeState) error {
+	return s.unplugDisk(ctx, state, func() error { return s.volumeWait(ctx, state) })
+}
+
+func (s *Service) unplugDisk(ctx context.Context, state *volumeState, wait func() error) error {
 	return s.without(ctx, state.Server, func(tx *db.Tx) error {
 		_, err := tx.Exec(ctx, "UPDATE server_volumes SET state = ? WHERE attachment = ?", detaching, state.Attachment)
 		return err
-	}, func() error { return s.volumeWait(ctx, state) })
+	}, wait)
 }
 
 func (s *Service) volumeWait(ctx context.Context, state *volumeState) error {
@@ -232,7 +235,7 @@ func (s *Service) DetachVolume(ctx context.Context, act Act, volume string) erro
 		if a.State != attached {
 			// Also while it is being attached: a plan that undoes the attachment
 			// would take away what the plan that ends it is about.
-			return errs.Conflictf("Invalid volume: Invalid input received: Invalid volume: Volume status must be 'in-use'. Currently in '%s' status", a.State)
+			return errs.BadRequestf("Invalid volume: Invalid input received: Invalid volume: Volume status must be 'in-use'. Currently in '%s' status", a.State)
 		}
 		err = s.volumes.Detaching(ctx, tx, a.ID)
 		if err != nil {
@@ -248,7 +251,7 @@ func (s *Service) DetachVolume(ctx context.Context, act Act, volume string) erro
 }
 
 // detachVolumePlan waits for the guest to let the disk go. One that doesn't in time keeps
-// it; one that has lost its disk doesn't get it back.
+// it, or gets it back if it lets go at the very end.
 func (s *Service) detachVolumePlan() work.Plan[volumeState] {
 	return work.Plan[volumeState]{
 		Name: "server.detach_volume", Action: "detach_volume", Deadline: letGoDeadline,

@@ -211,7 +211,7 @@ func (s *Service) prepareDisks(ctx context.Context, in NewServer, server *Server
 			return err
 		}
 	}
-	if server.Image == "" && root == nil {
+	if server.Image == "" && (root == nil || root.Destination != "volume") {
 		return errs.BadRequestf("Missing imageRef attribute")
 	}
 	err = checkLocal(*server)
@@ -315,6 +315,9 @@ func (s *Service) checkDisk(ctx context.Context, in NewServer, d *BlockDevice) e
 			return err
 		}
 	}
+	if d.Destination != "volume" {
+		return errs.BadRequestf("Block Device Mapping is Invalid: Mapping %s to local is not supported.", d.Source)
+	}
 	switch d.Source {
 	case "volume":
 		if in.Max > 1 {
@@ -342,8 +345,6 @@ func (s *Service) checkDisk(ctx context.Context, in NewServer, d *BlockDevice) e
 			return err
 		case snapshot.Status != "available":
 			return errs.BadRequestf("Invalid snapshot: snapshot '%s' status must be 'available'. Currently in '%s'", d.ID, snapshot.Status)
-		case d.Destination != "volume":
-			return errs.BadRequestf("Block Device Mapping is Invalid: Mapping snapshot to local is not supported.")
 		case d.SizeGB == 0:
 			d.SizeGB = snapshot.SizeGB
 		case d.SizeGB < snapshot.SizeGB:

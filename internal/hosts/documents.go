@@ -141,7 +141,7 @@ func (s *Service) Observed(ctx context.Context, tx *db.Tx, host, kind, id string
 func Waiting(host string, up, answered bool, problem string, refused bool) error {
 	switch {
 	case answered && problem != "" && refused:
-		return errs.New(errs.Internal, "Host %s cannot do it: %s", host, problem)
+		return errs.New(errs.Internal, "The host cannot do it: %s", problem)
 	case answered && problem != "":
 		return work.NotYet("host %s reports a problem and tries again: %s", host, problem)
 	case !answered && !up:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 
 	"nacre/internal/fabric"
@@ -23,7 +24,10 @@ func (n *Node) turnMachine(ctx context.Context, d *doc) error {
 		return n.removeMachine(ctx, d, generation, plugged)
 	}
 	if done {
-		return n.observeMachine(ctx, d, generation, nil)
+		err := n.observeMachine(ctx, d, generation, nil)
+		if err != nil || !n.lacks(d, generation) {
+			return err
+		}
 	}
 	ended, err := n.endedByItself(ctx, d, machine)
 	if fenced {
@@ -43,6 +47,19 @@ func (n *Node) turnMachine(ctx context.Context, d *doc) error {
 		return problem
 	}
 	return err
+}
+
+// lacks tells whether a machine that runs has lost a volume or card that it is to have: a
+// guest may let one go long after it was asked, when it is to keep it.
+func (n *Node) lacks(d *doc, generation int64) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	seen := d.machineSeen
+	if d.desired.Generation != generation || !d.machine.Running || !seen.Running || seen.Move != nil {
+		return false
+	}
+	return slices.ContainsFunc(d.machine.Disks, func(disk nodeapi.Disk) bool { return !slices.Contains(seen.Disks, disk.Volume) }) ||
+		slices.ContainsFunc(d.machine.NICs, func(nic nodeapi.NIC) bool { return !slices.Contains(seen.NICs, nic.Port) })
 }
 
 // endedByItself tells whether the guest stopped while this node was away,

@@ -204,6 +204,30 @@ func TestServerAway(t *testing.T) {
 	r.until("the machine runs again", r.running)
 }
 
+// A guest may let a device go long after it was asked, when it is to have it again: it
+// gets it back.
+func TestDeviceThatGoesLate(t *testing.T) {
+	r := start(t)
+	r.run()
+	r.connected()
+	r.wantVolume(theVolume(1))
+	r.wantMachine(theMachine())
+	r.until("the machine runs", r.running)
+	has, _ := r.virt.Machine("m")
+	run := r.virt.Run("m")
+	err := r.virt.LetGo("m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.until("the guest has them again", func() bool {
+		now, _ := r.virt.Machine("m")
+		return len(now.Disks) == len(has.Disks) && len(now.NICs) == len(has.NICs)
+	})
+	if r.virt.Run("m") != run {
+		t.Error("the guest was started again")
+	}
+}
+
 func TestFailingDrivers(t *testing.T) {
 	r := start(t)
 	r.run()

@@ -12,7 +12,6 @@ package quota
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -75,14 +74,16 @@ func Reserve(ctx context.Context, tx *db.Tx, project string, items ...Item) erro
 		return err
 	}
 	var exceeded *Exceeded
-	for _, it := range slices.Backward(items) { // the first in order comes first
+	last := &exceeded
+	for _, it := range items {
 		used, err := add(ctx, tx, project, it)
 		if err != nil {
 			return err
 		}
 		limit := limits[it.Resource]
 		if limit >= 0 && it.N > 0 && used > limit {
-			exceeded = &Exceeded{Resource: it.Resource, Requested: it.N, Used: used - it.N, Limit: limit, Also: exceeded}
+			*last = &Exceeded{Resource: it.Resource, Requested: it.N, Used: used - it.N, Limit: limit}
+			last = &(*last).Also
 		}
 	}
 	if exceeded == nil {

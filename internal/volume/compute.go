@@ -151,13 +151,18 @@ func (s *Service) Moved(ctx context.Context, tx *db.Tx, attachment, host string)
 	return a.Epoch, s.want(ctx, tx, v)
 }
 
-// Complete says that the server has the volume: it is in use.
+// Complete says that the server has the volume: it is in use, or is so still, when the
+// server does not lose it after all.
 func (s *Service) Complete(ctx context.Context, tx *db.Tx, attachment string) error {
 	a, err := getAttachment(ctx, tx, attachment)
 	if err != nil || a.Status == Attached {
 		return err
 	}
-	a.Status, a.AttachedAt = Attached, db.At(tx.Now())
+	kept := a.Status == Detaching
+	a.Status = Attached
+	if !kept {
+		a.AttachedAt = db.At(tx.Now())
+	}
 	_, err = tx.Update(ctx, &a, "status", "attached_at")
 	if err != nil {
 		return err
@@ -168,6 +173,9 @@ func (s *Service) Complete(ctx context.Context, tx *db.Tx, attachment string) er
 	}
 	if err != nil {
 		return fmt.Errorf("complete attachment %s: %w", attachment, err)
+	}
+	if kept {
+		return nil
 	}
 	return s.emit(ctx, tx, "volume.attach.end", a.Volume)
 }

@@ -451,14 +451,7 @@ func (e *Engine) heard(r *run) bool {
 
 func lateBecause(r *run) error {
 	allowed := r.Deadline.Time().Sub(r.CreatedAt.Time()).Round(time.Millisecond)
-	e := late{text: fmt.Sprintf("%s did not finish within %s", r.Step, allowed)}
-	switch {
-	case r.Tries > 0:
-		e.cause = r.Reason
-	case r.Reason != "":
-		e.text += ": " + r.Reason // of NotYet
-	}
-	return e
+	return late{text: fmt.Sprintf("%s did not finish within %s", r.Step, allowed), cause: r.Reason}
 }
 
 // report leaves the turn's one event.

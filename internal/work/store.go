@@ -289,7 +289,7 @@ func readFault(text string) error {
 }
 
 // late is the cause of a run that took too long. Its text is for users; the error of
-// the last try is not.
+// the last try, or what was waited for, may name hosts and their files, and is not.
 type late struct{ text, cause string }
 
 func (e late) Is(target error) bool { return target == ErrDeadline }
@@ -302,7 +302,7 @@ func (e late) Error() string {
 }
 
 // ForUsers is the sentence of an error of an undone plan that may be shown to who
-// does not operate the cloud: without the error of the last try.
+// does not operate the cloud.
 func ForUsers(err error) string {
 	e, ok := errors.AsType[late](err)
 	if ok {

@@ -83,7 +83,7 @@ func (e notYet) Error() string        { return e.reason }
 func (e notYet) Is(target error) bool { return target == ErrNotYet }
 
 // NotYet makes the error of a step that has to wait. The sentence says for
-// what, to users: "waiting for host node-2 to report port 3f up".
+// what, to operators: "waiting for host node-2 to report port 3f up".
 func NotYet(format string, args ...any) error {
 	return notYet{fmt.Sprintf(format, args...)}
 }

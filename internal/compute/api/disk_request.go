@@ -106,7 +106,7 @@ func (in createRequest) checkDisk(d diskRequest) error {
 		what = "Invalid device UUID."
 	case d.Source != "blank" && d.UUID == "":
 		what = "Missing device UUID."
-	case d.Source == "image" && d.Destination == "local" && (in.Server.Image == "" || !boots):
+	case d.Source == "image" && d.destination() == "local" && (in.Server.Image == "" || !boots):
 		what = "Mapping image to local is not supported."
 	case d.Type != nil && d.Destination == "local":
 		what = "Specifying a volume_type with destination_type=local is not supported."
@@ -126,7 +126,7 @@ func (d diskRequest) disk() compute.BlockDevice {
 		return compute.BlockDevice{Absent: true}
 	}
 	out := compute.BlockDevice{
-		Source: d.Source, Destination: d.Destination, ID: d.UUID, DeleteOnTermination: bool(d.Delete), Tag: d.Tag,
+		Source: d.Source, Destination: d.destination(), ID: d.UUID, DeleteOnTermination: bool(d.Delete), Tag: d.Tag,
 		Device: d.Device, Format: d.Format, Bus: d.Bus, Type: d.DeviceType,
 	}
 	if d.BootIndex != nil && *d.BootIndex >= 0 {
@@ -139,13 +139,19 @@ func (d diskRequest) disk() compute.BlockDevice {
 	if d.Type != nil {
 		out.VolumeType = *d.Type
 	}
-	if out.Destination == "" {
-		out.Destination = "volume"
-		if out.Source == "image" || out.Source == "blank" {
-			out.Destination = "local"
-		}
-	}
 	return out
+}
+
+// destination is where the disk is kept: what is or was a volume stays one, the rest is
+// local where nothing else is said.
+func (d diskRequest) destination() string {
+	switch {
+	case d.Destination != "":
+		return d.Destination
+	case d.Source == "volume" || d.Source == "snapshot":
+		return "volume"
+	}
+	return "local"
 }
 
 // rootName is what the root disk is called where requests speak of it.

@@ -55,25 +55,24 @@ var userFilters = map[string]api.Version{
 }
 
 // patterns are the parameters that have to be regular expressions, whoever sends them
-// and whether or not they count; those of tags, which are not used as such, since 2.26.
-var (
-	patterns = strings.Fields(`access_ip_v4 access_ip_v6 auto_disk_config availability_zone config_drive created_at description display_description
+// and whether or not they count.
+var patterns = strings.Fields(`access_ip_v4 access_ip_v6 auto_disk_config availability_zone config_drive created_at description display_description
 		display_name flavor hostname ip ip6 kernel_id key_name launch_index launched_at locked_by name node power_state progress ramdisk_id
 		reservation_id root_device_name terminated_at`)
-	tagPatterns = []string{"tags", "tags-any", "not-tags", "not-tags-any"}
-)
+
+// mostPatterns is how many a list takes of one parameter.
+const mostPatterns = 10
 
 func checkPatterns(c *api.Call) error {
 	for name, values := range c.Query() {
-		isTags := c.Version >= api.V(2, 26) && slices.Contains(tagPatterns, name)
-		if !isTags && !slices.Contains(patterns, name) {
+		if !slices.Contains(patterns, name) {
 			continue
 		}
+		if len(values) > mostPatterns {
+			return errs.BadRequestf("Invalid input for query parameters %s. There are %d values, and at most %d are heard.", name, len(values), mostPatterns)
+		}
 		for _, value := range values {
-			_, err := regexp.Compile(value)
-			if err == nil && !isTags {
-				err = db.CheckPattern(value)
-			}
+			err := db.CheckPattern(value)
 			if err != nil || value == "" {
 				return errs.BadRequestf("Invalid input for query parameters %s. Value: %s. '%s' is not a 'regex'", name, value, value)
 			}

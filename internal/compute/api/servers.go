@@ -114,8 +114,9 @@ func mayCreate(c *api.Call, in createRequest, out *compute.NewServer) error {
 		return errs.BadRequestf("One mechanism with host and/or hypervisor_hostname and another mechanism with zone:host:node are mutually exclusive.")
 	}
 	out.ZeroDisk = c.May(zeroDisk, own)
+	outside := c.May(attachExternal, own)
 	for i := range out.Cards {
-		out.Cards[i].Outside = c.May(attachExternal, own)
+		out.Cards[i].Outside = outside
 	}
 	return nil
 }

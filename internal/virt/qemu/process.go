@@ -303,6 +303,7 @@ func (h *Host) event(m *machine, g *guest, e qmp.Event) {
 					g.ports[port] = ""
 				}
 				delete(g.aliases, device)
+				h.hint(m.id)
 			}
 		}
 	case "BLOCK_JOB_READY", "BLOCK_JOB_COMPLETED", "BLOCK_JOB_CANCELLED":

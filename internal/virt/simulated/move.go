@@ -120,10 +120,7 @@ func (h *Host) setMove(id, move, phase, problem string, running bool) error {
 	now.Phase, now.Problem = phase, problem
 	next.Move, next.Running = &now, running
 	err := h.put(&next)
-	select {
-	case h.changed <- id:
-	default: // a hint may be lost
-	}
+	h.hint(id)
 	return err
 }
 

@@ -505,6 +505,27 @@ func (h *Host) PowerOff(id string) error { return h.end(id, false) }
 // Crash makes a machine end as nobody asked for.
 func (h *Host) Crash(id string) error { return h.end(id, true) }
 
+// LetGo has the guest lose its volumes and cards by itself.
+func (h *Host) LetGo(id string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	m, known := h.machines[id]
+	if !known {
+		return fmt.Errorf("machine %s is not there", id)
+	}
+	m.Machine.Disks, m.Machine.NICs = nil, nil
+	h.hint(id)
+	return h.save()
+}
+
+// hint says that a machine has changed. One may be lost.
+func (h *Host) hint(id string) {
+	select {
+	case h.changed <- id:
+	default:
+	}
+}
+
 // Machine is a machine as it was last ensured.
 func (h *Host) Machine(id string) (m virt.Machine, known bool) {
 	h.mu.Lock()
@@ -537,9 +558,6 @@ func (h *Host) end(id string, crashed bool) error {
 	m.Running, m.Crashed = false, crashed
 	err := h.save()
 	h.hangUp(id)
-	select {
-	case h.changed <- id:
-	default: // a hint may be lost
-	}
+	h.hint(id)
 	return err
 }
