@@ -136,7 +136,7 @@ func (d *DB) Read(ctx context.Context, do func(tx *Tx) error) error {
 	if err != nil {
 		return err
 	}
-	return do(&Tx{IDB: d.reads, home: d, pool: d.pool})
+	return refused(do(&Tx{IDB: d.reads, home: d, pool: d.pool}))
 }
 
 // Exclusive runs the function while no other caller runs one of the same name,

@@ -33,6 +33,7 @@ const (
 	pgStarting    = "57P03"
 	pgTooMany     = "53300"
 	pgIdleSession = "57P05"
+	pgPattern     = "2201B" // no regular expression
 )
 
 // Connections of one server. Requests that find none free wait their turn;

@@ -1,25 +1,46 @@
 package db
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
 	"zombiezen.com/go/sqlite"
+
+	"nacre/internal/errs"
 )
 
 // longestPattern bounds what a regular expression may cost.
 const longestPattern = 255
 
+// backward is a reference to what a group matched, which PostgreSQL reads where
+// Go reads the code of a character.
+var backward = regexp.MustCompile(`^(?:[^\\]|\\[^1-9])*\\[1-9]`)
+
 // CheckPattern tells what is wrong with a regular expression of a user. What is
-// right both databases understand, and match in time that grows with the text
-// alone: there are no references back.
+// right matches in time that grows with the text alone: there are no references
+// back. PostgreSQL does not understand all of it: see refused.
 func CheckPattern(pattern string) error {
 	if len(pattern) > longestPattern {
 		return fmt.Errorf("a pattern has at most %d characters", longestPattern)
 	}
+	if backward.MatchString(pattern) {
+		return errors.New("a pattern has no references back")
+	}
 	_, err := regexp.Compile(pattern)
+	return err
+}
+
+// refused tells the user when PostgreSQL understands no regular expression in what
+// SQLite, by Go, does: a{256}, \pL, (?P<n>a).
+func refused(err error) error {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == pgPattern {
+		return errs.BadRequestf("Invalid input for query parameters: %s", pg.Message).Because(err)
+	}
 	return err
 }
 
