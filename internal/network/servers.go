@@ -35,19 +35,22 @@ func (s *Service) ServerNetwork(ctx context.Context, scope Scope, id, address st
 	if err != nil {
 		return Network{}, errs.BadRequestf("'%s' is not an IP address.", address)
 	}
-	var devices []string
+	var ports []Port
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		return tx.All(ctx, &devices, `
-			SELECT p.device_id FROM port_ips AS i JOIN ports AS p ON p.id = i.port_id
+		return tx.All(ctx, &ports, `
+			SELECT p.device_id, p.project_id FROM port_ips AS i JOIN ports AS p ON p.id = i.port_id
 			WHERE p.network_id = ? AND i.ip_address = ?`, id, ip.String())
 	})
 	if err != nil {
 		return Network{}, fmt.Errorf("find who has address %s: %w", address, err)
 	}
-	if len(devices) > 0 {
-		return Network{}, errs.Conflictf("Fixed IP address %s is already in use on instance %s.", address, devices[0])
+	switch {
+	case len(ports) == 0:
+		return n, nil
+	case !scope.All && ports[0].Project != scope.Project: // on a network that is shared
+		return Network{}, errs.Conflictf("Fixed IP address %s is already in use.", address)
 	}
-	return n, nil
+	return Network{}, errs.Conflictf("Fixed IP address %s is already in use on instance %s.", address, ports[0].Device)
 }
 
 // ServerNetworks lists the networks that a project's servers may use without

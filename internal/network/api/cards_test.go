@@ -345,6 +345,13 @@ func TestCardsOfServers(t *testing.T) {
 	if err != nil {
 		t.Errorf("a server may not be on the external network, though the rule allows it: %v", err)
 	}
+	taken := addresses(c.make(t, admin, "ports", "port", `{"network_id":"`+public+`","device_id":"of-another"}`))[0]
+	for scope, want := range map[network.Scope]string{{Project: demo}: " is already in use.", {All: true}: " is already in use on instance of-another."} {
+		_, err = c.net.ServerNetwork(ctx, scope, public, taken, true)
+		if !errs.Is(err, errs.Conflict) || !strings.HasSuffix(err.Error(), taken+want) {
+			t.Errorf("an address that another project has, for %+v: %v", scope, err)
+		}
+	}
 	bare := c.make(t, demo, "networks", "network", `{"name":"bare"}`).text("id")
 	_, err = c.net.ServerNetwork(ctx, network.Scope{Project: demo}, bare, "", false)
 	if !errs.Is(err, errs.BadRequest) {
