@@ -195,8 +195,12 @@ func keptFromZone(ctx context.Context, tx *db.Tx, a Aggregate, metadata map[stri
 }
 
 // inOtherZone says that hosts, to be in the zone by one aggregate, are in another by
-// others, "" when they are not: no host is in two.
+// others, "" when they are not: no host is in two, nor gets into another meanwhile.
 func inOtherZone(ctx context.Context, tx *db.Tx, id int64, hosts []string, zone string) (string, error) {
+	err := tx.Lock(ctx, "zones of hosts")
+	if err != nil {
+		return "", fmt.Errorf("hold zones: %w", err)
+	}
 	all, err := readAggregates(ctx, tx)
 	if err != nil {
 		return "", err

@@ -3,6 +3,8 @@ package api_test
 import (
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -82,5 +84,31 @@ func TestOperatorsAreRefused(t *testing.T) {
 	r := c.must(200, "admin", "PUT", "/os-services/disable", service("nova-compute", `,"disabled_reason":"x"`))
 	if strings.Contains(string(r.body), "reason") {
 		t.Errorf("got %s, want no reason", r.body)
+	}
+}
+
+// Of many who put a host into aggregates of different zones at once, one does.
+func TestHostsHaveOneZone(t *testing.T) {
+	c := start(t, options{})
+	for i := range 8 {
+		c.must(200, "admin", "POST", "/os-aggregates", fmt.Sprintf(`{"aggregate":{"name":"a%d","availability_zone":"z%d"}}`, i, i))
+	}
+	var won atomic.Int64
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			r := c.as("admin", "POST", fmt.Sprintf("/os-aggregates/%d/action", i+1), `{"add_host":{"host":"node-1"}}`)
+			switch r.status {
+			case 200:
+				won.Add(1)
+			case 409:
+			default:
+				t.Errorf("got %d %s", r.status, r.body)
+			}
+		})
+	}
+	wg.Wait()
+	if won.Load() != 1 {
+		t.Errorf("the host is in %d zones, want 1", won.Load())
 	}
 }
