@@ -25,7 +25,7 @@ type following struct {
 	mu       sync.Mutex          // guards all below
 	known    map[string]Provider // by id, as told last
 	stale    map[string]bool     // by id: another server changed it
-	compared time.Time           // when all generations were last compared
+	compared time.Time           // when all revisions were last compared
 }
 
 // note remembers what the watchers are told.
@@ -35,7 +35,7 @@ func (f *following) note(c Change) {
 	switch {
 	case c.Removed:
 		delete(f.known, c.Provider.ID)
-	case f.known[c.Provider.ID].Revision <= c.Provider.Revision:
+	case f.known[c.Provider.ID].Revision() <= c.Provider.Revision():
 		f.known[c.Provider.ID] = c.Provider
 	}
 }
@@ -113,11 +113,8 @@ func (s *Service) follow(ctx context.Context) error {
 
 // compare adds the providers whose revision is not the one told last.
 func (s *Service) compare(ctx context.Context, tx *db.Tx, stale map[string]bool) error {
-	var rows []struct {
-		ID       string
-		Revision int64
-	}
-	err := tx.All(ctx, &rows, "SELECT id, revision FROM resource_providers")
+	var rows []Provider
+	err := tx.All(ctx, &rows, "SELECT id, generation, revision FROM resource_providers")
 	if err != nil {
 		return err
 	}
@@ -127,7 +124,7 @@ func (s *Service) compare(ctx context.Context, tx *db.Tx, stale map[string]bool)
 	for _, row := range rows {
 		present[row.ID] = true
 		known, ok := s.following.known[row.ID]
-		if !ok || known.Revision < row.Revision {
+		if !ok || known.Revision() < row.Revision() {
 			stale[row.ID] = true
 		}
 	}

@@ -6,9 +6,9 @@
 // a consumer's with each change of its allocations: whoever decided on the
 // ground of an older one is told so and decides again. What is only given back
 // leaves the generation as it is, as in OpenStack; a revision that nobody outside
-// sees grows with that, too. Usage is kept beside the
-// inventory in the transaction of the allocation, so that a claim reads no sums
-// and can never overdraw.
+// sees, the generation and a count of such changes, grows with that, too. Usage is
+// kept beside the inventory in the transaction of the allocation, so that a claim
+// reads no sums and can never overdraw.
 //
 // Candidates, the ways in which a request could be satisfied by nested and sharing
 // providers, are made one by one while somebody takes them (candidates.go, walk.go):
@@ -328,6 +328,6 @@ func (s *Service) WatchHosts(ctx context.Context, changed func(id, name string, 
 		if c.Whole && traits == nil {
 			traits = []string{}
 		}
-		changed(c.Provider.ID, c.Provider.Name, c.Provider.Revision, stock, traits)
+		changed(c.Provider.ID, c.Provider.Name, c.Provider.Revision(), stock, traits)
 	})
 }

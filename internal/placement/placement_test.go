@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -223,8 +224,8 @@ func TestWatch(t *testing.T) {
 	// What is given back leaves the generation as it is, and is news all the same.
 	for i, grows := range []bool{true, false} {
 		a, b := got[i].Provider, got[i+1].Provider
-		if b.Generation > a.Generation != grows || b.Revision <= a.Revision {
-			t.Errorf("change %d: generation went from %d to %d, revision from %d to %d", i+1, a.Generation, b.Generation, a.Revision, b.Revision)
+		if b.Generation > a.Generation != grows || b.Revision() <= a.Revision() {
+			t.Errorf("change %d: generation went from %d to %d, revision from %d to %d", i+1, a.Generation, b.Generation, a.Revision(), b.Revision())
 		}
 	}
 }
@@ -253,5 +254,20 @@ func TestFollowRelease(t *testing.T) {
 	}
 	if err != nil || last.Inventories[VCPU].Used != 0 {
 		t.Errorf("got %v and %+v, want nothing used", err, last)
+	}
+	// Of servers that know no revision the generation alone tells.
+	err = s.db.Write(t.Context(), func(tx *db.Tx) error {
+		_, err := tx.Exec(t.Context(), "UPDATE inventories SET used = 1 WHERE class = ?", VCPU)
+		if err == nil {
+			_, err = tx.Exec(t.Context(), "UPDATE resource_providers SET generation = generation + 1")
+		}
+		return err
+	})
+	if err == nil {
+		other.following.compared = time.Time{}
+		err = other.follow(t.Context())
+	}
+	if err != nil || last.Inventories[VCPU].Used != 1 {
+		t.Errorf("got %v and %+v, want 1 used", err, last)
 	}
 }

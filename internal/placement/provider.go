@@ -20,12 +20,15 @@ type Provider struct {
 	ID         string `bun:",pk"`
 	Name       string
 	Generation int64  // as clients know it
-	Revision   int64  // grows with every change, those among them that no generation tells
+	Quiet      int64  `bun:"revision"` // counts the changes that no generation tells
 	Parent     string // "" for a root
 	Root       string
 	CreatedAt  db.Time
 	UpdatedAt  db.Time
 }
+
+// Revision grows with every change, whether a generation tells it or not.
+func (p Provider) Revision() int64 { return p.Generation + p.Quiet }
 
 func provider(ctx context.Context, tx *db.Tx, id string) (Provider, error) {
 	var p Provider
@@ -83,25 +86,25 @@ func notSaved(id, reason string) error {
 // bump raises the generation, provided nobody has changed the provider since
 // it was read.
 func bump(ctx context.Context, tx *db.Tx, p *Provider, now time.Time) error {
-	return raise(ctx, tx, p, p.Generation+1, now)
+	return raise(ctx, tx, p, 1, 0, now)
 }
 
 // touch is bump for a change that no client is told of.
 func touch(ctx context.Context, tx *db.Tx, p *Provider, now time.Time) error {
-	return raise(ctx, tx, p, p.Generation, now)
+	return raise(ctx, tx, p, 0, 1, now)
 }
 
-func raise(ctx context.Context, tx *db.Tx, p *Provider, generation int64, now time.Time) error {
+func raise(ctx context.Context, tx *db.Tx, p *Provider, told, quiet int64, now time.Time) error {
 	n, err := tx.Exec(ctx, `
 		UPDATE resource_providers SET generation = ?, revision = ?, updated_at = ?
-		WHERE id = ? AND generation = ? AND revision = ?`, generation, p.Revision+1, db.At(now), p.ID, p.Generation, p.Revision)
+		WHERE id = ? AND generation = ? AND revision = ?`, p.Generation+told, p.Quiet+quiet, db.At(now), p.ID, p.Generation, p.Quiet)
 	if err != nil {
 		return fmt.Errorf("raise generation of provider %s: %w", p.ID, err)
 	}
 	if n == 0 {
 		return concurrent(p.ID)
 	}
-	p.Generation, p.Revision, p.UpdatedAt = generation, p.Revision+1, db.At(now)
+	p.Generation, p.Quiet, p.UpdatedAt = p.Generation+told, p.Quiet+quiet, db.At(now)
 	return nil
 }
 

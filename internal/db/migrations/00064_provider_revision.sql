@@ -1,4 +1,4 @@
 -- +goose Up
 
--- What grows with every change of a provider; the generation, which clients see, leaves some out.
+-- How many changes of a provider its generation, which clients see, leaves out.
 ALTER TABLE resource_providers ADD COLUMN revision BIGINT NOT NULL DEFAULT 0;
