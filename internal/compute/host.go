@@ -218,16 +218,16 @@ func (s *Service) report(ctx context.Context, h hosts.Host) error {
 
 // providerChanged hears from placement what a host offers and how much of it
 // is used.
-func (s *Service) providerChanged(id, name string, generation int64, stock Stock, traits []string) {
+func (s *Service) providerChanged(id, name string, revision int64, stock Stock, traits []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	state := s.state[name]
-	if state.offer.Generation > generation {
+	if state.offer.Revision > revision {
 		return
 	}
 	o := &state.offer
 	known := o.ID == id
-	o.ID, o.Name, o.Generation = id, name, generation
+	o.ID, o.Name, o.Revision = id, name, revision
 	for r, class := range scheduler.Classes {
 		o.Inventory[r] = scheduler.Inventory{
 			Total: stock.Total[class], Reserved: stock.Reserved[class], Ratio: stock.Ratio[class], MaxUnit: stock.MaxUnit[class],
@@ -239,7 +239,7 @@ func (s *Service) providerChanged(id, name string, generation int64, stock Stock
 	}
 	s.state[name] = state
 	if known && traits == nil {
-		s.snapshot.Offer(id, generation, o.Inventory, o.Used)
+		s.snapshot.Offer(id, revision, o.Inventory, o.Used)
 		return
 	}
 	s.put(name)

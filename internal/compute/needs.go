@@ -51,8 +51,9 @@ type placements interface {
 	// ReportHost says what a host has. The provider is made if it is missing.
 	ReportHost(ctx context.Context, id, name string, total, reserved map[string]int64, ratio map[string]float64, traits []string) error
 	// WatchHosts tells what each provider offers and has given away, now and
-	// after each change; traits are nil when they did not change.
-	WatchHosts(ctx context.Context, changed func(id, name string, generation int64, stock Stock, traits []string), removed func(id, name string)) error
+	// after each change, which raises the revision; traits are nil when they did not
+	// change.
+	WatchHosts(ctx context.Context, changed func(id, name string, revision int64, stock Stock, traits []string), removed func(id, name string)) error
 	// RemoveHost removes the provider of a host, and those below it, which have given
 	// nothing away. A missing one is a success.
 	RemoveHost(ctx context.Context, tx *db.Tx, id string) error

@@ -126,12 +126,12 @@ func TestSoftGroups(t *testing.T) {
 }
 
 func TestOldReportsAreIgnored(t *testing.T) {
-	s := snapshot(host("a", func(h *Host) { h.Generation = 5; h.Used = Amounts{5, 0, 0} }))
+	s := snapshot(host("a", func(h *Host) { h.Revision = 5; h.Used = Amounts{5, 0, 0} }))
 	s.Offer("a", 4, host("a").Inventory, Amounts{})
-	s.Put(host("a", func(h *Host) { h.Generation = 3; h.Enabled = false }))
+	s.Put(host("a", func(h *Host) { h.Revision = 3; h.Enabled = false }))
 	got, _ := s.Host("a")
-	if got.Used[VCPU] != 5 || got.Generation != 5 || got.Enabled {
-		t.Errorf("got %+v, want the usage of generation 5, disabled", got)
+	if got.Used[VCPU] != 5 || got.Revision != 5 || got.Enabled {
+		t.Errorf("got %+v, want the usage of revision 5, disabled", got)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 type Host struct {
 	ID         string
 	Name       string
-	Generation int64 // of the inventories and the usage; an older one is ignored
+	Revision   int64 // of the inventories and the usage; an older one is ignored
 	Up         bool
 	Enabled    bool
 	Why        string // why it is down or disabled, for the explanation
@@ -67,7 +67,7 @@ type hold struct {
 const anyZone = -2 // a zone nobody knows is -1
 
 // Put adds a host or replaces what is known of it. Inventories and usage of a
-// lower generation than known are ignored, since reports may overtake each other.
+// lower revision than known are ignored, since reports may overtake each other.
 func (s *Snapshot) Put(h Host) {
 	if s.index == nil {
 		s.index, s.names, s.holds = map[string]int{}, map[string]int{}, map[string]hold{}
@@ -89,8 +89,8 @@ func (s *Snapshot) Put(h Host) {
 		s.held = append(s.held, Amounts{})
 	}
 	old := s.host[i]
-	if known && old.Generation > h.Generation {
-		h.Generation, h.Inventory, h.Used = old.Generation, old.Inventory, old.Used
+	if known && old.Revision > h.Revision {
+		h.Revision, h.Inventory, h.Used = old.Revision, old.Inventory, old.Used
 	}
 	if known && old.Name != h.Name {
 		delete(s.names, old.Name)
@@ -106,15 +106,15 @@ func (s *Snapshot) Put(h Host) {
 	s.rescore(i)
 }
 
-// Offer sets a host's inventories and usage as of a generation. An unknown
-// host and an older generation are ignored.
-func (s *Snapshot) Offer(id string, generation int64, inventory [resources]Inventory, used Amounts) {
+// Offer sets a host's inventories and usage as of a revision. An unknown
+// host and an older revision are ignored.
+func (s *Snapshot) Offer(id string, revision int64, inventory [resources]Inventory, used Amounts) {
 	i, ok := s.index[id]
-	if !ok || s.host[i].Generation > generation {
+	if !ok || s.host[i].Revision > revision {
 		return
 	}
 	h := &s.host[i]
-	h.Generation, h.Inventory, h.Used = generation, inventory, used
+	h.Revision, h.Inventory, h.Used = revision, inventory, used
 	s.rescore(i)
 }
 
