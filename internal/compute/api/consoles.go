@@ -35,12 +35,7 @@ func (lines) JSONSchema() map[string]any {
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
-func (n *lines) UnmarshalJSON(b []byte) error {
-	var v api.Int
-	err := v.UnmarshalJSON(b)
-	*n = lines(v)
-	return err
-}
+func (n *lines) UnmarshalJSON(b []byte) error { return (*integer)(n).UnmarshalJSON(b) }
 
 type consoleOutputReply struct {
 	Output string `json:"output"`

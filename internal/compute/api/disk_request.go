@@ -1,10 +1,8 @@
 package api
 
 import (
-	"bytes"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"nacre/internal/api"
@@ -17,7 +15,7 @@ type diskRequest struct {
 	Source      string     `json:"source_type" check:"enum=volume|image|snapshot|blank"`
 	Destination string     `json:"destination_type" check:"enum=local|volume"`
 	UUID        string     `json:"uuid" check:"pattern=hostname,min=1,max=255"`
-	Size        *count     `json:"volume_size" check:"notnull"`
+	Size        *count     `json:"volume_size" check:"max=2147483647,notnull"`
 	Type        *string    `json:"volume_type" since:"2.67" check:"max=255"`
 	Device      string     `json:"device_name" check:"min=1,max=255,pattern=disk"`
 	Delete      api.Bool   `json:"delete_on_termination"`
@@ -42,7 +40,7 @@ type oldDiskRequest struct {
 	Volume     string   `json:"volume_id" check:"pattern=uuid"`
 	Snapshot   string   `json:"snapshot_id" check:"pattern=uuid"`
 	Virtual    string   `json:"virtual_name" check:"max=255"`
-	Size       *count   `json:"volume_size" check:"notnull"`
+	Size       *count   `json:"volume_size" check:"max=2147483647,notnull"`
 	Delete     api.Bool `json:"delete_on_termination"`
 	NoDevice   given    `json:"no_device"`
 	Connection string   `json:"connection_info" check:"max=16777215"`
@@ -57,11 +55,7 @@ func (bootIndex) JSONSchema() map[string]any {
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
-func (n *bootIndex) UnmarshalJSON(b []byte) error {
-	v, err := strconv.Atoi(string(bytes.Trim(b, `"`)))
-	*n = bootIndex(v)
-	return err
-}
+func (n *bootIndex) UnmarshalJSON(b []byte) error { return (*integer)(n).UnmarshalJSON(b) }
 
 // given is any value at all, which is true as in Python: null, false, nought and what
 // is empty are not.

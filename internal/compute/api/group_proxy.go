@@ -202,7 +202,7 @@ type portNo int
 func (portNo) JSONSchema() map[string]any { return bootIndex(0).JSONSchema() }
 
 // UnmarshalJSON implements json.Unmarshaler.
-func (n *portNo) UnmarshalJSON(b []byte) error { return (*bootIndex)(n).UnmarshalJSON(b) }
+func (n *portNo) UnmarshalJSON(b []byte) error { return (*integer)(n).UnmarshalJSON(b) }
 
 type createdRuleReply struct {
 	Rule ruleView `json:"security_group_rule"`

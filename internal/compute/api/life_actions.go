@@ -189,7 +189,7 @@ func (rotation) JSONSchema() map[string]any {
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
-func (n *rotation) UnmarshalJSON(b []byte) error { return (*count)(n).UnmarshalJSON(b) }
+func (n *rotation) UnmarshalJSON(b []byte) error { return (*integer)(n).UnmarshalJSON(b) }
 
 func (h handlers) createBackup(c *api.Call, in createBackupRequest) (any, error) {
 	server, err := h.server(c)

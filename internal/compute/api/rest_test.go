@@ -128,7 +128,7 @@ func TestCreateImage(t *testing.T) {
 		t.Errorf("got Location %q and %q, want the image's address and no body", r.header.Get("Location"), r.body)
 	}
 	c.status(id, "ACTIVE")
-	r = c.must(202, "demo@2.45", "POST", "/servers/"+id+"/action", `{"createBackup":{"name":"backup","backup_type":"","rotation":2}}`)
+	r = c.must(202, "demo@2.45", "POST", "/servers/"+id+"/action", `{"createBackup":{"name":"backup","backup_type":"","rotation":"99999999999999999999999"}}`)
 	if r.at(t, "image_id") == nil {
 		t.Errorf("a backup answers %s, want the image's id", r.body)
 	}

@@ -1,10 +1,8 @@
 package api
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
-	"strconv"
 	"strings"
 
 	"nacre/internal/api"
@@ -111,6 +109,18 @@ func (hostname) JSONSchemaAt(v api.Version) map[string]any {
 	return map[string]any{"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[a-zA-Z0-9-._]*$"}
 }
 
+// integer is a number, perhaps sent as text; one that is too large, where a schema has
+// no limits, is the largest.
+type integer int
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *integer) UnmarshalJSON(b []byte) error {
+	var v api.Int
+	err := v.UnmarshalJSON(b)
+	*n = integer(v)
+	return err
+}
+
 // count is a positive number, perhaps sent as text.
 type count int
 
@@ -120,11 +130,7 @@ func (count) JSONSchema() map[string]any {
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
-func (n *count) UnmarshalJSON(b []byte) error {
-	v, err := strconv.Atoi(string(bytes.Trim(b, `"`)))
-	*n = count(v)
-	return err
-}
+func (n *count) UnmarshalJSON(b []byte) error { return (*integer)(n).UnmarshalJSON(b) }
 
 // certificates are the ids of those that may have signed an image.
 type certificates []string

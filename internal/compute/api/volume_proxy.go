@@ -126,7 +126,7 @@ func (h handlers) listVolumes(c *api.Call) (proxiedVolumesReply, error) {
 
 type createVolumeRequest struct {
 	Volume struct {
-		Size        count           `json:"size" check:"required"`
+		Size        count           `json:"size" check:"required,max=2147483647"`
 		Type        string          `json:"volume_type" check:"max=255"`
 		Metadata    metadataRequest `json:"metadata"`
 		Snapshot    string          `json:"snapshot_id"`
