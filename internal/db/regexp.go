@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/uptrace/bun"
@@ -13,8 +14,12 @@ import (
 	"nacre/internal/errs"
 )
 
-// longestPattern bounds what a regular expression may cost.
-const longestPattern = 255
+// What a regular expression may cost: characters, and what is to be looked for when all
+// that it repeats is written out.
+const (
+	longestPattern = 255
+	largestPattern = 10_000
+)
 
 // backward is a reference to what a group matched, which PostgreSQL reads where
 // Go reads the code of a character.
@@ -30,8 +35,24 @@ func CheckPattern(pattern string) error {
 	if backward.MatchString(pattern) {
 		return errors.New("a pattern has no references back")
 	}
-	_, err := regexp.Compile(pattern)
+	parsed, err := syntax.Parse(pattern, syntax.Perl)
+	if err == nil && writtenOut(parsed) > largestPattern {
+		err = errors.New("a pattern may not repeat that much")
+	}
 	return err
+}
+
+// writtenOut is how large an expression is when what it repeats is written out, which is
+// what compiling it does: ((a{99}){99}){99} takes a hundred megabytes.
+func writtenOut(re *syntax.Regexp) int {
+	n := 1 + len(re.Rune)
+	for _, part := range re.Sub {
+		n += writtenOut(part)
+	}
+	if re.Op == syntax.OpRepeat {
+		n *= max(re.Min, re.Max, 1)
+	}
+	return min(n, largestPattern+1)
 }
 
 // refused tells the user when PostgreSQL understands no regular expression in what

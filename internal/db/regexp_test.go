@@ -28,7 +28,7 @@ func TestPatternsOfUsers(t *testing.T) {
 			}
 		}
 	}
-	for pattern, refused := range map[string]bool{`(a)\1`: true, `(a)\\\12`: true, `(a)\\1`: false, `\d1`: false} {
+	for pattern, refused := range map[string]bool{`(a)\1`: true, `((a{99}){99}){99}`: true, `(a+b|c{9}){99}`: false, `(`: true, `(a)\\\12`: true, `(a)\\1`: false, `\d1`: false} {
 		if err := db.CheckPattern(pattern); (err != nil) != refused {
 			t.Errorf("%s: %v, want it refused: %v", pattern, err, refused)
 		}

@@ -114,7 +114,7 @@ func (s *Service) follow(ctx context.Context) error {
 // compare adds the providers whose revision is not the one told last.
 func (s *Service) compare(ctx context.Context, tx *db.Tx, stale map[string]bool) error {
 	var rows []Provider
-	err := tx.All(ctx, &rows, "SELECT id, generation, revision FROM resource_providers")
+	err := tx.All(ctx, &rows, "SELECT id, generation, quiet FROM resource_providers")
 	if err != nil {
 		return err
 	}

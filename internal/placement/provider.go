@@ -20,7 +20,7 @@ type Provider struct {
 	ID         string `bun:",pk"`
 	Name       string
 	Generation int64  // as clients know it
-	Quiet      int64  `bun:"revision"` // counts the changes that no generation tells
+	Quiet      int64  // counts the changes that no generation tells
 	Parent     string // "" for a root
 	Root       string
 	CreatedAt  db.Time
@@ -96,8 +96,8 @@ func touch(ctx context.Context, tx *db.Tx, p *Provider, now time.Time) error {
 
 func raise(ctx context.Context, tx *db.Tx, p *Provider, told, quiet int64, now time.Time) error {
 	n, err := tx.Exec(ctx, `
-		UPDATE resource_providers SET generation = ?, revision = ?, updated_at = ?
-		WHERE id = ? AND generation = ? AND revision = ?`, p.Generation+told, p.Quiet+quiet, db.At(now), p.ID, p.Generation, p.Quiet)
+		UPDATE resource_providers SET generation = ?, quiet = ?, updated_at = ?
+		WHERE id = ? AND generation = ? AND quiet = ?`, p.Generation+told, p.Quiet+quiet, db.At(now), p.ID, p.Generation, p.Quiet)
 	if err != nil {
 		return fmt.Errorf("raise generation of provider %s: %w", p.ID, err)
 	}
