@@ -134,7 +134,7 @@ func badVolumeCalls(t *testing.T, ask func(int, string, string, any) testcloud.R
 		{"GET", "/os-snapshots/detail?offset=99999999999", "", 400, "Invalid input for query parameters offset."},
 		{"POST", "/os-volumes", `{"volume":{}}`, 400, "'size' is a required property"},
 		{"POST", "/os-volumes", `{"volume":{"size":0}}`, 400, "0 is less than the minimum of 1"},
-		{"POST", "/os-volumes", `{"volume":{"size":"0"}}`, 400, "Volume size '0' must be an integer and greater than 0"},
+		{"POST", "/os-volumes", `{"volume":{"size":"0"}}`, 400, "0 is less than the minimum of 1"},
 		{"POST", "/os-volumes", `{"volume":{"size":""}}`, 400, "''"},
 		{"POST", "/os-volumes", `{"volume":{"size":"#$%"}}`, 400, "'#$%' does not match"},
 		{"POST", "/os-volumes", `{"volume":{"size":"99999999999999999999"}}`, 400, ""},

@@ -24,7 +24,7 @@ func TestDetachAndDeleteWhileAttaching(t *testing.T) {
 	})
 	attach(t, s)
 	attachment := s.path("/compute/v2.1/servers/%s/os-volume_attachments/%s", s.server, s.volume)
-	s.demo.Must(t, 409, "DELETE", attachment, nil)
+	s.demo.Must(t, 400, "DELETE", attachment, nil)
 	s.demo.Must(t, 204, "DELETE", "/compute/v2.1/servers/"+s.server, nil)
 	cloud.Settle(t)
 	var v struct{ Volume struct{ Status string } }

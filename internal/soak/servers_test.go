@@ -179,6 +179,11 @@ func (r *rig) up(m *member, count int) {
 		}
 		return up >= count
 	})
+	await.Until(r.t, "the server to know what nodes offer", time.Minute, func() bool {
+		var reply struct{ Fits int }
+		err := app.AskOwn(r.t.Context(), m.dir, "GET", "/nacre/v1/schedule/dry-run?flavor=1&count=1", nil, &reply)
+		return err == nil && reply.Fits == 1
+	})
 }
 
 // bootSome asks for servers on the network private, all at once, and returns their ids.

@@ -142,9 +142,6 @@ func (h handlers) createVolume(c *api.Call, in createVolumeRequest) (proxiedVolu
 		return proxiedVolumeReply{}, err
 	}
 	v := in.Volume
-	if v.Size == 0 {
-		return proxiedVolumeReply{}, errs.BadRequestf("Invalid input received: Volume size '0' must be an integer and greater than 0")
-	}
 	made, err := h.compute.VolumeProxy().CreateVolume(c.Context(), c.Caller, compute.NewVolume{
 		Name: v.Name, Description: v.Description, Metadata: v.Metadata, SizeGB: int64(v.Size), Type: v.Type, Zone: v.Zone, Snapshot: v.Snapshot,
 	})

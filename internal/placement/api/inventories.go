@@ -16,7 +16,7 @@ func (h handlers) inventoryRoutes() []api.Route {
 		{Method: "POST", Path: all, Rule: "placement:resource_providers:inventories:create", OK: 201, Do: api.Body(h.addInventory)},
 		{Method: "PUT", Path: all, Rule: "placement:resource_providers:inventories:update", Do: api.Body(h.setInventories)},
 		{Method: "DELETE", Path: all, Since: api.V(1, 5), Rule: "placement:resource_providers:inventories:delete", OK: 204, Do: api.Empty(h.deleteInventories)},
-		{Method: "DELETE", Path: all, Until: api.V(1, 4), Rule: "placement:resource_providers:inventories:delete", Do: api.Empty(notYet)},
+		{Method: "DELETE", Path: all, Until: api.V(1, 4), Rule: "placement:resource_providers:inventories:delete", OK: 204, Do: api.Empty(notYet)},
 		{Method: "GET", Path: all + "/{resource_class}", Rule: "placement:resource_providers:inventories:show", Do: api.Get(h.showInventory)},
 		{Method: "PUT", Path: all + "/{resource_class}", Rule: "placement:resource_providers:inventories:update", Do: api.Body(h.setInventory)},
 		{Method: "DELETE", Path: all + "/{resource_class}", Rule: "placement:resource_providers:inventories:delete", OK: 204, Do: api.Empty(h.deleteInventory)},
