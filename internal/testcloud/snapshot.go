@@ -27,7 +27,7 @@ var unseen = []string{
 }
 
 // moving are columns that change with every touch.
-var moving = regexp.MustCompile(`(_at|_seen|^seq|^generation|^revision|^answered|^epoch|^observed|^seen|^used_by|^(soft|hard)_reboots|^crash_dumps|^rebuilds|^position|^place|^sequence)$`)
+var moving = regexp.MustCompile(`(_at|_seen|^seq|^generation|^revision|^quiet|^answered|^epoch|^observed|^seen|^used_by|^(soft|hard)_reboots|^crash_dumps|^rebuilds|^position|^place|^sequence)$`)
 
 // kept says which rows of a table count; the others are history.
 var kept = map[string]string{
