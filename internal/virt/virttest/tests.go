@@ -187,7 +187,7 @@ func crash(t *testing.T, s *suite) {
 	m := s.machine()
 	s.ensure(t, m)
 	s.Crash(t, m.ID)
-	s.hint(t, m.ID)
+	s.ends(t, m.ID)
 	s.expect(t, m, false, true)
 	s.Host = s.Reopen(t)
 	s.expect(t, m, false, true)
@@ -195,7 +195,7 @@ func crash(t *testing.T, s *suite) {
 	s.expect(t, m, true, false)
 
 	s.Crash(t, m.ID)
-	s.hint(t, m.ID)
+	s.ends(t, m.ID)
 	m.Running = false
 	s.ensure(t, m)
 	s.expect(t, m, false, false)
@@ -260,7 +260,7 @@ func life(t *testing.T, s *suite) {
 	// Whoever is at its serial line then hears no more.
 	line := s.serial(t, m.ID)
 	s.PowerOff(t, m.ID)
-	s.hint(t, m.ID)
+	s.ends(t, m.ID)
 	s.expect(t, m, false, false)
 	s.hungUp(t, line)
 	s.Host = s.Reopen(t)

@@ -215,19 +215,24 @@ func (s *suite) wait(t *testing.T, what string, look func() (bool, string)) {
 	}
 }
 
-// hint waits for the machine's id on Changed.
-func (s *suite) hint(t *testing.T, id string) {
+// ends waits for hints about a machine until one says that it runs no more. Others may
+// have come before, of devices that its guest let go.
+func (s *suite) ends(t *testing.T, id string) {
 	t.Helper()
 	deadline := time.NewTimer(s.Patience)
 	defer deadline.Stop()
 	for {
 		select {
 		case got := <-s.Host.Changed():
-			if got == id {
+			if got != id {
+				continue
+			}
+			state, _ := s.state(t, id)
+			if !state.Running {
 				return
 			}
 		case <-deadline.C:
-			t.Fatalf("no hint about %s within %v", id, s.Patience)
+			t.Fatalf("no hint that %s has ended within %v", id, s.Patience)
 		}
 	}
 }
