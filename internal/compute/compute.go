@@ -205,7 +205,7 @@ func (s *Service) wait(ctx context.Context, server Server, into *nodeapi.Machine
 
 // waitOn is wait for any host.
 func (s *Service) waitOn(ctx context.Context, host, id string, into *nodeapi.MachineObserved) error {
-	answered, err := s.observed(ctx, host, id, into)
+	answered, err := s.hosts.Answer(ctx, host, nodeapi.KindMachine, id, into)
 	if err != nil {
 		return err
 	}
@@ -219,21 +219,11 @@ func (s *Service) waitAnswer(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	answered, err := s.observed(ctx, server.Host, id, nil)
+	answered, err := s.hosts.Answer(ctx, server.Host, nodeapi.KindMachine, id, nil)
 	if err != nil {
 		return err
 	}
 	return hosts.Waiting(server.Host, s.hostUp(server.Host), answered, "", false)
-}
-
-// observed reads what the host made of its newest document of a server, and whether it has
-// answered that.
-func (s *Service) observed(ctx context.Context, host, id string, into any) (answered bool, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		answered, err = s.hosts.Observed(ctx, tx, host, nodeapi.KindMachine, id, into)
-		return err
-	})
-	return answered, err
 }
 
 // seen is what the host has answered about the server's newest document, as soon

@@ -293,12 +293,7 @@ func (s *Service) forget(ctx context.Context, id string) error {
 
 func (s *Service) waitGone(ctx context.Context, id, host string) error {
 	var seen nodeapi.MachineObserved
-	var gone bool
-	err := s.db.Read(ctx, func(tx *db.Tx) error {
-		var err error
-		gone, err = s.hosts.Observed(ctx, tx, host, nodeapi.KindMachine, id, &seen)
-		return err
-	})
+	gone, err := s.hosts.Answer(ctx, host, nodeapi.KindMachine, id, &seen)
 	switch {
 	case err != nil:
 		return err

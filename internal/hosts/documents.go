@@ -135,6 +135,15 @@ func (s *Service) Observed(ctx context.Context, tx *db.Tx, host, kind, id string
 	return row.Answered, nil
 }
 
+// Answer is Observed for who has no transaction.
+func (s *Service) Answer(ctx context.Context, host, kind, id string, into any) (answered bool, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		answered, err = s.Observed(ctx, tx, host, kind, id, into)
+		return err
+	})
+	return answered, err
+}
+
 // Waiting is why a plan cannot go on that wanted something of a host: what Observed told
 // of the document, the problem that the host has with it and whether that is final, which
 // is a classified error. It is nil when all is as desired.

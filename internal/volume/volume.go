@@ -220,7 +220,7 @@ const (
 // volume or snapshot.
 func (s *Service) wait(ctx context.Context, host, id string) error {
 	var seen nodeapi.VolumeObserved
-	answered, err := s.observed(ctx, host, id, &seen)
+	answered, err := s.hosts.Answer(ctx, host, nodeapi.KindVolume, id, &seen)
 	if err != nil {
 		return err
 	}
@@ -235,7 +235,7 @@ func (s *Service) waitGone(ctx context.Context, host, id string) error {
 		return nil
 	}
 	var seen nodeapi.VolumeObserved
-	answered, err := s.observed(ctx, host, id, &seen)
+	answered, err := s.hosts.Answer(ctx, host, nodeapi.KindVolume, id, &seen)
 	if err != nil {
 		return err
 	}
@@ -246,14 +246,6 @@ func (s *Service) waitGone(ctx context.Context, host, id string) error {
 		return work.NotYet("waiting for host %s to delete it", host)
 	}
 	return nil
-}
-
-func (s *Service) observed(ctx context.Context, host, id string, seen *nodeapi.VolumeObserved) (answered bool, err error) {
-	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		answered, err = s.hosts.Observed(ctx, tx, host, nodeapi.KindVolume, id, seen)
-		return err
-	})
-	return answered, err
 }
 
 // forget makes every host remove what it has under the id.
