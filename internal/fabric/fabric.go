@@ -225,12 +225,31 @@ type Cluster interface {
 	// List returns every object of ours, also those nobody asked for.
 	List(ctx context.Context) ([]Ref, error)
 
-	// Up returns ids of the ports that are plugged in and working.
-	Up(ctx context.Context) ([]string, error)
+	// Up returns ids of the ports that are plugged in and working: of all, or of
+	// these.
+	Up(ctx context.Context, ports ...string) ([]string, error)
 
-	// Changed carries ids of ports that went up or down. It is a hint: Up has
-	// the facts.
+	// Changed carries ids of ports that went up or down, and "" where some were
+	// lost. It is a hint: Up has the facts.
 	Changed() <-chan string
+}
+
+// Hint tells the reader of changed of a port. One who lags behind reads "" in place
+// of what there is no room for.
+func Hint(changed chan string, port string) {
+	select {
+	case changed <- port:
+		return
+	default:
+	}
+	select {
+	case <-changed:
+	default:
+	}
+	select {
+	case changed <- "":
+	default: // others hint meanwhile, and have put it there
+	}
 }
 
 // Plug is a machine's card as the host should have it.

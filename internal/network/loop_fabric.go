@@ -18,8 +18,6 @@ const (
 // tellFabric makes the fabric as the rows say, for all that changed since it
 // was last told; after a start, for everything.
 func (s *Service) tellFabric(ctx context.Context) error {
-	s.turn.Lock()
-	defer s.turn.Unlock()
 	if loop.Fresh(ctx) || !s.resynced {
 		s.resynced = false
 		err := s.resync(ctx)

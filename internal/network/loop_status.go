@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"nacre/internal/db"
 	"nacre/internal/loop"
@@ -12,7 +13,10 @@ import (
 	"nacre/internal/work"
 )
 
-const statusLoop = "network.status"
+const (
+	statusLoop  = "network.status"
+	statusEvery = 10 * time.Second // hints may be lost
+)
 
 // statuses is how many ports have their status written at a time: requests wait that
 // long, some milliseconds.
@@ -34,11 +38,9 @@ const recheckChannel = "network.recheck"
 func recheckAfter(tx *db.Tx, port string) { tx.Notify(recheckChannel, port) }
 
 // followFabric brings the status of ports in line with what the fabric reports.
-// Only ports whose report changed, or that somebody hinted at, are looked at;
-// at first that is all of them.
+// Ports that somebody hinted at are looked at as soon as possible, and now and then
+// those whose report has changed; at first that is all of them.
 func (s *Service) followFabric(ctx context.Context) error {
-	s.turn.Lock()
-	defer s.turn.Unlock()
 	if loop.Fresh(ctx) {
 		s.up = nil
 	}
@@ -46,14 +48,43 @@ func (s *Service) followFabric(ctx context.Context) error {
 	stale := s.stale
 	s.stale = map[string]bool{}
 	s.mu.Unlock()
-	ids, err := s.fabric.Up(ctx)
+	now := s.clock.Now()
+	var err error
+	if s.up == nil || len(stale) == 0 || stale[""] || now.Sub(s.compared) >= statusEvery {
+		err = s.followAll(ctx, stale)
+		s.compared = now
+	} else {
+		err = s.followSome(ctx, stale)
+	}
 	if err != nil {
 		s.keepStale(stale)
-		return fmt.Errorf("ask the fabric what is up: %w", err)
 	}
-	up := make(map[string]bool, len(ids))
-	for _, id := range ids {
-		up[id] = true
+	return err
+}
+
+// followSome brings the status of these ports in line, however many others there are.
+func (s *Service) followSome(ctx context.Context, stale map[string]bool) error {
+	up, err := s.reported(ctx, slices.Collect(maps.Keys(stale))...)
+	if err == nil {
+		err = s.setStatus(ctx, stale, up)
+	}
+	if err != nil {
+		return err
+	}
+	for id := range stale {
+		delete(s.up, id)
+	}
+	maps.Copy(s.up, up)
+	return nil
+}
+
+// followAll adds to the ports those whose report has changed.
+func (s *Service) followAll(ctx context.Context, stale map[string]bool) error {
+	up, err := s.reported(ctx)
+	if err != nil {
+		return err
+	}
+	for id := range up {
 		if !s.up[id] {
 			stale[id] = true
 		}
@@ -69,12 +100,23 @@ func (s *Service) followFabric(ctx context.Context) error {
 	if err == nil && len(stale) > 0 {
 		err = s.setStatus(ctx, stale, up)
 	}
-	if err != nil {
-		s.keepStale(stale)
-		return err
+	if err == nil {
+		s.up = up
 	}
-	s.up = up
-	return nil
+	return err
+}
+
+// reported is which of the ports are up, or of all.
+func (s *Service) reported(ctx context.Context, ports ...string) (map[string]bool, error) {
+	ids, err := s.fabric.Up(ctx, ports...)
+	if err != nil {
+		return nil, fmt.Errorf("ask the fabric what is up: %w", err)
+	}
+	up := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		up[id] = true
+	}
+	return up, nil
 }
 
 func (s *Service) keepStale(stale map[string]bool) {

@@ -80,9 +80,9 @@ type Service struct {
 	cursors map[string]int64
 	stale   map[string]bool // ports whose status is to be looked at again
 
-	turn     sync.Mutex // held by a turn of tellFabric or followFabric; guards what follows
-	resynced bool
-	up       map[string]bool // ports that the fabric last reported up, nil at first
+	resynced bool            // tellFabric's
+	up       map[string]bool // followFabric's: ports that the fabric last reported up, nil at first
+	compared time.Time       // with all of them
 }
 
 // New makes the service. Close ends what it listens to.
@@ -128,7 +128,7 @@ func New(o Options) *Service {
 func (s *Service) Loops() []loop.Loop {
 	return []loop.Loop{
 		{Name: fabricLoop, Every: 10 * time.Second, Once: s.tellFabric},
-		{Name: statusLoop, Every: 10 * time.Second, Once: s.followFabric},
+		{Name: statusLoop, Every: statusEvery, Once: s.followFabric},
 		{Name: "network.quota", Every: 10 * time.Minute, Once: s.recount},
 	}
 }

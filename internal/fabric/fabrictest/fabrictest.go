@@ -221,12 +221,16 @@ func awaitUp(t *testing.T, c fabric.Cluster, port string, want bool) {
 			t.Fatalf("up: %v", err)
 		}
 		if slices.Contains(ids, port) == want {
-			return
+			break
 		}
 		select {
 		case <-c.Changed():
 		case <-late:
 			t.Fatalf("port %s: up is %v, want %v, and no hint came within %v", port, !want, want, patience)
 		}
+	}
+	ids, err := c.Up(timeout(t), "no such port", port)
+	if err != nil || len(ids) > 1 || slices.Contains(ids, port) != want {
+		t.Errorf("asked for port %s and one that is not there: got %q, %v, want that it is up: %v", port, ids, err, want)
 	}
 }

@@ -199,16 +199,24 @@ func (c *Cluster) List(ctx context.Context) ([]fabric.Ref, error) {
 }
 
 // Up implements fabric.Cluster.
-func (c *Cluster) Up(ctx context.Context) ([]string, error) {
+func (c *Cluster) Up(ctx context.Context, ports ...string) ([]string, error) {
 	err := c.barrier(ctx)
 	if err != nil {
 		return nil, err
 	}
+	of := map[string]bool{}
+	for _, id := range ports {
+		of[id] = true
+	}
 	var up []string
 	c.nb.View(func(tables ovsdb.Tables) {
 		for _, row := range tables[switchPorts] {
-			if isUp(row) {
-				up = append(up, row.Map("external_ids")[keyID])
+			if !isUp(row) {
+				continue
+			}
+			id := row.Map("external_ids")[keyID]
+			if len(ports) == 0 || of[id] {
+				up = append(up, id)
 			}
 		}
 	})
@@ -251,8 +259,7 @@ func isUp(row ovsdb.Row) bool {
 	return row.Is("up", "true") && row.Map("external_ids")[keyKind] == string(fabric.KindPort)
 }
 
-// rowChanged hints at ports that went up or down. A reader that lags behind loses
-// hints, not facts.
+// rowChanged hints at ports that went up or down.
 func (c *Cluster) rowChanged(table, _ string, old, row ovsdb.Row) {
 	if table != switchPorts || isUp(old) == isUp(row) {
 		return
@@ -261,10 +268,7 @@ func (c *Cluster) rowChanged(table, _ string, old, row ovsdb.Row) {
 	if row == nil {
 		either = old
 	}
-	select {
-	case c.changed <- either.Map("external_ids")[keyID]:
-	default:
-	}
+	fabric.Hint(c.changed, either.Map("external_ids")[keyID])
 }
 
 // barrier returns once our copy holds everything that was committed before.

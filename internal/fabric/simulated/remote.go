@@ -89,8 +89,8 @@ func (s *served) List(_ None, refs *[]fabric.Ref) (err error) {
 }
 
 // Up is fabric.Cluster's.
-func (s *served) Up(_ None, ports *[]string) (err error) {
-	*ports, err = s.view.Up(s.ctx)
+func (s *served) Up(ports []string, up *[]string) (err error) {
+	*up, err = s.view.Up(s.ctx, ports...)
 	return err
 }
 
@@ -189,7 +189,7 @@ func (r *Remote) follow(ctx context.Context) {
 			ports = []string{""}
 		}
 		for _, port := range ports {
-			tell(r.changed, port)
+			fabric.Hint(r.changed, port)
 		}
 	}
 }
@@ -258,12 +258,11 @@ func (r *Remote) List(ctx context.Context) ([]fabric.Ref, error) {
 }
 
 // Up implements fabric.Cluster.
-func (r *Remote) Up(ctx context.Context) ([]string, error) {
-	return ask[[]string](ctx, r, "Up", None{})
+func (r *Remote) Up(ctx context.Context, ports ...string) ([]string, error) {
+	return ask[[]string](ctx, r, "Up", ports)
 }
 
-// Changed implements fabric.Cluster. An empty id means that hints may have been
-// lost.
+// Changed implements fabric.Cluster.
 func (r *Remote) Changed() <-chan string { return r.changed }
 
 // Topology returns everything that was ensured.

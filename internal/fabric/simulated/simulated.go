@@ -234,7 +234,7 @@ func (c *Cluster) List(ctx context.Context) ([]fabric.Ref, error) {
 }
 
 // Up implements fabric.Cluster.
-func (c *Cluster) Up(ctx context.Context) ([]string, error) {
+func (c *Cluster) Up(ctx context.Context, ports ...string) ([]string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	err := c.begin(ctx, "Up", "")
@@ -242,6 +242,14 @@ func (c *Cluster) Up(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	var up []string
+	for _, id := range ports {
+		if c.up(id) {
+			up = append(up, id)
+		}
+	}
+	if len(ports) > 0 {
+		return up, nil
+	}
 	for id := range c.plugged {
 		for port, isUp := range c.ups(id) {
 			if isUp {
@@ -296,17 +304,10 @@ func (c *Cluster) hints(port string, before map[string]bool) {
 		if up == before[id] {
 			continue
 		}
-		tell(c.changed, id)
+		fabric.Hint(c.changed, id)
 		for v := range c.views {
-			tell(v.changed, id)
+			fabric.Hint(v.changed, id)
 		}
-	}
-}
-
-func tell(changed chan string, port string) {
-	select {
-	case changed <- port:
-	default: // the reader lags behind; Up has the facts
 	}
 }
 
