@@ -17,6 +17,7 @@ package compute
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -235,6 +236,61 @@ func (s *Service) seen(ctx context.Context, id string) (Server, nodeapi.MachineO
 		err = s.wait(ctx, server, &seen)
 	}
 	return server, seen, err
+}
+
+// waitPower returns nil when all is as desired and the server's guest runs, or doesn't.
+func (s *Service) waitPower(ctx context.Context, id string, running bool) error {
+	return s.db.Read(ctx, func(tx *db.Tx) error {
+		_, err := s.guest(ctx, tx, id, running)
+		return err
+	})
+}
+
+// portPatience is how long a running guest waits for its network. A guest
+// that boots before its network is better than none.
+const portPatience = time.Minute
+
+// waitUp is waitPower, and waits for the network to report the server's ports up.
+func (s *Service) waitUp(ctx context.Context, id string, running bool) error {
+	return s.db.Read(ctx, func(tx *db.Tx) error {
+		server, err := s.guest(ctx, tx, id, running)
+		if err != nil || s.clock.Now().Sub(server.UpdatedAt.Time()) > portPatience {
+			return err
+		}
+		port, err := s.networks.PortDown(ctx, tx, id)
+		if err == nil && port != "" {
+			err = work.NotYet("waiting for the network to report port %s up on host %s", port, server.Host)
+		}
+		return err
+	})
+}
+
+// awaited is what there is to know of a server whose guest is waited for: every boot
+// reads it a few times.
+type awaited struct {
+	Host      string
+	UpdatedAt db.Time
+}
+
+// guest tells where the guest is that runs, or doesn't, as desired.
+func (s *Service) guest(ctx context.Context, tx *db.Tx, id string, running bool) (awaited, error) {
+	var server awaited
+	err := tx.Get(ctx, &server, "SELECT host, updated_at FROM servers WHERE id = ? AND vm_state <> ?", id, Deleted)
+	if errors.Is(err, sql.ErrNoRows) {
+		return server, errs.NotFoundf("Instance %s could not be found.", id)
+	}
+	if err != nil {
+		return server, fmt.Errorf("read where server %s is: %w", id, err)
+	}
+	var seen nodeapi.MachineObserved
+	answered, err := s.hosts.Observed(ctx, tx, server.Host, nodeapi.KindMachine, id, &seen)
+	if err == nil {
+		err = hosts.Waiting(server.Host, s.hostUp(server.Host), answered, seen.Problem, seen.Refused)
+	}
+	if err == nil && seen.Running != running {
+		err = work.NotYet("waiting for host %s to %s the guest", server.Host, map[bool]string{true: "start", false: "stop"}[running])
+	}
+	return server, err
 }
 
 // failure is the sentence and code that users see for the reason of an undo.

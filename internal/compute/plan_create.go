@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"nacre/internal/auth"
 	"nacre/internal/db"
@@ -306,37 +305,7 @@ func (s *Service) waitGone(ctx context.Context, id, host string) error {
 }
 
 func (s *Service) createWait(ctx context.Context, state *createState) error {
-	server, err := s.Server(ctx, "", state.Server)
-	if err != nil {
-		return err
-	}
-	var seen nodeapi.MachineObserved
-	err = s.wait(ctx, server, &seen)
-	if err != nil {
-		return err
-	}
-	if !seen.Running {
-		return work.NotYet("waiting for host %s to start the guest", server.Host)
-	}
-	return s.waitPorts(ctx, server)
-}
-
-// portPatience is how long a running guest waits for its network. A guest
-// that boots before its network is better than none.
-const portPatience = time.Minute
-
-// waitPorts waits until the network reports the server's ports up.
-func (s *Service) waitPorts(ctx context.Context, server Server) error {
-	if s.clock.Now().Sub(server.UpdatedAt.Time()) > portPatience {
-		return nil
-	}
-	return s.db.Read(ctx, func(tx *db.Tx) error {
-		port, err := s.networks.PortDown(ctx, tx, server.ID)
-		if err == nil && port != "" {
-			err = work.NotYet("waiting for the network to report port %s up on host %s", port, server.Host)
-		}
-		return err
-	})
+	return s.waitUp(ctx, state.Server, true)
 }
 
 func (s *Service) createFinish(ctx context.Context, tx *db.Tx, state *createState) error {

@@ -202,14 +202,7 @@ func (s *Service) undoEvacuate(ctx context.Context, state *evacuateState) error 
 }
 
 func (s *Service) evacuateWait(ctx context.Context, state *evacuateState) error {
-	server, seen, err := s.seen(ctx, state.Server)
-	if err != nil {
-		return err
-	}
-	if seen.Running != state.Run {
-		return work.NotYet("waiting for host %s to start the guest", server.Host)
-	}
-	return s.waitPorts(ctx, server)
+	return s.waitUp(ctx, state.Server, state.Run)
 }
 
 func (s *Service) evacuateFinish(ctx context.Context, tx *db.Tx, state *evacuateState) error {

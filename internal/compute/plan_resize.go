@@ -7,7 +7,6 @@ import (
 	"nacre/internal/auth"
 	"nacre/internal/db"
 	"nacre/internal/errs"
-	"nacre/internal/nodeapi"
 	"nacre/internal/quota"
 	"nacre/internal/work"
 )
@@ -281,29 +280,10 @@ func (s *Service) resizeStopped(ctx context.Context, state *resizeState) error {
 }
 
 func (s *Service) resizeStarted(ctx context.Context, state *resizeState) error {
-	err := s.waitPower(ctx, state.Server, state.Running)
-	if err != nil || !state.moves() || !state.Running {
-		return err
+	if state.moves() && state.Running {
+		return s.waitUp(ctx, state.Server, true)
 	}
-	server, err := s.Server(ctx, "", state.Server)
-	if err != nil {
-		return err
-	}
-	return s.waitPorts(ctx, server)
-}
-
-// waitPower waits until the guest runs, or doesn't.
-func (s *Service) waitPower(ctx context.Context, id string, running bool) error {
-	server, err := s.Server(ctx, "", id)
-	if err != nil {
-		return err
-	}
-	var seen nodeapi.MachineObserved
-	err = s.wait(ctx, server, &seen)
-	if err == nil && seen.Running != running {
-		return work.NotYet("waiting for host %s to start or stop the guest", server.Host)
-	}
-	return err
+	return s.waitPower(ctx, state.Server, state.Running)
 }
 
 func (s *Service) resizeApply(ctx context.Context, tx *db.Tx, state *resizeState) error {

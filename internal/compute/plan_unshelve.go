@@ -164,14 +164,7 @@ func (s *Service) undoUnshelveConnect(ctx context.Context, state *unshelveState)
 }
 
 func (s *Service) unshelveWait(ctx context.Context, state *unshelveState) error {
-	server, seen, err := s.seen(ctx, state.Server)
-	if err != nil {
-		return err
-	}
-	if !seen.Running {
-		return work.NotYet("waiting for host %s to start the guest", server.Host)
-	}
-	return s.waitPorts(ctx, server)
+	return s.waitUp(ctx, state.Server, true)
 }
 
 func (s *Service) unshelveFinish(ctx context.Context, tx *db.Tx, state *unshelveState) error {

@@ -23,6 +23,7 @@ type run struct {
 	claimed bool
 	seq     int // lines in the journal
 
+	rest      time.Time // until when, when it has to wait
 	place     place
 	again     bool      // woken while in a worker
 	until     time.Time // when parked
@@ -75,7 +76,7 @@ func (e *Engine) turn(ctx context.Context, r *run) (moved bool) {
 	case next == over:
 		e.drop(r)
 	default:
-		e.park(r, r.Wake.Time())
+		e.park(r, r.rest)
 	}
 	e.report(ctx, r, moved, started, err)
 	return moved
@@ -124,6 +125,7 @@ func (e *Engine) advance(ctx context.Context, r *run) (verdict, error) {
 	ctx = bus.WithInitiator(ctx, bus.Initiator{RequestID: by.Request, User: by.User, Project: by.Project})
 	now := e.clock.Now()
 	if r.Wake.Time().After(now) && r.Tries == 0 && !r.Cancelled && r.Reason == "" {
+		r.rest = r.Wake.Time()
 		return wait, nil // started with After
 	}
 	if r.plan == nil {
@@ -363,15 +365,18 @@ func (e *Engine) end(ctx context.Context, r *run, next *row) error {
 	})
 }
 
-// notYet parks the run until it is woken, or for a moment. A reason that did
-// not change is not written again.
+// notYet parks the run until it is woken, or for a moment. A reason that did not change
+// is not written again, and one of a moment not at all: most of what is waited for has
+// come before anybody could read what for.
 func (e *Engine) notYet(ctx context.Context, r *run, err error) (verdict, error) {
+	now := e.clock.Now()
 	next := r.row
 	next.Tries = 0
 	next.Reason = err.Error()
-	next.Wake = db.At(e.clock.Now().Add(lookAgain))
-	if next.Reason == r.Reason && r.Tries == 0 && len(r.carried) == 0 {
-		r.Wake = next.Wake
+	next.Wake = db.At(now.Add(lookAgain))
+	known := next.Reason == r.Reason || r.Reason == "" && now.Sub(r.Since.Time()) < lookAgain
+	if known && r.Tries == 0 && len(r.carried) == 0 {
+		r.rest = next.Wake.Time()
 		return wait, nil
 	}
 	return e.lay(ctx, r, next)
@@ -398,6 +403,7 @@ func (e *Engine) lay(ctx context.Context, r *run, next row) (verdict, error) {
 	if err != nil {
 		return over, err
 	}
+	r.rest = next.Wake.Time()
 	return wait, nil
 }
 

@@ -271,6 +271,9 @@ func TestLaterPlansQueueAndCancelLetsThemThrough(t *testing.T) {
 	start(b, remove, "r", state{})
 	start(b, remove, "r", state{})
 	b.turn()
+	b.want("r", "create doing | a success | b", "delete queued", "delete queued") // nobody could have read why
+	b.clock.Advance(time.Second)
+	b.turn()
 	b.want("r", "create doing | a success | b waiting for godot", "delete queued", "delete queued")
 	start(b, create, "other", state{})
 	b.write(func(tx *db.Tx) error {
@@ -287,6 +290,8 @@ func TestLaterPlansQueueAndCancelLetsThemThrough(t *testing.T) {
 		"delete undone | gone error cancelled by a later request | undo gone success",
 		"delete undone | gone error cancelled by a later request | undo gone success",
 		"delete done | gone success")
+	b.clock.Advance(time.Second)
+	b.turn()
 	b.want("other", "create doing | a success | b waiting for godot")
 }
 

@@ -36,6 +36,7 @@ func TestFaultOfDeadline(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				now.Advance(20 * time.Millisecond) // a reason of less than a second is not written
 				return strings.Contains(c.reason(t, id), broken.Error())
 			})
 			now.Advance(11 * time.Minute)
