@@ -17,7 +17,6 @@ package compute
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -196,101 +195,6 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		return nil, fmt.Errorf("watch placement: %w", err)
 	}
 	return s, nil
-}
-
-// wait returns nil when the server's host has answered the newest document of it
-// and all is as desired. A refusal is a classified error.
-func (s *Service) wait(ctx context.Context, server Server, into *nodeapi.MachineObserved) error {
-	return s.waitOn(ctx, server.Host, server.ID, into)
-}
-
-// waitOn is wait for any host.
-func (s *Service) waitOn(ctx context.Context, host, id string, into *nodeapi.MachineObserved) error {
-	answered, err := s.hosts.Answer(ctx, host, nodeapi.KindMachine, id, into)
-	if err != nil {
-		return err
-	}
-	return hosts.Waiting(host, s.hostUp(host), answered, into.Problem, into.Refused)
-}
-
-// waitAnswer returns nil when the server's host has answered the newest document of it,
-// be it with a problem: what is undone waits for no guest.
-func (s *Service) waitAnswer(ctx context.Context, id string) error {
-	server, err := s.Server(ctx, "", id)
-	if err != nil {
-		return err
-	}
-	answered, err := s.hosts.Answer(ctx, server.Host, nodeapi.KindMachine, id, nil)
-	if err != nil {
-		return err
-	}
-	return hosts.Waiting(server.Host, s.hostUp(server.Host), answered, "", false)
-}
-
-// seen is what the host has answered about the server's newest document, as soon
-// as all is as desired.
-func (s *Service) seen(ctx context.Context, id string) (Server, nodeapi.MachineObserved, error) {
-	var seen nodeapi.MachineObserved
-	server, err := s.Server(ctx, "", id)
-	if err == nil {
-		err = s.wait(ctx, server, &seen)
-	}
-	return server, seen, err
-}
-
-// waitPower returns nil when all is as desired and the server's guest runs, or doesn't.
-func (s *Service) waitPower(ctx context.Context, id string, running bool) error {
-	return s.db.Read(ctx, func(tx *db.Tx) error {
-		_, err := s.guest(ctx, tx, id, running)
-		return err
-	})
-}
-
-// portPatience is how long a running guest waits for its network. A guest
-// that boots before its network is better than none.
-const portPatience = time.Minute
-
-// waitUp is waitPower, and waits for the network to report the server's ports up.
-func (s *Service) waitUp(ctx context.Context, id string, running bool) error {
-	return s.db.Read(ctx, func(tx *db.Tx) error {
-		server, err := s.guest(ctx, tx, id, running)
-		if err != nil || s.clock.Now().Sub(server.UpdatedAt.Time()) > portPatience {
-			return err
-		}
-		port, err := s.networks.PortDown(ctx, tx, id)
-		if err == nil && port != "" {
-			err = work.NotYet("waiting for the network to report port %s up on host %s", port, server.Host)
-		}
-		return err
-	})
-}
-
-// awaited is what there is to know of a server whose guest is waited for: every boot
-// reads it a few times.
-type awaited struct {
-	Host      string
-	UpdatedAt db.Time
-}
-
-// guest tells where the guest is that runs, or doesn't, as desired.
-func (s *Service) guest(ctx context.Context, tx *db.Tx, id string, running bool) (awaited, error) {
-	var server awaited
-	err := tx.Get(ctx, &server, "SELECT host, updated_at FROM servers WHERE id = ? AND vm_state <> ?", id, Deleted)
-	if errors.Is(err, sql.ErrNoRows) {
-		return server, errs.NotFoundf("Instance %s could not be found.", id)
-	}
-	if err != nil {
-		return server, fmt.Errorf("read where server %s is: %w", id, err)
-	}
-	var seen nodeapi.MachineObserved
-	answered, err := s.hosts.Observed(ctx, tx, server.Host, nodeapi.KindMachine, id, &seen)
-	if err == nil {
-		err = hosts.Waiting(server.Host, s.hostUp(server.Host), answered, seen.Problem, seen.Refused)
-	}
-	if err == nil && seen.Running != running {
-		err = work.NotYet("waiting for host %s to %s the guest", server.Host, map[bool]string{true: "start", false: "stop"}[running])
-	}
-	return server, err
 }
 
 // failure is the sentence and code that users see for the reason of an undo.

@@ -7,7 +7,6 @@ import (
 	"nacre/internal/bus"
 	"nacre/internal/db"
 	"nacre/internal/errs"
-	"nacre/internal/nodeapi"
 	"nacre/internal/work"
 )
 
@@ -49,15 +48,11 @@ func (s *Service) extendedPlan() work.Plan[extendedState] {
 		Name: "server.extend_volume", Action: "extend_volume", Deadline: changeDeadline,
 		Steps: []work.Step[extendedState]{
 			{Name: "compute_extend_volume", Do: func(ctx context.Context, state *extendedState) error {
-				server, err := s.Server(ctx, "", state.Server)
-				if errs.Is(err, errs.NotFound) || err == nil && server.Host == "" {
+				err := s.waitSettled(ctx, state.Server)
+				if errs.Is(err, errs.NotFound) {
 					return nil
 				}
-				if err != nil {
-					return err
-				}
-				var seen nodeapi.MachineObserved
-				return s.wait(ctx, server, &seen)
+				return err
 			}},
 		},
 	}

@@ -59,11 +59,7 @@ func (s *Service) hearOne(ctx context.Context, server Server, e ExternalEvent) e
 		work.Wake(tx, server.ID)
 		switch e.Name {
 		case "network-changed":
-			current, err := getServer(ctx, tx, "", server.ID)
-			if err != nil || current.Host == "" {
-				return err
-			}
-			return s.want(ctx, tx, current)
+			return s.wantAgain(ctx, tx, server.ID)
 		case "network-vif-deleted":
 			n, err := tx.Exec(ctx, "UPDATE server_ports SET state = ? WHERE server = ? AND port = ? AND state = ?", detaching, server.ID, e.Tag, attached)
 			if err != nil || n == 0 {

@@ -226,8 +226,7 @@ func secretsOf(ctx context.Context, tx *db.Tx, server string) (secrets, error) {
 	return row, nil
 }
 
-// wantAgain wants the server's machine as the database has it, after a plan was undone
-// that wanted it otherwise.
+// wantAgain wants the server's machine as the database has it, if the server is anywhere.
 func (s *Service) wantAgain(ctx context.Context, tx *db.Tx, id string) error {
 	server, err := getServer(ctx, tx, "", id)
 	if errs.Is(err, errs.NotFound) || err == nil && server.Host == "" {
@@ -245,24 +244,20 @@ func (s *Service) wantAgain(ctx context.Context, tx *db.Tx, id string) error {
 // guest that does not let go and is to be deleted.
 func (s *Service) without(ctx context.Context, id string, mark func(*db.Tx) error, wait func() error) error {
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
-		server, err := getServer(ctx, tx, "", id)
+		err := mark(tx)
 		if err != nil {
 			return err
 		}
-		err = mark(tx)
-		if err != nil || server.Host == "" {
-			return err
-		}
-		return s.want(ctx, tx, server)
+		return s.wantAgain(ctx, tx, id)
 	})
-	if errs.Is(err, errs.NotFound) {
-		return nil
-	}
 	if err != nil {
 		return err
 	}
 	err = wait()
 	server, readErr := s.Server(ctx, "", id)
+	if errs.Is(readErr, errs.NotFound) {
+		return nil
+	}
 	if err == nil || readErr != nil {
 		return err
 	}

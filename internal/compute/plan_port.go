@@ -8,7 +8,6 @@ import (
 	"nacre/internal/auth"
 	"nacre/internal/db"
 	"nacre/internal/errs"
-	"nacre/internal/nodeapi"
 	"nacre/internal/vif"
 	"nacre/internal/work"
 )
@@ -112,7 +111,7 @@ func (s *Service) attachPortPlan() work.Plan[portState] {
 		Name: "server.attach_interface", Action: "attach_interface", Deadline: changeDeadline,
 		Steps: []work.Step[portState]{
 			{Name: "bind port", Tx: s.plugBind, Undo: s.undoPlug},
-			{Name: "wait for the card", Do: s.plugWait},
+			{Name: "wait for the card", Do: func(ctx context.Context, state *portState) error { return s.waitSettled(ctx, state.Server) }},
 			{Name: "finish", Tx: func(ctx context.Context, tx *db.Tx, state *portState) error {
 				err := s.plugFinish(ctx, tx, state)
 				if err != nil {
@@ -143,15 +142,6 @@ func (s *Service) plugBind(ctx context.Context, tx *db.Tx, state *portState) err
 	return s.want(ctx, tx, server)
 }
 
-func (s *Service) plugWait(ctx context.Context, state *portState) error {
-	server, err := s.Server(ctx, "", state.Server)
-	if err != nil {
-		return err
-	}
-	var seen nodeapi.MachineObserved
-	return s.wait(ctx, server, &seen)
-}
-
 func (s *Service) plugFinish(ctx context.Context, tx *db.Tx, state *portState) error {
 	_, err := tx.Exec(ctx, "UPDATE server_ports SET state = ? WHERE server = ? AND port = ?", attached, state.Server, state.Port)
 	return err
@@ -164,7 +154,7 @@ func (s *Service) undoPlug(ctx context.Context, state *portState) error {
 
 // withoutCard wants the machine without the card and waits until the guest has lost it.
 func (s *Service) withoutCard(ctx context.Context, state *portState) error {
-	return s.unplugCard(ctx, state, func() error { return s.plugWait(ctx, state) })
+	return s.unplugCard(ctx, state, func() error { return s.waitSettled(ctx, state.Server) })
 }
 
 func (s *Service) unplugCard(ctx context.Context, state *portState, wait func() error) error {

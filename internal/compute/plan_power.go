@@ -6,7 +6,6 @@ import (
 
 	"nacre/internal/db"
 	"nacre/internal/errs"
-	"nacre/internal/nodeapi"
 	"nacre/internal/work"
 )
 
@@ -190,12 +189,7 @@ func (s *Service) undoPower(ctx context.Context, tx *db.Tx, state *powerState) e
 }
 
 func (s *Service) powerWait(ctx context.Context, state *powerState) error {
-	server, err := s.Server(ctx, "", state.Server)
-	if err != nil {
-		return err
-	}
-	var seen nodeapi.MachineObserved
-	err = s.wait(ctx, server, &seen)
+	server, seen, err := s.seen(ctx, state.Server)
 	if state.State == SoftDeleted && errors.Is(err, work.ErrNotYet) && !s.hostUp(server.Host) {
 		return nil // it stops as soon as the host is back, and may be had back until then, too
 	}

@@ -7,7 +7,6 @@ import (
 	"nacre/internal/auth"
 	"nacre/internal/db"
 	"nacre/internal/errs"
-	"nacre/internal/nodeapi"
 	"nacre/internal/work"
 )
 
@@ -257,12 +256,7 @@ func (s *Service) rebuildWant(ctx context.Context, tx *db.Tx, state *rebuildStat
 }
 
 func (s *Service) rebuildWait(ctx context.Context, state *rebuildState) error {
-	server, err := s.Server(ctx, "", state.Server)
-	if err != nil {
-		return err
-	}
-	var seen nodeapi.MachineObserved
-	err = s.wait(ctx, server, &seen)
+	server, seen, err := s.seen(ctx, state.Server)
 	if err == nil && seen.Running != server.Running {
 		return work.NotYet("waiting for host %s to start the guest", server.Host)
 	}

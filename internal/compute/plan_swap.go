@@ -186,7 +186,7 @@ func setSwap(ctx context.Context, tx *db.Tx, attachment string, swap *VolumeSwap
 // undoSwap has the host copy no more, and waits until it does not.
 func (s *Service) undoSwap(ctx context.Context, state *swapState) error {
 	return s.without(ctx, state.Server, func(tx *db.Tx) error { return setSwap(ctx, tx, state.Old, nil) }, func() error {
-		return s.volumeWait(ctx, &volumeState{Server: state.Server})
+		return s.waitSettled(ctx, state.Server)
 	})
 }
 

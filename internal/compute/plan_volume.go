@@ -9,7 +9,6 @@ import (
 	"nacre/internal/auth"
 	"nacre/internal/db"
 	"nacre/internal/errs"
-	"nacre/internal/nodeapi"
 	"nacre/internal/work"
 )
 
@@ -99,7 +98,7 @@ func (s *Service) attachVolumePlan() work.Plan[volumeState] {
 		Name: "server.attach_volume", Action: "attach_volume", Deadline: changeDeadline,
 		Steps: []work.Step[volumeState]{
 			{Name: "connect volume", Tx: s.attachConnect, Undo: s.undoAttach},
-			{Name: "wait for the disk", Do: s.volumeWait},
+			{Name: "wait for the disk", Do: func(ctx context.Context, state *volumeState) error { return s.waitSettled(ctx, state.Server) }},
 			{Name: "finish", Tx: s.attachFinish},
 		},
 		Undone: func(ctx context.Context, tx *db.Tx, state *volumeState, _ error) error {
@@ -146,7 +145,7 @@ func (s *Service) undoAttach(ctx context.Context, state *volumeState) error {
 
 // withoutDisk wants the machine without the disk and waits until the guest has lost it.
 func (s *Service) withoutDisk(ctx context.Context, state *volumeState) error {
-	return s.unplugDisk(ctx, state, func() error { return s.volumeWait(ctx, state) })
+	return s.unplugDisk(ctx, state, func() error { return s.waitSettled(ctx, state.Server) })
 }
 
 func (s *Service) unplugDisk(ctx context.Context, state *volumeState, wait func() error) error {
@@ -154,15 +153,6 @@ func (s *Service) unplugDisk(ctx context.Context, state *volumeState, wait func(
 		_, err := tx.Exec(ctx, "UPDATE server_volumes SET state = ? WHERE attachment = ?", detaching, state.Attachment)
 		return err
 	}, wait)
-}
-
-func (s *Service) volumeWait(ctx context.Context, state *volumeState) error {
-	server, err := s.Server(ctx, "", state.Server)
-	if err != nil {
-		return err
-	}
-	var seen nodeapi.MachineObserved
-	return s.wait(ctx, server, &seen)
 }
 
 func (s *Service) attachFinish(ctx context.Context, tx *db.Tx, state *volumeState) error {
