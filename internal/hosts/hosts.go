@@ -364,7 +364,9 @@ func (s *Service) tellChanges(ctx context.Context) error {
 		}
 		if l != nil && l.looked < row.Sequence {
 			l.looked = row.Sequence
-			l.send()
+			if l.sent.Load() < row.Sequence {
+				l.send()
+			}
 		}
 		now := state{up: s.up(l, row.SeenAt), updated: row.UpdatedAt}
 		if s.told[row.Name] != now {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"nacre/internal/db"
@@ -40,8 +41,8 @@ type link struct {
 	observed map[key]nodeapi.Document
 	info     *nodeapi.HostInfo
 
-	sent     int64 // the sender's: the last generation sent
-	whole    bool  // the sender's: the whole set has been sent
+	sent     atomic.Int64 // the last generation sent, by the sender
+	whole    bool         // the sender's: the whole set has been sent
 	received uint64
 	heard    time.Time // when received last grew
 }
@@ -223,7 +224,7 @@ func (l *link) sendNewer() error {
 		var rows []documentRow
 		err := l.service.db.Read(l.ctx, func(tx *db.Tx) error {
 			return tx.All(l.ctx, &rows, `
-				SELECT * FROM documents WHERE host = ? AND generation > ? ORDER BY generation LIMIT ?`, l.host, l.sent, page)
+				SELECT * FROM documents WHERE host = ? AND generation > ? ORDER BY generation LIMIT ?`, l.host, l.sent.Load(), page)
 		})
 		if err != nil {
 			return fmt.Errorf("read documents of host %s: %w", l.host, err)
@@ -237,7 +238,7 @@ func (l *link) sendNewer() error {
 			first = false
 		}
 		if len(rows) > 0 {
-			l.sent = rows[len(rows)-1].Generation
+			l.sent.Store(rows[len(rows)-1].Generation)
 		}
 		if !last {
 			continue
