@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -65,8 +66,15 @@ func IsDuplicate(err error) bool {
 func IsFull(err error) bool { return sqlite.ErrCode(err).ToPrimary() == sqlite.ResultFull }
 
 type conn struct {
-	lite *sqlite.Conn
-	kept map[string]*sqlite.Stmt // for Read, by text
+	lite  *sqlite.Conn
+	kept  map[string]*sqlite.Stmt // for Read, by text
+	alarm *alarm                  // which interrupts it; nil until it is needed
+}
+
+// alarm interrupts a connection once.
+type alarm struct {
+	rung chan struct{}
+	ring func() // closes rung, the first time
 }
 
 // Close implements driver.Conn.
@@ -156,13 +164,31 @@ func (c *conn) done() driver.Result {
 	return result{c.lite.LastInsertRowID(), int64(c.lite.Changes())}
 }
 
-// heed has what runs end with its context, until the function it returns is called.
+// heed has what runs end with its context, until the function it returns is called. SQLite
+// watches one alarm until that has rung: to have it watch the context of each statement
+// takes a goroutine, and waits for that one twice.
 func (c *conn) heed(ctx context.Context) (stop func()) {
 	if ctx.Done() == nil {
 		return func() {}
 	}
-	c.lite.SetInterrupt(ctx.Done())
-	return func() { c.lite.SetInterrupt(nil) }
+	a := c.alarm
+	if a == nil {
+		rung := make(chan struct{})
+		a = &alarm{rung: rung, ring: sync.OnceFunc(func() { close(rung) })}
+		c.alarm = a
+		c.lite.SetInterrupt(rung)
+	}
+	unhook := context.AfterFunc(ctx, a.ring)
+	return func() {
+		if unhook() {
+			return
+		}
+		<-a.rung
+		if c.alarm == a {
+			c.alarm = nil
+			c.lite.SetInterrupt(nil)
+		}
+	}
 }
 
 // told is the error of what was interrupted in the words of its context.

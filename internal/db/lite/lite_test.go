@@ -98,6 +98,31 @@ func TestContext(t *testing.T) {
 	}
 }
 
+// A context that ends just then ends its own statement, if any, and none behind it.
+func TestContextThatEndsMeanwhile(t *testing.T) {
+	pool := open(t)
+	pool.SetMaxOpenConns(1)
+	count := func(ctx context.Context, n int64) error {
+		text := "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT ?) SELECT COUNT(*) FROM n"
+		return lite.Read(ctx, pool, text, []any{n}, func(*sqlite.Stmt) error { return nil })
+	}
+	patient, stop := context.WithCancel(t.Context())
+	defer stop()
+	for i := range 500 {
+		ctx, cancel := context.WithCancel(t.Context())
+		go cancel()
+		err := count(ctx, int64(i))
+		if err != nil && !errors.Is(err, context.Canceled) {
+			t.Fatalf("the statement whose context ends: %v", err)
+		}
+		err = count(patient, 10)
+		if err != nil {
+			t.Fatalf("the statement behind it: %v", err)
+		}
+		<-ctx.Done()
+	}
+}
+
 // Rows that nobody reads to their end leave the statement as it was.
 func TestRead(t *testing.T) {
 	pool := open(t)
