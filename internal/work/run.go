@@ -23,10 +23,9 @@ type run struct {
 	claimed bool
 	seq     int // lines in the journal
 
-	rest      time.Time // until when, when it has to wait
 	place     place
 	again     bool      // woken while in a worker
-	until     time.Time // when parked
+	until     time.Time // when parked; a worker that has the run says it before
 	cancelled bool      // as far as we have heard
 	interrupt context.CancelFunc
 }
@@ -76,7 +75,7 @@ func (e *Engine) turn(ctx context.Context, r *run) (moved bool) {
 	case next == over:
 		e.drop(r)
 	default:
-		e.park(r, r.rest)
+		e.park(r, r.until)
 	}
 	e.report(ctx, r, moved, started, err)
 	return moved
@@ -125,7 +124,7 @@ func (e *Engine) advance(ctx context.Context, r *run) (verdict, error) {
 	ctx = bus.WithInitiator(ctx, bus.Initiator{RequestID: by.Request, User: by.User, Project: by.Project})
 	now := e.clock.Now()
 	if r.Wake.Time().After(now) && r.Tries == 0 && !r.Cancelled && r.Reason == "" {
-		r.rest = r.Wake.Time()
+		r.until = r.Wake.Time()
 		return wait, nil // started with After
 	}
 	if r.plan == nil {
@@ -376,7 +375,7 @@ func (e *Engine) notYet(ctx context.Context, r *run, err error) (verdict, error)
 	next.Wake = db.At(now.Add(lookAgain))
 	known := next.Reason == r.Reason || r.Reason == "" && now.Sub(r.Since.Time()) < lookAgain
 	if known && r.Tries == 0 && len(r.carried) == 0 {
-		r.rest = next.Wake.Time()
+		r.until = next.Wake.Time()
 		return wait, nil
 	}
 	return e.lay(ctx, r, next)
@@ -403,7 +402,7 @@ func (e *Engine) lay(ctx context.Context, r *run, next row) (verdict, error) {
 	if err != nil {
 		return over, err
 	}
-	r.rest = next.Wake.Time()
+	r.until = next.Wake.Time()
 	return wait, nil
 }
 

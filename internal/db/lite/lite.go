@@ -16,7 +16,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -68,13 +67,8 @@ func IsFull(err error) bool { return sqlite.ErrCode(err).ToPrimary() == sqlite.R
 type conn struct {
 	lite  *sqlite.Conn
 	kept  map[string]*sqlite.Stmt // for Read, by text
-	alarm *alarm                  // which interrupts it; nil until it is needed
-}
-
-// alarm interrupts a connection once.
-type alarm struct {
-	rung chan struct{}
-	ring func() // closes rung, the first time
+	alarm <-chan struct{}         // closed to interrupt it; nil until there is need
+	ring  context.CancelFunc      // closes alarm
 }
 
 // Close implements driver.Conn.
@@ -171,20 +165,19 @@ func (c *conn) heed(ctx context.Context) (stop func()) {
 	if ctx.Done() == nil {
 		return func() {}
 	}
-	a := c.alarm
-	if a == nil {
-		rung := make(chan struct{})
-		a = &alarm{rung: rung, ring: sync.OnceFunc(func() { close(rung) })}
-		c.alarm = a
-		c.lite.SetInterrupt(rung)
+	if c.alarm == nil {
+		rung, ring := context.WithCancel(context.Background())
+		c.alarm, c.ring = rung.Done(), ring
+		c.lite.SetInterrupt(c.alarm)
 	}
-	unhook := context.AfterFunc(ctx, a.ring)
+	alarm := c.alarm
+	unhook := context.AfterFunc(ctx, c.ring)
 	return func() {
 		if unhook() {
 			return
 		}
-		<-a.rung
-		if c.alarm == a {
+		<-alarm
+		if c.alarm == alarm {
 			c.alarm = nil
 			c.lite.SetInterrupt(nil)
 		}

@@ -46,10 +46,6 @@ func Exec(ctx context.Context, taken *sql.Conn, text string, args []any) (change
 }
 
 func (c *conn) read(ctx context.Context, text string, args []any, visit func(row *sqlite.Stmt) error) (err error) {
-	err = ctx.Err()
-	if err != nil {
-		return err
-	}
 	s, err := c.keep(text)
 	if err != nil {
 		return err
