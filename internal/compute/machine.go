@@ -244,20 +244,24 @@ func (s *Service) wantAgain(ctx context.Context, tx *db.Tx, id string) error {
 // guest that does not let go and is to be deleted.
 func (s *Service) without(ctx context.Context, id string, mark func(*db.Tx) error, wait func() error) error {
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
-		err := mark(tx)
+		server, err := getServer(ctx, tx, "", id) // held before what is marked, as everywhere
 		if err != nil {
 			return err
 		}
-		return s.wantAgain(ctx, tx, id)
+		err = mark(tx)
+		if err != nil || server.Host == "" {
+			return err
+		}
+		return s.want(ctx, tx, server)
 	})
+	if errs.Is(err, errs.NotFound) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	err = wait()
 	server, readErr := s.Server(ctx, "", id)
-	if errs.Is(readErr, errs.NotFound) {
-		return nil
-	}
 	if err == nil || readErr != nil {
 		return err
 	}

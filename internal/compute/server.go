@@ -256,12 +256,14 @@ func (s *Server) HostID() string {
 	return string(hex.AppendEncode(room[:0], sum[:]))
 }
 
+func noServer(id string) error { return errs.NotFoundf("Instance %s could not be found.", id) }
+
 // getServer reads a server that was not deleted. With a project, a server of
 // another one is not found.
 func getServer(ctx context.Context, tx *db.Tx, project, id string) (Server, error) {
 	server, err := anyServer(ctx, tx, project, id)
 	if err == nil && server.VMState == Deleted {
-		return Server{}, errs.NotFoundf("Instance %s could not be found.", id)
+		return Server{}, noServer(id)
 	}
 	return server, err
 }
@@ -271,7 +273,7 @@ func anyServer(ctx context.Context, tx *db.Tx, project, id string) (Server, erro
 	var server Server
 	err := tx.Get(ctx, &server, "SELECT * FROM servers WHERE id = ?"+tx.Hold(), id)
 	if errors.Is(err, sql.ErrNoRows) || (err == nil && project != "" && server.Project != project) {
-		return Server{}, errs.NotFoundf("Instance %s could not be found.", id)
+		return Server{}, noServer(id)
 	}
 	if err != nil {
 		return Server{}, fmt.Errorf("read server %s: %w", id, err)

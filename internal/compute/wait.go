@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"nacre/internal/db"
-	"nacre/internal/errs"
 	"nacre/internal/hosts"
 	"nacre/internal/nodeapi"
 	"nacre/internal/work"
@@ -27,6 +26,7 @@ func (s *Service) waitOn(ctx context.Context, host, id string, into *nodeapi.Mac
 	return s.db.Read(ctx, func(tx *db.Tx) error { return s.settled(ctx, tx, host, id, into) })
 }
 
+// settled is waitOn for who has a transaction.
 func (s *Service) settled(ctx context.Context, tx *db.Tx, host, id string, into *nodeapi.MachineObserved) error {
 	answered, err := s.hosts.Observed(ctx, tx, host, nodeapi.KindMachine, id, into)
 	if err != nil {
@@ -47,11 +47,7 @@ func (s *Service) seen(ctx context.Context, id string) (Server, nodeapi.MachineO
 
 // waitSettled is wait for who has but the id.
 func (s *Service) waitSettled(ctx context.Context, id string) error {
-	return s.db.Read(ctx, func(tx *db.Tx) error {
-		at, err := placeOf(ctx, tx, id)
-		if err != nil {
-			return err
-		}
+	return s.at(ctx, id, func(tx *db.Tx, at place) error {
 		return s.settled(ctx, tx, at.Host, id, new(nodeapi.MachineObserved))
 	})
 }
@@ -59,11 +55,7 @@ func (s *Service) waitSettled(ctx context.Context, id string) error {
 // waitAnswer is waitSettled, but the host may have a problem: what is undone waits for
 // no guest.
 func (s *Service) waitAnswer(ctx context.Context, id string) error {
-	return s.db.Read(ctx, func(tx *db.Tx) error {
-		at, err := placeOf(ctx, tx, id)
-		if err != nil {
-			return err
-		}
+	return s.at(ctx, id, func(tx *db.Tx, at place) error {
 		answered, err := s.hosts.Observed(ctx, tx, at.Host, nodeapi.KindMachine, id, nil)
 		if err != nil {
 			return err
@@ -74,10 +66,17 @@ func (s *Service) waitAnswer(ctx context.Context, id string) error {
 
 // waitPower is waitSettled, and the guest runs, or doesn't.
 func (s *Service) waitPower(ctx context.Context, id string, running bool) error {
-	return s.db.Read(ctx, func(tx *db.Tx) error {
-		_, err := s.powered(ctx, tx, id, running)
-		return err
-	})
+	return s.at(ctx, id, func(tx *db.Tx, at place) error { return s.powered(ctx, tx, at.Host, id, running) })
+}
+
+// powered is waitPower for who has a transaction.
+func (s *Service) powered(ctx context.Context, tx *db.Tx, host, id string, running bool) error {
+	var seen nodeapi.MachineObserved
+	err := s.settled(ctx, tx, host, id, &seen)
+	if err == nil && seen.Running != running {
+		err = work.NotYet("waiting for host %s to %s the guest", host, map[bool]string{true: "start", false: "stop"}[running])
+	}
+	return err
 }
 
 // portPatience is how long a running guest waits for its network. A guest
@@ -86,8 +85,8 @@ const portPatience = time.Minute
 
 // waitUp is waitPower, and the network has reported the server's ports up.
 func (s *Service) waitUp(ctx context.Context, id string, running bool) error {
-	return s.db.Read(ctx, func(tx *db.Tx) error {
-		at, err := s.powered(ctx, tx, id, running)
+	return s.at(ctx, id, func(tx *db.Tx, at place) error {
+		err := s.powered(ctx, tx, at.Host, id, running)
 		if err != nil || s.clock.Now().Sub(at.UpdatedAt.Time()) > portPatience {
 			return err
 		}
@@ -99,33 +98,23 @@ func (s *Service) waitUp(ctx context.Context, id string, running bool) error {
 	})
 }
 
-func (s *Service) powered(ctx context.Context, tx *db.Tx, id string, running bool) (place, error) {
-	at, err := placeOf(ctx, tx, id)
-	if err != nil {
-		return at, err
-	}
-	var seen nodeapi.MachineObserved
-	err = s.settled(ctx, tx, at.Host, id, &seen)
-	if err == nil && seen.Running != running {
-		err = work.NotYet("waiting for host %s to %s the guest", at.Host, map[bool]string{true: "start", false: "stop"}[running])
-	}
-	return at, err
-}
-
 // place is what waiting has to know of a server: every boot reads it a few times.
 type place struct {
 	Host      string
 	UpdatedAt db.Time
 }
 
-func placeOf(ctx context.Context, tx *db.Tx, id string) (place, error) {
-	var at place
-	err := tx.Get(ctx, &at, "SELECT host, updated_at FROM servers WHERE id = ? AND vm_state <> ?", id, Deleted)
-	if errors.Is(err, sql.ErrNoRows) {
-		return at, errs.NotFoundf("Instance %s could not be found.", id)
-	}
-	if err != nil {
-		return at, fmt.Errorf("read where server %s is: %w", id, err)
-	}
-	return at, nil
+// at looks, in one transaction, where a server is and at what is waited for there.
+func (s *Service) at(ctx context.Context, id string, look func(tx *db.Tx, at place) error) error {
+	return s.db.Read(ctx, func(tx *db.Tx) error {
+		var at place
+		err := tx.Get(ctx, &at, "SELECT host, updated_at FROM servers WHERE id = ? AND vm_state <> ?", id, Deleted)
+		if errors.Is(err, sql.ErrNoRows) {
+			return noServer(id)
+		}
+		if err != nil {
+			return fmt.Errorf("read where server %s is: %w", id, err)
+		}
+		return look(tx, at)
+	})
 }
