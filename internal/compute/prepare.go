@@ -459,6 +459,9 @@ func (s *Service) prepareCard(ctx context.Context, in NewServer, card *NewCard, 
 
 // checkMetadata holds metadata to the quota of items.
 func (s *Service) checkMetadata(ctx context.Context, caller auth.Caller, metadata map[string]string) error {
+	if len(metadata) == 0 {
+		return nil
+	}
 	return s.db.Read(ctx, func(tx *db.Tx) error {
 		limits, err := limitsFor(ctx, tx, caller.Project, caller.User, quota.MetadataItem)
 		if err != nil {
