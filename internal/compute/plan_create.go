@@ -55,7 +55,7 @@ func (s *Service) createPlan() work.Plan[createState] {
 			{Name: "claim host", Tx: s.createClaim, UndoTx: s.undoClaim},
 			{Name: "make volumes", Do: s.createVolumes, Undo: s.undoVolumes},
 			{Name: "connect volumes and ports", Tx: s.createConnect, Undo: s.undoConnect},
-			{Name: "wait running", Do: s.createWait},
+			{Name: "wait running", Do: s.createWait, Woken: true},
 			{Name: "finish", Tx: s.createFinish},
 		},
 		Undone: s.createFailed,

@@ -28,6 +28,7 @@ type step struct {
 	do, undo doFunc
 	tx, back txFunc
 	noReturn bool
+	woken    bool
 }
 
 // reversible tells whether the step has something to undo.
@@ -60,7 +61,7 @@ func Register[S any](e *Engine, p Plan[S]) {
 		panic("work: a plan needs a name and steps")
 	}
 	erased := &plan{name: p.Name, action: p.Action, deadline: p.deadline()}
-	for _, s := range p.Steps {
+	for i, s := range p.Steps {
 		switch {
 		case s.Name == "" || erased.index(s.Name) >= 0:
 			panic(fmt.Sprintf("work: plan %s: each step needs a name of its own", p.Name))
@@ -68,9 +69,11 @@ func Register[S any](e *Engine, p Plan[S]) {
 			panic(fmt.Sprintf("work: plan %s: step %q needs either Do or Tx", p.Name, s.Name))
 		case s.Undo != nil && s.UndoTx != nil:
 			panic(fmt.Sprintf("work: plan %s: step %q has two undos", p.Name, s.Name))
+		case s.Woken && (i == 0 || p.Steps[i-1].Tx == nil):
+			panic(fmt.Sprintf("work: plan %s: step %q can be woken only behind a Tx", p.Name, s.Name))
 		}
 		erased.steps = append(erased.steps, step{
-			name: s.Name, noReturn: s.NoReturn,
+			name: s.Name, noReturn: s.NoReturn, woken: s.Woken,
 			do: eraseDo(s.Do), tx: eraseTx(s.Tx), undo: eraseDo(s.Undo), back: eraseTx(s.UndoTx),
 		})
 	}

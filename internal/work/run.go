@@ -159,8 +159,12 @@ func (e *Engine) advance(ctx context.Context, r *run) (verdict, error) {
 	e.interruptible(r, nil)
 	stop()
 	if err == nil {
-		if r.Phase == done {
+		switch {
+		case r.Phase == done:
 			return over, nil
+		case r.plan.steps[i+1].woken:
+			r.until = e.clock.Now().Add(lookAgain)
+			return wait, nil
 		}
 		return goOn, nil
 	}

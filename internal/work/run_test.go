@@ -83,6 +83,47 @@ func TestWakeRunsAWaitingStepAtOnce(t *testing.T) {
 	}
 }
 
+func TestWokenStepLooksWhenHintedOrAfterASecond(t *testing.T) {
+	var asked time.Time
+	var answered atomic.Bool
+	waits, looked := make(chan bool, 1), make(chan bool, 2)
+	p := work.Plan[state]{Name: "p", Steps: []work.Step[state]{
+		{Name: "ask", Tx: func(_ context.Context, tx *db.Tx, _ *state) error {
+			tx.After(func() { asked = time.Now(); waits <- true })
+			return nil
+		}},
+		{Name: "look", Woken: true, Do: func(context.Context, *state) error {
+			looked <- answered.Load() || time.Since(asked) >= time.Second
+			return nil
+		}},
+	}}
+	d := running(t, func(e *work.Engine) { work.Register(e, p) })
+	for _, hint := range []bool{true, false} {
+		answered.Store(false)
+		err := d.Write(t.Context(), func(tx *db.Tx) error {
+			_, err := work.Start(t.Context(), tx, p, fmt.Sprint(hint), state{})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-waits
+		if hint {
+			answered.Store(true)
+			err = d.Write(t.Context(), func(tx *db.Tx) error {
+				work.Wake(tx, fmt.Sprint(hint))
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !<-looked {
+			t.Errorf("hint %v: looked %v after it had asked, and nobody had answered", hint, time.Since(asked))
+		}
+	}
+}
+
 func TestCancelInterruptsARunningStep(t *testing.T) {
 	inside, undone := make(chan bool), make(chan error, 1)
 	p := work.Plan[state]{

@@ -66,6 +66,9 @@ type Step[S any] struct {
 
 	// NoReturn: once this step is done, nothing is undone any more.
 	NoReturn bool
+	// Woken: it waits for what the step before, a Tx, asks of somebody who answers with
+	// a hint. It looks when that comes, or after a second: at once were in vain.
+	Woken bool
 }
 
 // The reasons for undoing that are not an error of a step.

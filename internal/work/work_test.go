@@ -539,3 +539,19 @@ func TestAfterDelaysTheFirstStep(t *testing.T) {
 	b.turn()
 	b.want("r", "p done | a success")
 }
+
+// A claimed plan is read again only near the end of its lease, and then for good.
+func TestCancelledBetweenTurns(t *testing.T) {
+	for _, passed := range []time.Duration{0, time.Minute} {
+		b := newBench(t)
+		tr := &trace{fail: map[string]error{"a": work.NotYet("waiting")}}
+		p := work.Plan[state]{Name: "p", Deadline: time.Hour, Steps: []work.Step[state]{tr.step("a")}}
+		work.Register(b.engine, p)
+		start(b, p, "r", state{})
+		b.turn()
+		b.clock.Advance(passed)
+		b.write(func(tx *db.Tx) error { return work.Cancel(t.Context(), tx, "r") })
+		b.turn()
+		b.want("r", "p undone | a error cancelled by a later request | undo a success")
+	}
+}
