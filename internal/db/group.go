@@ -43,7 +43,7 @@ type job struct {
 // and it takes those, so that they go on however many requests come.
 const (
 	maxGroup     = 256
-	patientShare = 4
+	patientShare = 2
 )
 
 var (
