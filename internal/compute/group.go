@@ -59,7 +59,7 @@ func (s *Service) joinGroup(ctx context.Context, tx *db.Tx, in NewServer, n int)
 		return err
 	}
 	var have int
-	err = tx.Get(ctx, &have, "SELECT COUNT(*) FROM servers WHERE server_group = ? AND deleted_at = 0", g.ID)
+	err = tx.Get(ctx, &have, "SELECT COUNT(*) FROM servers WHERE server_group = ? AND server_group <> '' AND deleted_at = 0", g.ID)
 	if err != nil {
 		return fmt.Errorf("count members of server group %s: %w", g.ID, err)
 	}
@@ -136,7 +136,9 @@ func readMembers(ctx context.Context, tx *db.Tx, list []ServerGroup) error {
 		ids[i], at[list[i].ID] = list[i].ID, &list[i]
 	}
 	var rows []struct{ ID, ServerGroup string }
-	err := tx.All(ctx, &rows, "SELECT id, server_group FROM servers WHERE server_group IN (?) AND deleted_at = 0 ORDER BY created_at", db.In(ids))
+	err := tx.All(ctx, &rows, `
+		SELECT s.id, s.server_group FROM ? AS asked CROSS JOIN servers AS s
+		WHERE s.server_group = asked.value AND s.server_group <> '' AND s.deleted_at = 0 ORDER BY s.created_at`, db.Each(ids))
 	if err != nil {
 		return fmt.Errorf("read members of server groups: %w", err)
 	}

@@ -175,7 +175,7 @@ func (s *Service) ask(ctx context.Context, tx *db.Tx, server Server, to destinat
 	}
 	err = tx.All(ctx, &rows, `
 		SELECT host, COUNT(*) AS n FROM servers
-		WHERE server_group = ? AND host <> '' AND deleted_at = 0 AND id <> ? GROUP BY host`, group.ID, server.ID)
+		WHERE server_group = ? AND server_group <> '' AND host <> '' AND deleted_at = 0 AND id <> ? GROUP BY host`, group.ID, server.ID)
 	if err != nil {
 		return r, fmt.Errorf("read members of server group %s: %w", group.ID, err)
 	}

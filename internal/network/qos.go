@@ -172,7 +172,7 @@ func (s *Service) DeleteQoSPolicy(ctx context.Context, id string, revision int64
 func policyUser(ctx context.Context, tx *db.Tx, policy string) (string, error) {
 	for _, user := range []struct{ kind, query string }{
 		{"network", `SELECT id FROM networks WHERE qos_policy_id = ? LIMIT 1`},
-		{"port", `SELECT id FROM ports WHERE qos_policy_id = ? LIMIT 1`},
+		{"port", `SELECT id FROM ports WHERE qos_policy_id = ? AND qos_policy_id <> '' LIMIT 1`},
 		{"floating IP", `SELECT id FROM floating_ips WHERE qos_policy_id = ? LIMIT 1`},
 		{"router", `SELECT id FROM routers WHERE gateway_qos = ? LIMIT 1`},
 	} {
@@ -264,7 +264,7 @@ func networkPolicies(ctx context.Context, tx *db.Tx, networks []string) (map[str
 func policyDirty(ctx context.Context, tx *db.Tx, policy string) error {
 	var ports, routers []string
 	err := tx.All(ctx, &ports, `
-		SELECT id FROM ports WHERE (qos_policy_id = ? OR network_id IN (SELECT id FROM networks WHERE qos_policy_id = ?))
+		SELECT id FROM ports WHERE (qos_policy_id = ? AND qos_policy_id <> '' OR network_id IN (SELECT id FROM networks WHERE qos_policy_id = ?))
 		AND device_owner NOT LIKE 'network:%'`, policy, policy)
 	if err == nil {
 		err = tx.All(ctx, &routers, `
