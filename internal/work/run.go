@@ -84,11 +84,11 @@ func (e *Engine) turn(ctx context.Context, r *run) (moved bool) {
 // hold claims the plan, or makes sure that it is still ours: nobody can take it before
 // the lease of the claim has ended, and until then we hear of a cancellation.
 func (e *Engine) hold(ctx context.Context, r *run) error {
-	if r.claimed && e.clock.Now().Add(heartbeat).Before(r.Lease.Time()) {
-		r.Cancelled = r.Cancelled || e.heard(r)
-		return nil
-	}
 	if r.claimed {
+		if e.clock.Now().Add(heartbeat).Before(r.Lease.Time()) {
+			r.Cancelled = r.Cancelled || e.heard(r)
+			return nil
+		}
 		var now row
 		err := e.db.Read(ctx, func(tx *db.Tx) error {
 			return tx.Get(ctx, &now, `
