@@ -457,22 +457,27 @@ func (s *Service) prepareCard(ctx context.Context, in NewServer, card *NewCard, 
 	return err
 }
 
-// checkMetadata holds metadata to the quota of items.
+// checkMetadata holds the metadata of a new server to the quota of items.
 func (s *Service) checkMetadata(ctx context.Context, caller auth.Caller, metadata map[string]string) error {
 	if len(metadata) == 0 {
 		return nil
 	}
 	return s.db.Read(ctx, func(tx *db.Tx) error {
-		limits, err := limitsFor(ctx, tx, caller.Project, caller.User, quota.MetadataItem)
-		if err != nil {
-			return err
-		}
-		limit := limits[quota.MetadataItem]
-		if limit >= 0 && int64(len(metadata)) > limit {
-			return errs.Forbiddenf("Maximum number of metadata items exceeds %d", limit)
-		}
-		return nil
+		return metadataFits(ctx, tx, caller.Project, caller.User, metadata)
 	})
+}
+
+// metadataFits holds metadata to the quota of items that a user has in the project.
+func metadataFits(ctx context.Context, tx *db.Tx, project, user string, metadata map[string]string) error {
+	limits, err := limitsFor(ctx, tx, project, user, quota.MetadataItem)
+	if err != nil {
+		return err
+	}
+	limit := limits[quota.MetadataItem]
+	if limit >= 0 && int64(len(metadata)) > limit {
+		return errs.Forbiddenf("Maximum number of metadata items exceeds %d", limit)
+	}
+	return nil
 }
 
 // zoneExists tells whether some host is in the availability zone.

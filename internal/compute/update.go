@@ -7,7 +7,6 @@ import (
 
 	"nacre/internal/db"
 	"nacre/internal/errs"
-	"nacre/internal/quota"
 	"nacre/internal/work"
 )
 
@@ -118,13 +117,9 @@ func (s *Service) SetMetadata(ctx context.Context, act Act, metadata map[string]
 			all = maps.Clone(server.Metadata.V)
 		}
 		maps.Copy(all, metadata)
-		limits, err := limitsFor(ctx, tx, server.Project, act.User, quota.MetadataItem)
+		err = metadataFits(ctx, tx, server.Project, act.User, all)
 		if err != nil {
 			return err
-		}
-		limit := limits[quota.MetadataItem]
-		if limit >= 0 && int64(len(all)) > limit {
-			return errs.Forbiddenf("Maximum number of metadata items exceeds %d", limit)
 		}
 		server.Metadata.V = all
 		err = s.save(ctx, tx, &server, "metadata")
