@@ -47,7 +47,7 @@ func (s *Service) wantSnapshot(ctx context.Context, tx *db.Tx, snapshot Snapshot
 func copying(ctx context.Context, tx *db.Tx, id, what string) error {
 	var copies int
 	err := tx.Get(ctx, &copies, `
-		SELECT (SELECT COUNT(*) FROM volumes WHERE (source = ? OR snapshot = ?) AND status = ?) +
+		SELECT (SELECT COUNT(*) FROM volumes WHERE (source = ? OR snapshot = ? AND snapshot <> '') AND status = ?) +
 			(SELECT COUNT(*) FROM snapshots WHERE volume = ? AND status = ?)`, id, id, Creating, id, Creating)
 	if err != nil {
 		return fmt.Errorf("look for copies of %s: %w", id, err)

@@ -229,6 +229,39 @@ func TestSnapshotCalls(t *testing.T) {
 	c.until("the copies are gone", func() bool { return c.bytes() == 1 && c.used("snapshots") == 0.0 })
 }
 
+// A source stays until the copies of it are made.
+func TestSourceOfACopyStays(t *testing.T) {
+	c := start(t, 1)
+	volume := c.create(`"size":1`)
+	made := c.must(202, "demo", "POST", base+"/snapshots", fmt.Sprintf(`{"snapshot":{"volume_id":%q}}`, volume))
+	snapshot, _ := at(made, "snapshot", "id").(string)
+	c.until("the snapshot is there", func() bool {
+		return at(c.must(200, "demo", "GET", base+"/snapshots/"+snapshot, ""), "snapshot", "status") == "available"
+	})
+	for source, path := range map[string]string{`"source_volid":"` + volume + `"`: "/volumes/" + volume, `"snapshot_id":"` + snapshot + `"`: "/snapshots/" + snapshot} {
+		held := make(chan struct{})
+		c.disks[0].SetFault(func(call, _ string, done bool) error {
+			if call == "Ensure" && !done {
+				<-held
+			}
+			return nil
+		})
+		made := c.must(202, "demo", "POST", base+"/volumes", `{"volume":{"size":1,`+source+`}}`)
+		copied, _ := at(made, "volume", "id").(string)
+		r := c.do("demo", "DELETE", base+path+"?cascade=true", "")
+		if r.status != 400 {
+			t.Errorf("delete of %s, which is being copied: %d %s", path, r.status, r.body)
+		}
+		close(held)
+		c.disks[0].SetFault(nil)
+		c.await(copied, "available")
+		c.must(202, "demo", "DELETE", base+"/volumes/"+copied, "")
+		c.await(copied, "")
+	}
+	c.must(202, "demo", "DELETE", base+"/volumes/"+volume+"?cascade=true", "")
+	c.await(volume, "")
+}
+
 func TestOperators(t *testing.T) {
 	c := start(t, 2)
 	for range 4 {
