@@ -5,11 +5,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"nacre/internal/boolean"
 	"nacre/internal/compute/scheduler"
 	"nacre/internal/errs"
 	"nacre/internal/nodeapi"
+	"nacre/internal/work"
 )
 
 // What a guest's machine has other than usual is said by properties of its image and
@@ -91,6 +93,30 @@ func checkHardware(image map[string]string, flavor Flavor) error {
 		return errs.BadRequestf("The requested amount of video memory %d is higher than the maximum allowed by flavor %d.", ram, most)
 	}
 	return nil
+}
+
+// usualShutdown is how long a guest may take to shut down, and longestShutdown what
+// its image may make of that.
+const usualShutdown, longestShutdown = time.Minute, 24 * time.Hour
+
+// shutdownSeconds is how long the guest may take to shut down as its image says: 0 for
+// not at all, nil for as long as others. What is no number counts as nothing, as in Nova.
+func (server Server) shutdownSeconds() *int {
+	n, err := strconv.Atoi(strings.TrimSpace(server.ImageProperties.V["os_shutdown_timeout"]))
+	if err != nil {
+		return nil
+	}
+	return new(min(max(n, 0), int(longestShutdown.Seconds())))
+}
+
+// shutdown lets a plan that shuts the guest down wait for one that may take longer
+// than others.
+func (server Server) shutdown() work.Option {
+	var more time.Duration
+	if n := server.shutdownSeconds(); n != nil {
+		more = max(time.Duration(*n)*time.Second-usualShutdown, 0)
+	}
+	return work.Longer(more)
 }
 
 // amount reads a number that was checked.

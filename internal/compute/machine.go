@@ -104,6 +104,8 @@ func (s *Service) machine(ctx context.Context, tx *db.Tx, server Server) (nodeap
 		SoftReboots: server.SoftReboots, HardReboots: server.HardReboots, CrashDumps: server.CrashDumps,
 		Agent:   boolean.Is(server.ImageProperties.V["hw_qemu_guest_agent"]),
 		Quiesce: boolean.Is(server.ImageProperties.V["os_require_quiesce"]),
+
+		ShutdownSeconds: server.shutdownSeconds(),
 	}
 	m.Topology, m.Sockets, err = topologyOf(ctx, tx, server)
 	if err != nil {

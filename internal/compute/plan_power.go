@@ -109,7 +109,7 @@ func (s *Service) power(ctx context.Context, act Act, action string, state power
 			return err
 		}
 		state.Server, state.Before, state.Rested, state.Rescued = server.ID, server.Running, server.Rest, server.Rescue.V
-		_, err = work.Start(ctx, tx, s.powerPlan(), server.ID, state, append(act.options(server), work.As(action))...)
+		_, err = work.Start(ctx, tx, s.powerPlan(), server.ID, state, append(act.options(server), work.As(action), server.shutdown())...)
 		return err
 	})
 }

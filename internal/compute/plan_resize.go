@@ -122,7 +122,7 @@ func (s *Service) startMove(ctx context.Context, act Act, action string, state r
 			return err
 		}
 		state.Server, state.Former, state.State, state.Running, state.Source = server.ID, server.Flavor.V, server.VMState, server.Running, server.Host
-		_, err = work.Start(ctx, tx, s.resizePlan(), server.ID, state, append(act.options(server), work.As(action))...)
+		_, err = work.Start(ctx, tx, s.resizePlan(), server.ID, state, append(act.options(server), work.As(action), server.shutdown())...)
 		return err
 	})
 }

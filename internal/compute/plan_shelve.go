@@ -59,7 +59,7 @@ func (s *Service) ShelveServer(ctx context.Context, act Act) error {
 		if err != nil {
 			return err
 		}
-		_, err = work.Start(ctx, tx, s.shelvePlan(), server.ID, state, act.options(server)...)
+		_, err = work.Start(ctx, tx, s.shelvePlan(), server.ID, state, append(act.options(server), server.shutdown())...)
 		return err
 	})
 	if err != nil {
@@ -157,7 +157,7 @@ func (s *Service) startOffload(ctx context.Context, tx *db.Tx, server Server, op
 	if err != nil {
 		return err
 	}
-	_, err = work.Start(ctx, tx, s.offloadPlan(), server.ID, state, append([]work.Option{work.Project(server.Project)}, options...)...)
+	_, err = work.Start(ctx, tx, s.offloadPlan(), server.ID, state, append([]work.Option{work.Project(server.Project), server.shutdown()}, options...)...)
 	return err
 }
 

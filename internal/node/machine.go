@@ -103,6 +103,8 @@ func (n *Node) makeMachine(ctx context.Context, d *doc, machine nodeapi.Machine,
 		Incoming:    (*virt.Incoming)(machine.Incoming),
 		Outgoing:    (*virt.Outgoing)(machine.Outgoing),
 		Quiesce:     machine.Quiesce,
+
+		ShutdownSeconds: machine.ShutdownSeconds,
 	}
 	if machine.Hardware != nil {
 		want.Hardware = *machine.Hardware

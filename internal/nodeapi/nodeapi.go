@@ -119,7 +119,8 @@ type Machine struct {
 	Hardware *Hardware `json:"hardware,omitempty"` // other than usual
 	Quotas   *Quotas   `json:"quotas,omitempty"`
 
-	Quiesce bool `json:"quiesce,omitempty"` // its disk is read only when its agent has frozen its file systems
+	Quiesce         bool `json:"quiesce,omitempty"`          // its disk is read only when its agent has frozen its file systems
+	ShutdownSeconds *int `json:"shutdown_seconds,omitempty"` // that it may take to shut down; nil: the host's usual ones
 }
 
 // Rescue is a disk made of an image that a machine boots from for a while.

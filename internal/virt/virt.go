@@ -64,6 +64,10 @@ type Machine struct {
 	// Quiesce: while it runs, its disk is read only when its agent has frozen its
 	// file systems. Of a machine that has an agent it is tried in any case.
 	Quiesce bool `json:",omitempty"`
+
+	// ShutdownSeconds is how long the guest may take to shut down, nil for as long as
+	// the driver lets any.
+	ShutdownSeconds *int `json:",omitempty"`
 }
 
 // Rescue is a disk made of an image for as long as it is wanted.

@@ -127,6 +127,9 @@ func As(action string) Option { return func(r *row) { r.Action = action } }
 // After lets the plan wait before its first step.
 func After(d time.Duration) Option { return func(r *row) { r.Wake += db.Time(d.Microseconds()) } }
 
+// Longer lets the plan take more time than its deadline says.
+func Longer(d time.Duration) Option { return func(r *row) { r.Deadline += db.Time(d.Microseconds()) } }
+
 // Start begins a plan about the resource: it runs as soon as the transaction
 // is on disk and earlier plans of the resource have ended.
 func Start[S any](ctx context.Context, tx *db.Tx, p Plan[S], resource string, state S, options ...Option) (id string, err error) {
@@ -143,7 +146,7 @@ func Start[S any](ctx context.Context, tx *db.Tx, p Plan[S], resource string, st
 	for _, o := range options {
 		o(&r)
 	}
-	r.Deadline = r.Wake + db.Time(p.deadline().Microseconds())
+	r.Deadline += r.Wake + db.Time(p.deadline().Microseconds())
 	err = insert(ctx, tx, &r)
 	if err != nil {
 		return "", fmt.Errorf("start plan %s: %w", p.Name, err)

@@ -241,14 +241,22 @@ func (h *Host) ensureStopped(ctx context.Context, m *machine, g *guest) error {
 	return h.end(ctx, m, g, true)
 }
 
-// shutDown presses the power button and waits until the guest is off. It is a
-// success when the guest's time is over, too: what then happens to it is up to
-// the caller. The time counts over all calls until the guest is off.
+// pressAgain is how long a guest may ignore the power button: one that is starting
+// hears nothing yet.
+const pressAgain = 5 * time.Second
+
+// shutDown presses the power button until the guest is off. It is a success when
+// the guest's time is over, too: what then happens to it is up to the caller. The
+// time counts over all calls until the guest is off.
 func (h *Host) shutDown(ctx context.Context, m *machine, g *guest) error {
 	h.mu.Lock()
 	g.stopping = true
 	if g.patience.IsZero() {
-		g.patience = time.Now().Add(h.options.StopTimeout)
+		limit := h.options.StopTimeout
+		if own := m.record.Machine.ShutdownSeconds; own != nil {
+			limit = time.Duration(*own) * time.Second
+		}
+		g.patience = time.Now().Add(limit)
 	}
 	left := time.Until(g.patience)
 	h.mu.Unlock()
@@ -258,13 +266,17 @@ func (h *Host) shutDown(ctx context.Context, m *machine, g *guest) error {
 	}
 	wait, cancel := context.WithTimeout(ctx, max(left, 0))
 	defer cancel()
-	err = client.Execute(wait, "system_powerdown", nil, nil)
-	if err != nil {
-		return ctx.Err()
-	}
+	var pressed time.Time
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for !h.isOff(g) {
+		if time.Since(pressed) >= pressAgain {
+			err = client.Execute(wait, "system_powerdown", nil, nil)
+			if err != nil {
+				return ctx.Err()
+			}
+			pressed = time.Now()
+		}
 		select {
 		case <-tick.C:
 		case <-g.gone:

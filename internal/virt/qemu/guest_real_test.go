@@ -120,6 +120,32 @@ func TestInside(t *testing.T) {
 	}
 }
 
+// TestStopsWhileStarting: a guest that is stopped before it hears the power button
+// shuts down when it does, unless its time is over before.
+func TestStopsWhileStarting(t *testing.T) {
+	l := newLab(t)
+	h := l.open()
+	h.options.StopTimeout = time.Hour
+	for _, own := range []*int{nil, new(0)} {
+		m := virt.Machine{ID: clock.UUID(), MemoryMB: 128, Running: true, Root: &virt.Root{Image: "guest"}, ShutdownSeconds: own}
+		err := h.Ensure(t.Context(), m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+		defer cancel()
+		m.Running = false
+		err = h.Ensure(ctx, m)
+		if err != nil {
+			t.Fatalf("stop: %v", err)
+		}
+		log, err := h.Log(t.Context(), m.ID, -1)
+		if err != nil || strings.Contains(string(log), "Power down") != (own == nil) {
+			t.Errorf("after a stop that may take %v seconds the log ends with %q, %v", own, lastLines(log, 5), err)
+		}
+	}
+}
+
 // TestImpatientRemove: removal does not wait for a soft stop.
 func TestImpatientRemove(t *testing.T) {
 	l := newLab(t)

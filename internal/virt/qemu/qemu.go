@@ -56,7 +56,7 @@ type Options struct {
 	// Another user needs root.
 	User string
 
-	StopTimeout   time.Duration // how long a guest may take to shut down; 0: 60 s
+	StopTimeout   time.Duration // how long a guest may take to shut down that says nothing else; 0: 60 s
 	UnplugTimeout time.Duration // how long a guest may take to let a device go; 0: 20 s
 	LogLimit      int64         // bytes of console log that are kept; 0: 1 MiB
 	Log           *slog.Logger  // nil: the default one
