@@ -70,7 +70,7 @@ func TestCampaign(t *testing.T) {
 	}
 	r := Dice(seed, 99)
 	for f.More() || day.accepted.Load() < wanted {
-		Pause(r, 3*time.Second)
+		Pause(r, 8*time.Second) // its hosts die from the fourth on
 		v.process.Kill()
 		v.Start()
 		f.Kills.Add(1)
