@@ -45,6 +45,7 @@ var hardwareWords = []word{
 	{flavor: "hw_rng:rate_period", pattern: number},
 	{image: "hw_vif_model", allowed: []string{"virtio", "e1000", "e1000e", "ne2k_pci", "pcnet", "rtl8139", "vmxnet3"}},
 	{image: "hw_pointer_model", allowed: []string{"usbtablet"}},
+	{image: driveKey, allowed: []string{"optional", driveNeeded}},
 }
 
 var number = regexp.MustCompile(`^[0-9]{1,9}$`)
@@ -93,6 +94,14 @@ func checkHardware(image map[string]string, flavor Flavor) error {
 		return errs.BadRequestf("The requested amount of video memory %d is higher than the maximum allowed by flavor %d.", ram, most)
 	}
 	return nil
+}
+
+// An image whose guests read nothing but a config drive says so.
+const driveKey, driveNeeded = "img_config_drive", "mandatory"
+
+// takeDrive gives the server a config drive when its image wants one.
+func (server *Server) takeDrive() {
+	server.ConfigDrive = server.ConfigDrive || server.ImageProperties.V[driveKey] == driveNeeded
 }
 
 // usualShutdown is how long a guest may take to shut down, and longestShutdown what

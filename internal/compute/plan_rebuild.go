@@ -37,6 +37,7 @@ type imageChange struct {
 	Properties map[string]string // of the image before
 	Buses      Buses             // of the disks before
 	RootDevice string            // before
+	Drive      bool              // whether it had a config drive before
 	Begun      bool              // the disk is not the former one any more
 }
 
@@ -121,7 +122,7 @@ func (s *Service) RebuildServer(ctx context.Context, act Act, caller auth.Caller
 		}
 		state := rebuildState{Server: server.ID}
 		if ofVolume || server.Image != image.ID {
-			state.Change = &imageChange{To: image.ID, Before: server.Image, Properties: server.ImageProperties.V, Buses: server.Buses.V, RootDevice: server.RootDevice}
+			state.Change = &imageChange{To: image.ID, Before: server.Image, Properties: server.ImageProperties.V, Buses: server.Buses.V, RootDevice: server.RootDevice, Drive: server.ConfigDrive}
 		}
 		in.apply(&server)
 		if in.Metadata != nil {
@@ -130,11 +131,12 @@ func (s *Service) RebuildServer(ctx context.Context, act Act, caller auth.Caller
 		if in.Certificates != nil {
 			server.Certificates = db.Of(*in.Certificates)
 		}
+		server.ImageProperties, server.TaskState = db.Of(words(image.Properties)), Rebuilding
+		server.takeDrive()
 		err = s.rebuildSecrets(ctx, tx, &server, in, pair)
 		if err != nil {
 			return err
 		}
-		server.ImageProperties, server.TaskState = db.Of(words(image.Properties)), Rebuilding
 		if !ofVolume {
 			server.Image = image.ID
 		}
@@ -145,7 +147,7 @@ func (s *Service) RebuildServer(ctx context.Context, act Act, caller auth.Caller
 		if err != nil {
 			return err
 		}
-		err = s.save(ctx, tx, &server, "image", "image_properties", "buses", "root_device", "name", "description", "access_ip4", "access_ip6", "hostname", "auto_disk", "metadata", "key_name", "certificates", "task_state")
+		err = s.save(ctx, tx, &server, "image", "image_properties", "buses", "root_device", "config_drive", "name", "description", "access_ip4", "access_ip6", "hostname", "auto_disk", "metadata", "key_name", "certificates", "task_state")
 		if err != nil {
 			return err
 		}
@@ -219,9 +221,9 @@ func (s *Service) rebuildKeep(ctx context.Context, tx *db.Tx, state *rebuildStat
 	}
 	_, err := s.change(ctx, tx, state.Server, func(server *Server) error {
 		server.Image, server.ImageProperties = before.Before, db.Of(before.Properties)
-		server.Buses, server.RootDevice = db.Of(before.Buses), before.RootDevice
+		server.Buses, server.RootDevice, server.ConfigDrive = db.Of(before.Buses), before.RootDevice, before.Drive
 		return nil
-	}, "image", "image_properties", "buses", "root_device")
+	}, "image", "image_properties", "buses", "root_device", "config_drive")
 	return err
 }
 

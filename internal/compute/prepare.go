@@ -66,6 +66,10 @@ func (s *Service) prepare(ctx context.Context, in NewServer) (Server, createPlan
 	if err != nil {
 		return server, plan, err
 	}
+	server.takeDrive()
+	if server.ConfigDrive {
+		plan.secret.AdminPass = in.AdminPass
+	}
 	err = server.checkTopology()
 	if err != nil {
 		return server, plan, err
@@ -94,9 +98,6 @@ func checkUserData(text string) error {
 
 func (s *Service) newSecrets(ctx context.Context, in NewServer) (secrets, error) {
 	row := secrets{UserData: in.UserData, Files: db.Of(in.Files)}
-	if in.ConfigDrive {
-		row.AdminPass = in.AdminPass
-	}
 	err := checkUserData(in.UserData)
 	if err != nil {
 		return row, err

@@ -106,6 +106,44 @@ func TestHardware(t *testing.T) {
 	}
 }
 
+// An image may want a config drive for its servers, at their creation or in a rebuild.
+func TestDriveThatAnImageWants(t *testing.T) {
+	shelf := &propertied{}
+	c := start(t, options{configure: func(o *compute.Options) {
+		shelf.images = o.Images.(images)
+		o.Images = shelf
+	}})
+	want := func(id, shown string) {
+		t.Helper()
+		c.status(id, "ACTIVE")
+		for _, path := range []string{"/servers/" + id, "/servers/detail"} {
+			r := c.must(200, "demo", "GET", path, "")
+			if !strings.Contains(string(r.body), `"config_drive":"`+shown+`"`) {
+				t.Errorf("%s shows %s, want the drive to be %q", path, r.body, shown)
+			}
+		}
+		if shown != "" {
+			drive := c.onDrive(t, id, "meta_data.json")
+			if !strings.Contains(drive, "s3cret") {
+				t.Errorf("the drive says %s, not the password", drive)
+			}
+		}
+	}
+	shelf.properties = map[string]string{"img_config_drive": "optional"}
+	id := c.server("web", "")
+	want(id, "")
+	rebuild := fmt.Sprintf(`{"rebuild":{"imageRef":%q,"adminPass":"s3cret"}}`, imageID)
+	shelf.properties = map[string]string{"img_config_drive": "always"}
+	c.must(400, "demo", "POST", "/servers/"+id+"/action", rebuild)
+	shelf.properties = map[string]string{"img_config_drive": "mandatory"}
+	c.must(202, "demo", "POST", "/servers/"+id+"/action", rebuild)
+	want(id, "True")
+	c.must(204, "demo", "DELETE", "/servers/"+id, "")
+	c.gone(id)
+	id = c.server("new", `,"adminPass":"s3cret"`)
+	want(id, "True")
+}
+
 // Hosts without the firmware are not chosen.
 func TestNoFirmware(t *testing.T) {
 	shelf := &propertied{properties: map[string]string{"hw_firmware_type": "uefi"}}
