@@ -86,6 +86,11 @@ func TestFamilies(t *testing.T) {
 			s := l.signIn(t, h, m.ID)
 			size := strings.NewReplacer("root", "2097152", "config", itoa(len(drive)/512))
 			s.sees(t, test.sees, size)
+			if test.cold { // looking for a lease leaves it the address that it has of itself
+				eventually(t, 30*time.Second, "IPv6 address of the card", func() bool {
+					return strings.Contains(s.run("cat /proc/net/if_inet6"), "fe80")
+				})
+			}
 
 			// Another driver finds them where they are.
 			h = l.open()
