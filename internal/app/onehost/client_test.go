@@ -64,7 +64,7 @@ func (c *cloud) user(name string) user {
 }
 
 // server waits until a server has a status.
-func (u user) server(t *testing.T, id, status string) *servers.Server {
+func (u user) server(t testing.TB, id, status string) *servers.Server {
 	t.Helper()
 	var s *servers.Server
 	await.Until(t, fmt.Sprintf("server %s to be %s", id, status), 2*time.Minute, func() bool {

@@ -52,13 +52,13 @@ func guestDir() string {
 
 // cloud is nacre up in a process of its own.
 type cloud struct {
-	t   *testing.T
+	t   testing.TB
 	dir string
 	log *os.File
 	cmd *exec.Cmd
 }
 
-func newCloud(t *testing.T) *cloud {
+func newCloud(t testing.TB) *cloud {
 	t.Helper()
 	// A short path, since unix sockets are below it.
 	dir, err := os.MkdirTemp("", "n")

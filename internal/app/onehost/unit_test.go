@@ -14,7 +14,7 @@ import (
 // unit is what a unit file says about its service.
 type unit map[string][]string
 
-func readUnit(t *testing.T, name string) unit {
+func readUnit(t testing.TB, name string) unit {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join("/lib/systemd/system", name))
 	if err != nil {
