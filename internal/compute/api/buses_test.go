@@ -14,10 +14,7 @@ import (
 // after them.
 func TestBuses(t *testing.T) {
 	shelf := &propertied{}
-	c := start(t, options{hosts: 1, configure: func(o *compute.Options) {
-		shelf.images = o.Images.(images)
-		o.Images = shelf
-	}})
+	c := start(t, options{hosts: 1, configure: shelf.stock})
 	c.flavor("10", 4, 64)
 	create := func(status int, properties map[string]string, more string) reply {
 		t.Helper()
@@ -202,10 +199,7 @@ func TestBusesOfRefusedRebuild(t *testing.T) {
 // A disk whose image is that of a CD is one, unless the request says otherwise.
 func TestISO(t *testing.T) {
 	shelf := &propertied{}
-	c := start(t, options{hosts: 1, configure: func(o *compute.Options) {
-		shelf.images = o.Images.(images)
-		o.Images = shelf
-	}})
+	c := start(t, options{hosts: 1, configure: shelf.stock})
 	shows := func(id, want string) {
 		t.Helper()
 		name := c.status(id, "ACTIVE").at(t, "server", "OS-EXT-SRV-ATTR:root_device_name")

@@ -27,13 +27,16 @@ func (p *propertied) Image(ctx context.Context, caller auth.Caller, id string) (
 	return image, err
 }
 
+// stock has the cloud find its images there.
+func (p *propertied) stock(o *compute.Options) {
+	p.images = o.Images.(images)
+	o.Images = p
+}
+
 // What images and flavors say about hardware, and may not say.
 func TestHardware(t *testing.T) {
 	shelf := &propertied{}
-	c := start(t, options{hosts: 2, configure: func(o *compute.Options) {
-		shelf.images = o.Images.(images)
-		o.Images = shelf
-	}})
+	c := start(t, options{hosts: 2, configure: shelf.stock})
 	c.flavor("10", 0, 0)
 	specs := func(all string) {
 		c.must(200, "admin", "POST", "/flavors/10/os-extra_specs", `{"extra_specs":{`+all+`}}`)
@@ -109,10 +112,7 @@ func TestHardware(t *testing.T) {
 // An image may want a config drive for its servers, at their creation or in a rebuild.
 func TestDriveThatAnImageWants(t *testing.T) {
 	shelf := &propertied{}
-	c := start(t, options{configure: func(o *compute.Options) {
-		shelf.images = o.Images.(images)
-		o.Images = shelf
-	}})
+	c := start(t, options{configure: shelf.stock})
 	want := func(id, shown string) {
 		t.Helper()
 		c.status(id, "ACTIVE")
@@ -147,10 +147,7 @@ func TestDriveThatAnImageWants(t *testing.T) {
 // Hosts without the firmware are not chosen.
 func TestNoFirmware(t *testing.T) {
 	shelf := &propertied{properties: map[string]string{"hw_firmware_type": "uefi"}}
-	c := start(t, options{hosts: 1, capacity: virt.Capacity{Traits: []string{"COMPUTE_FIRMWARE_BIOS"}}, configure: func(o *compute.Options) {
-		shelf.images = o.Images.(images)
-		o.Images = shelf
-	}})
+	c := start(t, options{hosts: 1, capacity: virt.Capacity{Traits: []string{"COMPUTE_FIRMWARE_BIOS"}}, configure: shelf.stock})
 	id := c.server("web", "")
 	r := c.status(id, "ERROR")
 	if !strings.Contains(string(r.body), "No valid host was found") {

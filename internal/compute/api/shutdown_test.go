@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"nacre/internal/clock"
-	"nacre/internal/compute"
 	"nacre/internal/virt/simulated"
 )
 
@@ -20,10 +19,7 @@ func TestShutdownTimeout(t *testing.T) {
 		t.Run(said, func(t *testing.T) {
 			shelf := &propertied{properties: map[string]string{"os_shutdown_timeout": said}}
 			now := clock.NewManual(clock.Real{}.Now())
-			c := start(t, options{still: true, clock: now, configure: func(o *compute.Options) {
-				shelf.images = o.Images.(images)
-				o.Images = shelf
-			}})
+			c := start(t, options{still: true, clock: now, configure: shelf.stock})
 			id := c.server("web", "")
 			c.settle(t)
 			m, _ := c.machines["node-1"].Machine(id)
